@@ -1,0 +1,28 @@
+import { homedir } from 'node:os';
+import path from 'node:path';
+
+const set = (value: string | undefined): string | undefined =>
+  value === undefined || value === '' ? undefined : value;
+
+/** An unpacked TensorFlow given by the user instead of the wheel, or undefined. */
+export const engineDir = (): string | undefined => set(process.env.MORAINE_ENGINE_DIR);
+
+/** Where downloads, unpacked wheels and compiled bindings live, one folder per user. */
+export const cacheDir = (): string =>
+  path.join(set(process.env.XDG_CACHE_HOME) ?? path.join(homedir(), '.cache'), 'moraine');
+
+/** Whole environment for a child process, with `extra` on top. */
+export const childEnv = (extra: Record<string, string> = {}): NodeJS.ProcessEnv => ({ ...process.env, ...extra });
+
+/** Threads TensorFlow may use within one operation, if the user limited them. */
+export const intraOpThreads = (): number | undefined => {
+  const n = Number(set(process.env.TF_NUM_INTRAOP_THREADS) ?? set(process.env.OMP_NUM_THREADS));
+  return Number.isInteger(n) && n > 0 ? n : undefined;
+};
+
+/** Sets a variable that TensorFlow's native code reads when it is loaded, unless the user set it. */
+export const defaultNativeEnv = (name: string, value: string): void => {
+  process.env[name] ??= value;
+};
+
+export const searchPath = (): string[] => (process.env.PATH ?? '').split(path.delimiter).filter((p) => p !== '');

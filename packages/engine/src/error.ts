@@ -1,0 +1,29 @@
+/**
+ * An error of this package, in the same shape as the project's `AppError` (this package imports nothing of ours):
+ * `code` for programs, `message` with the values in it, `hint` with what to do.
+ */
+export class EngineError extends Error {
+  override readonly name = 'EngineError';
+  constructor(
+    readonly code: EngineErrorCode,
+    message: string,
+    readonly hint: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+export type EngineErrorCode =
+  | 'runtime_missing'
+  | 'runtime_broken'
+  | 'runtime_unsupported_platform'
+  | 'runtime_prerequisite_missing'
+  | 'runtime_download_failed'
+  | 'runtime_hash_mismatch'
+  | 'runtime_compile_failed'
+  | 'runtime_disk_full'
+  | 'runtime_lock_invalid'
+  | 'zip_invalid'
+  | 'safetensors_invalid'
+  | 'safetensors_write_failed';

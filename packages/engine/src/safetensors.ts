@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { decode, dtypeBytes, encode, naturalDtype, type TensorData, type TensorDtype } from './dtype.js';
+import { EngineError } from './error.js';
+import { headerBytesMax, invalid, parseHeader, type SafetensorsHeader } from './safetensors-header.js';
+
+export type { TensorData, TensorDtype } from './dtype.js';
+
+export interface SafetensorsTensor {
+  /** The type in the file; `data` is widened as `decode` says. */
+  dtype: TensorDtype;
+  shape: number[];
+  data: TensorData;
+}
+
+export interface SafetensorsFile {
+  metadata: Record<string, string>;
+  tensors: Map<string, SafetensorsTensor>;
+}
+
+export interface WritableTensor {
+  shape: readonly number[];
+  data: TensorData;
+  /** F32, F16 or BF16 for a Float32Array; otherwise the array's own type. Default: the array's own type. */
+  dtype?: TensorDtype;
+}
+
+/** Names, types and shapes of a safetensors file, checked, without reading its tensors. */
+export function readSafetensorsHeader(file: string): SafetensorsHeader {
+  return withFile(file, (fd) => header(file, fd));
+}
+
+/**
+ * Reads a safetensors file. Float types arrive as Float32Array, one allocation a tensor, so the peak is the result's own size.
+ * @param only names to read; the others are skipped.
+ * @throws EngineError `safetensors_invalid` for anything that the format does not allow.
+ */
+export function readSafetensors(file: string, only: (name: string) => boolean = () => true): SafetensorsFile {
+  return withFile(file, (fd) => {
+    const { metadata, entries, dataStart } = header(file, fd);
+    const tensors = new Map<string, SafetensorsTensor>();
+    for (const { name, dtype, shape, begin, end } of entries) {
+      if (!only(name)) continue;
+      const bytes = new ArrayBuffer(end - begin);
+      readExactly(file, fd, new Uint8Array(bytes), dataStart + begin);
+      tensors.set(name, { dtype, shape, data: decode(dtype, bytes) });
+    }
+    return { metadata, tensors };
+  });
+}
+
+/**
+ * Writes a safetensors file: into a temporary file beside it, flushed, then renamed, so `file` is never seen half written.
+ * The order is fixed (element size downwards, then name), so equal tensors give equal bytes.
+ */
+export function writeSafetensors(
+  file: string,
+  tensors: ReadonlyMap<string, WritableTensor>,
+  metadata: Record<string, string> = {},
+): void {
+  const rows = [...tensors].map(([name, t]) => ({ name, ...t, dtype: t.dtype ?? naturalDtype(t.data) }));
+  rows.sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
+  const head: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+  let at = 0;
+  for (const { name, shape, data, dtype } of rows) {
+    const count = shape.reduce((product, size) => product * size, 1);
+    if (count !== data.length || name === '__metadata__') {
+      throw new EngineError(
+        'safetensors_write_failed',
+        `Tensor ${name} has shape [${shape.join(', ')}] = ${count} values, but ${data.length} were given.`,
+        'Pass the shape that belongs to the data; the name __metadata__ is reserved.',
+      );
+    }
+    const begin = at;
+    at += count * dtypeBytes[dtype];
+    head[name] = { dtype, shape, data_offsets: [begin, at] };
+  }
+  const json = Buffer.from(JSON.stringify(head));
+  const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, ' ');
+  json.copy(padded);
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(padded.length));
+
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
+  const fd = openSync(temporary, 'wx');
+  try {
+    try {
+      writeAll(fd, size);
+      writeAll(fd, padded);
+      for (const { data, dtype } of rows) writeAll(fd, encode(dtype, data));
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+function header(file: string, fd: number): SafetensorsHeader {
+  const fileBytes = fstatSync(fd).size;
+  if (fileBytes < 8) throw invalid(file, `it has ${fileBytes} bytes, too few for a header`);
+  const size = Buffer.alloc(8);
+  readExactly(file, fd, size, 0);
+  const headerBytes = size.readBigUInt64LE();
+  if (headerBytes > BigInt(headerBytesMax)) {
+    throw invalid(file, `it announces a header of ${headerBytes} bytes; the format allows ${headerBytesMax}`);
+  }
+  const length = Number(headerBytes);
+  if (8 + length > fileBytes) throw invalid(file, `it is cut short inside its header of ${length} bytes`);
+  const text = Buffer.alloc(length);
+  readExactly(file, fd, text, 8);
+  return parseHeader(file, text.toString('utf8'), 8 + length, fileBytes);
+}
+
+function withFile<T>(file: string, use: (fd: number) => T): T {
+  const fd = openSync(file, 'r');
+  try {
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+// One call moves at most 2 GiB.
+const chunkBytes = 1 << 30;
+
+function readExactly(file: string, fd: number, into: Uint8Array, position: number): void {
+  for (let done = 0; done < into.length; ) {
+    const read = readSync(fd, into, done, Math.min(chunkBytes, into.length - done), position + done);
+    if (read === 0) throw invalid(file, 'it ended while it was being read');
+    done += read;
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, Math.min(chunkBytes, bytes.length - done));
+  }
+}
