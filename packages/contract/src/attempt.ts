@@ -1,0 +1,101 @@
+import type { FailureCause } from './states.js';
+import type { RunConfig } from './run-config.js';
+
+/**
+ * What crosses the pipe between a worker's supervisor and the child that trains (architecture: the child has no connections of its own).
+ * Down: one `start`, then at most one `stop`. Up: a stream of `AttemptEvent`, ended by exactly one `finished`, `stopped` or `failed`.
+ */
+export interface JobSpec {
+  runId: string;
+  attempt: number;
+  config: RunConfig;
+  /** A Hugging Face folder: config.json, safetensors, tokenizer.json. */
+  baseDir: string;
+  baseName: string;
+  trainingFile: string;
+  validationFile: string | null;
+  /** Files of `config.evaluation.files`, in that order. */
+  evaluationFiles: { id: string; name: string; path: string }[];
+  /** Empty folder of this attempt; checkpoints and adapters appear below it as finished folders. */
+  outDir: string;
+  /** A checkpoint folder to go on from, already on this machine. */
+  resumeFrom: string | null;
+  /** TensorFlow's threads: cores of the host divided by its workers. */
+  threads: number;
+}
+
+export type StopReason = 'cancel' | 'drain';
+
+export type SupervisorMessage = { type: 'start'; spec: JobSpec } | { type: 'stop'; reason: StopReason };
+
+/** Values measured at one step, by metric name (see METRICS). */
+export type MetricValues = Record<string, number>;
+
+export interface EvaluationResult {
+  /** Id of the evaluated file. */
+  fileId: string;
+  name: string;
+  step: number;
+  rows: number;
+  supervisedTokens: number;
+  /** Mean negative log likelihood of the supervised tokens, in nats. */
+  loss: number;
+  tokenAccuracy: number;
+  /** Share of rows whose whole answer, end token included, is what greedy decoding gives; null where rows are plain text. */
+  exactMatch: number | null;
+  samples: { prompt: string; expected: string; generated: string }[];
+}
+
+export interface CheckpointMetrics {
+  train_loss?: number;
+  train_mean_token_accuracy?: number;
+  valid_loss?: number;
+  valid_mean_token_accuracy?: number;
+  full_valid_loss?: number;
+  full_valid_mean_token_accuracy?: number;
+}
+
+export type AttemptEvent =
+  | {
+      type: 'ready';
+      device: { kind: 'cpu' | 'gpu'; name: string; tensorflow: string; threads: number };
+      startStep: number;
+      steps: number;
+      trainableParameters: number;
+      totalParameters: number;
+      rows: number;
+      trainedTokens: number;
+      secondsToReady: number;
+    }
+  | { type: 'metrics'; step: number; at: number; values: MetricValues }
+  | { type: 'message'; level: 'info' | 'warn' | 'error'; at: number; message: string; data?: Record<string, unknown> }
+  | { type: 'evaluation'; at: number; result: EvaluationResult }
+  | { type: 'checkpoint'; step: number; at: number; dir: string; sizeBytes: number; metrics: CheckpointMetrics }
+  | {
+      type: 'finished';
+      at: number;
+      step: number;
+      trainedTokens: number;
+      /** Finished folders: `adapter` in the method's own format, `peft` where an exact LoRA exists, `merged` as a whole model. */
+      exports: { kind: 'adapter' | 'peft' | 'merged'; dir: string }[];
+      /** CSV for result_files: step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy. */
+      resultFile: string;
+    }
+  | { type: 'stopped'; at: number; reason: StopReason; step: number; trainedTokens: number }
+  | { type: 'failed'; at: number; step: number; cause: FailureCause; code: string; message: string; param: string | null };
+
+/** Every metric by its name on the wire: what it is and its unit. */
+export const METRICS = {
+  train_loss: 'Mean negative log likelihood of the supervised tokens of the step, nats',
+  train_mean_token_accuracy: 'Share of supervised tokens that are the argmax, 0 to 1',
+  learning_rate: 'Learning rate used in the step',
+  grad_norm: 'Global norm of the gradients before clipping',
+  tokens_per_second: 'Real (unpadded) tokens per second of the step',
+  supervised_tokens: 'Tokens that a loss was taken on in the step',
+  step_ms: 'Wall time of the step, milliseconds',
+  memory_mb: 'Resident memory of the training process, MB',
+  trained_tokens: 'Real tokens trained on since the run began',
+  valid_loss: 'Validation loss, nats per supervised token',
+  valid_mean_token_accuracy: 'Validation token accuracy, 0 to 1',
+} as const;
+export type MetricName = keyof typeof METRICS;

@@ -1,0 +1,241 @@
+import { z } from 'zod';
+import { RunConfig } from './run-config.js';
+import { AttemptStatus, RunState, RunStatus, StateReason, WorkerStatus } from './states.js';
+
+/** The objects of the wire. Times are unix seconds, sizes bytes. Fields beyond the OpenAI specification are ours and optional to its clients. */
+const seconds = z.int();
+
+export const listOf = <T extends z.ZodType>(item: T) =>
+  z.object({
+    object: z.literal('list'),
+    data: z.array(item),
+    has_more: z.boolean(),
+    first_id: z.string().nullable(),
+    last_id: z.string().nullable(),
+  });
+
+export const DeletedObject = z.object({ id: z.string(), object: z.string(), deleted: z.literal(true) });
+
+export const ErrorBody = z
+  .object({
+    error: z.object({ message: z.string(), type: z.string(), param: z.string().nullable(), code: z.string().nullable() }),
+  })
+  .meta({ id: 'Error' });
+export type ErrorBody = z.infer<typeof ErrorBody>;
+
+export const FileProblem = z.object({
+  line: z.int(),
+  key: z.string(),
+  code: z.string(),
+  message: z.string(),
+  hint: z.string(),
+});
+export type FileProblem = z.infer<typeof FileProblem>;
+
+export const FileObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('file'),
+    bytes: z.int(),
+    created_at: seconds,
+    filename: z.string(),
+    purpose: z.string(),
+    status: z.enum(['uploaded', 'processed', 'error']),
+    status_details: z.string().nullable(),
+    expires_at: seconds.nullable(),
+    sha256: z.string(),
+    format: z.enum(['chat', 'prompt_completion', 'text']).nullable(),
+    rows: z.int().nullable(),
+    problems: z.array(FileProblem),
+  })
+  .meta({ id: 'File' });
+export type FileObject = z.infer<typeof FileObject>;
+
+export const Progress = z.object({
+  step: z.int(),
+  steps: z.int(),
+  trained_tokens: z.int(),
+  tokens_per_second: z.number().nullable(),
+  train_loss: z.number().nullable(),
+  seconds_remaining: z.number().nullable(),
+});
+
+export const AttemptObject = z.object({
+  attempt: z.int(),
+  status: AttemptStatus,
+  worker_id: z.string().nullable(),
+  started_at: seconds,
+  finished_at: seconds.nullable(),
+  start_step: z.int(),
+  cause: z.string().nullable(),
+  message: z.string().nullable(),
+});
+
+export const RunObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('fine_tuning.job'),
+    created_at: seconds,
+    started_at: seconds.nullable(),
+    finished_at: seconds.nullable(),
+    model: z.string(),
+    fine_tuned_model: z.string().nullable(),
+    organization_id: z.string(),
+    status: RunStatus,
+    hyperparameters: z.object({
+      n_epochs: z.int(),
+      batch_size: z.int(),
+      learning_rate_multiplier: z.number().or(z.literal('auto')),
+    }),
+    training_file: z.string(),
+    validation_file: z.string().nullable(),
+    result_files: z.array(z.string()),
+    trained_tokens: z.int().nullable(),
+    error: z.object({ code: z.string(), message: z.string(), param: z.string().nullable() }).nullable(),
+    seed: z.int(),
+    estimated_finish: seconds.nullable(),
+    integrations: z.array(z.never()),
+    method: z.object({ type: z.literal('supervised'), supervised: z.object({ hyperparameters: z.record(z.string(), z.unknown()) }) }),
+    metadata: z.record(z.string(), z.string()),
+    suffix: z.string().nullable(),
+    state: RunState.nullable(),
+    state_reason: StateReason.nullable(),
+    config: RunConfig,
+    progress: Progress,
+    attempts: z.array(AttemptObject),
+    pool: z.string(),
+    priority: z.int(),
+    /** Downloads that exist: `adapter`, `peft`, `merged`. */
+    exports: z.array(z.string()),
+  })
+  .meta({ id: 'FineTuningJob' });
+export type RunObject = z.infer<typeof RunObject>;
+
+export const EventObject = z
+  .object({
+    object: z.literal('fine_tuning.job.event'),
+    id: z.string(),
+    created_at: seconds,
+    level: z.enum(['info', 'warn', 'error']),
+    message: z.string(),
+    type: z.enum(['message', 'metrics']),
+    data: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'FineTuningJobEvent' });
+export type EventObject = z.infer<typeof EventObject>;
+
+export const CheckpointObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('fine_tuning.job.checkpoint'),
+    created_at: seconds,
+    step_number: z.int(),
+    fine_tuned_model_checkpoint: z.string(),
+    fine_tuning_job_id: z.string(),
+    metrics: z.record(z.string(), z.number()),
+    bytes: z.int(),
+    sha256: z.string(),
+  })
+  .meta({ id: 'FineTuningJobCheckpoint' });
+export type CheckpointObject = z.infer<typeof CheckpointObject>;
+
+export const ModelObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('model'),
+    created: seconds,
+    owned_by: z.string(),
+    /** `base`: registered by an operator; `fine_tuned`: the result of a run. */
+    kind: z.enum(['base', 'fine_tuned']),
+    parent: z.string().nullable(),
+    run_id: z.string().nullable(),
+    parameters: z.int().nullable(),
+    context: z.int().nullable(),
+  })
+  .meta({ id: 'Model' });
+export type ModelObject = z.infer<typeof ModelObject>;
+
+export const EvaluationObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('evaluation'),
+    created_at: seconds,
+    run_id: z.string(),
+    file_id: z.string(),
+    name: z.string(),
+    step: z.int(),
+    rows: z.int(),
+    supervised_tokens: z.int(),
+    loss: z.number(),
+    token_accuracy: z.number(),
+    exact_match: z.number().nullable(),
+    samples: z.array(z.object({ prompt: z.string(), expected: z.string(), generated: z.string() })),
+  })
+  .meta({ id: 'Evaluation' });
+export type EvaluationObject = z.infer<typeof EvaluationObject>;
+
+export const WorkerObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('worker'),
+    name: z.string(),
+    pool: z.string(),
+    status: WorkerStatus,
+    status_reason: z.string().nullable(),
+    host: z.string(),
+    pid: z.int(),
+    version: z.string(),
+    device: z.object({ kind: z.enum(['cpu', 'gpu', 'none']), name: z.string(), tensorflow: z.string().nullable() }),
+    cores: z.int(),
+    memory_bytes: z.int(),
+    started_at: seconds,
+    heartbeat_at: seconds,
+    heartbeat_age_s: z.number(),
+    run_id: z.string().nullable(),
+    attempt: z.int().nullable(),
+  })
+  .meta({ id: 'Worker' });
+export type WorkerObject = z.infer<typeof WorkerObject>;
+
+/** One metric over steps. A bucket covers `every` steps from `step` on; with `every` 1 all five values are the point itself. */
+export const MetricSeries = z
+  .object({
+    name: z.string(),
+    every: z.int(),
+    points: z.array(
+      z.object({ step: z.int(), n: z.int(), mean: z.number(), min: z.number(), max: z.number(), last: z.number() }),
+    ),
+  })
+  .meta({ id: 'MetricSeries' });
+export type MetricSeries = z.infer<typeof MetricSeries>;
+
+export const RunMetrics = z
+  .object({
+    object: z.literal('run.metrics'),
+    run_id: z.string(),
+    /** Resume `GET /v1/runs/{id}/stream` from here to miss nothing and see nothing twice. */
+    last_event_id: z.string().nullable(),
+    series: z.array(MetricSeries),
+  })
+  .meta({ id: 'RunMetrics' });
+export type RunMetrics = z.infer<typeof RunMetrics>;
+
+export const LogLine = z.object({ seq: z.int(), attempt: z.int(), at: z.number(), level: z.string(), message: z.string() });
+export type LogLine = z.infer<typeof LogLine>;
+
+/** Messages of `GET /v1/runs/{id}/stream` by SSE event name; the SSE id is the Redis stream id. */
+export const StreamMessage = z.discriminatedUnion('event', [
+  z.object({
+    event: z.literal('metric'),
+    data: z.object({ step: z.int(), attempt: z.int(), at: z.number(), values: z.record(z.string(), z.number()) }),
+  }),
+  z.object({ event: z.literal('event'), data: EventObject }),
+  z.object({
+    event: z.literal('status'),
+    data: z.object({ status: RunStatus, state: RunState.nullable(), state_reason: StateReason.nullable(), attempt: z.int() }),
+  }),
+  z.object({ event: z.literal('log'), data: LogLine }),
+  /** Everything after `step` was undone (a new attempt resumes there, or the id is older than the buffer): read the metrics again. */
+  z.object({ event: z.literal('reset'), data: z.object({ step: z.int(), attempt: z.int() }) }),
+]);
+export type StreamMessage = z.infer<typeof StreamMessage>;

@@ -1,0 +1,143 @@
+import { z } from 'zod';
+import {
+  CheckpointObject,
+  DeletedObject,
+  EvaluationObject,
+  EventObject,
+  FileObject,
+  LogLine,
+  ModelObject,
+  RunMetrics,
+  RunObject,
+  WorkerObject,
+  listOf,
+} from './objects.js';
+import { CreateRunRequest } from './run-config.js';
+import { RunStatus } from './states.js';
+
+/** Query strings are text: numbers are coerced there and nowhere else. */
+const limit = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
+const after = z.string().optional().describe('Id of the last item of the page before.');
+const id = z.object({ id: z.string() });
+const model = z.object({ model: z.string() });
+
+export interface Route {
+  method: 'GET' | 'POST' | 'DELETE';
+  path: string;
+  tag: 'Fine-tuning' | 'Files' | 'Models' | 'Runs' | 'Workers' | 'Access';
+  summary: string;
+  params?: z.ZodType;
+  query?: z.ZodType;
+  /** JSON body; multipart bodies say so in `consumes` and are parsed by their handler. */
+  body?: z.ZodType;
+  consumes?: 'multipart/form-data';
+  /** Absent where bytes or a stream come back; `produces` names their type. */
+  response?: z.ZodType;
+  produces?: string;
+}
+
+const table = <T extends Record<string, Route>>(routes: T): T => routes;
+
+/** The HTTP surface as data: the server registers it, the client calls it, the OpenAPI document is made from it. */
+export const ROUTES = table({
+  createFile: { method: 'POST', path: '/v1/files', tag: 'Files', summary: 'Upload a JSONL file', consumes: 'multipart/form-data', response: FileObject },
+  listFiles: {
+    method: 'GET',
+    path: '/v1/files',
+    tag: 'Files',
+    summary: 'List files, newest first',
+    query: z.object({ purpose: z.string().optional(), limit: limit(10000, 10000), order: z.enum(['asc', 'desc']).default('desc'), after }),
+    response: listOf(FileObject),
+  },
+  getFile: { method: 'GET', path: '/v1/files/:id', tag: 'Files', summary: 'One file', params: id, response: FileObject },
+  getFileContent: { method: 'GET', path: '/v1/files/:id/content', tag: 'Files', summary: 'The bytes of a file', params: id, produces: 'application/octet-stream' },
+  deleteFile: { method: 'DELETE', path: '/v1/files/:id', tag: 'Files', summary: 'Delete a file', params: id, response: DeletedObject },
+
+  createRun: { method: 'POST', path: '/v1/fine_tuning/jobs', tag: 'Fine-tuning', summary: 'Queue a fine-tuning run', body: CreateRunRequest, response: RunObject },
+  listRuns: {
+    method: 'GET',
+    path: '/v1/fine_tuning/jobs',
+    tag: 'Fine-tuning',
+    summary: 'List runs, newest first; filter with metadata[key]=value',
+    query: z.looseObject({ limit: limit(20, 100), after, status: RunStatus.optional() }),
+    response: listOf(RunObject),
+  },
+  getRun: { method: 'GET', path: '/v1/fine_tuning/jobs/:id', tag: 'Fine-tuning', summary: 'One run', params: id, response: RunObject },
+  cancelRun: { method: 'POST', path: '/v1/fine_tuning/jobs/:id/cancel', tag: 'Fine-tuning', summary: 'Cancel a run', params: id, response: RunObject },
+  listRunEvents: {
+    method: 'GET',
+    path: '/v1/fine_tuning/jobs/:id/events',
+    tag: 'Fine-tuning',
+    summary: 'Events of a run, newest first',
+    params: id,
+    query: z.object({ limit: limit(20, 100), after }),
+    response: listOf(EventObject),
+  },
+  listRunCheckpoints: {
+    method: 'GET',
+    path: '/v1/fine_tuning/jobs/:id/checkpoints',
+    tag: 'Fine-tuning',
+    summary: 'Checkpoints of a run, newest first',
+    params: id,
+    query: z.object({ limit: limit(10, 100), after }),
+    response: listOf(CheckpointObject),
+  },
+
+  listModels: { method: 'GET', path: '/v1/models', tag: 'Models', summary: 'Base models and fine-tuned models', response: listOf(ModelObject) },
+  getModel: { method: 'GET', path: '/v1/models/:model', tag: 'Models', summary: 'One model', params: model, response: ModelObject },
+  createBase: {
+    method: 'POST',
+    path: '/v1/bases',
+    tag: 'Models',
+    summary: 'Register a base model: field `name`, then each file of its Hugging Face folder as field `files`',
+    consumes: 'multipart/form-data',
+    response: ModelObject,
+  },
+
+  getRunMetrics: {
+    method: 'GET',
+    path: '/v1/runs/:id/metrics',
+    tag: 'Runs',
+    summary: 'Metrics of a run, at most `buckets` points a series; each bucket keeps mean, min, max and last',
+    params: id,
+    query: z.object({
+      names: z.string().optional().describe('Comma-separated metric names; all when absent.'),
+      from: z.coerce.number().int().min(0).optional(),
+      to: z.coerce.number().int().min(0).optional(),
+      buckets: limit(1000, 20000),
+    }),
+    response: RunMetrics,
+  },
+  streamRun: { method: 'GET', path: '/v1/runs/:id/stream', tag: 'Runs', summary: 'Live metrics, events, status and logs (SSE, Last-Event-ID)', params: id, produces: 'text/event-stream' },
+  getRunLogs: {
+    method: 'GET',
+    path: '/v1/runs/:id/logs',
+    tag: 'Runs',
+    summary: 'Log lines of a run, oldest first',
+    params: id,
+    query: z.object({ attempt: z.coerce.number().int().min(1).optional(), after: z.coerce.number().int().min(0).default(0), limit: limit(1000, 10000) }),
+    response: z.object({ object: z.literal('list'), data: z.array(LogLine), has_more: z.boolean() }),
+  },
+  getRunAdapter: {
+    method: 'GET',
+    path: '/v1/runs/:id/adapter',
+    tag: 'Runs',
+    summary: 'The trained adapter as a tar: its own format, `peft` (an exact LoRA) or `merged` (a whole model)',
+    params: id,
+    query: z.object({ format: z.enum(['native', 'peft', 'merged']).default('native') }),
+    produces: 'application/x-tar',
+  },
+  listRunEvaluations: { method: 'GET', path: '/v1/runs/:id/evaluations', tag: 'Runs', summary: 'Evaluations of a run, by file and step', params: id, response: listOf(EvaluationObject) },
+
+  listWorkers: { method: 'GET', path: '/v1/workers', tag: 'Workers', summary: 'Workers and what they do', response: listOf(WorkerObject) },
+
+  createLoginLink: {
+    method: 'POST',
+    path: '/v1/login_links',
+    tag: 'Access',
+    summary: 'A one-time link that opens the dashboard in a browser',
+    response: z.object({ object: z.literal('login_link'), url: z.string(), expires_at: z.int() }),
+  },
+});
+
+export type RouteName = keyof typeof ROUTES;
