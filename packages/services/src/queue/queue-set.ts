@@ -1,0 +1,36 @@
+import { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+
+/** All that travels through Redis for a run; everything else is read from Postgres by whoever claims it. */
+export interface WakeUp {
+  runId: string;
+  submission: number;
+}
+
+/** The queues of the pools, opened when first asked for. */
+export interface QueueSet {
+  of(pool: string): Queue<WakeUp>;
+  close(): Promise<void>;
+}
+
+/** BullMQ forbids a colon in a queue's name, so the pool is joined with a dash. */
+export const queueName = (pool: string): string => `moraine-${pool}`;
+
+export function createQueueSet(connection: Redis, prefix: string, onError: (error: Error) => void): QueueSet {
+  const open = new Map<string, Queue<WakeUp>>();
+  return {
+    of(pool) {
+      let queue = open.get(pool);
+      if (!queue) {
+        queue = new Queue<WakeUp>(queueName(pool), { connection, prefix });
+        queue.on('error', onError);
+        open.set(pool, queue);
+      }
+      return queue;
+    },
+    async close() {
+      await Promise.allSettled([...open.values()].map((queue) => queue.close()));
+      open.clear();
+    },
+  };
+}
