@@ -296,6 +296,9 @@ CREATE INDEX "bases_project_id_idx" ON "bases"("project_id");
 CREATE UNIQUE INDEX "runs_fine_tuned_model_key" ON "runs"("fine_tuned_model");
 
 -- CreateIndex
+CREATE INDEX "runs_project_id_request_hash_created_at_idx" ON "runs"("project_id", "request_hash", "created_at" DESC);
+
+-- CreateIndex
 CREATE INDEX "runs_project_id_created_at_id_idx" ON "runs"("project_id", "created_at" DESC, "id" DESC);
 
 -- CreateIndex
@@ -429,9 +432,6 @@ CREATE INDEX "runs_running" ON "runs" (project_id) WHERE status = 'running';
 
 -- A file that a run still needs cannot be deleted.
 CREATE INDEX "runs_unfinished" ON "runs" (project_id) WHERE finished_at IS NULL;
-
--- A repeated request finds the run that it made the first time.
-CREATE INDEX "runs_by_request" ON "runs" (project_id, request_hash, created_at DESC);
 
 -- What the reconciler looks for: live attempts whose lease has run out.
 CREATE INDEX "attempts_live_lease" ON "attempts" (lease_expires_at) WHERE status IN ('claimed', 'provisioning', 'running');
