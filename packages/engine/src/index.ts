@@ -1,6 +1,17 @@
 export { EngineError, type EngineErrorCode } from './error.js';
 export { type Device, device, loadTf, type Tf } from './load.js';
 export {
+  gatherRows,
+  matMul2d,
+  type RawOpBackend,
+  type RawOutput,
+  rawOp,
+  softmaxCrossEntropyWithGrad,
+  sparseSoftmaxCrossEntropy,
+  statelessRandomUniform,
+  type Tensor,
+} from './raw-ops.js';
+export {
   readSafetensors,
   readSafetensorsHeader,
   type SafetensorsFile,

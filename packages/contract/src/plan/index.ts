@@ -1,0 +1,2 @@
+export * from './linear-shapes.js';
+export * from './llama-config.js';

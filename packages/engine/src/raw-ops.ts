@@ -1,0 +1,120 @@
+import type { DataType, Tensor } from '@tensorflow/tfjs';
+import { loadTf } from './load.js';
+
+export type { Tensor } from '@tensorflow/tfjs';
+
+/**
+ * TensorFlow operations that tfjs does not offer, or offers slower. None of them is differentiable by itself: call them inside
+ * `tf.customGrad`. They run on whichever backend is active: a backend with a `rawOp` method (one that records a graph) gets the
+ * operation with its output shapes; TensorFlow's own runs it at once.
+ */
+type AttrValue = { type: DataType } | { bool: boolean } | { int: number };
+
+export interface RawOutput {
+  shape: number[];
+  dtype: DataType;
+}
+
+/** What a graph-recording backend implements to take part. */
+export interface RawOpBackend {
+  rawOp(name: string, attrs: Record<string, AttrValue>, inputs: Tensor[], outputs: RawOutput[]): Tensor[];
+}
+
+/** The part of tfjs-node's backend that runs an operation by name. */
+interface NodeBackend {
+  binding: { TF_ATTR_TYPE: number; TF_ATTR_BOOL: number; TF_ATTR_INT: number; TF_FLOAT: number; TF_INT32: number };
+  executeMultipleOutputs(
+    name: string,
+    attrs: { name: string; type: number; value: number | boolean }[],
+    inputs: Tensor[],
+    outputs: number,
+  ): Tensor[];
+}
+
+/** Runs or records one TensorFlow operation by its registered name. */
+export function rawOp(
+  name: string,
+  attrs: Record<string, AttrValue>,
+  inputs: Tensor[],
+  outputs: RawOutput[],
+): Tensor[] {
+  const backend: unknown = loadTf().backend();
+  if (isRawOpBackend(backend)) return backend.rawOp(name, attrs, inputs, outputs);
+  const node = backend as NodeBackend;
+  return node.executeMultipleOutputs(name, nodeAttrs(node, attrs), inputs, outputs.length);
+}
+
+function isRawOpBackend(backend: unknown): backend is RawOpBackend {
+  return typeof backend === 'object' && backend !== null && 'rawOp' in backend;
+}
+
+function nodeAttrs({ binding }: NodeBackend, attrs: Record<string, AttrValue>) {
+  return Object.entries(attrs).map(([name, value]) => {
+    if ('bool' in value) return { name, type: binding.TF_ATTR_BOOL, value: value.bool };
+    if ('int' in value) return { name, type: binding.TF_ATTR_INT, value: value.int };
+    return { name, type: binding.TF_ATTR_TYPE, value: value.type === 'int32' ? binding.TF_INT32 : binding.TF_FLOAT };
+  });
+}
+
+const FLOAT: AttrValue = { type: 'float32' };
+const INT: AttrValue = { type: 'int32' };
+
+function only(tensors: Tensor[]): Tensor {
+  const [first] = tensors;
+  if (first === undefined) throw new Error('a TensorFlow operation returned no output');
+  return first;
+}
+
+/** Product of two matrices, each transposed or not: op(a) [n, k] x op(b) [k, m] -> [n, m]. A quarter faster than tf.matMul. */
+export function matMul2d(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
+  const rows = a.shape[transposeA ? 1 : 0] ?? 0;
+  const columns = b.shape[transposeB ? 0 : 1] ?? 0;
+  const attrs = { T: FLOAT, transpose_a: { bool: transposeA }, transpose_b: { bool: transposeB } };
+  return only(rawOp('MatMul', attrs, [a, b], [{ shape: [rows, columns], dtype: 'float32' }]));
+}
+
+/** Rows of a table: params [V, C], ids int32 of any shape -> [...ids, C]. Ids are not checked: a bad one fails on a CPU only. */
+export function gatherRows(params: Tensor, ids: Tensor): Tensor {
+  const axis = loadTf().scalar(0, 'int32');
+  const attrs = { batch_dims: { int: 0 }, Tparams: FLOAT, Tindices: INT, Taxis: INT };
+  const shape = [...ids.shape, ...params.shape.slice(1)];
+  return only(rawOp('GatherV2', attrs, [params, ids, axis], [{ shape, dtype: 'float32' }]));
+}
+
+/**
+ * Cross entropy of logits [N, V] against labels int32 [N], and its gradient.
+ * Returns loss [N] in nats and softmax(logits) - onehot(labels) [N, V]; no one-hot matrix is made.
+ */
+export function softmaxCrossEntropyWithGrad(logits: Tensor, labels: Tensor): { loss: Tensor; grad: Tensor } {
+  const [loss, grad] = rawOp(
+    'SparseSoftmaxCrossEntropyWithLogits',
+    { T: FLOAT, Tlabels: INT },
+    [logits, labels],
+    [
+      { shape: [logits.shape[0] ?? 0], dtype: 'float32' },
+      { shape: logits.shape, dtype: 'float32' },
+    ],
+  );
+  if (loss === undefined || grad === undefined)
+    throw new Error('SparseSoftmaxCrossEntropyWithLogits returned no gradient');
+  return { loss, grad };
+}
+
+/** Differentiable cross entropy: logits [N, V], labels int32 [N] -> loss [N] in nats. */
+export function sparseSoftmaxCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  const tf = loadTf();
+  const run = tf.customGrad((x, save) => {
+    const { loss, grad } = softmaxCrossEntropyWithGrad(x as Tensor, labels);
+    (save as (kept: Tensor[]) => void)([grad]);
+    const gradFunc = (dy: Tensor, kept: Tensor[]) => tf.mul(only(kept), tf.expandDims(dy, 1));
+    return { value: loss, gradFunc };
+  });
+  return run(logits);
+}
+
+/** Uniform numbers in [0, 1) that depend on the seed (int32 [2]) and the shape alone: Philox, the same on every call. */
+export function statelessRandomUniform(shape: number[], seed: Tensor): Tensor {
+  const size = loadTf().tensor1d(shape, 'int32');
+  const attrs = { dtype: FLOAT, T: INT, Tseed: INT };
+  return only(rawOp('StatelessRandomUniform', attrs, [size, seed], [{ shape, dtype: 'float32' }]));
+}

@@ -1,0 +1,51 @@
+import { type LlamaConfig, linearShapes } from '@moraine/contract/plan';
+import type { Tensor } from '@moraine/engine';
+import type { HostTensor } from './host.js';
+import type { Method } from './methods/method.js';
+import type { AdaptedLinear } from './net.js';
+import { createRandom, hashName, mix32 } from './random.js';
+
+/** What is trained beside a frozen base: one method on the linear layers at `paths`. */
+export interface Adapter {
+  method: Method;
+  /** Hugging Face module paths, for example `model.layers.0.self_attn.q_proj`. */
+  paths: readonly string[];
+  /** Share of the adapter's inputs set to zero while training; 0 is off. */
+  dropout: number;
+}
+
+/** Name of an adapter's variable: `<path>.<role>`. */
+const variableName = (path: string, role: string) => `${path}.${role}`;
+
+/** Starting values of all variables, `<path>.<role>` -> tensor. Each depends on the seed and its name alone. */
+export function initialAdapter(config: LlamaConfig, adapter: Adapter, seed: number): Map<string, HostTensor> {
+  const values = new Map<string, HostTensor>();
+  for (const { name: path, inDim, outDim } of adaptedShapes(config, adapter)) {
+    const roles = adapter.method.init({ inDim, outDim }, createRandom(mix32(seed, hashName(path))));
+    for (const [role, value] of Object.entries(roles)) values.set(variableName(path, role), value);
+  }
+  return values;
+}
+
+/** Sorts named variables by layer, for a net. A layer's dropout site is its place among all linear layers of the model. */
+export function adaptedLinears(
+  config: LlamaConfig,
+  adapter: Adapter,
+  variables: ReadonlyMap<string, Tensor>,
+): Map<string, AdaptedLinear> {
+  const sites = new Map(linearShapes(config).map(({ name }, site) => [name, site]));
+  const adapted = new Map<string, AdaptedLinear>(
+    adapter.paths.map((path) => [path, { variables: {}, site: sites.get(path) ?? 0 }]),
+  );
+  for (const [name, tensor] of variables) {
+    const dot = name.lastIndexOf('.');
+    const linear = adapted.get(name.slice(0, dot));
+    if (linear !== undefined) linear.variables[name.slice(dot + 1)] = tensor;
+  }
+  return adapted;
+}
+
+function adaptedShapes(config: LlamaConfig, adapter: Adapter) {
+  const wanted = new Set(adapter.paths);
+  return linearShapes(config).filter(({ name }) => wanted.has(name));
+}

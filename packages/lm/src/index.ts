@@ -1,0 +1,12 @@
+export { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
+export { type Adapter, initialAdapter } from './adapter.js';
+export { type Batch, IGNORED, supervised } from './batch.js';
+export { type HostTensor, toDevice, toHost } from './host.js';
+export { initialWeights, type WeightInit, weightShapes } from './init.js';
+export type { LinearDims, Method } from './methods/method.js';
+export { forward, headLogits, hiddenStates, type ModelInput } from './model.js';
+export { createNet, type Net } from './net.js';
+export type { AdamwHyper } from './optim/adamw.js';
+export { learningRateAt, type Schedule } from './optim/schedule.js';
+export type { StepHyper } from './step.js';
+export { createTrainer, type StepResult, type Trainer, type TrainerOptions, type TrainerState } from './trainer.js';

@@ -1,0 +1,21 @@
+import type { Tensor } from '@moraine/engine';
+import type { HostTensor } from '../host.js';
+import type { Random } from '../random.js';
+
+/** Width of a linear layer: x has `inDim` features, y has `outDim`. */
+export interface LinearDims {
+  inDim: number;
+  outDim: number;
+}
+
+/**
+ * A training method for one linear layer y = x·W0ᵀ. `apply` must be linear in x: merging is apply(I, W0, W0ᵀ), not a second
+ * implementation.
+ */
+export interface Method {
+  name: string;
+  /** Starting values of the layer's variables by role; a fresh adapter changes nothing. */
+  init(dims: LinearDims, random: Random): Record<string, HostTensor>;
+  /** x [N, in], weight [out, in], y0 = x·W0ᵀ [N, out] -> adapted y [N, out]. */
+  apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Record<string, Tensor>): Tensor;
+}

@@ -1,0 +1,112 @@
+import type { LlamaConfig } from '@moraine/contract/plan';
+import { loadTf, type Tensor } from '@moraine/engine';
+import type { Net } from './net.js';
+import { type AttentionShape, attention, type Rotary, rmsNorm, swiglu } from './ops.js';
+
+/**
+ * A Llama-family decoder (Touvron et al. 2023, arXiv:2302.13971), read top to bottom: embedding, blocks of attention and gated MLP with
+ * root-mean-square norms before each, a final norm, a head. Names are Hugging Face's.
+ */
+export interface ModelInput {
+  /** Token ids, int32 [B, T]. */
+  ids: Tensor;
+  /** Document numbers, int32 [B, T]: attention stays among equal numbers of a row. Absent: every row is one document. */
+  segments?: Tensor | undefined;
+  /** Rotary positions, int32 [B, T]. Absent: 0 … T-1; packed documents need none, as only differences of positions matter. */
+  positions?: Tensor | undefined;
+}
+
+/** Everything up to the final norm: input -> [B*T, C]. */
+export function hiddenStates(net: Net, config: LlamaConfig, input: ModelInput): Tensor {
+  const tf = loadTf();
+  const [batch = 0, time = 0] = input.ids.shape;
+  const rotary = rotaryTables(config, time, input.positions);
+  const mask = attentionMask(batch, time, input.segments);
+  const shape = { batch, time, heads: config.heads, kvHeads: config.kvHeads, headDim: config.headDim };
+  let x = net.gather('model.embed_tokens', tf.reshape(input.ids, [batch * time])); // [B*T, C]
+  for (let layer = 0; layer < config.layers; layer++) {
+    const path = `model.layers.${layer}`;
+    x = tf.add(
+      x,
+      attentionBlock(net, `${path}.self_attn`, norm(net, config, `${path}.input_layernorm`, x), rotary, mask, shape),
+    );
+    x = tf.add(x, gatedMlp(net, `${path}.mlp`, norm(net, config, `${path}.post_attention_layernorm`, x)));
+  }
+  return norm(net, config, 'model.norm', x); // [B*T, C]
+}
+
+/** Scores of every token of the vocabulary: hidden [N, C] -> [N, V]. */
+export function headLogits(net: Net, config: LlamaConfig, hidden: Tensor): Tensor {
+  return net.linear(config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head', hidden);
+}
+
+/** Logits of every position: input -> [B*T, V]. Training and evaluation use hiddenStates and the supervised rows only. */
+export function forward(net: Net, config: LlamaConfig, input: ModelInput): Tensor {
+  return headLogits(net, config, hiddenStates(net, config, input));
+}
+
+function norm(net: Net, config: LlamaConfig, path: string, x: Tensor): Tensor {
+  const name = `${path}.weight`;
+  return rmsNorm(x, net.get(name), config.rmsNormEps, net.trains(name));
+}
+
+function attentionBlock(
+  net: Net,
+  path: string,
+  x: Tensor,
+  rotary: Rotary,
+  mask: Tensor,
+  shape: AttentionShape,
+): Tensor {
+  const q = net.linear(`${path}.q_proj`, x); // [B*T, H*hd]
+  const k = net.linear(`${path}.k_proj`, x); // [B*T, Hkv*hd]
+  const v = net.linear(`${path}.v_proj`, x); // [B*T, Hkv*hd]
+  return net.linear(`${path}.o_proj`, attention(q, k, v, rotary, mask, shape)); // [B*T, C]
+}
+
+function gatedMlp(net: Net, path: string, x: Tensor): Tensor {
+  const gate = net.linear(`${path}.gate_proj`, x); // [B*T, F]
+  const up = net.linear(`${path}.up_proj`, x); // [B*T, F]
+  return net.linear(`${path}.down_proj`, swiglu(gate, up)); // [B*T, C]
+}
+
+/** Far below any score, far above the float32 limit: a masked weight is exactly 0 after the softmax. */
+const MASKED = -1e9;
+
+/** 0 where a query may look (its own document, not the future), -1e9 elsewhere: [B or 1, 1, T, T]. */
+export function attentionMask(batch: number, time: number, segments: Tensor | undefined): Tensor {
+  const tf = loadTf();
+  const steps = tf.range(0, time, 1, 'int32');
+  const future = tf.greater(tf.reshape(steps, [1, 1, 1, time]), tf.reshape(steps, [1, 1, time, 1])); // [1, 1, T, T]
+  if (segments === undefined) return tf.mul(tf.cast(future, 'float32'), MASKED);
+  const other = tf.notEqual(tf.reshape(segments, [batch, 1, time, 1]), tf.reshape(segments, [batch, 1, 1, time]));
+  return tf.mul(tf.cast(tf.logicalOr(other, future), 'float32'), MASKED); // [B, 1, T, T]
+}
+
+/** Rotary tables for positions 0 … T-1 or the given ones, half-split: cos and (-sin, sin), [B or 1, 1, T, hd]. */
+export function rotaryTables(config: LlamaConfig, time: number, positions?: Tensor): Rotary {
+  const tf = loadTf();
+  const half = config.headDim / 2;
+  const inverse = tf.tensor2d(inverseFrequencies(config), [1, half]);
+  const steps = positions ?? tf.range(0, time, 1, 'int32');
+  const rows = steps.shape.length === 2 ? (steps.shape[0] ?? 1) : 1;
+  const angles = tf.mul(tf.reshape(tf.cast(steps, 'float32'), [rows * time, 1]), inverse); // [rows*T, hd/2]
+  const [cos, sin] = [tf.cos(angles), tf.sin(angles)];
+  const shape = [rows, 1, time, config.headDim];
+  return { cos: tf.reshape(tf.concat([cos, cos], 1), shape), sin: tf.reshape(tf.concat([tf.neg(sin), sin], 1), shape) };
+}
+
+/**
+ * Inverse frequencies theta^(-2t/hd), t = 0 … hd/2-1 (Su et al. 2021, arXiv:2104.09864, §3.2.2), slowed for long wavelengths when the
+ * config asks for Llama 3.1's scaling (between the two wavelength limits the two are blended linearly).
+ */
+export function inverseFrequencies({ headDim, ropeTheta, ropeScaling }: LlamaConfig): Float32Array {
+  const plain = Float32Array.from({ length: headDim / 2 }, (_, t) => ropeTheta ** ((-2 * t) / headDim));
+  if (ropeScaling === null) return plain;
+  const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = ropeScaling;
+  return plain.map((frequency) => {
+    const turns = (originalMaxPositions * frequency) / (2 * Math.PI); // rotations within the original context
+    const keep = Math.min(1, Math.max(0, (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor)));
+    return keep * frequency + (1 - keep) * (frequency / factor);
+  });
+}

@@ -1,0 +1,73 @@
+import { gatherRows, loadTf, statelessRandomUniform, type Tensor } from '@moraine/engine';
+import type { Method } from './methods/method.js';
+import { embedding, frozenLinear, linear } from './ops.js';
+
+/**
+ * What the model sees of its weights. Names and paths are those of Hugging Face; the model does not know that adapters exist.
+ * Weights lie as [out, in].
+ */
+export interface Net {
+  /** A weight by full name, for example `model.norm.weight`. */
+  get(name: string): Tensor;
+  /** Whether a gradient of that weight is wanted. */
+  trains(name: string): boolean;
+  /** x [N, in] through the linear layer at `path` -> [N, out]. */
+  linear(path: string, x: Tensor): Tensor;
+  /** Rows `ids` int32 [N] of the table at `path` -> [N, C]. */
+  gather(path: string, ids: Tensor): Tensor;
+  /** Zeroes entries and scales the rest up, while training; the same (seed, site) gives the same mask. */
+  dropout(x: Tensor, site: number): Tensor;
+}
+
+/** One adapted linear layer: its variables by role (`lora_A`, `mora_M`), its dropout site. */
+export interface AdaptedLinear {
+  variables: Record<string, Tensor>;
+  site: number;
+}
+
+export interface NetOptions {
+  /** Frozen weights by name. */
+  weights: ReadonlyMap<string, Tensor>;
+  /** Weights that are trained themselves (full fine-tuning), by name; they come before `weights`. */
+  trained?: ReadonlyMap<string, Tensor>;
+  /** Adapted layers by path, all of one method. */
+  adapted?: ReadonlyMap<string, AdaptedLinear>;
+  method?: Method;
+  /** Share of adapter inputs set to zero and the seed int32 [2] of this pass; absent outside training. */
+  dropout?: { rate: number; seed: Tensor };
+}
+
+/** A net over tensors that somebody else owns; it creates nothing but the results of a pass. */
+export function createNet({ weights, trained = new Map(), adapted, method, dropout }: NetOptions): Net {
+  const get = (name: string): Tensor => {
+    const tensor = trained.get(name) ?? weights.get(name);
+    if (tensor === undefined) throw new Error(`the weights hold no tensor ${name}`);
+    return tensor;
+  };
+  const net: Net = {
+    get,
+    trains: (name) => trained.has(name),
+    gather: (path, ids) => {
+      const name = `${path}.weight`;
+      return trained.has(name) ? embedding(get(name), ids) : gatherRows(get(name), ids);
+    },
+    linear: (path, x) => {
+      const name = `${path}.weight`;
+      const weight = get(name);
+      const y = trained.has(name) ? linear(x, weight) : frozenLinear(x, weight);
+      const adapter = adapted?.get(path);
+      if (adapter === undefined || method === undefined) return y;
+      return method.apply(net.dropout(x, adapter.site), weight, y, adapter.variables);
+    },
+    dropout: (x, site) => (dropout === undefined || dropout.rate === 0 ? x : drop(x, dropout.rate, dropout.seed, site)),
+  };
+  return net;
+}
+
+/** Counter-based dropout: the mask depends on (seed, site) and the shape alone. */
+function drop(x: Tensor, rate: number, seed: Tensor, site: number): Tensor {
+  const tf = loadTf();
+  const siteSeed = tf.add(seed, tf.tensor1d([0, site], 'int32'));
+  const kept = tf.cast(tf.greaterEqual(statelessRandomUniform(x.shape, siteSeed), rate), 'float32');
+  return tf.mul(x, tf.mul(kept, 1 / (1 - rate)));
+}

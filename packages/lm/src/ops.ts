@@ -1,0 +1,204 @@
+import { gatherRows, loadTf, matMul2d, softmaxCrossEntropyWithGrad, type Tensor } from '@moraine/engine';
+
+/**
+ * The operations of the model with gradients written by hand: fewer kernels and less memory than tfjs would record, and nothing is
+ * computed for weights that are frozen. Each is tested against the plain tfjs composition in test/gradients.test.ts.
+ */
+type Backward = (dy: Tensor, saved: Tensor[]) => Tensor[];
+
+/**
+ * Calls `forward` once with the gradient `backward`, which gets what forward returned in `saved`, in that order. Whatever the pass itself
+ * created must come through `saved`: tfjs disposes of the rest when the forward pass ends.
+ */
+function differentiable(
+  inputs: Tensor[],
+  forward: () => { value: Tensor; saved: Tensor[] },
+  backward: Backward,
+): Tensor {
+  const run = loadTf().customGrad((...args: unknown[]) => {
+    const save = args[args.length - 1] as (tensors: Tensor[]) => void;
+    const { value, saved } = forward();
+    save(saved);
+    return { value, gradFunc: (dy: Tensor, kept: Tensor[]) => backward(dy, kept) };
+  });
+  return run(...inputs);
+}
+
+/** Reads one saved tensor; a missing one is a fault of this file. */
+export function at(tensors: readonly Tensor[], index: number): Tensor {
+  const tensor = tensors[index];
+  if (tensor === undefined) throw new Error(`no tensor ${index} among ${tensors.length}`);
+  return tensor;
+}
+
+/** y = x·Wᵀ with both differentiated: x [N, in], weight [out, in] -> [N, out]. */
+export function linear(x: Tensor, weight: Tensor): Tensor {
+  return differentiable(
+    [x, weight],
+    () => ({ value: matMul2d(x, weight, false, true), saved: [x, weight] }),
+    (dy, saved) => [matMul2d(dy, at(saved, 1)), matMul2d(dy, at(saved, 0), true)],
+  );
+}
+
+/** y = x·Wᵀ through a frozen weight: x [N, in], weight [out, in] -> [N, out]. No gradient of the weight is computed. */
+export function frozenLinear(x: Tensor, weight: Tensor): Tensor {
+  return differentiable(
+    [x],
+    () => ({ value: matMul2d(x, weight, false, true), saved: [weight] }),
+    (dy, saved) => [matMul2d(dy, at(saved, 0))],
+  );
+}
+
+/** Rows of a trained table: weight [V, C], ids int32 [N] -> [N, C]. Repeated ids add up in the gradient. */
+export function embedding(weight: Tensor, ids: Tensor): Tensor {
+  return differentiable(
+    [weight],
+    () => ({ value: gatherRows(weight, ids), saved: [ids] }),
+    (dy, saved) => [loadTf().unsortedSegmentSum(dy as never, at(saved, 0) as never, weight.shape[0] ?? 0)],
+  );
+}
+
+/** Rows at `index` of an activation: x [N, C], index int32 [S] -> [S, C]. */
+export function selectRows(x: Tensor, index: Tensor): Tensor {
+  return embedding(x, index);
+}
+
+/** Root-mean-square norm x / sqrt(mean(x²) + eps) · w over the last axis: x [N, C], weight [C]. Zhang & Sennrich 2019, Eq. 4. */
+export function rmsNorm(x: Tensor, weight: Tensor, eps: number, trainsWeight: boolean): Tensor {
+  const tf = loadTf();
+  const [rows = 0, width = 0] = x.shape;
+  return differentiable(
+    trainsWeight ? [x, weight] : [x],
+    () => {
+      const scale = tf.rsqrt(tf.add(tf.mean(tf.square(x), 1, true), eps)); // [N, 1]
+      return { value: tf.mul(tf.mul(x, scale), weight), saved: [x, scale, weight] };
+    },
+    (dy, saved) => {
+      const [keptX, scale, keptWeight] = [at(saved, 0), at(saved, 1), at(saved, 2)];
+      const normed = tf.mul(keptX, scale);
+      const product = tf.mul(dy, normed);
+      const inner = matMul2d(product, tf.reshape(tf.div(keptWeight, width), [width, 1])); // [N, 1], mean of dy·w·n
+      const dx = tf.mul(tf.sub(tf.mul(dy, keptWeight), tf.mul(normed, inner)), scale);
+      if (!trainsWeight) return [dx];
+      return [dx, tf.reshape(matMul2d(tf.ones([1, rows]), product), [width])];
+    },
+  );
+}
+
+/** silu(gate) · up = gate · sigmoid(gate) · up, elementwise [N, F]. Shazeer 2020, arXiv:2002.05202, Eq. 6. */
+export function swiglu(gate: Tensor, up: Tensor): Tensor {
+  const tf = loadTf();
+  return differentiable(
+    [gate, up],
+    () => {
+      const gateOpen = tf.sigmoid(gate);
+      const silu = tf.mul(gate, gateOpen);
+      return { value: tf.mul(silu, up), saved: [gateOpen, silu, up] };
+    },
+    (dy, saved) => {
+      const [gateOpen, silu, keptUp] = [at(saved, 0), at(saved, 1), at(saved, 2)];
+      // silu' = s + silu·(1 - s)
+      const slope = tf.sub(tf.add(gateOpen, silu), tf.mul(silu, gateOpen));
+      return [tf.mul(tf.mul(dy, keptUp), slope), tf.mul(dy, silu)];
+    },
+  );
+}
+
+/** Cosines and sines of the rotary embedding for the positions of a batch; `backward` is the opposite rotation. */
+export interface Rotary {
+  cos: Tensor; // [B, 1, T, hd]
+  sin: Tensor; // [B, 1, T, hd]
+}
+
+export interface AttentionShape {
+  batch: number;
+  time: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+}
+
+/**
+ * Softmax attention with rotary positions and grouped key/value heads.
+ * q [B*T, H*hd], k and v [B*T, Hkv*hd], mask [B or 1, 1, T, T] added to the scores -> [B*T, H*hd].
+ * Query head h reads key/value head floor(h / (H / Hkv)); 1/sqrt(hd) is applied to q.
+ * The gradient of the softmax uses rowsum(dP∘P) = rowsum(dO∘O) (Dao et al. 2022, arXiv:2205.14135, Eq. 4): one pass less over [T, T].
+ */
+export function attention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  rotary: Rotary,
+  mask: Tensor,
+  shape: AttentionShape,
+): Tensor {
+  const tf = loadTf();
+  const { batch, time, heads, kvHeads, headDim } = shape;
+  const scale = 1 / Math.sqrt(headDim);
+  const split = (x: Tensor, count: number) => tf.transpose(tf.reshape(x, [batch, time, count, headDim]), [0, 2, 1, 3]);
+  const merge = (x: Tensor, count: number) =>
+    tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch * time, count * headDim]);
+  // Query heads of one group lie side by side, so a group is one tall matrix and keys are never repeated.
+  const grouped = (x: Tensor) => tf.reshape(x, [batch, kvHeads, (heads / kvHeads) * time, x.shape[3] ?? 0]);
+  const ungrouped = (x: Tensor) => tf.reshape(x, [batch, heads, time, x.shape[3] ?? 0]);
+  return differentiable(
+    [q, k, v],
+    () => {
+      const qh = tf.mul(rotate(split(q, heads), rotary), scale); // [B, H, T, hd]
+      const kh = rotate(split(k, kvHeads), rotary); // [B, Hkv, T, hd]
+      const vh = split(v, kvHeads);
+      const scores = tf.add(ungrouped(tf.matMul(grouped(qh), kh, false, true)), mask); // [B, H, T, T]
+      const weights = tf.softmax(scores);
+      const oh = ungrouped(tf.matMul(grouped(weights), vh)); // [B, H, T, hd]
+      return { value: merge(oh, heads), saved: [qh, kh, vh, weights, oh, rotary.cos, rotary.sin] };
+    },
+    (dy, saved) => {
+      const [qh, kh, vh, weights, oh] = [at(saved, 0), at(saved, 1), at(saved, 2), at(saved, 3), at(saved, 4)];
+      const dOut = split(dy, heads);
+      const kept = { cos: at(saved, 5), sin: at(saved, 6) };
+      const rowSum = tf.sum(tf.mul(dOut, oh), 3, true); // [B, H, T, 1]
+      const dWeights = ungrouped(tf.matMul(grouped(dOut), vh, false, true)); // [B, H, T, T]
+      const dScores = grouped(tf.mul(weights, tf.sub(dWeights, rowSum)));
+      const dq = rotateBack(tf.mul(ungrouped(tf.matMul(dScores, kh)), scale), kept);
+      const dk = rotateBack(tf.matMul(dScores, grouped(qh), true), kept);
+      const dv = tf.matMul(grouped(weights), grouped(dOut), true);
+      return [merge(dq, heads), merge(dk, kvHeads), merge(dv, kvHeads)];
+    },
+  );
+}
+
+/** Swaps the two halves of the last axis: (x1, x2) -> (x2, x1). */
+function swapHalves(x: Tensor): Tensor {
+  const tf = loadTf();
+  const width = x.shape[x.shape.length - 1] ?? 0;
+  const halves = tf.reshape(x, [...x.shape.slice(0, -1), 2, width / 2]);
+  return tf.reshape(tf.reverse(halves, -2), x.shape);
+}
+
+/** Half-split rotation: (x1, x2) -> (x1·cos - x2·sin, x2·cos + x1·sin); `sin` holds (-sin, sin). Not differentiable by itself. */
+function rotate(x: Tensor, { cos, sin }: Rotary): Tensor {
+  const tf = loadTf();
+  return tf.add(tf.mul(x, cos), tf.mul(swapHalves(x), sin));
+}
+
+/** The inverse of `rotate`, which is its transpose. */
+function rotateBack(dy: Tensor, { cos, sin }: Rotary): Tensor {
+  const tf = loadTf();
+  return tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy), sin));
+}
+
+/**
+ * Sum of cross entropies in nats: logits [S, V], targets int32 [S], weights [S] (1 counts, 0 does not) -> scalar.
+ * Integer labels; no one-hot matrix.
+ */
+export function crossEntropySum(logits: Tensor, targets: Tensor, weights: Tensor): Tensor {
+  const tf = loadTf();
+  return differentiable(
+    [logits],
+    () => {
+      const { loss, grad } = softmaxCrossEntropyWithGrad(logits, targets);
+      return { value: tf.sum(tf.mul(loss, weights)), saved: [grad, weights] };
+    },
+    (dy, saved) => [tf.mul(at(saved, 0), tf.expandDims(tf.mul(at(saved, 1), dy), 1))],
+  );
+}

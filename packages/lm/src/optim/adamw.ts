@@ -1,0 +1,52 @@
+import { loadTf, type Tensor } from '@moraine/engine';
+
+/**
+ * AdamW as PyTorch computes it (Loshchilov & Hutter 2019, arXiv:1711.05101, Algorithm 2): decay is decoupled and scaled by the learning
+ * rate alone, eps is added after the bias correction of the root.
+ */
+export interface AdamwHyper {
+  beta1: number;
+  beta2: number;
+  eps: number;
+  /** Applied to matrices only; 0 is off. */
+  weightDecay: number;
+}
+
+/** What changes from step to step, as scalar tensors so that a traced step stays the same graph. */
+export interface AdamwScalars {
+  learningRate: Tensor;
+  /** beta1 and beta2 to the power of the step's number (first step: 1). */
+  beta1Power: Tensor;
+  beta2Power: Tensor;
+}
+
+export type AdamwSlot = {
+  value: Tensor;
+  moment1: Tensor;
+  moment2: Tensor;
+};
+
+/** One update of one variable; returns three new tensors and changes none. Moments start at zero. */
+export function adamwUpdate(slot: AdamwSlot, grad: Tensor, scalars: AdamwScalars, hyper: AdamwHyper): AdamwSlot {
+  const tf = loadTf();
+  const { learningRate, beta1Power, beta2Power } = scalars;
+  const moment1 = tf.add(slot.moment1, tf.mul(tf.sub(grad, slot.moment1), 1 - hyper.beta1));
+  const moment2 = tf.add(tf.mul(slot.moment2, hyper.beta2), tf.mul(tf.square(grad), 1 - hyper.beta2));
+  const root = tf.add(tf.div(tf.sqrt(moment2), tf.sqrt(tf.sub(1, beta2Power))), hyper.eps);
+  const stepSize = tf.div(learningRate, tf.sub(1, beta1Power));
+  const decays = hyper.weightDecay !== 0 && slot.value.shape.length >= 2;
+  const decayed = decays ? tf.mul(slot.value, tf.sub(1, tf.mul(learningRate, hyper.weightDecay))) : slot.value;
+  return { value: tf.sub(decayed, tf.mul(tf.div(moment1, root), stepSize)), moment1, moment2 };
+}
+
+/** Euclidean norm of all gradients together, as a scalar. */
+export function globalNorm(grads: readonly Tensor[]): Tensor {
+  const tf = loadTf();
+  return tf.sqrt(tf.addN(grads.map((grad) => tf.sum(tf.square(grad)))));
+}
+
+/** Factor that brings a norm down to `normMax` and leaves smaller ones: min(1, max / (norm + 1e-6)), as PyTorch clips. */
+export function clipFactor(norm: Tensor, normMax: number): Tensor {
+  const tf = loadTf();
+  return tf.minimum(1, tf.div(normMax, tf.add(norm, 1e-6)));
+}
