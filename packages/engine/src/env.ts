@@ -26,3 +26,7 @@ export const defaultNativeEnv = (name: string, value: string): void => {
 };
 
 export const searchPath = (): string[] => (process.env.PATH ?? '').split(path.delimiter).filter((p) => p !== '');
+
+/** Folders that the dynamic loader is told to search first. */
+export const libraryPath = (): string[] =>
+  (process.env.LD_LIBRARY_PATH ?? '').split(path.delimiter).filter((p) => p !== '');

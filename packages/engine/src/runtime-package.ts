@@ -22,7 +22,7 @@ export function runtimePackageDir(): string {
 export const runtimeFiles = {
   binding: 'lib/napi-v8/tfjs_binding.node',
   library: 'deps/lib/libtensorflow.so',
-  framework: 'deps/lib/libtensorflow_framework.so.2',
+  framework: 'deps/lib/libtensorflow_framework.so',
 } as const;
 
 /** The npm package's version, part of every cache key of the compiled binding. */

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { EngineError } from '../error.js';
+import { withFileLock } from './file-lock.js';
+import type { Library } from './library.js';
+import { type Compiler, requireCompiler } from './prerequisites.js';
+import type { OnProgress } from './progress.js';
+import { runCommand } from './run-command.js';
+
+export interface CompileOptions {
+  packageDir: string;
+  library: Library;
+  /** Identifies the library: equal keys may share a binding. */
+  libraryKey: string;
+  cache: string;
+  force: boolean;
+  onProgress: OnProgress;
+}
+
+const sources = ['tfjs_backend.cc', 'tfjs_binding.cc'];
+const defines = ['-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding', '-DBUILDING_NODE_EXTENSION'];
+
+/**
+ * The npm package's own N-API binding, compiled against the given TensorFlow: one compiler call, 8 s, no Node headers, no make.
+ * Cached by everything that goes in: the package's sources, node-api-headers, the library, the compiler's version and the flags.
+ * @returns path of tfjs_binding.node in the cache.
+ */
+export async function compileBinding(options: CompileOptions): Promise<string> {
+  const { packageDir, cache, force, onProgress } = options;
+  const bindingDir = path.join(packageDir, 'binding');
+  const headers = nodeApiHeaders();
+  const hash = createHash('sha256').update(
+    `${options.libraryKey}\n${process.platform} ${process.arch}\n${defines.join(' ')}\n`,
+  );
+  for (const dir of [bindingDir, headers]) {
+    for (const name of readdirSync(dir).sort()) hash.update(`${name}\n`).update(readFileSync(path.join(dir, name)));
+  }
+  // The compiler is asked for only when the cache has nothing: a machine may lose its compiler after the first installation.
+  const base = hash.digest('hex').slice(0, 16);
+  const folder = path.join(cache, 'bindings', base);
+  const binding = path.join(folder, 'tfjs_binding.node');
+  if (existsSync(binding) && !force) return binding;
+  return withFileLock(
+    path.join(cache, 'locks', `binding-${base}.lock`),
+    async () => {
+      if (existsSync(binding) && !force) return binding;
+      const compiler = await requireCompiler();
+      mkdirSync(folder, { recursive: true });
+      const part = path.join(folder, `.tfjs_binding.${process.pid}.part`);
+      onProgress({ phase: 'compile', detail: `the binding with ${compiler.version}` });
+      await compile(compiler, options, bindingDir, headers, part);
+      renameSync(part, binding);
+      return binding;
+    },
+    (pid) => onProgress({ phase: 'wait', detail: `process ${pid} is compiling the same binding` }),
+  );
+}
+
+async function compile(
+  compiler: Compiler,
+  { library }: CompileOptions,
+  bindingDir: string,
+  headers: string,
+  out: string,
+): Promise<void> {
+  // Found at run time through the links in deps/lib, relative to the binding, so neither the cache nor the repo has a fixed place.
+  const link =
+    process.platform === 'darwin'
+      ? ['-bundle', '-undefined', 'dynamic_lookup', '-Wl,-rpath,@loader_path/../../deps/lib']
+      : ['-shared', '-Wl,-rpath,$ORIGIN/../../deps/lib'];
+  const { status, stderr, stdout } = await runCommand(compiler.program, [
+    ...['-std=c++17', '-O2', '-fPIC', ...defines, '-I', library.include, '-I', headers],
+    ...sources.map((name) => path.join(bindingDir, name)),
+    ...[library.library, library.framework, ...link, '-o', out],
+  ]);
+  if (status === 0) return;
+  rmSync(out, { force: true });
+  const said = `${stderr}\n${stdout}`.trim().split('\n').slice(0, 12).join('\n');
+  throw new EngineError(
+    'runtime_compile_failed',
+    `${compiler.program} (${compiler.version}) could not compile the TensorFlow binding:\n${said}`,
+    'A compiler with C++17 is needed (g++ 8 or clang 7 and later) and about 1 GiB of free memory.',
+  );
+}
+
+function nodeApiHeaders(): string {
+  try {
+    return path.join(path.dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include');
+  } catch (cause) {
+    throw new EngineError('runtime_missing', 'The npm package node-api-headers is not installed.', 'Run `npm ci`.', {
+      cause,
+    });
+  }
+}

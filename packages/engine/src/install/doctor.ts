@@ -1,0 +1,150 @@
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { cacheDir } from '../env.js';
+import { EngineError } from '../error.js';
+import { type Device, nvidiaName } from '../load.js';
+import { type RuntimeStatus, runtimeStatus } from './install-runtime.js';
+import { compareVersions, findNvidiaDriver, type NvidiaDriver, targetOf, thisPlatform } from './platform.js';
+import { type Compiler, findCompiler, findPython, installCommand, type Python } from './prerequisites.js';
+import { runCommand } from './run-command.js';
+
+export interface DoctorProblem {
+  what: string;
+  fix: string;
+}
+
+export interface DoctorReport {
+  node: string;
+  /** For example `linux-x64, glibc 2.36`. */
+  platform: string;
+  runtime: RuntimeStatus | null;
+  /** Version that was really loaded, null when it did not load. */
+  tensorflow: string | null;
+  device: Device | null;
+  nvidia: (NvidiaDriver & { device: string | undefined }) | null;
+  processor: string;
+  cores: number;
+  memoryBytes: number;
+  memoryFreeBytes: number;
+  cache: string;
+  diskFreeBytes: number;
+  python: Python | null;
+  compiler: Compiler | null;
+  /** Empty when everything that is needed is there. */
+  problems: DoctorProblem[];
+}
+
+const nodeMin = '20.19.0';
+const loadUrl = new URL('../load.js', import.meta.url).href;
+
+/** Looks at the machine and loads TensorFlow in a process of its own, so that even a crash becomes a line of the report. */
+export async function doctor(): Promise<DoctorReport> {
+  const problems: DoctorProblem[] = [];
+  const platform = thisPlatform();
+  const runtime = findRuntime(problems);
+  const driver = findNvidiaDriver();
+  const [python, compiler, probe] = await Promise.all([
+    findPython(),
+    findCompiler(),
+    runtime?.isInstalled === true ? probeTensorflow() : null,
+  ]);
+  if (compareVersions(process.versions.node, nodeMin) < 0) {
+    problems.push({
+      what: `Node ${process.versions.node} is too old.`,
+      fix: `Install Node ${nodeMin} or newer; 24 is recommended.`,
+    });
+  }
+  if (probe !== null && 'what' in probe) problems.push(probe);
+  const device = probe !== null && 'kind' in probe ? probe : null;
+  // pip and a compiler are needed to install, not to run.
+  if (device === null && runtime !== null) problems.push(...missingTools(python, compiler));
+  if (driver !== null && device?.kind === 'cpu') problems.push(gpuUnused(runtime, driver));
+  const cache = cacheDir();
+  mkdirSync(cache, { recursive: true });
+  const { bavail, bsize } = statfsSync(cache);
+  return {
+    node: process.versions.node,
+    platform: `${platform.os}-${platform.arch}${platform.glibc === undefined ? '' : `, glibc ${platform.glibc}`}`,
+    runtime,
+    tensorflow: device?.tensorflow ?? null,
+    device,
+    nvidia: driver === null ? null : { ...driver, device: nvidiaName() },
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    memoryFreeBytes: freemem(),
+    cache,
+    diskFreeBytes: bavail * bsize,
+    python,
+    compiler,
+    problems,
+  };
+}
+
+function findRuntime(problems: DoctorProblem[]): RuntimeStatus | null {
+  try {
+    targetOf(thisPlatform());
+    const status = runtimeStatus();
+    if (!status.isInstalled) {
+      problems.push({
+        what: `The TensorFlow runtime is not installed: ${status.reason}.`,
+        fix: 'Run `npm run setup`.',
+      });
+    }
+    return status;
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    problems.push({ what: error.message, fix: error.hint });
+    return null;
+  }
+}
+
+function missingTools(python: Python | null, compiler: Compiler | null): DoctorProblem[] {
+  const problems: DoctorProblem[] = [];
+  if (python === null) {
+    problems.push({ what: 'python3 was not found.', fix: `Run: ${installCommand(['python3', 'python3-pip'])}` });
+  } else if (python.pip === undefined) {
+    problems.push({ what: `${python.program} has no pip.`, fix: `Run: ${installCommand(['python3-pip'])}` });
+  }
+  if (compiler === null) problems.push({ what: 'No C++ compiler was found.', fix: `Run: ${installCommand(['g++'])}` });
+  return problems;
+}
+
+function gpuUnused(runtime: RuntimeStatus | null, driver: NvidiaDriver): DoctorProblem {
+  const version = driver.version === undefined ? '' : ` ${driver.version}`;
+  if (runtime?.variant === 'cpu') {
+    return {
+      what: `An NVIDIA driver${version} is here, but TensorFlow for the CPU is linked.`,
+      fix: 'Run `npm run setup -- --cuda`.',
+    };
+  }
+  const fix =
+    driver.library === undefined
+      ? 'libcuda.so.1 was not found: start the container with `--gpus all`, or install the driver’s user-space package.'
+      : 'Look at the output of nvidia-smi, and at CUDA_VISIBLE_DEVICES; the driver must be 525.60 or newer for CUDA 12.';
+  return { what: `An NVIDIA driver${version} is here, but TensorFlow sees no GPU.`, fix };
+}
+
+/** Loads and computes in a child: 1.5 s. A crash, a signal or two silent minutes become a problem. */
+async function probeTensorflow(): Promise<Device | DoctorProblem> {
+  const script = `
+    const { loadTf, device } = await import(${JSON.stringify(loadUrl)});
+    const tf = loadTf();
+    const product = tf.tidy(() => tf.matMul([[1, 2]], [[3], [4]]).dataSync()[0]);
+    if (product !== 11) throw new Error('1*3 + 2*4 came out as ' + product);
+    console.log('DEVICE ' + JSON.stringify(device()));`;
+  const args = ['--no-deprecation', '--input-type=module', '-e', script];
+  const { status, stdout, stderr } = await runCommand(process.execPath, args, {
+    env: { TF_CPP_MIN_LOG_LEVEL: '1' },
+    timeoutMs: 120_000,
+  });
+  const line = /^DEVICE (.*)$/m.exec(stdout)?.[1];
+  if (status === 0 && line !== undefined) return JSON.parse(line) as Device;
+  const said = stderr.trim().split('\n').slice(-8).join('\n');
+  return {
+    what: `TensorFlow is installed but did not compute (status ${status}):\n${said}`,
+    fix: existsSync('/proc/cpuinfo')
+      ? 'Run `npm run setup -- --force`. TensorFlow needs a processor with AVX; look for "Illegal instruction" above.'
+      : 'Run `npm run setup -- --force`.',
+  };
+}

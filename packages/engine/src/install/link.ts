@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto';
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { runtimeFiles } from '../runtime-package.js';
+import type { Library } from './library.js';
+
+/** What was linked into the npm package, written beside it. */
+export interface LinkStamp {
+  variant: 'cpu' | 'cuda' | 'own';
+  /** What the user asked for; it holds for later starts. */
+  wish: 'auto' | 'cpu' | 'cuda';
+  /** Version of the locked wheel, or `own` for MORAINE_ENGINE_DIR. */
+  tensorflow: string;
+  /** Identifies library and lock file; a changed lock means a new installation. */
+  key: string;
+  library: string;
+}
+
+const stampFile = (packageDir: string): string => path.join(packageDir, '.moraine-runtime.json');
+
+export function readLinkStamp(packageDir: string): LinkStamp | null {
+  try {
+    const parsed: unknown = JSON.parse(readFileSync(stampFile(packageDir), 'utf8'));
+    return typeof parsed === 'object' && parsed !== null && 'key' in parsed ? (parsed as LinkStamp) : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Puts a compiled binding and links to the library into the npm package. Each name changes by one rename, so a process that loads at the
+ * same time sees the old or the new file.
+ * The libraries must be reached through deps/lib: TensorFlow looks for CUDA relative to the path that it was loaded by,
+ * `deps/lib/../../nvidia`, hence the third link.
+ */
+export function linkRuntime(packageDir: string, binding: string, library: Library, stamp: LinkStamp): void {
+  const lib = path.join(packageDir, 'deps', 'lib');
+  mkdirSync(lib, { recursive: true });
+  mkdirSync(path.dirname(path.join(packageDir, runtimeFiles.binding)), { recursive: true });
+  for (const name of ['libtensorflow.so', path.basename(library.library)]) link(library.library, path.join(lib, name));
+  for (const name of ['libtensorflow_framework.so', path.basename(library.framework)]) {
+    link(library.framework, path.join(lib, name));
+  }
+  link(library.include, path.join(packageDir, 'deps', 'include'));
+  const nvidia = path.join(packageDir, 'nvidia');
+  if (library.nvidia === undefined) rmSync(nvidia, { force: true, recursive: true });
+  else link(library.nvidia, nvidia);
+  // A copy, not a link: Node resolves links before it loads, and the binding finds its libraries relative to itself.
+  replace(path.join(packageDir, runtimeFiles.binding), (aside) => copyFileSync(binding, aside));
+  replace(stampFile(packageDir), (aside) => writeFileSync(aside, `${JSON.stringify(stamp, null, 2)}\n`));
+}
+
+function link(target: string, at: string): void {
+  try {
+    if (readlinkSync(at) === target) return;
+  } catch {
+    // Absent, or not a link: replaced below.
+  }
+  replace(at, (aside) => symlinkSync(target, aside));
+}
+
+function replace(file: string, make: (aside: string) => void): void {
+  const aside = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  try {
+    make(aside);
+    renameSync(aside, file);
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
