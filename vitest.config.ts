@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'scripts/**/test/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     // Forks, not threads: TensorFlow's native library and Postgres clients live in one process each and die with it.
+    // Real Postgres and Redis for whoever asks (testServices() of @moraine/testing); a run that asks for none starts none.
+    globalSetup: ['packages/testing/src/global-setup.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

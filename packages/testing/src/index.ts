@@ -1,0 +1,1 @@
+export { migratedDatabase, type TestDatabase, type TestServices, testDatabase, testServices } from './test-services.js';
