@@ -97,7 +97,7 @@ function assertHoldsNoTask(text: string): void {
 }
 
 async function writePacked(file: string, packed: PackedRows): Promise<void> {
-  const header = Int32Array.of(packed.rows, packed.width);
+  const header = Int32Array.of(packed.rows, packed.time);
   const body = Uint16Array.from(packed.tokens);
   const segments = Uint16Array.from(packed.segments);
   const temporary = `${file}.tmp-${process.pid}`;
@@ -112,8 +112,8 @@ async function writePacked(file: string, packed: PackedRows): Promise<void> {
 export async function readPacked(file: string): Promise<PackedRows> {
   const data = await readFile(file);
   const rows = data.readInt32LE(0);
-  const width = data.readInt32LE(4);
-  const length = rows * (width + 1);
+  const time = data.readInt32LE(4);
+  const length = rows * time;
   if (data.length !== 8 + 4 * length) {
     throw new Error(`${file} holds ${data.length} bytes where ${rows} rows need ${8 + 4 * length}: delete it.`);
   }
@@ -122,7 +122,7 @@ export async function readPacked(file: string): Promise<PackedRows> {
     tokens: Int32Array.from(values.subarray(0, length)),
     segments: Int32Array.from(values.subarray(length)),
     rows,
-    width,
+    time,
   };
 }
 

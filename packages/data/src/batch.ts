@@ -8,59 +8,53 @@ export interface EncodedRow {
 }
 
 /**
- * What one forward pass takes. All arrays are row-major [B, T], int32.
- * `labels` are already shifted: labels[b, t] is the token that position t must predict, or -100.
- * `segments` number the documents of a row; attention stays inside equal numbers. Padding has segment -1.
+ * What one forward pass takes: rows side by side, padded to one length; each array holds batch · time numbers, row by row.
+ * `labels` are not shifted. `segments` number the documents of a row; attention and targets stay inside equal numbers.
+ * Padding: `padId`, label -100, segment -1.
  */
 export interface Batch {
+  batch: number;
+  time: number;
   ids: Int32Array;
   labels: Int32Array;
   segments: Int32Array;
-  B: number;
-  T: number;
 }
 
-/**
- * Pads rows to one length and shifts their labels. T = (longest row - 1) rounded up to a multiple of `multiple`:
- * the last token of a row is a target and never an input.
- */
+/** Pads rows to one length: that of the longest, rounded up to a multiple of `multiple`. */
 export function collate(rows: readonly EncodedRow[], options: { padId: number; multiple?: number }): Batch {
   const multiple = options.multiple ?? 1;
-  const longest = rows.reduce((length, row) => Math.max(length, row.ids.length - 1), 1);
-  const B = rows.length;
-  const T = Math.ceil(longest / multiple) * multiple;
-  const ids = new Int32Array(B * T).fill(options.padId);
-  const labels = new Int32Array(B * T).fill(IGNORED);
-  const segments = new Int32Array(B * T).fill(-1);
+  const longest = rows.reduce((length, row) => Math.max(length, row.ids.length), 1);
+  const batch = rows.length;
+  const time = Math.ceil(longest / multiple) * multiple;
+  const ids = new Int32Array(batch * time).fill(options.padId);
+  const labels = new Int32Array(batch * time).fill(IGNORED);
+  const segments = new Int32Array(batch * time).fill(-1);
   rows.forEach((row, b) => {
-    for (let t = 0; t + 1 < row.ids.length; t += 1) {
-      ids[b * T + t] = row.ids[t] as number;
-      labels[b * T + t] = row.labels[t + 1] as number;
-      segments[b * T + t] = 0;
-    }
+    ids.set(row.ids, b * time);
+    labels.set(row.labels, b * time);
+    segments.fill(0, b * time, b * time + row.ids.length);
   });
-  return { ids, labels, segments, B, T };
+  return { batch, time, ids, labels, segments };
 }
 
-/** Rows of width + 1 tokens filled with documents end to end; `segments` holds each token's document number in its row. */
+/** Rows of `time` tokens filled with documents end to end; `segments` holds each token's document number in its row. */
 export interface PackedRows {
   tokens: Int32Array;
   segments: Int32Array;
   rows: number;
-  width: number;
+  time: number;
 }
 
 /**
- * Packs documents into rows of width + 1 tokens. A row starts at a document's start; a document that the row's end cuts
+ * Packs documents into rows of `time` tokens. A row starts at a document's start; a document that the row's end cuts
  * is shown again, whole, at the start of the next row (once: a document longer than a row is cut there for good).
  * The last, unfilled row is left out unless `keepTail` asks for it, padded with `padId` in segment -1.
  */
 export function packDocuments(
   documents: readonly (readonly number[])[],
-  width: number,
+  time: number,
   tail?: { keepTail: true; padId: number },
 ): PackedRows {
-  const size = width + 1;
   const tokens: number[] = [];
   const segments: number[] = [];
   let filled = 0;
@@ -68,14 +62,14 @@ export function packDocuments(
   let isRepeat = false;
   for (let i = 0; i < documents.length; ) {
     const document = documents[i] as readonly number[];
-    const taken = Math.min(document.length, size - filled);
+    const taken = Math.min(document.length, time - filled);
     for (let k = 0; k < taken; k += 1) {
       tokens.push(document[k] as number);
       segments.push(segment);
     }
     filled += taken;
     segment += 1;
-    const isFull = filled === size;
+    const isFull = filled === time;
     if (isFull) {
       filled = 0;
       segment = 0;
@@ -88,36 +82,31 @@ export function packDocuments(
     }
   }
   if (tail && filled > 0) {
-    for (; filled < size; filled += 1) {
+    for (; filled < time; filled += 1) {
       tokens.push(tail.padId);
       segments.push(-1);
     }
   }
-  const rows = Math.floor(tokens.length / size);
+  const rows = Math.floor(tokens.length / time);
   return {
-    tokens: Int32Array.from(tokens.slice(0, rows * size)),
-    segments: Int32Array.from(segments.slice(0, rows * size)),
+    tokens: Int32Array.from(tokens.slice(0, rows * time)),
+    segments: Int32Array.from(segments.slice(0, rows * time)),
     rows,
-    width,
+    time,
   };
 }
 
-/** The batch of the given packed rows: every token is a target except the first of a document and padding. */
+/** The batch of the given packed rows: every token is supervised except padding (a document's first token has nothing before it). */
 export function packedBatch(packed: PackedRows, rowIndices: ArrayLike<number>): Batch {
-  const T = packed.width;
-  const B = rowIndices.length;
-  const ids = new Int32Array(B * T);
-  const labels = new Int32Array(B * T);
-  const segments = new Int32Array(B * T);
-  for (let b = 0; b < B; b += 1) {
-    const start = (rowIndices[b] as number) * (T + 1);
-    for (let t = 0; t < T; t += 1) {
-      const own = packed.segments[start + t] as number;
-      ids[b * T + t] = packed.tokens[start + t] as number;
-      segments[b * T + t] = own;
-      const isInside = own >= 0 && packed.segments[start + t + 1] === own;
-      labels[b * T + t] = isInside ? (packed.tokens[start + t + 1] as number) : IGNORED;
-    }
+  const { time } = packed;
+  const batch = rowIndices.length;
+  const ids = new Int32Array(batch * time);
+  const segments = new Int32Array(batch * time);
+  for (let b = 0; b < batch; b += 1) {
+    const start = (rowIndices[b] as number) * time;
+    ids.set(packed.tokens.subarray(start, start + time), b * time);
+    segments.set(packed.segments.subarray(start, start + time), b * time);
   }
-  return { ids, labels, segments, B, T };
+  const labels = ids.map((id, i) => ((segments[i] as number) < 0 ? IGNORED : id));
+  return { batch, time, ids, labels, segments };
 }

@@ -1,0 +1,92 @@
+/**
+ * `npm run base:train`: trains the base model and writes examples/base. Stop it at any time: the next start goes on from the
+ * newest checkpoint and repeats the uninterrupted run exactly. `--replay N` trains the first N steps and compares their losses with
+ * the committed ones.
+ */
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { device } from '@moraine/engine';
+import { loadLatestCheckpoint, saveCheckpoint } from './base-checkpoint.js';
+import { baseConfig, ROWS_PER_STEP, TOTAL_STEPS } from './base-recipe.js';
+import { createBaseTrainer, recipeHash, trainBaseStep } from './base-training.js';
+import { createEncoder } from './bpe.js';
+import { corpusVocabulary, ensureCorpus, readPacked } from './corpus.js';
+import { closedBookScore, quoteScores, validationLoss } from './probe.js';
+import { CONTEXT_LENGTH } from './tokenizer.js';
+
+const CHECKPOINT_EVERY = 200;
+const VALIDATE_EVERY = 500;
+
+const { values } = parseArgs({
+  options: {
+    // not --dir: the loader of TensorFlow's binding reads that flag of the process and looks there
+    work: { type: 'string', default: '.data/base-train' },
+    corpus: { type: 'string', default: '.data/corpus' },
+    steps: { type: 'string' },
+  },
+});
+const directory = resolve(values.work);
+const lastStep = values.steps === undefined ? TOTAL_STEPS : Number(values.steps);
+const logFile = join(directory, 'log.jsonl');
+
+const say = (line: string): void => {
+  process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`);
+};
+
+/** Keeps the log's lines up to a step: a resumed run writes the later ones again. */
+async function cutLog(step: number): Promise<void> {
+  const text = await readFile(logFile, 'utf8').catch(() => '');
+  const kept = text.split('\n').filter((line) => line !== '' && (JSON.parse(line) as { step: number }).step <= step);
+  await writeFile(logFile, kept.map((line) => `${line}\n`).join(''));
+}
+
+const corpus = await ensureCorpus(resolve(values.corpus), say);
+const train = await readPacked(join(corpus, 'train.bin'));
+const validation = await readPacked(join(corpus, 'validation.bin'));
+const encode = createEncoder(corpusVocabulary());
+await mkdir(directory, { recursive: true });
+
+const trainer = createBaseTrainer();
+const checkpoint = await loadLatestCheckpoint(directory, recipeHash());
+if (checkpoint) trainer.load(checkpoint);
+await cutLog(trainer.steps);
+say(`${trainer.parameterCount} parameters on ${device().name}, from step ${trainer.steps} to ${lastStep}`);
+
+let windowLoss = 0;
+let windowSteps = 0;
+let windowStart = performance.now();
+while (trainer.steps < lastStep) {
+  const { step, loss, gradNorm, learningRate } = trainBaseStep(trainer, train);
+  const entry: Record<string, unknown> = { step, loss, gradNorm, learningRate };
+  windowLoss += loss;
+  windowSteps += 1;
+  if (step % 20 === 0) {
+    const seconds = (performance.now() - windowStart) / 1000;
+    const tokensPerSecond = Math.round((windowSteps * ROWS_PER_STEP * CONTEXT_LENGTH) / seconds);
+    const minutesLeft = (((lastStep - step) * seconds) / windowSteps / 60).toFixed(0);
+    say(
+      `step ${step} loss ${(windowLoss / windowSteps).toFixed(4)} ${tokensPerSecond} tokens/s, ${minutesLeft} min left`,
+    );
+    entry.tokensPerSecond = tokensPerSecond;
+    windowLoss = 0;
+    windowSteps = 0;
+    windowStart = performance.now();
+  }
+  const net = trainer.net();
+  if (step % CHECKPOINT_EVERY === 0 || step === lastStep) {
+    entry.quoteFrom = quoteScores(net, baseConfig, encode);
+    entry.closedBook = closedBookScore(net, baseConfig, encode);
+    say(`step ${step} who gave % ${JSON.stringify(entry.quoteFrom)} closed-book % ${String(entry.closedBook)}`);
+  }
+  if (step % VALIDATE_EVERY === 0 || step === lastStep) {
+    entry.validationLoss = validationLoss(net, baseConfig, validation);
+    say(`step ${step} validation loss ${(entry.validationLoss as number).toFixed(4)}`);
+  }
+  await appendFile(logFile, `${JSON.stringify(entry)}\n`);
+  if (step % CHECKPOINT_EVERY === 0 || step === lastStep) {
+    await saveCheckpoint(directory, trainer.state(), recipeHash());
+    windowStart = performance.now();
+  }
+}
+say(`${trainer.steps} steps done`);
