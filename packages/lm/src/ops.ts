@@ -66,7 +66,7 @@ export function selectRows(x: Tensor, index: Tensor): Tensor {
 /** Root-mean-square norm x / sqrt(mean(x²) + eps) · w over the last axis: x [N, C], weight [C]. Zhang & Sennrich 2019, Eq. 4. */
 export function rmsNorm(x: Tensor, weight: Tensor, eps: number, trainsWeight: boolean): Tensor {
   const tf = loadTf();
-  const [rows = 0, width = 0] = x.shape;
+  const width = weight.shape[0] ?? 0;
   return differentiable(
     trainsWeight ? [x, weight] : [x],
     () => {
@@ -75,12 +75,11 @@ export function rmsNorm(x: Tensor, weight: Tensor, eps: number, trainsWeight: bo
     },
     (dy, saved) => {
       const [keptX, scale, keptWeight] = [at(saved, 0), at(saved, 1), at(saved, 2)];
-      const normed = tf.mul(keptX, scale);
-      const product = tf.mul(dy, normed);
-      const inner = matMul2d(product, tf.reshape(tf.div(keptWeight, width), [width, 1])); // [N, 1], mean of dy·w·n
-      const dx = tf.mul(tf.sub(tf.mul(dy, keptWeight), tf.mul(normed, inner)), scale);
+      const product = tf.mul(dy, keptX);
+      const inner = matMul2d(product, tf.reshape(tf.div(keptWeight, width), [width, 1])); // [N, 1], mean of dy·w·x
+      const dx = tf.sub(tf.mul(tf.mul(dy, keptWeight), scale), tf.mul(keptX, tf.mul(inner, tf.pow(scale, 3))));
       if (!trainsWeight) return [dx];
-      return [dx, tf.reshape(matMul2d(tf.ones([1, rows]), product), [width])];
+      return [dx, tf.reshape(matMul2d(scale, product, true), [width])];
     },
   );
 }
@@ -121,7 +120,7 @@ export interface AttentionShape {
 /**
  * Softmax attention with rotary positions and grouped key/value heads.
  * q [B*T, H*hd], k and v [B*T, Hkv*hd], mask [B or 1, 1, T, T] added to the scores -> [B*T, H*hd].
- * Query head h reads key/value head floor(h / (H / Hkv)); 1/sqrt(hd) is applied to q.
+ * Query head h reads key/value head floor(h / (H / Hkv)); 1/sqrt(hd) is in q's rotation.
  * The gradient of the softmax uses rowsum(dP∘P) = rowsum(dO∘O) (Dao et al. 2022, arXiv:2205.14135, Eq. 4): one pass less over [T, T].
  */
 export function attention(
@@ -144,23 +143,30 @@ export function attention(
   return differentiable(
     [q, k, v],
     () => {
-      const qh = tf.mul(rotate(split(q, heads), rotary), scale); // [B, H, T, hd]
+      const qTables = { cos: tf.mul(rotary.cos, scale), sin: tf.mul(rotary.sin, scale) };
+      const qh = rotate(split(q, heads), qTables); // [B, H, T, hd]
       const kh = rotate(split(k, kvHeads), rotary); // [B, Hkv, T, hd]
       const vh = split(v, kvHeads);
       const scores = tf.add(ungrouped(tf.matMul(grouped(qh), kh, false, true)), mask); // [B, H, T, T]
       const weights = tf.softmax(scores);
       const oh = ungrouped(tf.matMul(grouped(weights), vh)); // [B, H, T, hd]
-      return { value: merge(oh, heads), saved: [qh, kh, vh, weights, oh, rotary.cos, rotary.sin] };
+      return {
+        value: merge(oh, heads),
+        saved: [qh, kh, vh, weights, oh, rotary.cos, rotary.sin, qTables.cos, qTables.sin],
+      };
     },
     (dy, saved) => {
       const [qh, kh, vh, weights, oh] = [at(saved, 0), at(saved, 1), at(saved, 2), at(saved, 3), at(saved, 4)];
       const dOut = split(dy, heads);
-      const kept = { cos: at(saved, 5), sin: at(saved, 6) };
+      const [kTables, qTables] = [
+        { cos: at(saved, 5), sin: at(saved, 6) },
+        { cos: at(saved, 7), sin: at(saved, 8) },
+      ];
       const rowSum = tf.sum(tf.mul(dOut, oh), 3, true); // [B, H, T, 1]
       const dWeights = ungrouped(tf.matMul(grouped(dOut), vh, false, true)); // [B, H, T, T]
       const dScores = grouped(tf.mul(weights, tf.sub(dWeights, rowSum)));
-      const dq = rotateBack(tf.mul(ungrouped(tf.matMul(dScores, kh)), scale), kept);
-      const dk = rotateBack(tf.matMul(dScores, grouped(qh), true), kept);
+      const dq = rotateBack(ungrouped(tf.matMul(dScores, kh)), qTables);
+      const dk = rotateBack(tf.matMul(dScores, grouped(qh), true), kTables);
       const dv = tf.matMul(grouped(weights), grouped(dOut), true);
       return [merge(dq, heads), merge(dk, kvHeads), merge(dv, kvHeads)];
     },

@@ -3,7 +3,7 @@ import { gatherRows, loadTf, type Tensor } from '@moraine/engine';
 import type { BatchTensors } from './batch.js';
 import { headLogits, hiddenStates } from './model.js';
 import type { Net } from './net.js';
-import { crossEntropySum, selectRows } from './ops.js';
+import { at, crossEntropySum, selectRows } from './ops.js';
 import {
   type AdamwHyper,
   type AdamwScalars,
@@ -65,7 +65,7 @@ function correctCount(logits: Tensor, targets: Tensor, weights: Tensor): Tensor 
 /** Sums gradients of micro-batches, variable by variable. */
 export function addGradients(sum: readonly Tensor[], more: readonly Tensor[]): Tensor[] {
   const tf = loadTf();
-  return sum.map((grad, i) => tf.add(grad, more[i] as Tensor));
+  return sum.map((grad, i) => tf.add(grad, at(more, i)));
 }
 
 export interface StepScalars extends AdamwScalars {
@@ -89,6 +89,6 @@ export function applyStep(
   const gradNorm = tf.mul(globalNorm(gradSums), scalars.perToken);
   const factor =
     hyper.maxGradNorm > 0 ? tf.mul(clipFactor(gradNorm, hyper.maxGradNorm), scalars.perToken) : scalars.perToken;
-  const updated = slots.map((slot, i) => adamwUpdate(slot, tf.mul(gradSums[i] as Tensor, factor), scalars, hyper));
-  return { slots: updated, gradNorm };
+  const grads = gradSums.map((grad) => tf.mul(grad, factor));
+  return { slots: adamwUpdate(slots, grads, scalars, hyper), gradNorm };
 }

@@ -1,4 +1,5 @@
 import { loadTf, type Tensor } from '@moraine/engine';
+import { at } from '../ops.js';
 
 /**
  * AdamW as PyTorch computes it (Loshchilov & Hutter 2019, arXiv:1711.05101, Algorithm 2): decay is decoupled and scaled by the learning
@@ -26,17 +27,31 @@ export type AdamwSlot = {
   moment2: Tensor;
 };
 
-/** One update of one variable; returns three new tensors and changes none. Moments start at zero. */
-export function adamwUpdate(slot: AdamwSlot, grad: Tensor, scalars: AdamwScalars, hyper: AdamwHyper): AdamwSlot {
+/**
+ * One update of every variable; returns new tensors and changes none. Moments start at zero. Factors that all variables share are computed
+ * once: in eager mode a small model spends as long on scalars as on its variables.
+ */
+export function adamwUpdate(
+  slots: readonly AdamwSlot[],
+  grads: readonly Tensor[],
+  scalars: AdamwScalars,
+  hyper: AdamwHyper,
+): AdamwSlot[] {
   const tf = loadTf();
   const { learningRate, beta1Power, beta2Power } = scalars;
-  const moment1 = tf.add(slot.moment1, tf.mul(tf.sub(grad, slot.moment1), 1 - hyper.beta1));
-  const moment2 = tf.add(tf.mul(slot.moment2, hyper.beta2), tf.mul(tf.square(grad), 1 - hyper.beta2));
-  const root = tf.add(tf.div(tf.sqrt(moment2), tf.sqrt(tf.sub(1, beta2Power))), hyper.eps);
+  const [rest1, keep2, rest2] = [tf.scalar(1 - hyper.beta1), tf.scalar(hyper.beta2), tf.scalar(1 - hyper.beta2)];
+  const [eps, rootCorrection] = [tf.scalar(hyper.eps), tf.sqrt(tf.sub(1, beta2Power))];
   const stepSize = tf.div(learningRate, tf.sub(1, beta1Power));
-  const decays = hyper.weightDecay !== 0 && slot.value.shape.length >= 2;
-  const decayed = decays ? tf.mul(slot.value, tf.sub(1, tf.mul(learningRate, hyper.weightDecay))) : slot.value;
-  return { value: tf.sub(decayed, tf.mul(tf.div(moment1, root), stepSize)), moment1, moment2 };
+  const decay = tf.sub(1, tf.mul(learningRate, hyper.weightDecay));
+  return slots.map(({ value, moment1, moment2 }, i) => {
+    const grad = at(grads, i);
+    const next1 = tf.add(moment1, tf.mul(tf.sub(grad, moment1), rest1));
+    const next2 = tf.add(tf.mul(moment2, keep2), tf.mul(tf.square(grad), rest2));
+    const root = tf.add(tf.div(tf.sqrt(next2), rootCorrection), eps);
+    const decays = hyper.weightDecay !== 0 && value.shape.length >= 2;
+    const decayed = decays ? tf.mul(value, decay) : value;
+    return { value: tf.sub(decayed, tf.mul(tf.div(next1, root), stepSize)), moment1: next1, moment2: next2 };
+  });
 }
 
 /** Euclidean norm of all gradients together, as a scalar. */

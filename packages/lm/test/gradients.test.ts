@@ -1,0 +1,93 @@
+import { loadTf, type Tensor } from '@moraine/engine';
+import { expect, test } from 'vitest';
+import { attentionMask, rotaryTables } from '../src/model.js';
+import { attention, crossEntropySum, embedding, frozenLinear, linear, rmsNorm, swiglu } from '../src/ops.js';
+import { plainAttention, plainCrossEntropySum, plainRmsNorm, plainSwiglu } from './plain.js';
+import { tinyConfig } from './tiny.js';
+
+// Expected values: the gradient that tfjs derives by itself from the plain composition in plain.ts.
+const tf = loadTf();
+const random = (shape: number[], seed: number) => tf.randomNormal(shape, 0, 1, 'float32', seed) as Tensor;
+
+/** Largest difference of value and gradients between two functions of the same inputs, under a random projection of the output. */
+function difference(f: (...xs: Tensor[]) => Tensor, g: (...xs: Tensor[]) => Tensor, inputs: Tensor[]): number {
+  return tf.tidy(() => {
+    const weight = random(f(...inputs).shape as number[], 99);
+    const run = (h: typeof f) =>
+      tf.valueAndGrads(((...xs: Tensor[]) => tf.sum(tf.mul(h(...xs), weight))) as never)(inputs);
+    const [a, b] = [run(f), run(g)];
+    const all = [f(...inputs).sub(g(...inputs)), ...a.grads.map((grad, i) => tf.sub(grad, b.grads[i] as Tensor))];
+    return Math.max(...all.map((d) => tf.max(tf.abs(d)).dataSync()[0] ?? Number.NaN));
+  });
+}
+
+test('linear layers have the gradients of a matrix product', () => {
+  const [x, w] = [random([6, 5], 1), random([4, 5], 2)];
+  const plain = (a: Tensor, b: Tensor) => tf.matMul(a, b, false, true);
+  expect(difference(linear as never, plain as never, [x, w])).toBeLessThan(1e-5);
+  expect(
+    difference(
+      (a) => frozenLinear(a as Tensor, w),
+      (a) => plain(a as Tensor, w),
+      [x],
+    ),
+  ).toBeLessThan(1e-5);
+});
+
+test('a repeated id adds up its gradients', () => {
+  const ids = tf.tensor1d([2, 0, 2, 2, 1], 'int32');
+  const table = random([4, 3], 3);
+  expect(
+    difference(
+      (t) => embedding(t as Tensor, ids),
+      (t) => tf.gather(t as Tensor, ids),
+      [table],
+    ),
+  ).toBeLessThan(1e-5);
+});
+
+test('the norm has the gradients of its formula, with a trained and a frozen weight', () => {
+  const [x, w] = [random([7, 16], 4), random([16], 5)];
+  const trained = (a: Tensor, b: Tensor) => rmsNorm(a, b, 1e-5, true);
+  const plain = (a: Tensor, b: Tensor) => plainRmsNorm(a, b, 1e-5);
+  expect(difference(trained as never, plain as never, [x, w])).toBeLessThan(1e-5);
+  expect(
+    difference(
+      (a) => rmsNorm(a as Tensor, w, 1e-5, false),
+      (a) => plain(a as Tensor, w),
+      [x],
+    ),
+  ).toBeLessThan(1e-5);
+});
+
+test('the gated unit has the gradients of its formula', () => {
+  expect(difference(swiglu as never, plainSwiglu as never, [random([5, 9], 6), random([5, 9], 7)])).toBeLessThan(1e-5);
+});
+
+test.each([
+  ['one key head a query head', 4, 4, false],
+  ['two query heads a key head, packed documents', 4, 2, true],
+  ['one key head for all, packed documents', 4, 1, true],
+])('attention has the gradients of its formula: %s', (_, heads, kvHeads, packed) => {
+  const [batch, time, headDim] = [2, 7, 8];
+  const shape = { batch, time, heads, kvHeads, headDim };
+  const segments = packed ? tf.tensor2d([1, 1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 5, 5, 5], [batch, time], 'int32') : undefined;
+  const rotary = rotaryTables({ ...tinyConfig, headDim }, time);
+  const mask = attentionMask(batch, time, segments);
+  const inputs = [
+    random([batch * time, heads * headDim], 8),
+    random([batch * time, kvHeads * headDim], 9),
+    random([batch * time, kvHeads * headDim], 10),
+  ];
+  const fast = (q: Tensor, k: Tensor, v: Tensor) => attention(q, k, v, rotary, mask, shape);
+  const plain = (q: Tensor, k: Tensor, v: Tensor) => plainAttention(q, k, v, rotary, mask, shape);
+  expect(difference(fast as never, plain as never, inputs)).toBeLessThan(2e-5);
+});
+
+test('the loss has the gradients of a one-hot cross entropy and ignores rows of weight 0', () => {
+  const targets = tf.tensor1d([3, 0, 10, 5], 'int32');
+  const weights = tf.tensor1d([1, 1, 0, 1]);
+  const fast = (x: Tensor) => crossEntropySum(x, targets, weights);
+  const plain = (x: Tensor) => plainCrossEntropySum(x, targets, weights);
+  expect(difference(fast as never, plain as never, [random([4, 11], 11)])).toBeLessThan(1e-5);
+});

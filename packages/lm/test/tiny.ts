@@ -1,0 +1,41 @@
+import type { Tensor } from '@moraine/engine';
+import { type Batch, initialWeights, type LlamaConfig, toDevice } from '../src/index.js';
+
+/** A model small enough for exact arithmetic in tests: grouped-query attention, tied head. */
+export const tinyConfig: LlamaConfig = {
+  vocabSize: 40,
+  hiddenSize: 32,
+  intermediateSize: 44,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 8,
+  maxPositions: 64,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10_000,
+  ropeScaling: null,
+  tieEmbeddings: true,
+};
+
+export function tinyWeights(config: LlamaConfig = tinyConfig, seed = 7): Map<string, Tensor> {
+  const values = initialWeights(config, { seed, std: 0.2 });
+  return new Map([...values].map(([name, value]) => [name, toDevice(value)]));
+}
+
+/** Rows of given ids, all learned, padded with unscored zeros; every row is one document unless segments are given. */
+export function batchOf(rows: readonly (readonly number[])[], segments?: readonly (readonly number[])[]): Batch {
+  const time = Math.max(...rows.map((row) => row.length));
+  const flat = (values: readonly (readonly number[])[], pad: number) =>
+    Int32Array.from(values.flatMap((row) => Array.from({ length: time }, (_, t) => row[t] ?? pad)));
+  const batch: Batch = { batch: rows.length, time, ids: flat(rows, 0), labels: flat(rows, -100) };
+  return segments === undefined ? batch : { ...batch, segments: flat(segments, -1) };
+}
+
+/** Reproducible ids in [1, 40). */
+export function idsOf(seed: number, count: number): number[] {
+  let state = seed * 2654435761;
+  return Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return 1 + ((state >>> 8) % 39);
+  });
+}
