@@ -16,8 +16,11 @@ export interface TestServers {
 const REDIS_DATABASES = 4096;
 
 /** Ends the servers and removes the folder when our end of its standard input closes: also when we are killed. */
-const WATCHDOG =
-  'pids=; while read -r pid; do pids="$pids $pid"; done; kill -INT $pids 2>/dev/null; sleep 1; kill -KILL $pids 2>/dev/null; rm -rf "$1"';
+const WATCHDOG = [
+  'cat >/dev/null; pids=',
+  'for file in "$1/pg/data/postmaster.pid" "$1/redis/redis.pid"; do [ -f "$file" ] && pids="$pids $(head -n 1 "$file")"; done',
+  'kill -INT $pids 2>/dev/null; sleep 1; kill -KILL $pids 2>/dev/null; rm -rf "$1"',
+].join('\n');
 
 /** Starts both servers. Postgres does not wait for the disk: test data need not survive a power cut. */
 export async function startTestServers(): Promise<TestServers> {
@@ -41,7 +44,6 @@ export async function startTestServers(): Promise<TestServers> {
       settings: { databases: String(REDIS_DATABASES) },
     }),
   ]);
-  watchdog.stdin.write(`${postgres.id.pid}\n${redis.id.pid}\n`);
 
   const urlOf = (database: string) => Object.assign(new URL(postgres.url), { pathname: `/${database}` }).href;
   const admin = new pg.Client({ connectionString: urlOf('postgres') });

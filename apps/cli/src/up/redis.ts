@@ -82,7 +82,7 @@ export async function startRedis(options: RedisOptions): Promise<RunningServer> 
     // Our random password is the proof that this is our server.
     if (read.success && (await answers(saved, running, 60_000))) return server(running, true, null);
     // It holds our append-only file but does not answer: two servers on one file would ruin it.
-    await endProcess(running, 'SIGTERM', 5_000);
+    await endProcess(running, 'SIGTERM', 2_000);
   }
 
   const bin = await findRedis();
@@ -152,7 +152,7 @@ async function answers(saved: Saved, id: ProcessId, timeoutMs: number): Promise<
     if (reply === 'PONG') return true;
     if (/WRONGPASS|NOAUTH/.test(reply)) return false;
     silent = /timed?\s?out/i.test(reply) ? silent + 1 : 0;
-    if (silent >= 3) return false;
+    if (silent >= 2) return false;
     await sleep(10);
   }
   return false;
@@ -167,7 +167,7 @@ async function ping(saved: Saved): Promise<string> {
     retryStrategy: null,
     enableReadyCheck: false,
     connectTimeout: 1000,
-    commandTimeout: 2000,
+    commandTimeout: 1000,
     maxRetriesPerRequest: 0,
   });
   let problem = '';
