@@ -1,2 +1,32 @@
 export * from './batch.js';
+export {
+  type AnswerSpan,
+  type ChatTemplate,
+  compileTemplate,
+  PLAIN_TEMPLATE,
+  renderWithSpans,
+} from './chat-template.js';
+export * from './encode-row.js';
 export * from './random.js';
+export {
+  type ChatMessage,
+  type ChatRow,
+  type PromptRow,
+  parseRow,
+  type Role,
+  type Row,
+  type RowFormat,
+  type RowProblem,
+  type RowProblemCode,
+  type TextRow,
+} from './row.js';
+export { loadTokenizer, type TextTokenizer } from './tokenizer.js';
+export {
+  describeProblem,
+  type FileProblem,
+  type FileReport,
+  type FileStats,
+  PROBLEMS_MAX,
+  readRows,
+  validateFile,
+} from './validate-file.js';

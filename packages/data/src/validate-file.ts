@@ -1,0 +1,133 @@
+import { AppError } from '@moraine/contract';
+import { LINE_BYTES_MAX, type Line, readLines } from './lines.js';
+import { parseRow, type Row, type RowFormat, type RowProblem, rowCharacters } from './row.js';
+
+/** A problem with its line number, from 1. */
+export interface FileProblem extends RowProblem {
+  line: number;
+}
+
+export interface FileStats {
+  /** Valid rows. */
+  rows: number;
+  /** Characters that the model reads and writes, over all valid rows. */
+  characters: number;
+  longestRowCharacters: number;
+}
+
+export interface FileReport {
+  /** Rows read without a problem. */
+  rows: number;
+  /** Null when no row was valid. */
+  format: RowFormat | null;
+  /** At most 20; reading stops there. Empty: the file is good. */
+  errors: FileProblem[];
+  /** The rest of the file was not read. */
+  isPartial: boolean;
+  stats: FileStats;
+}
+
+/** Validation stops after this many problems. */
+export const PROBLEMS_MAX = 20;
+
+type ReadLine = { line: number; row: Row } | { line: number; problem: RowProblem };
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+function parseLine({ number, bytes, isTooLong }: Line, expected: RowFormat | undefined): ReadLine | null {
+  const refuse = (problem: RowProblem): ReadLine => ({ line: number, problem });
+  if (isTooLong) {
+    const limit = `${LINE_BYTES_MAX / 1024 / 1024} MiB`;
+    return refuse({
+      key: '',
+      code: 'line_too_long',
+      message: `The line is longer than ${limit}.`,
+      hint: 'Each row is a line of its own: is this JSON Lines?',
+    });
+  }
+  if (number === 1 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))) {
+    return refuse({ key: '', code: 'invalid_encoding', message: 'The file is UTF-16.', hint: 'Save it as UTF-8.' });
+  }
+  let text: string;
+  try {
+    text = decoder.decode(bytes); // drops a byte order mark
+  } catch {
+    const message = 'The line holds bytes that are not UTF-8.';
+    return refuse({ key: '', code: 'invalid_encoding', message, hint: 'Save the file as UTF-8.' });
+  }
+  if (text.trim() === '') return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const start = text.trim().slice(0, 60);
+    const message = `The line is no JSON (${error instanceof Error ? error.message : String(error)}); it begins ${JSON.stringify(start)}.`;
+    const hint = start.startsWith('[')
+      ? 'The file looks like one JSON list: write each of its objects on a line of its own, without brackets and commas.'
+      : 'Write one complete JSON object a line; line breaks inside texts are \\n.';
+    return refuse({ key: '', code: 'invalid_json', message, hint });
+  }
+  return { line: number, ...parseRow(value, expected) };
+}
+
+async function* readFileRows(file: string): AsyncGenerator<ReadLine> {
+  let format: RowFormat | undefined;
+  for await (const line of readLines(file)) {
+    const read = parseLine(line, format);
+    if (read === null) continue;
+    if ('row' in read) format ??= read.row.format;
+    yield read;
+  }
+}
+
+/**
+ * Reads a JSONL training file of any size, line by line: chat, prompt/completion or text rows, one format a file. Blank lines, a byte
+ * order mark and CRLF are fine. Each problem names line, JSON pointer, the value and what to do; after 20 reading stops.
+ */
+export async function validateFile(file: string): Promise<FileReport> {
+  const errors: FileProblem[] = [];
+  const stats: FileStats = { rows: 0, characters: 0, longestRowCharacters: 0 };
+  let format: RowFormat | null = null;
+  let isPartial = false;
+  for await (const read of readFileRows(file)) {
+    if ('problem' in read) {
+      errors.push({ line: read.line, ...read.problem });
+      isPartial = errors.length >= PROBLEMS_MAX;
+      if (isPartial) break;
+      continue;
+    }
+    format ??= read.row.format;
+    const characters = rowCharacters(read.row);
+    stats.rows += 1;
+    stats.characters += characters;
+    stats.longestRowCharacters = Math.max(stats.longestRowCharacters, characters);
+  }
+  if (stats.rows === 0 && errors.length === 0) {
+    const hint = 'Write one JSON object a line.';
+    errors.push({ line: 1, key: '', code: 'empty_file', message: 'The file holds no rows.', hint });
+  }
+  return { rows: stats.rows, format, errors, isPartial, stats };
+}
+
+/** A problem as one sentence with its place: for events, logs and `status_details`. */
+export function describeProblem(problem: FileProblem): string {
+  const place = problem.key === '' ? `Line ${problem.line}` : `Line ${problem.line}, ${problem.key}`;
+  return `${place}: ${problem.message} ${problem.hint}`;
+}
+
+/**
+ * Streams the rows of a file with their line numbers.
+ * @throws AppError `invalid_file` at the first bad line.
+ */
+export async function* readRows(file: string): AsyncGenerator<{ line: number; row: Row }> {
+  for await (const read of readFileRows(file)) {
+    if ('problem' in read) {
+      const problem = { line: read.line, ...read.problem };
+      throw new AppError('invalid_file', `Line ${problem.line}: ${problem.message}`, {
+        param: `line ${problem.line}${problem.key}`,
+        hint: problem.hint,
+      });
+    }
+    yield read;
+  }
+}
