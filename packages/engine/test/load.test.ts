@@ -1,0 +1,42 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { doctor } from '@moraine/engine/install';
+import { expect, test } from 'vitest';
+import { device, loadTf, nvidiaName } from '../src/load.js';
+import { temporaryFolder } from './helpers.js';
+
+test('TensorFlow loads once and computes on the native backend', () => {
+  const tf = loadTf();
+  expect(loadTf()).toBe(tf);
+  expect(tf.getBackend()).toBe('tensorflow');
+  const before = tf.memory().numTensors;
+  const product = tf.tidy(() => tf.matMul([[1, 2]], [[3], [4]]).dataSync());
+  expect([...product]).toEqual([11]);
+  expect(tf.memory().numTensors).toBe(before);
+});
+
+test('the device names itself, the library’s version and its threads', () => {
+  const found = device();
+  expect(found.tensorflow).toMatch(/^2\.\d+\.\d+/);
+  expect(['cpu', 'gpu']).toContain(found.kind);
+  expect(found.name.length).toBeGreaterThan(2);
+  expect(found.threads).toBeGreaterThan(0);
+});
+
+test('a GPU’s name comes from the driver’s text file', () => {
+  const root = temporaryFolder();
+  mkdirSync(path.join(root, '0000:01:00.0'));
+  writeFileSync(path.join(root, '0000:01:00.0', 'information'), 'Model: \t\t NVIDIA Test 80GB\nIRQ:   16\n');
+  expect(nvidiaName(root)).toBe('NVIDIA Test 80GB');
+  expect(nvidiaName(path.join(root, 'none'))).toBeUndefined();
+});
+
+test('doctor reports this machine and loads TensorFlow in a process of its own', async () => {
+  const report = await doctor();
+  expect(report.problems).toEqual([]);
+  expect(report.node).toBe(process.versions.node);
+  expect(report.runtime?.isInstalled).toBe(true);
+  expect(report.tensorflow).toBe(device().tensorflow);
+  expect(report.cores).toBeGreaterThan(0);
+  expect(report.diskFreeBytes).toBeGreaterThan(0);
+});
