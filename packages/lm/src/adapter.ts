@@ -2,7 +2,7 @@ import { type LlamaConfig, linearShapes } from '@moraine/contract/plan';
 import type { Tensor } from '@moraine/engine';
 import type { HostTensor } from './host.js';
 import type { Method } from './methods/method.js';
-import type { AdaptedLinear } from './net.js';
+import { type AdaptedLinear, createNet, type Net } from './net.js';
 import { createRandom, hashName, mix32 } from './random.js';
 
 /** What is trained beside a frozen base: one method on the linear layers at `paths`. */
@@ -48,4 +48,14 @@ export function adaptedLinears(
 function adaptedShapes(config: LlamaConfig, adapter: Adapter) {
   const wanted = new Set(adapter.paths);
   return linearShapes(config).filter(({ name }) => wanted.has(name));
+}
+
+/** A net over a base and an adapter's variables, without dropout: for evaluation and generation. */
+export function adapterNet(
+  config: LlamaConfig,
+  weights: ReadonlyMap<string, Tensor>,
+  adapter: Adapter,
+  variables: ReadonlyMap<string, Tensor>,
+): Net {
+  return createNet({ weights, adapted: adaptedLinears(config, adapter, variables), method: adapter.method });
 }

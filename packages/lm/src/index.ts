@@ -1,9 +1,15 @@
 export { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
-export { type Adapter, initialAdapter } from './adapter.js';
-export { type Batch, IGNORED, supervised } from './batch.js';
+export { type Adapter, adapterNet, initialAdapter } from './adapter.js';
+export { type Batch, IGNORED, type Supervised, supervised } from './batch.js';
+export { type Evaluation, evaluate, scoreTokens } from './evaluate.js';
+export { type AdapterFiles, moraAdapter, peftAdapter } from './export.js';
+export { type GenerateOptions, generate } from './generate.js';
 export { type HostTensor, toDevice, toHost } from './host.js';
 export { initialWeights, type WeightInit, weightShapes } from './init.js';
+export { mergeAdapter } from './merge.js';
+export { type LoraMethod, type LoraOptions, lora } from './methods/lora.js';
 export type { LinearDims, Method } from './methods/method.js';
+export { type MoraMethod, type MoraOptions, mora } from './methods/mora.js';
 export { forward, headLogits, hiddenStates, type ModelInput } from './model.js';
 export { createNet, type Net } from './net.js';
 export type { AdamwHyper } from './optim/adamw.js';

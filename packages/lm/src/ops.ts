@@ -10,7 +10,7 @@ type Backward = (dy: Tensor, saved: Tensor[]) => Tensor[];
  * Calls `forward` once with the gradient `backward`, which gets what forward returned in `saved`, in that order. Whatever the pass itself
  * created must come through `saved`: tfjs disposes of the rest when the forward pass ends.
  */
-function differentiable(
+export function differentiable(
   inputs: Tensor[],
   forward: () => { value: Tensor; saved: Tensor[] },
   backward: Backward,
@@ -182,13 +182,13 @@ function swapHalves(x: Tensor): Tensor {
 }
 
 /** Half-split rotation: (x1, x2) -> (x1·cos - x2·sin, x2·cos + x1·sin); `sin` holds (-sin, sin). Not differentiable by itself. */
-function rotate(x: Tensor, { cos, sin }: Rotary): Tensor {
+export function rotate(x: Tensor, { cos, sin }: Rotary): Tensor {
   const tf = loadTf();
   return tf.add(tf.mul(x, cos), tf.mul(swapHalves(x), sin));
 }
 
 /** The inverse of `rotate`, which is its transpose. */
-function rotateBack(dy: Tensor, { cos, sin }: Rotary): Tensor {
+export function rotateBack(dy: Tensor, { cos, sin }: Rotary): Tensor {
   const tf = loadTf();
   return tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy), sin));
 }

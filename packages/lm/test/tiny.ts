@@ -39,3 +39,19 @@ export function idsOf(seed: number, count: number): number[] {
     return 1 + ((state >>> 8) % 39);
   });
 }
+
+/** The shape of the demo's base model. */
+export const demoConfig: LlamaConfig = {
+  vocabSize: 1024,
+  hiddenSize: 128,
+  intermediateSize: 344,
+  layers: 5,
+  heads: 4,
+  kvHeads: 4,
+  headDim: 32,
+  maxPositions: 256,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10_000,
+  ropeScaling: null,
+  tieEmbeddings: true,
+};

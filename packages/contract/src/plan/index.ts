@@ -1,2 +1,5 @@
+export * from './learning-rate.js';
 export * from './linear-shapes.js';
 export * from './llama-config.js';
+export * from './parameters.js';
+export * from './targets.js';

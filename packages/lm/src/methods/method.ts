@@ -1,3 +1,4 @@
+import type { MethodShape } from '@moraine/contract/plan';
 import type { Tensor } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
 import type { Random } from '../random.js';
@@ -13,9 +14,18 @@ export interface LinearDims {
  * implementation.
  */
 export interface Method {
-  name: string;
+  /** What the method is, for counting and export. */
+  shape: MethodShape;
   /** Starting values of the layer's variables by role; a fresh adapter changes nothing. */
   init(dims: LinearDims, random: Random): Record<string, HostTensor>;
   /** x [N, in], weight [out, in], y0 = x·W0ᵀ [N, out] -> adapted y [N, out]. */
-  apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Record<string, Tensor>): Tensor;
+  apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
+}
+
+/** A variable of a layer by role. @throws Error when the adapter does not hold it. */
+export function role(variables: Readonly<Record<string, Tensor>>, name: string): Tensor {
+  const tensor = variables[name];
+  if (tensor === undefined)
+    throw new Error(`the adapted layer has no ${name}, only ${Object.keys(variables).join(', ')}`);
+  return tensor;
 }
