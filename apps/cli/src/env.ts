@@ -16,3 +16,13 @@ export const redisUrl = (): string | undefined => set(process.env.REDIS_URL);
 
 /** The whole environment for a child, with `extra` on top. */
 export const childEnv = (extra: Record<string, string>): NodeJS.ProcessEnv => ({ ...process.env, ...extra });
+
+/** https://no-color.org */
+export const noColour = (): boolean => set(process.env.NO_COLOR) !== undefined;
+
+/** A server and key that the shell was pointed at, e.g. by `eval "$(npx moraine env)"`. */
+export const clientAddress = (): { baseUrl: string; apiKey: string } | undefined => {
+  const baseUrl = set(process.env.OPENAI_BASE_URL);
+  const apiKey = set(process.env.OPENAI_API_KEY);
+  return baseUrl && apiKey ? { baseUrl, apiKey } : undefined;
+};

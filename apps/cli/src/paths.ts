@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dataDir } from './env.js';
@@ -9,3 +10,8 @@ export const inRepo = (...parts: string[]): string => path.join(repoDir, ...part
 
 /** Where the stack keeps everything: `--data`, else MORAINE_DATA, else `.data` of the repository. */
 export const dataDirFor = (option: string | undefined): string => path.resolve(option ?? dataDir() ?? inRepo('.data'));
+
+export function version(): string {
+  const file: unknown = JSON.parse(readFileSync(inRepo('package.json'), 'utf8'));
+  return typeof file === 'object' && file !== null && 'version' in file ? String(file.version) : '';
+}

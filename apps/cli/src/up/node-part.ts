@@ -24,6 +24,8 @@ export interface NodePartOptions {
   remember(part: RememberedPart): void;
   /** Answers once the part serves; absent where running is enough. */
   isReady?(): Promise<boolean>;
+  /** Gives up waiting for readiness. */
+  signal?: AbortSignal;
   /** Time from SIGTERM to SIGKILL. */
   stopMs: number;
 }
@@ -109,6 +111,10 @@ export async function startNodePart(options: NodePartOptions): Promise<RunningPa
       throw new AppError('internal', `${options.name} ended while it started:\n${lastWords()}`, {
         hint: `Its whole log is ${options.logFile}.`,
       });
+    if (options.signal?.aborted) {
+      await part.stop();
+      options.signal.throwIfAborted();
+    }
     if (performance.now() > deadline) {
       await part.kill();
       throw new AppError('unavailable', `${options.name} did not answer within ${READY_MS / 1000} s.`, {

@@ -1,6 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
@@ -51,7 +51,8 @@ const ENVIRONMENT = { LANG: 'C', TZ: 'UTC' };
  */
 export async function startPostgres(options: PostgresOptions): Promise<RunningServer> {
   const binaries = findPostgres();
-  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  mkdirSync(options.dir, { recursive: true });
+  chmodSync(options.dir, 0o700);
   const data = path.join(options.dir, 'data');
   const file = path.join(options.dir, 'server.json');
   const read = Saved.safeParse(readJson(file));

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, closeSync, constants, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { accessSync, chmodSync, closeSync, constants, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -63,7 +63,8 @@ export async function findRedis(): Promise<string> {
  * ever evicted. It outlives this process unless `stop` is called.
  */
 export async function startRedis(options: RedisOptions): Promise<RunningServer> {
-  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  mkdirSync(options.dir, { recursive: true });
+  chmodSync(options.dir, 0o700);
   const dir = realpathSync(options.dir);
   const file = path.join(dir, 'server.json');
   const read = Saved.safeParse(readJson(file));

@@ -52,7 +52,8 @@ export function runningStack(dataDir: string): StackAddress | null {
  * @throws AppError `conflict` naming the process that is it already.
  */
 export async function lockStack(dataDir: string): Promise<{ release(): void }> {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  // Not 0700: where Postgres has to become nobody it must pass through. Its own folder and every secret are closed to others.
+  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   const lock = path.join(dataDir, 'up.lock');
   const me = identify(process.pid);
   const mine = JSON.stringify(me);

@@ -22,6 +22,8 @@ export interface StackOptions {
   /** Address the API listens on; default 127.0.0.1. */
   host?: string;
   onEvent?: (event: PartEvent) => void;
+  /** Gives up a start that is under way; what runs by then is stopped. */
+  signal?: AbortSignal;
 }
 
 export interface Stack extends StackAddress {
@@ -60,7 +62,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 }
 
 async function build(
-  { dataDir, workers, port: wantedPort, host = '127.0.0.1' }: StackOptions,
+  { dataDir, workers, port: wantedPort, host = '127.0.0.1', signal }: StackOptions,
   onEvent: (event: PartEvent) => void,
   kept: KeptPart[],
   release: () => void,
@@ -106,6 +108,7 @@ async function build(
     keepServer('redis', redisUrl(), () => startRedis({ dir: path.join(dataDir, 'redis'), logFile: logFile('redis') })),
   ]);
 
+  signal?.throwIfAborted();
   const blobs = path.join(dataDir, 'blobs');
   const common = (): Record<string, string> => ({
     DATABASE_URL: stack.postgres?.url ?? '',
@@ -116,6 +119,7 @@ async function build(
   stack.apiKey = await prepare(common(), stack.apiKey);
   save();
 
+  signal?.throwIfAborted();
   const remember = (part: RememberedPart): void => {
     stack.parts = [...stack.parts.filter(({ name }) => name !== part.name), part];
     save();
@@ -144,10 +148,12 @@ async function build(
       leftover: takeLeftover('api'),
       remember,
       isReady: () => isReady(origin),
+      signal,
       stopMs: API_STOP_MS,
     }),
   );
-  const threads = Math.max(1, Math.floor(availableParallelism() / workers));
+  // TensorFlow's threads: the cores shared out.
+  const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
   const names = Array.from({ length: workers }, (_, i) => `worker-${i + 1}`);
   const startWorkers = names.map((name) =>
     keep(name, () =>

@@ -1,0 +1,40 @@
+import { type Command, noMoreThan } from '../args.js';
+import { bytes, paint, print } from '../terminal.js';
+
+export const doctorCommand: Command = {
+  name: 'doctor',
+  summary: 'Say what this machine has for training and what to do about what is missing',
+  forms: ['[--json]'],
+  options: { json: { type: 'boolean', help: 'The whole report as JSON.' } },
+  run: async (args) => {
+    noMoreThan(args, 0, doctorCommand);
+    const { doctor } = await import('@moraine/engine/install');
+    const report = await doctor();
+    if (args.options.json) {
+      print(JSON.stringify(report, null, 2));
+      return report.problems.length === 0 ? 0 : 1;
+    }
+    const { device, runtime, nvidia, python, compiler } = report;
+    const driver = nvidia
+      ? `${nvidia.device ?? 'NVIDIA'}, driver ${nvidia.version ?? 'of unknown version'}`
+      : 'no NVIDIA driver';
+    const rows: [string, string][] = [
+      ['Node', `${report.node} on ${report.platform}`],
+      [
+        'TensorFlow',
+        report.tensorflow ? `${report.tensorflow}${runtime ? ` (${runtime.variant})` : ''}` : 'not loaded',
+      ],
+      ['Device', device ? `${device.kind.toUpperCase()}: ${device.name}` : 'none'],
+      ['Driver', driver],
+      ['Processor', `${report.processor}, ${report.cores} cores`],
+      ['Memory', `${bytes(report.memoryBytes)}, ${bytes(report.memoryFreeBytes)} free`],
+      ['Cache', `${report.cache}, ${bytes(report.diskFreeBytes)} free on its disk`],
+      ['Python', python ? `${python.version}, pip ${python.pip ?? 'missing'} (${python.program})` : 'not found'],
+      ['Compiler', compiler ? compiler.version : 'not found'],
+    ];
+    for (const [what, value] of rows) print(`${paint('bold', what.padEnd(11))} ${value}`);
+    if (report.problems.length === 0) print(`\n${paint('green', 'Ready to train.')}`);
+    for (const { what, fix } of report.problems) print(`\n${paint('yellow', '!')} ${what}\n  ${fix}`);
+    return report.problems.length === 0 ? 0 : 1;
+  },
+};

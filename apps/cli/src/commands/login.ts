@@ -1,0 +1,15 @@
+import { type Command, DATA_OPTION, noMoreThan } from '../args.js';
+import { connect } from '../connect.js';
+import { print } from '../terminal.js';
+
+export const loginCommand: Command = {
+  name: 'login',
+  summary: 'Print a link that opens the dashboard in one browser, once',
+  forms: ['[--data DIR]'],
+  options: { data: DATA_OPTION },
+  run: async (args) => {
+    noMoreThan(args, 0, loginCommand);
+    print((await connect(args).call('createLoginLink')).url);
+    return 0;
+  },
+};

@@ -1,0 +1,62 @@
+import { AppError, nearest } from '@moraine/contract';
+import { type Arguments, type Command, DATA_OPTION, noMoreThan, required } from '../args.js';
+import { connect } from '../connect.js';
+import { registerBase } from '../register-base.js';
+import { print, table } from '../terminal.js';
+
+const ACTIONS = ['add', 'ls'];
+
+export const modelsCommand: Command = {
+  name: 'models',
+  summary: 'Register base models and list what there is',
+  forms: ['add NAME DIR', 'ls'],
+  options: { data: DATA_OPTION },
+  run: async (args) => {
+    const action = required(args, 0, 'What to do', modelsCommand);
+    if (action === 'add') return add(args);
+    if (action === 'ls') return list(args);
+    const near = nearest(action, ACTIONS);
+    throw new AppError('invalid_request', `moraine models cannot '${action}'.`, {
+      hint: near ? `Did you mean 'models ${near}'?` : 'It knows `add NAME DIR` and `ls`.',
+    });
+  },
+};
+
+async function add(args: Arguments): Promise<number> {
+  const name = required(args, 1, 'The name of the model', modelsCommand);
+  const dir = required(args, 2, 'The folder of the model', modelsCommand);
+  noMoreThan(args, 3, modelsCommand);
+  const model = await registerBase(connect(args), name, dir);
+  print(
+    `${model.id}: ${(model.parameters ?? 0).toLocaleString('en')} parameters, context ${model.context ?? '?'} tokens.`,
+  );
+  return 0;
+}
+
+async function list(args: Arguments): Promise<number> {
+  noMoreThan(args, 1, modelsCommand);
+  const { data } = await connect(args).call('listModels');
+  if (data.length === 0) {
+    print('No models yet. Register a base with `moraine models add NAME DIR`.');
+    return 0;
+  }
+  print(
+    table(
+      [
+        { title: 'MODEL' },
+        { title: 'KIND' },
+        { title: 'PARAMETERS', align: 'right' },
+        { title: 'CONTEXT', align: 'right' },
+        { title: 'FROM' },
+      ],
+      data.map((model) => [
+        model.id,
+        model.kind === 'base' ? 'base' : 'fine-tuned',
+        model.parameters?.toLocaleString('en') ?? '',
+        model.context?.toLocaleString('en') ?? '',
+        model.run_id ?? '',
+      ]),
+    ),
+  );
+  return 0;
+}

@@ -1,0 +1,160 @@
+import { createWriteStream } from 'node:fs';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { AppError, nearest, type RunObject } from '@moraine/contract';
+import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, required, text } from '../args.js';
+import { connect } from '../connect.js';
+import { duration, paint, print, table } from '../terminal.js';
+
+type Action = (args: Arguments) => Promise<number>;
+
+const ACTIONS: Record<string, Action> = { ls: list, show, cancel, logs, download };
+const FORMATS = ['native', 'peft', 'merged'] as const;
+
+export const runsCommand: Command = {
+  name: 'runs',
+  summary: 'List, show, cancel and download fine-tuning runs, read their logs',
+  forms: [
+    'ls [--limit N]',
+    'show RUN',
+    'cancel RUN',
+    'logs RUN',
+    'download RUN [--format native|peft|merged] [--out FILE]',
+  ],
+  options: {
+    data: DATA_OPTION,
+    limit: { type: 'string', value: 'N', help: 'Runs to list, newest first; default 20.' },
+    format: {
+      type: 'string',
+      value: 'NAME',
+      help: 'What to download: native (default), peft (an exact LoRA), merged (a whole model).',
+    },
+    out: { type: 'string', value: 'FILE', help: 'Where to write the tar; default <run>-<format>.tar here.' },
+  },
+  run: async (args) => {
+    const name = required(args, 0, 'What to do', runsCommand);
+    const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
+    if (action) return action(args);
+    const near = nearest(name, Object.keys(ACTIONS));
+    throw new AppError('invalid_request', `moraine runs cannot '${name}'.`, {
+      hint: near ? `Did you mean 'runs ${near}'?` : `It knows ${Object.keys(ACTIONS).join(', ')}.`,
+    });
+  },
+};
+
+const params = (args: Arguments): { id: string } => {
+  const id = required(args, 1, 'The id of the run', runsCommand);
+  noMoreThan(args, 2, runsCommand);
+  return { id };
+};
+
+const COLOUR = { succeeded: 'green', failed: 'red', cancelled: 'yellow', running: 'cyan' } as const;
+const statusOf = ({ status, state }: RunObject): string => {
+  const words = state ? `${status} (${state})` : status;
+  return status in COLOUR ? paint(COLOUR[status as keyof typeof COLOUR], words) : words;
+};
+const methodOf = ({ config }: RunObject): string =>
+  config.adapter.type === 'none'
+    ? 'full'
+    : `${config.adapter.type}${config.adapter.type === 'mora' ? ` type ${config.adapter.mora_type}` : ''} r${config.adapter.rank}`;
+
+async function list(args: Arguments): Promise<number> {
+  noMoreThan(args, 1, runsCommand);
+  const { data } = await connect(args).call('listRuns', { query: { limit: integer(args, 'limit', 1, 100) ?? 20 } });
+  if (data.length === 0) {
+    print('No runs yet.');
+    return 0;
+  }
+  print(
+    table(
+      [
+        { title: 'RUN' },
+        { title: 'STATUS' },
+        { title: 'MODEL' },
+        { title: 'METHOD' },
+        { title: 'STEP', align: 'right' },
+        { title: 'LOSS', align: 'right' },
+        { title: 'SUFFIX' },
+      ],
+      data.map((run) => [
+        run.id,
+        statusOf(run),
+        run.model,
+        methodOf(run),
+        `${run.progress.step}/${run.progress.steps}`,
+        run.progress.train_loss?.toFixed(4) ?? '',
+        run.suffix ?? '',
+      ]),
+    ),
+  );
+  return 0;
+}
+
+async function show(args: Arguments): Promise<number> {
+  const client = connect(args);
+  const run = await client.call('getRun', { params: params(args) });
+  const { config, progress } = run;
+  const rows: [string, string | null][] = [
+    ['run', run.id],
+    ['status', statusOf(run)],
+    ['why', run.state_reason?.message ?? run.error?.message ?? null],
+    ['model', run.model],
+    ['trained model', run.fine_tuned_model],
+    ['method', `${methodOf(run)}, ${config.trainable_parameters.toLocaleString('en')} trainable parameters`],
+    [
+      'learning rate',
+      `${config.optimizer.learning_rate} (${config.schedule.type}, ${config.schedule.warmup_steps} steps of warm-up)`,
+    ],
+    ['step', `${progress.step} of ${progress.steps}, ${config.batch_size} rows each`],
+    ['loss', progress.train_loss?.toFixed(4) ?? null],
+    ['tokens', run.trained_tokens?.toLocaleString('en') ?? null],
+    ['time left', progress.seconds_remaining === null ? null : duration(progress.seconds_remaining)],
+    [
+      'attempts',
+      run.attempts.map(({ attempt, status, cause }) => `${attempt} ${status}${cause ? ` (${cause})` : ''}`).join(', '),
+    ],
+    ['downloads', run.exports.join(', ')],
+  ];
+  for (const [what, value] of rows) if (value) print(`${paint('bold', what.padEnd(14))} ${value}`);
+  const { data } = await client.call('listRunEvents', { params: { id: run.id }, query: { limit: 20 } });
+  if (data.length > 0) print();
+  for (const event of data.toReversed())
+    print(`${paint('dim', new Date(event.created_at * 1000).toISOString().slice(11, 19))} ${event.message}`);
+  return 0;
+}
+
+async function cancel(args: Arguments): Promise<number> {
+  const run = await connect(args).call('cancelRun', { params: params(args) });
+  print(`${run.id}: ${statusOf(run)}`);
+  return 0;
+}
+
+async function logs(args: Arguments): Promise<number> {
+  const client = connect(args);
+  const query = { after: 0, limit: 1000 };
+  for (let more = true; more; ) {
+    const page = await client.call('getRunLogs', { params: params(args), query });
+    for (const line of page.data)
+      print(`${new Date(line.at).toISOString()} ${String(line.attempt)} ${line.level.padEnd(5)} ${line.message}`);
+    query.after = page.data.at(-1)?.seq ?? query.after;
+    more = page.has_more && page.data.length > 0;
+  }
+  return 0;
+}
+
+async function download(args: Arguments): Promise<number> {
+  const { id } = params(args);
+  const asked = text(args, 'format') ?? 'native';
+  const format = FORMATS.find((name) => name === asked);
+  if (!format)
+    throw new AppError('invalid_request', `--format is '${asked}', which is none of ${FORMATS.join(', ')}.`, {
+      hint: `Did you mean '${nearest(asked, FORMATS) ?? 'native'}'?`,
+    });
+  const file = path.resolve(text(args, 'out') ?? `${id}-${format}.tar`);
+  const response = await connect(args).call('getRunAdapter', { params: { id }, query: { format } });
+  if (!response.body) throw new AppError('internal', 'The server sent no bytes.');
+  await pipeline(Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]), createWriteStream(file));
+  print(file);
+  return 0;
+}

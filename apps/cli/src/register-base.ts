@@ -1,0 +1,32 @@
+import { openAsBlob, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { AppError, type ModelObject } from '@moraine/contract';
+import type { Client } from '@moraine/contract/client';
+
+/** What a base is made of. Pickled weights and anything that would be executed stay at home. */
+const WANTED = /(\.safetensors|\.json|\.txt|\.model|\.jinja)$/;
+
+/**
+ * Registers a Hugging Face folder as a base model. Files are streamed from the disk; links are followed.
+ * @throws AppError `invalid_base` when the folder is none, before anything is sent.
+ */
+export async function registerBase(client: Client, name: string, dir: string): Promise<ModelObject> {
+  const folder = path.resolve(dir);
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new AppError('invalid_base', `${folder} is not a folder.`, {
+      hint: 'Give the folder that holds config.json and *.safetensors.',
+    });
+  const files = readdirSync(folder).filter((file) => WANTED.test(file) && statSync(path.join(folder, file)).isFile());
+  for (const [what, isThere] of [
+    ['config.json', files.includes('config.json')],
+    ['weights (*.safetensors)', files.some((file) => file.endsWith('.safetensors'))],
+  ] as const)
+    if (!isThere)
+      throw new AppError('invalid_base', `${folder} holds no ${what}.`, {
+        hint: 'A base is a Hugging Face folder with config.json, *.safetensors and its tokenizer.',
+      });
+  const form = new FormData();
+  form.append('name', name);
+  for (const file of files) form.append('files', await openAsBlob(path.join(folder, file)), file);
+  return client.call('createBase', { body: form });
+}
