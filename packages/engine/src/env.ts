@@ -20,9 +20,11 @@ export const intraOpThreads = (): number | undefined => {
   return Number.isInteger(n) && n > 0 ? n : undefined;
 };
 
-/** Sets a variable that TensorFlow's native code reads when it is loaded, unless the user set it. */
-export const defaultNativeEnv = (name: string, value: string): void => {
-  process.env[name] ??= value;
+/** Sets a variable that TensorFlow's native code reads when it is loaded, unless the user set it. Tells whether it was set here. */
+export const defaultNativeEnv = (name: string, value: string): boolean => {
+  if (process.env[name] !== undefined) return false;
+  process.env[name] = value;
+  return true;
 };
 
 export const searchPath = (): string[] => (process.env.PATH ?? '').split(path.delimiter).filter((p) => p !== '');

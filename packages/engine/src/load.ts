@@ -5,7 +5,8 @@ import path from 'node:path';
 import type * as TfNode from '@tensorflow/tfjs-node-gpu';
 import { defaultNativeEnv, intraOpThreads } from './env.js';
 import { EngineError } from './error.js';
-import { missingRuntimeFile, runtimePackageDir } from './runtime-package.js';
+import { findNvidiaDriver } from './install/platform.js';
+import { missingRuntimeFile, quietFile, runtimePackageDir } from './runtime-package.js';
 
 /** The whole tfjs API with the native node backend registered. */
 export type Tf = typeof TfNode;
@@ -38,9 +39,11 @@ export function loadTf(): Tf {
       'Run `npm start` (or `npm run setup`) in the repository; `npx moraine doctor` tells what is missing.',
     );
   }
-  defaultNativeEnv('TF_CPP_MIN_LOG_LEVEL', '3');
   const require = createRequire(import.meta.url);
   restoreRemovedUtil(require);
+  // Errors about a GPU are worth reading where there is one; elsewhere they only say that there is none.
+  const isQuiet = defaultNativeEnv('TF_CPP_MIN_LOG_LEVEL', findNvidiaDriver() === null ? '3' : '2');
+  const unmute = isQuiet ? muteStderr(require, path.join(packageDir, quietFile)) : () => {};
   try {
     loaded = require('@tensorflow/tfjs-node-gpu') as Tf;
   } catch (cause) {
@@ -50,8 +53,21 @@ export function loadTf(): Tf {
       'Run `npm run setup -- --force` to fetch and compile it again; `npx moraine doctor` shows the details.',
       { cause },
     );
+  } finally {
+    unmute();
   }
   return loaded;
+}
+
+/** Two lines come from the library's static initialisers, whatever its log level. Returns the function that ends the silence. */
+function muteStderr(require: NodeJS.Require, file: string): () => void {
+  try {
+    const quiet = require(file) as { mute(): void; unmute(): void };
+    quiet.mute();
+    return quiet.unmute;
+  } catch {
+    return () => {}; // Linked by hand, without our part: two lines more on the terminal.
+  }
 }
 
 /** tfjs-node calls two functions of `node:util` that Node 23 removed. They must be back before it is required. */

@@ -25,6 +25,9 @@ export const runtimeFiles = {
   framework: 'deps/lib/libtensorflow_framework.so',
 } as const;
 
+/** Keeps TensorFlow's first lines off the terminal (native/quiet_stderr.cc); nice to have, so not among `runtimeFiles`. */
+export const quietFile = 'lib/napi-v8/moraine_quiet.node';
+
 /** The npm package's version, part of every cache key of the compiled binding. */
 export function runtimePackageVersion(packageDir: string): string {
   const parsed: unknown = JSON.parse(readFileSync(path.join(packageDir, 'package.json'), 'utf8'));

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { EngineError } from '../error.js';
 import { withFileLock } from './file-lock.js';
 import type { Library } from './library.js';
@@ -19,64 +20,69 @@ export interface CompileOptions {
   onProgress: OnProgress;
 }
 
+export interface Binding {
+  /** tfjs_binding.node in the cache. */
+  tensorflow: string;
+  /** Our own few lines beside it, see native/quiet_stderr.cc. */
+  quiet: string;
+}
+
 const sources = ['tfjs_backend.cc', 'tfjs_binding.cc'];
+const nativeDir = fileURLToPath(new URL('../../native/', import.meta.url));
 const defines = ['-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding', '-DBUILDING_NODE_EXTENSION'];
 
 /**
  * The npm package's own N-API binding, compiled against the given TensorFlow: one compiler call, 8 s, no Node headers, no make.
  * Cached by everything that goes in: the package's sources, node-api-headers, the library, the compiler's version and the flags.
- * @returns path of tfjs_binding.node in the cache.
  */
-export async function compileBinding(options: CompileOptions): Promise<string> {
+export async function compileBinding(options: CompileOptions): Promise<Binding> {
   const { packageDir, cache, force, onProgress } = options;
   const bindingDir = path.join(packageDir, 'binding');
   const headers = nodeApiHeaders();
   const hash = createHash('sha256').update(
     `${options.libraryKey}\n${process.platform} ${process.arch}\n${defines.join(' ')}\n`,
   );
-  for (const dir of [bindingDir, headers]) {
+  for (const dir of [bindingDir, headers, nativeDir]) {
     for (const name of readdirSync(dir).sort()) hash.update(`${name}\n`).update(readFileSync(path.join(dir, name)));
   }
   // The compiler is asked for only when the cache has nothing: a machine may lose its compiler after the first installation.
   const base = hash.digest('hex').slice(0, 16);
   const folder = path.join(cache, 'bindings', base);
-  const binding = path.join(folder, 'tfjs_binding.node');
-  if (existsSync(binding) && !force) return binding;
+  const binding: Binding = {
+    tensorflow: path.join(folder, 'tfjs_binding.node'),
+    quiet: path.join(folder, 'moraine_quiet.node'),
+  };
+  const isCached = (): boolean => !force && existsSync(binding.tensorflow) && existsSync(binding.quiet);
+  if (isCached()) return binding;
   return withFileLock(
     path.join(cache, 'locks', `binding-${base}.lock`),
     async () => {
-      if (existsSync(binding) && !force) return binding;
+      if (isCached()) return binding;
       const compiler = await requireCompiler();
       mkdirSync(folder, { recursive: true });
-      const part = path.join(folder, `.tfjs_binding.${process.pid}.part`);
       onProgress({ phase: 'compile', detail: `the binding with ${compiler.version}` });
-      await compile(compiler, options, bindingDir, headers, part);
-      renameSync(part, binding);
+      const { library, framework, include } = options.library;
+      const from = sources.map((name) => path.join(bindingDir, name));
+      await compile(compiler, headers, [path.join(nativeDir, 'quiet_stderr.cc')], binding.quiet);
+      await compile(compiler, headers, [...from, '-I', include, library, framework], binding.tensorflow);
       return binding;
     },
     (pid) => onProgress({ phase: 'wait', detail: `process ${pid} is compiling the same binding` }),
   );
 }
 
-async function compile(
-  compiler: Compiler,
-  { library }: CompileOptions,
-  bindingDir: string,
-  headers: string,
-  out: string,
-): Promise<void> {
+/** One compiler call into a temporary file, then a rename. `inputs` are sources, libraries and include folders. */
+async function compile(compiler: Compiler, headers: string, inputs: string[], out: string): Promise<void> {
   // Found at run time through the links in deps/lib, relative to the binding, so neither the cache nor the repo has a fixed place.
   const link =
     process.platform === 'darwin'
       ? ['-bundle', '-undefined', 'dynamic_lookup', '-Wl,-rpath,@loader_path/../../deps/lib']
       : ['-shared', '-Wl,-rpath,$ORIGIN/../../deps/lib'];
-  const { status, stderr, stdout } = await runCommand(compiler.program, [
-    ...['-std=c++17', '-O2', '-fPIC', ...defines, '-I', library.include, '-I', headers],
-    ...sources.map((name) => path.join(bindingDir, name)),
-    ...[library.library, library.framework, ...link, '-o', out],
-  ]);
-  if (status === 0) return;
-  rmSync(out, { force: true });
+  const part = `${out}.${process.pid}.part`;
+  const args = ['-std=c++17', '-O2', '-fPIC', ...defines, '-I', headers, ...inputs, ...link, '-o', part];
+  const { status, stderr, stdout } = await runCommand(compiler.program, args);
+  if (status === 0) return renameSync(part, out);
+  rmSync(part, { force: true });
   const said = `${stderr}\n${stdout}`.trim().split('\n').slice(0, 12).join('\n');
   throw new EngineError(
     'runtime_compile_failed',

@@ -49,7 +49,12 @@ export async function downloadWheel(options: DownloadOptions): Promise<string> {
   }
   const python = await options.python();
   const report = (): void =>
-    onProgress({ phase: 'download', detail: label, doneBytes: Math.min(sizeOf(into), wheel.sizeBytes), totalBytes: wheel.sizeBytes });
+    onProgress({
+      phase: 'download',
+      detail: label,
+      doneBytes: Math.min(sizeOf(into), wheel.sizeBytes),
+      totalBytes: wheel.sizeBytes,
+    });
   report();
   const watch = setInterval(report, 1000);
   try {

@@ -48,7 +48,8 @@ export async function installRuntime(
   const force = options.force ?? false;
   let library: Library;
   if (own === undefined) {
-    const growth = variant === 'cuda' ? 2.6 : 3.4;
+    // Measured: 860 MB out of 274 MB, and with CUDA 5.6 GB out of 3.4 GB.
+    const growth = variant === 'cuda' ? 1.8 : 3.4;
     const parts = { lock, target, cache, kind: 'runtime', wanted: isRuntimeFile, growth, force, onProgress };
     library = findLibrary(await unpackWheels(parts));
   } else {

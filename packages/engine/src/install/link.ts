@@ -10,7 +10,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { runtimeFiles } from '../runtime-package.js';
+import { quietFile, runtimeFiles } from '../runtime-package.js';
+import type { Binding } from './compile.js';
 import type { Library } from './library.js';
 
 /** What was linked into the npm package, written beside it. */
@@ -42,7 +43,7 @@ export function readLinkStamp(packageDir: string): LinkStamp | null {
  * The libraries must be reached through deps/lib: TensorFlow looks for CUDA relative to the path that it was loaded by,
  * `deps/lib/../../nvidia`, hence the third link.
  */
-export function linkRuntime(packageDir: string, binding: string, library: Library, stamp: LinkStamp): void {
+export function linkRuntime(packageDir: string, binding: Binding, library: Library, stamp: LinkStamp): void {
   const lib = path.join(packageDir, 'deps', 'lib');
   mkdirSync(lib, { recursive: true });
   mkdirSync(path.dirname(path.join(packageDir, runtimeFiles.binding)), { recursive: true });
@@ -55,7 +56,12 @@ export function linkRuntime(packageDir: string, binding: string, library: Librar
   if (library.nvidia === undefined) rmSync(nvidia, { force: true, recursive: true });
   else link(library.nvidia, nvidia);
   // A copy, not a link: Node resolves links before it loads, and the binding finds its libraries relative to itself.
-  replace(path.join(packageDir, runtimeFiles.binding), (aside) => copyFileSync(binding, aside));
+  for (const [file, source] of [
+    [quietFile, binding.quiet],
+    [runtimeFiles.binding, binding.tensorflow],
+  ] as const) {
+    replace(path.join(packageDir, file), (aside) => copyFileSync(source, aside));
+  }
   replace(stampFile(packageDir), (aside) => writeFileSync(aside, `${JSON.stringify(stamp, null, 2)}\n`));
 }
 
