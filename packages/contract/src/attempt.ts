@@ -1,5 +1,5 @@
-import type { FailureCause } from './states.js';
 import type { RunConfig } from './run-config.js';
+import type { FailureCause } from './states.js';
 
 /**
  * What crosses the pipe between a worker's supervisor and the child that trains (architecture: the child has no connections of its own).
@@ -82,7 +82,15 @@ export type AttemptEvent =
       resultFile: string;
     }
   | { type: 'stopped'; at: number; reason: StopReason; step: number; trainedTokens: number }
-  | { type: 'failed'; at: number; step: number; cause: FailureCause; code: string; message: string; param: string | null };
+  | {
+      type: 'failed';
+      at: number;
+      step: number;
+      cause: FailureCause;
+      code: string;
+      message: string;
+      param: string | null;
+    };
 
 /** Every metric by its name on the wire: what it is and its unit. */
 export const METRICS = {

@@ -18,7 +18,12 @@ export const DeletedObject = z.object({ id: z.string(), object: z.string(), dele
 
 export const ErrorBody = z
   .object({
-    error: z.object({ message: z.string(), type: z.string(), param: z.string().nullable(), code: z.string().nullable() }),
+    error: z.object({
+      message: z.string(),
+      type: z.string(),
+      param: z.string().nullable(),
+      code: z.string().nullable(),
+    }),
   })
   .meta({ id: 'Error' });
 export type ErrorBody = z.infer<typeof ErrorBody>;
@@ -95,7 +100,10 @@ export const RunObject = z
     seed: z.int(),
     estimated_finish: seconds.nullable(),
     integrations: z.array(z.never()),
-    method: z.object({ type: z.literal('supervised'), supervised: z.object({ hyperparameters: z.record(z.string(), z.unknown()) }) }),
+    method: z.object({
+      type: z.literal('supervised'),
+      supervised: z.object({ hyperparameters: z.record(z.string(), z.unknown()) }),
+    }),
     metadata: z.record(z.string(), z.string()),
     suffix: z.string().nullable(),
     state: RunState.nullable(),
@@ -220,7 +228,13 @@ export const RunMetrics = z
   .meta({ id: 'RunMetrics' });
 export type RunMetrics = z.infer<typeof RunMetrics>;
 
-export const LogLine = z.object({ seq: z.int(), attempt: z.int(), at: z.number(), level: z.string(), message: z.string() });
+export const LogLine = z.object({
+  seq: z.int(),
+  attempt: z.int(),
+  at: z.number(),
+  level: z.string(),
+  message: z.string(),
+});
 export type LogLine = z.infer<typeof LogLine>;
 
 /** Messages of `GET /v1/runs/{id}/stream` by SSE event name; the SSE id is the Redis stream id. */
@@ -232,7 +246,12 @@ export const StreamMessage = z.discriminatedUnion('event', [
   z.object({ event: z.literal('event'), data: EventObject }),
   z.object({
     event: z.literal('status'),
-    data: z.object({ status: RunStatus, state: RunState.nullable(), state_reason: StateReason.nullable(), attempt: z.int() }),
+    data: z.object({
+      status: RunStatus,
+      state: RunState.nullable(),
+      state_reason: StateReason.nullable(),
+      attempt: z.int(),
+    }),
   }),
   z.object({ event: z.literal('log'), data: LogLine }),
   /** Everything after `step` was undone (a new attempt resumes there, or the id is older than the buffer): read the metrics again. */

@@ -6,11 +6,11 @@ import {
   EventObject,
   FileObject,
   LogLine,
+  listOf,
   ModelObject,
   RunMetrics,
   RunObject,
   WorkerObject,
-  listOf,
 } from './objects.js';
 import { CreateRunRequest } from './run-config.js';
 import { RunStatus } from './states.js';
@@ -40,20 +40,60 @@ const table = <T extends Record<string, Route>>(routes: T): T => routes;
 
 /** The HTTP surface as data: the server registers it, the client calls it, the OpenAPI document is made from it. */
 export const ROUTES = table({
-  createFile: { method: 'POST', path: '/v1/files', tag: 'Files', summary: 'Upload a JSONL file', consumes: 'multipart/form-data', response: FileObject },
+  createFile: {
+    method: 'POST',
+    path: '/v1/files',
+    tag: 'Files',
+    summary: 'Upload a JSONL file',
+    consumes: 'multipart/form-data',
+    response: FileObject,
+  },
   listFiles: {
     method: 'GET',
     path: '/v1/files',
     tag: 'Files',
     summary: 'List files, newest first',
-    query: z.object({ purpose: z.string().optional(), limit: limit(10000, 10000), order: z.enum(['asc', 'desc']).default('desc'), after }),
+    query: z.object({
+      purpose: z.string().optional(),
+      limit: limit(10000, 10000),
+      order: z.enum(['asc', 'desc']).default('desc'),
+      after,
+    }),
     response: listOf(FileObject),
   },
-  getFile: { method: 'GET', path: '/v1/files/:id', tag: 'Files', summary: 'One file', params: id, response: FileObject },
-  getFileContent: { method: 'GET', path: '/v1/files/:id/content', tag: 'Files', summary: 'The bytes of a file', params: id, produces: 'application/octet-stream' },
-  deleteFile: { method: 'DELETE', path: '/v1/files/:id', tag: 'Files', summary: 'Delete a file', params: id, response: DeletedObject },
+  getFile: {
+    method: 'GET',
+    path: '/v1/files/:id',
+    tag: 'Files',
+    summary: 'One file',
+    params: id,
+    response: FileObject,
+  },
+  getFileContent: {
+    method: 'GET',
+    path: '/v1/files/:id/content',
+    tag: 'Files',
+    summary: 'The bytes of a file',
+    params: id,
+    produces: 'application/octet-stream',
+  },
+  deleteFile: {
+    method: 'DELETE',
+    path: '/v1/files/:id',
+    tag: 'Files',
+    summary: 'Delete a file',
+    params: id,
+    response: DeletedObject,
+  },
 
-  createRun: { method: 'POST', path: '/v1/fine_tuning/jobs', tag: 'Fine-tuning', summary: 'Queue a fine-tuning run', body: CreateRunRequest, response: RunObject },
+  createRun: {
+    method: 'POST',
+    path: '/v1/fine_tuning/jobs',
+    tag: 'Fine-tuning',
+    summary: 'Queue a fine-tuning run',
+    body: CreateRunRequest,
+    response: RunObject,
+  },
   listRuns: {
     method: 'GET',
     path: '/v1/fine_tuning/jobs',
@@ -62,8 +102,22 @@ export const ROUTES = table({
     query: z.looseObject({ limit: limit(20, 100), after, status: RunStatus.optional() }),
     response: listOf(RunObject),
   },
-  getRun: { method: 'GET', path: '/v1/fine_tuning/jobs/:id', tag: 'Fine-tuning', summary: 'One run', params: id, response: RunObject },
-  cancelRun: { method: 'POST', path: '/v1/fine_tuning/jobs/:id/cancel', tag: 'Fine-tuning', summary: 'Cancel a run', params: id, response: RunObject },
+  getRun: {
+    method: 'GET',
+    path: '/v1/fine_tuning/jobs/:id',
+    tag: 'Fine-tuning',
+    summary: 'One run',
+    params: id,
+    response: RunObject,
+  },
+  cancelRun: {
+    method: 'POST',
+    path: '/v1/fine_tuning/jobs/:id/cancel',
+    tag: 'Fine-tuning',
+    summary: 'Cancel a run',
+    params: id,
+    response: RunObject,
+  },
   listRunEvents: {
     method: 'GET',
     path: '/v1/fine_tuning/jobs/:id/events',
@@ -83,8 +137,21 @@ export const ROUTES = table({
     response: listOf(CheckpointObject),
   },
 
-  listModels: { method: 'GET', path: '/v1/models', tag: 'Models', summary: 'Base models and fine-tuned models', response: listOf(ModelObject) },
-  getModel: { method: 'GET', path: '/v1/models/:model', tag: 'Models', summary: 'One model', params: model, response: ModelObject },
+  listModels: {
+    method: 'GET',
+    path: '/v1/models',
+    tag: 'Models',
+    summary: 'Base models and fine-tuned models',
+    response: listOf(ModelObject),
+  },
+  getModel: {
+    method: 'GET',
+    path: '/v1/models/:model',
+    tag: 'Models',
+    summary: 'One model',
+    params: model,
+    response: ModelObject,
+  },
   createBase: {
     method: 'POST',
     path: '/v1/bases',
@@ -108,14 +175,25 @@ export const ROUTES = table({
     }),
     response: RunMetrics,
   },
-  streamRun: { method: 'GET', path: '/v1/runs/:id/stream', tag: 'Runs', summary: 'Live metrics, events, status and logs (SSE, Last-Event-ID)', params: id, produces: 'text/event-stream' },
+  streamRun: {
+    method: 'GET',
+    path: '/v1/runs/:id/stream',
+    tag: 'Runs',
+    summary: 'Live metrics, events, status and logs (SSE, Last-Event-ID)',
+    params: id,
+    produces: 'text/event-stream',
+  },
   getRunLogs: {
     method: 'GET',
     path: '/v1/runs/:id/logs',
     tag: 'Runs',
     summary: 'Log lines of a run, oldest first',
     params: id,
-    query: z.object({ attempt: z.coerce.number().int().min(1).optional(), after: z.coerce.number().int().min(0).default(0), limit: limit(1000, 10000) }),
+    query: z.object({
+      attempt: z.coerce.number().int().min(1).optional(),
+      after: z.coerce.number().int().min(0).default(0),
+      limit: limit(1000, 10000),
+    }),
     response: z.object({ object: z.literal('list'), data: z.array(LogLine), has_more: z.boolean() }),
   },
   getRunAdapter: {
@@ -127,9 +205,22 @@ export const ROUTES = table({
     query: z.object({ format: z.enum(['native', 'peft', 'merged']).default('native') }),
     produces: 'application/x-tar',
   },
-  listRunEvaluations: { method: 'GET', path: '/v1/runs/:id/evaluations', tag: 'Runs', summary: 'Evaluations of a run, by file and step', params: id, response: listOf(EvaluationObject) },
+  listRunEvaluations: {
+    method: 'GET',
+    path: '/v1/runs/:id/evaluations',
+    tag: 'Runs',
+    summary: 'Evaluations of a run, by file and step',
+    params: id,
+    response: listOf(EvaluationObject),
+  },
 
-  listWorkers: { method: 'GET', path: '/v1/workers', tag: 'Workers', summary: 'Workers and what they do', response: listOf(WorkerObject) },
+  listWorkers: {
+    method: 'GET',
+    path: '/v1/workers',
+    tag: 'Workers',
+    summary: 'Workers and what they do',
+    response: listOf(WorkerObject),
+  },
 
   createLoginLink: {
     method: 'POST',

@@ -23,12 +23,18 @@ export const AdapterRequest = z.strictObject({
     z.number().positive().optional(),
     'LoRA scale numerator; the update is multiplied by alpha / rank. Default 2 x rank. Refused for MoRA, which has no scale.',
   ),
-  use_rslora: describe(z.boolean().optional(), 'Scale by alpha / sqrt(rank) instead of alpha / rank. LoRA only. Default false.'),
+  use_rslora: describe(
+    z.boolean().optional(),
+    'Scale by alpha / sqrt(rank) instead of alpha / rank. LoRA only. Default false.',
+  ),
   mora_type: describe(
     MoraType.optional(),
     'MoRA operator: 1 shares rows and columns, 6 rotates blocks. Default 6 below rank 64, else 1. MoRA only.',
   ),
-  dropout: describe(z.number().min(0).max(0.95).default(0), 'Share of adapter inputs set to zero while training; 0 is off.'),
+  dropout: describe(
+    z.number().min(0).max(0.95).default(0),
+    'Share of adapter inputs set to zero while training; 0 is off.',
+  ),
   target_modules: describe(
     z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1).max(256)]).default('all-linear'),
     'Linear layers that get an adapter: full paths, suffixes such as `q_proj`, or `all-linear`. A name that matches nothing is refused.',
@@ -41,14 +47,20 @@ export const OptimizerRequest = z.strictObject({
     z.union([auto, z.number().positive().max(10)]).default('auto'),
     'Peak learning rate, absolute. `auto` follows the method and the width of the base.',
   ),
-  betas: describe(z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]), 'Decay of the two moments.'),
+  betas: describe(
+    z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
+    'Decay of the two moments.',
+  ),
   eps: describe(z.number().positive().default(1e-8), 'Added to the root of the second moment.'),
   weight_decay: describe(z.number().min(0).max(1).default(0), 'Decoupled weight decay on matrices; 0 is off.'),
   max_grad_norm: describe(z.number().min(0).default(1), 'Gradients are scaled to this global norm at most; 0 is off.'),
 });
 
 export const ScheduleRequest = z.strictObject({
-  type: describe(z.enum(['constant', 'linear', 'cosine']).default('cosine'), 'Shape of the learning rate after warm-up.'),
+  type: describe(
+    z.enum(['constant', 'linear', 'cosine']).default('cosine'),
+    'Shape of the learning rate after warm-up.',
+  ),
   warmup_steps: describe(z.int().min(0).optional(), 'Steps of linear warm-up. Not together with warmup_ratio.'),
   warmup_ratio: describe(z.number().min(0).max(1).optional(), 'Warm-up as a share of all steps. Default 0.03.'),
   min_ratio: describe(z.number().min(0).max(1).default(0), 'Learning rate at the end as a share of the peak.'),
@@ -68,8 +80,14 @@ export const EvaluationRequest = z.strictObject({
 
 export const CheckpointRequest = z.strictObject({
   every_steps: describe(z.int().min(0).default(0), 'Save a resumable checkpoint every so many steps; 0 means by time.'),
-  every_seconds: describe(z.number().min(0).default(60), 'Save a resumable checkpoint after so many seconds without one; 0 is off.'),
-  keep_last: describe(z.int().min(1).max(100).default(3), 'Resumable checkpoints kept on a run; older ones are deleted.'),
+  every_seconds: describe(
+    z.number().min(0).default(60),
+    'Save a resumable checkpoint after so many seconds without one; 0 is off.',
+  ),
+  keep_last: describe(
+    z.int().min(1).max(100).default(3),
+    'Resumable checkpoints kept on a run; older ones are deleted.',
+  ),
 });
 
 export const Hyperparameters = z.strictObject({
@@ -78,9 +96,11 @@ export const Hyperparameters = z.strictObject({
   learning_rate_multiplier: z.union([auto, z.number().positive()]).optional(),
 });
 
-export const Metadata = z.record(z.string().max(64), z.string().max(512)).refine((pairs) => Object.keys(pairs).length <= 16, {
-  message: 'metadata takes at most 16 pairs',
-});
+export const Metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= 16, {
+    message: 'metadata takes at most 16 pairs',
+  });
 
 export const CreateRunRequest = z
   .strictObject({
@@ -88,7 +108,10 @@ export const CreateRunRequest = z
     training_file: describe(z.string().min(1), 'Id of an uploaded JSONL file.'),
     validation_file: describe(z.string().nullish(), 'Id of an uploaded JSONL file for validation loss and accuracy.'),
     suffix: describe(z.string().min(1).max(64).nullish(), 'Part of the name of the trained model.'),
-    seed: describe(z.int().min(0).max(2147483647).nullish(), 'Seed of the data order, the initial values and dropout. Chosen when absent.'),
+    seed: describe(
+      z.int().min(0).max(2147483647).nullish(),
+      'Seed of the data order, the initial values and dropout. Chosen when absent.',
+    ),
     metadata: Metadata.nullish(),
     integrations: describe(z.array(z.never()).max(0).nullish(), 'Not supported; accepted when empty.'),
     method: z
@@ -103,15 +126,34 @@ export const CreateRunRequest = z
     schedule: ScheduleRequest.optional(),
     max_steps: describe(z.int().min(1).max(10_000_000).optional(), 'Stop after so many steps, whatever n_epochs says.'),
     batch_size: describe(z.int().min(1).max(4096).optional(), 'Sequences per step (all micro-batches together).'),
-    accumulation: describe(z.int().min(1).max(1024).optional(), 'Micro-batches per step; must divide batch_size. Default 1.'),
+    accumulation: describe(
+      z.int().min(1).max(1024).optional(),
+      'Micro-batches per step; must divide batch_size. Default 1.',
+    ),
     max_seq_len: describe(z.int().min(2).optional(), 'Longest sequence in tokens. Default: the context of the base.'),
-    over_length: describe(z.enum(['truncate', 'drop', 'error']).optional(), 'What happens to longer rows. Default truncate; counted and shown.'),
+    over_length: describe(
+      z.enum(['truncate', 'drop', 'error']).optional(),
+      'What happens to longer rows. Default truncate; counted and shown.',
+    ),
     evaluation: EvaluationRequest.optional(),
     checkpoint: CheckpointRequest.optional(),
     priority: describe(z.int().min(0).max(100).optional(), 'Higher runs first. Default 50.'),
-    pool: describe(z.string().min(1).max(64).optional(), 'Workers that may take the run. Default `default`.'),
-    max_attempts: describe(z.int().min(1).max(100).optional(), 'Attempts before lost workers and faults of ours fail the run. Default 10.'),
-    dry_run: describe(z.boolean().optional(), 'Check everything and answer with the resolved configuration; queue nothing.'),
+    pool: describe(
+      z
+        .string()
+        .max(64)
+        .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'letters, digits, dots, dashes and underscores')
+        .optional(),
+      'Workers that may take the run. Default `default`.',
+    ),
+    max_attempts: describe(
+      z.int().min(1).max(100).optional(),
+      'Attempts before lost workers and faults of ours fail the run. Default 10.',
+    ),
+    dry_run: describe(
+      z.boolean().optional(),
+      'Check everything and answer with the resolved configuration; queue nothing.',
+    ),
   })
   .meta({ id: 'CreateRunRequest' });
 export type CreateRunRequest = z.input<typeof CreateRunRequest>;
@@ -155,6 +197,8 @@ export const RunConfig = z
       warmup_steps: z.int(),
       min_ratio: z.number(),
     }),
+    /** The learning rate as a multiple of the automatic one, which is what the OpenAI API speaks of. */
+    learning_rate_multiplier: z.number().optional(),
     n_epochs: z.int(),
     /** Steps of the whole run: n_epochs x ceil(rows / batch_size), capped by the request's max_steps. */
     steps: z.int(),

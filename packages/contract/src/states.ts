@@ -1,7 +1,15 @@
 import { z } from 'zod';
 
 /** The words of the OpenAI API for a job, plus `paused` (its own pause example returns it). */
-export const RunStatus = z.enum(['validating_files', 'queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled']);
+export const RunStatus = z.enum([
+  'validating_files',
+  'queued',
+  'running',
+  'paused',
+  'succeeded',
+  'failed',
+  'cancelled',
+]);
 export type RunStatus = z.infer<typeof RunStatus>;
 export const TERMINAL_STATUSES = ['succeeded', 'failed', 'cancelled'] as const satisfies readonly RunStatus[];
 export const isTerminal = (status: RunStatus): boolean => (TERMINAL_STATUSES as readonly string[]).includes(status);
@@ -29,7 +37,22 @@ export const FailureCause = z.enum([
   'internal',
 ]);
 export type FailureCause = z.infer<typeof FailureCause>;
-export const RETRYABLE_CAUSES: readonly FailureCause[] = ['hardware', 'lost_worker', 'preempted', 'storage', 'internal'];
+export const RETRYABLE_CAUSES: readonly FailureCause[] = [
+  'hardware',
+  'lost_worker',
+  'preempted',
+  'storage',
+  'internal',
+];
 
-export const WorkerStatus = z.enum(['registering', 'ready', 'busy', 'cordoned', 'draining', 'unhealthy', 'lost', 'gone']);
+export const WorkerStatus = z.enum([
+  'registering',
+  'ready',
+  'busy',
+  'cordoned',
+  'draining',
+  'unhealthy',
+  'lost',
+  'gone',
+]);
 export type WorkerStatus = z.infer<typeof WorkerStatus>;

@@ -8,7 +8,8 @@ type Path = readonly PropertyKey[];
 function unwrap(schema: unknown): unknown {
   let inner = schema;
   for (let depth = 0; depth < 20; depth++) {
-    if (inner instanceof z.ZodOptional || inner instanceof z.ZodNullable || inner instanceof z.ZodDefault) inner = inner.unwrap();
+    if (inner instanceof z.ZodOptional || inner instanceof z.ZodNullable || inner instanceof z.ZodDefault)
+      inner = inner.unwrap();
     else if (inner instanceof z.ZodPipe) inner = inner.in;
     else break;
   }
@@ -36,7 +37,10 @@ function valueAt(input: unknown, path: Path): unknown {
 }
 
 const dotted = (path: Path): string =>
-  path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key)), '');
+  path.reduce<string>(
+    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key)),
+    '',
+  );
 
 const show = (value: unknown): string => {
   const text = JSON.stringify(value) ?? 'nothing';
@@ -62,11 +66,15 @@ export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown,
   const got = valueAt(input, issue.path);
   if (issue.code === 'invalid_value' && issue.values.length > 0) {
     const near = typeof got === 'string' ? nearest(got, issue.values.map(String)) : null;
-    return new AppError('invalid_value', `'${param}' is ${show(got)}, which is none of ${issue.values.map(show).join(', ')}.`, {
-      param,
-      hint: near ? `Did you mean ${show(near)}?` : 'Take one of these.',
-      cause: error,
-    });
+    return new AppError(
+      'invalid_value',
+      `'${param}' is ${show(got)}, which is none of ${issue.values.map(show).join(', ')}.`,
+      {
+        param,
+        hint: near ? `Did you mean ${show(near)}?` : 'Take one of these.',
+        cause: error,
+      },
+    );
   }
   const what = got === undefined ? 'is missing' : `is ${show(got)}`;
   return new AppError('invalid_value', `'${param || 'body'}' ${what}${where}: ${issue.message}.`, {

@@ -19,6 +19,8 @@ export interface Services {
   blobs: BlobStore;
   log: Logger;
   queues: QueueSet;
+  /** Work that outlives the call that began it: a failure is logged, and `close` waits for the end. */
+  inBackground(what: string, task: Promise<void>): void;
   close(): Promise<void>;
 }
 
@@ -66,6 +68,7 @@ export async function openServices({
   redis.on('error', (error: Error) => log.warn({ err: error }, 'Redis is not reachable'));
   await redis.connect().catch(() => undefined);
   const queues = createQueueSet(redis, redisPrefix, (error) => log.warn({ err: error }, 'a queue lost Redis'));
+  const tasks = new Set<Promise<void>>();
   return {
     db,
     pg: pool,
@@ -75,7 +78,14 @@ export async function openServices({
     blobs: createFsBlobStore(blobsDir),
     log,
     queues,
+    inBackground(what, task) {
+      const settled = task
+        .catch((error: unknown) => log.error({ err: error }, `${what} failed`))
+        .finally(() => tasks.delete(settled));
+      tasks.add(settled);
+    },
     async close() {
+      await Promise.all(tasks);
       await queues.close();
       redis.disconnect();
       await db.$disconnect();

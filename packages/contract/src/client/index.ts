@@ -4,7 +4,8 @@ import { ErrorBody } from '../objects.js';
 import { ROUTES, type Route, type RouteName } from '../routes.js';
 
 type Table = typeof ROUTES;
-type In<N extends RouteName, K extends keyof Route> = Table[N] extends Record<K, infer S extends z.ZodType> ? z.input<S> : undefined;
+type In<N extends RouteName, K extends keyof Route> =
+  Table[N] extends Record<K, infer S extends z.ZodType> ? z.input<S> : undefined;
 type Out<N extends RouteName> = Table[N] extends { response: infer S extends z.ZodType } ? z.output<S> : Response;
 
 export interface CallOptions<N extends RouteName> {
@@ -66,7 +67,10 @@ export function createClient({ origin, apiKey, fetch: send = fetch }: ClientOpti
         signal: options.signal,
       }).catch((cause: unknown) => {
         if (options.signal?.aborted) throw cause;
-        throw new AppError('unavailable', `No answer from ${origin || 'the server'}.`, { hint: 'Is the stack running? Start it with npm start.', cause });
+        throw new AppError('unavailable', `No answer from ${origin || 'the server'}.`, {
+          hint: 'Is the stack running? Start it with npm start.',
+          cause,
+        });
       });
       if (!response.ok) throw await toError(response);
       if (!route.response) return response as never;

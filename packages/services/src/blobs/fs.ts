@@ -128,7 +128,10 @@ async function filesBelow(dir: string): Promise<BlobEntry[]> {
   });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const found = await Promise.all(
-    files.map(async (file) => ({ path: relative(dir, file).replaceAll(sep, '/'), sizeBytes: (await stat(file)).size })),
+    files.map(async (file) => {
+      const { size, mtime } = await stat(file);
+      return { path: relative(dir, file).replaceAll(sep, '/'), sizeBytes: size, modifiedAt: mtime };
+    }),
   );
   return found.sort((a, b) => (a.path < b.path ? -1 : 1));
 }

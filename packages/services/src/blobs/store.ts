@@ -10,6 +10,7 @@ export interface BlobEntry {
   /** Path below the listed prefix, with forward slashes. */
   path: string;
   sizeBytes: number;
+  modifiedAt: Date;
 }
 
 /**

@@ -1,0 +1,154 @@
+import {
+  AdapterRequest,
+  AppError,
+  CheckpointRequest,
+  type CreateRunRequest,
+  EvaluationRequest,
+  OptimizerRequest,
+  type RunConfig,
+  ScheduleRequest,
+} from '@moraine/contract';
+import { type LlamaConfig, learningRateAuto } from '@moraine/contract/plan';
+import type { z } from 'zod';
+import { resolveAdapter } from './resolve-adapter.js';
+
+type Request = z.output<typeof CreateRunRequest>;
+
+export interface ResolveInput {
+  /** Parsed. */
+  request: Request;
+  /** Keys of `adapter` that the caller wrote. */
+  adapterKeys: ReadonlySet<string>;
+  baseName: string;
+  base: LlamaConfig;
+  /** Rows of the training file. */
+  rows: number;
+  seed: number;
+}
+
+/** What an absent object stands for: the defaults of its keys. */
+const ADAPTER_AUTO = AdapterRequest.parse({});
+const OPTIMIZER_AUTO = OptimizerRequest.parse({});
+const SCHEDULE_AUTO = ScheduleRequest.parse({});
+const EVALUATION_AUTO = EvaluationRequest.parse({});
+const CHECKPOINT_AUTO = CheckpointRequest.parse({});
+const EPOCHS_AUTO = 3;
+const WARMUP_RATIO_AUTO = 0.03;
+const EVALUATIONS_AUTO = 10;
+/** One step sees 0.2 % of the rows, as the OpenAI API does, but 8 to 32 rows where the file is large enough for 8 steps an epoch. */
+export const batchSizeAuto = (rows: number): number =>
+  Math.max(1, Math.min(8, Math.floor(rows / 8)), Math.min(32, Math.round(rows * 0.002)));
+
+/**
+ * Every value of a run, none of them "auto", from the request, the base and the number of rows. Pure: the same input gives the same run.
+ * steps = n_epochs x ceil(rows / batch_size), at most max_steps; with max_steps alone the epochs follow from it.
+ * @throws AppError naming the key, its value and what to do.
+ */
+export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed }: ResolveInput): RunConfig {
+  const nEpochs = numberOf(request, 'n_epochs');
+  const batchSize = numberOf(request, 'batch_size') ?? batchSizeAuto(rows);
+  const accumulation = request.accumulation ?? 1;
+  if (batchSize % accumulation !== 0) {
+    throw invalid(
+      'accumulation',
+      `${accumulation}, which does not divide batch_size ${batchSize}`,
+      `Take a divisor of ${batchSize}; each micro-batch has batch_size / accumulation rows.`,
+    );
+  }
+  const stepsPerEpoch = Math.ceil(rows / batchSize);
+  const isFromSteps = nEpochs === null && request.max_steps !== undefined;
+  const epochs = isFromSteps ? Math.ceil((request.max_steps ?? 1) / stepsPerEpoch) : (nEpochs ?? EPOCHS_AUTO);
+  const steps = Math.min(epochs * stepsPerEpoch, request.max_steps ?? Number.POSITIVE_INFINITY);
+
+  const maxSeqLen = request.max_seq_len ?? base.maxPositions;
+  if (maxSeqLen > base.maxPositions) {
+    throw invalid(
+      'max_seq_len',
+      `${maxSeqLen}, but ${baseName} reads at most ${base.maxPositions} tokens`,
+      `Take at most ${base.maxPositions}.`,
+    );
+  }
+  const { adapter, method, trainableParameters } = resolveAdapter(request.adapter ?? ADAPTER_AUTO, adapterKeys, base);
+  const rate = resolveLearningRate(request, learningRateAuto(method, base.hiddenSize));
+  return {
+    base: baseName,
+    adapter,
+    optimizer: { ...(request.optimizer ?? OPTIMIZER_AUTO), learning_rate: rate.learningRate },
+    schedule: resolveSchedule(request, steps),
+    learning_rate_multiplier: rate.multiplier,
+    n_epochs: epochs,
+    steps,
+    batch_size: batchSize,
+    accumulation,
+    max_seq_len: maxSeqLen,
+    over_length: request.over_length ?? 'truncate',
+    evaluation: resolveEvaluation(request, steps),
+    checkpoint: request.checkpoint ?? CHECKPOINT_AUTO,
+    seed,
+    trainable_parameters: trainableParameters,
+  };
+}
+
+type Hyperparameter = 'n_epochs' | 'batch_size' | 'learning_rate_multiplier';
+
+/** A value that may stand in three places; null is "auto" or absent. Two places with different values are refused. */
+function numberOf(request: Request, key: Hyperparameter): number | null {
+  const places: [string, number | 'auto' | undefined][] = [
+    [`method.supervised.hyperparameters.${key}`, request.method?.supervised?.hyperparameters?.[key]],
+    [`hyperparameters.${key}`, request.hyperparameters?.[key]],
+    ...(key === 'batch_size' ? ([['batch_size', request.batch_size]] as [string, number | undefined][]) : []),
+  ];
+  const given = places.filter(([, value]) => value !== undefined);
+  const [first, ...others] = given;
+  if (!first) return null;
+  const other = others.find(([, value]) => value !== first[1]);
+  if (other) {
+    throw invalid(
+      other[0],
+      `${JSON.stringify(other[1])}, but '${first[0]}' is ${JSON.stringify(first[1])}`,
+      'Say it once.',
+    );
+  }
+  return typeof first[1] === 'number' ? first[1] : null;
+}
+
+function resolveLearningRate(request: Request, automatic: number): { learningRate: number; multiplier: number } {
+  const multiplier = numberOf(request, 'learning_rate_multiplier');
+  const absolute = request.optimizer?.learning_rate ?? 'auto';
+  if (absolute === 'auto') return { learningRate: automatic * (multiplier ?? 1), multiplier: multiplier ?? 1 };
+  if (multiplier !== null) {
+    throw invalid(
+      'optimizer.learning_rate',
+      `${absolute}, but learning_rate_multiplier is ${multiplier}`,
+      `Give one of them; the multiplier scales the automatic rate, here ${automatic}.`,
+    );
+  }
+  return { learningRate: absolute, multiplier: Number((absolute / automatic).toPrecision(6)) };
+}
+
+function resolveSchedule(request: Request, steps: number): RunConfig['schedule'] {
+  const { type, warmup_steps: asked, warmup_ratio: ratio, min_ratio } = request.schedule ?? SCHEDULE_AUTO;
+  if (asked !== undefined && ratio !== undefined) {
+    throw invalid('schedule.warmup_ratio', `${ratio}, but schedule.warmup_steps is ${asked}`, 'Give one of them.');
+  }
+  if (asked !== undefined && asked > steps) {
+    throw invalid(
+      'schedule.warmup_steps',
+      `${asked}, but the run has ${steps} steps`,
+      `Take at most ${steps}, or use schedule.warmup_ratio.`,
+    );
+  }
+  return { type, warmup_steps: asked ?? Math.round((ratio ?? WARMUP_RATIO_AUTO) * steps), min_ratio };
+}
+
+function resolveEvaluation(request: Request, steps: number): RunConfig['evaluation'] {
+  const { every_steps: every, files, samples } = request.evaluation ?? EVALUATION_AUTO;
+  return {
+    every_steps: every === 0 ? Math.ceil(steps / EVALUATIONS_AUTO) : every,
+    files: [...new Set(files)],
+    samples,
+  };
+}
+
+const invalid = (param: string, problem: string, hint: string): AppError =>
+  new AppError('invalid_value', `'${param}' is ${problem}.`, { param, hint });
