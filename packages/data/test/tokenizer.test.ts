@@ -1,0 +1,99 @@
+// Expected ids: the llama.cpp .inp/.out pairs beside the tokenizers (made with Hugging Face's library, no begin token).
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadTokenizer } from '../src/tokenizer.js';
+import { sharedData } from './shared-data.js';
+
+const shared = sharedData();
+
+async function pairs(base: string): Promise<{ text: string; ids: number[] }[]> {
+  const texts = (await readFile(`${base}.inp`, 'utf8')).split('\n__ggml_vocab_test__\n');
+  const lines = (await readFile(`${base}.out`, 'utf8')).split('\n');
+  return texts.map((text, i) => ({ text, ids: (lines[i] ?? '').split(' ').filter(Boolean).map(Number) }));
+}
+
+describe.runIf(shared !== null)('real tokenizers', () => {
+  const folder = (name: string): string => join(shared ?? '', name);
+
+  test('GPT-2 in the oldest dialect gives the reference ids on all 47 texts', async () => {
+    const tokenizer = await loadTokenizer(folder('tokenizers/gpt2'));
+    const all = await pairs(folder('tokenizers/gpt2/ggml-vocab-gpt-2.gguf'));
+    expect(all).toHaveLength(47);
+    for (const { text, ids } of all) {
+      expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
+      expect(tokenizer.decode(ids)).toBe(text);
+    }
+    expect(tokenizer.eosId).toBe(50256);
+    expect(tokenizer.hasChatTemplate).toBe(false);
+  });
+
+  test('TinyLlama with Metaspace gives the reference ids where the dialects agree: texts not beginning with white space', async () => {
+    const tokenizer = await loadTokenizer(folder('tokenizers/tinyllama'));
+    const all = await pairs(folder('tokenizers/llama2/ggml-vocab-llama-spm.gguf'));
+    const equal = all.filter(({ text, ids }) => tokenizer.encode(text).join() === ids.join());
+    expect(equal).toHaveLength(32);
+    for (const { text, ids } of all.filter((pair) => /^[A-Za-z]/.test(pair.text))) {
+      expect(tokenizer.encode(text)).toEqual(ids);
+    }
+    expect(tokenizer.encode('a', { addSpecialTokens: true })[0]).toBe(1);
+    expect(tokenizer.encode('a')[0]).not.toBe(1);
+  });
+
+  test('SmolLM2 is read without the truncation and padding that its last owner saved, and splits ½ as Hugging Face does', async () => {
+    const tokenizer = await loadTokenizer(folder('tokenizers/smollm2'));
+    expect(tokenizer.encode('word '.repeat(300)).length).toBeGreaterThan(300);
+    expect(tokenizer.encode('a')).toHaveLength(1);
+    expect(tokenizer.encode('ied 4 ½ months')).toEqual([885, 216, 36, 216, 16738, 2704]);
+    expect(tokenizer.eosIds).toEqual([2]);
+    expect(tokenizer.padId).toBe(49152);
+  });
+
+  test('byte fallback decodes what it encodes', async () => {
+    const tokenizer = await loadTokenizer(folder('models/tinystories-656k-llama'));
+    const text = 'Once upon a time, Lily saw a cat.';
+    expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+    expect(tokenizer.bosId).toBe(1);
+    expect(tokenizer.eosIds).toEqual([2]);
+  });
+
+  test('a folder without tokenizer.json is refused with what to do', async () => {
+    await expect(loadTokenizer(folder('tokenizers/qwen2.5'))).rejects.toMatchObject({
+      code: 'invalid_base',
+      hint: expect.stringContaining('save_pretrained'),
+    });
+  });
+});
+
+const base = join(import.meta.dirname, '../../../examples/base');
+
+test('the shipped base splits digits, knows its specials and its end token', async () => {
+  const tokenizer = await loadTokenizer(base);
+  expect(tokenizer.vocabSize).toBe(1024);
+  expect(tokenizer.eosIds).toEqual([0]);
+  expect(tokenizer.padId).toBe(3);
+  expect(tokenizer.bosId).toBeNull();
+  expect(tokenizer.encode('<|user|>12<|end|>')).toHaveLength(4);
+  const text = '  Ünïcode, 日本 😀\n\t{"from":"Barbo"} 42';
+  expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+  expect(tokenizer.encode('')).toEqual([]);
+  expect(tokenizer.decode([])).toBe('');
+});
+
+test('a base that names no end token, or one outside its vocabulary, is refused', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'moraine-tokenizer-'));
+  try {
+    await cp(join(base, 'tokenizer.json'), join(folder, 'tokenizer.json'));
+    await expect(loadTokenizer(folder)).rejects.toMatchObject({
+      code: 'invalid_base',
+      hint: expect.stringContaining('eos_token'),
+    });
+    await writeFile(join(folder, 'tokenizer_config.json'), '{"eos_token": "</none>"}');
+    await expect(loadTokenizer(folder)).rejects.toThrow('</none> is not in its vocabulary');
+    await writeFile(join(folder, 'tokenizer_config.json'), '{');
+    await expect(loadTokenizer(folder)).rejects.toMatchObject({ param: 'tokenizer_config.json' });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
