@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AppError, type JobSpec } from '@moraine/contract';
+import { readSafetensors, writeSafetensors } from '@moraine/engine';
+import type { HostTensor, TrainerState } from '@moraine/lm';
+
+/**
+ * A checkpoint is a folder: `trainable.safetensors`, `optimizer.safetensors`, `state.json` and `result.csv`. It is written under a
+ * temporary name and renamed, never into an existing folder.
+ */
+export interface CheckpointState {
+  format: 1;
+  step: number;
+  trainedTokens: number;
+  /** What must be equal for a resume to repeat the uninterrupted run. */
+  fingerprint: string;
+}
+
+export interface LoadedCheckpoint extends CheckpointState {
+  trainer: TrainerState;
+  /** Lines of the result file up to the checkpoint. */
+  resultCsv: string;
+}
+
+/** Hash of everything that decides the numbers of a run: configuration, base, data. */
+export function fingerprint(spec: Pick<JobSpec, 'config' | 'trainingFile' | 'baseDir'>): string {
+  const hash = createHash('sha256');
+  const { checkpoint, evaluation, ...deciding } = spec.config;
+  hash.update(JSON.stringify(deciding));
+  hash.update(readFileSync(spec.trainingFile));
+  hash.update(readFileSync(join(spec.baseDir, 'config.json')));
+  return hash.digest('hex');
+}
+
+export function writeCheckpoint(
+  parent: string,
+  state: CheckpointState,
+  trainer: TrainerState,
+  resultCsv: string,
+): string {
+  const dir = join(parent, `step-${String(state.step).padStart(8, '0')}`);
+  if (existsSync(dir)) {
+    throw new AppError('storage', `The checkpoint folder ${dir} exists already.`, {
+      hint: 'Each attempt writes into a folder of its own.',
+    });
+  }
+  const temporary = join(parent, `.tmp-step-${state.step}`);
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary, { recursive: true });
+  writeSafetensors(join(temporary, 'trainable.safetensors'), trainer.trainable);
+  writeSafetensors(join(temporary, 'optimizer.safetensors'), trainer.optimizer);
+  writeFileSync(join(temporary, 'result.csv'), resultCsv);
+  writeFileSync(join(temporary, 'state.json'), `${JSON.stringify(state)}\n`);
+  renameSync(temporary, dir);
+  return dir;
+}
+
+/** @throws AppError `checkpoint_mismatch` when the folder belongs to another configuration, base or data. */
+export function readCheckpoint(dir: string, expected: string): LoadedCheckpoint {
+  const state = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
+  if (state.format !== 1 || state.fingerprint !== expected) {
+    throw new AppError(
+      'checkpoint_mismatch',
+      `The checkpoint at step ${state.step} is of another configuration, base or training file.`,
+      {
+        hint: 'Resume with what the run was started with, or submit a new run.',
+      },
+    );
+  }
+  const tensors = (name: string): Map<string, HostTensor> => {
+    const read = new Map<string, HostTensor>();
+    for (const [key, { shape, data }] of readSafetensors(join(dir, name)).tensors) {
+      if (data instanceof Float32Array) read.set(key, { shape, data });
+    }
+    return read;
+  };
+  return {
+    ...state,
+    trainer: {
+      step: state.step,
+      trainable: tensors('trainable.safetensors'),
+      optimizer: tensors('optimizer.safetensors'),
+    },
+    resultCsv: readFileSync(join(dir, 'result.csv'), 'utf8'),
+  };
+}
+
+/** Bytes of all files below a folder. */
+export function folderBytes(dir: string): number {
+  let bytes = 0;
+  for (const entry of readdirSync(dir, { withFileTypes: true, recursive: true })) {
+    if (entry.isFile()) bytes += statSync(join(entry.parentPath, entry.name)).size;
+  }
+  return bytes;
+}

@@ -1,0 +1,76 @@
+import type { EvaluationResult, JobSpec } from '@moraine/contract';
+import type { LlamaConfig } from '@moraine/contract/plan';
+import { collate, encodeFile, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import { type Evaluation, evaluate, generate, type Net } from '@moraine/lm';
+
+/** Evaluates a net on the files of a run. Everything is encoded once. */
+export interface Evaluator {
+  hasValidation: boolean;
+  /** Loss and token accuracy on the validation file. */
+  validate(net: Net): Promise<Evaluation>;
+  /** The evaluation files, one result each, with greedy samples. */
+  files(net: Net, step: number): AsyncGenerator<EvaluationResult>;
+}
+
+/** Rows a pass; the activations of one pass are what bounds the memory. */
+const ROWS_PER_PASS = 32;
+/** A sample is cut at twice its expected length and a little; decoding costs a pass a token. */
+const NEW_TOKENS_EXTRA = 16;
+const NEW_TOKENS_MAX = 256;
+
+/** Reads and encodes the validation file and the evaluation files of a run. */
+export async function createEvaluator(
+  spec: JobSpec,
+  config: LlamaConfig,
+  tokenizer: TextTokenizer,
+): Promise<Evaluator> {
+  const limits = { maxSeqLen: spec.config.max_seq_len, overLength: spec.config.over_length };
+  const encode = async (path: string): Promise<TrainingRow[]> => (await encodeFile(path, tokenizer, limits)).rows;
+  const validation = spec.validationFile === null ? [] : await encode(spec.validationFile);
+  const files = await Promise.all(
+    spec.evaluationFiles.map(async (file) => ({ ...file, rows: await encode(file.path) })),
+  );
+  const passes = (rows: readonly TrainingRow[]) =>
+    Array.from({ length: Math.ceil(rows.length / ROWS_PER_PASS) }, (_, i) =>
+      collate(rows.slice(i * ROWS_PER_PASS, (i + 1) * ROWS_PER_PASS), { padId: tokenizer.padId, multiple: 8 }),
+    );
+  return {
+    hasValidation: validation.length > 0,
+    validate: (net) => evaluate(net, config, passes(validation)),
+    async *files(net, step) {
+      for (const { id, name, rows } of files) {
+        const found = await evaluate(net, config, passes(rows));
+        const answered = rows.filter(({ promptLength }) => promptLength > 0);
+        yield {
+          fileId: id,
+          name,
+          step,
+          rows: rows.length,
+          supervisedTokens: found.supervisedTokens,
+          loss: found.loss,
+          tokenAccuracy: found.tokenAccuracy,
+          exactMatch: answered.length === rows.length ? found.exactMatch : null,
+          samples: sample(net, config, tokenizer, answered.slice(0, spec.config.evaluation.samples)),
+        };
+      }
+    },
+  };
+}
+
+function sample(
+  net: Net,
+  config: LlamaConfig,
+  tokenizer: TextTokenizer,
+  rows: readonly TrainingRow[],
+): EvaluationResult['samples'] {
+  if (rows.length === 0) return [];
+  const prompts = rows.map(({ ids, promptLength }) => ids.slice(0, promptLength));
+  const longest = Math.max(...rows.map(({ ids, promptLength }) => ids.length - promptLength));
+  const maxNewTokens = Math.min(NEW_TOKENS_MAX, 2 * longest + NEW_TOKENS_EXTRA);
+  const answers = generate(net, config, prompts, { stopIds: tokenizer.eosIds, maxNewTokens });
+  return rows.map(({ ids, promptLength }, i) => ({
+    prompt: tokenizer.decode(ids.slice(0, promptLength), { skipSpecialTokens: true }),
+    expected: tokenizer.decode(ids.slice(promptLength), { skipSpecialTokens: true }),
+    generated: tokenizer.decode(answers[i] ?? [], { skipSpecialTokens: true }),
+  }));
+}

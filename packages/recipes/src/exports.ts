@@ -1,0 +1,113 @@
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AppError, type JobSpec } from '@moraine/contract';
+import { type Tensor, writeSafetensors } from '@moraine/engine';
+import {
+  type Adapter,
+  type AdapterFiles,
+  type HostTensor,
+  mergeAdapter,
+  moraAdapter,
+  peftAdapter,
+  type Trainer,
+  toHost,
+} from '@moraine/lm';
+import type { Base } from './base.js';
+
+export interface Trained {
+  spec: JobSpec;
+  base: Base;
+  /** The base's weights on the device. */
+  weights: ReadonlyMap<string, Tensor>;
+  adapter: Adapter | null;
+  trainer: Trainer;
+}
+
+export interface Export {
+  kind: 'adapter' | 'peft' | 'merged';
+  dir: string;
+}
+
+/** Files of a base that belong to a whole model besides its weights. */
+const COMPANIONS = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+];
+
+/**
+ * Writes what a run produced, each as a finished folder below `parent`: the adapter in its own form, the exactly equal LoRA in PEFT's
+ * form where there is one, and the merged model, which after full fine-tuning is the only one.
+ */
+export function writeExports(parent: string, trained: Trained): Export[] {
+  mkdirSync(parent, { recursive: true });
+  const { base, spec, adapter, trainer, weights } = trained;
+  const variables = trainer.variables();
+  const exports: Export[] = [];
+  if (adapter !== null) {
+    const peft = peftFiles(() => peftAdapter(base.config, adapter, variables, spec.baseName));
+    if (peft)
+      exports.push(
+        writeFolder(parent, 'peft', (dir) => writeAdapter(dir, 'adapter_model', 'adapter_config.json', peft)),
+      );
+    const isLora = adapter.method.shape.type === 'lora';
+    if (isLora && peft) {
+      exports.push(
+        writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'adapter_model', 'adapter_config.json', peft)),
+      );
+    } else {
+      const mora = moraAdapter(base.config, adapter, variables, spec.baseName);
+      exports.push(writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'mora_model', 'mora_config.json', mora)));
+    }
+  }
+  const changed = adapter === null ? hostCopies(variables) : mergeAdapter(base.config, weights, adapter, variables);
+  exports.push(writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, changed)));
+  return exports;
+}
+
+/** Null for a method that no LoRA equals exactly. */
+function peftFiles(make: () => AdapterFiles): AdapterFiles | null {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'unsupported_format') return null;
+    throw error;
+  }
+}
+
+function hostCopies(variables: ReadonlyMap<string, Tensor>): Map<string, HostTensor> {
+  return new Map([...variables].map(([name, tensor]) => [name, toHost(tensor)]));
+}
+
+/** The folder appears whole or not at all. */
+function writeFolder(parent: string, kind: Export['kind'], fill: (dir: string) => void): Export {
+  const temporary = join(parent, `.tmp-${kind}`);
+  const dir = join(parent, kind);
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary);
+  fill(temporary);
+  renameSync(temporary, dir);
+  return { kind, dir };
+}
+
+function writeAdapter(dir: string, stem: string, configName: string, { tensors, config }: AdapterFiles): void {
+  writeSafetensors(join(dir, `${stem}.safetensors`), tensors, { format: 'pt' });
+  writeFileSync(join(dir, configName), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** A Hugging Face folder with the changed weights in place of the base's, in the type that the base is stored in. */
+function writeModel(dir: string, baseDir: string, base: Base, changed: ReadonlyMap<string, HostTensor>): void {
+  const tensors = new Map(
+    [...base.weights].map(([name, tensor]) => [name, { ...(changed.get(name) ?? tensor), dtype: base.dtype }]),
+  );
+  writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });
+  for (const name of COMPANIONS)
+    if (existsSync(join(baseDir, name))) copyFileSync(join(baseDir, name), join(dir, name));
+}

@@ -1,0 +1,43 @@
+import { AppError, explain, type FailureCause } from '@moraine/contract';
+
+export interface Failure {
+  cause: FailureCause;
+  code: string;
+  message: string;
+  param: string | null;
+}
+
+const OUT_OF_MEMORY =
+  /resource ?exhausted|out of memory|\bOOM\b|cannot allocate|failed to allocate|Array buffer allocation failed/i;
+
+/** What a run died of, from whatever was thrown: whose fault it is decides whether it is tried again. */
+export function failureOf(error: unknown): Failure {
+  const message = explain(error);
+  const failure = (cause: FailureCause, code: string): Failure => ({
+    cause,
+    code,
+    message,
+    param: error instanceof AppError ? error.param : null,
+  });
+  if (OUT_OF_MEMORY.test(message)) return failure('oom', 'out_of_memory');
+  if (!(error instanceof AppError)) return failure('internal', 'internal');
+  switch (error.code) {
+    case 'nan_loss':
+      return failure('nan', error.code);
+    case 'user_data':
+    case 'invalid_file':
+      return failure('user_data', error.code);
+    case 'out_of_memory':
+      return failure('oom', error.code);
+    case 'storage':
+      return failure('storage', error.code);
+    case 'invalid_base':
+    case 'checkpoint_mismatch':
+    case 'no_target_matched':
+    case 'invalid_value':
+    case 'unsupported_format':
+      return failure('user_config', error.code);
+    default:
+      return failure('internal', error.code);
+  }
+}

@@ -1,0 +1,3 @@
+export { type Base, loadBase } from './base.js';
+export { type Failure, failureOf } from './failure.js';
+export { type Control, type Emit, runSft } from './sft.js';

@@ -1,0 +1,17 @@
+import type { RunConfig } from '@moraine/contract';
+
+/** Evaluations a run gets when the request leaves their number to us. */
+const EVALUATIONS = 10;
+
+/** Whether the validation file is evaluated after this step. The last step always is. */
+export function evaluatesAt(step: number, { steps, evaluation }: RunConfig): boolean {
+  const every = evaluation.every_steps > 0 ? evaluation.every_steps : Math.max(1, Math.ceil(steps / EVALUATIONS));
+  return step === steps || step % every === 0;
+}
+
+/** Whether a resumable checkpoint is written after this step: by count, or by time since the last. The last step always is. */
+export function checkpointsAt(step: number, secondsSinceLast: number, { steps, checkpoint }: RunConfig): boolean {
+  if (step === steps) return true;
+  if (checkpoint.every_steps > 0) return step % checkpoint.every_steps === 0;
+  return checkpoint.every_seconds > 0 && secondsSinceLast >= checkpoint.every_seconds;
+}

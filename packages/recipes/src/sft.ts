@@ -1,0 +1,198 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AttemptEvent, CheckpointMetrics, JobSpec, MetricValues, RunConfig, StopReason } from '@moraine/contract';
+import { collate, type EncodedRow, type EncodeReport, encodeFile, loadTokenizer } from '@moraine/data';
+import { device } from '@moraine/engine';
+import { type Batch, createTrainer, type Trainer, type TrainerOptions, toDevice } from '@moraine/lm';
+import { loadBase } from './base.js';
+import { fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { createEvaluator, type Evaluator } from './evaluation.js';
+import { writeExports } from './exports.js';
+import { adapterOf } from './method.js';
+import { checkpointsAt, evaluatesAt } from './pace.js';
+import { createResultCsv } from './result-csv.js';
+import { createRowOrder } from './row-order.js';
+
+export type Emit = (event: AttemptEvent) => void;
+
+export interface Control {
+  /** What the supervisor wants of a run, asked between steps; null to go on. */
+  stopRequested(): StopReason | null;
+}
+
+/** Rows are padded to a multiple of this many tokens, so that few shapes occur. */
+const LENGTH_MULTIPLE = 8;
+
+/**
+ * Supervised fine-tuning of one run, from a validated specification to adapters on disk. Emits everything it does; ends with exactly one
+ * `finished` or `stopped`, or throws. Yields to the event loop after every step.
+ * @throws AppError `user_data`, `invalid_base`, `checkpoint_mismatch`, `nan_loss`.
+ */
+export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promise<void> {
+  const begun = performance.now();
+  const { config } = spec;
+  const base = loadBase(spec.baseDir);
+  const tokenizer = await loadTokenizer(spec.baseDir);
+  const limits = { maxSeqLen: config.max_seq_len, overLength: config.over_length };
+  const { rows, report } = await encodeFile(spec.trainingFile, tokenizer, limits);
+  reportLosses(report, emit);
+  const evaluator = await createEvaluator(spec, base.config, tokenizer);
+
+  const weights = new Map([...base.weights].map(([name, tensor]) => [name, toDevice(tensor)]));
+  const adapter = adapterOf(config.adapter);
+  const trainer = createTrainer({ config: base.config, weights, adapter, ...trainerOptions(config) });
+  try {
+    const totalParameters = [...base.weights.values()].reduce((sum, { data }) => sum + data.length, 0);
+    const run = { spec, rows, padId: tokenizer.padId, trainer, evaluator, emit, control, totalParameters, begun };
+    const trainedTokens = await train(run);
+    if (trainedTokens === null) return;
+    await evaluateFiles(evaluator, trainer, emit);
+    const exports = writeExports(join(spec.outDir, 'exports'), { spec, base, weights, adapter, trainer });
+    emit({ type: 'finished', at: Date.now(), step: trainer.steps, exports, ...trainedTokens });
+  } finally {
+    trainer.dispose();
+    for (const tensor of weights.values()) tensor.dispose();
+  }
+}
+
+interface Run {
+  spec: JobSpec;
+  rows: readonly EncodedRow[];
+  padId: number;
+  trainer: Trainer;
+  evaluator: Evaluator;
+  emit: Emit;
+  control: Control;
+  totalParameters: number;
+  begun: number;
+}
+
+/** From where the run stands to its last step. Answers null when it was stopped on the way. */
+async function train(run: Run): Promise<{ trainedTokens: number; resultFile: string } | null> {
+  const { spec, rows, trainer, evaluator, emit, control } = run;
+  const { config } = spec;
+  const print = fingerprint(spec);
+  const resumed = spec.resumeFrom === null ? null : readCheckpoint(spec.resumeFrom, print);
+  if (resumed) trainer.load(resumed.trainer);
+  const result = createResultCsv(resumed?.resultCsv);
+  let trainedTokens = resumed?.trainedTokens ?? 0;
+  const startStep = trainer.steps;
+  emit({
+    type: 'ready',
+    device: device(),
+    startStep,
+    steps: config.steps,
+    trainableParameters: trainer.parameterCount,
+    totalParameters: run.totalParameters,
+    rows: rows.length,
+    trainedTokens,
+    secondsToReady: (performance.now() - run.begun) / 1000,
+  });
+  if (startStep === 0) await evaluateFiles(evaluator, trainer, emit);
+
+  const checkpoints = join(spec.outDir, 'checkpoints');
+  mkdirSync(checkpoints, { recursive: true });
+  let savedAt = performance.now();
+  let savedStep = startStep;
+  const save = (metrics: CheckpointMetrics): void => {
+    const state = { format: 1 as const, step: trainer.steps, trainedTokens, fingerprint: print };
+    const dir = writeCheckpoint(checkpoints, state, trainer.state(), result.text());
+    emit({ type: 'checkpoint', step: trainer.steps, at: Date.now(), dir, sizeBytes: folderBytes(dir), metrics });
+    savedAt = performance.now();
+    savedStep = trainer.steps;
+  };
+
+  const rowsOf = createRowOrder(rows.length, config.seed, config.batch_size);
+  let metrics: CheckpointMetrics = {};
+  while (trainer.steps < config.steps) {
+    const reason = control.stopRequested();
+    if (reason !== null) {
+      if (reason === 'drain' && trainer.steps > savedStep) save(metrics);
+      emit({ type: 'stopped', at: Date.now(), reason, step: trainer.steps, trainedTokens });
+      return null;
+    }
+    const stepRows = rowsOf(trainer.steps + 1).flatMap((row) => rows[row] ?? []);
+    const stepBegun = performance.now();
+    const step = trainer.step(microBatches(stepRows, config.accumulation, run.padId));
+    const stepMs = performance.now() - stepBegun;
+    const tokens = stepRows.reduce((sum, { ids }) => sum + ids.length, 0);
+    trainedTokens += tokens;
+    const accuracy = step.correctTokens / step.supervisedTokens;
+    const values: MetricValues = {
+      train_loss: step.loss,
+      train_mean_token_accuracy: accuracy,
+      learning_rate: step.learningRate,
+      grad_norm: step.gradNorm,
+      tokens_per_second: (1000 * tokens) / stepMs,
+      supervised_tokens: step.supervisedTokens,
+      step_ms: stepMs,
+      memory_mb: process.memoryUsage.rss() / 2 ** 20,
+      trained_tokens: trainedTokens,
+    };
+    metrics = { train_loss: step.loss, train_mean_token_accuracy: accuracy };
+    const valid =
+      evaluator.hasValidation && evaluatesAt(step.step, config) ? await evaluator.validate(trainer.net()) : null;
+    if (valid) {
+      const { loss, tokenAccuracy } = valid;
+      Object.assign(values, { valid_loss: loss, valid_mean_token_accuracy: tokenAccuracy });
+      Object.assign(metrics, { valid_loss: loss, valid_mean_token_accuracy: tokenAccuracy });
+      Object.assign(metrics, { full_valid_loss: loss, full_valid_mean_token_accuracy: tokenAccuracy });
+    }
+    emit({ type: 'metrics', step: step.step, at: Date.now(), values });
+    result.add({ step: step.step, trainLoss: step.loss, trainAccuracy: accuracy, valid });
+    if (checkpointsAt(step.step, (performance.now() - savedAt) / 1000, config)) save(metrics);
+    await new Promise(setImmediate);
+  }
+  return { trainedTokens, resultFile: result.text() };
+}
+
+function trainerOptions({
+  optimizer,
+  schedule,
+  steps,
+  seed,
+}: RunConfig): Pick<TrainerOptions, 'optimizer' | 'schedule' | 'seed'> {
+  const [beta1, beta2] = optimizer.betas;
+  return {
+    optimizer: {
+      beta1,
+      beta2,
+      eps: optimizer.eps,
+      weightDecay: optimizer.weight_decay,
+      maxGradNorm: optimizer.max_grad_norm,
+    },
+    schedule: {
+      type: schedule.type,
+      learningRate: optimizer.learning_rate,
+      warmupSteps: schedule.warmup_steps,
+      totalSteps: steps,
+      minRatio: schedule.min_ratio,
+    },
+    seed,
+  };
+}
+
+async function evaluateFiles(evaluator: Evaluator, trainer: Trainer, emit: Emit): Promise<void> {
+  for await (const found of evaluator.files(trainer.net(), trainer.steps))
+    emit({ type: 'evaluation', at: Date.now(), result: found });
+}
+
+/** The rows of a step in `count` micro-batches of equal size, each padded to its own longest row. */
+function microBatches(rows: readonly EncodedRow[], count: number, padId: number): Batch[] {
+  const size = Math.ceil(rows.length / count);
+  return Array.from({ length: count }, (_, i) =>
+    collate(rows.slice(i * size, (i + 1) * size), { padId, multiple: LENGTH_MULTIPLE }),
+  );
+}
+
+/** Says what was cut or left out of the training file; silent when nothing was. */
+function reportLosses(report: EncodeReport, emit: Emit): void {
+  const parts: string[] = [];
+  if (report.truncated > 0) parts.push(`${report.truncated} rows were cut to the longest length`);
+  if (report.droppedOverLength > 0) parts.push(`${report.droppedOverLength} rows were longer and left out`);
+  if (report.droppedNothingSupervised > 0)
+    parts.push(`${report.droppedNothingSupervised} rows have no answer to learn and were left out`);
+  if (parts.length === 0) return;
+  const message = `Training file: ${parts.join(', ')}. ${report.rows} rows are trained on.`;
+  emit({ type: 'message', level: 'warn', at: Date.now(), message, data: { ...report } });
+}

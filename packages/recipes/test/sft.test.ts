@@ -1,0 +1,121 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { collate, encodeFile, loadTokenizer } from '@moraine/data';
+import { loadTf, readSafetensors } from '@moraine/engine';
+import { createNet, evaluate, toDevice } from '@moraine/lm';
+import { describe, expect, it } from 'vitest';
+import { failureOf, loadBase } from '../src/index.js';
+import { lossesOf, METHODS, ofType, runOf, specOf, tinyTargets, writeSums, writeTinyBase } from './tiny-base.js';
+
+const base = writeTinyBase();
+const sums = writeSums(base, 'sums.jsonl', 40);
+const method = (name: string) => METHODS[name] ?? { type: 'none' as const };
+
+describe.each(Object.keys(METHODS))('a run with %s', (name) => {
+  it('repeats, resumed from a checkpoint with dropout, the losses of the uninterrupted run bit for bit', async () => {
+    const whole = await runOf(specOf(base, sums, method(name)));
+    const first = await runOf(specOf(base, sums, method(name)), 5);
+    const checkpoint = ofType(first, 'checkpoint').at(-1);
+    const rest = await runOf(specOf(base, sums, method(name), { resumeFrom: checkpoint?.dir ?? null }));
+    expect(checkpoint?.step).toBe(5);
+    expect(lossesOf(first)).toEqual(lossesOf(whole).slice(0, 5));
+    expect(lossesOf(rest)).toEqual(lossesOf(whole).slice(5));
+    expect(ofType(rest, 'finished')[0]?.resultFile).toBe(ofType(whole, 'finished')[0]?.resultFile);
+    expect(ofType(rest, 'finished')[0]?.trainedTokens).toBe(ofType(whole, 'finished')[0]?.trainedTokens);
+  });
+
+  it('learns, and leaves a merged model that scores what the adapter scored', async () => {
+    const spec = specOf(base, sums, method(name), { evaluationFiles: [{ id: 'file-1', name: 'sums', path: sums }] });
+    spec.config.steps = 40;
+    const events = await runOf(spec);
+    const losses = lossesOf(events);
+    expect(losses.at(-1)).toBeLessThan((losses[0] ?? 0) * 0.9);
+    const [before, after] = ofType(events, 'evaluation').map(({ result }) => result);
+    expect(before?.step).toBe(0);
+    expect(after?.loss).toBeLessThan((before?.loss ?? 0) * 0.9);
+    expect(after?.samples).toHaveLength(2);
+    const merged = ofType(events, 'finished')[0]?.exports.find(({ kind }) => kind === 'merged')?.dir ?? '';
+    const { config, weights } = loadBase(merged);
+    const tokenizer = await loadTokenizer(merged);
+    const { rows } = await encodeFile(sums, tokenizer, { maxSeqLen: 32 });
+    const net = createNet({ weights: new Map([...weights].map(([key, value]) => [key, toDevice(value)])) });
+    const scored = await evaluate(net, config, [collate(rows, { padId: tokenizer.padId })]);
+    expect(scored.loss).toBeCloseTo(after?.loss ?? 0, 5);
+    expect(scored.exactMatch).toBe(after?.exactMatch);
+  });
+});
+
+it('the same seed shows every method the same rows in the same order', async () => {
+  const supervised = async (name: string) =>
+    ofType(await runOf(specOf(base, sums, method(name))), 'metrics').map(({ values }) => values.trained_tokens);
+  expect(await supervised('mora type 6')).toEqual(await supervised('lora'));
+});
+
+it('a drained run saves where it stands, a cancelled run does not', async () => {
+  const drained = await runOf(specOf(base, sums, method('lora')), 3, 'drain');
+  expect(ofType(drained, 'checkpoint').map(({ step }) => step)).toEqual([3]);
+  expect(drained.at(-1)).toMatchObject({ type: 'stopped', reason: 'drain', step: 3 });
+  const cancelled = await runOf(specOf(base, sums, method('lora')), 3, 'cancel');
+  expect(ofType(cancelled, 'checkpoint')).toEqual([]);
+  expect(cancelled.at(-1)).toMatchObject({ type: 'stopped', reason: 'cancel', step: 3 });
+});
+
+it('a checkpoint of another configuration is refused', async () => {
+  const events = await runOf(specOf(base, sums, method('lora')), 5);
+  const dir = ofType(events, 'checkpoint')[0]?.dir ?? null;
+  const other = specOf(base, sums, method('lora'), { resumeFrom: dir });
+  other.config.seed = 12;
+  await expect(runOf(other)).rejects.toMatchObject({ code: 'checkpoint_mismatch' });
+});
+
+it('a whole run leaves no tensor behind', async () => {
+  const tf = loadTf();
+  const before = tf.memory().numTensors;
+  await runOf(specOf(base, sums, method('mora type 1')));
+  expect(tf.memory().numTensors).toBe(before);
+});
+
+it('rows that were cut or hold nothing to learn are said', async () => {
+  const file = join(base, 'long.jsonl');
+  const rows = [
+    { prompt: '1+1=', completion: '2'.repeat(60) },
+    { prompt: 'x'.repeat(60), completion: '2' },
+  ];
+  writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'));
+  const events = await runOf(specOf(base, file, method('lora')), 1);
+  const [warning] = ofType(events, 'message');
+  expect(warning?.level).toBe('warn');
+  expect(warning?.message).toMatch(/1 rows were cut .* 1 rows have no answer/);
+});
+
+it('a learning rate that explodes fails with its step and what to do, as nan', async () => {
+  const spec = specOf(base, sums, method('full'));
+  spec.config.optimizer = { ...spec.config.optimizer, learning_rate: 1e30, max_grad_norm: 0 };
+  const error: unknown = await runOf(spec).catch((thrown: unknown) => thrown);
+  expect(failureOf(error)).toMatchObject({ cause: 'nan', code: 'nan_loss' });
+  expect(failureOf(error).message).toMatch(/Step \d+: loss is .*Lower the learning rate/);
+});
+
+it('a LoRA adapter lies in the layout of PEFT, MoRA in its own, and MoRA type 1 in both', async () => {
+  const folder = async (name: string) => {
+    const events = await runOf(specOf(base, sums, method(name)));
+    return new Map(ofType(events, 'finished')[0]?.exports.map(({ kind, dir }) => [kind, dir]));
+  };
+  const lora = await folder('lora');
+  const tensors = readSafetensors(join(lora.get('adapter') ?? '', 'adapter_model.safetensors')).tensors;
+  expect([...tensors.keys()].sort()).toEqual(
+    tinyTargets
+      .flatMap((path) => [`base_model.model.${path}.lora_A.weight`, `base_model.model.${path}.lora_B.weight`])
+      .sort(),
+  );
+  expect(JSON.parse(readFileSync(join(lora.get('adapter') ?? '', 'adapter_config.json'), 'utf8'))).toMatchObject({
+    peft_type: 'LORA',
+    r: 4,
+    lora_alpha: 8,
+  });
+  const sharing = await folder('mora type 1');
+  expect(readdirSync(sharing.get('adapter') ?? '').sort()).toEqual(['mora_config.json', 'mora_model.safetensors']);
+  expect(existsSync(join(sharing.get('peft') ?? '', 'adapter_model.safetensors'))).toBe(true);
+  expect((await folder('mora type 6')).has('peft')).toBe(false);
+  expect([...(await folder('full')).keys()]).toEqual(['merged']);
+});
