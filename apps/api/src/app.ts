@@ -1,0 +1,57 @@
+import { fastifyCookie } from '@fastify/cookie';
+import { fastifyMultipart } from '@fastify/multipart';
+import { fastifySSE } from '@fastify/sse';
+import type { Services } from '@moraine/services';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { serializerCompiler } from 'fastify-type-provider-zod';
+import type { ApiEnv } from './env.js';
+import { access } from './plugins/access.js';
+import { dashboard } from './plugins/dashboard.js';
+import { documentPages, documents } from './plugins/documents.js';
+import { errors } from './plugins/errors.js';
+import { rateLimit } from './plugins/rate-limit.js';
+import { requestId, requests } from './plugins/requests.js';
+import { security } from './plugins/security.js';
+import { bindAll } from './routes/bind.js';
+import { handlers } from './routes/handlers.js';
+import { healthRoutes } from './routes/health.js';
+import { loginRoute } from './routes/login.js';
+import { validator } from './routes/schema.js';
+
+const HEARTBEAT_MS = 15_000;
+
+/** The HTTP application over opened services, not yet listening. Everything under `/v1` asks for a key or a session. */
+export async function buildApp(services: Services, env: ApiEnv): Promise<FastifyInstance> {
+  const loggerInstance: FastifyBaseLogger = services.log;
+  const app = Fastify({
+    loggerInstance,
+    disableRequestLogging: true,
+    genReqId: requestId,
+    requestIdLogLabel: 'requestId',
+    routerOptions: { maxParamLength: 512 },
+    // Live streams never end by themselves: closing must not wait for them.
+    forceCloseConnections: true,
+    trustProxy: env.trustProxy,
+  });
+  app.setValidatorCompiler(validator);
+  app.setSerializerCompiler(serializerCompiler);
+  app.decorateRequest('actor', null);
+
+  await app.register(errors);
+  await app.register(requests);
+  await app.register(security, { dashboardDir: env.dashboardDir });
+  await app.register(fastifyCookie);
+  await app.register(documents);
+  await app.register(async (v1) => {
+    await v1.register(access, { services });
+    await v1.register(rateLimit, { redis: services.redis, redisPrefix: services.redisPrefix, limit: env.rateLimit });
+    await v1.register(fastifyMultipart);
+    await v1.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });
+    bindAll(v1, handlers, services, env);
+  });
+  healthRoutes(app, services);
+  loginRoute(app, services);
+  await app.register(documentPages);
+  await app.register(dashboard, { dir: env.dashboardDir });
+  return app;
+}

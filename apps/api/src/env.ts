@@ -1,0 +1,66 @@
+import { fileURLToPath } from 'node:url';
+import { parse } from '@moraine/contract';
+import { z } from 'zod';
+
+const DASHBOARD = fileURLToPath(new URL('../../dashboard/dist', import.meta.url));
+const bytes = (preset: number) => z.coerce.number().int().positive().default(preset);
+
+/** Every setting of the API process, read once at its start. */
+const Env = z.object({
+  DATABASE_URL: z.string().min(1),
+  REDIS_URL: z.string().min(1),
+  MORAINE_BLOBS: z.string().min(1),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65535).default(7311),
+  /** Address that people reach the server at, for one-time links behind a proxy; absent: the Host header of the request. */
+  MORAINE_PUBLIC_URL: z.url().optional(),
+  MORAINE_DASHBOARD_DIR: z.string().default(DASHBOARD),
+  MORAINE_UPLOAD_LIMIT_BYTES: bytes(512 * 1024 ** 2),
+  MORAINE_BASE_LIMIT_BYTES: bytes(64 * 1024 ** 3),
+  /** Requests a minute that one key may send. */
+  MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(6000),
+  /** `1` behind a proxy that sets X-Forwarded-*: the addresses it gives are believed. */
+  MORAINE_TRUST_PROXY: z.enum(['0', '1']).default('0'),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  LOG_FORMAT: z.enum(['json', 'pretty']).default('json'),
+});
+
+export interface ApiEnv {
+  databaseUrl: string;
+  redisUrl: string;
+  blobsDir: string;
+  host: string;
+  port: number;
+  publicUrl: string | null;
+  dashboardDir: string;
+  uploadLimitBytes: number;
+  baseLimitBytes: number;
+  rateLimit: number;
+  trustProxy: boolean;
+  logLevel: string;
+  logFormat: 'json' | 'pretty';
+}
+
+/** Reads the environment; an `AppError` names the variable that is missing or wrong. */
+export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
+  const env = parse(Env, source, ' in the environment');
+  return {
+    databaseUrl: env.DATABASE_URL,
+    redisUrl: env.REDIS_URL,
+    blobsDir: env.MORAINE_BLOBS,
+    host: env.HOST,
+    port: env.PORT,
+    publicUrl: env.MORAINE_PUBLIC_URL?.replace(/\/+$/, '') ?? null,
+    dashboardDir: env.MORAINE_DASHBOARD_DIR,
+    uploadLimitBytes: env.MORAINE_UPLOAD_LIMIT_BYTES,
+    baseLimitBytes: env.MORAINE_BASE_LIMIT_BYTES,
+    rateLimit: env.MORAINE_RATE_LIMIT,
+    trustProxy: env.MORAINE_TRUST_PROXY === '1',
+    logLevel: env.LOG_LEVEL,
+    logFormat: env.LOG_FORMAT,
+  };
+}
+
+/** The key that `prepare` makes sure of; undefined to have one made. */
+export const rootKey = (source: NodeJS.ProcessEnv = process.env): string | undefined =>
+  source.MORAINE_API_KEY || undefined;

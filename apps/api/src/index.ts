@@ -1,0 +1,3 @@
+export { buildApp } from './app.js';
+export { type ApiEnv, readEnv } from './env.js';
+export { type ApiServer, startServer } from './server.js';

@@ -1,0 +1,128 @@
+import { AppError, type ErrorBody, explain, nearest, ROUTES } from '@moraine/contract';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+
+/** Driver and socket codes that mean "a server is away", not "this request is wrong". */
+const AWAY = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'P1001', // Prisma: cannot reach the database
+  'P1008', // Prisma: timed out
+  'P1017', // Prisma: the server closed the connection
+  'P2024', // Prisma: no connection from the pool in time
+  '57P01', // Postgres: terminated by an administrator
+  '57P02', // Postgres: crash shutdown
+  '57P03', // Postgres: cannot connect now (starting, recovering)
+  '08001',
+  '08006',
+]);
+
+/** Fastify's own refusals, said in our words. */
+const REFUSALS: Record<string, (error: FastifyError) => AppError> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
+    new AppError('invalid_request', 'This content type is not understood here.', {
+      hint: 'Send application/json, or multipart/form-data where files are uploaded.',
+    }),
+  FST_ERR_CTP_INVALID_JSON_BODY: (error) => notJson(error),
+  FST_ERR_CTP_BODY_TOO_LARGE: () =>
+    new AppError('file_too_large', 'The request body is larger than this route takes.', {
+      hint: 'Upload data with POST /v1/files and name it by its id.',
+    }),
+  FST_ERR_MAX_PARAM_LENGTH: () => new AppError('not_found', 'An id this long names nothing.'),
+  FST_INVALID_MULTIPART_CONTENT_TYPE: () =>
+    new AppError('invalid_request', 'This route takes multipart/form-data.', {
+      hint: 'Send the file as field `file` of a form, e.g. curl -F purpose=fine-tune -F file=@data.jsonl.',
+    }),
+  FST_REQ_FILE_TOO_LARGE: () => new AppError('file_too_large', 'The file is larger than this server takes.'),
+  FST_PARTS_LIMIT: () => new AppError('invalid_request', 'The form has too many parts.'),
+  FST_FILES_LIMIT: () => new AppError('invalid_request', 'The form has too many files.'),
+  FST_FIELDS_LIMIT: () => new AppError('invalid_request', 'The form has too many fields.'),
+  FST_PROTO_VIOLATION: () => new AppError('invalid_request', 'A form field has a name that is not allowed.'),
+};
+
+const notJson = (error: Error): AppError =>
+  new AppError('invalid_request', `The body is not JSON: ${error.message}.`, {
+    hint: 'Check quotes and commas.',
+    cause: error,
+  });
+
+function isAway(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    const { code, errors } = at as { code?: unknown; errors?: unknown };
+    if (typeof code === 'string' && AWAY.has(code)) return true;
+    if (
+      at.message === 'Connection is closed.' ||
+      /Connection terminated|Can't reach database|Stream isn't writeable/.test(at.message)
+    )
+      return true;
+    if (Array.isArray(errors) && errors.some(isAway)) return true;
+  }
+  return false;
+}
+
+/** Whatever was thrown, as the error that the caller is told. Errors that nobody foresaw become a generic one: their text stays in the log. */
+export function toWireError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (error instanceof SyntaxError && 'statusCode' in error && error.statusCode === 400) return notJson(error);
+  const { code, statusCode } = (error ?? {}) as { code?: unknown; statusCode?: unknown };
+  const refusal = typeof code === 'string' ? REFUSALS[code] : undefined;
+  if (refusal) return refusal(error as FastifyError);
+  if (statusCode === 429)
+    return new AppError('rate_limited', (error as Error).message, {
+      hint: 'Wait as long as the retry-after header says.',
+    });
+  if (isAway(error))
+    return new AppError('unavailable', 'A server behind the API does not answer.', {
+      hint: 'Try again in a few seconds; GET /readyz names what is away.',
+      cause: error,
+    });
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+    return new AppError('invalid_request', (error as Error).message, { cause: error });
+  return new AppError('internal', 'Something went wrong on our side.', {
+    hint: 'The x-request-id of this answer finds the cause in the log of the API.',
+    cause: error,
+  });
+}
+
+const typeOf = (error: AppError): string =>
+  error.status >= 500 ? 'server_error' : error.status === 429 ? 'rate_limit_error' : 'invalid_request_error';
+
+export function errorBody(error: AppError): ErrorBody {
+  return { error: { message: explain(error), type: typeOf(error), param: error.param, code: error.code } };
+}
+
+export function sendError(error: AppError, reply: FastifyReply): FastifyReply {
+  // The stock clients retry 409 by themselves, and 500s too: say which of them are worth it.
+  if (error.status >= 400) void reply.header('x-should-retry', String(error.retryable));
+  if (error.status === 503 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '1');
+  return reply.code(error.status).type('application/json').send(errorBody(error));
+}
+
+const PATHS = [...new Set(Object.values(ROUTES).map((route) => route.path))];
+
+/** The answer to a path that no route has: names the method that exists there, or the nearest path. */
+export function routeNotFound(request: FastifyRequest): AppError {
+  const path = request.url.split('?')[0] ?? '/';
+  const here = Object.values(ROUTES).filter((route) =>
+    new RegExp(`^${route.path.replaceAll(/:\w+/g, '[^/]+')}/?$`).test(path),
+  );
+  const near = nearest(path, PATHS);
+  const hint =
+    here.length > 0
+      ? `This path takes ${here.map((route) => route.method).join(' and ')}.`
+      : near
+        ? `Did you mean ${near}?`
+        : 'See /docs for every route.';
+  return new AppError('route_not_found', `There is no ${request.method} ${path}.`, { hint });
+}
+
+/** Maps every error to `{error: {message, type, param, code}}`, logs what is our fault, and never shows its text. */
+export const errors = fp(async (app) => {
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = toWireError(thrown);
+    if (error.status >= 500) request.log.error({ err: thrown }, explain(error));
+    return sendError(error, reply);
+  });
+});

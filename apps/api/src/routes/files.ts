@@ -1,0 +1,45 @@
+import { parse } from '@moraine/contract';
+import {
+  addToUpload,
+  createFile,
+  deleteFile,
+  discardUpload,
+  getFile,
+  listFiles,
+  openFile,
+  startUpload,
+} from '@moraine/services';
+import { z } from 'zod';
+import type { Handlers } from './bind.js';
+import { sendBytes } from './bytes.js';
+import { readForm } from './form.js';
+
+/** The fields beside `file`. */
+const FileFields = z.strictObject({
+  purpose: z.string(),
+  'expires_after[anchor]': z.literal('created_at').optional(),
+  'expires_after[seconds]': z.coerce.number().int().min(3600).max(2592000).optional(),
+});
+
+export const fileHandlers: Handlers<'createFile' | 'listFiles' | 'getFile' | 'getFileContent' | 'deleteFile'> = {
+  async createFile({ s, env, actor, request }) {
+    const upload = startUpload();
+    try {
+      const limits = { files: 1, sizeBytesMax: env.uploadLimitBytes, preservePath: false };
+      const fields = await readForm(request, limits, 'file', async (name, stream, sizeBytesMax) =>
+        addToUpload(s, upload, name, stream, { sizeBytesMax }),
+      );
+      const { purpose, 'expires_after[seconds]': expiresAfterSeconds } = parse(FileFields, fields, ' in the form');
+      return await createFile(s, actor, { upload, purpose, expiresAfterSeconds });
+    } catch (error) {
+      await discardUpload(s, upload);
+      throw error;
+    }
+  },
+  listFiles: ({ s, actor, query }) => listFiles(s, actor, query),
+  getFile: ({ s, actor, params }) => getFile(s, actor, params.id),
+  async getFileContent({ s, actor, params, reply }) {
+    return sendBytes(reply, 'application/octet-stream', await openFile(s, actor, params.id));
+  },
+  deleteFile: ({ s, actor, params }) => deleteFile(s, actor, params.id),
+};

@@ -1,0 +1,28 @@
+import { createLoginLink, listWorkers } from '@moraine/services';
+import type { Handlers } from './bind.js';
+import { fileHandlers } from './files.js';
+import { fineTuningHandlers } from './fine-tuning.js';
+import { modelHandlers } from './models.js';
+import { runHandlers } from './runs.js';
+
+const otherHandlers: Handlers<'listWorkers' | 'createLoginLink'> = {
+  listWorkers: ({ s, actor }) => listWorkers(s, actor),
+  async createLoginLink({ s, env, actor, request }) {
+    const { token, expiresAt } = await createLoginLink(s, actor);
+    const origin = env.publicUrl ?? `${request.protocol}://${request.host}`;
+    return {
+      object: 'login_link',
+      url: `${origin}/login?token=${encodeURIComponent(token)}`,
+      expires_at: Math.floor(expiresAt.getTime() / 1000),
+    };
+  },
+};
+
+/** A handler for every route of the contract's table; each checks nothing, calls its verb and answers. */
+export const handlers: Handlers = {
+  ...fileHandlers,
+  ...fineTuningHandlers,
+  ...modelHandlers,
+  ...runHandlers,
+  ...otherHandlers,
+};

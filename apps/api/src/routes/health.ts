@@ -1,0 +1,29 @@
+import type { Services } from '@moraine/services';
+import type { FastifyInstance } from 'fastify';
+
+const PROBE_MS = 2_000;
+
+async function probe(ask: () => Promise<unknown>): Promise<string> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${PROBE_MS} ms`)), PROBE_MS);
+  });
+  try {
+    await Promise.race([ask(), late]);
+    return 'ok';
+  } catch {
+    return 'away';
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** /healthz: this process answers. /readyz: so do Postgres and Redis; 503 names the one that is away. */
+export function healthRoutes(app: FastifyInstance, s: Services): void {
+  app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'ok' }));
+  app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
+    const [postgres, redis] = await Promise.all([probe(() => s.pg.query('SELECT 1')), probe(() => s.redis.ping())]);
+    const ready = postgres === 'ok' && redis === 'ok';
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ok' : 'unavailable', postgres, redis });
+  });
+}

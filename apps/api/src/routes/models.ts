@@ -1,0 +1,27 @@
+import { parse } from '@moraine/contract';
+import { addToUpload, createBase, discardUpload, getModel, listModels, startUpload } from '@moraine/services';
+import { z } from 'zod';
+import type { Handlers } from './bind.js';
+import { readForm } from './form.js';
+
+const FILES_MAX = 2_000;
+const BaseFields = z.strictObject({ name: z.string() });
+
+export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase'> = {
+  listModels: ({ s, actor }) => listModels(s, actor),
+  getModel: ({ s, actor, params }) => getModel(s, actor, params.model),
+  async createBase({ s, env, actor, request }) {
+    const upload = startUpload();
+    try {
+      const limits = { files: FILES_MAX, sizeBytesMax: env.baseLimitBytes, preservePath: true };
+      const fields = await readForm(request, limits, 'files', async (name, stream, sizeBytesMax) =>
+        addToUpload(s, upload, name, stream, { sizeBytesMax }),
+      );
+      const { name } = parse(BaseFields, fields, ' in the form');
+      return await createBase(s, actor, { name, upload });
+    } catch (error) {
+      await discardUpload(s, upload);
+      throw error;
+    }
+  },
+};

@@ -1,0 +1,42 @@
+import type { AddressInfo } from 'node:net';
+import { openServices, resumeFileValidation, startReconciler } from '@moraine/services';
+import type { Logger } from 'pino';
+import { buildApp } from './app.js';
+import type { ApiEnv } from './env.js';
+
+export interface ApiServer {
+  /** Where it listens, e.g. `http://127.0.0.1:7311`. */
+  url: string;
+  close(): Promise<void>;
+}
+
+/** Opens the services, listens, and runs the reconciler (one replica at a time does, by an advisory lock). */
+export async function startServer(env: ApiEnv, log: Logger): Promise<ApiServer> {
+  const services = await openServices({
+    databaseUrl: env.databaseUrl,
+    redisUrl: env.redisUrl,
+    blobsDir: env.blobsDir,
+    log,
+  });
+  try {
+    const app = await buildApp(services, env);
+    await app.listen({ host: env.host, port: env.port });
+    const reconciler = startReconciler(services);
+    // Files whose validation a crash cut short; with Postgres away the next start does it.
+    resumeFileValidation(services).catch((error: unknown) =>
+      log.warn({ err: error }, 'file validation was not resumed'),
+    );
+    const { address, family, port } = app.server.address() as AddressInfo;
+    const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    return {
+      url,
+      async close() {
+        await Promise.all([app.close(), reconciler.close()]);
+        await services.close();
+      },
+    };
+  } catch (error) {
+    await services.close();
+    throw error;
+  }
+}

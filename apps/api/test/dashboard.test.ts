@@ -1,0 +1,106 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLoginLink } from '@moraine/services';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startApi, type TestApi } from './support.js';
+
+const PAGE = '<!doctype html><script>document.title = 1</script><script src="/assets/a-1.js"></script><p>Moraine</p>';
+const asBrowser = { key: null, headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } };
+
+let dir: string;
+let api: TestApi;
+let bare: TestApi;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'moraine-dashboard-'));
+  await mkdir(join(dir, 'assets'));
+  await writeFile(join(dir, 'index.html'), PAGE);
+  await writeFile(join(dir, 'assets', 'a-1.js'), 'export {}');
+  api = await startApi({ dashboardDir: dir });
+  bare = await startApi();
+});
+afterAll(async () => {
+  await Promise.all([api.close(), bare.close()]);
+  await rm(dir, { recursive: true });
+});
+
+describe('the dashboard', () => {
+  it.each(['/', '/runs', '/runs/ftjob-1?tab=logs'])('comes as its page at %s, never cached', async (path) => {
+    const page = await api.ask('GET', path, asBrowser);
+    expect([page.status, page.text, page.headers.get('cache-control')]).toEqual([200, PAGE, 'no-cache']);
+  });
+
+  it('keeps hashed assets for ever, and does not answer the page for one that is gone', async () => {
+    const asset = await api.ask('GET', '/assets/a-1.js', { key: null });
+    expect(asset.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+    expect((await api.ask('GET', '/assets/b-2.js', asBrowser)).status).toBe(404);
+  });
+
+  it('does not hide unknown API paths, nor answer a page to programs', async () => {
+    expect((await api.ask('GET', '/v1/nothing', asBrowser)).json.error.code).toBe('route_not_found');
+    expect((await api.ask('GET', '/nothing', { key: null })).json.error.code).toBe('route_not_found');
+    expect((await api.ask('POST', '/runs', asBrowser)).status).toBe(404);
+  });
+
+  it('does not give away files beside it', async () => {
+    await writeFile(join(dir, '..', 'moraine-secret'), 'TOPSECRET');
+    for (const path of ['/..%2fmoraine-secret', '/%2e%2e/moraine-secret', '/assets/..%2f..%2fmoraine-secret', '/.env'])
+      expect((await api.ask('GET', path, { key: null })).text).not.toContain('TOPSECRET');
+    await rm(join(dir, '..', 'moraine-secret'));
+  });
+
+  it('says in plain text that it is not built, while the API works', async () => {
+    const page = await bare.ask('GET', '/', asBrowser);
+    expect([page.status, page.headers.get('content-type')]).toEqual([503, 'text/plain; charset=utf-8']);
+    expect(page.text).toMatch(/npm run build/);
+    expect((await bare.ask('GET', '/runs', asBrowser)).text).toMatch(/npm run build/);
+    expect((await bare.ask('GET', '/v1/models')).status).toBe(200);
+  });
+
+  it('may run its own scripts only, and may be used over plain HTTP', async () => {
+    const { headers } = await api.ask('GET', '/', asBrowser);
+    const policy = headers.get('content-security-policy') ?? '';
+    expect(policy).toMatch(/script-src 'self' 'sha256-[\w+/=]{44}'(;|$)/);
+    expect(policy).not.toContain('upgrade-insecure-requests');
+    expect(headers.get('strict-transport-security')).toBeNull();
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+  });
+});
+
+describe('a login link', () => {
+  const follow = async (url: string) => api.ask('GET', new URL(url).pathname + new URL(url).search, asBrowser);
+
+  it('opens one browser once, with a cookie that scripts cannot read', async () => {
+    const { json } = await api.ask('POST', '/v1/login_links');
+    expect(json.url).toMatch(new RegExp(`^${api.url}/login\\?token=`));
+    const first = await follow(json.url);
+    expect([first.status, first.headers.get('location')]).toEqual([303, '/']);
+    const cookie = first.headers.get('set-cookie') ?? '';
+    expect(cookie).toMatch(/; HttpOnly/);
+    expect(cookie).toMatch(/; SameSite=Strict/);
+    const session = cookie.split(';')[0] ?? '';
+    const models = await api.ask('GET', '/v1/models', { key: null, headers: { cookie: session } });
+    expect(models.status).toBe(200);
+
+    const second = await follow(json.url);
+    expect([second.status, second.headers.get('content-type')]).toEqual([410, 'text/html; charset=utf-8']);
+    expect(second.text).toMatch(/npx moraine login/);
+    expect(second.headers.get('set-cookie')).toBeNull();
+  });
+
+  it('that has run out says so on a small page', async () => {
+    const { token } = await createLoginLink(api.services, { projectId: api.projectId, keyId: null });
+    await api.services.db.loginLink.updateMany({ data: { expiresAt: new Date(0) } });
+    const page = await follow(`${api.url}/login?token=${token}`);
+    expect([page.status, page.text.includes('does not work any more')]).toEqual([410, true]);
+    expect((await follow(`${api.url}/login?token=%3Cb%3E`)).text).not.toContain('<b>');
+  });
+
+  it('lets pages of other origins change nothing with the session', async () => {
+    const { json } = await api.ask('POST', '/v1/login_links');
+    const cookie = (await follow(json.url)).headers.get('set-cookie')?.split(';')[0] ?? '';
+    const post = (origin: string) => api.ask('POST', '/v1/login_links', { key: null, headers: { cookie, origin } });
+    expect((await post('http://127.0.0.1:9')).json.error.code).toBe('forbidden');
+    expect((await post(api.url)).status).toBe(200);
+  });
+});

@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startApi, type TestApi } from './support.js';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi({ rateLimit: 50 });
+});
+afterAll(() => api.close());
+
+const error = (code: string, param: string | null, message: RegExp, type = 'invalid_request_error') => ({
+  error: { code, param, type, message: expect.stringMatching(message) },
+});
+
+describe('errors', () => {
+  it('name the nearest route, or the method that the path takes', async () => {
+    const typo = await api.ask('GET', '/v1/fine_tunning/jobs');
+    expect(typo.status).toBe(404);
+    expect(typo.json).toEqual(error('route_not_found', null, /Did you mean \/v1\/fine_tuning\/jobs\?/));
+    const method = await api.ask('DELETE', '/v1/models');
+    expect(method.json).toEqual(error('route_not_found', null, /This path takes GET\./));
+  });
+
+  it('name an unknown key of a body and the nearest valid one', async () => {
+    const body = { model: 'm', training_file: 'f', adapter: { rnak: 8 } };
+    const answer = await api.ask('POST', '/v1/fine_tuning/jobs', { body });
+    expect(answer.status).toBe(400);
+    expect(answer.json).toEqual(error('unknown_key', 'adapter.rnak', /Did you mean 'adapter\.rank'\?/));
+  });
+
+  it('refuse a number that came as text in a body, and take it in a query', async () => {
+    const body = { model: 'm', training_file: 'f', seed: '7' };
+    expect((await api.ask('POST', '/v1/fine_tuning/jobs', { body })).json).toEqual(
+      error('invalid_value', 'seed', /"7"/),
+    );
+    expect((await api.ask('GET', '/v1/fine_tuning/jobs?limit=7')).status).toBe(200);
+  });
+
+  it('say the value of a query that is out of range', async () => {
+    const answer = await api.ask('GET', '/v1/fine_tuning/jobs?limit=0');
+    expect(answer.status).toBe(400);
+    expect(answer.json).toEqual(error('invalid_value', 'limit', /'limit' is "0"/));
+  });
+
+  it('say that a body is no JSON, is too large, or has a type that is not understood', async () => {
+    const send = (body: string, type = 'application/json') =>
+      api.ask('POST', '/v1/fine_tuning/jobs', { body, headers: { 'content-type': type } });
+    const broken = await send('{"model":');
+    expect([broken.status, broken.json.error.code]).toEqual([400, 'invalid_request']);
+    expect(broken.json.error.message).toMatch(/not JSON/);
+    expect((await send('<a/>', 'application/xml')).json).toEqual(error('invalid_request', null, /content type/));
+    const large = await send(JSON.stringify({ model: 'x'.repeat(2 * 1024 ** 2) }));
+    expect([large.status, large.json.error.code]).toEqual([413, 'file_too_large']);
+  });
+
+  it('refuse a body that would change prototypes', async () => {
+    const body = '{"model":"m","training_file":"f","__proto__":{"x":1}}';
+    const answer = await api.ask('POST', '/v1/fine_tuning/jobs', {
+      body,
+      headers: { 'content-type': 'application/json' },
+    });
+    expect(answer.status).toBe(400);
+  });
+
+  it('carry x-request-id, the caller’s own where it is harmless', async () => {
+    expect((await api.ask('GET', '/v1/nothing')).headers.get('x-request-id')).toMatch(/^req_[0-9a-f]{24}$/);
+    const mine = await api.ask('GET', '/v1/models', { headers: { 'x-request-id': 'trace-7' } });
+    expect(mine.headers.get('x-request-id')).toBe('trace-7');
+    const odd = await api.ask('GET', '/v1/models', { headers: { 'x-request-id': 'a b"c' } });
+    expect(odd.headers.get('x-request-id')).toMatch(/^req_/);
+  });
+
+  it('never show what went wrong inside', async () => {
+    api.app.log.level = 'silent';
+    const answer = await api.ask('GET', '/v1/fine_tuning/jobs?after=%00');
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+    expect(answer.text).not.toMatch(/prisma|postgres|invalid byte/i);
+  });
+
+  it('take an id of 113 characters, as fine-tuned models have', async () => {
+    const id = `ft:${'b'.repeat(60)}:default:${'s'.repeat(36)}:abcdefgh`;
+    expect(id.length).toBeGreaterThan(112);
+    expect((await api.ask('GET', `/v1/models/${id}`)).json.error.code).toBe('not_found');
+  });
+
+  it('come as 429 with retry-after when one key asks too often, and only to that key', async () => {
+    const answers = await Promise.all(Array.from({ length: 60 }, () => api.ask('GET', '/v1/models')));
+    const refused = answers.find((answer) => answer.status === 429);
+    expect(refused?.json).toEqual(error('rate_limited', null, /More than 50 requests/, 'rate_limit_error'));
+    expect(Number(refused?.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await api.ask('GET', '/v1/models', { key: await api.foreignKey() })).status).toBe(200);
+  });
+});

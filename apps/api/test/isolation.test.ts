@@ -1,0 +1,57 @@
+import { ROUTES, type Route } from '@moraine/contract';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { prepare, submit, train } from './fixtures.js';
+import { startApi, type TestApi } from './support.js';
+
+let api: TestApi;
+let stranger: string;
+/** Ids of the default project, by the first part of the path that takes them. */
+const owned: Record<string, string> = {};
+
+beforeAll(async () => {
+  api = await startApi();
+  stranger = await api.foreignKey();
+  const given = await prepare(api);
+  const done = await submit(api, given);
+  await train(api.services, done.id);
+  owned['/v1/files'] = given.file;
+  owned['/v1/models'] = (await api.ask('GET', `/v1/fine_tuning/jobs/${done.id}`)).json.fine_tuned_model;
+  owned['/v1/runs'] = done.id;
+  owned['/v1/fine_tuning/jobs'] = done.id;
+});
+afterAll(() => api.close());
+
+const withId = Object.entries<Route>(ROUTES).filter(([, route]) => route.params);
+const withoutId = Object.entries<Route>(ROUTES).filter(([, route]) => !route.params && route.method === 'GET');
+const fill = (path: string) =>
+  path.replace(/:\w+/, encodeURIComponent(owned[path.slice(0, path.indexOf('/:'))] ?? 'missing'));
+
+describe('another project', () => {
+  it.each(withId)('%s answers 404 to its key, as for an id that does not exist', async (_name, { method, path }) => {
+    const foreign = await api.ask(method, fill(path), { key: stranger });
+    const nothing = await api.ask(method, path.replace(/:\w+/, 'nothing'), { key: stranger });
+    expect([foreign.status, foreign.json.error.code]).toEqual([404, 'not_found']);
+    expect(nothing.status).toBe(404);
+  });
+
+  it.each(withoutId)('%s lists nothing of ours', async (name, { path }) => {
+    const { json, text } = await api.ask('GET', path, { key: stranger });
+    // Workers are shared by all projects; what they work on is not.
+    if (name !== 'listWorkers') expect(json.data).toEqual([]);
+    for (const id of Object.values(owned)) expect(text).not.toContain(id);
+  });
+
+  it('cannot train on our file or our base, nor page from our ids', async () => {
+    const body = { model: 'tiny', training_file: owned['/v1/files'] };
+    expect((await api.ask('POST', '/v1/fine_tuning/jobs', { key: stranger, body })).status).toBe(404);
+    const page = await api.ask('GET', `/v1/fine_tuning/jobs?after=${owned['/v1/runs']}`, { key: stranger });
+    expect(page.json.data ?? []).toEqual([]);
+  });
+});
+
+describe('our own key', () => {
+  it.each(withId.filter(([, { method }]) => method === 'GET'))('%s finds what is ours', async (name, { path }) => {
+    if (name === 'streamRun') return;
+    expect((await api.ask('GET', fill(path))).status).toBe(200);
+  });
+});
