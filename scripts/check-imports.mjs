@@ -10,7 +10,7 @@ const rooms = {
   'packages/contract': [],
   'packages/data': ['@moraine/contract'],
   'packages/engine': [],
-  'packages/lm': ['@moraine/engine', '@moraine/contract/plan'],
+  'packages/lm': ['@moraine/engine', '@moraine/contract'],
   'packages/recipes': ['@moraine/contract', '@moraine/data', '@moraine/lm', '@moraine/engine'],
   'packages/services': ['@moraine/contract', '@moraine/data'],
   'packages/testing': ['*'],

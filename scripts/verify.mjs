@@ -17,6 +17,7 @@ const checks = [
   ['lint', node(biome, 'lint', '--colors=off', '--error-on-warnings', '.')],
   ['types', node(turbo, 'run', 'build', '--output-logs=errors-only', '--no-color')],
   ['test types', node(tsc, '-p', 'tsconfig.test.json')],
+  ['page types', node(tsc, '-p', 'apps/dashboard/tsconfig.test.json', '--noEmit')],
   ['imports', node('scripts/check-imports.mjs')],
   ['documents', node('scripts/check-docs.mjs')],
   ['openapi', [...npm(), 'run', 'openapi', '-w', '@moraine/api', '--', '--check'], 'npm run openapi -w @moraine/api'],
