@@ -26,3 +26,6 @@ export const clientAddress = (): { baseUrl: string; apiKey: string } | undefined
   const apiKey = set(process.env.OPENAI_API_KEY);
   return baseUrl && apiKey ? { baseUrl, apiKey } : undefined;
 };
+
+/** The root key that an operator chose. */
+export const chosenApiKey = (): string | undefined => set(process.env.MORAINE_API_KEY);

@@ -12,7 +12,7 @@ export function showLogs(
 ): LogTail {
   const pretty = prettyFactory({
     colorize: isTerminal(),
-    ignore: 'pid,hostname,part,name',
+    ignore: 'pid,hostname,part,name,requestId,method,path,status,keyId',
     translateTime: 'SYS:HH:MM:ss',
     singleLine: true,
   });

@@ -1,8 +1,10 @@
 import { AppError, explain, nearest } from '@moraine/contract';
 import { type Command, helpOf, readArguments } from './args.js';
+import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
 import { envCommand } from './commands/env.js';
 import { loginCommand } from './commands/login.js';
+import { migrateCommand } from './commands/migrate.js';
 import { modelsCommand } from './commands/models.js';
 import { runsCommand } from './commands/runs.js';
 import { setupCommand } from './commands/setup.js';
@@ -13,6 +15,7 @@ import { print, printError } from './terminal.js';
 
 const COMMANDS: Command[] = [
   upCommand,
+  demoCommand,
   envCommand,
   statusCommand,
   loginCommand,
@@ -20,6 +23,7 @@ const COMMANDS: Command[] = [
   runsCommand,
   setupCommand,
   doctorCommand,
+  migrateCommand,
 ];
 
 const overview = (): string => {
@@ -55,6 +59,8 @@ async function main(words: string[]): Promise<number> {
   return command.run(readArguments(command, rest));
 }
 
+// A pager or terminal that goes away must not take the supervisor with it.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, readdirSync, statSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
@@ -66,6 +66,10 @@ const killGroup = (pid: number): boolean => signal(-pid, 'SIGKILL');
  * was left, when it runs the same build with the same settings. A leftover that differs is asked to finish first.
  */
 export async function startNodePart(options: NodePartOptions): Promise<RunningPart> {
+  if (!existsSync(options.entry))
+    throw new AppError('internal', `${options.entry} does not exist: ${options.name} is not built.`, {
+      hint: 'Run `npm run build`.',
+    });
   const fingerprint = fingerprintOf(options);
   const { leftover } = options;
   const adopt = leftover !== undefined && isRunning(leftover) && leftover.fingerprint === fingerprint;

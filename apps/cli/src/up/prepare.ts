@@ -11,7 +11,7 @@ const run = promisify(execFile);
  * nothing of tables. Answers the key: the one given when the database knows it, else a new one.
  */
 export async function prepare(env: Record<string, string>, apiKey: string | null): Promise<string> {
-  const given: Record<string, string> = apiKey === null ? {} : { MORAINE_ROOT_KEY: apiKey };
+  const given: Record<string, string> = apiKey === null ? {} : { MORAINE_API_KEY: apiKey };
   try {
     const { stdout } = await run(process.execPath, [inRepo('apps/api/dist/prepare.js')], {
       env: childEnv({ ...env, ...given }),

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { AppError } from '@moraine/contract';
-import { databaseUrl, redisUrl } from '../env.js';
+import { chosenApiKey, databaseUrl, redisUrl } from '../env.js';
 import { inRepo } from '../paths.js';
 import { type KeptPart, keepRunning, type PartEvent, type RunningPart } from './keep-running.js';
 import { endLeftover, startNodePart } from './node-part.js';
@@ -116,7 +116,7 @@ async function build(
     MORAINE_BLOBS: blobs,
     LOG_FORMAT: 'json',
   });
-  stack.apiKey = await prepare(common(), stack.apiKey);
+  stack.apiKey = await prepare(common(), chosenApiKey() ?? stack.apiKey);
   save();
 
   signal?.throwIfAborted();

@@ -49,6 +49,8 @@ export function checkWeights(config: LlamaConfig, tensors: readonly TensorHeader
       );
     }
   }
+  // transformers stores a tied matrix under one of its two names, whichever sorts first.
+  if (config.tieEmbeddings && seen.has('lm_head.weight')) seen.add('model.embed_tokens.weight');
   const missing = [...expected.keys()].filter((name) => !seen.has(name));
   const [first] = missing;
   if (first) {
