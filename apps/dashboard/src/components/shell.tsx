@@ -1,0 +1,106 @@
+import { useCallback, useState, useSyncExternalStore } from 'react';
+import { NavLink, Outlet, useNavigate } from 'react-router';
+import { useHotkeys } from '../hooks/use-hotkeys.js';
+import { useNow } from '../hooks/use-now.js';
+import { connection } from '../lib/connection.js';
+import { duration } from '../lib/format.js';
+import { type Theme, useTheme } from '../lib/theme.js';
+import { Icon } from './icon.js';
+
+const NEXT: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' };
+
+function ThemeButton() {
+  const [theme, setTheme] = useTheme();
+  return (
+    <button type="button" className="plain" onClick={() => setTheme(NEXT[theme])} title="Change the theme" aria-label={`Theme: ${theme}. Change it`}>
+      <Icon name={theme} />
+      <span className="wide">{theme === 'system' ? 'System theme' : theme === 'light' ? 'Light theme' : 'Dark theme'}</span>
+    </button>
+  );
+}
+
+function ConnectionBadge() {
+  const { status, offlineSince, retries } = useSyncExternalStore(connection.subscribe, connection.get);
+  const now = useNow();
+  const text =
+    status === 'live' ? 'Live' : status === 'catching_up' ? 'Catching up' : `Offline ${duration(now - (offlineSince ?? 0) / 1000)}`;
+  return (
+    <p className={`connection ${status}`} role="status" data-connection={status}>
+      <Icon name={status === 'offline' ? 'warning' : 'idle'} />
+      <span className="num">{text}</span>
+      {status === 'offline' && <span className="wide weak num">· {retries} tries</span>}
+    </p>
+  );
+}
+
+const KEYS: readonly [string, string][] = [
+  ['/', 'Filter the runs'],
+  ['j  k', 'Next and previous row'],
+  ['Enter', 'Open the row'],
+  ['g r', 'Go to the runs'],
+  ['g w', 'Go to the workers'],
+  ['Esc', 'Leave a field, reset a zoom, close this'],
+  ['?', 'Show or hide these keys'],
+];
+
+const Help = ({ onClose }: { onClose: () => void }) => (
+  <aside className="help" aria-label="Keyboard">
+    <dl>
+      {KEYS.map(([key, what]) => (
+        <div key={key}>
+          <dt>
+            <kbd>{key}</kbd>
+          </dt>
+          <dd>{what}</dd>
+        </div>
+      ))}
+    </dl>
+    <button type="button" onClick={onClose}>
+      Close
+    </button>
+  </aside>
+);
+
+/** The frame of every page: where one is, whether it is live, and the keys that work everywhere. */
+export function Shell() {
+  const navigate = useNavigate();
+  const [isHelpOpen, setHelpOpen] = useState(false);
+  const close = useCallback(() => setHelpOpen(false), []);
+  useHotkeys({
+    'g r': () => void navigate('/runs'),
+    'g w': () => void navigate('/workers'),
+    '?': () => setHelpOpen((open) => !open),
+    Escape: close,
+  });
+  return (
+    <div className="shell">
+      <a className="skip" href="#main">
+        Skip to the content
+      </a>
+      <header className="rail">
+        <span className="brand">
+          <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+            <path d="M1 13 5.5 5l3 4.6L10.5 7 15 13z" fill="var(--accent)" />
+          </svg>
+          <span className="wide">Moraine</span>
+        </span>
+        <nav aria-label="Pages">
+          <NavLink to="/runs">Runs</NavLink>
+          <NavLink to="/workers">Workers</NavLink>
+          <a href="/docs">API</a>
+        </nav>
+        <div className="rail-end">
+          <ConnectionBadge />
+          <ThemeButton />
+          <button type="button" className="plain wide" onClick={() => setHelpOpen((open) => !open)} aria-expanded={isHelpOpen}>
+            <kbd>?</kbd> Keys
+          </button>
+        </div>
+      </header>
+      <main id="main" tabIndex={-1}>
+        <Outlet />
+      </main>
+      {isHelpOpen && <Help onClose={close} />}
+    </div>
+  );
+}

@@ -1,0 +1,197 @@
+import { type EventObject, isTerminal, type LogLine, type RunMetrics, type RunObject, StreamMessage } from '@moraine/contract';
+import { MetricStore } from '../series/metric-store.js';
+import { client } from './client.js';
+import { connection, type StreamStatus } from './connection.js';
+import { readSse, type SseMessage, SseRefused } from './sse.js';
+
+export interface RunFeedOptions {
+  runId: string;
+  onStatus(patch: Pick<RunObject, 'status' | 'state' | 'state_reason'>): void;
+  onEvent(event: EventObject): void;
+  /** The first metrics could not be read, or (null) were read after all. */
+  onError(error: unknown): void;
+}
+
+const SILENCE_MS = 40_000;
+const RETRY_MS_MAX = 8000;
+/** The last events of a run follow its last status. */
+const GRACE_MS = 1000;
+/** Points that come faster are drawn together. */
+const DRAW_MS_MIN = 80;
+
+/**
+ * The live side of one run: first the metrics from the database, then the stream from exactly there, for as long as the page is open.
+ * A broken stream resumes after its last message; `reset` or a refusal reads the metrics again. Readers subscribe to `version`, which
+ * moves at most once per animation frame however many points came.
+ */
+export class RunFeed {
+  readonly metrics = new MetricStore();
+  /** Lines that came since the page was opened, oldest first. */
+  readonly logs: LogLine[] = [];
+  isLoaded = false;
+  version = 0;
+
+  private detail: MetricStore | null = null;
+  private readonly stop = new AbortController();
+  private link = new AbortController();
+  private readonly listeners = new Set<() => void>();
+  private lastEventId: string | null = null;
+  private isStale = true;
+  private isEnded = false;
+  private frame = 0;
+  private drawnAt = 0;
+
+  constructor(private readonly options: RunFeedOptions) {}
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  getVersion = (): number => this.version;
+
+  /** A window at higher resolution, kept up to date while it is shown. */
+  setDetail(metrics: RunMetrics | null): MetricStore | null {
+    this.detail = metrics ? new MetricStore(20_000) : null;
+    if (metrics) this.detail?.load(metrics);
+    return this.detail;
+  }
+
+  start(): void {
+    void this.follow();
+  }
+
+  close(): void {
+    this.stop.abort();
+    cancelAnimationFrame(this.frame);
+    connection.stream('none');
+  }
+
+  private report(status: StreamStatus): void {
+    if (!this.stop.signal.aborted) connection.stream(status);
+  }
+
+  /** The run has ended: what was said last is still taken in, then the metrics are read once more and the stream is let go. */
+  end(): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    setTimeout(() => this.reconnect(), GRACE_MS);
+  }
+
+  /** Lets the stream go; the loop reads the metrics again and, if the run goes on, opens it anew. */
+  private reconnect(): void {
+    this.isStale = true;
+    this.link.abort();
+  }
+
+  private async follow(): Promise<void> {
+    const { signal } = this.stop;
+    let failures = 0;
+    this.report('connecting');
+    while (!signal.aborted) {
+      this.link = new AbortController();
+      try {
+        if (this.isStale) await this.load();
+        if (this.isEnded) break;
+        await readSse({
+          url: client.url('streamRun', { params: { id: this.options.runId } }),
+          lastEventId: this.lastEventId,
+          signal: AbortSignal.any([signal, this.link.signal]),
+          silenceMs: SILENCE_MS,
+          onOpen: () => {
+            failures = 0;
+            connection.answered(true);
+            this.report('open');
+          },
+          onMessage: (message) => this.take(message),
+        });
+        await pause(250, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (this.link.signal.aborted) continue;
+        failures += 1;
+        // What the stream refuses, the plain request explains; and its buffer may be gone.
+        if (error instanceof SseRefused) this.isStale = true;
+        else if (error instanceof TypeError) connection.answered(false);
+        if (!this.isLoaded) this.options.onError(error);
+        this.report('retrying');
+        await pause(Math.min(RETRY_MS_MAX, 250 * 2 ** Math.min(failures, 5)), signal);
+      }
+    }
+    this.report('open');
+  }
+
+  private async load(): Promise<void> {
+    const { runId } = this.options;
+    const { signal } = this.stop;
+    const metrics = await client.call('getRunMetrics', { params: { id: runId }, query: { buckets: 2000 }, signal });
+    this.metrics.load(metrics);
+    this.lastEventId = metrics.last_event_id;
+    this.isStale = false;
+    this.isLoaded = true;
+    this.options.onError(null);
+    this.draw();
+  }
+
+  private take(message: SseMessage): void {
+    if (message.id !== null) this.lastEventId = message.id;
+    const parsed = StreamMessage.safeParse({ event: message.event, data: parseJson(message.data) });
+    // A message of a later version of the server: nothing that this page shows.
+    if (!parsed.success) return;
+    const { event, data } = parsed.data;
+    switch (event) {
+      case 'metric':
+        this.detail?.append(data);
+        if (this.metrics.append(data)) this.draw();
+        return;
+      case 'event':
+        this.options.onEvent(data);
+        return;
+      case 'status':
+        this.options.onStatus({ status: data.status, state: data.state, state_reason: data.state_reason });
+        if (isTerminal(data.status)) this.end();
+        return;
+      case 'log':
+        this.logs.push(data);
+        this.draw();
+        return;
+      case 'reset':
+        this.metrics.rewind(data.step);
+        this.draw();
+        this.reconnect();
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  /** Tells the readers, once a frame and not more than a dozen times a second. */
+  private draw(): void {
+    if (this.frame !== 0 || this.stop.signal.aborted) return;
+    const wait = (now: number): void => {
+      if (now - this.drawnAt < DRAW_MS_MIN) {
+        this.frame = requestAnimationFrame(wait);
+        return;
+      }
+      this.frame = 0;
+      this.drawnAt = now;
+      this.version += 1;
+      for (const listener of this.listeners) listener();
+    };
+    this.frame = requestAnimationFrame(wait);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+  });

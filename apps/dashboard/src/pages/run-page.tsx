@@ -1,0 +1,93 @@
+import type { RunObject } from '@moraine/contract';
+import { useQuery } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+import { NavLink, useLocation, useParams } from 'react-router';
+import { ErrorNotice, Loading, Notice } from '../components/notice.js';
+import { type Feed, useRun, useRunFeed } from '../hooks/use-run.js';
+import { client } from '../lib/client.js';
+import { keys } from '../lib/query-keys.js';
+import { RunCharts } from '../run/run-charts.js';
+import { RunCheckpoints } from '../run/run-checkpoints.js';
+import { RunConfiguration } from '../run/run-configuration.js';
+import { RunEvaluations } from '../run/run-evaluations.js';
+import { RunEventList } from '../run/run-events.js';
+import { RunHeader } from '../run/run-header.js';
+import { RunLogs } from '../run/run-logs.js';
+import { RunOverview } from '../run/run-overview.js';
+
+const TABS = [
+  ['', 'Charts'],
+  ['overview', 'Overview'],
+  ['evaluations', 'Evaluations'],
+  ['checkpoints', 'Checkpoints'],
+  ['events', 'Events'],
+  ['configuration', 'Configuration'],
+  ['logs', 'Logs'],
+] as const;
+
+/** One run: what it does now in the header, everything about it in the tabs. The stream stays open across tabs. */
+export function RunPage() {
+  const { id = '', tab = '' } = useParams();
+  const run = useRun(id);
+  const feed = useRunFeed(run.data);
+  if (!run.data) return run.error ? <ErrorNotice error={run.error} what="run" /> : <Loading what="the run" />;
+  return (
+    <section className="page run" aria-label="Run">
+      <RunHeader run={run.data} feed={feed.feed} />
+      <Tabs id={id} tab={tab} />
+      <div className="scroll tab-body" key={tab}>
+        <TabBody run={run.data} tab={tab} feed={feed} />
+      </div>
+    </section>
+  );
+}
+
+function Tabs({ id, tab }: { id: string; tab: string }) {
+  const { search } = useLocation();
+  return (
+    <nav className="tabs" aria-label="Run">
+      {TABS.map(([path, word]) => (
+        <NavLink key={path} end to={{ pathname: `/runs/${id}${path && `/${path}`}`, search: path === '' || tab === '' ? search : '' }}>
+          {word}
+        </NavLink>
+      ))}
+    </nav>
+  );
+}
+
+function TabBody({ run, tab, feed }: { run: RunObject; tab: string; feed: Feed }): ReactNode {
+  const { id } = run;
+  const checkpoints = useQuery({
+    queryKey: keys.checkpoints(id),
+    queryFn: ({ signal }) => client.call('listRunCheckpoints', { params: { id }, query: { limit: 100 }, signal }),
+    select: ({ data }) => data,
+  });
+  const evaluations = useQuery({
+    queryKey: keys.evaluations(id),
+    queryFn: ({ signal }) => client.call('listRunEvaluations', { params: { id }, signal }),
+    select: ({ data }) => data,
+    enabled: tab === 'evaluations' || tab === 'overview',
+  });
+  switch (tab) {
+    case '':
+      return <RunCharts run={run} checkpoints={checkpoints.data ?? []} feed={feed} />;
+    case 'overview':
+      return <RunOverview run={run} evaluations={evaluations.data ?? []} />;
+    case 'evaluations':
+      return <RunEvaluations run={run} query={evaluations} />;
+    case 'checkpoints':
+      return <RunCheckpoints run={run} query={checkpoints} />;
+    case 'events':
+      return <RunEventList run={run} />;
+    case 'configuration':
+      return <RunConfiguration run={run} />;
+    case 'logs':
+      return <RunLogs run={run} feed={feed.feed} />;
+    default:
+      return (
+        <Notice title="There is no such tab">
+          <p>Choose one of those above.</p>
+        </Notice>
+      );
+  }
+}

@@ -1,0 +1,163 @@
+import { isTerminal, type RunObject } from '@moraine/contract';
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { memo, useCallback, useEffect, useRef, useState } from 'react';
+import { Link } from 'react-router';
+import { Amount, MethodChip, ProgressBar } from '../components/bits.js';
+import { RunStateBadge } from '../components/state.js';
+import { useHotkeys } from '../hooks/use-hotkeys.js';
+import { useNow } from '../hooks/use-now.js';
+import { useNarrow } from '../hooks/use-narrow.js';
+import type { Runs } from '../hooks/use-runs.js';
+import { age, dateTime, digits, duration, shortest, si } from '../lib/format.js';
+import { runName } from '../lib/run-filter.js';
+
+const COLUMNS = ['State', 'Run', 'Method', 'Base', 'Parameters', 'Learning rate', 'Progress', 'Loss', 'Tokens/s', 'Left', 'Created'];
+const CLASSES = ['state', 'name', 'method', 'base', 'params', 'lr', 'progress', 'loss', 'speed', 'left', 'age'];
+const cell = (at: number): string => `cell cell-${CLASSES[at]}`;
+
+/** The virtual table: only rows in sight exist, however many are loaded; the next page is fetched before its rows are reached. */
+export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
+  const { rows, hasMore, isLoadingMore, loadMore, newCount, showNew } = runs;
+  const scroller = useRef<HTMLDivElement>(null);
+  const [active, setActive] = useState(-1);
+  const [isPointerInside, setPointerInside] = useState(false);
+  const isNarrow = useNarrow();
+  const now = useNow();
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => (isNarrow ? 56 : 32),
+    getItemKey: (index) => rows[index]?.id ?? index,
+    overscan: 12,
+  });
+  useEffect(() => virtual.measure(), [isNarrow, virtual]);
+
+  const items = virtual.getVirtualItems();
+  const lastShown = items.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (hasMore && lastShown >= rows.length - 20) loadMore();
+  }, [hasMore, lastShown, rows.length, loadMore]);
+
+  // New runs come in by themselves only where no row can move under a pointer, a focus or a reading eye.
+  useEffect(() => {
+    const isAtTop = (scroller.current?.scrollTop ?? 0) < 8;
+    if (newCount > 0 && isAtTop && !isPointerInside && active < 0) showNew();
+  }, [newCount, isPointerInside, active, showNew]);
+
+  const focusRow = useCallback(
+    (to: number) => {
+      const index = Math.max(0, Math.min(rows.length - 1, to));
+      virtual.scrollToIndex(index);
+      setActive(index);
+      // The row may have to be rendered first.
+      requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"] a`)?.focus({ preventScroll: true }));
+    },
+    [rows.length, virtual],
+  );
+  useHotkeys({ j: () => focusRow(active + 1), k: () => focusRow(active - 1) });
+
+  return (
+    <>
+      {newCount > 0 && (
+        <button type="button" className="plain new-rows" onClick={showNew}>
+          {newCount === 1 ? 'Show 1 new run' : `Show ${newCount} new runs`}
+        </button>
+      )}
+      {/* biome-ignore lint/a11y/useSemanticElements: a virtual table positions its rows, which table elements cannot */}
+      <div
+        className="table runs"
+        role="table"
+        aria-label="Runs"
+        aria-rowcount={hasMore ? -1 : rows.length + 1}
+        onPointerEnter={() => setPointerInside(true)}
+        onPointerLeave={() => setPointerInside(false)}
+      >
+        <div className="table-head" role="row">
+          {COLUMNS.map((name, at) => (
+            <span key={name} role="columnheader" className={`${cell(at)} label`}>
+              {name}
+            </span>
+          ))}
+        </div>
+        <div className="table-body" ref={scroller} role="rowgroup" tabIndex={-1}>
+          <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
+            {items.map((item) => {
+              const run = rows[item.index];
+              return (
+                run && (
+                  <div
+                    key={item.key}
+                    className="row"
+                    role="row"
+                    aria-rowindex={item.index + 2}
+                    data-index={item.index}
+                    style={{ transform: `translateY(${item.start}px)`, height: item.size }}
+                    onFocus={() => setActive(item.index)}
+                    onBlur={() => setActive(-1)}
+                  >
+                    <RunCells run={run} now={Math.floor(now)} />
+                  </div>
+                )
+              );
+            })}
+          </div>
+        </div>
+      </div>
+      <p className="table-foot label" role="status">
+        {rows.length === runs.loadedCount ? `${rows.length} ${rows.length === 1 ? 'run' : 'runs'}` : `${rows.length} of ${runs.loadedCount} loaded runs`}
+        {isLoadingMore ? ' · loading older ones …' : hasMore ? ' · older ones load as you scroll' : ''}
+      </p>
+    </>
+  );
+}
+
+const RunCells = memo(function RunCells({ run, now }: { run: RunObject; now: number }) {
+  const { progress } = run;
+  const isGoing = run.status === 'running';
+  const share = progress.steps > 0 ? progress.step / progress.steps : 0;
+  const { adapter } = run.config;
+  return (
+    <>
+      <span role="cell" className={cell(0)}>
+        <RunStateBadge run={run} />
+      </span>
+      <span role="cell" className={cell(1)}>
+        <Link to={`/runs/${run.id}`} className={`row-link clip ${runName(run) === run.id ? 'mono' : ''}`} title={`${runName(run)} · ${run.id}`}>
+          {runName(run)}
+        </Link>
+      </span>
+      <span role="cell" className={cell(2)}>
+        <MethodChip run={run} />
+      </span>
+      <span role="cell" className={`${cell(3)} clip`} title={run.model}>
+        {run.model}
+      </span>
+      <span role="cell" className={cell(4)}>
+        <Amount {...si(run.config.trainable_parameters)} />
+        {adapter.type !== 'none' && <span className="weak num"> · r {adapter.rank}</span>}
+      </span>
+      <span role="cell" className={`${cell(5)} num`}>
+        {shortest(run.config.optimizer.learning_rate)}
+      </span>
+      <span role="cell" className={cell(6)}>
+        {isTerminal(run.status) ? null : <ProgressBar share={share} label={`Progress of ${runName(run)}`} />}
+        <span className="num weak">
+          {progress.step.toLocaleString('en-US')} / {progress.steps.toLocaleString('en-US')}
+        </span>
+      </span>
+      <span role="cell" className={`${cell(7)} num`}>
+        {digits(progress.train_loss)}
+      </span>
+      <span role="cell" className={`${cell(8)} num`}>
+        {isGoing && progress.tokens_per_second !== null ? <Amount {...si(progress.tokens_per_second)} /> : '–'}
+      </span>
+      <span role="cell" className={`${cell(9)} num`}>
+        {isGoing ? duration(progress.seconds_remaining) : '–'}
+      </span>
+      <span role="cell" className={`${cell(10)} num weak`} title={dateTime(run.created_at)}>
+        {age(run.created_at, now)}
+        <span className="visually-hidden"> ago</span>
+      </span>
+    </>
+  );
+});

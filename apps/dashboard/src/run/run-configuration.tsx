@@ -1,0 +1,36 @@
+import type { RunObject } from '@moraine/contract';
+import { Copyable } from '../components/bits.js';
+
+type Value = string | number | boolean | null | Value[] | { [key: string]: Value };
+
+/** Every resolved value of the run, by its name on the wire. */
+export function RunConfiguration({ run }: { run: RunObject }) {
+  return (
+    <section className="block">
+      <p>
+        <Copyable text={JSON.stringify(run.config, null, 2)} shown="Copy everything as JSON" what="the configuration as JSON" />
+      </p>
+      <dl className="facts configuration">
+        {flatten(run.config as Value).map(([name, value]) => (
+          <Row key={name} name={name} value={value} />
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+const Row = ({ name, value }: { name: string; value: string }) => (
+  <>
+    <dt className="mono">{name}</dt>
+    <dd className="mono">{value}</dd>
+  </>
+);
+
+/** `optimizer.learning_rate` → its value; short lists stay on one line. */
+function flatten(value: Value, path = ''): [string, string][] {
+  if (Array.isArray(value)) return [[path, value.map(show).join(', ') || '–']];
+  if (typeof value !== 'object' || value === null) return [[path, show(value)]];
+  return Object.entries(value).flatMap(([key, inner]) => flatten(inner, path ? `${path}.${key}` : key));
+}
+
+const show = (value: Value): string => String(value);

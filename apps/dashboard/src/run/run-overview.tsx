@@ -1,0 +1,242 @@
+import type { EvaluationObject, RunObject } from '@moraine/contract';
+import { Link } from 'react-router';
+import { Copyable } from '../components/bits.js';
+import { age, dateTime, digits, duration, percent, si } from '../lib/format.js';
+import { runName } from '../lib/run-filter.js';
+import { groupEvaluations } from './evaluation-groups.js';
+import { groupModules } from './modules.js';
+
+/** The run on one page: what went wrong if something did, what it learned, where it ran, which weights it trains. */
+export function RunOverview({ run, evaluations }: { run: RunObject; evaluations: readonly EvaluationObject[] }) {
+  return (
+    <div className="columns">
+      <div>
+        {run.error && <Failure run={run} />}
+        <Results evaluations={evaluations} />
+        <Attempts run={run} />
+      </div>
+      <div>
+        <Facts run={run} />
+        <Modules run={run} />
+      </div>
+    </div>
+  );
+}
+
+const ADVICE: Record<string, string> = {
+  oom: 'Halve batch_size or raise accumulation, or shorten max_seq_len, and create the run again.',
+  out_of_memory: 'Halve batch_size or raise accumulation, or shorten max_seq_len, and create the run again.',
+  nan: 'Lower the learning rate or lengthen the warm-up; the gradient norm before the end shows how it came.',
+  nan_loss: 'Lower the learning rate or lengthen the warm-up; the gradient norm before the end shows how it came.',
+  user_data: 'Mend the line that the message names, upload the file again, and create the run again.',
+  invalid_file: 'Mend the line that the message names, upload the file again, and create the run again.',
+  lost_worker: 'Look at the workers: none could hold on to the run. Then create it again.',
+};
+
+function Failure({ run }: { run: RunObject }) {
+  if (!run.error) return null;
+  return (
+    <section className="block failure" role="alert">
+      <h2 className="tone-bad">Why it failed</h2>
+      <p>{run.error.message}</p>
+      <p className="weak">
+        {ADVICE[run.error.code] ?? 'The logs of the last attempt have the cause.'} <Link to={`/runs/${run.id}/logs`}>Logs</Link>
+      </p>
+      <p className="label">
+        Code <code>{run.error.code}</code>
+        {run.error.param && (
+          <>
+            {' '}
+            at <code>{run.error.param}</code>
+          </>
+        )}
+      </p>
+    </section>
+  );
+}
+
+function Results({ evaluations }: { evaluations: readonly EvaluationObject[] }) {
+  const groups = groupEvaluations(evaluations);
+  return (
+    <section className="block">
+      <h2>What it learned</h2>
+      {groups.length === 0 ? (
+        <p className="weak">Evaluated before the first step and after the last; nothing has been evaluated yet.</p>
+      ) : (
+        <div className="scroll-x">
+          <table>
+            <thead>
+              <tr>
+                <th>File</th>
+                <th className="right">Loss before</th>
+                <th className="right">after</th>
+                <th className="right">Exact match before</th>
+                <th className="right">after</th>
+              </tr>
+            </thead>
+            <tbody>
+              {groups.map(({ key, name, first, last }) => (
+                <tr key={key}>
+                  <td className="clip-cell" title={name}>
+                    {name}
+                  </td>
+                  <td className="right num weak">{digits(first.loss)}</td>
+                  <td className="right num">{last === first ? '–' : digits(last.loss)}</td>
+                  <td className="right num weak">{percent(first.exact_match)}</td>
+                  <td className="right num">{last === first ? '–' : percent(last.exact_match)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Attempts({ run }: { run: RunObject }) {
+  return (
+    <section className="block">
+      <h2>Attempts</h2>
+      {run.attempts.length === 0 ? (
+        <p className="weak">{run.state_reason?.message ?? 'No worker has taken the run.'}</p>
+      ) : (
+        <div className="scroll-x">
+          <table>
+            <thead>
+              <tr>
+                <th className="right">No.</th>
+                <th>Status</th>
+                <th>Worker</th>
+                <th>Started</th>
+                <th className="right">Took</th>
+                <th className="right">From step</th>
+              </tr>
+            </thead>
+            {[...run.attempts].reverse().map((attempt) => (
+              <tbody key={attempt.attempt}>
+                <tr>
+                  <td className="right num">{attempt.attempt}</td>
+                  <td className={attempt.status === 'failed' || attempt.status === 'lost' ? 'tone-bad' : ''}>
+                    {attempt.status}
+                    {attempt.cause && <span className="weak"> · {attempt.cause}</span>}
+                  </td>
+                  <td className="clip-cell mono" title={attempt.worker_id ?? ''}>
+                    {attempt.worker_id ?? '–'}
+                  </td>
+                  <td className="num">{dateTime(attempt.started_at)}</td>
+                  <td className="right num">{attempt.finished_at === null ? '–' : duration(attempt.finished_at - attempt.started_at)}</td>
+                  <td className="right num">{attempt.start_step.toLocaleString('en-US')}</td>
+                </tr>
+                {attempt.message && (
+                  <tr className="reason">
+                    <td />
+                    <td colSpan={5} className="weak">
+                      {attempt.message}
+                    </td>
+                  </tr>
+                )}
+              </tbody>
+            ))}
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Facts({ run }: { run: RunObject }) {
+  const params = si(run.config.trainable_parameters);
+  return (
+    <section className="block">
+      <h2>The run</h2>
+      <dl className="facts">
+        <dt>Name</dt>
+        <dd>{runName(run)}</dd>
+        <dt>Id</dt>
+        <dd>
+          <Copyable text={run.id} what="the id of the run" />
+        </dd>
+        <dt>Base</dt>
+        <dd>{run.model}</dd>
+        <dt>Trained model</dt>
+        <dd>
+          {run.fine_tuned_model ? <Copyable text={run.fine_tuned_model} what="the name of the model" /> : <span className="weak">named when it succeeds</span>}
+        </dd>
+        <dt>Training file</dt>
+        <dd>
+          <Copyable text={run.training_file} what="the id of the training file" />
+        </dd>
+        {run.validation_file && (
+          <>
+            <dt>Validation file</dt>
+            <dd>
+              <Copyable text={run.validation_file} what="the id of the validation file" />
+            </dd>
+          </>
+        )}
+        <dt>Trained parameters</dt>
+        <dd className="num">
+          {params.value} <span className="unit">{params.unit}</span> <span className="weak">({run.config.trainable_parameters.toLocaleString('en-US')})</span>
+        </dd>
+        <dt>Seed</dt>
+        <dd className="num">{run.seed}</dd>
+        <dt>Pool, priority</dt>
+        <dd className="num">
+          {run.pool}, {run.priority}
+        </dd>
+        <dt>Created</dt>
+        <dd className="num">
+          {dateTime(run.created_at)} <span className="weak">{age(run.created_at, Date.now() / 1000)} ago</span>
+        </dd>
+        {Object.entries(run.metadata).map(([key, value]) => (
+          <MetadataRow key={key} name={key} value={value} />
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+const MetadataRow = ({ name, value }: { name: string; value: string }) => (
+  <>
+    <dt className="clip" title={name}>
+      {name}
+    </dt>
+    <dd>
+      <Link to={`/runs?q=${encodeURIComponent(`${name}=${value}`)}`}>{value}</Link>
+    </dd>
+  </>
+);
+
+function Modules({ run }: { run: RunObject }) {
+  const { adapter } = run.config;
+  return (
+    <section className="block">
+      <h2>Trained weights</h2>
+      {adapter.type === 'none' ? (
+        <p className="weak">All of them: full fine-tuning has no adapter.</p>
+      ) : (
+        <div className="scroll-x">
+          <table>
+            <thead>
+              <tr>
+                <th>Module</th>
+                <th>Layers</th>
+                <th className="right">Adapters</th>
+              </tr>
+            </thead>
+            <tbody>
+              {groupModules(adapter.target_modules).map(({ name, layers, count }) => (
+                <tr key={name}>
+                  <td className="mono">{name}</td>
+                  <td className="num">{layers || <span className="weak">–</span>}</td>
+                  <td className="right num">{count}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}

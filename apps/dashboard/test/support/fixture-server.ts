@@ -1,0 +1,213 @@
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type CheckpointObject,
+  type EvaluationObject,
+  type EventObject,
+  type LogLine,
+  listOf,
+  RunMetrics,
+  RunObject,
+  StreamMessage,
+  WorkerObject,
+} from '@moraine/contract';
+
+const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
+const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+/** What the API sends: nothing inline, nothing evaluated, nothing from elsewhere. */
+const POLICY = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'";
+
+interface Point {
+  step: number;
+  attempt: number;
+  values: Record<string, number>;
+}
+
+interface Held {
+  run: RunObject;
+  points: Point[];
+  stream: { id: string; event: string; data: string }[];
+  readers: Set<ServerResponse>;
+  events: EventObject[];
+  checkpoints: CheckpointObject[];
+  evaluations: EvaluationObject[];
+  logs: LogLine[];
+}
+
+/**
+ * The API's answers for the pages' states that a real stack cannot be brought into on demand: 500 runs, 20,000 points, a lost server.
+ * It serves the built pages under the API's content security policy. Every answer passes the contract's schema. Driven by its methods.
+ */
+export class FixtureServer {
+  readonly held = new Map<string, Held>();
+  workers: WorkerObject[] = [];
+  isSignedIn = true;
+  /** Requests that were answered, as `METHOD path?query`. */
+  readonly seen: string[] = [];
+  private server: Server | null = null;
+  private port = 0;
+  private sequence = 0;
+
+  async listen(): Promise<string> {
+    this.server = createServer((req, res) => this.answer(req, res));
+    await new Promise<void>((resolve) => this.server?.listen(this.port, '127.0.0.1', resolve));
+    this.port = (this.server.address() as AddressInfo).port;
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async close(): Promise<void> {
+    this.server?.closeAllConnections();
+    await new Promise<void>((resolve) => (this.server ? this.server.close(() => resolve()) : resolve()));
+    this.server = null;
+  }
+
+  add(run: RunObject, part: Partial<Omit<Held, 'run' | 'readers' | 'stream'>> = {}): string {
+    this.held.set(run.id, { run, points: [], stream: [], readers: new Set(), events: [], checkpoints: [], evaluations: [], logs: [], ...part });
+    return run.id;
+  }
+
+  patch(id: string, part: Partial<RunObject>): void {
+    const held = this.get(id);
+    held.run = RunObject.parse({ ...held.run, ...part });
+    const { status, state, state_reason } = held.run;
+    this.send(id, { event: 'status', data: { status, state, state_reason, attempt: held.run.attempts.at(-1)?.attempt ?? 0 } });
+  }
+
+  point(id: string, point: Point): void {
+    this.get(id).points.push(point);
+    this.send(id, { event: 'metric', data: { ...point, at: Date.now() / 1000 } });
+  }
+
+  send(id: string, message: StreamMessage): void {
+    const held = this.get(id);
+    const { event, data } = StreamMessage.parse(message);
+    this.sequence += 1;
+    const entry = { id: `${Date.now()}-${this.sequence}`, event, data: JSON.stringify(data) };
+    held.stream.push(entry);
+    for (const reader of held.readers) reader.write(frame(entry));
+  }
+
+  /** Cuts every open stream, as a proxy does. */
+  cutStreams(): void {
+    for (const { readers } of this.held.values()) for (const reader of readers) reader.destroy();
+  }
+
+  get(id: string): Held {
+    const held = this.held.get(id);
+    if (!held) throw new Error(`No run ${id} in the fixture.`);
+    return held;
+  }
+
+  private answer(req: IncomingMessage, res: ServerResponse): void {
+    const url = new URL(req.url ?? '/', 'http://fixture');
+    this.seen.push(`${req.method} ${url.pathname}${url.search}`);
+    if (!url.pathname.startsWith('/v1/')) return serveFile(url.pathname, res);
+    if (!this.isSignedIn) return fail(res, 401, 'missing_api_key', 'No session: log in first.');
+    const [, , room = '', second = '', third = '', fourth = ''] = url.pathname.split('/');
+    const query = url.searchParams;
+    if (room === 'workers') return json(res, listOf(WorkerObject).parse(list(this.workers)));
+    const isJobs = room === 'fine_tuning' && second === 'jobs';
+    if (isJobs && !third) return this.answerRuns(query, res);
+    const held = this.held.get(isJobs ? third : second);
+    if (!held) return fail(res, 404, 'not_found', `There is no run ${isJobs ? third : second}.`);
+    const verb = isJobs ? fourth : third;
+    if (verb === '') return json(res, RunObject.parse(held.run));
+    if (verb === 'cancel') {
+      this.patch(held.run.id, { state: 'cancelling' });
+      return json(res, held.run);
+    }
+    if (verb === 'events') return json(res, page([...held.events].reverse(), query));
+    if (verb === 'checkpoints') return json(res, page([...held.checkpoints].reverse(), query));
+    if (verb === 'evaluations') return json(res, list(held.evaluations));
+    if (verb === 'logs') {
+      const lines = held.logs.filter(({ seq, attempt }) => seq > Number(query.get('after') ?? 0) && attempt === Number(query.get('attempt') ?? attempt));
+      const most = Number(query.get('limit') ?? 1000);
+      return json(res, { object: 'list', data: lines.slice(0, most), has_more: lines.length > most });
+    }
+    if (verb === 'metrics') return json(res, RunMetrics.parse(metricsOf(held, query)));
+    if (verb === 'stream') return this.answerStream(held, req, res);
+    fail(res, 404, 'route_not_found', `Nothing at ${url.pathname}.`);
+  }
+
+  private answerRuns(query: URLSearchParams, res: ServerResponse): void {
+    const wanted = [...this.held.values()]
+      .map(({ run }) => run)
+      .filter((run) => !query.get('status') || run.status === query.get('status'))
+      .filter((run) => [...query].every(([key, value]) => !key.startsWith('metadata[') || run.metadata[key.slice(9, -1)] === value))
+      .sort((a, b) => b.created_at - a.created_at || (a.id < b.id ? 1 : -1));
+    json(res, listOf(RunObject).parse(page(wanted, query)));
+  }
+
+  private answerStream(held: Held, req: IncomingMessage, res: ServerResponse): void {
+    res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    res.write('retry: 2000\n\n');
+    const from = req.headers['last-event-id'];
+    const start = from === undefined ? held.stream.length : held.stream.findIndex(({ id }) => id === from) + 1;
+    for (const entry of held.stream.slice(start)) res.write(frame(entry));
+    held.readers.add(res);
+    res.on('close', () => held.readers.delete(res));
+  }
+}
+
+const frame = ({ id, event, data }: { id: string; event: string; data: string }): string => `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
+
+function json(res: ServerResponse, body: unknown): void {
+  res.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  res.end(JSON.stringify(body));
+}
+
+function fail(res: ServerResponse, status: number, code: string, message: string): void {
+  res.writeHead(status, { 'content-type': 'application/json' });
+  res.end(JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code } }));
+}
+
+const list = <T extends { id: string }>(data: T[]) => ({ object: 'list', data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null });
+
+function page<T extends { id: string }>(all: T[], query: URLSearchParams) {
+  const after = query.get('after');
+  const start = after ? all.findIndex(({ id }) => id === after) + 1 : 0;
+  const data = all.slice(start, start + Number(query.get('limit') ?? 20));
+  return { ...list(data), has_more: start + data.length < all.length };
+}
+
+function metricsOf({ run, points, stream }: Held, query: URLSearchParams): RunMetrics {
+  const from = Number(query.get('from') ?? 0);
+  const to = Number(query.get('to') ?? Number.MAX_SAFE_INTEGER);
+  const most = Number(query.get('buckets') ?? 1000);
+  const inside = points.filter(({ step }) => step >= from && step <= to);
+  const last = inside.at(-1)?.step ?? 0;
+  let every = 1;
+  while ((last - from) / every > most) every *= 2;
+  const names = new Set(inside.flatMap(({ values }) => Object.keys(values)));
+  return {
+    object: 'run.metrics',
+    run_id: run.id,
+    last_event_id: stream.at(-1)?.id ?? null,
+    series: [...names].map((name) => {
+      const buckets = new Map<number, { step: number; n: number; mean: number; min: number; max: number; last: number }>();
+      for (const { step, values } of inside) {
+        const value = values[name];
+        if (value === undefined) continue;
+        const start = Math.floor(step / every) * every;
+        const old = buckets.get(start);
+        buckets.set(
+          start,
+          old
+            ? { step: start, n: old.n + 1, mean: (old.mean * old.n + value) / (old.n + 1), min: Math.min(old.min, value), max: Math.max(old.max, value), last: value }
+            : { step: start, n: 1, mean: value, min: value, max: value, last: value },
+        );
+      }
+      return { name, every, points: [...buckets.values()] };
+    }),
+  };
+}
+
+function serveFile(path: string, res: ServerResponse): void {
+  const wanted = join(DIST, normalize(path));
+  const file = wanted.startsWith(DIST) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : join(DIST, 'index.html');
+  res.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-security-policy': POLICY });
+  createReadStream(file).pipe(res);
+}
