@@ -1,6 +1,6 @@
 /** The base's training as functions, so that the command and the replay in CI run the same steps. */
 import { createHash } from 'node:crypto';
-import { type PackedRows, packedBatch } from '@moraine/data';
+import { type PackedRows, packDocuments, packedBatch } from '@moraine/data';
 import { createTrainer, initialWeights, type StepResult, type Trainer, toDevice } from '@moraine/lm';
 import {
   BASE_CONFIG,
@@ -11,6 +11,10 @@ import {
   SCHEDULE,
   TRAINING_SEED,
 } from './base-recipe.js';
+import { createEncoder } from './bpe.js';
+import { corpusVocabulary, TRAIN_SEED } from './corpus.js';
+import { writeDocument } from './documents.js';
+import { CONTEXT_LENGTH } from './tokenizer.js';
 
 /** Names the recipe: a checkpoint of another one is not resumed. */
 export function recipeHash(): string {
@@ -39,4 +43,48 @@ export function trainBaseStep(trainer: Trainer, train: PackedRows): StepResult {
   const first = trainer.steps * ROWS_PER_STEP;
   const rows = Array.from({ length: ROWS_PER_STEP }, (_, i) => (first + i) % train.rows);
   return trainer.step([packedBatch(train, rows)]);
+}
+
+/** The first rows of the training text, without the rest of the corpus: the data of the first `steps` steps. */
+export function firstRows(steps: number): PackedRows {
+  const encode = createEncoder(corpusVocabulary());
+  const rows = steps * ROWS_PER_STEP;
+  const documents: number[][] = [];
+  let tokens = 0;
+  // A cut document is packed again, so rows need fewer tokens than they hold; the last rows are left out.
+  for (let index = 0; tokens < (rows + 1) * CONTEXT_LENGTH; index += 1) {
+    const document = encode(writeDocument(TRAIN_SEED, index).text);
+    tokens += document.length;
+    documents.push(document);
+  }
+  return packDocuments(documents, CONTEXT_LENGTH);
+}
+
+/** Losses of the first steps, trained from nothing. */
+export function replayBase(steps: number, say: (line: string) => void = () => {}): number[] {
+  const train = firstRows(steps);
+  const trainer = createBaseTrainer();
+  const losses: number[] = [];
+  for (let i = 0; i < steps; i += 1) {
+    const { step, loss } = trainBaseStep(trainer, train);
+    losses.push(loss);
+    say(`step ${step} loss ${loss.toFixed(6)}`);
+  }
+  trainer.dispose();
+  return losses;
+}
+
+/** Processors differ in the order of their sums; over 20 steps of warm-up that stays far below this. Nats. */
+export const REPLAY_TOLERANCE = 2e-3;
+
+/** The first step whose loss is not the recorded one, said for people; null when all agree. */
+export function replayDifference(losses: readonly number[], recorded: readonly number[]): string | null {
+  for (const [i, loss] of losses.entries()) {
+    const expected = recorded[i];
+    if (expected === undefined) return `Only ${recorded.length} losses are recorded, not ${losses.length}.`;
+    if (Math.abs(loss - expected) > REPLAY_TOLERANCE) {
+      return `Step ${i + 1}: loss ${loss.toFixed(6)}, recorded ${expected.toFixed(6)}, tolerance ${REPLAY_TOLERANCE}.`;
+    }
+  }
+  return null;
 }

@@ -9,11 +9,12 @@ import { parseArgs } from 'node:util';
 import { device } from '@moraine/engine';
 import { loadLatestCheckpoint, saveCheckpoint } from './base-checkpoint.js';
 import { baseConfig, ROWS_PER_STEP, TOTAL_STEPS } from './base-recipe.js';
-import { createBaseTrainer, recipeHash, trainBaseStep } from './base-training.js';
+import { createBaseTrainer, recipeHash, replayBase, replayDifference, trainBaseStep } from './base-training.js';
 import { createEncoder } from './bpe.js';
-import { corpusVocabulary, ensureCorpus, readPacked } from './corpus.js';
+import { type CorpusReport, corpusVocabulary, ensureCorpus, readPacked } from './corpus.js';
 import { closedBookScore, quoteScores, validationLoss } from './probe.js';
 import { CONTEXT_LENGTH } from './tokenizer.js';
+import { type LogEntry, writeBase } from './write-base.js';
 
 const CHECKPOINT_EVERY = 200;
 const VALIDATE_EVERY = 500;
@@ -24,6 +25,8 @@ const { values } = parseArgs({
     work: { type: 'string', default: '.data/base-train' },
     corpus: { type: 'string', default: '.data/corpus' },
     steps: { type: 'string' },
+    out: { type: 'string', default: 'examples/base' },
+    replay: { type: 'string' },
   },
 });
 const directory = resolve(values.work);
@@ -34,17 +37,33 @@ const say = (line: string): void => {
   process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`);
 };
 
+if (values.replay !== undefined) {
+  const text = await readFile(join(resolve(values.out), 'first-steps.json'), 'utf8');
+  const { losses: recorded } = JSON.parse(text) as { losses: number[] };
+  const difference = replayDifference(replayBase(Number(values.replay), say), recorded);
+  say(difference ?? 'The recorded losses were repeated.');
+  process.exit(difference === null ? 0 : 1);
+}
+
 /** Keeps the log's lines up to a step: a resumed run writes the later ones again. */
 async function cutLog(step: number): Promise<void> {
+  const kept = (await readLog()).filter((entry) => entry.step <= step);
+  await writeFile(logFile, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+}
+
+async function readLog(): Promise<LogEntry[]> {
   const text = await readFile(logFile, 'utf8').catch(() => '');
-  const kept = text.split('\n').filter((line) => line !== '' && (JSON.parse(line) as { step: number }).step <= step);
-  await writeFile(logFile, kept.map((line) => `${line}\n`).join(''));
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as LogEntry);
 }
 
 const corpus = await ensureCorpus(resolve(values.corpus), say);
 const train = await readPacked(join(corpus, 'train.bin'));
 const validation = await readPacked(join(corpus, 'validation.bin'));
-const encode = createEncoder(corpusVocabulary());
+const vocabulary = corpusVocabulary();
+const encode = createEncoder(vocabulary);
 await mkdir(directory, { recursive: true });
 
 const trainer = createBaseTrainer();
@@ -58,7 +77,7 @@ let windowSteps = 0;
 let windowStart = performance.now();
 while (trainer.steps < lastStep) {
   const { step, loss, gradNorm, learningRate } = trainBaseStep(trainer, train);
-  const entry: Record<string, unknown> = { step, loss, gradNorm, learningRate };
+  const entry: LogEntry & Record<string, unknown> = { step, loss, gradNorm, learningRate };
   windowLoss += loss;
   windowSteps += 1;
   if (step % 20 === 0) {
@@ -81,7 +100,7 @@ while (trainer.steps < lastStep) {
   }
   if (step % VALIDATE_EVERY === 0 || step === lastStep) {
     entry.validationLoss = validationLoss(net, baseConfig, validation);
-    say(`step ${step} validation loss ${(entry.validationLoss as number).toFixed(4)}`);
+    say(`step ${step} validation loss ${entry.validationLoss.toFixed(4)}`);
   }
   await appendFile(logFile, `${JSON.stringify(entry)}\n`);
   if (step % CHECKPOINT_EVERY === 0 || step === lastStep) {
@@ -90,3 +109,9 @@ while (trainer.steps < lastStep) {
   }
 }
 say(`${trainer.steps} steps done`);
+if (trainer.steps === TOTAL_STEPS) {
+  const report = JSON.parse(await readFile(join(corpus, 'corpus.json'), 'utf8')) as CorpusReport;
+  const out = resolve(values.out);
+  await writeBase(out, trainer, vocabulary, report, await readLog());
+  say(`Written to ${out}`);
+}
