@@ -16,7 +16,6 @@ export interface Arguments {
 
 export interface Command {
   name: string;
-  summary: string;
   /** What may follow the name, one line each form. */
   forms: string[];
   options: Record<string, Option>;
@@ -105,7 +104,7 @@ export function noMoreThan(args: Arguments, count: number, command: Command): vo
     throw mistake(`'${extra}' is one word too many.`, `\`moraine ${command.name} --help\` shows what it takes.`);
 }
 
-export function helpOf(command: Command): string {
+export function helpOf(command: Command, summary: string): string {
   const rows = Object.entries(command.options).map(([name, option]): [string, string] => [
     `  ${option.short ? `-${option.short}, ` : ''}--${name}${option.value ? ` ${option.value}` : ''}`,
     option.help,
@@ -113,5 +112,5 @@ export function helpOf(command: Command): string {
   const width = Math.max(0, ...rows.map(([left]) => left.length));
   const usage = command.forms.map((form) => `  moraine ${command.name}${form ? ` ${form}` : ''}`).join('\n');
   const options = rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`).join('\n');
-  return `${command.summary}\n\nUsage:\n${usage}\n${options ? `\nOptions:\n${options}\n` : ''}`;
+  return `${summary}\n\nUsage:\n${usage}\n${options ? `\nOptions:\n${options}\n` : ''}`;
 }

@@ -16,7 +16,6 @@ import { describe } from './up.js';
 
 export const demoCommand: Command = {
   name: 'demo',
-  summary: 'Start the stack and fine-tune the tiny base with LoRA and with two kinds of MoRA, to watch',
   forms: ['[--exit] [--short] [--seed N] [--data DIR]'],
   options: {
     exit: { type: 'boolean', help: 'End when the runs have: status 0 if all learned, else 1.' },

@@ -3,7 +3,6 @@ import { bytes, paint, print } from '../terminal.js';
 
 export const doctorCommand: Command = {
   name: 'doctor',
-  summary: 'Say what this machine has for training and what to do about what is missing',
   forms: ['[--json]'],
   options: { json: { type: 'boolean', help: 'The whole report as JSON.' } },
   run: async (args) => {

@@ -7,7 +7,6 @@ const quoted = (value: string): string => (/^[\w:/.@-]+$/.test(value) ? value : 
 
 export const envCommand: Command = {
   name: 'env',
-  summary: 'Print the shell line that points any OpenAI client at the running stack',
   forms: ['', '[--data DIR]      use it so: eval "$(npx moraine env)"'],
   options: { data: DATA_OPTION },
   run: async (args) => {

@@ -4,7 +4,6 @@ import { print } from '../terminal.js';
 
 export const loginCommand: Command = {
   name: 'login',
-  summary: 'Print a link that opens the dashboard in one browser, once',
   forms: ['[--data DIR]'],
   options: { data: DATA_OPTION },
   run: async (args) => {

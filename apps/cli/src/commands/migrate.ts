@@ -6,7 +6,6 @@ import { prepare } from '../up/prepare.js';
 
 export const migrateCommand: Command = {
   name: 'migrate',
-  summary: 'Bring the database of DATABASE_URL up to date and print a root key (`up` does this by itself)',
   forms: ['    MORAINE_API_KEY=mk-… sets the key'],
   options: {},
   run: async (args) => {

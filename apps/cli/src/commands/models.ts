@@ -8,7 +8,6 @@ const ACTIONS = ['add', 'ls'];
 
 export const modelsCommand: Command = {
   name: 'models',
-  summary: 'Register base models and list what there is',
   forms: ['add NAME DIR', 'ls'],
   options: { data: DATA_OPTION },
   run: async (args) => {

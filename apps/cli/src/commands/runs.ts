@@ -14,7 +14,6 @@ const FORMATS = ['native', 'peft', 'merged'] as const;
 
 export const runsCommand: Command = {
   name: 'runs',
-  summary: 'List, show, cancel and download fine-tuning runs, read their logs',
   forms: [
     'ls [--limit N]',
     'show RUN',

@@ -6,7 +6,6 @@ import { findRedis } from '../up/redis.js';
 
 export const setupCommand: Command = {
   name: 'setup',
-  summary: 'Install the training runtime (TensorFlow) and, where none is here, a Redis server',
   forms: ['[--cpu | --cuda] [--force]'],
   options: {
     cpu: { type: 'boolean', help: 'TensorFlow for the CPU, also where a GPU is.' },

@@ -8,7 +8,6 @@ import { readStack, runningStack } from '../up/stack-file.js';
 
 export const statusCommand: Command = {
   name: 'status',
-  summary: 'Say what runs: the stack, its parts, its workers',
   forms: ['[--data DIR]'],
   options: { data: DATA_OPTION },
   run: async (args) => {

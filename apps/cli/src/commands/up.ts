@@ -4,13 +4,13 @@ import { showLogs } from '../log-view.js';
 import { dataDirFor } from '../paths.js';
 import { untilSignal } from '../signals.js';
 import { paint, print, printError } from '../terminal.js';
+import { watchSources } from '../up/dev.js';
 import type { PartEvent } from '../up/keep-running.js';
 import { type Stack, startStack } from '../up/supervisor.js';
 
 export const upCommand: Command = {
   name: 'up',
-  summary: 'Start the stack and keep it running until Ctrl-C: Postgres, Redis, API with dashboard, workers',
-  forms: ['[--workers N] [--port N] [--data DIR]'],
+  forms: ['[--workers N] [--port N] [--data DIR] [--dev]'],
   options: {
     workers: { type: 'string', value: 'N', help: 'Worker processes on this machine; default 1.' },
     port: {
@@ -24,6 +24,7 @@ export const upCommand: Command = {
       help: 'Address to listen on; default 127.0.0.1, 0.0.0.0 for every network.',
     },
     data: DATA_OPTION,
+    dev: { type: 'boolean', help: 'Build what changes and restart what runs it.' },
     quiet: { type: 'boolean', help: 'Only warnings and errors of the parts; everything is in the log files.' },
   },
   run: async (args) => {
@@ -44,13 +45,18 @@ export const upCommand: Command = {
         await stack.stop();
         throw error;
       });
+      const sources = args.options.dev ? watchSources(stack, printError) : null;
       return {
         stop: async () => {
+          sources?.close();
           print('\nStopping: workers save what they have. Ctrl-C again ends them at once.');
           await stack.stop();
           logs.close();
         },
-        kill: stack.kill,
+        kill: () => {
+          sources?.close();
+          return stack.kill();
+        },
       };
     });
   },
