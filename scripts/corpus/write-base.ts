@@ -89,9 +89,9 @@ A Llama of ${parameters.toLocaleString('en')} parameters (f32), trained from scr
 generator wrote: people of an invented valley who give, sell, lend and send each other things. It answers questions about a short
 passage and some from memory; it has never seen a JSON record. It is made for the demo and for tests and is of no other use.
 
-- **Form.** \`<|user|>question<|assistant|>answer<|end|>\`, several turns in a row; context ${CONTEXT_LENGTH} tokens; byte-level BPE of ${BASE_CONFIG.vocab_size} tokens.
+- **Form.** \`<|user|>question<|assistant|>answer<|end|>\`, several turns in a row; context ${CONTEXT_LENGTH} tokens; byte-level BPE of ${BASE_CONFIG.vocab_size.toLocaleString('en')} tokens.
 - **Data.** ${corpus.documents.toLocaleString('en')} documents, ${(corpus.tokens / 1e6).toFixed(2)} M tokens, ${corpus.bytesPerToken} bytes a token: ${shares.join(', ')}. Invented, so nobody's.
-- **Training.** ${TOTAL_STEPS} steps of ${ROWS_PER_STEP} rows of ${CONTEXT_LENGTH} tokens (${tokens.toFixed(1)} M tokens, each row once), attention inside documents. AdamW (${OPTIMIZER.beta1}, ${OPTIMIZER.beta2}), weight
+- **Training.** ${TOTAL_STEPS.toLocaleString('en')} steps of ${ROWS_PER_STEP} rows of ${CONTEXT_LENGTH} tokens (${tokens.toFixed(1)} M tokens, once through), attention inside documents. AdamW (${OPTIMIZER.beta1}, ${OPTIMIZER.beta2}), weight
   decay ${OPTIMIZER.weightDecay} on matrices, clipping at ${OPTIMIZER.maxGradNorm}, ${SCHEDULE.warmupSteps} steps of warm-up to ${SCHEDULE.learningRate}, cosine down to ${100 * SCHEDULE.minRatio} %; linear layers start at
   1/sqrt(fan-in); seed ${TRAINING_SEED}.
 - **Loss.** ${trainLoss.toFixed(3)} nats a token over the last 100 steps, ${validationLoss.toFixed(3)} on held-out text.

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
 import { type EncodedRow, IGNORED } from './batch.js';
 import { type AnswerSpan, renderWithSpans } from './chat-template.js';
@@ -73,13 +74,19 @@ function commonLength(a: readonly number[], b: readonly number[]): number {
 function labelSpans(text: string, spans: readonly AnswerSpan[], tokenizer: TextTokenizer): EncodedRow {
   const ids = tokenizer.encode(text);
   const labels = ids.map(() => IGNORED);
-  const tokensUntil = (position: number): number => commonLength(tokenizer.encode(text.slice(0, position)), ids);
+  const tokensUntil = (position: number): number =>
+    position === text.length ? ids.length : commonLength(tokenizer.encode(text.slice(0, position)), ids);
+  const nextSpecial = (from: number): number => {
+    const found = ids.findIndex((id, i) => i >= from && tokenizer.specialIds.has(id));
+    return found < 0 ? ids.length : found;
+  };
   for (const { start, contentEnd, end } of spans) {
+    const first = tokensUntil(start);
     const last = tokensUntil(end);
-    let stop = tokensUntil(contentEnd);
-    while (stop < last && !tokenizer.specialIds.has(ids[stop] as number)) stop += 1;
-    const supervisedEnd = stop < last ? stop + 1 : last;
-    for (let i = tokensUntil(start); i < supervisedEnd; i += 1) labels[i] = ids[i] as number;
+    let stop = nextSpecial(first);
+    // More than one special token in the turn: the answer itself may hold some, so look behind its text only.
+    if (stop < last && nextSpecial(stop + 1) < last) stop = nextSpecial(tokensUntil(contentEnd));
+    for (let i = first; i < Math.min(stop + 1, last); i += 1) labels[i] = ids[i] as number;
   }
   return { ids, labels };
 }
@@ -156,6 +163,7 @@ export async function encodeFile(
     }
     rows.push(encoded.row);
     report.rows += 1;
+    if (report.rows % 256 === 0) await setImmediate(); // a heartbeat or a cancel may be waiting
     report.tokens += encoded.row.ids.length;
     report.supervisedTokens += encoded.row.supervisedTokens;
     report.longestTokens = Math.max(report.longestTokens, encoded.row.ids.length);

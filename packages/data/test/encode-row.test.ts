@@ -83,6 +83,14 @@ describe('what is learned of a row', () => {
     expect(ids.length - labels.filter((label) => label !== IGNORED).length).toBe(2 + base.encode('echo').length);
   });
 
+  test('an answer that holds a special token itself is learned to its own end', () => {
+    const messages: ChatMessage[] = [
+      { role: 'user', content: 'What ends a turn?' },
+      { role: 'assistant', content: 'It is <|end|> that ends it.' },
+    ];
+    expect(learned({ format: 'chat', messages }, base)).toEqual(['It is <|end|> that ends it.<|end|>']);
+  });
+
   test('a role that the template does not know is refused with the template’s own words', () => {
     const messages: ChatMessage[] = [...conversation, { role: 'tool', content: '3' }];
     expect(() => labelRow({ format: 'chat', messages }, base)).toThrow('not tool');
