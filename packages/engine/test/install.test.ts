@@ -298,7 +298,7 @@ describe('linking into the npm package', () => {
     expect(readlinkSync(path.join(packageDir, 'deps/lib/libtensorflow.so'))).toContain('own engine');
     expect(runtimeStatus({ packageDir, engineDir: own }).isInstalled).toBe(true);
     expect(runtimeStatus({ packageDir }).isInstalled).toBe(false);
-  });
+  }, 300_000); // compiles once a machine
 });
 
 test('an engine without its native part says so with the command that repairs it', async () => {
