@@ -2,7 +2,7 @@ import { fastifyCookie } from '@fastify/cookie';
 import { fastifyMultipart } from '@fastify/multipart';
 import { fastifySSE } from '@fastify/sse';
 import type { Services } from '@moraine/services';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import type { ApiEnv } from './env.js';
 import { access } from './plugins/access.js';
@@ -25,9 +25,8 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
   const loggerInstance: FastifyBaseLogger = services.log;
   const app = Fastify({
     loggerInstance,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestId,
-    requestIdLogLabel: 'requestId',
     routerOptions: { maxParamLength: 512 },
     // Live streams never end by themselves: closing must not wait for them.
     forceCloseConnections: true,

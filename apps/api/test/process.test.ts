@@ -45,7 +45,7 @@ async function start(settings: Record<string, string> = {}): Promise<Api> {
     pipe.on('data', (chunk: Buffer) => {
       log += chunk.toString();
     });
-  await expect.poll(() => child.exitCode !== null || /listens on/.test(log), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => child.exitCode !== null || /listens on/.test(log), { timeout: 50_000 }).toBe(true);
   return { child, url: /http:\/\/127\.0\.0\.1:\d+/.exec(log)?.[0] ?? '', log: () => log };
 }
 
@@ -53,7 +53,8 @@ describe('the API process', () => {
   it('answers health, writes one JSON line an event, and closes within two seconds while a stream is open', async () => {
     const api = await start();
     expect(await (await fetch(`${api.url}/healthz`)).json()).toEqual({ status: 'ok' });
-    expect(await (await fetch(`${api.url}/readyz`)).json()).toEqual({ status: 'ok', postgres: 'ok', redis: 'ok' });
+    const ready = async () => (await fetch(`${api.url}/readyz`)).json();
+    await expect.poll(ready, { timeout: 20_000 }).toEqual({ status: 'ok', postgres: 'ok', redis: 'ok' });
     for (const line of api.log().trim().split('\n')) expect(JSON.parse(line)).toMatchObject({ part: 'api' });
 
     const key = await makeKey();

@@ -47,6 +47,7 @@ export interface TestApi {
   services: Services;
   url: string;
   projectId: string;
+  blobsDir: string;
   key: string;
   ask: AskFunction;
   /** A key of a project that owns nothing. */
@@ -110,6 +111,7 @@ export async function startApi(settings: Partial<ApiEnv> = {}): Promise<TestApi>
     services,
     url,
     projectId: project.id,
+    blobsDir: t.blobsDir,
     key,
     ask: asker(url, key),
     async foreignKey() {

@@ -1,7 +1,7 @@
 import type { Services } from '@moraine/services';
 import type { FastifyInstance } from 'fastify';
 
-const PROBE_MS = 2_000;
+const PROBE_MS = 5_000;
 
 async function probe(ask: () => Promise<unknown>): Promise<string> {
   let timer: NodeJS.Timeout | undefined;

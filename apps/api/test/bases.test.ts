@@ -1,0 +1,72 @@
+import { readdir } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { baseFiles, baseForm, safetensors } from './fixtures.js';
+import { startApi, type TestApi } from './support.js';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi({ baseLimitBytes: 200_000 });
+});
+afterAll(() => api.close());
+
+const register = (name: string, files = baseFiles()) => api.ask('POST', '/v1/bases', { body: baseForm(name, files) });
+
+const storedFiles = async (): Promise<string[]> =>
+  (await readdir(api.blobsDir, { recursive: true, withFileTypes: true }).catch(() => []))
+    .filter((entry) => entry.isFile())
+    .map((entry) => `${entry.parentPath}/${entry.name}`.slice(api.blobsDir.length + 1));
+
+describe('registering a base', () => {
+  it('makes it a model, found by its name', async () => {
+    const made = await register('tiny-1.0');
+    expect([made.status, made.json]).toMatchObject([
+      200,
+      { id: 'tiny-1.0', object: 'model', kind: 'base', context: 128 },
+    ]);
+    expect((await api.ask('GET', '/v1/models/tiny-1.0')).json).toEqual(made.json);
+  });
+
+  it('answers the same base to the same files, and refuses its name to others', async () => {
+    const first = await register('taken');
+    expect((await register('taken')).json).toEqual(first.json);
+    const other = await register('taken', { ...baseFiles(), 'README.md': '# another' });
+    expect([other.status, other.json.error]).toMatchObject([409, { code: 'conflict', param: 'name' }]);
+  });
+
+  it.each(['../config.json', '/etc/passwd', 'a/../../b', '..\\b', 'a\\..\\..\\b', 'C:\\b'])(
+    'refuses a file called %s and stores nothing of the form',
+    async (path) => {
+      const before = await storedFiles();
+      const answer = await register(`bad-${path.length}`, { ...baseFiles(), [path]: 'x' });
+      expect(answer.status).toBe(400);
+      expect(answer.json.error.message).toContain(path.split(/[\\/]/).at(-1));
+      expect(await storedFiles()).toEqual(before);
+    },
+  );
+
+  it.each([
+    ['no config.json', { 'config.json': undefined }, /config\.json/],
+    ['weights in pickle', { 'pytorch_model.bin': 'x' }, /pytorch_model\.bin|safetensors/],
+    [
+      'weights that the configuration does not have',
+      { 'model.safetensors': safetensors({ 'model.norm.weight': [3] }) },
+      /model\./,
+    ],
+    ['another architecture', { 'config.json': '{"model_type":"gpt2","architectures":["GPT2LMHeadModel"]}' }, /gpt2/i],
+  ])('refuses %s', async (_what, change, message) => {
+    const files = Object.entries({ ...baseFiles(), ...change }).flatMap(([path, bytes]) =>
+      bytes === undefined ? [] : [[path, bytes] as const],
+    );
+    const answer = await register('refused', Object.fromEntries(files));
+    expect(answer.status).toBe(400);
+    expect(answer.json.error.message).toMatch(message);
+  });
+
+  it('refuses a form without a name, and one that is too large in all', async () => {
+    const form = baseForm('x');
+    form.delete('name');
+    expect((await api.ask('POST', '/v1/bases', { body: form })).json.error.param).toBe('name');
+    const large = { ...baseFiles(), 'a.txt': 'x'.repeat(150_000), 'b.txt': 'x'.repeat(150_000) };
+    expect((await register('large', large)).status).toBe(413);
+  });
+});
