@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 
-/** A line of a file with its number from 1; `bytes` has no line end. `isTooLong` lines come without their bytes. */
+/** A line of a file with its number from 1; `bytes` end before LF (a CR stays: JSON takes it for white space). `isTooLong` lines come without their bytes. */
 export interface Line {
   number: number;
   bytes: Buffer;
@@ -8,12 +8,11 @@ export interface Line {
 }
 
 const NEWLINE = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
 
 /** A row longer than this is refused: 16 MiB. */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Streams the lines of a file; LF and CRLF end them, the last may lack its end. Memory stays at one line and one chunk. */
+/** Streams the lines of a file; the last may lack its end. Memory stays at one line and one chunk. */
 export async function* readLines(file: string, lineBytesMax = LINE_BYTES_MAX): AsyncGenerator<Line> {
   let parts: Buffer[] = [];
   let size = 0;
@@ -21,8 +20,7 @@ export async function* readLines(file: string, lineBytesMax = LINE_BYTES_MAX): A
   const take = (): Line => {
     number += 1;
     const isTooLong = size > lineBytesMax;
-    let bytes = isTooLong ? Buffer.alloc(0) : Buffer.concat(parts);
-    if (bytes[bytes.length - 1] === CARRIAGE_RETURN) bytes = bytes.subarray(0, -1);
+    const bytes = isTooLong ? Buffer.alloc(0) : Buffer.concat(parts);
     parts = [];
     size = 0;
     return { number, bytes, isTooLong };

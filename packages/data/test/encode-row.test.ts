@@ -97,9 +97,14 @@ describe('what is learned of a row', () => {
   });
 
   test('a template that rewrites earlier turns is refused', () => {
-    const source = '{% for m in messages %}{{ m.content if loop.last else "…" }}{% endfor %}';
-    const template = compileTemplate(source, { bos: '', eos: '', pad: '' });
-    expect(() => renderWithSpans(template, conversation)).toThrow('changes earlier turns');
+    const sources = [
+      '{% for m in messages %}{{ m.content if loop.last else "…" }}{% endfor %}',
+      '{% for m in messages %}{{ "[" + m.role + "]" }}{{ m.content if loop.last or m.role == "user" else "…" }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}',
+    ];
+    for (const source of sources) {
+      const template = compileTemplate(source, { bos: '', eos: '', pad: '' });
+      expect(() => renderWithSpans(template, conversation.slice(1))).toThrow('changes earlier turns');
+    }
   });
 
   test('generation marks in a template change nothing', () => {
