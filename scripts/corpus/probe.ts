@@ -8,20 +8,12 @@ import {
   type PackedRows,
   packedBatch,
 } from '@moraine/data';
-import { loadTf, type Tensor } from '@moraine/engine';
-import { forward, type LlamaConfig, type Net, supervised } from '@moraine/lm';
+import { evaluate, type LlamaConfig, type Net } from '@moraine/lm';
 import { askSlots, FACT_KINDS, factQuestion } from './documents.js';
 import { drawPassage, type Handover } from './passage.js';
 import { ASSISTANT, COMMON_NAMES, END, NEW_NAMES, RARE_NAMES, RESIDENTS, USER } from './world.js';
 
 type Encode = (text: string) => number[];
-
-export interface Score {
-  /** Mean cross entropy over the supervised tokens, nats. */
-  loss: number;
-  /** Share of rows whose every supervised token is the most likely one, percent: what greedy decoding would write. */
-  exactMatch: number;
-}
 
 const PAD_ID = 3;
 const ROWS_PER_PASS = 40;
@@ -32,48 +24,22 @@ function answerRow(encode: Encode, question: string, answer: string): EncodedRow
   return { ids: [...prompt, ...completion], labels: [...prompt.map(() => IGNORED), ...completion] };
 }
 
-/** Scores batches with one teacher-forced pass each. */
-export function scoreBatches(net: Net, config: LlamaConfig, batches: Iterable<Batch>): Score {
-  const tf = loadTf();
-  let lossSum = 0;
-  let tokens = 0;
-  let rows = 0;
-  let wholeRows = 0;
-  for (const batch of batches) {
-    const { positions, targets } = supervised(batch);
-    const [losses, best] = tf.tidy((): [Float32Array, Int32Array] => {
-      const shape: [number, number] = [batch.batch, batch.time];
-      const input = {
-        ids: tf.tensor2d(batch.ids, shape, 'int32'),
-        segments: tf.tensor2d(batch.segments, shape, 'int32'),
-      };
-      const logits = tf.gather(forward(net, config, input) as never, tf.tensor1d(positions, 'int32')) as Tensor; // [S, V]
-      const chosen = tf.sum(tf.mul(logits, tf.oneHot(tf.tensor1d(targets, 'int32'), config.vocabSize)), 1);
-      const loss = tf.sub(tf.logSumExp(logits, 1), chosen);
-      return [loss.dataSync() as Float32Array, tf.argMax(logits, 1).dataSync() as Int32Array];
-    });
-    const hasError = new Array<boolean>(batch.batch).fill(false);
-    for (let i = 0; i < positions.length; i += 1) {
-      lossSum += losses[i] as number;
-      if (best[i] !== targets[i]) hasError[Math.floor((positions[i] as number) / batch.time)] = true;
-    }
-    tokens += positions.length;
-    rows += batch.batch;
-    wholeRows += hasError.filter((failed) => !failed).length;
-  }
-  return { loss: lossSum / tokens, exactMatch: (100 * wholeRows) / rows };
-}
-
-function scoreRows(net: Net, config: LlamaConfig, rows: readonly EncodedRow[]): Score {
+/** Share of rows whose every supervised token is the most likely one, percent: what greedy decoding would write. */
+async function exactMatch(net: Net, config: LlamaConfig, rows: readonly EncodedRow[]): Promise<number> {
   const batches: Batch[] = [];
   for (let at = 0; at < rows.length; at += ROWS_PER_PASS) {
     batches.push(collate(rows.slice(at, at + ROWS_PER_PASS), { padId: PAD_ID, multiple: 16 }));
   }
-  return scoreBatches(net, config, batches);
+  return 100 * (await evaluate(net, config, batches)).exactMatch;
 }
 
 /** Mean loss over the first rows of the validation text. */
-export function validationLoss(net: Net, config: LlamaConfig, validation: PackedRows, rowCount = 64): number {
+export async function validationLoss(
+  net: Net,
+  config: LlamaConfig,
+  validation: PackedRows,
+  rowCount = 64,
+): Promise<number> {
   const batches: Batch[] = [];
   for (let at = 0; at < rowCount; at += 16) {
     batches.push(
@@ -83,13 +49,13 @@ export function validationLoss(net: Net, config: LlamaConfig, validation: Packed
       ),
     );
   }
-  return scoreBatches(net, config, batches).loss;
+  return (await evaluate(net, config, batches)).loss;
 }
 
 /** Exact match on all 360 questions about the residents, percent. */
-export function closedBookScore(net: Net, config: LlamaConfig, encode: Encode): number {
+export function closedBookScore(net: Net, config: LlamaConfig, encode: Encode): Promise<number> {
   const rows = RESIDENTS.flatMap((name) => FACT_KINDS.map((kind) => answerRow(encode, ...factQuestion(name, kind, 0))));
-  return scoreRows(net, config, rows).exactMatch;
+  return exactMatch(net, config, rows);
 }
 
 export type NameScores = Record<'common' | 'rare' | 'new', number>;
@@ -98,21 +64,21 @@ export type NameScores = Record<'common' | 'rare' | 'new', number>;
  * Exact match of "Quote ..." on fresh passages, percent, by kind of name. `['from']` asks who gave: the skill that comes last,
  * and without which no adapter learns the example task.
  */
-export function quoteScores(
+export async function quoteScores(
   net: Net,
   config: LlamaConfig,
   encode: Encode,
   slots: readonly (keyof Handover)[] = ['from'],
   passages = 100,
-): NameScores {
-  const score = (names: readonly string[]): number => {
+): Promise<NameScores> {
+  const score = (names: readonly string[]): Promise<number> => {
     const random = createRandom(6, 1);
     const rows = Array.from({ length: passages }, () => {
       const { event, text } = drawPassage(random, names);
       const [question, answer] = askSlots('Quote', event, slots);
       return answerRow(encode, `${text}\n${question}`, answer);
     });
-    return scoreRows(net, config, rows).exactMatch;
+    return exactMatch(net, config, rows);
   };
-  return { common: score(COMMON_NAMES), rare: score(RARE_NAMES), new: score(NEW_NAMES) };
+  return { common: await score(COMMON_NAMES), rare: await score(RARE_NAMES), new: await score(NEW_NAMES) };
 }

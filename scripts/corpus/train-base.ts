@@ -94,12 +94,12 @@ while (trainer.steps < lastStep) {
   }
   const net = trainer.net();
   if (step % CHECKPOINT_EVERY === 0 || step === lastStep) {
-    entry.quoteFrom = quoteScores(net, baseConfig, encode);
-    entry.closedBook = closedBookScore(net, baseConfig, encode);
+    entry.quoteFrom = await quoteScores(net, baseConfig, encode);
+    entry.closedBook = await closedBookScore(net, baseConfig, encode);
     say(`step ${step} who gave % ${JSON.stringify(entry.quoteFrom)} closed-book % ${String(entry.closedBook)}`);
   }
   if (step % VALIDATE_EVERY === 0 || step === lastStep) {
-    entry.validationLoss = validationLoss(net, baseConfig, validation);
+    entry.validationLoss = await validationLoss(net, baseConfig, validation);
     say(`step ${step} validation loss ${entry.validationLoss.toFixed(4)}`);
   }
   await appendFile(logFile, `${JSON.stringify(entry)}\n`);

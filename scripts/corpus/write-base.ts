@@ -50,9 +50,9 @@ export async function writeBase(
   const encode = createEncoder(vocabulary);
   const net = trainer.net();
   const card = modelCard(trainer.parameterCount, corpus, log, {
-    closedBook: closedBookScore(net, baseConfig, encode),
-    from: quoteScores(net, baseConfig, encode, ['from'], 200),
-    allFour: quoteScores(net, baseConfig, encode, ['act', 'from', 'to', 'count'], 200),
+    closedBook: await closedBookScore(net, baseConfig, encode),
+    from: await quoteScores(net, baseConfig, encode, ['from'], 200),
+    allFour: await quoteScores(net, baseConfig, encode, ['act', 'from', 'to', 'count'], 200),
   });
   await writeFile(join(directory, 'README.md'), card);
 }
