@@ -29,7 +29,14 @@ export function MethodChip({ run }: { run: RunObject }) {
 export function ProgressBar({ share, label }: { share: number; label: string }) {
   const value = Math.max(0, Math.min(1, share));
   return (
-    <span className="bar" role="progressbar" aria-label={label} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(value * 100)}>
+    <span
+      className="bar"
+      role="progressbar"
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={Math.round(value * 100)}
+    >
       <span style={{ transform: `scaleX(${value})` }} />
     </span>
   );

@@ -99,7 +99,10 @@ export function MetricChart(props: MetricChartProps) {
             gap: 4,
             grid: { show: false },
             ticks: { stroke: colors['--line-strong'], size: 4, width: 1 },
-            splits: (self, _, min, max) => linearTicks(min, max, Math.max(2, Math.floor(self.bbox.width / devicePixelRatio / 64))).filter(Number.isInteger),
+            splits: (self, _, min, max) =>
+              linearTicks(min, max, Math.max(2, Math.floor(self.bbox.width / devicePixelRatio / 64))).filter(
+                Number.isInteger,
+              ),
             values: (_, ticks) => tickTexts(ticks),
           },
           {
@@ -110,7 +113,12 @@ export function MetricChart(props: MetricChartProps) {
             gap: 4,
             grid: { stroke: colors['--chart-grid'], width: 1 },
             ticks: { show: false },
-            splits: (self, _, min, max) => (isLog ? logTicks : linearTicks)(min, max, Math.max(2, Math.floor(self.bbox.height / devicePixelRatio / 32))),
+            splits: (self, _, min, max) =>
+              (isLog ? logTicks : linearTicks)(
+                min,
+                max,
+                Math.max(2, Math.floor(self.bbox.height / devicePixelRatio / 32)),
+              ),
             filter: (_, ticks) => ticks,
             values: (_, ticks) => tickTexts(ticks),
           },
@@ -142,12 +150,15 @@ export function MetricChart(props: MetricChartProps) {
           setCursor: [
             (self) => {
               const { left, idx } = self.cursor;
-              const step = left === undefined || left === null || left < 0 || idx === null ? null : self.posToVal(left, 'x');
+              const step =
+                left === undefined || left === null || left < 0 || idx === null ? null : self.posToVal(left, 'x');
               cursorStep.current = step;
               writeLegend(legend.current, latest.current, step);
             },
           ],
-          drawAxes: [(self) => drawMarkers(self, latest.current.markers, colors['--line-strong'], colors['--text-weak'])],
+          drawAxes: [
+            (self) => drawMarkers(self, latest.current.markers, colors['--line-strong'], colors['--text-weak']),
+          ],
         },
       },
       alignLines(latest.current.lines.map(({ line }) => line)) as uPlot.AlignedData,
@@ -160,7 +171,9 @@ export function MetricChart(props: MetricChartProps) {
     });
     plot.current = made;
     setReady(true);
-    const observer = new ResizeObserver(() => made.setSize({ width: Math.max(100, host.clientWidth), height: host.clientHeight }));
+    const observer = new ResizeObserver(() =>
+      made.setSize({ width: Math.max(100, host.clientWidth), height: host.clientHeight }),
+    );
     observer.observe(host);
     return () => {
       observer.disconnect();
@@ -179,7 +192,8 @@ export function MetricChart(props: MetricChartProps) {
             .filter((line) => !line.isSilent)
             .map((line) => (
               <li key={line.label} data-label={line.label}>
-                <span className={`key ${line.look}`} style={{ color: `var(${line.color})` }} /> {line.label} <span className="num value">–</span>
+                <span className={`key ${line.look}`} style={{ color: `var(${line.color})` }} /> {line.label}{' '}
+                <span className="num value">–</span>
               </li>
             ))}
           <li className="at num weak" />
@@ -208,12 +222,12 @@ const text = (element: Element | null, value: string): void => {
   if (element && element.textContent !== value) element.textContent = value;
 };
 
-function writeLegend(list: HTMLUListElement | null, { lines }: MetricChartProps, step: number | null): void {
+/** The values at the cursor; without one, the newest in sight. */
+function writeLegend(list: HTMLUListElement | null, { lines, xRange }: MetricChartProps, step: number | null): void {
   if (!list) return;
   for (const item of list.querySelectorAll<HTMLElement>('[data-label]')) {
     const line = lines.find(({ label, isSilent }) => label === item.dataset.label && !isSilent)?.line;
-    const value = line ? (step === null ? line.y.findLast((y) => y !== null && y !== undefined) : valueAt(line, step)) : null;
-    text(item.querySelector('.value'), digits(value ?? null, 4));
+    text(item.querySelector('.value'), digits(line ? valueAt(line, step ?? xRange[1]) : null, 4));
   }
   text(list.querySelector('.at'), step === null ? '' : `step ${Math.round(step).toLocaleString('en-US')}`);
 }

@@ -24,7 +24,10 @@ export function ErrorNotice({ error, what, onRetry }: { error: unknown; what: st
   if (isOffline(error))
     return (
       <Notice title="The server does not answer">
-        <p>No answer from {window.location.host}. It is asked again every few seconds. If the stack is not running, start it:</p>
+        <p>
+          No answer from {window.location.host}. It is asked again every few seconds. If the stack is not running, start
+          it:
+        </p>
         <Command text="npm start" />
       </Notice>
     );
@@ -33,7 +36,9 @@ export function ErrorNotice({ error, what, onRetry }: { error: unknown; what: st
     <Notice title={code === 'not_found' ? `There is no such ${what}` : `The ${what} could not be loaded`} tone="bad">
       <p>{explain(error)}</p>
       <p className="weak">
-        {code === 'not_found' ? 'Check the address, or go back to the runs.' : 'Try again; if it stays, the log of the API has the cause.'}{' '}
+        {code === 'not_found'
+          ? 'Check the address, or go back to the runs.'
+          : 'Try again; if it stays, the log of the API has the cause.'}{' '}
         Code <code>{code}</code>.
       </p>
       {onRetry && (

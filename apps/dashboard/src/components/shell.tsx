@@ -12,9 +12,17 @@ const NEXT: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'syst
 function ThemeButton() {
   const [theme, setTheme] = useTheme();
   return (
-    <button type="button" className="plain" onClick={() => setTheme(NEXT[theme])} title="Change the theme" aria-label={`Theme: ${theme}. Change it`}>
+    <button
+      type="button"
+      className="plain"
+      onClick={() => setTheme(NEXT[theme])}
+      title="Change the theme"
+      aria-label={`Theme: ${theme}. Change it`}
+    >
       <Icon name={theme} />
-      <span className="wide">{theme === 'system' ? 'System theme' : theme === 'light' ? 'Light theme' : 'Dark theme'}</span>
+      <span className="wide">
+        {theme === 'system' ? 'System theme' : theme === 'light' ? 'Light theme' : 'Dark theme'}
+      </span>
     </button>
   );
 }
@@ -23,7 +31,11 @@ function ConnectionBadge() {
   const { status, offlineSince, retries } = useSyncExternalStore(connection.subscribe, connection.get);
   const now = useNow();
   const text =
-    status === 'live' ? 'Live' : status === 'catching_up' ? 'Catching up' : `Offline ${duration(now - (offlineSince ?? 0) / 1000)}`;
+    status === 'live'
+      ? 'Live'
+      : status === 'catching_up'
+        ? 'Catching up'
+        : `Offline ${duration(now - (offlineSince ?? 0) / 1000)}`;
   return (
     <p className={`connection ${status}`} role="status" data-connection={status}>
       <Icon name={status === 'offline' ? 'warning' : 'idle'} />
@@ -92,7 +104,12 @@ export function Shell() {
         <div className="rail-end">
           <ConnectionBadge />
           <ThemeButton />
-          <button type="button" className="plain wide" onClick={() => setHelpOpen((open) => !open)} aria-expanded={isHelpOpen}>
+          <button
+            type="button"
+            className="plain wide"
+            onClick={() => setHelpOpen((open) => !open)}
+            aria-expanded={isHelpOpen}
+          >
             <kbd>?</kbd> Keys
           </button>
         </div>

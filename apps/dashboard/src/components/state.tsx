@@ -53,4 +53,7 @@ export const RunStateBadge = ({ run }: { run: Pick<RunObject, 'status' | 'state'
 
 export const WorkerStateBadge = ({ status }: { status: WorkerStatus }) => <Badge {...WORKER[status]} />;
 
-export const STATUS_WORDS: readonly [RunStatus, string][] = (Object.keys(STATUS) as RunStatus[]).map((status) => [status, STATUS[status].word]);
+export const STATUS_WORDS: readonly [RunStatus, string][] = (Object.keys(STATUS) as RunStatus[]).map((status) => [
+  status,
+  STATUS[status].word,
+]);

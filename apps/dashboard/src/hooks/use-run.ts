@@ -12,7 +12,10 @@ export function useRun(id: string) {
     queryFn: ({ signal }) => client.call('getRun', { params: { id }, signal }),
     // Signed out or offline: asked again until it works. What is not there stays away.
     refetchInterval: ({ state }) =>
-      (state.data && isTerminal(state.data.status)) || (state.error instanceof AppError && state.error.code === 'not_found') ? false : 3000,
+      (state.data && isTerminal(state.data.status)) ||
+      (state.error instanceof AppError && state.error.code === 'not_found')
+        ? false
+        : 3000,
   });
 }
 

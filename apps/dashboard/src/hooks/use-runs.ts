@@ -60,7 +60,10 @@ export function useRuns(filter: RunFilter): Runs {
     return byId;
   }, [running.data, head.data]);
   const strays = useMemo(
-    () => (head.data && running.data ? (known ?? []).filter((run) => !isTerminal(run.status) && !fresh.has(run.id)).slice(0, 10) : []),
+    () =>
+      head.data && running.data
+        ? (known ?? []).filter((run) => !isTerminal(run.status) && !fresh.has(run.id)).slice(0, 10)
+        : [],
     [known, fresh, head.data, running.data],
   );
   const asked = useQueries({

@@ -15,7 +15,8 @@ let stream: StreamStatus = 'none';
 let state: ConnectionState = { status: 'live', offlineSince: null, retries: 0 };
 
 function publish(): void {
-  const status = offlineSince !== null ? 'offline' : stream === 'connecting' || stream === 'retrying' ? 'catching_up' : 'live';
+  const status =
+    offlineSince !== null ? 'offline' : stream === 'connecting' || stream === 'retrying' ? 'catching_up' : 'live';
   if (status === state.status && offlineSince === state.offlineSince && retries === state.retries) return;
   state = { status, offlineSince, retries };
   for (const listener of listeners) listener();

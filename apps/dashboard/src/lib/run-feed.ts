@@ -1,4 +1,11 @@
-import { type EventObject, isTerminal, type LogLine, type RunMetrics, type RunObject, StreamMessage } from '@moraine/contract';
+import {
+  type EventObject,
+  isTerminal,
+  type LogLine,
+  type RunMetrics,
+  type RunObject,
+  StreamMessage,
+} from '@moraine/contract';
 import { MetricStore } from '../series/metric-store.js';
 import { client } from './client.js';
 import { connection, type StreamStatus } from './connection.js';
@@ -152,12 +159,11 @@ export class RunFeed {
         if (isTerminal(data.status)) this.end();
         return;
       case 'log':
-        this.logs.push(data);
+        if (data.attempt !== this.logs.at(-1)?.attempt || data.seq > (this.logs.at(-1)?.seq ?? -1))
+          this.logs.push(data);
         this.draw();
         return;
       case 'reset':
-        this.metrics.rewind(data.step);
-        this.draw();
         this.reconnect();
         return;
       default:
@@ -193,5 +199,9 @@ function parseJson(text: string): unknown {
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+    const stop = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    signal.addEventListener('abort', stop, { once: true });
   });

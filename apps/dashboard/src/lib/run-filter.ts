@@ -59,7 +59,9 @@ export function matches(run: RunObject, terms: readonly string[]): boolean {
     pool: run.pool,
     name: runName(run),
   };
-  const words = [runName(run), run.id, run.model, methodName(run), ...Object.values(run.metadata)].join(' ').toLowerCase();
+  const words = [runName(run), run.id, run.model, methodName(run), ...Object.values(run.metadata)]
+    .join(' ')
+    .toLowerCase();
   return terms.every((term) => {
     const colon = term.indexOf(':');
     const field = colon > 0 ? fields[term.slice(0, colon)] : undefined;

@@ -47,7 +47,11 @@ function Tabs({ id, tab }: { id: string; tab: string }) {
   return (
     <nav className="tabs" aria-label="Run">
       {TABS.map(([path, word]) => (
-        <NavLink key={path} end to={{ pathname: `/runs/${id}${path && `/${path}`}`, search: path === '' || tab === '' ? search : '' }}>
+        <NavLink
+          key={path}
+          end
+          to={{ pathname: `/runs/${id}${path && `/${path}`}`, search: path === '' || tab === '' ? search : '' }}
+        >
           {word}
         </NavLink>
       ))}

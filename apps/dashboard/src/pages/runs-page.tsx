@@ -38,7 +38,12 @@ export function RunsPage() {
     );
   const method = filter.terms.find((term) => term.startsWith('method:')) ?? '';
   const setMethod = (value: string): void =>
-    set('q', [...filter.text.split(/\s+/).filter((term) => term && !term.toLowerCase().startsWith('method:')), value].filter(Boolean).join(' '));
+    set(
+      'q',
+      [...filter.text.split(/\s+/).filter((term) => term && !term.toLowerCase().startsWith('method:')), value]
+        .filter(Boolean)
+        .join(' '),
+    );
 
   return (
     <section className="page" aria-label="Runs">
@@ -58,7 +63,11 @@ export function RunsPage() {
           }}
           onKeyDown={(event) => event.key === 'Escape' && event.currentTarget.blur()}
         />
-        <select aria-label="Status" value={filter.status ?? ''} onChange={(event) => set('status', event.target.value as RunStatus | '')}>
+        <select
+          aria-label="Status"
+          value={filter.status ?? ''}
+          onChange={(event) => set('status', event.target.value as RunStatus | '')}
+        >
           <option value="">Any status</option>
           {STATUS_WORDS.map(([status, word]) => (
             <option key={status} value={status}>
@@ -74,7 +83,11 @@ export function RunsPage() {
           ))}
         </select>
       </div>
-      <RunsBody runs={runs} isFiltered={filter.status !== null || filter.text.trim() !== ''} onClear={() => setParams({}, { replace: true })} />
+      <RunsBody
+        runs={runs}
+        isFiltered={filter.status !== null || filter.text.trim() !== ''}
+        onClear={() => setParams({}, { replace: true })}
+      />
     </section>
   );
 }

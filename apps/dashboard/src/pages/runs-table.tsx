@@ -5,13 +5,25 @@ import { Link } from 'react-router';
 import { Amount, MethodChip, ProgressBar } from '../components/bits.js';
 import { RunStateBadge } from '../components/state.js';
 import { useHotkeys } from '../hooks/use-hotkeys.js';
-import { useNow } from '../hooks/use-now.js';
 import { useNarrow } from '../hooks/use-narrow.js';
+import { useNow } from '../hooks/use-now.js';
 import type { Runs } from '../hooks/use-runs.js';
 import { age, dateTime, digits, duration, shortest, si } from '../lib/format.js';
 import { runName } from '../lib/run-filter.js';
 
-const COLUMNS = ['State', 'Run', 'Method', 'Base', 'Parameters', 'Learning rate', 'Progress', 'Loss', 'Tokens/s', 'Left', 'Created'];
+const COLUMNS = [
+  'State',
+  'Run',
+  'Method',
+  'Base',
+  'Parameters',
+  'Learning rate',
+  'Progress',
+  'Loss',
+  'Tokens/s',
+  'Left',
+  'Created',
+];
 const CLASSES = ['state', 'name', 'method', 'base', 'params', 'lr', 'progress', 'loss', 'speed', 'left', 'age'];
 const cell = (at: number): string => `cell cell-${CLASSES[at]}`;
 
@@ -30,6 +42,7 @@ export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
     getItemKey: (index) => rows[index]?.id ?? index,
     overscan: 12,
   });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the height of a row follows the width of the page
   useEffect(() => virtual.measure(), [isNarrow, virtual]);
 
   const items = virtual.getVirtualItems();
@@ -50,7 +63,9 @@ export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
       virtual.scrollToIndex(index);
       setActive(index);
       // The row may have to be rendered first.
-      requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"] a`)?.focus({ preventScroll: true }));
+      requestAnimationFrame(() =>
+        scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"] a`)?.focus({ preventScroll: true }),
+      );
     },
     [rows.length, virtual],
   );
@@ -63,7 +78,6 @@ export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
           {newCount === 1 ? 'Show 1 new run' : `Show ${newCount} new runs`}
         </button>
       )}
-      {/* biome-ignore lint/a11y/useSemanticElements: a virtual table positions its rows, which table elements cannot */}
       <div
         className="table runs"
         role="table"
@@ -72,9 +86,9 @@ export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
         onPointerEnter={() => setPointerInside(true)}
         onPointerLeave={() => setPointerInside(false)}
       >
-        <div className="table-head" role="row">
+        <div className="table-head" role="row" tabIndex={-1}>
           {COLUMNS.map((name, at) => (
-            <span key={name} role="columnheader" className={`${cell(at)} label`}>
+            <span key={name} role="columnheader" tabIndex={-1} className={`${cell(at)} label`}>
               {name}
             </span>
           ))}
@@ -89,6 +103,7 @@ export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
                     key={item.key}
                     className="row"
                     role="row"
+                    tabIndex={-1}
                     aria-rowindex={item.index + 2}
                     data-index={item.index}
                     style={{ transform: `translateY(${item.start}px)`, height: item.size }}
@@ -104,7 +119,9 @@ export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
         </div>
       </div>
       <p className="table-foot label" role="status">
-        {rows.length === runs.loadedCount ? `${rows.length} ${rows.length === 1 ? 'run' : 'runs'}` : `${rows.length} of ${runs.loadedCount} loaded runs`}
+        {rows.length === runs.loadedCount
+          ? `${rows.length} ${rows.length === 1 ? 'run' : 'runs'}`
+          : `${rows.length} of ${runs.loadedCount} loaded runs`}
         {isLoadingMore ? ' · loading older ones …' : hasMore ? ' · older ones load as you scroll' : ''}
       </p>
     </>
@@ -122,7 +139,11 @@ const RunCells = memo(function RunCells({ run, now }: { run: RunObject; now: num
         <RunStateBadge run={run} />
       </span>
       <span role="cell" className={cell(1)}>
-        <Link to={`/runs/${run.id}`} className={`row-link clip ${runName(run) === run.id ? 'mono' : ''}`} title={`${runName(run)} · ${run.id}`}>
+        <Link
+          to={`/runs/${run.id}`}
+          className={`row-link clip ${runName(run) === run.id ? 'mono' : ''}`}
+          title={`${runName(run)} · ${run.id}`}
+        >
           {runName(run)}
         </Link>
       </span>

@@ -61,7 +61,8 @@ export function WorkersPage() {
 const isAway = (worker: WorkerObject): boolean => worker.status === 'gone' || worker.status === 'lost';
 
 function summary(workers: readonly WorkerObject[]): string {
-  const count = (statuses: readonly string[]): number => workers.filter(({ status }) => statuses.includes(status)).length;
+  const count = (statuses: readonly string[]): number =>
+    workers.filter(({ status }) => statuses.includes(status)).length;
   const parts = [
     `${count(['busy'])} busy`,
     `${count(['ready'])} ready`,
@@ -80,7 +81,8 @@ function WorkerRows({ worker, now, readAgo }: { worker: WorkerObject; now: numbe
           <WorkerStateBadge status={worker.status} />
         </td>
         <td className="clip-cell" title={`${worker.id}, version ${worker.version}`}>
-          {worker.name} <span className="weak">{worker.host}</span> <span className="weak num wide">pid {worker.pid}</span>
+          {worker.name} <span className="weak">{worker.host}</span>{' '}
+          <span className="weak num wide">pid {worker.pid}</span>
         </td>
         <td className="clip-cell">
           {worker.run_id ? (
@@ -106,7 +108,10 @@ function WorkerRows({ worker, now, readAgo }: { worker: WorkerObject; now: numbe
           <Amount {...bytes(worker.memory_bytes)} />
         </td>
         <td className="clip-cell">{worker.pool}</td>
-        <td className={`right num ${worker.heartbeat_age_s + readAgo > 15 && !isAway(worker) ? 'tone-warn' : ''}`} title={dateTime(worker.heartbeat_at)}>
+        <td
+          className={`right num ${worker.heartbeat_age_s + readAgo > 15 && !isAway(worker) ? 'tone-warn' : ''}`}
+          title={dateTime(worker.heartbeat_at)}
+        >
           {age(0, worker.heartbeat_age_s + readAgo)}
         </td>
         <td className="right num weak" title={dateTime(worker.started_at)}>

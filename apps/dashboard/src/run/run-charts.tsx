@@ -10,7 +10,7 @@ import { client } from '../lib/client.js';
 import { keys } from '../lib/query-keys.js';
 import { type ChartView, HALF_LIVES, readChartView } from '../series/chart-view.js';
 import { rawLine, smoothLine, valuesWithin, withDetail } from '../series/lines.js';
-import { type MetricStore } from '../series/metric-store.js';
+import type { MetricStore } from '../series/metric-store.js';
 import { type Range, stepRange, valueRange } from '../series/range.js';
 
 const METHOD_COLOR: Record<RunObject['config']['adapter']['type'], ChartColor> = {
@@ -30,13 +30,28 @@ interface Plan {
 }
 
 const PLANS: readonly Plan[] = [
-  { title: 'Loss', unit: 'nats per token', metric: 'train_loss', label: 'train', dots: { metric: 'valid_loss', label: 'valid' }, isSmoothed: true },
+  {
+    title: 'Loss',
+    unit: 'nats per token',
+    metric: 'train_loss',
+    label: 'train',
+    dots: { metric: 'valid_loss', label: 'valid' },
+    isSmoothed: true,
+  },
   { title: 'Learning rate', unit: '', metric: 'learning_rate', label: 'learning rate', isSmoothed: false },
   { title: 'Speed', unit: 'tokens/s', metric: 'tokens_per_second', label: 'tokens/s', isSmoothed: true },
   { title: 'Gradient norm', unit: 'before clipping', metric: 'grad_norm', label: 'norm', isSmoothed: true },
 ];
 
-export function RunCharts({ run, checkpoints, feed: { feed, error } }: { run: RunObject; checkpoints: readonly CheckpointObject[]; feed: Feed }) {
+export function RunCharts({
+  run,
+  checkpoints,
+  feed: { feed, error },
+}: {
+  run: RunObject;
+  checkpoints: readonly CheckpointObject[];
+  feed: Feed;
+}) {
   const version = useFeedVersion(feed);
   const [params, setParams] = useSearchParams();
   const view = useMemo(() => readChartView(params), [params]);
@@ -80,11 +95,20 @@ export function RunCharts({ run, checkpoints, feed: { feed, error } }: { run: Ru
           <span className="num weak smoothing-text">{smoothingText(view.smoothing, run.config.steps)}</span>
         </label>
         <label>
-          <input type="checkbox" checked={view.isLog} onChange={(event) => set('log', event.target.checked ? '1' : null)} /> Log axis
+          <input
+            type="checkbox"
+            checked={view.isLog}
+            onChange={(event) => set('log', event.target.checked ? '1' : null)}
+          />{' '}
+          Log axis
         </label>
         <label>
-          <input type="checkbox" checked={view.ignoreOutliers} onChange={(event) => set('outliers', event.target.checked ? 'ignored' : null)} /> Ignore
-          outliers
+          <input
+            type="checkbox"
+            checked={view.ignoreOutliers}
+            onChange={(event) => set('outliers', event.target.checked ? 'ignored' : null)}
+          />{' '}
+          Ignore outliers
         </label>
         <span className="spacer" />
         {view.window ? (
@@ -118,7 +142,9 @@ export function RunCharts({ run, checkpoints, feed: { feed, error } }: { run: Ru
 
 const smoothingText = (index: number, steps: number): string => {
   const halfLife = (HALF_LIVES[index] ?? 0) * steps;
-  return halfLife === 0 ? 'off' : `half-life ${halfLife < 10 ? halfLife.toFixed(1) : Math.round(halfLife).toLocaleString('en-US')} steps`;
+  return halfLife === 0
+    ? 'off'
+    : `half-life ${halfLife < 10 ? halfLife.toFixed(1) : Math.round(halfLife).toLocaleString('en-US')} steps`;
 };
 
 /** The shown window at the finest resolution that there is; nothing is asked where the whole run is drawn point by point already. */
@@ -127,7 +153,8 @@ function useDetail(runId: string, feed: Feed['feed'], window: Range | null): Met
   const [from, to] = window ?? [0, 0];
   const { data } = useQuery({
     queryKey: keys.detail(runId, from, to),
-    queryFn: ({ signal }) => client.call('getRunMetrics', { params: { id: runId }, query: { from, to, buckets: 2000 }, signal }),
+    queryFn: ({ signal }) =>
+      client.call('getRunMetrics', { params: { id: runId }, query: { from, to, buckets: 2000 }, signal }),
     enabled: isWanted,
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 30_000,
@@ -153,13 +180,24 @@ function drawChart(plan: Plan, run: RunObject, store: MetricStore, detail: Metri
         { label: plan.label, color, line: smoothLine(whole, halfLife, isLog), look: 'solid' },
       ]
     : [{ label: plan.label, color, line: raw, look: 'solid' }];
-  if (plan.dots) lines.push({ label: plan.dots.label, color: '--series-valid', line: rawLine(store.get(plan.dots.metric), isLog), look: 'dots' });
+  if (plan.dots)
+    lines.push({
+      label: plan.dots.label,
+      color: '--series-valid',
+      line: rawLine(store.get(plan.dots.metric), isLog),
+      look: 'dots',
+    });
   const seen = lines.map(({ line }) => valuesWithin(line, xRange));
   // Outliers are those of the raw training values; the rare validation points always count whole.
   const range = valueRange(seen.flat(), { log: isLog, ignoreOutliers: view.ignoreOutliers });
   const limit = run.config.optimizer.max_grad_norm;
   if (plan.metric === 'grad_norm' && limit > 0 && range && whole.points.length > 0)
-    lines.push({ label: 'clipped above', color: '--text-weak', look: 'dashed', line: { x: [0, Math.max(steps, xRange[1])], y: [limit, limit] } });
+    lines.push({
+      label: 'clipped above',
+      color: '--text-weak',
+      look: 'dashed',
+      line: { x: [0, Math.max(steps, xRange[1])], y: [limit, limit] },
+    });
   return { plan, lines, xRange, yRange: range, isLog };
 }
 
@@ -167,8 +205,20 @@ function markersOf(run: RunObject, checkpoints: readonly CheckpointObject[]): Ma
   return [
     ...run.attempts
       .filter(({ attempt }) => attempt > 1)
-      .map(({ attempt, start_step }): Marker => ({ step: start_step, kind: 'restart', title: `Attempt ${attempt} went on from here` })),
-    ...checkpoints.map(({ step_number }): Marker => ({ step: step_number, kind: 'checkpoint', title: `Checkpoint at step ${step_number}` })),
+      .map(
+        ({ attempt, start_step }): Marker => ({
+          step: start_step,
+          kind: 'restart',
+          title: `Attempt ${attempt} went on from here`,
+        }),
+      ),
+    ...checkpoints.map(
+      ({ step_number }): Marker => ({
+        step: step_number,
+        kind: 'checkpoint',
+        title: `Checkpoint at step ${step_number}`,
+      }),
+    ),
   ];
 }
 

@@ -4,11 +4,22 @@ import { ErrorNotice, Loading, Notice } from '../components/notice.js';
 import { bytes, dateTime, digits } from '../lib/format.js';
 
 /** What a lost run would go on from. */
-export function RunCheckpoints({ run, query }: { run: RunObject; query: { data?: CheckpointObject[]; error: unknown } }) {
-  if (!query.data) return query.error ? <ErrorNotice error={query.error} what="checkpoints" /> : <Loading what="checkpoints" />;
+export function RunCheckpoints({
+  run,
+  query,
+}: {
+  run: RunObject;
+  query: { data?: CheckpointObject[]; error: unknown };
+}) {
+  if (!query.data)
+    return query.error ? <ErrorNotice error={query.error} what="checkpoints" /> : <Loading what="checkpoints" />;
   const { every_steps, every_seconds, keep_last } = run.config.checkpoint;
   const rhythm =
-    every_steps > 0 ? `every ${every_steps.toLocaleString('en-US')} steps` : every_seconds > 0 ? `every ${every_seconds} s` : 'only at its end';
+    every_steps > 0
+      ? `every ${every_steps.toLocaleString('en-US')} steps`
+      : every_seconds > 0
+        ? `every ${every_seconds} s`
+        : 'only at its end';
   if (query.data.length === 0)
     return (
       <Notice title="No checkpoint yet">
@@ -42,7 +53,9 @@ export function RunCheckpoints({ run, query }: { run: RunObject; query: { data?:
               <tr key={checkpoint.id}>
                 <td className="right num">{checkpoint.step_number.toLocaleString('en-US')}</td>
                 <td className="right num">{digits(checkpoint.metrics.train_loss, 4)}</td>
-                <td className="right num">{digits(checkpoint.metrics.full_valid_loss ?? checkpoint.metrics.valid_loss, 4)}</td>
+                <td className="right num">
+                  {digits(checkpoint.metrics.full_valid_loss ?? checkpoint.metrics.valid_loss, 4)}
+                </td>
                 <td className="right">
                   <Amount {...bytes(checkpoint.bytes)} />
                 </td>

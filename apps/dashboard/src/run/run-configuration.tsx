@@ -8,7 +8,11 @@ export function RunConfiguration({ run }: { run: RunObject }) {
   return (
     <section className="block">
       <p>
-        <Copyable text={JSON.stringify(run.config, null, 2)} shown="Copy everything as JSON" what="the configuration as JSON" />
+        <Copyable
+          text={JSON.stringify(run.config, null, 2)}
+          shown="Copy everything as JSON"
+          what="the configuration as JSON"
+        />
       </p>
       <dl className="facts configuration">
         {flatten(run.config as Value).map(([name, value]) => (

@@ -4,8 +4,15 @@ import { digits, percent } from '../lib/format.js';
 import { type EvaluationGroup, groupEvaluations } from './evaluation-groups.js';
 
 /** How well the run does on each file, before, on the way and after, and what it writes. */
-export function RunEvaluations({ run, query }: { run: RunObject; query: { data?: EvaluationObject[]; error: unknown } }) {
-  if (!query.data) return query.error ? <ErrorNotice error={query.error} what="evaluations" /> : <Loading what="evaluations" />;
+export function RunEvaluations({
+  run,
+  query,
+}: {
+  run: RunObject;
+  query: { data?: EvaluationObject[]; error: unknown };
+}) {
+  if (!query.data)
+    return query.error ? <ErrorNotice error={query.error} what="evaluations" /> : <Loading what="evaluations" />;
   const groups = groupEvaluations(query.data);
   if (groups.length === 0)
     return (
@@ -14,7 +21,8 @@ export function RunEvaluations({ run, query }: { run: RunObject; query: { data?:
           {isTerminal(run.status)
             ? 'The run had no file to evaluate, or ended before its first evaluation.'
             : 'The first evaluation comes before the first step.'}{' '}
-          Name files in <code>evaluation.files</code> when you create a run, and they are evaluated before its first and after its last step.
+          Name files in <code>evaluation.files</code> when you create a run, and they are evaluated before its first and
+          after its last step.
         </p>
       </Notice>
     );
@@ -27,7 +35,7 @@ function File({ group: { name, all, last } }: { group: EvaluationGroup }) {
       <h2 className="clip" title={name}>
         {name} <span className="weak num">{last.rows.toLocaleString('en-US')} rows</span>
       </h2>
-      <div className="scroll-x">
+      <div className="scroll-x narrow">
         <table>
           <thead>
             <tr>
@@ -51,14 +59,16 @@ function File({ group: { name, all, last } }: { group: EvaluationGroup }) {
       </div>
       {last.samples.length > 0 && (
         <ul className="samples" aria-label={`Samples at step ${last.step}`}>
-          {last.samples.map((sample, at) => (
-            <li key={`${at} ${sample.prompt}`}>
+          {last.samples.map((sample) => (
+            <li key={sample.prompt}>
               <dl>
                 <dt className="label">Prompt</dt>
                 <dd>{sample.prompt}</dd>
                 <dt className="label">Expected</dt>
                 <dd>{sample.expected}</dd>
-                <dt className={`label ${sample.generated.trim() === sample.expected.trim() ? 'tone-good' : 'tone-bad'}`}>
+                <dt
+                  className={`label ${sample.generated.trim() === sample.expected.trim() ? 'tone-good' : 'tone-bad'}`}
+                >
                   {sample.generated.trim() === sample.expected.trim() ? 'Generated, equal' : 'Generated, different'}
                 </dt>
                 <dd>{sample.generated || <span className="weak">nothing</span>}</dd>

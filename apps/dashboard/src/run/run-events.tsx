@@ -16,12 +16,20 @@ async function readEvents(id: string, after?: string): Promise<RunEvents> {
 export function RunEventList({ run: { id } }: { run: RunObject }) {
   const cache = useQueryClient();
   const [olderError, setOlderError] = useState<unknown>(null);
-  const { data, error } = useQuery({ queryKey: keys.events(id), queryFn: () => readEvents(id), staleTime: Number.POSITIVE_INFINITY, refetchOnMount: 'always' });
+  const { data, error } = useQuery({
+    queryKey: keys.events(id),
+    queryFn: () => readEvents(id),
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchOnMount: 'always',
+  });
   if (!data) return error ? <ErrorNotice error={error} what="events" /> : <Loading what="events" />;
   const loadOlder = async (): Promise<void> => {
     try {
       const older = await readEvents(id, data.events.at(-1)?.id);
-      cache.setQueryData<RunEvents>(keys.events(id), (old) => old && { events: [...old.events, ...older.events], hasMore: older.hasMore });
+      cache.setQueryData<RunEvents>(
+        keys.events(id),
+        (old) => old && { events: [...old.events, ...older.events], hasMore: older.hasMore },
+      );
       setOlderError(null);
     } catch (cause) {
       setOlderError(cause);

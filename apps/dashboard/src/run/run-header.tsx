@@ -38,7 +38,8 @@ export function RunHeader({ run, feed }: { run: RunObject; feed: RunFeed | null 
 function StateLine({ run }: { run: RunObject }) {
   const now = useNow();
   const attempt = run.attempts.at(-1);
-  const since = run.state_reason?.since ?? run.finished_at ?? (run.status === 'running' ? run.started_at : null) ?? run.created_at;
+  const since =
+    run.state_reason?.since ?? run.finished_at ?? (run.status === 'running' ? run.started_at : null) ?? run.created_at;
   return (
     <p className="state-line weak">
       <span className="num" title={dateTime(since)}>
@@ -67,7 +68,8 @@ function ProgressLine({ run, feed }: { run: RunObject; feed: RunFeed | null }) {
   const store = feed?.isLoaded ? feed.metrics : null;
   const isRunning = run.status === 'running';
   // The stream is ahead of the last read of the run; after a restart, the run's own word counts.
-  const step = isRunning && store ? Math.max(store.newestStep, store.newestStep > 0 ? 0 : progress.step) : progress.step;
+  const step =
+    isRunning && store ? Math.max(store.newestStep, store.newestStep > 0 ? 0 : progress.step) : progress.step;
   const tokens = (isRunning ? store?.last('trained_tokens') : null) ?? progress.trained_tokens;
   const speed = (isRunning ? store?.last('tokens_per_second') : null) ?? progress.tokens_per_second;
   const loss = store?.last('train_loss') ?? progress.train_loss;
@@ -75,7 +77,9 @@ function ProgressLine({ run, feed }: { run: RunObject; feed: RunFeed | null }) {
   const elapsed = run.started_at === null ? null : (run.finished_at ?? now) - run.started_at;
   return (
     <div className="progress-line">
-      {!isTerminal(run.status) && <ProgressBar share={progress.steps > 0 ? step / progress.steps : 0} label="Progress of the run" />}
+      {!isTerminal(run.status) && (
+        <ProgressBar share={progress.steps > 0 ? step / progress.steps : 0} label="Progress of the run" />
+      )}
       <dl className="figures">
         <div>
           <dt className="label">Loss</dt>
@@ -179,7 +183,8 @@ function DownloadMenu({ run }: { run: RunObject }) {
   const menu = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     const close = (event: Event): void => {
-      const isOutside = event instanceof KeyboardEvent ? event.key === 'Escape' : !menu.current?.contains(event.target as Node);
+      const isOutside =
+        event instanceof KeyboardEvent ? event.key === 'Escape' : !menu.current?.contains(event.target as Node);
       if (menu.current && isOutside) menu.current.open = false;
     };
     document.addEventListener('pointerdown', close);

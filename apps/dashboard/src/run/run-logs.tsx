@@ -14,7 +14,11 @@ const PAGE = 10_000;
 async function readLogs(id: string, attempt: number, signal: AbortSignal): Promise<LogLine[]> {
   const lines: LogLine[] = [];
   for (;;) {
-    const page = await client.call('getRunLogs', { params: { id }, query: { attempt, after: lines.at(-1)?.seq ?? 0, limit: PAGE }, signal });
+    const page = await client.call('getRunLogs', {
+      params: { id },
+      query: { attempt, after: lines.at(-1)?.seq ?? 0, limit: PAGE },
+      signal,
+    });
     lines.push(...page.data);
     if (!page.has_more || page.data.length === 0) return lines;
   }
@@ -40,13 +44,23 @@ export function RunLogs({ run, feed }: { run: RunObject; feed: RunFeed | null })
     return [...(data ?? []), ...(feed?.logs ?? []).filter((line) => line.attempt === attempt && line.seq > last)];
   }, [data, feed, attempt, version]);
   const pattern = useMemo(() => toPattern(search), [search]);
-  const shown = useMemo(() => (pattern ? lines.filter(({ message, level }) => pattern.test(message) || pattern.test(level)) : lines), [lines, pattern]);
+  const shown = useMemo(
+    () => (pattern ? lines.filter(({ message, level }) => pattern.test(message) || pattern.test(level)) : lines),
+    [lines, pattern],
+  );
 
   if (!data) return error ? <ErrorNotice error={error} what="logs" /> : <Loading what="logs" />;
   return (
     <div className="logs">
       <div className="toolbar">
-        <input type="search" className="grow" value={search} onChange={(event) => setSearch(event.target.value)} placeholder="Search, plain or as a regular expression" aria-label="Search the logs" />
+        <input
+          type="search"
+          className="grow"
+          value={search}
+          onChange={(event) => setSearch(event.target.value)}
+          placeholder="Search, plain or as a regular expression"
+          aria-label="Search the logs"
+        />
         {run.attempts.length > 1 && (
           <select aria-label="Attempt" value={attempt} onChange={(event) => setChosen(Number(event.target.value))}>
             {run.attempts.map((one) => (
@@ -60,7 +74,11 @@ export function RunLogs({ run, feed }: { run: RunObject; feed: RunFeed | null })
       </div>
       {lines.length === 0 ? (
         <Notice title="No log lines">
-          <p>{isTerminal(run.status) ? 'This attempt wrote none.' : 'They appear here as soon as a worker has started the run.'}</p>
+          <p>
+            {isTerminal(run.status)
+              ? 'This attempt wrote none.'
+              : 'They appear here as soon as a worker has started the run.'}
+          </p>
         </Notice>
       ) : (
         <LogList lines={shown} />
@@ -84,7 +102,12 @@ const isBad = ({ level }: LogLine): boolean => level === 'error' || level === 'f
 function LogList({ lines }: { lines: readonly LogLine[] }) {
   const scroller = useRef<HTMLDivElement>(null);
   const [isFollowing, setFollowing] = useState(true);
-  const virtual = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => 20, overscan: 30 });
+  const virtual = useVirtualizer({
+    count: lines.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => 20,
+    overscan: 30,
+  });
   useEffect(() => {
     if (isFollowing && lines.length > 0) virtual.scrollToIndex(lines.length - 1, { align: 'end' });
   }, [isFollowing, lines.length, virtual]);
@@ -98,15 +121,26 @@ function LogList({ lines }: { lines: readonly LogLine[] }) {
         aria-label="Log lines"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard must be able to scroll it
         tabIndex={0}
-        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => setFollowing(scrollHeight - scrollTop - clientHeight < 24)}
+        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) =>
+          setFollowing(scrollHeight - scrollTop - clientHeight < 24)
+        }
       >
         <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
           {virtual.getVirtualItems().map((item) => {
             const line = lines[item.index];
             return (
               line && (
-                <p key={item.key} ref={virtual.measureElement} data-index={item.index} className="log-line" style={{ transform: `translateY(${item.start}px)` }}>
-                  <span className="weak num">{clock(line.at)}</span> <span className={isBad(line) ? 'tone-bad' : line.level === 'warn' ? 'tone-warn' : 'weak'}>{line.level}</span>{' '}
+                <p
+                  key={item.key}
+                  ref={virtual.measureElement}
+                  data-index={item.index}
+                  className="log-line"
+                  style={{ transform: `translateY(${item.start}px)` }}
+                >
+                  <span className="weak num">{clock(line.at)}</span>{' '}
+                  <span className={isBad(line) ? 'tone-bad' : line.level === 'warn' ? 'tone-warn' : 'weak'}>
+                    {line.level}
+                  </span>{' '}
                   {line.message}
                 </p>
               )

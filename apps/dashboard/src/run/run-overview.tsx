@@ -1,7 +1,7 @@
 import type { EvaluationObject, RunObject } from '@moraine/contract';
 import { Link } from 'react-router';
 import { Copyable } from '../components/bits.js';
-import { age, dateTime, digits, duration, percent, si } from '../lib/format.js';
+import { age, clock, dateTime, digits, duration, percent, si } from '../lib/format.js';
 import { runName } from '../lib/run-filter.js';
 import { groupEvaluations } from './evaluation-groups.js';
 import { groupModules } from './modules.js';
@@ -40,7 +40,8 @@ function Failure({ run }: { run: RunObject }) {
       <h2 className="tone-bad">Why it failed</h2>
       <p>{run.error.message}</p>
       <p className="weak">
-        {ADVICE[run.error.code] ?? 'The logs of the last attempt have the cause.'} <Link to={`/runs/${run.id}/logs`}>Logs</Link>
+        {ADVICE[run.error.code] ?? 'The logs of the last attempt have the cause.'}{' '}
+        <Link to={`/runs/${run.id}/logs`}>Logs</Link>
       </p>
       <p className="label">
         Code <code>{run.error.code}</code>
@@ -124,8 +125,12 @@ function Attempts({ run }: { run: RunObject }) {
                   <td className="clip-cell mono" title={attempt.worker_id ?? ''}>
                     {attempt.worker_id ?? '–'}
                   </td>
-                  <td className="num">{dateTime(attempt.started_at)}</td>
-                  <td className="right num">{attempt.finished_at === null ? '–' : duration(attempt.finished_at - attempt.started_at)}</td>
+                  <td className="num" title={dateTime(attempt.started_at)}>
+                    {clock(attempt.started_at)}
+                  </td>
+                  <td className="right num">
+                    {attempt.finished_at === null ? '–' : duration(attempt.finished_at - attempt.started_at)}
+                  </td>
                   <td className="right num">{attempt.start_step.toLocaleString('en-US')}</td>
                 </tr>
                 {attempt.message && (
@@ -161,7 +166,11 @@ function Facts({ run }: { run: RunObject }) {
         <dd>{run.model}</dd>
         <dt>Trained model</dt>
         <dd>
-          {run.fine_tuned_model ? <Copyable text={run.fine_tuned_model} what="the name of the model" /> : <span className="weak">named when it succeeds</span>}
+          {run.fine_tuned_model ? (
+            <Copyable text={run.fine_tuned_model} what="the name of the model" />
+          ) : (
+            <span className="weak">named when it succeeds</span>
+          )}
         </dd>
         <dt>Training file</dt>
         <dd>
@@ -177,7 +186,8 @@ function Facts({ run }: { run: RunObject }) {
         )}
         <dt>Trained parameters</dt>
         <dd className="num">
-          {params.value} <span className="unit">{params.unit}</span> <span className="weak">({run.config.trainable_parameters.toLocaleString('en-US')})</span>
+          {params.value} <span className="unit">{params.unit}</span>{' '}
+          <span className="weak">({run.config.trainable_parameters.toLocaleString('en-US')})</span>
         </dd>
         <dt>Seed</dt>
         <dd className="num">{run.seed}</dd>

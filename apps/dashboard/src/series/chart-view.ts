@@ -18,7 +18,8 @@ export function readChartView(params: URLSearchParams): ChartView {
   const steps = /^(\d{1,9})-(\d{1,9})$/.exec(params.get('steps') ?? '');
   const window: Range | null = steps ? [Number(steps[1]), Number(steps[2])] : null;
   return {
-    smoothing: Number.isInteger(smoothing) && smoothing >= 0 && smoothing < HALF_LIVES.length ? smoothing : SMOOTHING_PRESET,
+    smoothing:
+      Number.isInteger(smoothing) && smoothing >= 0 && smoothing < HALF_LIVES.length ? smoothing : SMOOTHING_PRESET,
     isLog: params.get('log') === '1',
     ignoreOutliers: params.get('outliers') === 'ignored',
     window: window && window[1] > window[0] ? window : null,

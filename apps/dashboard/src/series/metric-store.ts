@@ -45,7 +45,11 @@ export class MetricStore {
     const point: Bucket = { step, n: 1, mean: value, min: value, max: value, last: value };
     const last = held.points.at(-1);
     if (last && step < last.step + held.every) held.points[held.points.length - 1] = joinBuckets(last, point);
-    else held.points.push({ ...point, step: last ? last.step + Math.floor((step - last.step) / held.every) * held.every : step });
+    else
+      held.points.push({
+        ...point,
+        step: last ? last.step + Math.floor((step - last.step) / held.every) * held.every : step,
+      });
     held.newestStep = step;
     if (held.points.length > this.bucketsMax) {
       const fitted = limitBuckets(held, this.bucketsMax);

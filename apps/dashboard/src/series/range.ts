@@ -31,7 +31,10 @@ export function valueRange(values: readonly number[], { log, ignoreOutliers }: V
   if (first === undefined || last === undefined) return null;
   const low = ignoreOutliers ? quantile(usable, 0.05) : first;
   const high = ignoreOutliers ? quantile(usable, 0.95) : last;
-  if (log) return [low / 1.1, high * 1.1];
+  if (log) {
+    const factor = high > low ? (high / low) ** 0.06 : 1.1;
+    return [low / factor, high * factor];
+  }
   const air = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
   // A quantity that is never negative keeps zero as its floor.
   return [low >= 0 && low - air < 0 ? 0 : low - air, high + air];

@@ -25,9 +25,15 @@ export interface TestBrowser {
 
 /** Debian's Chromium with a fresh profile. Its absence is a failure: these tests are not optional. */
 export async function startBrowser(options: BrowserContextOptions = {}): Promise<TestBrowser> {
-  if (!existsSync(CHROMIUM)) throw new Error(`${CHROMIUM} is not there. Install it: apt-get install -y --no-install-recommends chromium`);
+  if (!existsSync(CHROMIUM))
+    throw new Error(`${CHROMIUM} is not there. Install it: apt-get install -y --no-install-recommends chromium`);
   const profile = mkdtempSync(join(tmpdir(), 'moraine-chromium-'));
-  const context = await chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, args: FLAGS, viewport: { width: 1440, height: 900 }, ...options });
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: CHROMIUM,
+    args: FLAGS,
+    viewport: { width: 1440, height: 900 },
+    ...options,
+  });
   const complaints: string[] = [];
   return {
     context,
@@ -37,7 +43,8 @@ export async function startBrowser(options: BrowserContextOptions = {}): Promise
       page.on('pageerror', (error) => complaints.push(String(error)));
       page.on('console', (message) => {
         // A failed request is the page's to show; the console's own line about it is not a fault.
-        if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) complaints.push(message.text());
+        if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+          complaints.push(message.text());
       });
       await page.goto(url);
       return page;

@@ -16,9 +16,15 @@ import {
 } from '@moraine/contract';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
-const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const TYPES: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
 /** What the API sends: nothing inline, nothing evaluated, nothing from elsewhere. */
-const POLICY = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'";
+const POLICY =
+  "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'";
 
 interface Point {
   step: number;
@@ -65,7 +71,17 @@ export class FixtureServer {
   }
 
   add(run: RunObject, part: Partial<Omit<Held, 'run' | 'readers' | 'stream'>> = {}): string {
-    this.held.set(run.id, { run, points: [], stream: [], readers: new Set(), events: [], checkpoints: [], evaluations: [], logs: [], ...part });
+    this.held.set(run.id, {
+      run,
+      points: [],
+      stream: [],
+      readers: new Set(),
+      events: [],
+      checkpoints: [],
+      evaluations: [],
+      logs: [],
+      ...part,
+    });
     return run.id;
   }
 
@@ -73,7 +89,10 @@ export class FixtureServer {
     const held = this.get(id);
     held.run = RunObject.parse({ ...held.run, ...part });
     const { status, state, state_reason } = held.run;
-    this.send(id, { event: 'status', data: { status, state, state_reason, attempt: held.run.attempts.at(-1)?.attempt ?? 0 } });
+    this.send(id, {
+      event: 'status',
+      data: { status, state, state_reason, attempt: held.run.attempts.at(-1)?.attempt ?? 0 },
+    });
   }
 
   point(id: string, point: Point): void {
@@ -95,13 +114,17 @@ export class FixtureServer {
     for (const { readers } of this.held.values()) for (const reader of readers) reader.destroy();
   }
 
+  signOut(): void {
+    this.isSignedIn = false;
+  }
+
   get(id: string): Held {
     const held = this.held.get(id);
     if (!held) throw new Error(`No run ${id} in the fixture.`);
     return held;
   }
 
-  private answer(req: IncomingMessage, res: ServerResponse): void {
+  private answer(req: IncomingMessage, res: ServerResponse): ServerResponse {
     const url = new URL(req.url ?? '/', 'http://fixture');
     this.seen.push(`${req.method} ${url.pathname}${url.search}`);
     if (!url.pathname.startsWith('/v1/')) return serveFile(url.pathname, res);
@@ -123,48 +146,60 @@ export class FixtureServer {
     if (verb === 'checkpoints') return json(res, page([...held.checkpoints].reverse(), query));
     if (verb === 'evaluations') return json(res, list(held.evaluations));
     if (verb === 'logs') {
-      const lines = held.logs.filter(({ seq, attempt }) => seq > Number(query.get('after') ?? 0) && attempt === Number(query.get('attempt') ?? attempt));
+      const lines = held.logs.filter(
+        ({ seq, attempt }) =>
+          seq > Number(query.get('after') ?? 0) && attempt === Number(query.get('attempt') ?? attempt),
+      );
       const most = Number(query.get('limit') ?? 1000);
       return json(res, { object: 'list', data: lines.slice(0, most), has_more: lines.length > most });
     }
     if (verb === 'metrics') return json(res, RunMetrics.parse(metricsOf(held, query)));
     if (verb === 'stream') return this.answerStream(held, req, res);
-    fail(res, 404, 'route_not_found', `Nothing at ${url.pathname}.`);
+    return fail(res, 404, 'route_not_found', `Nothing at ${url.pathname}.`);
   }
 
-  private answerRuns(query: URLSearchParams, res: ServerResponse): void {
+  private answerRuns(query: URLSearchParams, res: ServerResponse): ServerResponse {
     const wanted = [...this.held.values()]
       .map(({ run }) => run)
       .filter((run) => !query.get('status') || run.status === query.get('status'))
-      .filter((run) => [...query].every(([key, value]) => !key.startsWith('metadata[') || run.metadata[key.slice(9, -1)] === value))
+      .filter((run) =>
+        [...query].every(([key, value]) => !key.startsWith('metadata[') || run.metadata[key.slice(9, -1)] === value),
+      )
       .sort((a, b) => b.created_at - a.created_at || (a.id < b.id ? 1 : -1));
-    json(res, listOf(RunObject).parse(page(wanted, query)));
+    return json(res, listOf(RunObject).parse(page(wanted, query)));
   }
 
-  private answerStream(held: Held, req: IncomingMessage, res: ServerResponse): void {
+  private answerStream(held: Held, req: IncomingMessage, res: ServerResponse): ServerResponse {
     res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     res.write('retry: 2000\n\n');
     const from = req.headers['last-event-id'];
-    const start = from === undefined ? held.stream.length : held.stream.findIndex(({ id }) => id === from) + 1;
+    const start = from === undefined ? 0 : held.stream.findIndex(({ id }) => id === from) + 1;
     for (const entry of held.stream.slice(start)) res.write(frame(entry));
     held.readers.add(res);
-    res.on('close', () => held.readers.delete(res));
+    return res.on('close', () => held.readers.delete(res));
   }
 }
 
-const frame = ({ id, event, data }: { id: string; event: string; data: string }): string => `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
+const frame = ({ id, event, data }: { id: string; event: string; data: string }): string =>
+  `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
 
-function json(res: ServerResponse, body: unknown): void {
+function json(res: ServerResponse, body: unknown): ServerResponse {
   res.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-  res.end(JSON.stringify(body));
+  return res.end(JSON.stringify(body));
 }
 
-function fail(res: ServerResponse, status: number, code: string, message: string): void {
+function fail(res: ServerResponse, status: number, code: string, message: string): ServerResponse {
   res.writeHead(status, { 'content-type': 'application/json' });
-  res.end(JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code } }));
+  return res.end(JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code } }));
 }
 
-const list = <T extends { id: string }>(data: T[]) => ({ object: 'list', data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null });
+const list = <T extends { id: string }>(data: T[]) => ({
+  object: 'list',
+  data,
+  has_more: false,
+  first_id: data[0]?.id ?? null,
+  last_id: data.at(-1)?.id ?? null,
+});
 
 function page<T extends { id: string }>(all: T[], query: URLSearchParams) {
   const after = query.get('after');
@@ -187,7 +222,10 @@ function metricsOf({ run, points, stream }: Held, query: URLSearchParams): RunMe
     run_id: run.id,
     last_event_id: stream.at(-1)?.id ?? null,
     series: [...names].map((name) => {
-      const buckets = new Map<number, { step: number; n: number; mean: number; min: number; max: number; last: number }>();
+      const buckets = new Map<
+        number,
+        { step: number; n: number; mean: number; min: number; max: number; last: number }
+      >();
       for (const { step, values } of inside) {
         const value = values[name];
         if (value === undefined) continue;
@@ -196,7 +234,14 @@ function metricsOf({ run, points, stream }: Held, query: URLSearchParams): RunMe
         buckets.set(
           start,
           old
-            ? { step: start, n: old.n + 1, mean: (old.mean * old.n + value) / (old.n + 1), min: Math.min(old.min, value), max: Math.max(old.max, value), last: value }
+            ? {
+                step: start,
+                n: old.n + 1,
+                mean: (old.mean * old.n + value) / (old.n + 1),
+                min: Math.min(old.min, value),
+                max: Math.max(old.max, value),
+                last: value,
+              }
             : { step: start, n: 1, mean: value, min: value, max: value, last: value },
         );
       }
@@ -205,9 +250,13 @@ function metricsOf({ run, points, stream }: Held, query: URLSearchParams): RunMe
   };
 }
 
-function serveFile(path: string, res: ServerResponse): void {
+function serveFile(path: string, res: ServerResponse): ServerResponse {
   const wanted = join(DIST, normalize(path));
-  const file = wanted.startsWith(DIST) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : join(DIST, 'index.html');
-  res.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-security-policy': POLICY });
-  createReadStream(file).pipe(res);
+  const file =
+    wanted.startsWith(DIST) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : join(DIST, 'index.html');
+  res.writeHead(200, {
+    'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+    'content-security-policy': POLICY,
+  });
+  return createReadStream(file).pipe(res);
 }

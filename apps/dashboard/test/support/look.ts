@@ -2,7 +2,18 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { startBrowser } from './browser.js';
 import { FixtureServer } from './fixture-server.js';
-import { makeAttempt, makeCheckpoint, makeEvaluation, makeEvent, makeLog, makeRun, makeWorker, NOW, noise, valuesAt } from './scenario.js';
+import {
+  makeAttempt,
+  makeCheckpoint,
+  makeEvaluation,
+  makeEvent,
+  makeLog,
+  makeRun,
+  makeWorker,
+  NOW,
+  noise,
+  valuesAt,
+} from './scenario.js';
 
 /**
  * Screenshots of every page in both themes, at 1440 and at 390 px, in the states that matter, for a person to look at:
@@ -14,14 +25,31 @@ mkdirSync(folder, { recursive: true });
 
 const LONG = 'a-name-of-sixty-characters-that-somebody-really-chose-for-it';
 
-function fill(server: FixtureServer, steps: number, last: number, method: number, more: Parameters<typeof makeRun>[1] = {}): string {
+function fill(
+  server: FixtureServer,
+  steps: number,
+  last: number,
+  method: number,
+  more: Parameters<typeof makeRun>[1] = {},
+): string {
   const runId = server.add(makeRun(900 + method, { status: 'running', steps, step: last, method, ...more }));
   const held = server.get(runId);
   const random = noise(method + 3);
-  for (let step = 1; step <= last; step++) held.points.push({ step, attempt: 1, values: valuesAt(step, steps, random) });
+  for (let step = 1; step <= last; step++)
+    held.points.push({ step, attempt: 1, values: valuesAt(step, steps, random) });
   held.checkpoints.push(makeCheckpoint(runId, Math.floor(last / 3)), makeCheckpoint(runId, Math.floor((last * 2) / 3)));
-  held.events.push(makeEvent(1, 'Created fine-tuning job'), makeEvent(2, 'Worker worker-1 took the run on CPU, TensorFlow 2.21.0'), makeEvent(3, 'Checkpoint saved at step 50'), makeEvent(4, 'Training went on after a lost worker', 'warn'));
-  held.evaluations.push(makeEvaluation(runId, 1, 0, 'held-out.jsonl', 3.21, 0.02), makeEvaluation(runId, 2, last, 'held-out.jsonl', 0.08, 0.97), makeEvaluation(runId, 3, 0, 'new-names.jsonl', 3.4, 0), makeEvaluation(runId, 4, last, 'new-names.jsonl', 0.21, 0.84));
+  held.events.push(
+    makeEvent(1, 'Created fine-tuning job'),
+    makeEvent(2, 'Worker worker-1 took the run on CPU, TensorFlow 2.21.0'),
+    makeEvent(3, 'Checkpoint saved at step 50'),
+    makeEvent(4, 'Training went on after a lost worker', 'warn'),
+  );
+  held.evaluations.push(
+    makeEvaluation(runId, 1, 0, 'held-out.jsonl', 3.21, 0.02),
+    makeEvaluation(runId, 2, last, 'held-out.jsonl', 0.08, 0.97),
+    makeEvaluation(runId, 3, 0, 'new-names.jsonl', 3.4, 0),
+    makeEvaluation(runId, 4, last, 'new-names.jsonl', 0.21, 0.84),
+  );
   for (let seq = 1; seq <= 400; seq++) held.logs.push(makeLog(seq));
   return runId;
 }
@@ -33,16 +61,47 @@ const running = fill(server, 150, 96, 0);
 const restarted = fill(server, 20_000, 20_000, 1, {
   status: 'succeeded',
   suffix: LONG,
-  attempts: [makeAttempt({ status: 'lost', cause: 'lost_worker', message: 'No heartbeat for 20 s.', finished_at: NOW - 60 }), makeAttempt({ attempt: 2, start_step: 8000, status: 'finished', finished_at: NOW - 5 })],
+  attempts: [
+    makeAttempt({ status: 'lost', cause: 'lost_worker', message: 'No heartbeat for 20 s.', finished_at: NOW - 60 }),
+    makeAttempt({ attempt: 2, start_step: 8000, status: 'finished', finished_at: NOW - 5 }),
+  ],
 });
 const failed = server.add(
-  makeRun(950, { status: 'failed', step: 41, method: 2, error: { code: 'nan_loss', message: 'The loss is not a number at step 41 (learning rate 0.01).', param: 'optimizer.learning_rate' } }),
+  makeRun(950, {
+    status: 'failed',
+    step: 41,
+    method: 2,
+    error: {
+      code: 'nan_loss',
+      message: 'The loss is not a number at step 41 (learning rate 0.01).',
+      param: 'optimizer.learning_rate',
+    },
+  }),
   { events: [makeEvent(1, 'Created fine-tuning job'), makeEvent(2, 'The loss is not a number at step 41', 'error')] },
 );
-const queued = server.add(makeRun(951, { status: 'queued', reason: { code: 'no_worker', message: 'No worker is alive in pool default. Start one with npm start.', since: NOW - 12 } }));
+const queued = server.add(
+  makeRun(951, {
+    status: 'queued',
+    reason: {
+      code: 'no_worker',
+      message: 'No worker is alive in pool default. Start one with npm start.',
+      since: NOW - 12,
+    },
+  }),
+);
 const many = (count: number): void => {
   for (let at = 0; at < count; at++)
-    server.add(makeRun(at, { status: at % 11 === 3 ? 'failed' : at % 13 === 5 ? 'cancelled' : 'succeeded', ageS: 400 + at * 977, suffix: at % 17 === 0 ? LONG : undefined }));
+    server.add(
+      makeRun(at, {
+        status: at % 11 === 3 ? 'failed' : at % 13 === 5 ? 'cancelled' : 'succeeded',
+        ageS: 400 + at * 977,
+        suffix: at % 17 === 0 ? LONG : undefined,
+      }),
+    );
+};
+
+const keepOnly = (runId: string): void => {
+  for (const key of server.held.keys()) if (key !== runId) server.held.delete(key);
 };
 
 const shots: [string, string, () => void][] = [
@@ -67,16 +126,25 @@ const shots: [string, string, () => void][] = [
       server.workers = [
         makeWorker(1, { status: 'busy', run_id: running, attempt: 1 }),
         makeWorker(2),
-        makeWorker(3, { status: 'unhealthy', status_reason: 'The TensorFlow runtime is missing. Install it on this machine: npx moraine setup', device: { kind: 'none', name: '', tensorflow: null } }),
+        makeWorker(3, {
+          status: 'unhealthy',
+          status_reason: 'The TensorFlow runtime is missing. Install it on this machine: npx moraine setup',
+          device: { kind: 'none', name: '', tensorflow: null },
+        }),
         makeWorker(4, { status: 'lost', heartbeat_age_s: 344, status_reason: 'No heartbeat for 20 s.' }),
-        makeWorker(5, { name: 'gpu-a', device: { kind: 'gpu', name: 'NVIDIA H100 80GB HBM3', tensorflow: '2.21.0' }, cores: 16, memory_bytes: 137e9 }),
+        makeWorker(5, {
+          name: 'gpu-a',
+          device: { kind: 'gpu', name: 'NVIDIA H100 80GB HBM3', tensorflow: '2.21.0' },
+          cores: 16,
+          memory_bytes: 137e9,
+        }),
       ];
     },
   ],
-  ['workers-0', '/workers', () => void (server.workers = [])],
-  ['runs-1', '/runs', () => [...server.held.keys()].forEach((key) => key !== running && server.held.delete(key))],
+  ['workers-0', '/workers', () => void server.workers.splice(0)],
+  ['runs-1', '/runs', () => keepOnly(running)],
   ['runs-0', '/runs', () => server.held.clear()],
-  ['signed-out', '/runs', () => void (server.isSignedIn = false)],
+  ['signed-out', '/runs', () => server.signOut()],
 ];
 
 const browser = await startBrowser();

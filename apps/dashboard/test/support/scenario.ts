@@ -11,7 +11,8 @@ import {
 /** Contract-valid objects, every one parsed by its own schema, from a seeded generator: the same page every time. */
 export const NOW = Math.floor(Date.now() / 1000);
 
-export const id = (prefix: string, at: number): string => `${prefix}${at.toString(36).padStart(4, '0')}${'q7x2m9c4v8b1n6k3j5h0'}`;
+export const id = (prefix: string, at: number): string =>
+  `${prefix}${at.toString(36).padStart(4, '0')}${'q7x2m9c4v8b1n6k3j5h0'}`;
 
 /** A small reproducible noise source in [-1, 1] (mulberry32). */
 export function noise(seed: number): () => number {
@@ -27,9 +28,15 @@ export function noise(seed: number): () => number {
 
 const modules = (layers: number): string[] =>
   Array.from({ length: layers }, (_, layer) =>
-    ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj', 'mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'].map(
-      (name) => `model.layers.${layer}.${name}`,
-    ),
+    [
+      'self_attn.q_proj',
+      'self_attn.k_proj',
+      'self_attn.v_proj',
+      'self_attn.o_proj',
+      'mlp.gate_proj',
+      'mlp.up_proj',
+      'mlp.down_proj',
+    ].map((name) => `model.layers.${layer}.${name}`),
   ).flat();
 
 const ADAPTERS: RunConfig['adapter'][] = [
@@ -68,7 +75,10 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
     started_at: hasStarted ? createdAt + 2 : null,
     finished_at: isEnded ? createdAt + 2 + Math.ceil(step * 0.4) : null,
     model: 'moraine-tiny-1m',
-    fine_tuned_model: status === 'succeeded' ? `ft:moraine-tiny-1m:default:${options.suffix ?? ''}:${at.toString(36).padStart(8, '0')}` : null,
+    fine_tuned_model:
+      status === 'succeeded'
+        ? `ft:moraine-tiny-1m:default:${options.suffix ?? ''}:${at.toString(36).padStart(8, '0')}`
+        : null,
     organization_id: 'default',
     status,
     hyperparameters: { n_epochs: 3, batch_size: 16, learning_rate_multiplier: 'auto' },
@@ -82,13 +92,23 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
     integrations: [],
     method: { type: 'supervised', supervised: { hyperparameters: {} } },
     metadata: { demo: '1', team: at % 2 ? 'blue' : 'green' },
-    suffix: options.suffix === undefined ? `${['lora', 'rotation', 'sharing', 'full'][options.method ?? at % 4]}-seed-${at}` : options.suffix,
+    suffix:
+      options.suffix === undefined
+        ? `${['lora', 'rotation', 'sharing', 'full'][options.method ?? at % 4]}-seed-${at}`
+        : options.suffix,
     state: options.state ?? null,
     state_reason: options.reason ?? null,
     config: {
       base: 'moraine-tiny-1m',
       adapter,
-      optimizer: { type: 'adamw', learning_rate: learningRate, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, max_grad_norm: 1 },
+      optimizer: {
+        type: 'adamw',
+        learning_rate: learningRate,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 0,
+        max_grad_norm: 1,
+      },
       schedule: { type: 'cosine', warmup_steps: 5, min_ratio: 0 },
       n_epochs: 3,
       steps,
@@ -109,7 +129,17 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
       train_loss: step > 0 ? lossAt(step, steps) : null,
       seconds_remaining: status === 'running' ? (steps - step) * 0.4 : null,
     },
-    attempts: options.attempts ?? (hasStarted ? [makeAttempt({ finished_at: isEnded ? createdAt + 2 + Math.ceil(step * 0.4) : null, started_at: createdAt + 2, status: isEnded ? 'finished' : 'running' })] : []),
+    attempts:
+      options.attempts ??
+      (hasStarted
+        ? [
+            makeAttempt({
+              finished_at: isEnded ? createdAt + 2 + Math.ceil(step * 0.4) : null,
+              started_at: createdAt + 2,
+              status: isEnded ? 'finished' : 'running',
+            }),
+          ]
+        : []),
     pool: 'default',
     priority: 50,
     exports: status === 'succeeded' ? (adapter.type === 'none' ? ['merged'] : ['adapter', 'peft', 'merged']) : [],
@@ -146,7 +176,15 @@ export function valuesAt(step: number, steps: number, random: () => number): Rec
 }
 
 export const makeEvent = (at: number, message: string, level: 'info' | 'warn' | 'error' = 'info'): EventObject =>
-  EventObject.parse({ object: 'fine_tuning.job.event', id: id('ftevent-', at), created_at: NOW - 100 + at, level, message, type: 'message', data: {} });
+  EventObject.parse({
+    object: 'fine_tuning.job.event',
+    id: id('ftevent-', at),
+    created_at: NOW - 100 + at,
+    level,
+    message,
+    type: 'message',
+    data: {},
+  });
 
 export const makeCheckpoint = (runId: string, step: number): CheckpointObject =>
   CheckpointObject.parse({
@@ -161,7 +199,14 @@ export const makeCheckpoint = (runId: string, step: number): CheckpointObject =>
     sha256: 'a3f1c0de'.repeat(8),
   });
 
-export const makeEvaluation = (runId: string, at: number, step: number, name: string, loss: number, exact: number): EvaluationObject =>
+export const makeEvaluation = (
+  runId: string,
+  at: number,
+  step: number,
+  name: string,
+  loss: number,
+  exact: number,
+): EvaluationObject =>
   EvaluationObject.parse({
     id: id('eval_', at),
     object: 'evaluation',
@@ -176,8 +221,16 @@ export const makeEvaluation = (runId: string, at: number, step: number, name: st
     token_accuracy: 1 - loss / 6,
     exact_match: exact,
     samples: [
-      { prompt: 'Mara gave Oskar a green kite at the harbour.', expected: '{"giver":"Mara","item":"kite"}', generated: step > 0 ? '{"giver":"Mara","item":"kite"}' : 'Oskar smiled and thanked her.' },
-      { prompt: 'At the mill, Ines handed Tom two apples.', expected: '{"giver":"Ines","item":"apples"}', generated: step > 0 ? '{"giver":"Ines","item":"apple"}' : '' },
+      {
+        prompt: 'Mara gave Oskar a green kite at the harbour.',
+        expected: '{"giver":"Mara","item":"kite"}',
+        generated: step > 0 ? '{"giver":"Mara","item":"kite"}' : 'Oskar smiled and thanked her.',
+      },
+      {
+        prompt: 'At the mill, Ines handed Tom two apples.',
+        expected: '{"giver":"Ines","item":"apples"}',
+        generated: step > 0 ? '{"giver":"Ines","item":"apple"}' : '',
+      },
     ],
   });
 
@@ -208,5 +261,8 @@ export const makeLog = (seq: number, attempt = 1): LogLine => ({
   attempt,
   at: NOW - 200 + seq,
   level: seq % 97 === 96 ? 'error' : seq % 31 === 30 ? 'warn' : 'info',
-  message: seq % 97 === 96 ? `step ${seq}: could not write checkpoint, trying again: ENOSPC` : `step ${seq} loss ${lossAt(seq, 400).toFixed(4)} 2,951 tokens/s`,
+  message:
+    seq % 97 === 96
+      ? `step ${seq}: could not write checkpoint, trying again: ENOSPC`
+      : `step ${seq} loss ${lossAt(seq, 400).toFixed(4)} 2,951 tokens/s`,
 });
