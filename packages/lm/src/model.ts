@@ -1,7 +1,7 @@
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { loadTf, type Tensor } from '@moraine/engine';
 import type { Net } from './net.js';
-import { type AttentionShape, attention, type Rotary, rmsNorm, swiglu } from './ops.js';
+import { type AttentionShape, attention, type Rotary, type RotaryTables, rmsNorm, swiglu } from './ops.js';
 
 /**
  * A Llama-family decoder (Touvron et al. 2023, arXiv:2302.13971), read top to bottom: embedding, blocks of attention and gated MLP with
@@ -20,7 +20,7 @@ export interface ModelInput {
 export function hiddenStates(net: Net, config: LlamaConfig, input: ModelInput): Tensor {
   const tf = loadTf();
   const [batch = 0, time = 0] = input.ids.shape;
-  const rotary = rotaryTables(config, time, input.positions);
+  const rotary = rotaryTables(config, batch, time, input.positions);
   const mask = attentionMask(batch, time, input.segments);
   const shape = { batch, time, heads: config.heads, kvHeads: config.kvHeads, headDim: config.headDim };
   let x = net.gather('model.embed_tokens', tf.reshape(input.ids, [batch * time])); // [B*T, C]
@@ -54,7 +54,7 @@ function attentionBlock(
   net: Net,
   path: string,
   x: Tensor,
-  rotary: Rotary,
+  rotary: RotaryTables,
   mask: Tensor,
   shape: AttentionShape,
 ): Tensor {
@@ -83,17 +83,24 @@ export function attentionMask(batch: number, time: number, segments: Tensor | un
   return tf.mul(tf.cast(tf.logicalOr(other, future), 'float32'), MASKED); // [B, 1, T, T]
 }
 
-/** Rotary tables for positions 0 … T-1 or the given ones, half-split: cos and (-sin, sin), [B or 1, 1, T, hd]. */
-export function rotaryTables(config: LlamaConfig, time: number, positions?: Tensor): Rotary {
+/** Rotary tables for positions 0 … T-1 or the given ones (int32 [B, T]), for every head of queries and of keys. */
+export function rotaryTables(config: LlamaConfig, batch: number, time: number, positions?: Tensor): RotaryTables {
   const tf = loadTf();
-  const half = config.headDim / 2;
-  const inverse = tf.tensor2d(inverseFrequencies(config), [1, half]);
+  const { headDim } = config;
+  const inverse = tf.tensor2d(inverseFrequencies(config), [1, headDim / 2]);
   const steps = positions ?? tf.range(0, time, 1, 'int32');
-  const rows = steps.shape.length === 2 ? (steps.shape[0] ?? 1) : 1;
+  const rows = positions === undefined ? 1 : batch;
   const angles = tf.mul(tf.reshape(tf.cast(steps, 'float32'), [rows * time, 1]), inverse); // [rows*T, hd/2]
   const [cos, sin] = [tf.cos(angles), tf.sin(angles)];
-  const shape = [rows, 1, time, config.headDim];
-  return { cos: tf.reshape(tf.concat([cos, cos], 1), shape), sin: tf.reshape(tf.concat([tf.neg(sin), sin], 1), shape) };
+  const repeated = (halves: Tensor[], heads: number, scale: number) => {
+    const table = tf.reshape(tf.concat(halves, 1), [rows, 1, time, headDim]);
+    return tf.mul(table, tf.fill([batch, heads, 1, 1], scale)); // [B, heads, T, hd]
+  };
+  const tables = (heads: number, scale: number): Rotary => ({
+    cos: repeated([cos, cos], heads, scale),
+    sin: repeated([tf.neg(sin), sin], heads, scale),
+  });
+  return { q: tables(config.heads, 1 / Math.sqrt(headDim)), k: tables(config.kvHeads, 1) };
 }
 
 /**

@@ -77,7 +77,10 @@ export function rmsNorm(x: Tensor, weight: Tensor, eps: number, trainsWeight: bo
       const [keptX, scale, keptWeight] = [at(saved, 0), at(saved, 1), at(saved, 2)];
       const product = tf.mul(dy, keptX);
       const inner = matMul2d(product, tf.reshape(tf.div(keptWeight, width), [width, 1])); // [N, 1], mean of dy·w·x
-      const dx = tf.sub(tf.mul(tf.mul(dy, keptWeight), scale), tf.mul(keptX, tf.mul(inner, tf.pow(scale, 3))));
+      const dx = tf.sub(
+        tf.mul(tf.mul(dy, keptWeight), scale),
+        tf.mul(keptX, tf.mul(inner, tf.mul(tf.square(scale), scale))),
+      );
       if (!trainsWeight) return [dx];
       return [dx, tf.reshape(matMul2d(scale, product, true), [width])];
     },
@@ -103,10 +106,18 @@ export function swiglu(gate: Tensor, up: Tensor): Tensor {
   );
 }
 
-/** Cosines and sines of the rotary embedding for the positions of a batch; `backward` is the opposite rotation. */
+/** A rotation of halves: (x1, x2) -> (x1·cos - x2·sin, x2·cos + x1·sin). */
 export interface Rotary {
-  cos: Tensor; // [B, 1, T, hd]
-  sin: Tensor; // [B, 1, T, hd]
+  cos: Tensor; // cosines twice: (cos, cos)
+  sin: Tensor; // sines with their signs: (-sin, sin)
+}
+
+/** The rotary embedding of a whole batch, repeated for every head: plain elementwise products are much faster than broadcast ones. */
+export interface RotaryTables {
+  /** [B, H, T, hd], with the attention scale 1/sqrt(hd) in it. */
+  q: Rotary;
+  /** [B, Hkv, T, hd] */
+  k: Rotary;
 }
 
 export interface AttentionShape {
@@ -127,13 +138,12 @@ export function attention(
   q: Tensor,
   k: Tensor,
   v: Tensor,
-  rotary: Rotary,
+  rotary: RotaryTables,
   mask: Tensor,
   shape: AttentionShape,
 ): Tensor {
   const tf = loadTf();
   const { batch, time, heads, kvHeads, headDim } = shape;
-  const scale = 1 / Math.sqrt(headDim);
   const split = (x: Tensor, count: number) => tf.transpose(tf.reshape(x, [batch, time, count, headDim]), [0, 2, 1, 3]);
   const merge = (x: Tensor, count: number) =>
     tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch * time, count * headDim]);
@@ -143,25 +153,20 @@ export function attention(
   return differentiable(
     [q, k, v],
     () => {
-      const qTables = { cos: tf.mul(rotary.cos, scale), sin: tf.mul(rotary.sin, scale) };
-      const qh = rotate(split(q, heads), qTables); // [B, H, T, hd]
-      const kh = rotate(split(k, kvHeads), rotary); // [B, Hkv, T, hd]
+      const qh = rotate(split(q, heads), rotary.q); // [B, H, T, hd]
+      const kh = rotate(split(k, kvHeads), rotary.k); // [B, Hkv, T, hd]
       const vh = split(v, kvHeads);
       const scores = tf.add(ungrouped(tf.matMul(grouped(qh), kh, false, true)), mask); // [B, H, T, T]
       const weights = tf.softmax(scores);
       const oh = ungrouped(tf.matMul(grouped(weights), vh)); // [B, H, T, hd]
-      return {
-        value: merge(oh, heads),
-        saved: [qh, kh, vh, weights, oh, rotary.cos, rotary.sin, qTables.cos, qTables.sin],
-      };
+      const tables = [rotary.q.cos, rotary.q.sin, rotary.k.cos, rotary.k.sin];
+      return { value: merge(oh, heads), saved: [qh, kh, vh, weights, oh, ...tables] };
     },
     (dy, saved) => {
       const [qh, kh, vh, weights, oh] = [at(saved, 0), at(saved, 1), at(saved, 2), at(saved, 3), at(saved, 4)];
       const dOut = split(dy, heads);
-      const [kTables, qTables] = [
-        { cos: at(saved, 5), sin: at(saved, 6) },
-        { cos: at(saved, 7), sin: at(saved, 8) },
-      ];
+      const qTables = { cos: at(saved, 5), sin: at(saved, 6) };
+      const kTables = { cos: at(saved, 7), sin: at(saved, 8) };
       const rowSum = tf.sum(tf.mul(dOut, oh), 3, true); // [B, H, T, 1]
       const dWeights = ungrouped(tf.matMul(grouped(dOut), vh, false, true)); // [B, H, T, T]
       const dScores = grouped(tf.mul(weights, tf.sub(dWeights, rowSum)));
@@ -181,7 +186,7 @@ function swapHalves(x: Tensor): Tensor {
   return tf.reshape(tf.reverse(halves, -2), x.shape);
 }
 
-/** Half-split rotation: (x1, x2) -> (x1·cos - x2·sin, x2·cos + x1·sin); `sin` holds (-sin, sin). Not differentiable by itself. */
+/** Rotates the halves of the last axis; `rotateBack` is its gradient. For use inside a gradient written by hand. */
 export function rotate(x: Tensor, { cos, sin }: Rotary): Tensor {
   const tf = loadTf();
   return tf.add(tf.mul(x, cos), tf.mul(swapHalves(x), sin));

@@ -5,7 +5,7 @@ import { type Adapter, adaptedLinears, initialAdapter } from './adapter.js';
 import { type Batch, batchTensors, supervised } from './batch.js';
 import { type HostTensor, toDevice, toHost } from './host.js';
 import { createNet, type Net } from './net.js';
-import type { AdamwSlot } from './optim/adamw.js';
+import { type AdamwSlot, adamwScalars } from './optim/adamw.js';
 import { learningRateAt, type Schedule } from './optim/schedule.js';
 import { mix32 } from './random.js';
 import { addGradients, applyStep, type MicroResult, microStep, type StepHyper } from './step.js';
@@ -107,9 +107,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
       }
       if (sum === undefined) throw new Error('a step needs a micro-batch');
       const scalars = {
-        learningRate: tf.scalar(learningRate),
-        beta1Power: tf.scalar(optimizer.beta1 ** number),
-        beta2Power: tf.scalar(optimizer.beta2 ** number),
+        ...adamwScalars(number, learningRate, optimizer),
         perToken: tf.scalar(1 / supervisedTokens),
       };
       const { slots: next, gradNorm } = applyStep(slots, sum.grads, scalars, optimizer);

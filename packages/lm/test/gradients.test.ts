@@ -72,7 +72,7 @@ test.each([
   const [batch, time, headDim] = [2, 7, 8];
   const shape = { batch, time, heads, kvHeads, headDim };
   const segments = packed ? tf.tensor2d([1, 1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 5, 5, 5], [batch, time], 'int32') : undefined;
-  const rotary = rotaryTables({ ...tinyConfig, headDim }, time);
+  const rotary = rotaryTables({ ...tinyConfig, heads, kvHeads, headDim }, batch, time);
   const mask = attentionMask(batch, time, segments);
   const inputs = [
     random([batch * time, heads * headDim], 8),

@@ -1,5 +1,5 @@
 import { loadTf, type Tensor } from '@moraine/engine';
-import type { AttentionShape, Rotary } from '../src/ops.js';
+import type { AttentionShape, RotaryTables } from '../src/ops.js';
 
 /** The operations of src/ops.ts once more, as textbooks write them, in plain tfjs: the gradient is then tfjs's own. */
 const tf = loadTf();
@@ -17,7 +17,7 @@ export function plainAttention(
   q: Tensor,
   k: Tensor,
   v: Tensor,
-  rotary: Rotary,
+  rotary: RotaryTables,
   mask: Tensor,
   s: AttentionShape,
 ): Tensor {
@@ -25,11 +25,12 @@ export function plainAttention(
     tf.transpose(tf.reshape(x, [s.batch, s.time, count, s.headDim]), [0, 2, 1, 3]);
   const owners = Array.from({ length: s.heads }, (_, head) => Math.floor(head / (s.heads / s.kvHeads)));
   const repeat = (x: Tensor) => tf.gather(x, tf.tensor1d(owners, 'int32'), 1);
-  const [, positive] = tf.split(rotary.sin, 2, -1);
-  const [cos] = tf.split(rotary.cos, 2, -1);
+  const [, positive] = tf.split(rotary.k.sin, 2, -1);
+  const [cos] = tf.split(rotary.k.cos, 2, -1);
+  const oneHead = (table: Tensor) => tf.slice(table, [0, 0, 0, 0], [1, 1, s.time, s.headDim / 2]);
   const rotate = (x: Tensor) => {
     const [a, b] = tf.split(x, 2, -1) as [Tensor, Tensor];
-    const [sin, c] = [positive as Tensor, cos as Tensor];
+    const [sin, c] = [oneHead(positive as Tensor), oneHead(cos as Tensor)];
     return tf.concat([tf.sub(tf.mul(a, c), tf.mul(b, sin)), tf.add(tf.mul(b, c), tf.mul(a, sin))], -1);
   };
   const qh = rotate(heads(q, s.heads));

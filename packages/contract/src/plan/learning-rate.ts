@@ -11,9 +11,11 @@ const REFERENCE_WIDTH = 2000;
  * A centre for a search, not an optimum.
  */
 export function learningRateAuto(method: MethodShape, hiddenSize: number): number {
-  const lora = LORA_RATE * Math.sqrt(REFERENCE_WIDTH / hiddenSize);
-  return Number((lora * share(method)).toPrecision(2));
+  const lora = twoDigits(LORA_RATE * Math.sqrt(REFERENCE_WIDTH / hiddenSize));
+  return twoDigits(lora * share(method));
 }
+
+const twoDigits = (x: number) => Number(x.toPrecision(2));
 
 function share(method: MethodShape): number {
   switch (method.type) {

@@ -13,12 +13,26 @@ export interface AdamwHyper {
   weightDecay: number;
 }
 
-/** What changes from step to step, as scalar tensors so that a traced step stays the same graph. */
+/**
+ * What changes from step to step, as scalar tensors so that a traced step stays the same graph. The corrections come from the host
+ * because 1 - 0.999 in float32 is 5e-5 off.
+ */
 export interface AdamwScalars {
   learningRate: Tensor;
-  /** beta1 and beta2 to the power of the step's number (first step: 1). */
-  beta1Power: Tensor;
-  beta2Power: Tensor;
+  /** 1 - beta1^t; the first step is t = 1. */
+  correction1: Tensor;
+  /** sqrt(1 - beta2^t) */
+  rootCorrection2: Tensor;
+}
+
+/** The scalars of step t, uploaded. */
+export function adamwScalars(step: number, learningRate: number, { beta1, beta2 }: AdamwHyper): AdamwScalars {
+  const tf = loadTf();
+  return {
+    learningRate: tf.scalar(learningRate),
+    correction1: tf.scalar(1 - beta1 ** step),
+    rootCorrection2: tf.scalar(Math.sqrt(1 - beta2 ** step)),
+  };
 }
 
 export type AdamwSlot = {
@@ -38,16 +52,16 @@ export function adamwUpdate(
   hyper: AdamwHyper,
 ): AdamwSlot[] {
   const tf = loadTf();
-  const { learningRate, beta1Power, beta2Power } = scalars;
+  const { learningRate, correction1, rootCorrection2 } = scalars;
   const [rest1, keep2, rest2] = [tf.scalar(1 - hyper.beta1), tf.scalar(hyper.beta2), tf.scalar(1 - hyper.beta2)];
-  const [eps, rootCorrection] = [tf.scalar(hyper.eps), tf.sqrt(tf.sub(1, beta2Power))];
-  const stepSize = tf.div(learningRate, tf.sub(1, beta1Power));
+  const eps = tf.scalar(hyper.eps);
+  const stepSize = tf.div(learningRate, correction1);
   const decay = tf.sub(1, tf.mul(learningRate, hyper.weightDecay));
   return slots.map(({ value, moment1, moment2 }, i) => {
     const grad = at(grads, i);
     const next1 = tf.add(moment1, tf.mul(tf.sub(grad, moment1), rest1));
     const next2 = tf.add(tf.mul(moment2, keep2), tf.mul(tf.square(grad), rest2));
-    const root = tf.add(tf.div(tf.sqrt(next2), rootCorrection), eps);
+    const root = tf.add(tf.div(tf.sqrt(next2), rootCorrection2), eps);
     const decays = hyper.weightDecay !== 0 && value.shape.length >= 2;
     const decayed = decays ? tf.mul(value, decay) : value;
     return { value: tf.sub(decayed, tf.mul(tf.div(next1, root), stepSize)), moment1: next1, moment2: next2 };
