@@ -1,0 +1,75 @@
+import { type AttemptEvent, explain, type StopReason } from '@moraine/contract';
+import type { FromChild, ToChild } from './child-protocol.js';
+
+/**
+ * The process that trains: one attempt, then the end. A specification comes in over the pipe, events go out, and when the pipe breaks
+ * there is nobody left to train for. The runtime is loaded late, so that a machine without it can say so.
+ */
+let stopReason: StopReason | null = null;
+
+const tell = (message: FromChild): Promise<void> =>
+  new Promise((resolve) => {
+    if (process.send && process.connected) process.send(message, () => resolve());
+    else resolve();
+  });
+
+async function leave(last: FromChild, status: number): Promise<void> {
+  await tell(last);
+  process.exit(status);
+}
+
+async function fail(error: unknown, step: number): Promise<void> {
+  const recipes = await import('@moraine/recipes').catch(() => null);
+  const failure = recipes?.failureOf(error) ?? {
+    cause: 'internal',
+    code: 'internal',
+    message: explain(error),
+    param: null,
+  };
+  await leave({ type: 'failed', at: Date.now(), step, ...failure }, 1);
+}
+
+async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void> {
+  let step = 0;
+  let told = Promise.resolve();
+  const emit = (event: AttemptEvent): void => {
+    if (event.type === 'metrics') step = event.step;
+    told = tell(event);
+  };
+  const onCrash = (error: unknown): void => {
+    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    fail(error, step).catch(() => process.exit(1));
+  };
+  process.on('uncaughtException', onCrash);
+  process.on('unhandledRejection', onCrash);
+  try {
+    const { runSft } = await import('@moraine/recipes');
+    await runSft(message.spec, emit, { stopRequested: () => stopReason });
+    await told;
+    process.exit(0);
+  } catch (error) {
+    onCrash(error);
+  }
+}
+
+async function probe(): Promise<void> {
+  try {
+    const { device } = await import('@moraine/recipes');
+    const { kind, name, tensorflow } = device();
+    await leave({ type: 'device', device: { kind, name, tensorflow } }, 0);
+  } catch (error) {
+    const hint = error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
+    const message = error instanceof Error ? error.message : String(error);
+    await leave({ type: 'no_runtime', message: `${message}${hint}` }, 1);
+  }
+}
+
+process.on('disconnect', () => process.exit(1));
+// Ctrl-C reaches the whole group; the supervisor decides what becomes of us.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+process.on('message', (message: ToChild) => {
+  if (message.type === 'stop') stopReason = message.reason;
+  else if (message.type === 'start') train(message).catch(() => process.exit(1));
+  else probe().catch(() => process.exit(1));
+});

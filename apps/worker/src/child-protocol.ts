@@ -1,0 +1,23 @@
+import type { AttemptEvent, FailureCause, SupervisorMessage } from '@moraine/contract';
+import type { WorkerDevice } from '@moraine/services';
+
+/** Down the pipe: the work of an attempt, or the question what this machine can compute on. */
+export type ToChild = SupervisorMessage | { type: 'probe' };
+
+/** Up the pipe. */
+export type FromChild =
+  | AttemptEvent
+  | { type: 'device'; device: WorkerDevice }
+  | { type: 'no_runtime'; message: string };
+
+export type Terminal = Extract<AttemptEvent, { type: 'finished' | 'stopped' | 'failed' }>;
+
+export const isTerminal = (event: AttemptEvent): event is Terminal =>
+  event.type === 'finished' || event.type === 'stopped' || event.type === 'failed';
+
+/** Why a child ended without a last word. */
+export interface Death {
+  cause: FailureCause;
+  code: string;
+  message: string;
+}

@@ -1,0 +1,55 @@
+import { availableParallelism, hostname } from 'node:os';
+import { AppError } from '@moraine/contract';
+
+export interface WorkerEnv {
+  databaseUrl: string;
+  redisUrl: string;
+  blobsDir: string;
+  /** Scratch space of this machine: attempts in progress, and inputs that do not lie here already. */
+  workDir: string;
+  pool: string;
+  name: string;
+  /** TensorFlow's threads. */
+  threads: number;
+  /** Resident memory at which the training process is ended with cause `oom`; null: nine tenths of what the machine or container has. */
+  memoryLimitBytes: number | null;
+  logLevel: string;
+  logFormat: 'json' | 'pretty';
+}
+
+/** Every setting of the worker process, read once at its start. @throws AppError naming the variable that is missing or wrong. */
+export function readEnv(source: NodeJS.ProcessEnv = process.env): WorkerEnv {
+  const required = (name: string): string => {
+    const value = source[name];
+    if (value) return value;
+    throw new AppError('invalid_value', `${name} is not set.`, {
+      param: name,
+      hint: 'npm start sets it; see deploy/ for workers of their own.',
+    });
+  };
+  const positive = (name: string): number | null => {
+    const text = source[name];
+    if (!text) return null;
+    const value = Number(text);
+    if (Number.isInteger(value) && value > 0) return value;
+    throw new AppError('invalid_value', `${name} is '${text}', which is no whole number above zero.`, { param: name });
+  };
+  return {
+    databaseUrl: required('DATABASE_URL'),
+    redisUrl: required('REDIS_URL'),
+    blobsDir: required('MORAINE_BLOBS'),
+    workDir: required('MORAINE_WORK_DIR'),
+    pool: source.MORAINE_POOL || 'default',
+    name: source.MORAINE_WORKER_NAME || hostname(),
+    threads: positive('MORAINE_THREADS') ?? availableParallelism(),
+    memoryLimitBytes: positive('MORAINE_MEMORY_LIMIT_BYTES'),
+    logLevel: source.LOG_LEVEL || 'info',
+    logFormat: source.LOG_FORMAT === 'pretty' ? 'pretty' : 'json',
+  };
+}
+
+/** What the child process sees: this process' environment, TensorFlow's threads, and no address or password of a server. */
+export function childEnv(threads: number, source: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const { DATABASE_URL: _database, REDIS_URL: _redis, ...rest } = source;
+  return { ...rest, OMP_NUM_THREADS: String(threads), TF_NUM_INTRAOP_THREADS: String(threads) };
+}

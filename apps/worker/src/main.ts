@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { explain } from '@moraine/contract';
+import { openServices } from '@moraine/services';
+import { readEnv } from './env.js';
+import { openLog } from './log.js';
+import { startWorker } from './supervisor.js';
+
+const script = fileURLToPath(new URL('./attempt.js', import.meta.url));
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+async function main(): Promise<void> {
+  const env = readEnv();
+  const log = openLog(env);
+  const s = await openServices({ databaseUrl: env.databaseUrl, redisUrl: env.redisUrl, blobsDir: env.blobsDir, log });
+  const worker = startWorker(s, { ...env, memoryLimitBytes: env.memoryLimitBytes ?? undefined, script, version }, log);
+  let asked = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    log.info({ signal }, asked ? 'ending at once' : 'ending after the step');
+    if (asked) process.exit(1);
+    asked = true;
+    worker
+      .drain()
+      .then(() => s.close())
+      .then(() => process.exit(0))
+      .catch(() => process.exit(1));
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${explain(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+
+/** What the machine, or the container around us, has. */
+export function memoryBytes(): number {
+  const limit = process.constrainedMemory();
+  const total = totalmem();
+  return limit > 0 && limit < total ? limit : total;
+}
+
+/** Resident memory of a process; null where the system does not tell (only Linux does it this way). */
+export function residentBytes(pid: number): number | null {
+  const kilobytes = field(`/proc/${pid}/status`, /^VmRSS:\s+(\d+) kB$/m);
+  return kilobytes === null ? null : kilobytes * 1024;
+}
+
+/** How many processes the kernel has ended on this machine because memory ran out. */
+export const oomKills = (): number => field('/proc/vmstat', /^oom_kill (\d+)$/m) ?? 0;
+
+function field(path: string, pattern: RegExp): number | null {
+  try {
+    const found = pattern.exec(readFileSync(path, 'utf8'))?.[1];
+    return found === undefined ? null : Number(found);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AttemptEvent } from '@moraine/contract';
+import type { NewLogLine } from '@moraine/services';
+import { untilDone } from './retry.js';
+
+type Metrics = Extract<AttemptEvent, { type: 'metrics' }>;
+export type OutboxEvent = Exclude<AttemptEvent, Metrics>;
+
+/** Where things go; each is called again after a failure, so each must bear that. */
+export interface OutboxSink {
+  metrics(batch: readonly Metrics[]): Promise<void>;
+  logs(batch: readonly NewLogLine[]): Promise<void>;
+  /** `order` counts the events of the attempt and is the same when the event comes again. */
+  event(event: OutboxEvent, order: number): Promise<void>;
+}
+
+export interface Outbox {
+  push(event: AttemptEvent): void;
+  log(line: NewLogLine): void;
+  /** Resolves when all that was pushed so far is stored; rejects when that will never be. */
+  drained(): Promise<void>;
+  size(): number;
+  /** Drops what waits: it is not ours to write any more. */
+  close(): void;
+}
+
+type Item =
+  | { kind: 'metrics'; event: Metrics }
+  | { kind: 'log'; line: NewLogLine }
+  | { kind: 'event'; event: OutboxEvent; order: number };
+
+const BATCH_MAX = 1_000;
+/** Metrics and logs that come within so long share a statement. */
+const GATHER_MS = 200;
+
+/**
+ * Everything a child says, stored strictly in the order it was said and at least once, however long a server is away. So a checkpoint
+ * is registered only when every step before it is stored, and a run that resumes from it has a hole nowhere.
+ */
+export function openOutbox(
+  sink: OutboxSink,
+  { onError, onWait }: { onError(error: unknown): void; onWait(error: unknown): void },
+): Outbox {
+  let items: Item[] = [];
+  let orders = 0;
+  let failure: { error: unknown } | null = null;
+  const stop = new AbortController();
+  let running: Promise<void> | null = null;
+  let storedAt = 0;
+
+  const store = async (batch: readonly Item[]): Promise<void> => {
+    const metrics = batch.flatMap((item) => (item.kind === 'metrics' ? [item.event] : []));
+    const lines = batch.flatMap((item) => (item.kind === 'log' ? [item.line] : []));
+    const options = { signal: stop.signal, onWait };
+    if (metrics.length > 0) await untilDone(() => sink.metrics(metrics), options);
+    if (lines.length > 0) await untilDone(() => sink.logs(lines), options);
+    for (const item of batch)
+      if (item.kind === 'event') await untilDone(() => sink.event(item.event, item.order), options);
+  };
+
+  const run = async (): Promise<void> => {
+    while (items.length > 0 && !stop.signal.aborted) {
+      const next = items.findIndex((item) => item.kind === 'event');
+      // Metrics and lines up to the next event, or that event alone.
+      const count = next === 0 ? 1 : Math.min(next < 0 ? items.length : next, BATCH_MAX);
+      const gather = storedAt + GATHER_MS - Date.now();
+      if (next < 0 && count < BATCH_MAX && gather > 0) {
+        await sleep(gather);
+        continue;
+      }
+      await store(items.slice(0, count));
+      items = items.slice(count);
+      storedAt = Date.now();
+    }
+  };
+
+  const wake = (): void => {
+    if (stop.signal.aborted || failure) return;
+    running ??= run()
+      .catch((error: unknown) => {
+        if (stop.signal.aborted) return;
+        failure = { error };
+        onError(error);
+      })
+      .finally(() => {
+        running = null;
+        if (items.length > 0) wake();
+      });
+  };
+
+  return {
+    push(event) {
+      if (event.type === 'metrics') items.push({ kind: 'metrics', event });
+      else items.push({ kind: 'event', event, order: ++orders });
+      wake();
+    },
+    log(line) {
+      items.push({ kind: 'log', line });
+      wake();
+    },
+    async drained() {
+      while (running && !failure && !stop.signal.aborted) await running;
+      if (failure) throw failure.error;
+    },
+    size: () => items.length,
+    close() {
+      stop.abort();
+      items = [];
+    },
+  };
+}

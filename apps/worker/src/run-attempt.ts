@@ -1,0 +1,193 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { explain, type JobSpec, type StopReason } from '@moraine/contract';
+import {
+  type Claim,
+  cancelAttempt,
+  failAttempt,
+  recordEvent,
+  releaseAttempt,
+  renewLease,
+  type Services,
+  startAttempt,
+} from '@moraine/services';
+import type { Logger } from 'pino';
+import { attemptSink } from './attempt-sink.js';
+import { type Death, isTerminal, type Terminal } from './child-protocol.js';
+import { fetchInputs, type Inputs } from './fetch-inputs.js';
+import { openLivePublisher } from './live-publisher.js';
+import { openOutbox } from './outbox.js';
+import { isStale, untilDone } from './retry.js';
+import { startTrainingChild, type TrainingChild } from './training-child.js';
+
+export interface AttemptSettings {
+  script: string;
+  /** Folder of this worker; the attempt gets one of its own below it. */
+  workDir: string;
+  cacheDir: string;
+  threads: number;
+  memoryLimitBytes: number;
+  leaseMs: number;
+  renewEveryMs: number;
+  /** From a request to stop to the kill. */
+  cancelDeadlineMs: number;
+  drainDeadlineMs: number;
+  stuckAfterMs: number;
+}
+
+export interface RunningAttempt {
+  runId: string;
+  stop(reason: StopReason): void;
+  /** Resolves, and never rejects, when nothing of the attempt is left in this process. */
+  done: Promise<void>;
+}
+
+/**
+ * Executes a claim: inputs, child, and everything that the child says into Postgres and the live stream in order; renews the lease
+ * meanwhile. Ends the attempt exactly one way, or, when another worker has taken the run over, leaves without a trace.
+ */
+export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings, parentLog: Logger): RunningAttempt {
+  const { token } = claim;
+  const log = parentLog.child({ runId: token.runId, attempt: token.attempt });
+  const abandoned = new AbortController();
+  let child: TrainingChild | null = null;
+  let stopReason: StopReason | null = null;
+  let isWaiting = false;
+
+  const stop = (reason: StopReason): void => {
+    // A cancel overrides a drain: the run is not to go on elsewhere.
+    if (stopReason === 'cancel' || stopReason === reason) return;
+    log.info({ reason }, 'stopping after the step');
+    stopReason = reason;
+    child?.stop(reason, reason === 'cancel' ? settings.cancelDeadlineMs : settings.drainDeadlineMs);
+  };
+  const abandon = (): void => {
+    if (abandoned.signal.aborted) return;
+    log.warn('the run has ended or another worker has it; this attempt stops and writes nothing more');
+    abandoned.abort();
+    child?.kill();
+  };
+  const onWait = (error: unknown): void => {
+    if (!isWaiting) log.warn({ err: error }, 'a server is away; what the run says is kept and sent later');
+    isWaiting = true;
+  };
+  const persist = <T>(work: () => Promise<T>): Promise<T> => untilDone(work, { signal: abandoned.signal, onWait });
+
+  let renewing = false;
+  const renew = async (): Promise<void> => {
+    if (renewing) return;
+    renewing = true;
+    try {
+      if ((await renewLease(s, token, settings.leaseMs)).cancelRequested) stop('cancel');
+      if (isWaiting) log.info('the servers are back');
+      isWaiting = false;
+    } catch (error) {
+      if (isStale(error)) abandon();
+      else onWait(error);
+    } finally {
+      renewing = false;
+    }
+  };
+
+  const prepare = async (): Promise<Inputs> => {
+    const inputs = await fetchInputs(s, claim.job, settings.cacheDir, (checkpoint) => {
+      const message = `The files of the checkpoint at step ${checkpoint.step} are damaged or gone; an older one is used`;
+      log.error({ step: checkpoint.step }, message);
+      recordEvent(s, token, { level: 'warn', message }).catch(() => undefined);
+    });
+    await persist(() => startAttempt(s, token, { startStep: inputs.resume?.step ?? 0 }));
+    return inputs;
+  };
+
+  /** The child's whole life; answers its last word, if it had one, and how it ended. */
+  const train = async (inputs: Inputs, outDir: string): Promise<{ last: Terminal | null; death: Death }> => {
+    const live = openLivePublisher(s, token.runId, token.attempt);
+    const sink = attemptSink({ s, token, config: claim.job.config, live, onCancel: () => stop('cancel') });
+    const outbox = openOutbox(sink, {
+      onWait,
+      onError: (error) => {
+        if (isStale(error)) abandon();
+        else log.error({ err: error }, 'what the run says cannot be stored; the attempt ends');
+        child?.kill();
+      },
+    });
+    abandoned.signal.addEventListener('abort', () => outbox.close());
+    let last: Terminal | null = null;
+    const running = startTrainingChild({
+      ...settings,
+      onEvent: (event) => {
+        if (last) return;
+        if (isTerminal(event)) last = event;
+        outbox.push(event);
+      },
+      onLog: (line) => {
+        log.info({ child: line.level }, line.message);
+        outbox.log(line);
+      },
+    });
+    child = running;
+    log.info({ childPid: running.pid, startStep: inputs.resume?.step ?? 0 }, 'training process started');
+    running.start(specOf(claim, inputs, outDir, settings.threads));
+    if (stopReason) running.stop(stopReason, settings.cancelDeadlineMs);
+    try {
+      const death = await running.ended;
+      await outbox.drained();
+      await live.flush(1_000);
+      return { last, death };
+    } finally {
+      live.close();
+    }
+  };
+
+  const endWithoutWord = async (death: Death): Promise<void> => {
+    if (stopReason === 'cancel') await persist(() => cancelAttempt(s, token, { step: null, trainedTokens: null }));
+    else if (stopReason === 'drain') await persist(() => releaseAttempt(s, token, 'The worker was stopped.'));
+    else await persist(() => failAttempt(s, token, death));
+  };
+
+  const execute = async (): Promise<void> => {
+    const outDir = join(settings.workDir, `${token.runId}-${token.attempt}`);
+    const timer = setInterval(() => void renew().catch(() => undefined), settings.renewEveryMs);
+    try {
+      await mkdir(outDir, { recursive: true });
+      const inputs = await prepare();
+      // Asked to stop while the inputs were fetched: no process is needed for that.
+      if (stopReason)
+        return await endWithoutWord({ cause: 'preempted', code: 'released', message: 'Stopped before the start.' });
+      const { last, death } = await train(inputs, outDir);
+      if (abandoned.signal.aborted) return;
+      if (last) log.info({ end: last.type }, 'attempt ended');
+      else {
+        log.warn(death, 'the training process ended without a last word');
+        await endWithoutWord(death);
+      }
+    } catch (error) {
+      if (abandoned.signal.aborted || isStale(error)) return abandon();
+      log.error({ err: error }, 'attempt failed outside the training process');
+      const failure = { cause: 'storage', code: 'storage', message: explain(error) } as const;
+      await persist(() => failAttempt(s, token, failure)).catch((cause: unknown) =>
+        log.error({ err: cause }, 'the lease will run out'),
+      );
+    } finally {
+      clearInterval(timer);
+      child?.kill();
+      await rm(outDir, { recursive: true, force: true }).catch(() => undefined);
+    }
+  };
+
+  return { runId: token.runId, stop, done: execute() };
+}
+
+const specOf = ({ token, job }: Claim, inputs: Inputs, outDir: string, threads: number): JobSpec => ({
+  runId: token.runId,
+  attempt: token.attempt,
+  config: job.config,
+  baseDir: inputs.baseDir,
+  baseName: job.base.name,
+  trainingFile: inputs.trainingFile,
+  validationFile: inputs.validationFile,
+  evaluationFiles: inputs.evaluationFiles,
+  outDir,
+  resumeFrom: inputs.resume?.dir ?? null,
+  threads,
+});

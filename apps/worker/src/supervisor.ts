@@ -1,0 +1,204 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { availableParallelism, hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type Claim,
+  claimRun,
+  heartbeatWorker,
+  LEASE_MS,
+  listenControl,
+  openWakeConsumer,
+  registerWorker,
+  retireWorker,
+  type Services,
+  type WorkerDevice,
+} from '@moraine/services';
+import type { Logger } from 'pino';
+import { memoryBytes } from './memory.js';
+import { type Probe, probeRuntime } from './probe-runtime.js';
+import { untilDone } from './retry.js';
+import { type AttemptSettings, type RunningAttempt, runAttempt } from './run-attempt.js';
+
+export interface WorkerSettings extends Partial<Omit<AttemptSettings, 'script' | 'workDir' | 'cacheDir'>> {
+  name: string;
+  pool: string;
+  /** The program that trains: dist/attempt.js, or another that speaks its protocol. */
+  script: string;
+  workDir: string;
+  version: string;
+  heartbeatMs?: number;
+  /** How often a machine without a runtime looks again. */
+  probeEveryMs?: number;
+  /** How often a free worker looks in Postgres although nobody woke it: Redis may be away. */
+  pollEveryMs?: number;
+}
+
+export interface RunningWorker {
+  /** Id under which it is registered now; null before. */
+  id(): string | null;
+  /** Finishes the step, saves, gives the run back and ends. */
+  drain(): Promise<void>;
+}
+
+const NO_DEVICE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null };
+
+/**
+ * One worker: registers, looks for a run, executes it in a child of its own, looks again. It never trains itself, so its heartbeats and
+ * leases are never late.
+ */
+export function startWorker(s: Services, settings: WorkerSettings, log: Logger): RunningWorker {
+  const { name, pool, script, version, heartbeatMs = 5_000, probeEveryMs = 30_000, pollEveryMs = 30_000 } = settings;
+  const threads = settings.threads ?? availableParallelism();
+  const attemptSettings: AttemptSettings = {
+    script,
+    workDir: join(settings.workDir, `${process.pid}`),
+    cacheDir: join(settings.workDir, 'cache'),
+    threads,
+    memoryLimitBytes: settings.memoryLimitBytes ?? Math.round(0.9 * memoryBytes()),
+    leaseMs: settings.leaseMs ?? LEASE_MS,
+    renewEveryMs: settings.renewEveryMs ?? 5_000,
+    cancelDeadlineMs: settings.cancelDeadlineMs ?? 10_000,
+    drainDeadlineMs: settings.drainDeadlineMs ?? 20_000,
+    stuckAfterMs: settings.stuckAfterMs ?? 15 * 60_000,
+  };
+  const draining = new AbortController();
+  let workerId: string | null = null;
+  let current: RunningAttempt | null = null;
+  let probe: Probe | null = null;
+
+  const register = async (): Promise<string> => {
+    const facts = {
+      name,
+      pool,
+      version,
+      host: hostname(),
+      pid: process.pid,
+      cores: threads,
+      memoryBytes: memoryBytes(),
+    };
+    const id = await untilDone(
+      () => registerWorker(s, { ...facts, device: probe?.device ?? NO_DEVICE, status: 'registering' }),
+      {
+        signal: draining.signal,
+        onWait: (error) => log.warn({ err: error }, 'cannot register yet'),
+      },
+    );
+    workerId = id;
+    log.info({ workerId: id, pool }, 'worker registered');
+    return id;
+  };
+
+  const beat = async (): Promise<void> => {
+    if (!workerId || !probe) return;
+    const status = draining.signal.aborted ? 'draining' : probe.problem ? 'unhealthy' : current ? 'busy' : 'ready';
+    const isKnown = await heartbeatWorker(s, workerId, { status, statusReason: probe.problem, device: probe.device });
+    if (!isKnown && !current && !draining.signal.aborted) await register();
+  };
+  const heartbeat = setInterval(() => {
+    beat().catch((error: unknown) => log.debug({ err: error }, 'heartbeat not delivered'));
+  }, heartbeatMs);
+
+  const stopListening = listenControl(s, ({ runId }) => {
+    if (current?.runId === runId) current.stop('cancel');
+  });
+
+  /** The best run to take, asked until Postgres answers. */
+  const look = async (id: string): Promise<Claim | null> => {
+    while (!draining.signal.aborted) {
+      try {
+        return await claimRun(s, { workerId: id, pool, leaseMs: attemptSettings.leaseMs });
+      } catch (error) {
+        log.warn({ err: error }, 'cannot look for a run now');
+        await sleep(1_000, undefined, { signal: draining.signal }).catch(() => undefined);
+      }
+    }
+    return null;
+  };
+
+  /** Looks until a runtime is there; tells why it is not. */
+  const becomeHealthy = async (): Promise<void> => {
+    while (!draining.signal.aborted) {
+      probe = await probeRuntime(script, threads);
+      await beat().catch(() => undefined);
+      if (!probe.problem) return log.info({ device: probe.device }, 'ready');
+      log.error({ problem: probe.problem }, 'this worker cannot train');
+      await sleep(probeEveryMs, undefined, { signal: draining.signal }).catch(() => undefined);
+    }
+  };
+
+  const execute = async (claim: Claim): Promise<void> => {
+    current = runAttempt(s, claim, attemptSettings, log);
+    if (draining.signal.aborted) current.stop('drain');
+    await beat().catch(() => undefined);
+    await current.done;
+    current = null;
+  };
+
+  const live = async (): Promise<void> => {
+    await removeLeftovers(settings.workDir);
+    await mkdir(attemptSettings.workDir, { recursive: true });
+    await register();
+    await becomeHealthy();
+    const consumer = openWakeConsumer(s, pool);
+    try {
+      while (!draining.signal.aborted && workerId) {
+        // Once without a wake-up whenever it becomes free; after that only when woken, or every half minute.
+        const claim = await look(workerId);
+        if (claim) {
+          await execute(claim);
+          continue;
+        }
+        await beat().catch(() => undefined);
+        const wakeUp = await consumer.next(pollEveryMs, draining.signal);
+        if (!wakeUp) continue;
+        const woken = await look(workerId);
+        await wakeUp.finish();
+        if (woken) await execute(woken);
+      }
+    } finally {
+      await consumer.close();
+    }
+  };
+
+  const done = live()
+    .catch((error: unknown) => {
+      if (!draining.signal.aborted) log.error({ err: error }, 'the worker ends');
+    })
+    .finally(async () => {
+      clearInterval(heartbeat);
+      stopListening();
+      if (workerId) await retireWorker(s, workerId).catch(() => undefined);
+      await rm(attemptSettings.workDir, { recursive: true, force: true }).catch(() => undefined);
+    });
+
+  return {
+    id: () => workerId,
+    async drain() {
+      if (!draining.signal.aborted) {
+        log.info('draining');
+        draining.abort();
+        current?.stop('drain');
+        beat().catch(() => undefined);
+      }
+      await done;
+    },
+  };
+}
+
+/** Folders of workers that are dead: each is named after its process. */
+async function removeLeftovers(workDir: string): Promise<void> {
+  for (const entry of await readdir(workDir).catch(() => [])) {
+    if (/^\d+$/.test(entry) && !isAlive(Number(entry)))
+      await rm(join(workDir, entry), { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

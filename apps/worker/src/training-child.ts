@@ -1,0 +1,129 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import type { AttemptEvent, JobSpec, StopReason } from '@moraine/contract';
+import type { NewLogLine } from '@moraine/services';
+import type { Death, FromChild, ToChild } from './child-protocol.js';
+import { childEnv } from './env.js';
+import { captureLines } from './log-lines.js';
+import { oomKills, residentBytes } from './memory.js';
+
+export interface ChildOptions {
+  /** The program that trains: apps/worker/dist/attempt.js, or another that speaks the same protocol. */
+  script: string;
+  threads: number;
+  memoryLimitBytes: number;
+  /** Without a word for so long the child counts as stuck. */
+  stuckAfterMs: number;
+  onEvent(event: AttemptEvent): void;
+  onLog(line: NewLogLine): void;
+}
+
+export interface TrainingChild {
+  pid: number | undefined;
+  start(spec: JobSpec): void;
+  /** Asks to stop after the step; kills after `deadlineMs`. Only the first reason is told. */
+  stop(reason: StopReason, deadlineMs: number): void;
+  kill(): void;
+  /** Resolves when the process has ended and everything it said has been handed over; says why it ended. */
+  ended: Promise<Death>;
+}
+
+const WATCH_MS = 500;
+
+/** Starts the process of one attempt. It has no connections but the pipe to us, and ends when that breaks. */
+export function startTrainingChild(options: ChildOptions): TrainingChild {
+  const child = fork(options.script, [], {
+    env: childEnv(options.threads),
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    serialization: 'advanced',
+  });
+  const oomKillsBefore = oomKills();
+  let heardAt = Date.now();
+  let peakBytes = 0;
+  let killedFor: Death | null = null;
+  let stopping: StopReason | null = null;
+  let deadline: NodeJS.Timeout | undefined;
+
+  const kill = (why: Death | null = null): void => {
+    killedFor ??= why;
+    child.kill('SIGKILL');
+  };
+  const watch = setInterval(() => {
+    const bytes = child.pid === undefined ? null : residentBytes(child.pid);
+    peakBytes = Math.max(peakBytes, bytes ?? 0);
+    if (bytes !== null && bytes > options.memoryLimitBytes) kill(outOfMemory(bytes, options.memoryLimitBytes));
+    if (Date.now() - heardAt > options.stuckAfterMs) kill(stuck(options.stuckAfterMs));
+  }, WATCH_MS);
+
+  child.on('message', (message: FromChild) => {
+    heardAt = Date.now();
+    if (message.type !== 'device' && message.type !== 'no_runtime') options.onEvent(message);
+  });
+  captureLines(
+    [
+      { stream: child.stdout, level: 'info' },
+      { stream: child.stderr, level: 'warn' },
+    ],
+    options.onLog,
+  );
+
+  return {
+    pid: child.pid,
+    start: (spec) => send(child, { type: 'start', spec }),
+    stop(reason, deadlineMs) {
+      if (stopping !== null) return;
+      stopping = reason;
+      send(child, { type: 'stop', reason });
+      deadline = setTimeout(() => kill(), deadlineMs);
+    },
+    kill: () => kill(),
+    ended: new Promise((resolve) => {
+      const end = (death: Death): void => {
+        clearInterval(watch);
+        clearTimeout(deadline);
+        resolve(death);
+      };
+      // `close` comes after the last message and the last byte of its output.
+      child.once('close', (code, signal) => {
+        const isOom =
+          signal === 'SIGKILL' && (oomKills() > oomKillsBefore || peakBytes > 0.8 * options.memoryLimitBytes);
+        end(killedFor ?? (isOom ? outOfMemory(peakBytes, options.memoryLimitBytes) : deathOf(code, signal)));
+      });
+      child.once('error', (error) => {
+        if (child.pid === undefined)
+          end({
+            cause: 'internal',
+            code: 'no_process',
+            message: `The training process did not start: ${error.message}.`,
+          });
+      });
+    }),
+  };
+}
+
+function send(child: ChildProcess, message: ToChild): void {
+  if (child.connected) child.send(message, () => undefined);
+}
+
+const megabytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MB`;
+
+const outOfMemory = (bytes: number, limit: number): Death => ({
+  cause: 'oom',
+  code: 'out_of_memory',
+  message: `Memory ran out: the training process held ${megabytes(bytes)} of at most ${megabytes(limit)}.`,
+});
+
+const stuck = (afterMs: number): Death => ({
+  cause: 'internal',
+  code: 'stuck',
+  message: `The training process gave no sign of progress for ${Math.round(afterMs / 1000)} seconds.`,
+});
+
+function deathOf(code: number | null, signal: NodeJS.Signals | null): Death {
+  if (signal)
+    return { cause: 'hardware', code: 'process_killed', message: `The training process was ended by ${signal}.` };
+  return {
+    cause: 'internal',
+    code: 'process_exited',
+    message: `The training process ended with status ${code ?? 'unknown'} before the run did.`,
+  };
+}
