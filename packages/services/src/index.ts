@@ -25,7 +25,7 @@ export { type ControlMessage, publishControl } from './control/publish-control.j
 export { listEvaluations } from './evaluations/list-evaluations.js';
 export { recordEvaluation } from './evaluations/record-evaluation.js';
 export { listEvents } from './events/list-events.js';
-export { eventMessage, recordEvent } from './events/record-event.js';
+export { eventMessage, type NewEvent, recordEvent } from './events/record-event.js';
 export { type CreateFile, createFile } from './files/create-file.js';
 export { deleteFile } from './files/delete-file.js';
 export { getFile } from './files/get-file.js';

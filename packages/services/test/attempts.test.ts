@@ -143,7 +143,6 @@ describe('the fence', () => {
     const next = (await claimOrThrow(await seedWorker(s, pool), pool)).token;
     await publish(s, token.runId, [{ message: { event: 'reset', data: { step: 0, attempt: 2 } }, seq: 1 }], 2);
     const before = await runOf(token.runId);
-    const file = join(await folder('a'), 'state.json');
     const writes: Record<string, () => Promise<unknown>> = {
       renewLease: () => renewLease(s, token),
       startAttempt: () => startAttempt(s, token, { startStep: 0 }),
@@ -154,7 +153,7 @@ describe('the fence', () => {
       recordEvaluation: () => recordEvaluation(s, token, evaluation),
       recordCheckpoint: async () => recordCheckpoint(s, token, { step: 1, dir: await folder('x'), metrics: {} }),
       recordExports: async () => recordExports(s, token, [{ kind: 'adapter', dir: await folder('x') }]),
-      recordResultFile: () => recordResultFile(s, token, { id: newId('file'), path: file }),
+      recordResultFile: () => recordResultFile(s, token, { id: newId('file'), csv: 'step\n' }),
       finishAttempt: () => finishAttempt(s, token, { step: 1, trainedTokens: 1 }),
       cancelAttempt: () => cancelAttempt(s, token, { step: 1, trainedTokens: 1 }),
       releaseAttempt: () => releaseAttempt(s, token, 'stale'),
@@ -230,7 +229,7 @@ describe('ends', () => {
     await markRunning(s, token, ready);
     expect(await attemptOf(token)).toMatchObject({ status: 'running' });
     const id = newId('file');
-    await recordResultFile(s, token, { id, path: join(await folder('step,train_loss\n'), 'state.json') });
+    await recordResultFile(s, token, { id, csv: 'step,train_loss\n' });
     for (let i = 0; i < 2; i++) await finishAttempt(s, token, { step: 100, trainedTokens: 1234 });
     const run = await runOf(token.runId);
     expect(run).toMatchObject({ status: 'succeeded', state: null, step: 100, trainedTokens: 1234n, resultFileId: id });

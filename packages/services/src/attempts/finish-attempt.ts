@@ -4,9 +4,10 @@ import { type EventRow, eventMessage } from '../events/record-event.js';
 import { notify, type StatusRow, statusMessage } from '../streams/publish.js';
 import { hasEnded, staleAttempt, TOKEN } from './token.js';
 
+/** Where the run ended; null where that is not known, then what was measured last stands. */
 export interface Finish {
-  step: number;
-  trainedTokens: number;
+  step: number | null;
+  trainedTokens: number | null;
 }
 
 type FinishedRow = StatusRow & { fine_tuned_model: string | null; event: EventRow; event_created_at: Date };
@@ -27,7 +28,7 @@ async function end(
      ), run AS (
        UPDATE runs r SET
          status = CASE WHEN token.state = 'cancelling' THEN 'cancelled' ELSE $4 END, state = NULL, state_reason = NULL, finished_at = now(),
-         step = least($5::int, r.steps), trained_tokens = $6, tokens_per_second = NULL,
+         step = least(coalesce($5::int, r.step), r.steps), trained_tokens = coalesce($6::bigint, r.trained_tokens), tokens_per_second = NULL,
          fine_tuned_model = CASE WHEN token.state IS DISTINCT FROM 'cancelling' AND $4 = 'succeeded'
            THEN 'ft:' || b.name || ':' || p.name || ':' || coalesce(r.suffix, '') || ':' || right(r.id, 8) END
        FROM token, bases b, projects p WHERE r.id = token.id AND b.id = r.base_id AND p.id = r.project_id

@@ -11,6 +11,7 @@ export interface JobFile {
 export interface JobCheckpoint {
   step: number;
   blobKey: string;
+  sizeBytes: number;
   sha256: string;
 }
 
@@ -44,7 +45,7 @@ export async function loadJob(s: Services, { runId }: AttemptToken): Promise<Job
       [runId],
     ),
     s.pg.query<JobCheckpoint>(
-      `SELECT step, blob_key AS "blobKey", sha256 FROM checkpoints WHERE run_id = $1 AND deleted_at IS NULL ORDER BY step DESC`,
+      `SELECT step, blob_key AS "blobKey", size_bytes::float8 AS "sizeBytes", sha256 FROM checkpoints WHERE run_id = $1 AND deleted_at IS NULL ORDER BY step DESC`,
       [runId],
     ),
   ]);

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
 import type { AttemptToken, Services } from '../context.js';
 import { fenced, TOKEN } from './token.js';
 
@@ -9,11 +9,11 @@ import { fenced, TOKEN } from './token.js';
 export async function recordResultFile(
   s: Services,
   token: AttemptToken,
-  { id, path }: { id: string; path: string },
+  { id, csv }: { id: string; csv: string },
 ): Promise<void> {
   const blobKey = `runs/${token.runId}/attempts/${token.attempt}/step_metrics.csv`;
   if ((await s.blobs.size(blobKey)) !== null) await s.blobs.remove(blobKey);
-  const { sizeBytes, sha256 } = await s.blobs.put(blobKey, createReadStream(path));
+  const { sizeBytes, sha256 } = await s.blobs.put(blobKey, Readable.from([csv]));
   await fenced(
     s,
     token,

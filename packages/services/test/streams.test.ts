@@ -1,0 +1,162 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { newId, type StreamMessage } from '@moraine/contract';
+import { type TestServices, testServices } from '@moraine/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Services } from '../src/context.js';
+import { followRun } from '../src/streams/follow-run.js';
+import { lastEventId, type StreamEntry } from '../src/streams/positions.js';
+import { notify, publish, streamKey } from '../src/streams/publish.js';
+
+let t: TestServices;
+let s: Services;
+
+beforeAll(async () => {
+  t = await testServices();
+  s = t.services;
+});
+afterAll(() => t.close());
+
+const metric = (step: number, attempt = 1): StreamMessage => ({
+  event: 'metric',
+  data: { step, attempt, at: 0, values: { train_loss: step / 2 } },
+});
+
+/** Follows in the background until `count` entries came or nothing more is to come. */
+function follow(
+  runId: string,
+  from: string | null,
+): { entries: StreamEntry[]; upTo(count: number): Promise<StreamEntry[]>; stop(): Promise<void> } {
+  const abort = new AbortController();
+  const entries: StreamEntry[] = [];
+  const done = (async () => {
+    for await (const entry of followRun(s, runId, from, abort.signal)) entries.push(entry);
+  })();
+  return {
+    entries,
+    async upTo(count) {
+      for (let waits = 0; entries.length < count && waits < 500; waits++) await sleep(10);
+      return entries;
+    },
+    async stop() {
+      abort.abort();
+      await done;
+    },
+  };
+}
+
+const steps = (entries: readonly StreamEntry[]): number[] =>
+  entries.flatMap(({ message }) => (message.event === 'metric' ? [message.data.step] : []));
+
+test('a follower that comes back with the last id it saw gets exactly the rest, past and live', async () => {
+  const runId = newId('run');
+  for (let step = 1; step <= 5; step++) await publish(s, runId, [{ message: metric(step), seq: step }], 1);
+  const all = follow(runId, null);
+  await all.upTo(6);
+  expect(all.entries[0]?.message.event).toBe('reset');
+  expect(steps(all.entries)).toEqual([1, 2, 3, 4, 5]);
+  const resumed = follow(runId, all.entries[3]?.id ?? '');
+  await resumed.upTo(2);
+  for (let step = 6; step <= 9; step++) await publish(s, runId, [{ message: metric(step), seq: step }], 1);
+  expect(steps(await resumed.upTo(6))).toEqual([4, 5, 6, 7, 8, 9]);
+  await all.upTo(10);
+  expect(resumed.entries.slice(-4)).toEqual(all.entries.slice(-4));
+  await Promise.all([all.stop(), resumed.stop()]);
+});
+
+test('metrics that are read and followed from their last_event_id miss nothing while a writer writes', async () => {
+  const runId = newId('run');
+  let step = 0;
+  let writing = true;
+  const writer = (async () => {
+    while (writing) await publish(s, runId, [{ message: metric(++step), seq: step }], 1);
+  })();
+  await sleep(50);
+  const followers = [];
+  for (let i = 0; i < 5; i++) {
+    followers.push(follow(runId, await lastEventId(s, runId)));
+    await sleep(20);
+  }
+  const enough = step + 20;
+  while (step < enough) await sleep(10);
+  writing = false;
+  await writer;
+  for (const follower of followers) {
+    for (let waits = 0; steps(follower.entries).at(-1) !== step && waits < 300; waits++) await sleep(10);
+    const seen = steps(follower.entries);
+    expect(seen).toEqual(Array.from({ length: seen.length }, (_, i) => step - seen.length + 1 + i));
+    expect(seen.length).toBeGreaterThanOrEqual(20);
+    await follower.stop();
+  }
+});
+
+test('a position that the buffer no longer reaches, or that never was, gives one reset and then what is new', async () => {
+  const runId = newId('run');
+  await publish(s, runId, [{ message: metric(1), seq: 1 }], 1);
+  const old = await lastEventId(s, runId);
+  await s.redis.del(streamKey(s, runId), `${streamKey(s, runId)}:fence`);
+  await sleep(5);
+  await publish(s, runId, [{ message: metric(2), seq: 2 }], 1);
+  for (const id of [old, '1-1', 'nonsense', '999999999999999-0', '0-0']) {
+    const follower = follow(runId, id);
+    await follower.upTo(1);
+    expect(
+      follower.entries.map(({ message }) => message.event),
+      String(id),
+    ).toEqual(['reset']);
+    expect(follower.entries[0]?.id).toBe(await lastEventId(s, runId));
+    await follower.stop();
+  }
+  const follower = follow(runId, old);
+  await follower.upTo(1);
+  await publish(s, runId, [{ message: metric(3), seq: 3 }], 1);
+  expect(steps(await follower.upTo(2))).toEqual([3]);
+  await follower.stop();
+});
+
+test('whoever follows while Redis is wiped is told to read again', async () => {
+  const runId = newId('run');
+  await publish(s, runId, [{ message: metric(1), seq: 1 }], 1);
+  const follower = follow(runId, await lastEventId(s, runId));
+  await sleep(300);
+  await s.redis.flushdb();
+  await publish(s, runId, [{ message: metric(9), seq: 9 }], 1);
+  await follower.upTo(2);
+  expect(follower.entries.map(({ message }) => message.event)).toEqual(['reset', 'metric']);
+  await follower.stop();
+});
+
+test('numbered messages are published once however often they are sent, and not by an overtaken attempt', async () => {
+  const runId = newId('run');
+  const three = [1, 2, 3].map((step) => ({ message: metric(step), seq: step }));
+  for (let i = 0; i < 3; i++) expect(await publish(s, runId, three, 1)).toBe(true);
+  await notify(s, runId, [{ event: 'reset', data: { step: 1, attempt: 2 } }], 2);
+  expect(await publish(s, runId, [{ message: metric(4), seq: 4 }], 1)).toBe(false);
+  await publish(s, runId, [{ message: metric(2, 2), seq: 1 }], 2);
+  const follower = follow(runId, null);
+  await follower.upTo(6);
+  expect(
+    follower.entries.slice(1).map(({ message: { event, data } }) => [event, 'step' in data ? data.step : null]),
+  ).toEqual([
+    ['metric', 1],
+    ['metric', 2],
+    ['metric', 3],
+    ['reset', 1],
+    ['metric', 2],
+  ]);
+  await follower.stop();
+});
+
+test('a hundred followers of twenty runs share one connection, which closes after the last', async () => {
+  const runs = Array.from({ length: 20 }, () => newId('run'));
+  const readers = async (): Promise<number> =>
+    String(await s.redis.client('LIST')).split('name=moraine-streams ').length - 1;
+  const before = await readers();
+  const followers = Array.from({ length: 100 }, (_, i) => follow(runs[i % runs.length] ?? '', null));
+  await sleep(300);
+  await Promise.all(runs.map((runId) => publish(s, runId, [{ message: metric(1), seq: 1 }], 1)));
+  for (const follower of followers) expect(steps(await follower.upTo(2))).toEqual([1]);
+  expect((await readers()) - before).toBeLessThanOrEqual(1);
+  await Promise.all(followers.map((follower) => follower.stop()));
+  for (let waits = 0; (await readers()) > 0 && waits < 200; waits++) await sleep(20);
+  expect(await readers()).toBe(0);
+});
