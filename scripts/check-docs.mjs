@@ -66,7 +66,7 @@ export function checkDocs(root) {
       if (!target.startsWith('/') && !existsSync(path.join(folder, target)))
         say(match.index, `links to ${target}, which does not exist`);
     }
-    for (const match of text.matchAll(/\bnpm run ([a-z][\w:-]*)((?: (?:-w|--workspace)[ =](\S+))?)/g)) {
+    for (const match of text.matchAll(/\bnpm run ([a-z][\w:-]*)((?: (?:-w|--workspace)[ =]([^\s`]+))?)/g)) {
       const [, script = '', , workspace] = match;
       const scripts =
         workspace === undefined ? rootScripts : scriptsOf(workspaces.get(workspace) ?? path.join(root, workspace));
