@@ -1,118 +1,220 @@
 #!/usr/bin/env node
-// A stand-in for Prisma's native `schema-engine`: same argv + JSON-RPC-over-stdio protocol,
-// backed by @prisma/schema-engine-wasm + @prisma/adapter-pg. Point PRISMA_SCHEMA_ENGINE_BINARY at it.
+// Prisma's schema engine over WASM: the arguments and the JSON-RPC lines on stdio of the native `schema-engine`, answered by
+// @prisma/schema-engine-wasm on @prisma/adapter-pg. prisma.config.ts points PRISMA_SCHEMA_ENGINE_BINARY here, because the native
+// engine is a download that many networks refuse. Written against prisma 7.10.0; each trap below was met there.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import readline from 'node:readline';
 import path from 'node:path';
-import pg from 'pg';
+import readline from 'node:readline';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils';
+import pg from 'pg';
 
-const argv = process.argv.slice(2);
-const all = (f) => argv.flatMap((a, i) => (a === f ? [argv[i + 1]] : []));
-if (argv.includes('--version')) { console.log('schema-engine-cli wasm'); process.exit(0); }
-const ds = all('--datasource')[0] ? JSON.parse(all('--datasource')[0]) : {};
-const log = (level, fields) => process.stderr.write(JSON.stringify({ timestamp: new Date().toISOString(), level, fields, target: 'schema_engine::logger' }) + '\n');
+const args = process.argv.slice(2);
+const valuesOf = (flag) => args.flatMap((arg, i) => (arg === flag ? [args[i + 1]] : []));
+const quote = (name) => `"${name.replaceAll('"', '""')}"`;
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-// Prisma URLs carry ?schema=... which libpq/pg do not know
-function parse(url) {
-  const u = new URL(url);
-  const schema = u.searchParams.get('schema') ?? undefined;
-  for (const k of ['schema', 'connection_limit', 'pool_timeout', 'pgbouncer']) u.searchParams.delete(k);
-  return { connectionString: u.toString(), schema, db: decodeURIComponent(u.pathname.slice(1)), u };
+if (args.includes('--version')) {
+  console.log('schema-engine-cli wasm');
+  process.exit(0);
 }
-async function admin(url, fn) {
-  const { u } = parse(url); u.pathname = '/postgres';
-  const c = new pg.Client({ connectionString: u.toString() }); await c.connect();
-  try { return await fn(c); } finally { await c.end(); }
-}
-const q = (s) => '"' + s.replaceAll('"', '""') + '"';
+const datasourceJson = valuesOf('--datasource')[0];
+const databaseUrl = datasourceJson ? JSON.parse(datasourceJson).url : undefined;
 
-// adapter-pg's executeScript splits on ';' — that breaks functions/triggers/DO blocks. Send the script whole.
-// adapter-pg has no mapping for the catalog types "char" (18), name[] (1003), int2vector (22), regclass & co.
-const AS_TEXT = new Set([18, 22, 24, 30, 1003, 2205, 2206, 4089]);
-let patched = false;
-function patchTypes(a) {
-  if (patched) return; patched = true;
-  const proto = Object.getPrototypeOf(Object.getPrototypeOf(a)); // PgQueryable
-  const orig = proto.performIO, raw = proto.queryRaw;
-  proto.performIO = async function (...x) {
-    const r = await orig.apply(this, x);
-    if (r?.fields) { r.chars = r.fields.map((f) => f.dataTypeID === 18); for (const f of r.fields) if (AS_TEXT.has(f.dataTypeID)) f.dataTypeID = f.dataTypeID === 1003 ? 1009 : 25; }
-    return r;
+/** Prisma's URLs carry parameters that pg does not know. */
+function parseUrl(text) {
+  const url = new URL(text);
+  const schema = url.searchParams.get('schema') ?? undefined;
+  for (const key of ['schema', 'connection_limit', 'pool_timeout', 'pgbouncer']) url.searchParams.delete(key);
+  return { url, schema, database: decodeURIComponent(url.pathname.slice(1)) };
+}
+
+async function withClient(url, use) {
+  const client = new pg.Client({ connectionString: url.toString() });
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Runs one statement on the server's own database, where others can be created and dropped. */
+async function administer(sql) {
+  const { url } = parseUrl(databaseUrl);
+  url.pathname = '/postgres';
+  await withClient(url, (client) => client.query(sql));
+}
+const createDatabase = (name) => administer(`CREATE DATABASE ${quote(name)}`);
+const dropDatabase = (name) => administer(`DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`);
+
+/** The engine's one-shot commands: status 0, or a log line with Prisma's error code on stderr. */
+async function runCommand(command) {
+  const { url, database } = parseUrl(databaseUrl);
+  try {
+    if (command === 'can-connect-to-database') await withClient(url, async () => undefined);
+    else if (command === 'create-database') await createDatabase(database);
+    else if (command === 'drop-database') await dropDatabase(database);
+    process.exit(0);
+  } catch (error) {
+    const error_code = { '3D000': 'P1003', '28P01': 'P1000' }[error.code] ?? 'P1001';
+    const fields = { error_code, message: error.message };
+    const line = { timestamp: new Date().toISOString(), level: 'ERROR', fields, target: 'schema_engine::logger' };
+    process.stderr.write(`\n${JSON.stringify(line)}\n`);
+    process.exit(1);
+  }
+}
+
+async function loadEngine() {
+  const dir = path.dirname(createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm'));
+  const glue = await import(path.join(dir, 'schema_engine_bg.js'));
+  const module = new WebAssembly.Module(readFileSync(path.join(dir, 'schema_engine_bg.wasm')));
+  const instance = new WebAssembly.Instance(module, { './schema_engine_bg.js': glue });
+  glue.__wbg_set_wasm(instance.exports);
+  instance.exports.__wbindgen_start();
+  return glue;
+}
+
+/**
+ * adapter-pg does not know the catalogue types "char" (18), name[] (1003), int2vector (22), regclass and their like, which the
+ * engine asks for: they are read as text, and "char" is told to the engine as a character. Patches the adapters' prototype once.
+ */
+function readCatalogueTypes(adapter) {
+  const CHAR = 18;
+  const AS_TEXT = new Map([CHAR, 22, 24, 30, 2205, 2206, 4089].map((oid) => [oid, 25]).concat([[1003, 1009]]));
+  const proto = Object.getPrototypeOf(Object.getPrototypeOf(adapter));
+  if (proto.readsCatalogueTypes) return;
+  proto.readsCatalogueTypes = true;
+  const { performIO, queryRaw } = proto;
+  proto.performIO = async function (...query) {
+    const result = await performIO.apply(this, query);
+    if (!result?.fields) return result;
+    result.areChars = result.fields.map((field) => field.dataTypeID === CHAR);
+    for (const field of result.fields) field.dataTypeID = AS_TEXT.get(field.dataTypeID) ?? field.dataTypeID;
+    return result;
   };
   proto.queryRaw = async function (query) {
-    const io = this.performIO; let r;
-    const self = Object.create(this, { performIO: { value: async (q) => (r = await io.call(this, q)) } });
-    const res = await raw.call(self, query);
-    res.columnTypes = res.columnTypes.map((t, i) => (r.chars[i] ? ColumnTypeEnum.Character : t)); return res;
+    let result;
+    const io = async (asked) => {
+      result = await this.performIO.call(this, asked);
+      return result;
+    };
+    const answer = await queryRaw.call(Object.create(this, { performIO: { value: io } }), query);
+    answer.columnTypes = answer.columnTypes.map((type, i) => (result.areChars[i] ? ColumnTypeEnum.Character : type));
+    return answer;
   };
 }
-const fix = (a) => { patchTypes(a); a.executeScript = async (s) => { try { await a.underlyingDriver().query(s); } catch (e) { a.onError(e); } }; return a; };
-const open = []; // adapters to close after each request: the advisory lock is session-wide and would linger in an idle pool
-function factory(url) {
-  const { u, db, schema } = parse(url);
-  // discrete fields, not connectionString: with one, adapter-pg's connectToShadowDb() reconnects to the MAIN database
-  const sock = u.searchParams.get('host');
-  const cfg = { host: sock ?? u.hostname, port: Number(u.port || 5432), user: decodeURIComponent(u.username), password: decodeURIComponent(u.password), database: db, ssl: ['require', 'verify-full'].includes(u.searchParams.get('sslmode')) || undefined, max: 4 };
-  const f = new PrismaPg(cfg, { schema });
-  const c = f.connect.bind(f);
-  f.connect = async () => { const a = fix(await c()); open.push(a); return a; };
-  // adapter-pg's own version drops the database while its pool still holds a session on it: do it in the right order
-  f.connectToShadowDb = async () => {
-    const name = `prisma_migrate_shadow_db_${crypto.randomUUID()}`;
-    await admin(url, (x) => x.query(`CREATE DATABASE ${q(name)}`));
-    const a = fix(await new PrismaPg({ ...cfg, database: name }).connect()), end = a.dispose.bind(a);
-    a.dispose = async () => { await end(); await admin(url, (x) => x.query(`DROP DATABASE IF EXISTS ${q(name)} WITH (FORCE)`)); };
-    return a;
-  };
-  return bindMigrationAwareSqlAdapterFactory(f);
-}
-const wasm = await (async () => {
-  const req = createRequire(import.meta.url);
-  const dir = path.dirname(req.resolve('@prisma/schema-engine-wasm'));
-  const glue = await import(path.join(dir, 'schema_engine_bg.js'));
-  const m = new WebAssembly.Module(readFileSync(path.join(dir, 'schema_engine_bg.wasm')));
-  const inst = new WebAssembly.Instance(m, { './schema_engine_bg.js': glue });
-  glue.__wbg_set_wasm(inst.exports); inst.exports.__wbindgen_start(); return glue;
-})();
 
-if (argv.includes('cli')) {
-  const cmd = argv[argv.indexOf('cli') + 1];
+/** adapter-pg splits scripts at each `;`, which breaks functions, triggers and DO blocks: they are sent whole. */
+function mend(adapter) {
+  readCatalogueTypes(adapter);
+  adapter.executeScript = async (script) => {
+    try {
+      await adapter.underlyingDriver().query(script);
+    } catch (error) {
+      adapter.onError(error);
+    }
+  };
+  return adapter;
+}
+
+/** Connections of the request in hand, answered with the factory that opens them: idle in a pool they would keep the engine's advisory lock. */
+function openFactory(opened) {
+  const { url, schema, database } = parseUrl(databaseUrl);
+  // Fields, not a connectionString: with one, connectToShadowDb() connects to the main database.
+  const config = {
+    host: url.searchParams.get('host') ?? url.hostname,
+    port: Number(url.port || 5432),
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database,
+    ssl: ['require', 'verify-full'].includes(url.searchParams.get('sslmode')) || undefined,
+    max: 4,
+  };
+  const factory = new PrismaPg(config, { schema });
+  const connect = factory.connect.bind(factory);
+  factory.connect = async () => {
+    const adapter = mend(await connect());
+    opened.push(adapter);
+    return adapter;
+  };
+  // adapter-pg drops the shadow database while its pool still has a session there; here the session ends first.
+  factory.connectToShadowDb = async () => {
+    const name = `prisma_migrate_shadow_db_${crypto.randomUUID()}`;
+    await createDatabase(name);
+    const adapter = mend(await new PrismaPg({ ...config, database: name }).connect());
+    const dispose = adapter.dispose.bind(adapter);
+    adapter.dispose = async () => {
+      await dispose();
+      await dropDatabase(name);
+    };
+    return adapter;
+  };
+  return bindMigrationAwareSqlAdapterFactory(factory);
+}
+
+/** Answers JSON-RPC requests, one a line, until stdin ends. */
+function serve(wasm) {
+  const files = valuesOf('--datamodels').map((file) => [file, readFileSync(file, 'utf8')]);
+  const datamodels = files.length > 0 ? files : undefined;
+  readline
+    .createInterface({ input: process.stdin })
+    .on('line', async (line) => {
+      const request = JSON.parse(line);
+      if (!request.method) return; // the CLI acknowledges our `print`
+      const opened = [];
+      // A fresh engine each time: one that has used a shadow database cannot use a second.
+      const newEngine = () => wasm.SchemaEngine.new({ datamodels }, () => undefined, openFactory(opened));
+      let answer;
+      try {
+        const result = await perform(request, newEngine);
+        if (request.method === 'diff' && result.stdout != null) {
+          say({ id: 1e9, jsonrpc: '2.0', method: 'print', params: { content: result.stdout } });
+        }
+        answer = { id: request.id, jsonrpc: '2.0', result: result ?? {} };
+      } catch (error) {
+        answer = { id: request.id, jsonrpc: '2.0', error: toRpcError(error) };
+      }
+      for (const adapter of opened) await adapter.dispose().catch(() => undefined);
+      say(answer);
+    })
+    .on('close', () => process.exit(0));
+}
+
+async function perform({ method, params }, newEngine) {
+  if (method === 'createDatabase') {
+    const { database } = parseUrl(databaseUrl);
+    await createDatabase(database);
+    return { databaseName: database };
+  }
+  const engine = await newEngine();
+  if (method === 'getDatabaseVersion') return engine.version(params);
+  // These two are not handed the shadow database's factory; devDiagnostic on the same engine leaves what they need.
+  if (method === 'evaluateDataLoss' || method === 'createMigration') {
+    await engine.devDiagnostic({ migrationsList: params.migrationsList, filters: params.filters });
+  }
+  return engine[method](params);
+}
+
+function toRpcError(error) {
+  const told = parseJson(error.message) ?? {};
+  const data = {
+    is_panic: false,
+    message: told.message ?? error.message ?? String(error),
+    error_code: error.code ?? told.error_code ?? told.code ?? null,
+    meta: error.meta ?? told.meta ?? null,
+  };
+  return { code: 4466, message: 'An error happened. Check the data field for details.', data };
+}
+
+function parseJson(text) {
   try {
-    if (cmd === 'can-connect-to-database') { const c = new pg.Client({ connectionString: parse(ds.url).connectionString }); await c.connect(); await c.end(); }
-    else if (cmd === 'create-database') await admin(ds.url, (c) => c.query(`CREATE DATABASE ${q(parse(ds.url).db)}`));
-    else if (cmd === 'drop-database') await admin(ds.url, (c) => c.query(`DROP DATABASE IF EXISTS ${q(parse(ds.url).db)} WITH (FORCE)`));
-    process.exit(0);
-  } catch (e) {
-    const code = e.code === '3D000' ? 'P1003' : e.code === '28P01' ? 'P1000' : 'P1001';
-    process.stderr.write('\n'); log('ERROR', { error_code: code, message: e.message }); process.exit(1);
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
-const datamodels = all('--datamodels').map((p) => [p, readFileSync(p, 'utf8')]);
-// a fresh engine per request: a second shadow-database use on one engine fails
-const get = () => wasm.SchemaEngine.new({ datamodels: datamodels.length ? datamodels : undefined }, () => {}, factory(ds.url));
-readline.createInterface({ input: process.stdin }).on('line', async (line) => {
-  const r = JSON.parse(line); let out;
-  if (!r.method) return; // the CLI's acknowledgement of our own `print`
-  try {
-    let res;
-    if (r.method === 'createDatabase') { await admin(ds.url, (c) => c.query(`CREATE DATABASE ${q(parse(ds.url).db)}`)); res = { databaseName: parse(ds.url).db }; }
-    else if (r.method === 'getDatabaseVersion') res = await (await get()).version(r.params);
-    else {
-      const e = await get();
-      // evaluateDataLoss is not handed the shadow-database factory; devDiagnostic on the same engine fills its cache
-      if (['evaluateDataLoss', 'createMigration'].includes(r.method)) await e.devDiagnostic({ migrationsList: r.params.migrationsList, filters: r.params.filters });
-      res = await e[r.method](r.params);
-    }
-    if (r.method === 'diff' && res.stdout != null) { process.stdout.write(JSON.stringify({ id: 1e9, jsonrpc: '2.0', method: 'print', params: { content: res.stdout } }) + '\n'); }
-    out = { id: r.id, jsonrpc: '2.0', result: res ?? {} };
-  } catch (e) {
-    let d = {}; try { d = JSON.parse(e.message) } catch {}
-    const code = e.code ?? d.error_code ?? d.code;
-    out = { id: r.id, jsonrpc: '2.0', error: { code: 4466, message: 'An error happened. Check the data field for details.', data: { is_panic: false, message: d.message ?? e.message ?? String(e), error_code: code ?? null, meta: e.meta ?? d.meta ?? null } } };
-  }
-  for (const a of open.splice(0)) await a.dispose().catch(() => {});
-  process.stdout.write(JSON.stringify(out) + '\n');
-}).on('close', () => process.exit(0));
+
+if (args.includes('cli')) await runCommand(args[args.indexOf('cli') + 1]);
+else serve(await loadEngine());
