@@ -1,5 +1,4 @@
-import type { AttemptEvent, FailureCause, SupervisorMessage } from '@moraine/contract';
-import type { WorkerDevice } from '@moraine/services';
+import type { AttemptEvent, FailureCause, SupervisorMessage, WorkerObject } from '@moraine/contract';
 
 /** Down the pipe: the work of an attempt, or the question what this machine can compute on. */
 export type ToChild = SupervisorMessage | { type: 'probe' };
@@ -7,7 +6,7 @@ export type ToChild = SupervisorMessage | { type: 'probe' };
 /** Up the pipe. */
 export type FromChild =
   | AttemptEvent
-  | { type: 'device'; device: WorkerDevice }
+  | { type: 'device'; device: WorkerObject['device'] }
   | { type: 'no_runtime'; message: string };
 
 export type Terminal = Extract<AttemptEvent, { type: 'finished' | 'stopped' | 'failed' }>;
