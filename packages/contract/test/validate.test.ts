@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { AppError, CreateRunRequest, editDistance, nearest, parse } from '../src/index.js';
+
+/** The error that parsing `input` throws. */
+function refusal(schema: z.ZodType, input: unknown, where?: string): AppError {
+  try {
+    parse(schema, input, where);
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+  throw new Error('was accepted');
+}
+
+const good = { model: 'tiny', training_file: 'file-1' };
+
+describe('a request that is refused', () => {
+  test('names an unknown key and the nearest valid one, at any depth', () => {
+    expect(refusal(CreateRunRequest, { ...good, max_step: 3 })).toMatchObject({
+      code: 'unknown_key',
+      param: 'max_step',
+      hint: "Did you mean 'max_steps'?",
+    });
+    expect(refusal(CreateRunRequest, { ...good, optimizer: { learningrate: 1 } })).toMatchObject({
+      param: 'optimizer.learningrate',
+      hint: "Did you mean 'optimizer.learning_rate'?",
+    });
+    expect(
+      refusal(CreateRunRequest, {
+        ...good,
+        method: { type: 'supervised', supervised: { hyperparameters: { epochs: 1 } } },
+      }),
+    ).toMatchObject({
+      param: 'method.supervised.hyperparameters.epochs',
+      hint: "Did you mean 'method.supervised.hyperparameters.n_epochs'?",
+    });
+  });
+
+  test('lists the valid keys where none is near', () => {
+    const { hint } = refusal(CreateRunRequest, { ...good, schedule: { xyzzy: 1 } });
+    expect(hint).toBe('Valid keys here: type, warmup_steps, warmup_ratio, min_ratio.');
+  });
+
+  test('shows the value that came and the words that are valid', () => {
+    const error = refusal(CreateRunRequest, { ...good, over_length: 'trunkate' });
+    expect(error).toMatchObject({ code: 'invalid_value', param: 'over_length', hint: 'Did you mean "truncate"?' });
+    expect(error.message).toContain('"trunkate"');
+    expect(error.message).toContain('"drop"');
+  });
+
+  test('says what is missing, and where a number is out of its range', () => {
+    expect(refusal(CreateRunRequest, { model: 'tiny' }).message).toContain("'training_file' is missing");
+    expect(refusal(CreateRunRequest, { ...good, adapter: { rank: 2.5 } }).message).toContain("'adapter.rank' is 2.5");
+    expect(refusal(CreateRunRequest, { ...good, evaluation: { files: ['a', 3] } })).toMatchObject({
+      param: 'evaluation.files[1]',
+    });
+    expect(refusal(CreateRunRequest, undefined).message).toContain("'body' is missing");
+  });
+
+  test('says where the value stood', () => {
+    expect(refusal(z.object({ PORT: z.coerce.number() }), { PORT: 'x' }, ' in the environment').message).toContain(
+      '\'PORT\' is "x" in the environment',
+    );
+  });
+
+  test('keeps a long value short', () => {
+    expect(refusal(CreateRunRequest, { ...good, seed: 'x'.repeat(500) }).message.length).toBeLessThan(250);
+  });
+
+  test('never takes text for a number', () => {
+    for (const body of [{ seed: '7' }, { max_steps: '10' }, { adapter: { rank: '8' } }]) {
+      expect(refusal(CreateRunRequest, { ...good, ...body }).code).toBe('invalid_value');
+    }
+  });
+});
+
+test('a good request comes back with the defaults of the objects that it has', () => {
+  const request = parse(CreateRunRequest, { ...good, adapter: {} });
+  expect(request.adapter).toEqual({ type: 'lora', rank: 8, dropout: 0, target_modules: 'all-linear' });
+  expect(request.schedule).toBeUndefined();
+});
+
+describe('the nearest name', () => {
+  // Worked out by hand.
+  test.each([
+    ['', 'abc', 3],
+    ['rank', 'rank', 0],
+    ['rnak', 'rank', 1],
+    ['epoch', 'n_epochs', 3],
+    ['kitten', 'sitting', 3],
+  ])('%s is %s after %i edits', (a, b, edits) => {
+    expect(editDistance(a, b)).toBe(edits);
+    expect(editDistance(b, a)).toBe(edits);
+  });
+
+  test('is none when nothing is near, and does not mind capitals', () => {
+    expect(nearest('zzzzzzzz', ['rank', 'alpha'])).toBeNull();
+    expect(nearest('Rank', ['rank', 'alpha'])).toBe('rank');
+    expect(nearest('x', [])).toBeNull();
+  });
+});
