@@ -109,7 +109,11 @@ export const attemptsOf = (s: Services, runId: string) =>
   s.db.attempt.findMany({ where: { runId }, orderBy: { attempt: 'asc' } });
 
 /** Looks until the answer is true; the last error counts when time is up. */
-export async function until(what: string, isTrue: () => Promise<boolean> | boolean, timeoutMs = 40_000): Promise<void> {
+export async function until(
+  what: string,
+  isTrue: () => Promise<boolean> | boolean,
+  timeoutMs = 100_000,
+): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   let problem: unknown = null;
   while (Date.now() < deadline) {
@@ -149,6 +153,13 @@ export interface WorkerProcess {
   terminate(): Promise<void>;
 }
 
+const spawned = new Set<ChildProcess>();
+
+/** Ends what a failed test left running. */
+export function killSpawned(): void {
+  for (const child of spawned) child.kill('SIGKILL');
+}
+
 /** A worker in a process of its own, as production has it. */
 export function spawnWorker(
   services: { databaseUrl: string; redisUrl: string; blobsDir: string },
@@ -165,11 +176,13 @@ export function spawnWorker(
     ...settings,
   };
   const child = spawn(process.execPath, [workerScript, JSON.stringify(all)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  spawned.add(child);
   let text = '';
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  ended.then(() => spawned.delete(child)).catch(() => undefined);
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     child.kill(signal);
     await ended;

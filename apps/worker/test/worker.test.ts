@@ -5,18 +5,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Services, startReconciler } from '@moraine/services';
 import { type TestServices, testServices } from '@moraine/testing';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type RunningWorker, startWorker, type WorkerSettings } from '../src/supervisor.js';
 import {
   attemptsOf,
   childScript,
   expectComplete,
+  killSpawned,
   runOf,
   spawnWorker,
   submitRun,
   until,
   untilStatus,
 } from './helpers.js';
+
+vi.setConfig({ testTimeout: 180_000 });
 
 let t: TestServices;
 let s: Services;
@@ -27,7 +30,10 @@ beforeAll(async () => {
   t = await testServices();
   s = t.services;
 });
-afterAll(() => t.close());
+afterAll(async () => {
+  killSpawned();
+  await t.close();
+});
 
 const start = (pool: string, settings: Partial<WorkerSettings> = {}): RunningWorker =>
   startWorker(
