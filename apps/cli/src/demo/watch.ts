@@ -103,7 +103,8 @@ export function apply(run: WatchedRun, message: StreamMessage): void {
       if (message.data.state_reason) run.note = message.data.state_reason.message;
       return;
     case 'event':
-      run.note = message.data.message;
+      // What it waits for is worth more than that it was created.
+      if (run.status !== 'queued') run.note = message.data.message;
       return;
     case 'reset':
       run.step = message.data.step;

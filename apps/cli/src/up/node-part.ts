@@ -33,7 +33,7 @@ export interface NodePartOptions {
 const READY_MS = 60_000;
 
 /** Newest change of a built file anywhere in the repository: a process of an older build is not adopted. */
-function buildStamp(): number {
+export function buildStamp(): number {
   let newest = 0;
   const look = (dir: string): void => {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {
