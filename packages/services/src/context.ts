@@ -65,9 +65,18 @@ export async function openServices({
     maxRetriesPerRequest: 1,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000),
   });
-  redis.on('error', (error: Error) => log.warn({ err: error }, 'Redis is not reachable'));
+  // Said once an outage, not once a try.
+  let isAway = false;
+  redis.on('error', (error: Error) => {
+    if (!isAway) log.warn({ err: error }, 'Redis is not reachable; it is tried again until it is');
+    isAway = true;
+  });
+  redis.on('ready', () => {
+    if (isAway) log.info('Redis is back');
+    isAway = false;
+  });
   await redis.connect().catch(() => undefined);
-  const queues = createQueueSet(redis, redisPrefix, (error) => log.warn({ err: error }, 'a queue lost Redis'));
+  const queues = createQueueSet(redis, redisPrefix, (error) => log.debug({ err: error }, 'a queue lost Redis'));
   const tasks = new Set<Promise<void>>();
   return {
     db,

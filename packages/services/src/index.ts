@@ -14,6 +14,7 @@ export { markRunning, startAttempt } from './attempts/start-attempt.js';
 export { assertBaseFilename } from './bases/base-filename.js';
 export { type CreateBase, createBase } from './bases/create-base.js';
 export { createBaseFromDir } from './bases/create-base-from-dir.js';
+export { collectStaleUploads } from './blobs/collect-stale-uploads.js';
 export { createFsBlobStore } from './blobs/fs.js';
 export type { BlobEntry, BlobStore, StoredBlob } from './blobs/store.js';
 export { addToUpload, discardUpload, startUpload, type Upload, type UploadedFile } from './blobs/upload.js';

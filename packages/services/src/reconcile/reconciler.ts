@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { LEASE_MS } from '../attempts/claim-run.js';
+import { collectStaleUploads } from '../blobs/collect-stale-uploads.js';
 import type { Services } from '../context.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
 import { collectExpiredFiles, collectOrphans } from './orphans.js';
@@ -58,6 +59,7 @@ export function startReconciler(
         collectedAt = Date.now();
         await guarded('expired files', () => collectExpiredFiles(s));
         await guarded('orphaned blobs', () => collectOrphans(s));
+        await guarded('stale uploads', () => collectStaleUploads(s));
       }
       await sleep(intervalMs, undefined, { signal: stop.signal });
     }
