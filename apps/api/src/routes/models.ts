@@ -1,5 +1,13 @@
 import { parse } from '@moraine/contract';
-import { addToUpload, createBase, discardUpload, getModel, listModels, startUpload } from '@moraine/services';
+import {
+  addToUpload,
+  assertBaseFilename,
+  createBase,
+  discardUpload,
+  getModel,
+  listModels,
+  startUpload,
+} from '@moraine/services';
 import { z } from 'zod';
 import type { Handlers } from './bind.js';
 import { readForm } from './form.js';
@@ -14,9 +22,10 @@ export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase'> =
     const upload = startUpload();
     try {
       const limits = { files: FILES_MAX, sizeBytesMax: env.baseLimitBytes, preservePath: true };
-      const fields = await readForm(request, limits, 'files', async (name, stream, sizeBytesMax) =>
-        addToUpload(s, upload, name, stream, { sizeBytesMax }),
-      );
+      const fields = await readForm(request, limits, 'files', async (filename, stream, sizeBytesMax) => {
+        assertBaseFilename(filename);
+        return addToUpload(s, upload, filename, stream, { sizeBytesMax });
+      });
       const { name } = parse(BaseFields, fields, ' in the form');
       return await createBase(s, actor, { name, upload });
     } catch (error) {
