@@ -12,11 +12,12 @@ const listeners = new Set<() => void>();
 let offlineSince: number | null = null;
 let retries = 0;
 let stream: StreamStatus = 'none';
-let state: ConnectionState = { status: 'live', offlineSince: null, retries: 0 };
+let hasAnswered = false;
+let state: ConnectionState = { status: 'catching_up', offlineSince: null, retries: 0 };
 
 function publish(): void {
-  const status =
-    offlineSince !== null ? 'offline' : stream === 'connecting' || stream === 'retrying' ? 'catching_up' : 'live';
+  const isBehind = !hasAnswered || stream === 'connecting' || stream === 'retrying';
+  const status = offlineSince !== null ? 'offline' : isBehind ? 'catching_up' : 'live';
   if (status === state.status && offlineSince === state.offlineSince && retries === state.retries) return;
   state = { status, offlineSince, retries };
   for (const listener of listeners) listener();
@@ -26,6 +27,7 @@ function publish(): void {
 export const connection = {
   answered(ok: boolean): void {
     if (ok) {
+      hasAnswered = true;
       offlineSince = null;
       retries = 0;
     } else {
