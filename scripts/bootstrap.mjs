@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { build, isBuilt } from './bootstrap/build.mjs';
 import { Stop } from './bootstrap/console.mjs';
 import { ensurePackages, packagesAreInstalled } from './bootstrap/packages.mjs';
-import { requireNode, requireTools } from './bootstrap/prerequisites.mjs';
+import { hasCachedEngine, requireNode, requireTools } from './bootstrap/prerequisites.mjs';
 import { foreground } from './bootstrap/run.mjs';
 import { ensureRuntime, ensureValkey } from './bootstrap/runtime.mjs';
 
@@ -45,10 +45,9 @@ function ownOptions(args) {
 
 async function prepare(command, { variant, force }) {
   const needsPackages = !packagesAreInstalled(root);
-  if (needsPackages) {
-    requireTools(root);
-    await ensurePackages(root);
-  }
+  const isWithoutEngine = command === 'verify' || command === 'start' || command === 'dev';
+  if (needsPackages || (!isWithoutEngine && !hasCachedEngine())) requireTools(root);
+  if (needsPackages) await ensurePackages(root);
   if (command === 'verify') return; // builds by itself, with its own timing
   if (needsPackages || !isBuilt(root)) await build(root);
   try {

@@ -17,7 +17,7 @@ export function requireNode() {
   );
 }
 
-/** Checked only when something has to be installed. */
+/** Checked only when something has to be installed. Throws a Stop that names everything that is missing. */
 export function requireTools(root) {
   const problems = [...platformProblems(), ...diskProblems(root)];
   const packages = new Set();
@@ -68,7 +68,8 @@ function diskProblems(root) {
   return freeGib >= 3 ? [] : [`${freeGib.toFixed(1)} GiB are free in ${root}; a first installation takes about 3 GiB.`];
 }
 
-function hasCachedEngine() {
+/** Whether TensorFlow was installed by this user before: then neither pip nor a compiler is needed. */
+export function hasCachedEngine() {
   const cache = path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache'), 'moraine');
   return ['runtime', 'bindings'].every((kind) => {
     const folder = path.join(cache, kind);
