@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { AppError, type JobSpec } from '@moraine/contract';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
@@ -23,13 +33,13 @@ export interface LoadedCheckpoint extends CheckpointState {
   resultCsv: string;
 }
 
-/** Hash of everything that decides the numbers of a run: configuration, base, data. */
-export function fingerprint(spec: Pick<JobSpec, 'config' | 'trainingFile' | 'baseDir'>): string {
+/** Hash of what decides the numbers of a run: configuration, training file, and of the base (whose files never change) what is small. */
+export async function fingerprint(spec: Pick<JobSpec, 'config' | 'trainingFile' | 'baseDir'>): Promise<string> {
   const hash = createHash('sha256');
   const { checkpoint, evaluation, ...deciding } = spec.config;
   hash.update(JSON.stringify(deciding));
-  hash.update(readFileSync(spec.trainingFile));
-  hash.update(readFileSync(join(spec.baseDir, 'config.json')));
+  for (const file of [spec.trainingFile, join(spec.baseDir, 'config.json'), join(spec.baseDir, 'tokenizer.json')])
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   return hash.digest('hex');
 }
 

@@ -1,7 +1,8 @@
 import type { EvaluationResult, JobSpec } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
-import { collate, encodeFile, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import { collate, IGNORED, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import { type Evaluation, evaluate, generate, type Net } from '@moraine/lm';
+import type { Encode } from './encode.js';
 
 /** Evaluates a net on the files of a run. Everything is encoded once. */
 export interface Evaluator {
@@ -23,12 +24,14 @@ export async function createEvaluator(
   spec: JobSpec,
   config: LlamaConfig,
   tokenizer: TextTokenizer,
+  encode: Encode,
 ): Promise<Evaluator> {
-  const limits = { maxSeqLen: spec.config.max_seq_len, overLength: spec.config.over_length };
-  const encode = async (path: string): Promise<TrainingRow[]> => (await encodeFile(path, tokenizer, limits)).rows;
-  const validation = spec.validationFile === null ? [] : await encode(spec.validationFile);
+  const validation = spec.validationFile === null ? [] : await encode('Validation file', spec.validationFile);
   const files = await Promise.all(
-    spec.evaluationFiles.map(async (file) => ({ ...file, rows: await encode(file.path) })),
+    spec.evaluationFiles.map(async (file) => ({
+      ...file,
+      rows: await encode(`Evaluation file ${file.name}`, file.path),
+    })),
   );
   const passes = (rows: readonly TrainingRow[]) =>
     Array.from({ length: Math.ceil(rows.length / ROWS_PER_PASS) }, (_, i) =>
@@ -65,12 +68,19 @@ function sample(
 ): EvaluationResult['samples'] {
   if (rows.length === 0) return [];
   const prompts = rows.map(({ ids, promptLength }) => ids.slice(0, promptLength));
-  const longest = Math.max(...rows.map(({ ids, promptLength }) => ids.length - promptLength));
+  const expected = rows.map(firstAnswer);
+  const longest = Math.max(...expected.map((answer) => answer.length));
   const maxNewTokens = Math.min(NEW_TOKENS_MAX, 2 * longest + NEW_TOKENS_EXTRA);
   const answers = generate(net, config, prompts, { stopIds: tokenizer.eosIds, maxNewTokens });
   return rows.map(({ ids, promptLength }, i) => ({
     prompt: tokenizer.decode(ids.slice(0, promptLength), { skipSpecialTokens: true }),
-    expected: tokenizer.decode(ids.slice(promptLength), { skipSpecialTokens: true }),
+    expected: tokenizer.decode(expected[i] ?? [], { skipSpecialTokens: true }),
     generated: tokenizer.decode(answers[i] ?? [], { skipSpecialTokens: true }),
   }));
+}
+
+/** The supervised tokens that follow the prompt; a conversation may go on after them. */
+function firstAnswer({ ids, labels, promptLength }: TrainingRow): number[] {
+  const end = labels.indexOf(IGNORED, promptLength);
+  return ids.slice(promptLength, end < 0 ? ids.length : end);
 }

@@ -1,11 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttemptEvent, CheckpointMetrics, JobSpec, MetricValues, RunConfig, StopReason } from '@moraine/contract';
-import { collate, type EncodedRow, type EncodeReport, encodeFile, loadTokenizer } from '@moraine/data';
+import { collate, type EncodedRow, loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { type Batch, createTrainer, type Trainer, type TrainerOptions, toDevice } from '@moraine/lm';
 import { loadBase } from './base.js';
 import { fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { createEncode } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
 import { writeExports } from './exports.js';
 import { adapterOf } from './method.js';
@@ -33,10 +34,9 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
   const { config } = spec;
   const base = loadBase(spec.baseDir);
   const tokenizer = await loadTokenizer(spec.baseDir);
-  const limits = { maxSeqLen: config.max_seq_len, overLength: config.over_length };
-  const { rows, report } = await encodeFile(spec.trainingFile, tokenizer, limits);
-  reportLosses(report, emit);
-  const evaluator = await createEvaluator(spec, base.config, tokenizer);
+  const encode = createEncode(config, base.config, tokenizer, emit);
+  const rows = await encode('Training file', spec.trainingFile);
+  const evaluator = await createEvaluator(spec, base.config, tokenizer, encode);
 
   const weights = new Map([...base.weights].map(([name, tensor]) => [name, toDevice(tensor)]));
   const adapter = adapterOf(config.adapter);
@@ -71,7 +71,7 @@ interface Run {
 async function train(run: Run): Promise<{ trainedTokens: number; resultFile: string } | null> {
   const { spec, rows, trainer, evaluator, emit, control } = run;
   const { config } = spec;
-  const print = fingerprint(spec);
+  const print = await fingerprint(spec);
   const resumed = spec.resumeFrom === null ? null : readCheckpoint(spec.resumeFrom, print);
   if (resumed) trainer.load(resumed.trainer);
   const result = createResultCsv(resumed?.resultCsv);
@@ -183,16 +183,4 @@ function microBatches(rows: readonly EncodedRow[], count: number, padId: number)
   return Array.from({ length: count }, (_, i) =>
     collate(rows.slice(i * size, (i + 1) * size), { padId, multiple: LENGTH_MULTIPLE }),
   );
-}
-
-/** Says what was cut or left out of the training file; silent when nothing was. */
-function reportLosses(report: EncodeReport, emit: Emit): void {
-  const parts: string[] = [];
-  if (report.truncated > 0) parts.push(`${report.truncated} rows were cut to the longest length`);
-  if (report.droppedOverLength > 0) parts.push(`${report.droppedOverLength} rows were longer and left out`);
-  if (report.droppedNothingSupervised > 0)
-    parts.push(`${report.droppedNothingSupervised} rows have no answer to learn and were left out`);
-  if (parts.length === 0) return;
-  const message = `Training file: ${parts.join(', ')}. ${report.rows} rows are trained on.`;
-  emit({ type: 'message', level: 'warn', at: Date.now(), message, data: { ...report } });
 }
