@@ -1,18 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
-import { readSafetensors, readSafetensorsHeader, type TensorDtype } from '@moraine/engine';
+import { EngineError, readSafetensors, type SafetensorsTensor, type TensorDtype } from '@moraine/engine';
 import { type HostTensor, weightShapes } from '@moraine/lm';
 
 /** A base model on the host: its configuration and every weight as float32, by Hugging Face name. */
 export interface Base {
   config: LlamaConfig;
-  /** config.json as it lies in the folder. */
-  configJson: Record<string, unknown>;
   weights: Map<string, HostTensor>;
-  /** The type that the folder stores its matrices in; a merged model is written in it again. */
-  dtype: TensorDtype;
+  /** The type that the folder stores each weight in, by the same names; a merged model is written in it again. */
+  dtypes: Map<string, TensorDtype>;
 }
 
 const INDEX = 'model.safetensors.index.json';
@@ -23,7 +21,11 @@ export function weightFiles(dir: string): string[] {
   if (existsSync(index)) {
     const { weight_map } = readJson(index) as { weight_map?: Record<string, string> };
     if (weight_map === undefined) throw invalid(`${INDEX} has no weight_map`);
-    return [...new Set(Object.values(weight_map))].sort().map((name) => join(dir, name));
+    return [...new Set(Object.values(weight_map))].sort().map((name) => {
+      if (basename(name) !== name) throw invalid(`${INDEX} names '${name}', which lies outside the folder`);
+      if (!existsSync(join(dir, name))) throw invalid(`${INDEX} names ${name}, which is not there`);
+      return join(dir, name);
+    });
   }
   const single = join(dir, 'model.safetensors');
   if (!existsSync(single)) throw invalid('there is neither model.safetensors nor an index of shards');
@@ -37,17 +39,17 @@ export function weightFiles(dir: string): string[] {
 export function loadBase(dir: string): Base {
   const configFile = join(dir, 'config.json');
   if (!existsSync(configFile)) throw invalid('config.json is missing');
-  const configJson = readJson(configFile) as Record<string, unknown>;
-  const config = parseLlamaConfig(configJson);
+  const config = parseLlamaConfig(readJson(configFile));
   const expected = weightShapes(config);
   const weights = new Map<string, HostTensor>();
-  let dtype: TensorDtype = 'F32';
+  const dtypes = new Map<string, TensorDtype>();
   for (const file of weightFiles(dir)) {
-    const stored = readSafetensorsHeader(file).entries.find(({ shape }) => shape.length === 2);
-    if (stored) dtype = stored.dtype;
-    for (const [name, { shape, data }] of readSafetensors(file, (tensor) => !isDerived(tensor)).tensors) {
-      if (!(data instanceof Float32Array)) throw invalid(`${name} is not of a floating type`);
-      weights.set(nameInModel(name, config), { shape, data });
+    for (const [stored, { shape, data, dtype }] of readWeights(file)) {
+      if (!(data instanceof Float32Array)) throw invalid(`${stored} is not of a floating type`);
+      const name = nameInModel(stored, config);
+      if (name !== stored && weights.has(name)) continue;
+      weights.set(name, { shape, data });
+      dtypes.set(name, dtype);
     }
   }
   for (const [name, shape] of expected) {
@@ -59,13 +61,22 @@ export function loadBase(dir: string): Base {
   }
   for (const name of weights.keys())
     if (!expected.has(name)) throw invalid(`${name} is not a tensor of this architecture`);
-  return { config, configJson, weights, dtype };
+  return { config, weights, dtypes };
+}
+
+function readWeights(file: string): Map<string, SafetensorsTensor> {
+  try {
+    return readSafetensors(file, (name) => !isDerived(name)).tensors;
+  } catch (cause) {
+    if (!(cause instanceof EngineError)) throw cause;
+    throw new AppError('invalid_base', cause.message, { hint: cause.hint, cause });
+  }
 }
 
 /** Buffers that some exporters store although they follow from the configuration. */
 const isDerived = (name: string): boolean => name.endsWith('rotary_emb.inv_freq');
 
-/** With a tied head one matrix is both; it may be stored under either name, or under both. */
+/** With a tied head one matrix is both; it may be stored under either name, or under both (then the embedding counts, as in transformers). */
 function nameInModel(name: string, config: LlamaConfig): string {
   return name === 'lm_head.weight' && config.tieEmbeddings ? 'model.embed_tokens.weight' : name;
 }

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError, type JobSpec } from '@moraine/contract';
-import { type Tensor, writeSafetensors } from '@moraine/engine';
+import { type Tensor, type TensorDtype, writeSafetensors } from '@moraine/engine';
 import {
   type Adapter,
   type AdapterFiles,
@@ -102,12 +102,21 @@ function writeAdapter(dir: string, stem: string, configName: string, { tensors, 
   writeFileSync(join(dir, configName), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-/** A Hugging Face folder with the changed weights in place of the base's, in the type that the base is stored in. */
+/** A Hugging Face folder with the changed weights in place of the base's, each in the type that the base stores it in. */
 function writeModel(dir: string, baseDir: string, base: Base, changed: ReadonlyMap<string, HostTensor>): void {
   const tensors = new Map(
-    [...base.weights].map(([name, tensor]) => [name, { ...(changed.get(name) ?? tensor), dtype: base.dtype }]),
+    [...base.weights].map(([name, tensor]) => [
+      name,
+      { ...(changed.get(name) ?? tensor), dtype: storedAs(base, name) },
+    ]),
   );
   writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });
   for (const name of COMPANIONS)
     if (existsSync(join(baseDir, name))) copyFileSync(join(baseDir, name), join(dir, name));
+}
+
+/** Trained in float32, so a base in doubles is written in float32. */
+function storedAs({ dtypes }: Base, name: string): TensorDtype {
+  const dtype = dtypes.get(name) ?? 'F32';
+  return dtype === 'F64' ? 'F32' : dtype;
 }

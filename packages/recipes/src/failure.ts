@@ -1,4 +1,5 @@
 import { AppError, explain, type FailureCause } from '@moraine/contract';
+import { EngineError } from '@moraine/engine';
 
 export interface Failure {
   cause: FailureCause;
@@ -12,7 +13,7 @@ const OUT_OF_MEMORY =
 
 /** What a run died of, from whatever was thrown: whose fault it is decides whether it is tried again. */
 export function failureOf(error: unknown): Failure {
-  const message = explain(error);
+  const message = error instanceof EngineError ? `${error.message} ${error.hint}` : explain(error);
   const failure = (cause: FailureCause, code: string): Failure => ({
     cause,
     code,
@@ -20,6 +21,8 @@ export function failureOf(error: unknown): Failure {
     param: error instanceof AppError ? error.param : null,
   });
   if (OUT_OF_MEMORY.test(message)) return failure('oom', 'out_of_memory');
+  if (isDiskFault(error)) return failure('storage', 'storage');
+  if (error instanceof EngineError) return failure('internal', error.code);
   if (!(error instanceof AppError)) return failure('internal', 'internal');
   switch (error.code) {
     case 'nan_loss':
@@ -40,4 +43,9 @@ export function failureOf(error: unknown): Failure {
     default:
       return failure('internal', error.code);
   }
+}
+
+/** A full or failing disk, as Node names it. */
+function isDiskFault(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS'].includes(String(error.code));
 }
