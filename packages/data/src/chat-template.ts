@@ -138,6 +138,6 @@ function contentPosition(turn: string, content: string, from: number): number | 
 function notStable(index: number): AppError {
   return new AppError('user_data', `The base's chat template changes earlier turns once message ${index} follows.`, {
     param: `messages[${index}]`,
-    hint: 'Answers cannot be told apart in such a template; use prompt/completion rows with promptFormat raw, or another template.',
+    hint: 'Give each answer a row of its own that ends with it, or give the answers before the last a weight of 0.',
   });
 }

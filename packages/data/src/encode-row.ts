@@ -34,8 +34,7 @@ export function labelRow(
 ): EncodedRow {
   switch (row.format) {
     case 'text': {
-      const ids = tokenizer.encode(row.text, { addSpecialTokens: true });
-      if (ids[ids.length - 1] !== tokenizer.eosId) ids.push(tokenizer.eosId);
+      const ids = withEnd(row.text, tokenizer);
       return { ids, labels: [...ids] };
     }
     case 'chat': {
@@ -51,13 +50,19 @@ export function labelRow(
         ]);
         return labelSpans(text, spans, tokenizer);
       }
-      const ids = [...tokenizer.encode(prompt + completion, { addSpecialTokens: true }), tokenizer.eosId];
+      const ids = withEnd(prompt + completion, tokenizer);
       const promptLength = commonLength(tokenizer.encode(prompt, { addSpecialTokens: true }), ids);
       return { ids, labels: ids.map((id, i) => (i < promptLength ? IGNORED : id)) };
     }
     default:
       return row satisfies never;
   }
+}
+
+/** A text's tokens with one end token behind them; some tokenizers, and some texts, bring it themselves. */
+function withEnd(text: string, tokenizer: TextTokenizer): number[] {
+  const ids = tokenizer.encode(text, { addSpecialTokens: true });
+  return ids[ids.length - 1] === tokenizer.eosId ? ids : [...ids, tokenizer.eosId];
 }
 
 /** How many tokens two encodings share from the start. A token that crosses a boundary belongs to what follows it. */

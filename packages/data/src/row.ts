@@ -209,6 +209,17 @@ function readMessage(message: unknown, at: string): ChatMessage {
     const hint = near ? `Did you mean '${near}'?` : `Take one of ${ROLES.join(', ')}.`;
     refuse(`${at}/role`, 'invalid_value', `'role' is ${show(role)}.`, hint);
   }
+  for (const key of ['name', 'tool_call_id']) {
+    if (message[key] !== undefined && message[key] !== null) readText(message, key, at);
+  }
+  if (toolCalls !== undefined && toolCalls !== null && !Array.isArray(toolCalls)) {
+    refuse(
+      `${at}/tool_calls`,
+      'wrong_type',
+      `'tool_calls' is ${show(toolCalls)}, not a list.`,
+      'Write the calls as a list.',
+    );
+  }
   const callsTools = Array.isArray(toolCalls) && toolCalls.length > 0;
   const isSilent = callsTools && (message.content === null || message.content === undefined);
   if (Array.isArray(message.content)) {

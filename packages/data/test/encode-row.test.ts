@@ -66,6 +66,7 @@ describe('what is learned of a row', () => {
   test('of prompt and completion end to end: the completion and an end token', () => {
     const row: Row = { format: 'prompt_completion', prompt: 'Two and two is', completion: ' four' };
     expect(learned(row, base, 'raw')).toEqual([' four<|end|>']);
+    expect(learned({ ...row, completion: ' four<|end|>' }, base, 'raw')).toEqual([' four<|end|>']);
   });
 
   test('of text: every token, and the end token is added once', () => {
@@ -105,6 +106,17 @@ describe('what is learned of a row', () => {
       const template = compileTemplate(source, { bos: '', eos: '', pad: '' });
       expect(() => renderWithSpans(template, conversation.slice(1))).toThrow('changes earlier turns');
     }
+  });
+
+  test('a template that rewrites earlier answers is taken where only the last answer is learned, as its refusal advises', () => {
+    const source =
+      '{% for m in messages %}[{{ m.role }}]{{ m.content if loop.last or m.role == "user" else "…" }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}';
+    const template = compileTemplate(source, { bos: '', eos: '', pad: '' });
+    const messages = conversation
+      .slice(1)
+      .map((message, i): ChatMessage => (i === 1 ? { ...message, weight: 0 } : message));
+    const { text, spans } = renderWithSpans(template, messages);
+    expect(spans.map(({ start, end }) => text.slice(start, end))).toEqual(['It is 6.']);
   });
 
   test('generation marks in a template change nothing', () => {

@@ -135,6 +135,12 @@ describe('a bad line is named with its key, value and fix', () => {
       { key: '/messages/0/weight', code: 'invalid_value' },
     ],
     [
+      'calls that are no list',
+      chat(user, { ...assistant, tool_calls: 'f()' }),
+      { key: '/messages/1/tool_calls', code: 'wrong_type', message: expect.stringContaining('f()') },
+    ],
+    ['a name that is a number', chat({ ...user, name: 7 }, assistant), { key: '/messages/0/name', code: 'wrong_type' }],
+    [
       'content in parts',
       chat({ role: 'user', content: [{ type: 'text', text: 'x' }] }, assistant),
       { key: '/messages/0/content', code: 'wrong_type' },
