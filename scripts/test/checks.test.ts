@@ -1,0 +1,149 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { packagesAreInstalled } from '../bootstrap/packages.mjs';
+import { checkDocs } from '../check-docs.mjs';
+import { checkImports, importsOf } from '../check-imports.mjs';
+
+const root = mkdtempSync(path.join(tmpdir(), 'moraine checks '));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+beforeEach(() => {
+  rmSync(root, { recursive: true, force: true });
+  mkdirSync(root);
+});
+
+function write(name: string, text: string): void {
+  mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+  writeFileSync(path.join(root, name), text);
+}
+const workspace = (folder: string, name: string, dependencies: Record<string, string> = {}): void =>
+  write(`${folder}/package.json`, JSON.stringify({ name, dependencies }));
+
+describe('import rules', () => {
+  test('every form of import is seen, and what is not one is not', () => {
+    const text = `
+      import a, {
+        b,
+      } from './many-lines.js';
+      import type { T } from './types.js';
+      export * from './all.js';
+      import './effect.js';
+      const x = await import('./later.js');
+      // import not from './comment.js' at all
+      const s = "from './text.js'";`;
+    expect(importsOf(text).map(({ name, isLazy }) => `${name} ${isLazy}`)).toEqual([
+      './many-lines.js false',
+      './types.js true',
+      './all.js false',
+      './effect.js false',
+      './later.js true',
+    ]);
+  });
+
+  test('the API may not know the engine, not even its types', () => {
+    workspace('apps/api', '@moraine/api', { '@moraine/engine': '1', '@moraine/contract': '1' });
+    write(
+      'apps/api/src/app.ts',
+      "import type { Tf } from '@moraine/engine';\nimport { x } from '@moraine/contract';\n",
+    );
+    expect(checkImports(root)).toEqual([
+      'apps/api/src/app.ts imports @moraine/engine; apps/api may import @moraine/contract, @moraine/services',
+    ]);
+  });
+
+  test('the command line may load the installer later, not at its start', () => {
+    workspace('apps/cli', 'moraine', { '@moraine/engine': '1' });
+    write('apps/cli/src/a.ts', "export const f = () => import('@moraine/engine/install');\n");
+    expect(checkImports(root)).toEqual([]);
+    write('apps/cli/src/a.ts', "import { doctor } from '@moraine/engine/install';\n");
+    expect(checkImports(root)).toHaveLength(1);
+  });
+
+  test('the attempt’s process has no connections and the supervisor no TensorFlow, through whatever file', () => {
+    workspace('apps/worker', '@moraine/worker', { '@moraine/recipes': '1', '@moraine/services': '1' });
+    write(
+      'apps/worker/src/attempt.ts',
+      "import { a } from './shared.js';\nimport { runSft } from '@moraine/recipes';\n",
+    );
+    write('apps/worker/src/shared.ts', "import type { Services } from '@moraine/services';\n");
+    write('apps/worker/src/supervisor.ts', "import { b } from './learn.js';\n");
+    write('apps/worker/src/learn.ts', "import { runSft } from '@moraine/recipes';\n");
+    expect(checkImports(root).map((text) => text.split(',')[0])).toEqual([
+      'apps/worker/src/shared.ts imports @moraine/services',
+      'apps/worker/src/learn.ts imports @moraine/recipes',
+    ]);
+  });
+
+  test('a cycle, an undeclared package and a path into another room are named', () => {
+    workspace('packages/data', '@moraine/data');
+    write('packages/data/src/a.ts', "import { b } from './b.js';\nimport pg from 'pg';\n");
+    write('packages/data/src/b.ts', "import type { A } from './a.js';\nimport '../../lm/src/x.js';\n");
+    expect(checkImports(root)).toEqual([
+      'packages/data/src/a.ts imports pg, which packages/data/package.json does not list',
+      'packages/data/src/b.ts imports ../../lm/src/x.js, which lies in another room',
+      'cycle: packages/data/src/a.ts → packages/data/src/b.ts → packages/data/src/a.ts',
+    ]);
+  });
+});
+
+test('documents: missing paths, links and scripts are named with their line; what exists or is an example is not', () => {
+  spawnSync('git', ['init', '-q'], { cwd: root });
+  write('package.json', JSON.stringify({ scripts: { demo: 'x' } }));
+  workspace('apps/api', '@moraine/api');
+  write('apps/api/src/app.ts', '');
+  write(
+    'docs/page.md',
+    '`apps/api/src/app.ts:12` and `npm run demo`, `/v1/files`, `examples/*.jsonl`\n`apps/api/src/gone.ts`\n[x](../nowhere.md) [y](page.md#part)\nnpm run nothing\n`npm run openapi -w @moraine/api`\n',
+  );
+  expect(checkDocs(root)).toEqual([
+    'docs/page.md:2 names `apps/api/src/gone.ts`, which does not exist',
+    'docs/page.md:3 links to ../nowhere.md, which does not exist',
+    'docs/page.md:4 names `npm run nothing`, but there is no such script',
+    'docs/page.md:5 names `npm run openapi`, but there is no such script',
+  ]);
+});
+
+describe('packages', () => {
+  const locked = {
+    '': {},
+    'node_modules/a': { version: '1.0.0' },
+    'node_modules/b': { version: '2.0.0', optional: true },
+  };
+
+  test('node_modules that npm filled from this lock file are taken as they are', () => {
+    write('package-lock.json', JSON.stringify({ packages: locked }));
+    expect(packagesAreInstalled(root)).toBe(false);
+    write('node_modules/.package-lock.json', JSON.stringify({ packages: { 'node_modules/a': { version: '1.0.0' } } }));
+    expect(packagesAreInstalled(root)).toBe(true);
+  });
+
+  test('another version, a missing package or a changed lock file means npm ci', () => {
+    write('package-lock.json', JSON.stringify({ packages: locked }));
+    write('node_modules/.package-lock.json', JSON.stringify({ packages: { 'node_modules/a': { version: '0.9.0' } } }));
+    expect(packagesAreInstalled(root)).toBe(false);
+    write('node_modules/.package-lock.json', JSON.stringify({ packages: {} }));
+    expect(packagesAreInstalled(root)).toBe(false);
+    write('node_modules/.package-lock.json', JSON.stringify({ packages: { 'node_modules/a': { version: '1.0.0' } } }));
+    expect(packagesAreInstalled(root)).toBe(true);
+    write('package-lock.json', JSON.stringify({ packages: { ...locked, 'node_modules/c': { version: '1.0.0' } } }));
+    expect(packagesAreInstalled(root)).toBe(false);
+  });
+});
+
+test('a machine without python and compiler hears of both at once, with one command, before anything is fetched', () => {
+  const bin = path.join(root, 'bin');
+  mkdirSync(bin);
+  symlinkSync(process.execPath, path.join(bin, 'node'));
+  const bootstrap = fileURLToPath(new URL('../bootstrap.mjs', import.meta.url));
+  const { status, stderr } = spawnSync(process.execPath, [bootstrap, 'demo'], {
+    encoding: 'utf8',
+    env: { PATH: bin, XDG_CACHE_HOME: path.join(root, 'cache'), HOME: root },
+  });
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/python3 was not found/);
+  expect(stderr).toMatch(/No C\+\+ compiler was found/);
+  expect(stderr).toMatch(/apt-get install -y python3 python3-pip g\+\+|brew install python && xcode-select --install/);
+});
