@@ -69,7 +69,7 @@ export const ScheduleRequest = z.strictObject({
 export const EvaluationRequest = z.strictObject({
   every_steps: describe(
     z.int().min(0).default(0),
-    'Evaluate the validation file every so many steps; 0 means about ten times a run. The start and the end are always evaluated.',
+    'Evaluate the validation file every so many steps; 0 means about ten times a run. The last step is always evaluated.',
   ),
   files: describe(
     z.array(z.string()).max(16).default([]),
