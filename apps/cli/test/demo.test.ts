@@ -5,21 +5,36 @@ import { type RunReport, verdict } from '../src/demo/report.js';
 import { apply, secondsLeft, watched } from '../src/demo/watch.js';
 import { table } from '../src/terminal.js';
 
-const IDS: Record<TaskFile, string> = { train: 't', validation: 'v', heldout: 'h', newnames: 'n', closedBook: 'c', source: 's' };
+const IDS: Record<TaskFile, string> = {
+  train: 't',
+  validation: 'v',
+  heldout: 'h',
+  newnames: 'n',
+  closedBook: 'c',
+  source: 's',
+};
 
-test.each([false, true])('the three requests are valid and differ only in method, learning rate and name (short: %s)', (isShort) => {
-  const plan = demoPlan(isShort);
-  const requests = plan.methods.map((method) => parse(CreateRunRequest, requestOf(plan, method, 'base', IDS, 7)));
-  expect(requests.map(({ adapter }) => adapter?.rank)).toEqual([8, 8, 8]);
-  const rest = requests.map(({ adapter: _a, optimizer: _o, suffix: _s, metadata: _m, ...same }) => same);
-  expect(rest[1]).toEqual(rest[0]);
-  expect(rest[2]).toEqual(rest[0]);
-  expect(rest[0]).toMatchObject({ seed: 7, max_steps: plan.steps, evaluation: { files: ['h', 'n', 'c', 's'] } });
-});
+test.each([false, true])(
+  'the three requests are valid and differ only in method, learning rate and name (short: %s)',
+  (isShort) => {
+    const plan = demoPlan(isShort);
+    const requests = plan.methods.map((method) => parse(CreateRunRequest, requestOf(plan, method, 'base', IDS, 7)));
+    expect(requests.map(({ adapter }) => adapter?.rank)).toEqual([8, 8, 8]);
+    const rest = requests.map(({ adapter: _a, optimizer: _o, suffix: _s, metadata: _m, ...same }) => same);
+    expect(rest[1]).toEqual(rest[0]);
+    expect(rest[2]).toEqual(rest[0]);
+    expect(rest[0]).toMatchObject({ seed: 7, max_steps: plan.steps, evaluation: { files: ['h', 'n', 'c', 's'] } });
+  },
+);
 
 test('the epochs asked for cover the steps', () => {
   for (const plan of [demoPlan(false), demoPlan(true)]) {
-    const rows = plan.files.find(({ role }) => role === 'train')?.content.toString().trimEnd().split('\n').length ?? 0;
+    const rows =
+      plan.files
+        .find(({ role }) => role === 'train')
+        ?.content.toString()
+        .trimEnd()
+        .split('\n').length ?? 0;
     const [method] = plan.methods;
     if (!method) throw new Error('no method');
     const epochs = requestOf(plan, method, 'base', IDS, 0).method.supervised.hyperparameters.n_epochs;
@@ -31,7 +46,10 @@ test('a watched run follows its stream, back to where a new attempt resumes', ()
   const run = watched('LoRA', { id: 'ftjob-1' }, 100);
   run.status = 'running';
   const metric = (step: number) =>
-    apply(run, { event: 'metric', data: { step, attempt: 1, at: 0, values: { train_loss: 2 - step / 100, step_ms: 500, tokens_per_second: 900 } } });
+    apply(run, {
+      event: 'metric',
+      data: { step, attempt: 1, at: 0, values: { train_loss: 2 - step / 100, step_ms: 500, tokens_per_second: 900 } },
+    });
   metric(10);
   metric(11);
   expect(run).toMatchObject({ step: 11, loss: 1.89, firstLoss: 1.9, tokensPerSecond: 900 });
@@ -61,7 +79,14 @@ function report(status: RunObject['status'], before: EvaluationObject, after: Ev
   if (!method) throw new Error('no method');
   // Only what the verdict reads.
   const run = { status, error: null } as RunObject;
-  return { method, run, before: { heldout: before }, after: { heldout: after }, tokensPerSecond: null, trainingSeconds: null };
+  return {
+    method,
+    run,
+    before: { heldout: before },
+    after: { heldout: after },
+    tokensPerSecond: null,
+    trainingSeconds: null,
+  };
 }
 
 test('the demo is good when exact match rose, in short form when the loss fell, and never when a run failed', () => {
@@ -69,7 +94,9 @@ test('the demo is good when exact match rose, in short form when the loss fell, 
   const onlyLoss = report('succeeded', evaluation(0, 4, 0), evaluation(15, 2, 0));
   const worse = report('succeeded', evaluation(0, 4, 0), evaluation(15, 5, 0));
   expect(verdict([learned], false)).toEqual({ isGood: true, problems: [] });
-  expect(verdict([learned, onlyLoss], false).problems).toEqual(['LoRA: exact match on held-out rows did not rise (0.0 % → 0.0 %)']);
+  expect(verdict([learned, onlyLoss], false).problems).toEqual([
+    'LoRA: exact match on held-out rows did not rise (0.0 % → 0.0 %)',
+  ]);
   expect(verdict([onlyLoss], true).isGood).toBe(true);
   expect(verdict([worse], true).problems).toEqual(['LoRA: the held-out loss did not fall (4 → 5)']);
   expect(verdict([report('failed', evaluation(0, 4, 0), evaluation(150, 0.1, 1))], false).isGood).toBe(false);
@@ -77,6 +104,12 @@ test('the demo is good when exact match rose, in short form when the loss fell, 
 });
 
 test('columns are as wide as their widest cell and numbers end together', () => {
-  const lines = table([{ title: 'a' }, { title: 'n', align: 'right' }], [['long', '1'], ['x', '1,000']]).split('\n');
+  const lines = table(
+    [{ title: 'a' }, { title: 'n', align: 'right' }],
+    [
+      ['long', '1'],
+      ['x', '1,000'],
+    ],
+  ).split('\n');
   expect(lines).toEqual(['a         n', '────  ─────', 'long      1', 'x     1,000']);
 });

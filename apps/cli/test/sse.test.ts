@@ -15,7 +15,8 @@ async function read(text: string, size: number): Promise<ServerEvent[]> {
   return events;
 }
 
-const TEXT = ': hb\n\nretry: 2000\nid: 1-0\nevent: metric\ndata: {"a":"é"}\n\n:\nid: 2-0\r\nevent: log\r\ndata: x\r\ndata:y\r\n\r\nevent: lost\n';
+const TEXT =
+  ': hb\n\nretry: 2000\nid: 1-0\nevent: metric\ndata: {"a":"é"}\n\n:\nid: 2-0\r\nevent: log\r\ndata: x\r\ndata:y\r\n\r\nevent: lost\n';
 
 test.each([1, 2, 3, 7, 1000])('events come out whole when the bytes come %d at a time', async (size) => {
   expect(await read(TEXT, size)).toEqual([

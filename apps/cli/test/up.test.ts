@@ -1,10 +1,15 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunObject } from '@moraine/contract';
+import { promisify } from 'node:util';
+import { RunObject } from '@moraine/contract';
 import { type Client, createClient } from '@moraine/contract/client';
 import { afterAll, expect, test, vi } from 'vitest';
+import { BASE } from '../src/demo/plan.js';
+import { CLIENTS } from '../src/demo/snippets.js';
+import { repoDir } from '../src/paths.js';
 import { registerBase } from '../src/register-base.js';
 import { buildStamp } from '../src/up/node-part.js';
 import { identify, isRunning, type ProcessId } from '../src/up/processes.js';
@@ -74,9 +79,23 @@ test('a port that was asked for and is taken is an error that names it', async (
   rmSync(other, { recursive: true });
 });
 
-test('after kill -9 of the parent the next start takes over what runs, and a run goes on in the same attempt', async () => {
+test('the curl and TypeScript clients that the demo prints work as printed', async () => {
   writeTinyBase(baseDir);
-  await registerBase(client, 'tiny', baseDir);
+  await registerBase(client, BASE, baseDir);
+  const { api, apiKey } = readStack(dataDir);
+  const env = { ...process.env, OPENAI_BASE_URL: `${api?.url}/v1`, OPENAI_API_KEY: apiKey ?? '' };
+  const shell = async (line: string): Promise<string> =>
+    (await promisify(execFile)('sh', ['-c', line], { cwd: repoDir, env })).stdout;
+  const job = RunObject.parse(JSON.parse(await shell(CLIENTS[0].run)));
+  expect(job.config).toMatchObject({
+    steps: 50,
+    adapter: { type: 'mora', rank: 8 },
+    optimizer: { learning_rate: 0.002 },
+  });
+  expect(await shell(CLIENTS[2].run)).toMatch(/^succeeded ft:moraine-tiny:/);
+});
+
+test('after kill -9 of the parent the next start takes over what runs, and a run goes on in the same attempt', async () => {
   const form = new FormData();
   form.append('purpose', 'fine-tune');
   const row = JSON.stringify({ prompt: 'Nalmen called Kelna.', completion: 'Kelna.' });
@@ -87,7 +106,7 @@ test('after kill -9 of the parent the next start takes over what runs, and a run
     async () => (await client.call('getFile', { params: { id: file.id } })).status === 'processed',
   );
   const request = {
-    model: 'tiny',
+    model: BASE,
     training_file: file.id,
     batch_size: 2,
     max_steps: 1600,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@moraine/contract/client';
 import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, text } from '../args.js';
 import { showBars } from '../demo/bars.js';
@@ -11,7 +12,7 @@ import { dataDirFor, inRepo } from '../paths.js';
 import { type Stoppable, untilSignal } from '../signals.js';
 import { duration, paint, print } from '../terminal.js';
 import { runningStack, type StackAddress } from '../up/stack-file.js';
-import { type Stack, startStack } from '../up/supervisor.js';
+import { isReady, type Stack, startStack } from '../up/supervisor.js';
 import { describe } from './up.js';
 
 export const demoCommand: Command = {
@@ -41,6 +42,8 @@ export const demoCommand: Command = {
       const running = runningStack(dataDir);
       if (running) {
         print(`A stack already runs on ${dataDir} (${running.origin}): the demo uses it and leaves it running.`);
+        // It may have been started a second ago.
+        while (!(await isReady(running.origin)) && !signal.aborted) await sleep(200);
         return showDemo(running, plan, seed, args, signal, () => {});
       }
       return runOnOwnStack(dataDir, plan, seed, args, signal);

@@ -101,7 +101,7 @@ async function build(
       return { ...server, kill: server.stop };
     });
   };
-  await Promise.all([
+  await allOf([
     keepServer('postgres', databaseUrl(), () =>
       startPostgres({ dir: path.join(dataDir, 'pg'), logFile: logFile('postgres') }),
     ),
@@ -173,8 +173,7 @@ async function build(
       }),
     ),
   );
-  const started = await Promise.allSettled([startApi, ...startWorkers]);
-  for (const result of started) if (result.status === 'rejected') throw result.reason;
+  await allOf([startApi, ...startWorkers]);
   // More workers ran last time.
   await Promise.all(leftovers.map((part) => endLeftover(part, WORKER_STOP_MS)));
   stack.parts = stack.parts.filter((part) => isRunning(part));
@@ -203,6 +202,11 @@ async function build(
   };
 }
 
+/** Waits for all, then throws the first failure: what is still starting when another fails must be known, to be stopped. */
+async function allOf(starts: Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(starts)) if (result.status === 'rejected') throw result.reason;
+}
+
 /** The port asked for, the one of last time, 7311, or a free one. A leftover API on the port of last time is no obstacle. */
 async function choosePort(
   wanted: number | undefined,
@@ -223,7 +227,8 @@ async function choosePort(
   return freePort();
 }
 
-async function isReady(origin: string): Promise<boolean> {
+/** True when the API answers and reaches Postgres and Redis. */
+export async function isReady(origin: string): Promise<boolean> {
   try {
     const response = await fetch(`${origin}/readyz`, { signal: AbortSignal.timeout(3_000) });
     await response.arrayBuffer();
