@@ -128,8 +128,20 @@ export async function until(
   throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: problem });
 }
 
-export const untilStatus = (s: Services, id: string, status: string, timeoutMs?: number): Promise<void> =>
-  until(`run ${id} is ${status}`, async () => (await runOf(s, id)).status === status, timeoutMs);
+/** Waits for a status; a run that ends otherwise, or stays, is told with its error and its step. */
+export async function untilStatus(s: Services, id: string, status: string, timeoutMs?: number): Promise<void> {
+  const ended = ['succeeded', 'failed', 'cancelled'];
+  await until(
+    `run ${id} is ${status}`,
+    async () => ended.concat(status).includes((await runOf(s, id)).status),
+    timeoutMs,
+  ).catch(async (error: unknown) => {
+    const { status: now, state, step, attempt } = await runOf(s, id);
+    throw new Error(`run ${id} is ${now} (${state}) at step ${step} in attempt ${attempt}`, { cause: error });
+  });
+  const { status: now, errorMessage } = await runOf(s, id);
+  if (now !== status) throw new Error(`run ${id} is ${now}: ${errorMessage}`);
+}
 
 /** Every step of every series once, each with its value, and roll-ups that say the same. */
 export async function expectComplete(s: Services, runId: string, steps: number): Promise<void> {

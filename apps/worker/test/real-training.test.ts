@@ -1,0 +1,134 @@
+import { createReadStream, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { RunObject } from '@moraine/contract';
+import {
+  type Actor,
+  addToUpload,
+  cancelRun,
+  createBaseFromDir,
+  createFile,
+  createRun,
+  ensureDefaultProject,
+  getRun,
+  listEvaluations,
+  openAdapter,
+  readMetrics,
+  type Services,
+  startUpload,
+} from '@moraine/services';
+import { type TestServices, testServices } from '@moraine/testing';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { startWorker } from '../src/supervisor.js';
+import { attemptsOf, until, untilStatus } from './helpers.js';
+
+vi.setConfig({ testTimeout: 500_000 });
+
+const inRepo = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+const dir = mkdtempSync(join(tmpdir(), 'moraine-real-'));
+const lines: Record<string, unknown>[] = [];
+const log = pino(
+  { level: 'info' },
+  { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+);
+
+let t: TestServices;
+let s: Services;
+let actor: Actor;
+let trainingFile: string;
+let heldOut: string;
+
+beforeAll(async () => {
+  t = await testServices();
+  s = t.services;
+  actor = { projectId: (await ensureDefaultProject(s)).id, keyId: null };
+  await createBaseFromDir(s, actor, { name: 'base', dir: inRepo('examples/base') });
+  trainingFile = await upload('record-train.jsonl', 64);
+  heldOut = await upload('record-heldout.jsonl', 2);
+});
+afterAll(() => t.close());
+
+async function upload(name: string, rows: number): Promise<string> {
+  const path = join(dir, name);
+  const all = readFileSync(inRepo(`examples/tasks/${name}`), 'utf8').split('\n');
+  writeFileSync(path, `${all.slice(0, rows).join('\n')}\n`);
+  const pending = startUpload();
+  await addToUpload(s, pending, name, createReadStream(path), { sizeBytesMax: 1e9 });
+  const file = await createFile(s, actor, { upload: pending, purpose: 'fine-tune' });
+  expect(file.problems).toEqual([]);
+  return file.id;
+}
+
+const submit = (body: Record<string, unknown>): Promise<RunObject> =>
+  createRun(s, actor, {
+    model: 'base',
+    training_file: trainingFile,
+    batch_size: 2,
+    seed: 7,
+    max_steps: 12,
+    adapter: { type: 'mora', rank: 8, dropout: 0.1 },
+    checkpoint: { every_steps: 3 },
+    evaluation: { files: [heldOut], samples: 1 },
+    ...body,
+  });
+
+const lossesOf = async (runId: string) => {
+  const { series } = await readMetrics(s, actor, runId, { buckets: 1000, names: ['train_loss', 'grad_norm'] });
+  return series.map(({ name, points }) => [name, points.map(({ step, last }) => [step, last])]);
+};
+
+test('a real run whose process is killed repeats, step for step, the numbers of one that was left alone', async () => {
+  const script = fileURLToPath(new URL('../dist/attempt.js', import.meta.url));
+  const worker = startWorker(
+    s,
+    { name: 'real', pool: 'default', script, workDir: join(dir, 'work'), version: '0', threads: 1 },
+    log,
+  );
+  try {
+    const whole = await submit({});
+    await untilStatus(s, whole.id, 'succeeded', 200_000);
+    const killed = await submit({});
+    await until(
+      'a checkpoint',
+      async () => (await s.db.checkpoint.count({ where: { runId: killed.id, step: { gte: 3 } } })) > 0,
+    );
+    const started = lines.findLast(({ msg }) => msg === 'training process started');
+    expect(started).toMatchObject({ runId: killed.id, attempt: 1 });
+    process.kill(Number(started?.childPid), 'SIGKILL');
+    await untilStatus(s, killed.id, 'succeeded', 200_000);
+    expect((await attemptsOf(s, killed.id)).map(({ status, startStep }) => [status, startStep > 0])).toEqual([
+      ['failed', false],
+      ['finished', true],
+    ]);
+    const losses = await lossesOf(whole.id);
+    expect(losses[1]?.[1]).toHaveLength(12);
+    expect(await lossesOf(killed.id)).toEqual(losses);
+
+    const object = await getRun(s, actor, killed.id);
+    expect(object).toMatchObject({ status: 'succeeded', progress: { step: 12, steps: 12 } });
+    expect(object.exports).toContain('adapter');
+    expect(object.result_files).toHaveLength(1);
+    const { filename, stream } = await openAdapter(s, actor, killed.id, 'native');
+    expect(filename).toMatch(/\.tar$/);
+    let bytes = 0;
+    for await (const chunk of stream) bytes += (chunk as Buffer).length;
+    expect(bytes).toBeGreaterThan(1_000);
+    const evaluations = await listEvaluations(s, actor, killed.id);
+    expect(evaluations.data.map(({ step }) => step)).toEqual([0, 12]);
+
+    const long = await submit({ hyperparameters: { n_epochs: 20 }, max_steps: 600 });
+    await until('it trains', async () => (await getRun(s, actor, long.id)).progress.step > 0);
+    const began = Date.now();
+    await cancelRun(s, actor, long.id);
+    await untilStatus(s, long.id, 'cancelled');
+    const tookMs = Date.now() - began;
+    const { series } = await readMetrics(s, actor, long.id, { buckets: 1000, names: ['step_ms'] });
+    const stepMs = Math.max(...(series[0]?.points.map(({ max }) => max) ?? []));
+    // Within two seconds, or one step and what it takes to say so.
+    expect(tookMs).toBeLessThan(Math.max(2_000, stepMs + 2_000));
+  } finally {
+    await worker.drain();
+  }
+});
