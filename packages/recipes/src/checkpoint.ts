@@ -36,7 +36,8 @@ export interface LoadedCheckpoint extends CheckpointState {
 /** Hash of what decides the numbers of a run: configuration, training file, and of the base (whose files never change) what is small. */
 export async function fingerprint(spec: Pick<JobSpec, 'config' | 'trainingFile' | 'baseDir'>): Promise<string> {
   const hash = createHash('sha256');
-  const { checkpoint, evaluation, ...deciding } = spec.config;
+  // Micro-batches only move rounding, and a run whose memory ran out goes on with more of them.
+  const { checkpoint, evaluation, accumulation, ...deciding } = spec.config;
   hash.update(JSON.stringify(deciding));
   for (const file of [spec.trainingFile, join(spec.baseDir, 'config.json'), join(spec.baseDir, 'tokenizer.json')])
     for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
