@@ -8,7 +8,7 @@ import type { ApiEnv } from './env.js';
 import { access } from './plugins/access.js';
 import { dashboard } from './plugins/dashboard.js';
 import { documentPages, documents } from './plugins/documents.js';
-import { errors } from './plugins/errors.js';
+import { errors, sendError, toWireError } from './plugins/errors.js';
 import { rateLimit } from './plugins/rate-limit.js';
 import { requestId, requests } from './plugins/requests.js';
 import { security } from './plugins/security.js';
@@ -28,6 +28,8 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestId,
     routerOptions: { maxParamLength: 512 },
+    // Addresses that the router itself refuses meet no hook and no handler.
+    frameworkErrors: (error, request, reply) => sendError(toWireError(error), reply.header('x-request-id', request.id)),
     // Live streams never end by themselves: closing must not wait for them.
     forceCloseConnections: true,
     trustProxy: env.trustProxy,

@@ -78,6 +78,14 @@ describe('errors', () => {
     expect((await api.ask('GET', `/v1/models/${id}`)).json.error.code).toBe('not_found');
   });
 
+  it('have their shape for addresses that no route can take', async () => {
+    const long = await api.ask('GET', `/v1/models/${'m'.repeat(600)}`);
+    expect([long.status, long.json]).toEqual([404, error('not_found', null, /An id this long/)]);
+    const broken = await api.ask('GET', '/v1/models/%E0%A4%A');
+    expect([broken.status, broken.json]).toEqual([400, error('invalid_request', null, /percent sign/)]);
+    expect(broken.headers.get('x-request-id')).toMatch(/^req_/);
+  });
+
   it('come as 429 with retry-after when one key asks too often, and only to that key', async () => {
     const answers = await Promise.all(Array.from({ length: 60 }, () => api.ask('GET', '/v1/models')));
     const refused = answers.find((answer) => answer.status === 429);

@@ -30,6 +30,8 @@ const REFUSALS: Record<string, (error: FastifyError) => AppError> = {
     new AppError('file_too_large', 'The request body is larger than this route takes.', {
       hint: 'Upload data with POST /v1/files and name it by its id.',
     }),
+  FST_ERR_BAD_URL: () =>
+    new AppError('invalid_request', 'The address is not one: a percent sign in it starts no letter.'),
   FST_ERR_MAX_PARAM_LENGTH: () => new AppError('not_found', 'An id this long names nothing.'),
   FST_INVALID_MULTIPART_CONTENT_TYPE: () =>
     new AppError('invalid_request', 'This route takes multipart/form-data.', {
