@@ -1,5 +1,6 @@
 import { type AttemptEvent, explain, type StopReason } from '@moraine/contract';
 import type { FromChild, ToChild } from './child-protocol.js';
+import { createNarrator } from './narrate.js';
 
 /**
  * The process that trains: one attempt, then the end. A specification comes in over the pipe, events go out, and when the pipe breaks
@@ -32,8 +33,12 @@ async function fail(error: unknown, step: number): Promise<void> {
 async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void> {
   let step = 0;
   let told = Promise.resolve();
+  const narrate = createNarrator(message.spec.config.steps);
   const emit = (event: AttemptEvent): void => {
     if (event.type === 'metrics') step = event.step;
+    const line = narrate(event);
+    // In pino's form: the supervisor captures it into the run's log.
+    if (line !== null) process.stdout.write(`${JSON.stringify({ level: 30, time: Date.now(), msg: line })}\n`);
     told = tell(event);
   };
   const onCrash = (error: unknown): void => {

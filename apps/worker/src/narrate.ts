@@ -1,0 +1,42 @@
+import type { AttemptEvent } from '@moraine/contract';
+
+/** Steps are told at most so often; the metrics have every one. */
+const STEP_MS_MIN = 5_000;
+
+const digits = (value: number | undefined): string =>
+  value === undefined ? '–' : String(Number(value.toPrecision(4)));
+
+/** What an attempt's log says of its events: one line for each, null for those that are told elsewhere. Keeps when it last told a step. */
+export function createNarrator(steps: number): (event: AttemptEvent) => string | null {
+  let toldAt = 0;
+  return (event) => {
+    switch (event.type) {
+      case 'ready':
+        return `ready after ${digits(event.secondsToReady)} s on ${event.device.name} (TensorFlow ${event.device.tensorflow}, ${event.device.threads} threads): ${event.rows} rows, ${event.trainableParameters} of ${event.totalParameters} parameters are trained, from step ${event.startStep}`;
+      case 'metrics': {
+        if (event.values.train_loss === undefined || (event.at - toldAt < STEP_MS_MIN && event.step < steps))
+          return null;
+        toldAt = event.at;
+        const { train_loss: loss, tokens_per_second: speed, grad_norm: norm } = event.values;
+        return `step ${event.step} of ${steps}: loss ${digits(loss)}, gradient norm ${digits(norm)}, ${digits(speed)} tokens/s`;
+      }
+      case 'evaluation': {
+        const { name, step, loss, tokenAccuracy, exactMatch } = event.result;
+        const exact = exactMatch === null ? '' : `, exact match ${digits(exactMatch)}`;
+        return `evaluated ${name} at step ${step}: loss ${digits(loss)}, token accuracy ${digits(tokenAccuracy)}${exact}`;
+      }
+      case 'checkpoint':
+        return `checkpoint at step ${event.step}, ${event.sizeBytes} bytes`;
+      case 'message':
+        return event.message;
+      case 'finished':
+        return `finished at step ${event.step} with ${event.exports.map(({ kind }) => kind).join(', ')}`;
+      case 'stopped':
+        return `stopped at step ${event.step}: ${event.reason}`;
+      case 'failed':
+        return `failed at step ${event.step}: ${event.message}`;
+      default:
+        return event satisfies never;
+    }
+  };
+}
