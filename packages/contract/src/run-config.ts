@@ -200,7 +200,7 @@ export const RunConfig = z
     /** The learning rate as a multiple of the automatic one, which is what the OpenAI API speaks of. */
     learning_rate_multiplier: z.number().optional(),
     n_epochs: z.int(),
-    /** Steps of the whole run: n_epochs x ceil(rows / batch_size), capped by the request's max_steps. */
+    /** Steps of the whole run: ceil(n_epochs x rows / batch_size), capped by the request's max_steps. */
     steps: z.int(),
     batch_size: z.int(),
     accumulation: z.int(),

@@ -48,12 +48,12 @@ test('a run is stored with every value resolved, its event, and a wake-up in the
       type: 'supervised',
       supervised: { hyperparameters: { n_epochs: 3, batch_size: 8, learning_rate_multiplier: 1 } },
     },
-    progress: { step: 0, steps: 39 },
+    progress: { step: 0, steps: 38 },
   });
   expect(JSON.stringify(run.config)).not.toContain('auto');
   expect(run.config).toMatchObject({
     base: 'tiny',
-    steps: 39,
+    steps: 38,
     adapter: { type: 'lora', rank: 8, alpha: 16, use_rslora: false, dropout: 0 },
     schedule: { type: 'cosine', warmup_steps: 1, min_ratio: 0 },
     max_seq_len: 64,
@@ -93,9 +93,9 @@ test('a run waits for a file that is still being validated', async () => {
 });
 
 describe('resolving', () => {
-  test('steps are epochs times steps an epoch, at most max_steps; epochs follow from max_steps alone', async () => {
+  test('steps are epochs of rows by batch size, at most max_steps; epochs follow from max_steps alone', async () => {
     const hyper = (values: object) => ({ method: { type: 'supervised', supervised: { hyperparameters: values } } });
-    expect(await dry(hyper({ n_epochs: 2, batch_size: 30 }))).toMatchObject({ n_epochs: 2, batch_size: 30, steps: 8 });
+    expect(await dry(hyper({ n_epochs: 2, batch_size: 30 }))).toMatchObject({ n_epochs: 2, batch_size: 30, steps: 7 });
     expect(await dry({ ...hyper({ n_epochs: 2, batch_size: 30 }), max_steps: 5 })).toMatchObject({
       n_epochs: 2,
       steps: 5,
@@ -103,7 +103,7 @@ describe('resolving', () => {
     expect(await dry({ batch_size: 10, max_steps: 95 })).toMatchObject({ n_epochs: 10, steps: 95 });
     expect(await dry({ ...hyper({ n_epochs: 'auto', batch_size: 'auto' }), max_steps: 500 })).toMatchObject({
       batch_size: 8,
-      n_epochs: 39,
+      n_epochs: 40,
       steps: 500,
     });
   });

@@ -41,7 +41,8 @@ export const batchSizeAuto = (rows: number): number =>
 
 /**
  * Every value of a run, none of them "auto", from the request, the base and the number of rows. Pure: the same input gives the same run.
- * steps = n_epochs x ceil(rows / batch_size), at most max_steps; with max_steps alone the epochs follow from it.
+ * steps = ceil(n_epochs x rows / batch_size), at most max_steps: epochs are laid end to end, so a step may span two of them. With
+ * max_steps alone the epochs follow from it.
  * @throws AppError naming the key, its value and what to do.
  */
 export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed }: ResolveInput): RunConfig {
@@ -55,10 +56,9 @@ export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed
       `Take a divisor of ${batchSize}; each micro-batch has batch_size / accumulation rows.`,
     );
   }
-  const stepsPerEpoch = Math.ceil(rows / batchSize);
   const isFromSteps = nEpochs === null && request.max_steps !== undefined;
-  const epochs = isFromSteps ? Math.ceil((request.max_steps ?? 1) / stepsPerEpoch) : (nEpochs ?? EPOCHS_AUTO);
-  const steps = Math.min(epochs * stepsPerEpoch, request.max_steps ?? Number.POSITIVE_INFINITY);
+  const epochs = isFromSteps ? Math.ceil(((request.max_steps ?? 1) * batchSize) / rows) : (nEpochs ?? EPOCHS_AUTO);
+  const steps = Math.min(Math.ceil((epochs * rows) / batchSize), request.max_steps ?? Number.POSITIVE_INFINITY);
 
   const maxSeqLen = request.max_seq_len ?? base.maxPositions;
   if (maxSeqLen > base.maxPositions) {
