@@ -64,6 +64,8 @@ describe('the dashboard', () => {
     expect(policy).not.toContain('upgrade-insecure-requests');
     expect(headers.get('strict-transport-security')).toBeNull();
     expect(headers.get('x-content-type-options')).toBe('nosniff');
+    const docs = await api.ask('GET', '/docs/', asBrowser);
+    expect([docs.status, docs.headers.get('content-security-policy')]).toEqual([200, policy]);
   });
 });
 

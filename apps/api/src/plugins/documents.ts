@@ -79,17 +79,18 @@ const namesIn = (text: string): string[] => [...text.matchAll(REFERENCE)].flatMa
 
 /** Drops schemas that nothing refers to: every schema with an id comes as an input and an output, one of which is seldom used. */
 const tidy: typeof jsonSchemaTransformObject = (input) => {
-  const document = Document.parse(jsonSchemaTransformObject(input));
-  const { schemas } = document.components;
+  const document = jsonSchemaTransformObject(input);
+  const { paths, components } = Document.parse(document);
+  const { schemas } = components;
   const used = new Set<string>();
-  const queue = namesIn(JSON.stringify(document.paths));
+  const queue = namesIn(JSON.stringify(paths));
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     if (used.has(name)) continue;
     used.add(name);
     queue.push(...namesIn(JSON.stringify(schemas[name])));
   }
   const kept = Object.fromEntries(Object.entries(schemas).filter(([name]) => used.has(name)));
-  const text = JSON.stringify({ ...document, components: { ...document.components, schemas: kept } });
+  const text = JSON.stringify({ ...document, components: { ...components, schemas: kept } });
   const short = (name: string): string => name.replace(/Input$/, '');
   const rename = [...used].filter((name) => name !== short(name) && !used.has(short(name)));
   return JSON.parse(rename.reduce((all, name) => all.replaceAll(`${name}"`, `${short(name)}"`), text));
@@ -120,7 +121,7 @@ export const documentPages = fp(async (app) => {
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.register(fastifySwaggerUi, {
     routePrefix: '/docs',
-    staticCSP: true,
+
     uiConfig: { persistAuthorization: true },
   });
 });
