@@ -45,6 +45,8 @@ const open = async (path: string): Promise<void> => {
   page = await browser.open(origin + path);
 };
 const sees = (text: string | RegExp): Promise<void> => page.getByText(text).first().waitFor({ timeout: 15_000 });
+/** Waits for a value; longer than expect.poll does by itself, for cores that are shared. */
+const until = <T>(read: () => T, options = { timeout: 15_000 }) => expect.poll(read, options);
 const rows = () => page.locator('.runs .row');
 const badge = (status: string): Promise<void> =>
   page.locator(`[data-connection="${status}"]`).waitFor({ timeout: 15_000 });
@@ -62,11 +64,13 @@ function trained(steps: number, last: number, options: Parameters<typeof makeRun
 const overflow = (): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
 describe('the runs', () => {
-  it('without any, gives the command that makes some', async () => {
+  it('without any, gives the command that makes some, and shows the first by itself', async () => {
     await open('/');
     await sees('No runs yet');
     await sees('npm run demo');
     expect(new URL(page.url()).pathname).toBe('/runs');
+    server.add(makeRun(1, { suffix: 'the-first', ageS: 1 }));
+    await sees('the-first');
   });
 
   it('500 of them come page by page, and only those in sight are in the document', async () => {
@@ -76,15 +80,13 @@ describe('the runs', () => {
     expect(await rows().count()).toBeLessThan(80);
     expect(server.seen.filter((request) => request.includes('after=')).length).toBeLessThan(3);
     const body = page.locator('.table-body');
-    await expect
-      .poll(
-        async () => {
-          await body.evaluate((element) => element.scrollTo(0, element.scrollHeight));
-          return page.locator('.table-foot').textContent();
-        },
-        { timeout: 30_000 },
-      )
-      .toBe('500 runs');
+    await until(
+      async () => {
+        await body.evaluate((element) => element.scrollTo(0, element.scrollHeight));
+        return page.locator('.table-foot').textContent();
+      },
+      { timeout: 30_000 },
+    ).toBe('500 runs');
     await sees(/-seed-499/);
     expect(await rows().count()).toBeLessThan(80);
     expect(await overflow()).toBe(0);
@@ -126,11 +128,11 @@ describe('the runs', () => {
     await open('/runs');
     await rows().first().waitFor();
     for (const key of ['j', 'j', 'k', 'j']) await page.keyboard.press(key);
-    await expect
-      .poll(() => page.evaluate(() => document.activeElement?.closest('.row')?.getAttribute('data-index')))
-      .toBe('1');
+    await until(() => page.evaluate(() => document.activeElement?.closest('.row')?.getAttribute('data-index'))).toBe(
+      '1',
+    );
     await page.keyboard.press('Enter');
-    await expect.poll(() => new URL(page.url()).pathname).toMatch(/^\/runs\/ftjob-/);
+    await until(() => new URL(page.url()).pathname).toMatch(/^\/runs\/ftjob-/);
     await page.keyboard.press('g');
     await page.keyboard.press('w');
     await sees('No worker has registered');
@@ -145,7 +147,7 @@ describe('a run', () => {
     await open(`/runs/${id}`);
     await badge('live');
     await page.locator('canvas').first().waitFor();
-    await expect.poll(() => server.get(id).readers.size).toBe(1);
+    await until(() => server.get(id).readers.size).toBe(1);
     const at = Date.now();
     server.point(id, {
       step: 51,
@@ -164,7 +166,7 @@ describe('a run', () => {
   it('a broken stream resumes after its last message; what came meanwhile is there', async () => {
     const id = trained(200, 50);
     await open(`/runs/${id}`);
-    await expect.poll(() => server.get(id).readers.size).toBe(1);
+    await until(() => server.get(id).readers.size).toBe(1);
     server.point(id, { step: 51, attempt: 1, values: { train_loss: 0.6 } });
     await sees('0.6000');
     server.cutStreams();
@@ -177,7 +179,7 @@ describe('a run', () => {
   it('a reset reads the metrics again', async () => {
     const id = trained(200, 50);
     await open(`/runs/${id}`);
-    await expect.poll(() => server.get(id).readers.size).toBe(1);
+    await until(() => server.get(id).readers.size).toBe(1);
     const held = server.get(id);
     held.points = held.points.slice(0, 20);
     held.points.push({ step: 21, attempt: 2, values: { train_loss: 0.2121 } });
@@ -191,7 +193,7 @@ describe('a run', () => {
     const id = trained(200, 50);
     await open(`/runs/${id}`);
     await page.locator('canvas').first().waitFor();
-    await expect.poll(() => server.get(id).readers.size).toBe(1);
+    await until(() => server.get(id).readers.size).toBe(1);
     await badge('live');
     await server.close();
     await badge('offline');
@@ -214,11 +216,11 @@ describe('a run', () => {
     await page.mouse.down();
     await page.mouse.move(box.x + box.width * 0.42, box.y + 60, { steps: 4 });
     await page.mouse.up();
-    await expect.poll(() => new URL(page.url()).searchParams.get('steps')).toMatch(/^\d+-\d+$/);
-    await expect.poll(() => server.seen.some((request) => /metrics\?from=\d+&to=\d+/.test(request))).toBe(true);
+    await until(() => new URL(page.url()).searchParams.get('steps')).toMatch(/^\d+-\d+$/);
+    await until(() => server.seen.some((request) => /metrics\?from=\d+&to=\d+/.test(request))).toBe(true);
     expect(await overflow()).toBe(0);
     await page.locator('.u-over').first().dblclick();
-    await expect.poll(() => new URL(page.url()).searchParams.get('steps')).toBeNull();
+    await until(() => new URL(page.url()).searchParams.get('steps')).toBeNull();
   });
 
   it('the cursor reads every chart at its step', async () => {
@@ -228,9 +230,9 @@ describe('a run', () => {
     const box = await page.locator('.u-over').first().boundingBox();
     if (!box) throw new Error('No plot.');
     await page.mouse.move(box.x + box.width / 2, box.y + 40);
-    await expect
-      .poll(() => page.locator('.legend .at').allTextContents())
-      .toEqual(Array.from({ length: 4 }, () => 'step 100'));
+    await until(() => page.locator('.legend .at').allTextContents()).toEqual(
+      Array.from({ length: 4 }, () => 'step 100'),
+    );
     const shown = await page.locator('.legend [data-label="train"] .value').textContent();
     expect(Number(shown)).toBeCloseTo(server.get(id).points[99]?.values.train_loss ?? 0, 3);
   });

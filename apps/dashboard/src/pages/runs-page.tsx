@@ -93,6 +93,12 @@ export function RunsPage() {
 }
 
 function RunsBody({ runs, isFiltered, onClear }: { runs: Runs; isFiltered: boolean; onClear: () => void }) {
+  const { newCount, showNew } = runs;
+  const isEmpty = runs.rows?.length === 0;
+  useEffect(() => {
+    // Where there is no row, none can move.
+    if (isEmpty && newCount > 0) showNew();
+  }, [isEmpty, newCount, showNew]);
   if (runs.error) return <ErrorNotice error={runs.error} what="list of runs" />;
   if (!runs.rows) return <Loading what="runs" />;
   if (runs.rows.length > 0) return <RunsTable runs={{ ...runs, rows: runs.rows }} />;
