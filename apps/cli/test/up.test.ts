@@ -99,7 +99,7 @@ test('after kill -9 of the parent the next start takes over what runs, and a run
   const form = new FormData();
   form.append('purpose', 'fine-tune');
   const row = JSON.stringify({ prompt: 'Nalmen called Kelna.', completion: 'Kelna.' });
-  form.append('file', new Blob([`${row}\n`.repeat(64)]), 'rows.jsonl');
+  form.append('file', new Blob([`${row}\n`.repeat(2000)]), 'rows.jsonl');
   const file = await client.call('createFile', { body: form });
   await until(
     'the file is checked',
@@ -109,7 +109,7 @@ test('after kill -9 of the parent the next start takes over what runs, and a run
     model: BASE,
     training_file: file.id,
     batch_size: 2,
-    max_steps: 1600,
+    max_steps: 50_000,
     method: { type: 'supervised' as const, supervised: { hyperparameters: { n_epochs: 50 } } },
   };
   runId = (await client.call('createRun', { body: request })).id;
@@ -140,9 +140,10 @@ test.each(['api', 'redis', 'postgres', 'worker-1'])('%s is started again after k
 
 test('Ctrl-C gives the run back to the queue and leaves no process; the next start finds it', async () => {
   // The lease of the worker that was killed runs out first; its successor resumes the run.
-  await until('the run trains again', async () => {
-    const { status, attempts } = await run();
-    return status === 'running' && attempts.length > 1 && attempts.at(-1)?.status === 'running';
+  await until('the new worker trains the run', async () => {
+    const { data } = await client.call('listWorkers');
+    const mine = data.find((worker) => worker.pid === pidOf('worker-1').pid);
+    return mine?.run_id === runId && (await run()).attempts.at(-1)?.status === 'running';
   });
   up.child.kill('SIGINT');
   expect(await up.ended).toBe(0);

@@ -104,7 +104,12 @@ export function legend(reports: RunReport[], heldoutRows: number, newnameRows: n
   ].join('\n');
 }
 
-const oneLine = (words: string): string => words.trim().replaceAll('\n', ' ⏎ ');
+/** A model that has not learned when to stop would fill the screen. */
+const SAMPLE_LETTERS = 120;
+const oneLine = (words: string): string => {
+  const line = words.trim().replaceAll('\n', ' ⏎ ');
+  return line.length > SAMPLE_LETTERS ? `${line.slice(0, SAMPLE_LETTERS)}…` : line;
+};
 
 /** The same three held-out rows as the base and each adapter complete them. */
 export function samples(reports: RunReport[]): string {
