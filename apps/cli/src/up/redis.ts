@@ -43,9 +43,8 @@ export async function findRedis(): Promise<string> {
     }
   }
   try {
-    const install: { installValkey?: () => Promise<string> } = { ...(await import('@moraine/engine/install')) };
-    if (!install.installValkey) throw new Error('this build cannot fetch one.');
-    return await install.installValkey();
+    const { installValkey } = await import('@moraine/engine/install');
+    return await installValkey();
   } catch (cause) {
     throw new AppError(
       'unavailable',
