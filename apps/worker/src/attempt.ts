@@ -8,6 +8,8 @@ import { createNarrator } from './narrate.js';
  */
 let stopReason: StopReason | null = null;
 
+const ALIVE_MS = 10_000;
+
 const tell = (message: FromChild): Promise<void> =>
   new Promise((resolve) => {
     if (process.send && process.connected) process.send(message, () => resolve());
@@ -47,6 +49,7 @@ async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void
   };
   process.on('uncaughtException', onCrash);
   process.on('unhandledRejection', onCrash);
+  setInterval(() => tell({ type: 'alive' }), ALIVE_MS).unref();
   try {
     const { runSft } = await import('@moraine/recipes');
     await runSft(message.spec, emit, { stopRequested: () => stopReason });

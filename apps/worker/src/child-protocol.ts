@@ -3,9 +3,10 @@ import type { AttemptEvent, FailureCause, SupervisorMessage, WorkerObject } from
 /** Down the pipe: the work of an attempt, or the question what this machine can compute on. */
 export type ToChild = SupervisorMessage | { type: 'probe' };
 
-/** Up the pipe. */
+/** Up the pipe. `alive` comes every few seconds while an attempt runs and its event loop turns: a long evaluation is no silence. */
 export type FromChild =
   | AttemptEvent
+  | { type: 'alive' }
   | { type: 'device'; device: WorkerObject['device'] }
   | { type: 'no_runtime'; message: string };
 

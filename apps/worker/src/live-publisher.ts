@@ -27,7 +27,7 @@ export interface LivePublisher {
 export function openLivePublisher(s: Services, runId: string, attempt: number): LivePublisher {
   const line: Line = { runId, attempt, seq: 0, waiting: [] };
   let closed = false;
-  let running: Promise<void> | null = null;
+  let isRunning = false;
 
   const run = async (): Promise<void> => {
     while (line.waiting.length > 0 && !closed) {
@@ -42,6 +42,15 @@ export function openLivePublisher(s: Services, runId: string, attempt: number): 
     }
   };
 
+  const wake = (): void => {
+    if (isRunning || closed || line.waiting.length === 0) return;
+    isRunning = true;
+    void run().finally(() => {
+      isRunning = false;
+      wake(); // for what came between the last look and here
+    });
+  };
+
   return {
     send(messages) {
       if (closed) return;
@@ -49,9 +58,7 @@ export function openLivePublisher(s: Services, runId: string, attempt: number): 
       if (line.waiting.length > WAITING_MAX) {
         line.waiting = [{ message: { event: 'reset', data: { step: 0, attempt } }, seq: ++line.seq }];
       }
-      running ??= run().finally(() => {
-        running = null;
-      });
+      wake();
     },
     async flush(timeoutMs) {
       const until = Date.now() + timeoutMs;

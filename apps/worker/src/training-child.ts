@@ -56,7 +56,8 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
 
   child.on('message', (message: FromChild) => {
     heardAt = Date.now();
-    if (message.type !== 'device' && message.type !== 'no_runtime') options.onEvent(message);
+    if (message.type === 'alive' || message.type === 'device' || message.type === 'no_runtime') return;
+    options.onEvent(message);
   });
   captureLines(
     [

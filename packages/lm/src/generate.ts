@@ -15,14 +15,14 @@ const LENGTH_MULTIPLE = 16;
 /**
  * Greedy decoding of several prompts at once: the most likely token until a stop token, `maxNewTokens` or the end of the context.
  * Rows stand left-aligned, so padding lies in every query's future and is never seen. Without a cache: every token is a full pass.
- * Prompts as token ids, none empty -> answers as token ids, without the stop token.
+ * Prompts as token ids, none empty -> answers as token ids, without the stop token. Yields to the event loop after every token.
  */
-export function generate(
+export async function generate(
   net: Net,
   config: LlamaConfig,
   prompts: readonly (readonly number[])[],
   { stopIds, maxNewTokens }: GenerateOptions,
-): number[][] {
+): Promise<number[][]> {
   const rows = prompts.map((prompt) => ({
     ids: [...prompt],
     answer: [] as number[],
@@ -46,6 +46,7 @@ export function generate(
       row.answer.push(id);
       row.isDone = row.ids.length >= config.maxPositions;
     }
+    await new Promise(setImmediate);
   }
   return rows.map(({ answer }) => answer);
 }

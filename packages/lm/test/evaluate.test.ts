@@ -46,7 +46,7 @@ test('exact match of one teacher-forced pass gives the verdict of real greedy de
   const learned = answered(pairs.slice(0, 12));
   for (let i = 0; i < 40; i++) run.step([learned]);
   const net = run.net();
-  const decoded = generate(
+  const decoded = await generate(
     net,
     tinyConfig,
     pairs.map(({ prompt }) => prompt),
@@ -62,12 +62,14 @@ test('exact match of one teacher-forced pass gives the verdict of real greedy de
   expect(together.exactMatch).toBeCloseTo(greedy.filter(Boolean).length / 24, 12);
 });
 
-test('decoding in a batch gives what decoding alone gives, and ends at the context', () => {
+test('decoding in a batch gives what decoding alone gives, and ends at the context', async () => {
   const net = createNet({ weights: tinyWeights() });
   const prompts = [idsOf(1, 3), idsOf(2, 17), idsOf(3, 60)];
   const options = { stopIds: [], maxNewTokens: 10 };
-  const together = generate(net, tinyConfig, prompts, options);
-  expect(prompts.map((prompt) => generate(net, tinyConfig, [prompt], options)[0])).toEqual(together);
+  const together = await generate(net, tinyConfig, prompts, options);
+  const alone: number[][] = [];
+  for (const prompt of prompts) alone.push(...(await generate(net, tinyConfig, [prompt], options)));
+  expect(alone).toEqual(together);
   expect(together.map((answer) => answer.length)).toEqual([10, 10, 4]);
 });
 
@@ -75,6 +77,6 @@ test('evaluation and generation leave no tensor behind', async () => {
   const net = createNet({ weights: tinyWeights() });
   const before = tf.memory().numTensors;
   await evaluate(net, tinyConfig, [batchOf([idsOf(1, 9)])]);
-  generate(net, tinyConfig, [idsOf(1, 4)], { stopIds: [], maxNewTokens: 3 });
+  await generate(net, tinyConfig, [idsOf(1, 4)], { stopIds: [], maxNewTokens: 3 });
   expect(tf.memory().numTensors).toBe(before);
 });

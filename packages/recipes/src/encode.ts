@@ -1,7 +1,7 @@
 import { AppError, type RunConfig } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { type EncodeReport, encodeFile, type TextTokenizer, type TrainingRow } from '@moraine/data';
-import type { Emit } from './sft.js';
+import type { Emit } from './control.js';
 
 /** Encodes one file of a run; `label` names it in messages. */
 export type Encode = (label: string, path: string) => Promise<TrainingRow[]>;

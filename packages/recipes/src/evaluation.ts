@@ -53,25 +53,25 @@ export async function createEvaluator(
           loss: found.loss,
           tokenAccuracy: found.tokenAccuracy,
           exactMatch: answered.length === rows.length ? found.exactMatch : null,
-          samples: sample(net, config, tokenizer, answered.slice(0, spec.config.evaluation.samples)),
+          samples: await sample(net, config, tokenizer, answered.slice(0, spec.config.evaluation.samples)),
         };
       }
     },
   };
 }
 
-function sample(
+async function sample(
   net: Net,
   config: LlamaConfig,
   tokenizer: TextTokenizer,
   rows: readonly TrainingRow[],
-): EvaluationResult['samples'] {
+): Promise<EvaluationResult['samples']> {
   if (rows.length === 0) return [];
   const prompts = rows.map(({ ids, promptLength }) => ids.slice(0, promptLength));
   const expected = rows.map(firstAnswer);
   const longest = Math.max(...expected.map((answer) => answer.length));
   const maxNewTokens = Math.min(NEW_TOKENS_MAX, 2 * longest + NEW_TOKENS_EXTRA);
-  const answers = generate(net, config, prompts, { stopIds: tokenizer.eosIds, maxNewTokens });
+  const answers = await generate(net, config, prompts, { stopIds: tokenizer.eosIds, maxNewTokens });
   return rows.map(({ ids, promptLength }, i) => ({
     prompt: tokenizer.decode(ids.slice(0, promptLength), { skipSpecialTokens: true }),
     expected: tokenizer.decode(expected[i] ?? [], { skipSpecialTokens: true }),

@@ -1,11 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AttemptEvent, CheckpointMetrics, JobSpec, MetricValues, RunConfig, StopReason } from '@moraine/contract';
+import type { CheckpointMetrics, JobSpec, MetricValues, RunConfig } from '@moraine/contract';
 import { collate, type EncodedRow, loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { type Batch, createTrainer, type Trainer, type TrainerOptions, toDevice } from '@moraine/lm';
 import { loadBase } from './base.js';
 import { fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import type { Control, Emit } from './control.js';
 import { createEncode } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
 import { writeExports } from './exports.js';
@@ -13,13 +14,6 @@ import { adapterOf } from './method.js';
 import { checkpointsAt, evaluatesAt } from './pace.js';
 import { createResultCsv } from './result-csv.js';
 import { createRowOrder } from './row-order.js';
-
-export type Emit = (event: AttemptEvent) => void;
-
-export interface Control {
-  /** What the supervisor wants of a run, asked between steps; null to go on. */
-  stopRequested(): StopReason | null;
-}
 
 /** Rows are padded to a multiple of this many tokens, so that few shapes occur. */
 const LENGTH_MULTIPLE = 8;

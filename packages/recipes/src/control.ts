@@ -1,0 +1,9 @@
+import type { AttemptEvent, StopReason } from '@moraine/contract';
+
+/** Where a recipe tells what it does. */
+export type Emit = (event: AttemptEvent) => void;
+
+export interface Control {
+  /** What the supervisor wants of a run, asked between steps; null to go on. */
+  stopRequested(): StopReason | null;
+}
