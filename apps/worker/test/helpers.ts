@@ -74,7 +74,6 @@ export async function submitRun(s: Services, options: RunOptions): Promise<strin
     },
     schedule: { type: 'constant', warmup_steps: 0, min_ratio: 0 },
     n_epochs: 1,
-    learning_rate_multiplier: 'auto',
     steps,
     batch_size: 8,
     accumulation: 1,

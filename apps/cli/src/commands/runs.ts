@@ -135,7 +135,9 @@ async function logs(args: Arguments): Promise<number> {
   for (let more = true; more; ) {
     const page = await client.call('getRunLogs', { params: params(args), query });
     for (const line of page.data)
-      print(`${new Date(line.at * 1000).toISOString()} ${String(line.attempt)} ${line.level.padEnd(5)} ${line.message}`);
+      print(
+        `${new Date(line.at * 1000).toISOString()} ${String(line.attempt)} ${line.level.padEnd(5)} ${line.message}`,
+      );
     query.after = page.data.at(-1)?.seq ?? query.after;
     more = page.has_more && page.data.length > 0;
   }
