@@ -4,7 +4,12 @@ import { type LogTail, tailLog } from './up/log-tail.js';
 
 const LEVEL = { debug: 20, info: 30, warn: 40 } as const;
 
-/** Shows the parts' JSON logs as they grow, one readable line each, with the part's name in front. */
+type Entry = Record<string, unknown>;
+
+/**
+ * Shows the parts' JSON logs as they grow, one readable line each, with the part's name in front. Of an error its message; the stack is in
+ * the file.
+ */
 export function showLogs(
   logs: { part: string; file: string }[],
   level: keyof typeof LEVEL,
@@ -12,15 +17,18 @@ export function showLogs(
 ): LogTail {
   const pretty = prettyFactory({
     colorize: isTerminal(),
-    ignore: 'pid,hostname,part,name,requestId,method,path,status,keyId',
+    ignore: 'pid,hostname,part,name,requestId,method,path,status,keyId,err',
     translateTime: 'SYS:HH:MM:ss',
     singleLine: true,
   });
   const width = Math.max(...logs.map(({ part }) => part.length));
   const tails = logs.map(({ part, file }) =>
     tailLog(file, (line) => {
-      if (line.startsWith('{') && levelOf(line) < LEVEL[level]) return;
-      for (const row of pretty(line)?.trimEnd().split('\n') ?? [])
+      const entry = parseEntry(line);
+      if (entry && typeof entry.level === 'number' && entry.level < LEVEL[level]) return;
+      for (const row of pretty(entry ? withError(entry) : line)
+        ?.trimEnd()
+        .split('\n') ?? [])
         write(`${paint('dim', `${part.padEnd(width)} │`)} ${row}`);
     }),
   );
@@ -31,11 +39,18 @@ export function showLogs(
   };
 }
 
-function levelOf(line: string): number {
+/** A line of pino's; null for what a library or a crash printed. */
+function parseEntry(line: string): Entry | null {
   try {
-    const { level } = JSON.parse(line) as { level?: unknown };
-    return typeof level === 'number' ? level : LEVEL.warn;
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Entry) : null;
   } catch {
-    return LEVEL.warn;
+    return null;
   }
+}
+
+function withError(entry: Entry): Entry {
+  const { err, msg } = entry;
+  if (typeof err !== 'object' || err === null || !('message' in err)) return entry;
+  return { ...entry, msg: `${String(msg ?? '')}: ${String(err.message).split('\n')[0]}` };
 }
