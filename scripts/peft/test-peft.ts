@@ -1,0 +1,160 @@
+/**
+ * `npm run test:peft`: trains LoRA, MoRA 1 and MoRA 6 through the API of a stack of its own, downloads what the API gives, and compares
+ * our logits with those of transformers and PEFT. Needs .venv/peft, which it makes (several GB).
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createReadStream, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createClient } from '@moraine/contract/client';
+import { encodeFile, loadTokenizer } from '@moraine/data';
+import { loadTf, readSafetensors, writeSafetensors } from '@moraine/engine';
+import { adapterNet, createNet, forward, lora, type Method, mora, type Net, toDevice } from '@moraine/lm';
+import { loadBase } from '@moraine/recipes';
+import OpenAI from 'openai';
+
+const root = resolve(import.meta.dirname, '../..');
+const work = mkdtempSync(join(tmpdir(), 'moraine-peft-'));
+const cli = join(root, 'apps/cli/bin/moraine.mjs');
+const stackEnv = { ...process.env, MORAINE_DATA: join(work, 'data') };
+const baseDir = join(root, 'examples/base');
+const SECONDS_TO_START = 120;
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+function python(): string {
+  const venv = join(root, '.venv/peft');
+  const binary = join(venv, 'bin/python');
+  if (!existsSync(binary)) {
+    say('Making .venv/peft (several GB, once) ...');
+    execFileSync('python3', ['-m', 'venv', venv], { stdio: 'inherit' });
+    const requirements = join(root, 'scripts/peft/requirements.txt');
+    execFileSync(binary, ['-m', 'pip', 'install', '-q', '-r', requirements], { stdio: 'inherit' });
+  }
+  return binary;
+}
+
+/** Address and key of the stack, once it answers. */
+async function address(): Promise<{ baseURL: string; apiKey: string }> {
+  for (let second = 0; second < SECONDS_TO_START; second++) {
+    const { status, stdout } = spawnSync('node', [cli, 'env'], { env: stackEnv, encoding: 'utf8' });
+    const value = (name: string) => new RegExp(`${name}=['"]?([^'"\\s]+)`).exec(stdout)?.[1] ?? '';
+    const baseURL = status === 0 ? value('OPENAI_BASE_URL') : '';
+    const isReady = baseURL !== '' && (await fetch(new URL('/readyz', baseURL)).catch(() => null))?.ok;
+    if (isReady) return { baseURL, apiKey: value('OPENAI_API_KEY') };
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+  throw new Error(`The stack did not start within ${SECONDS_TO_START} s.`);
+}
+
+const METHODS: {
+  name: string;
+  adapter: Record<string, unknown>;
+  method: Method;
+  formats: ('native' | 'peft' | 'merged')[];
+}[] = [
+  {
+    name: 'lora',
+    adapter: { type: 'lora', rank: 8, alpha: 16 },
+    method: lora({ rank: 8, alpha: 16, useRslora: false }),
+    formats: ['native', 'peft', 'merged'],
+  },
+  {
+    name: 'mora-1',
+    adapter: { type: 'mora', rank: 8, mora_type: 1 },
+    method: mora({ rank: 8, type: 1 }),
+    formats: ['native', 'peft', 'merged'],
+  },
+  {
+    name: 'mora-6',
+    adapter: { type: 'mora', rank: 8, mora_type: 6 },
+    method: mora({ rank: 8, type: 6 }),
+    formats: ['native', 'merged'],
+  },
+];
+
+/** The net that the downloaded native adapter makes of the base. */
+function adapted(dir: string, method: Method): Net {
+  const { config, weights } = loadBase(baseDir);
+  const file =
+    ['adapter_model.safetensors', 'mora_model.safetensors'].map((name) => join(dir, name)).find(existsSync) ?? '';
+  const variables = new Map(
+    [...readSafetensors(file).tensors].map(([name, { shape, data }]) => [
+      name.replace(/^base_model\.model\./, '').replace(/\.(lora_[AB])\.weight$/, '.$1'),
+      toDevice({ shape, data: Float32Array.from(data as Float32Array) }),
+    ]),
+  );
+  const paths = [...new Set([...variables.keys()].map((name) => name.slice(0, name.lastIndexOf('.'))))];
+  const frozen = new Map([...weights].map(([name, tensor]) => [name, toDevice(tensor)]));
+  return adapterNet(config, frozen, { method, paths, dropout: 0 }, variables);
+}
+
+function writeLogits(name: string, net: Net, ids: number[][]): string {
+  const tf = loadTf();
+  const { config } = loadBase(baseDir);
+  const [rows, time] = [ids.length, ids[0]?.length ?? 0];
+  const data = tf.tidy(() => {
+    const flat = tf.tensor2d(Int32Array.from(ids.flat()), [rows, time], 'int32');
+    return Float32Array.from(forward(net, config, { ids: flat }).dataSync());
+  });
+  const file = join(work, `${name}.safetensors`);
+  writeSafetensors(file, new Map([['logits', { shape: [rows, time, config.vocabSize], data }]]));
+  return file;
+}
+
+const interpreter = python();
+const stack = spawn('node', [cli, 'up'], { env: stackEnv, stdio: 'ignore' });
+try {
+  const { baseURL, apiKey } = await address();
+  const openai = new OpenAI({ baseURL, apiKey });
+  const client = createClient({ origin: new URL(baseURL).origin, apiKey });
+  execFileSync('node', [cli, 'models', 'add', 'tiny', baseDir], { env: stackEnv, stdio: 'inherit' });
+  const train = join(root, 'examples/tasks/record-train.jsonl');
+  const file = await openai.files.create({ file: createReadStream(train), purpose: 'fine-tune' });
+  await openai.files.waitForProcessing(file.id, { pollInterval: 200 });
+
+  const tokenizer = await loadTokenizer(baseDir);
+  const { rows } = await encodeFile(train, tokenizer, { maxSeqLen: 64 });
+  const time = 40;
+  const ids = rows
+    .filter((row) => row.ids.length >= time)
+    .slice(0, 4)
+    .map((row) => row.ids.slice(0, time));
+  const base = loadBase(baseDir);
+  const baseNet = createNet({ weights: new Map([...base.weights].map(([name, tensor]) => [name, toDevice(tensor)])) });
+  const cases: Record<string, unknown>[] = [
+    { name: 'base', base: baseDir, adapter: null, ids, logits: writeLogits('base', baseNet, ids) },
+  ];
+  for (const { name, adapter, method, formats } of METHODS) {
+    const body = { model: 'tiny', training_file: file.id, seed: 1, adapter, max_steps: 20, batch_size: 8 };
+    let job = await openai.fineTuning.jobs.create(body);
+    while (!['succeeded', 'failed', 'cancelled'].includes(job.status)) {
+      await new Promise((done) => setTimeout(done, 500));
+      job = await openai.fineTuning.jobs.retrieve(job.id);
+    }
+    if (job.status !== 'succeeded') throw new Error(`${name} ended ${job.status}: ${job.error?.message ?? ''}`);
+    const dirs: Record<string, string> = {};
+    for (const format of formats) {
+      const response = await client.call('getRunAdapter', { params: { id: job.id }, query: { format } });
+      const dir = join(work, `${name}-${format}`);
+      mkdirSync(dir);
+      writeFileSync(`${dir}.tar`, Buffer.from(await response.arrayBuffer()));
+      execFileSync('tar', ['-xf', `${dir}.tar`, '-C', dir]);
+      dirs[format] = dir;
+    }
+    const logits = writeLogits(name, adapted(dirs.native ?? '', method), ids);
+    if (dirs.peft) cases.push({ name: `${name} adapter through PEFT`, base: baseDir, adapter: dirs.peft, ids, logits });
+    cases.push({ name: `${name} merged model`, base: dirs.merged, adapter: null, ids, logits });
+  }
+  const list = join(work, 'cases.json');
+  writeFileSync(list, JSON.stringify(cases));
+  const { status } = spawnSync(interpreter, [join(root, 'scripts/peft/compare.py'), list], { stdio: 'inherit' });
+  process.exitCode = status ?? 1;
+} finally {
+  const ended = new Promise((done) => stack.once('exit', done));
+  stack.kill('SIGINT');
+  await ended;
+  rmSync(work, { recursive: true, force: true });
+}
