@@ -31,20 +31,23 @@ export interface DemoPlan {
   methods: DemoMethod[];
 }
 
-/** All three have the same trainable-parameter budget, that of LoRA at rank 8. Learning rates: one each, from the recipe of the task. */
+/**
+ * All three have the same trainable-parameter budget, that of LoRA at rank 8. Learning rates: one each, low enough that the base does not
+ * forget everything (docs/log.md has the grid).
+ */
 const METHODS: DemoMethod[] = [
-  { label: 'LoRA', suffix: 'lora', adapter: { type: 'lora', rank: 8, alpha: 16 }, learningRate: 2e-3 },
+  { label: 'LoRA', suffix: 'lora', adapter: { type: 'lora', rank: 8, alpha: 16 }, learningRate: 7e-4 },
   {
     label: 'MoRA rotation',
     suffix: 'mora-rotation',
     adapter: { type: 'mora', rank: 8, mora_type: 6 },
-    learningRate: 2e-3,
+    learningRate: 1e-3,
   },
   {
     label: 'MoRA sharing',
     suffix: 'mora-sharing',
     adapter: { type: 'mora', rank: 8, mora_type: 1 },
-    learningRate: 1e-3,
+    learningRate: 5e-4,
   },
 ];
 
