@@ -223,6 +223,36 @@ describe('a run', () => {
     await until(() => new URL(page.url()).searchParams.get('steps')).toBeNull();
   });
 
+  it('20,000 points scroll smoothly while more come in', async () => {
+    const id = trained(40_000, 20_000);
+    await open(`/runs/${id}`);
+    await page.setViewportSize({ width: 1280, height: 600 });
+    await until(() => server.get(id).readers.size).toBe(1);
+    await page.locator('canvas').first().waitFor();
+    const random = noise(6);
+    let step = 20_000;
+    const timer = setInterval(() => {
+      step += 1;
+      server.point(id, { step, attempt: 1, values: valuesAt(step, 40_000, random) });
+    }, 50);
+    const frameMs = await page.evaluate(async () => {
+      const body = document.querySelector('.tab-body');
+      const gaps: number[] = [];
+      let before = performance.now();
+      for (let frame = 0; frame < 60; frame++) {
+        body?.scrollTo(0, (frame * 9) % 300);
+        await new Promise(requestAnimationFrame);
+        const now = performance.now();
+        gaps.push(now - before);
+        before = now;
+      }
+      return gaps.sort((a, b) => a - b)[30];
+    });
+    clearInterval(timer);
+    expect(frameMs).toBeLessThan(50);
+    await sees(`${step.toLocaleString('en-US')}`);
+  });
+
   it('the cursor reads every chart at its step', async () => {
     const id = trained(200, 200, { status: 'succeeded' });
     await open(`/runs/${id}?smooth=0`);

@@ -23,8 +23,9 @@ const SILENCE_MS = 40_000;
 const RETRY_MS_MAX = 8000;
 /** The last events of a run follow its last status. */
 const GRACE_MS = 1000;
-/** Points that come faster are drawn together. */
+/** Points that come faster are drawn together; drawing takes a quarter of the time at most, and never keeps a point back for longer. */
 const DRAW_MS_MIN = 80;
+const DRAW_MS_MAX = 500;
 
 /**
  * The live side of one run: first the metrics from the database, then the stream from exactly there, for as long as the page is open.
@@ -47,6 +48,7 @@ export class RunFeed {
   private isEnded = false;
   private frame = 0;
   private drawnAt = 0;
+  private drawMs = 0;
 
   constructor(private readonly options: RunFeedOptions) {}
 
@@ -171,11 +173,11 @@ export class RunFeed {
     }
   }
 
-  /** Tells the readers, once a frame and not more than a dozen times a second. */
+  /** Tells the readers: in an animation frame, and only as often as drawing is cheap here. */
   private draw(): void {
     if (this.frame !== 0 || this.stop.signal.aborted) return;
     const wait = (now: number): void => {
-      if (now - this.drawnAt < DRAW_MS_MIN) {
+      if (now - this.drawnAt < Math.min(DRAW_MS_MAX, Math.max(DRAW_MS_MIN, 4 * this.drawMs))) {
         this.frame = requestAnimationFrame(wait);
         return;
       }
@@ -183,6 +185,10 @@ export class RunFeed {
       this.drawnAt = now;
       this.version += 1;
       for (const listener of this.listeners) listener();
+      // The next task comes after what React and the canvas still do for this frame.
+      setTimeout(() => {
+        this.drawMs = performance.now() - now;
+      });
     };
     this.frame = requestAnimationFrame(wait);
   }

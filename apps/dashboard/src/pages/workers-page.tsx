@@ -99,22 +99,27 @@ function WorkerRows({ worker, now, readAgo }: { worker: WorkerObject; now: numbe
           ) : (
             <>
               {device.kind === 'gpu' ? 'GPU' : 'CPU'} <span className="weak">{device.name}</span>{' '}
-              <span className="weak num">{device.tensorflow && `TF ${device.tensorflow}`}</span>
+              <span className="weak num">{device.tensorflow && `· TF ${device.tensorflow}`}</span>
             </>
           )}
         </td>
-        <td className="right num">{worker.cores}</td>
-        <td className="right">
+        <td className="right num" data-label="cores">
+          {worker.cores}
+        </td>
+        <td className="right" data-label="memory">
           <Amount {...bytes(worker.memory_bytes)} />
         </td>
-        <td className="clip-cell">{worker.pool}</td>
+        <td className="clip-cell" data-label="pool">
+          {worker.pool}
+        </td>
         <td
+          data-label="heartbeat"
           className={`right num ${worker.heartbeat_age_s + readAgo > 15 && !isAway(worker) ? 'tone-warn' : ''}`}
           title={dateTime(worker.heartbeat_at)}
         >
           {age(0, worker.heartbeat_age_s + readAgo)}
         </td>
-        <td className="right num weak" title={dateTime(worker.started_at)}>
+        <td className="right num weak" title={dateTime(worker.started_at)} data-label="up">
           {age(worker.started_at, now)}
         </td>
       </tr>

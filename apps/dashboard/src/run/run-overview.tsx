@@ -69,10 +69,8 @@ function Results({ evaluations }: { evaluations: readonly EvaluationObject[] }) 
             <thead>
               <tr>
                 <th>File</th>
-                <th className="right">Loss before</th>
-                <th className="right">after</th>
-                <th className="right">Exact match before</th>
-                <th className="right">after</th>
+                <th className="right">Loss</th>
+                <th className="right">Exact match</th>
               </tr>
             </thead>
             <tbody>
@@ -81,10 +79,15 @@ function Results({ evaluations }: { evaluations: readonly EvaluationObject[] }) 
                   <td className="clip-cell" title={name}>
                     {name}
                   </td>
-                  <td className="right num weak">{digits(first.loss)}</td>
-                  <td className="right num">{last === first ? '–' : digits(last.loss)}</td>
-                  <td className="right num weak">{percent(first.exact_match)}</td>
-                  <td className="right num">{last === first ? '–' : percent(last.exact_match)}</td>
+                  <td className="right">
+                    <Change before={digits(first.loss)} after={last === first ? null : digits(last.loss)} />
+                  </td>
+                  <td className="right">
+                    <Change
+                      before={percent(first.exact_match)}
+                      after={last === first ? null : percent(last.exact_match)}
+                    />
+                  </td>
                 </tr>
               ))}
             </tbody>
@@ -94,6 +97,14 @@ function Results({ evaluations }: { evaluations: readonly EvaluationObject[] }) 
     </section>
   );
 }
+
+/** Before the first step and at the newest evaluation. */
+const Change = ({ before, after }: { before: string; after: string | null }) => (
+  <span className="num">
+    <span className="weak">{before}</span>
+    {after !== null && ` → ${after}`}
+  </span>
+);
 
 function Attempts({ run }: { run: RunObject }) {
   return (

@@ -44,19 +44,29 @@ export function withDetail(whole: Series, detail: Series | undefined, window: Ra
   return { every: detail.every, points: detail.points.filter((bucket) => inside(centre(bucket, detail.every))) };
 }
 
-/** Lines on one x axis: the union of their x, and null (a gap to be bridged) where a line has no value. */
+/**
+ * Lines on one x axis: the union of their x, and undefined (a gap to be bridged) where a line has no value. One pass, as every line is in
+ * the order of its x: this runs for every chart at every redraw.
+ */
 export function alignLines(lines: readonly Line[]): [number[], ...(number | null | undefined)[][]] {
-  const x = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
-  const at = new Map(x.map((value, index) => [value, index]));
-  const columns = lines.map((line) => {
-    const column = new Array<number | null | undefined>(x.length).fill(undefined);
-    line.x.forEach((value, index) => {
-      const row = at.get(value);
-      if (row !== undefined) column[row] = line.y[index] ?? null;
+  const x: number[] = [];
+  const columns: (number | null | undefined)[][] = lines.map(() => []);
+  const at = lines.map(() => 0);
+  for (;;) {
+    let next = Number.POSITIVE_INFINITY;
+    lines.forEach((line, index) => {
+      const candidate = line.x[at[index] ?? 0];
+      if (candidate !== undefined && candidate < next) next = candidate;
     });
-    return column;
-  });
-  return [x, ...columns];
+    if (next === Number.POSITIVE_INFINITY) return [x, ...columns];
+    x.push(next);
+    lines.forEach((line, index) => {
+      const here = at[index] ?? 0;
+      const isHere = line.x[here] === next;
+      columns[index]?.push(isHere ? (line.y[here] ?? null) : undefined);
+      if (isHere) at[index] = here + 1;
+    });
+  }
 }
 
 /** The values of a line inside a window. */

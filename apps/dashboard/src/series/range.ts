@@ -17,6 +17,21 @@ const quantile = (sorted: readonly number[], share: number): number => {
   return low + (high - low) * (at - Math.floor(at));
 };
 
+function ends(values: readonly number[]): Range {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+function middle(values: readonly number[]): Range {
+  const sorted = [...values].sort((a, b) => a - b);
+  return [quantile(sorted, 0.05), quantile(sorted, 0.95)];
+}
+
 export interface ValueRangeOptions {
   log: boolean;
   /** From the 5th to the 95th percentile; what lies outside is still drawn, and cut off by the frame. */
@@ -25,12 +40,9 @@ export interface ValueRangeOptions {
 
 /** The y axis for values: their range and a little air; null where there is nothing to show. On a log axis only positive values count. */
 export function valueRange(values: readonly number[], { log, ignoreOutliers }: ValueRangeOptions): Range | null {
-  const usable = values.filter((value) => Number.isFinite(value) && (!log || value > 0)).sort((a, b) => a - b);
-  const first = usable[0];
-  const last = usable.at(-1);
-  if (first === undefined || last === undefined) return null;
-  const low = ignoreOutliers ? quantile(usable, 0.05) : first;
-  const high = ignoreOutliers ? quantile(usable, 0.95) : last;
+  const usable = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
+  if (usable.length === 0) return null;
+  const [low, high] = ignoreOutliers ? middle(usable) : ends(usable);
   if (log) {
     const factor = high > low ? (high / low) ** 0.06 : 1.1;
     return [low / factor, high * factor];
