@@ -36,7 +36,7 @@ export interface DemoPlan {
  * forget everything (docs/log.md has the grid).
  */
 const METHODS: DemoMethod[] = [
-  { label: 'LoRA', suffix: 'lora', adapter: { type: 'lora', rank: 8, alpha: 16 }, learningRate: 7e-4 },
+  { label: 'LoRA', suffix: 'lora', adapter: { type: 'lora', rank: 8, alpha: 16 }, learningRate: 8e-4 },
   {
     label: 'MoRA rotation',
     suffix: 'mora-rotation',
@@ -70,7 +70,7 @@ const SHORT_ROWS: Record<TaskFile, number> = {
   source: 12,
 };
 
-/** What the demo does: 150 steps of 36 rows, or in short form a dozen smaller ones. */
+/** What the demo does: 120 steps of 36 rows, or in short form a dozen smaller ones. */
 export function demoPlan(isShort: boolean): DemoPlan {
   const files = FILES.map(([role, filename, purpose]): DemoFile => {
     const content = readFileSync(path.join(inRepo('examples', 'tasks'), filename));
@@ -80,7 +80,7 @@ export function demoPlan(isShort: boolean): DemoPlan {
   });
   return isShort
     ? { steps: 15, batchSize: 24, warmupSteps: 2, files, methods: METHODS }
-    : { steps: 150, batchSize: 36, warmupSteps: 10, files, methods: METHODS };
+    : { steps: 120, batchSize: 36, warmupSteps: 10, files, methods: METHODS };
 }
 
 /** The request of one run; seed and files are the same in all, so they see the same rows in the same order. */
