@@ -69,7 +69,8 @@ describe('the filter of the runs', () => {
 });
 
 describe('the stream parser', () => {
-  const wire = ': hello\n\nid: 1-0\nevent: metric\ndata: {"a":\ndata: 1}\n\nid: 2-0\r\nevent: log\r\ndata:x\r\n\r\n: heartbeat\n\n';
+  const wire =
+    ': hello\n\nid: 1-0\nevent: metric\ndata: {"a":\ndata: 1}\n\nid: 2-0\r\nevent: log\r\ndata:x\r\n\r\n: heartbeat\n\n';
   const expected = [
     { id: '1-0', event: 'metric', data: '{"a":\n1}' },
     { id: '2-0', event: 'log', data: 'x' },

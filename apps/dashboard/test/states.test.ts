@@ -264,6 +264,8 @@ describe('a run', () => {
       Array.from({ length: 4 }, () => 'step 100'),
     );
     const shown = await page.locator('.legend [data-label="train"] .value').textContent();
+    await page.mouse.move(box.x + box.width - 2, box.y + 40);
+    await until(() => page.locator('.legend .at').first().textContent()).toMatch(/step (199|200)/);
     expect(Number(shown)).toBeCloseTo(server.get(id).points[99]?.values.train_loss ?? 0, 3);
   });
 

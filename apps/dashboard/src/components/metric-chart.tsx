@@ -128,7 +128,8 @@ export function MetricChart(props: MetricChartProps) {
           drag: { x: true, y: false, setScale: false },
           // By value on x only; the charts have different quantities on y.
           sync: { key: syncKey, setSeries: false, scales: ['x', null] },
-          points: { size: 6 },
+          // The lines that one reads, not the raw one behind or the limit.
+          points: { size: (_, index) => (isRead(latest.current.lines[index - 1]) ? 6 : 0) },
           bind: {
             dblclick: () => () => {
               latest.current.onZoom(null);
@@ -150,8 +151,10 @@ export function MetricChart(props: MetricChartProps) {
           setCursor: [
             (self) => {
               const { left, idx } = self.cursor;
-              const step =
-                left === undefined || left === null || left < 0 || idx === null ? null : self.posToVal(left, 'x');
+              const isOver = left !== undefined && left !== null && left >= 0 && idx !== null;
+              const step = isOver
+                ? Math.min(Math.round(self.posToVal(left, 'x')), newestStep(latest.current.lines))
+                : null;
               cursorStep.current = step;
               writeLegend(legend.current, latest.current, step);
             },
@@ -217,6 +220,12 @@ function seriesOf({ look }: ChartLine, color: string): uPlot.Series {
     points: { show: dots, size: 5, fill: color },
   };
 }
+
+const isRead = (line: ChartLine | undefined): boolean => line !== undefined && !line.isSilent && line.look !== 'dashed';
+
+/** Beyond the newest measured step there is nothing to read. */
+const newestStep = (lines: readonly ChartLine[]): number =>
+  Math.max(0, ...lines.filter(isRead).map(({ line }) => line.x.at(-1) ?? 0));
 
 const text = (element: Element | null, value: string): void => {
   if (element && element.textContent !== value) element.textContent = value;
