@@ -1,0 +1,235 @@
+import { describe, expect, it } from 'vitest';
+import {
+  makeAttempt,
+  makeCheckpoint,
+  makeEvaluation,
+  makeEvent,
+  makeLog,
+  makeRun,
+  NOW,
+  noise,
+  valuesAt,
+} from './support/scenario.js';
+import { LONG, StatePages, until } from './support/state-pages.js';
+
+/** The states that a real stack cannot be brought into on demand. Real API, database and worker: e2e.test.ts. */
+const on = new StatePages();
+
+describe('a run', () => {
+  it('shows a point within a second of its step, and takes no step twice', async () => {
+    const id = on.trained(200, 50);
+    await on.open(`/runs/${id}`);
+    await on.badge('live');
+    await on.page.locator('canvas').first().waitFor();
+    await until(() => on.server.get(id).readers.size).toBe(1);
+    const at = Date.now();
+    on.server.point(id, {
+      step: 51,
+      attempt: 1,
+      values: { train_loss: 0.7777, trained_tokens: 60_180, tokens_per_second: 2000 },
+    });
+    await on.page.waitForFunction(
+      () => document.querySelector('.figures .headline')?.textContent === '0.7777',
+      undefined,
+      { polling: 20 },
+    );
+    expect(Date.now() - at).toBeLessThan(1000);
+    await on.sees(/^51/);
+  });
+
+  it('a broken stream resumes after its last message; what came meanwhile is there', async () => {
+    const id = on.trained(200, 50);
+    await on.open(`/runs/${id}`);
+    await until(() => on.server.get(id).readers.size).toBe(1);
+    on.server.point(id, { step: 51, attempt: 1, values: { train_loss: 0.6 } });
+    await on.sees('0.6000');
+    on.server.cutStreams();
+    on.server.point(id, { step: 52, attempt: 1, values: { train_loss: 0.5252 } });
+    await on.sees('0.5252');
+    const reads = on.server.seen.filter((request) => request.includes('/metrics')).length;
+    expect(reads).toBe(1);
+  });
+
+  it('a reset reads the metrics again', async () => {
+    const id = on.trained(200, 50);
+    await on.open(`/runs/${id}`);
+    await until(() => on.server.get(id).readers.size).toBe(1);
+    const held = on.server.get(id);
+    held.points = held.points.slice(0, 20);
+    held.points.push({ step: 21, attempt: 2, values: { train_loss: 0.2121 } });
+    on.server.patch(id, { attempts: [makeAttempt({ status: 'lost' }), makeAttempt({ attempt: 2, start_step: 20 })] });
+    on.server.send(id, { event: 'reset', data: { step: 20, attempt: 2 } });
+    await on.sees('0.2121');
+    await on.sees(/attempt 2, from step 20/);
+  });
+
+  it('without a server it keeps what it knows, says for how long, and comes back by itself', async () => {
+    const id = on.trained(200, 50);
+    await on.open(`/runs/${id}`);
+    await on.page.locator('canvas').first().waitFor();
+    await until(() => on.server.get(id).readers.size).toBe(1);
+    await on.badge('live');
+    await on.server.close();
+    await on.badge('offline');
+    await on.sees(/Offline \d+ s/);
+    expect(await on.page.locator('canvas').count()).toBe(4);
+    await on.server.listen();
+    on.server.point(id, { step: 51, attempt: 1, values: { train_loss: 0.5151 } });
+    await on.badge('live');
+    await on.sees('0.5151');
+  });
+
+  it('20,000 points: the first paint has a bucket a pixel, a brush shows every step, and nothing scrolls sideways', async () => {
+    const id = on.trained(20_000, 20_000, { status: 'succeeded', suffix: LONG });
+    await on.open(`/runs/${id}`);
+    await on.page.locator('canvas').first().waitFor();
+    expect(on.server.seen.filter((request) => request.includes('/stream'))).toEqual([]);
+    const box = await on.page.locator('.u-over').first().boundingBox();
+    if (!box) throw new Error('No plot.');
+    await on.page.mouse.move(box.x + box.width * 0.4, box.y + 50);
+    await on.page.mouse.down();
+    await on.page.mouse.move(box.x + box.width * 0.42, box.y + 60, { steps: 4 });
+    await on.page.mouse.up();
+    await until(() => new URL(on.page.url()).searchParams.get('steps')).toMatch(/^\d+-\d+$/);
+    await until(() => on.server.seen.some((request) => /metrics\?from=\d+&to=\d+/.test(request))).toBe(true);
+    expect(await on.overflow()).toBe(0);
+    await on.page.locator('.u-over').first().dblclick();
+    await until(() => new URL(on.page.url()).searchParams.get('steps')).toBeNull();
+  });
+
+  it('20,000 points scroll smoothly while more come in', async () => {
+    const id = on.trained(40_000, 20_000);
+    await on.open(`/runs/${id}`);
+    await on.page.setViewportSize({ width: 1280, height: 600 });
+    await until(() => on.server.get(id).readers.size).toBe(1);
+    await on.page.locator('canvas').first().waitFor();
+    const random = noise(6);
+    let step = 20_000;
+    const timer = setInterval(() => {
+      step += 1;
+      on.server.point(id, { step, attempt: 1, values: valuesAt(step, 40_000, random) });
+    }, 50);
+    const frameMs = await on.page.evaluate(async () => {
+      const body = document.querySelector('.tab-body');
+      const gaps: number[] = [];
+      let before = performance.now();
+      for (let frame = 0; frame < 60; frame++) {
+        body?.scrollTo(0, (frame * 9) % 300);
+        await new Promise(requestAnimationFrame);
+        const now = performance.now();
+        gaps.push(now - before);
+        before = now;
+      }
+      return gaps.sort((a, b) => a - b)[30];
+    });
+    clearInterval(timer);
+    expect(frameMs).toBeLessThan(50);
+    await on.sees(`${step.toLocaleString('en-US')}`);
+  });
+
+  it('the cursor reads every chart at its step', async () => {
+    const id = on.trained(200, 200, { status: 'succeeded' });
+    await on.open(`/runs/${id}?smooth=0`);
+    await on.page.locator('canvas').first().waitFor();
+    const box = await on.page.locator('.u-over').first().boundingBox();
+    if (!box) throw new Error('No plot.');
+    await on.page.mouse.move(box.x + box.width / 2, box.y + 40);
+    await until(() => on.page.locator('.legend .at').allTextContents()).toEqual(
+      Array.from({ length: 4 }, () => 'step 100'),
+    );
+    const shown = await on.page.locator('.legend [data-label="train"] .value').textContent();
+    await on.page.mouse.move(box.x + box.width - 2, box.y + 40);
+    await until(() => on.page.locator('.legend .at').first().textContent()).toMatch(/step (199|200)/);
+    expect(Number(shown)).toBeCloseTo(on.server.get(id).points[99]?.values.train_loss ?? 0, 3);
+  });
+
+  it('a log axis draws for a range that does not start at a power of ten', async () => {
+    const id = on.trained(2000, 2000, { status: 'succeeded' });
+    await on.open(`/runs/${id}?log=1&steps=900-940`);
+    await on.page.locator('canvas').first().waitFor();
+    expect(await on.page.evaluate(() => document.querySelectorAll('canvas').length)).toBe(4);
+  });
+
+  it('has the buttons that are legal: cancel while it runs, downloads when it has them', async () => {
+    const id = on.trained(200, 50);
+    await on.open(`/runs/${id}`);
+    expect(await on.page.getByText('Download').count()).toBe(0);
+    await on.page.getByRole('button', { name: 'Cancel run' }).click();
+    await on.page.getByRole('button', { name: 'Keep it' }).click();
+    await on.page.getByRole('button', { name: 'Cancel run' }).click();
+    await on.page.getByRole('button', { name: 'Yes, cancel it' }).click();
+    await on.sees('Cancelling');
+    expect(on.server.seen.some((request) => request === `POST /v1/fine_tuning/jobs/${id}/cancel`)).toBe(true);
+    expect(await on.page.getByRole('button', { name: 'Cancel run' }).count()).toBe(0);
+    on.server.patch(id, { status: 'succeeded', state: null, exports: ['adapter', 'merged'] });
+    await on.page.getByText('Download').click();
+    expect(
+      await on.page.locator('.menu a').evaluateAll((links) => links.map((link) => link.getAttribute('href'))),
+    ).toEqual([`/v1/runs/${id}/adapter?format=native`, `/v1/runs/${id}/adapter?format=merged`]);
+  });
+
+  it('that failed says why, what to do, and at which key', async () => {
+    const id = on.server.add(
+      makeRun(9, {
+        status: 'failed',
+        step: 41,
+        error: { code: 'nan_loss', message: 'The loss is not a number at step 41.', param: 'optimizer.learning_rate' },
+      }),
+    );
+    await on.open(`/runs/${id}/overview`);
+    await on.sees('Why it failed');
+    await on.sees(/Lower the learning rate/);
+    await on.sees('optimizer.learning_rate');
+  });
+
+  it('that waits says why, and each chart when it will appear', async () => {
+    const id = on.server.add(
+      makeRun(9, {
+        status: 'queued',
+        reason: {
+          code: 'no_worker',
+          message: 'No worker is alive in pool default. Start one with npm start.',
+          since: NOW - 12,
+        },
+      }),
+    );
+    await on.open(`/runs/${id}`);
+    await on.sees(/No worker is alive in pool default/);
+    await on.sees('Loss appears when a worker has taken the run.');
+  });
+
+  it('has every tab filled, and a word where there is nothing', async () => {
+    const id = on.trained(200, 50);
+    const held = on.server.get(id);
+    await on.open(`/runs/${id}/checkpoints`);
+    await on.sees('No checkpoint yet');
+    held.checkpoints.push(makeCheckpoint(id, 40));
+    held.evaluations.push(
+      makeEvaluation(id, 1, 0, 'held-out.jsonl', 3.2, 0.01),
+      makeEvaluation(id, 2, 50, 'held-out.jsonl', 0.1, 0.93),
+    );
+    held.events.push(makeEvent(1, 'Created fine-tuning job'));
+    for (let seq = 1; seq <= 300; seq++) held.logs.push(makeLog(seq));
+    on.server.send(id, { event: 'event', data: makeEvent(2, 'Checkpoint saved at step 40') });
+    await on.sees(/ckpt-step-40/);
+    await on.page.getByRole('link', { name: 'Evaluations' }).click();
+    await on.sees('93.0 %');
+    await on.sees('Generated, different');
+    await on.page.getByRole('link', { name: 'Events' }).click();
+    await on.sees('Created fine-tuning job');
+    await on.page.getByRole('link', { name: 'Configuration' }).click();
+    await on.sees('optimizer.learning_rate');
+    await on.page.getByRole('link', { name: 'Logs' }).click();
+    await on.sees(/^300 lines$/);
+    await on.sees(/step 300 loss/);
+    on.server.send(id, { event: 'log', data: { ...makeLog(301), message: 'a line that came live' } });
+    await on.sees('a line that came live');
+    await on.page.getByLabel('Search the logs').fill('ENOSPC');
+    await on.sees(/^3 lines$/);
+  });
+
+  it('that does not exist says so', async () => {
+    await on.open('/runs/ftjob-nothing');
+    await on.sees('There is no such run');
+  });
+});
