@@ -39,6 +39,8 @@ export interface RunningWorker {
   id(): string | null;
   /** Finishes the step, saves, gives the run back and ends. */
   drain(): Promise<void>;
+  /** Resolves when it has ended: drained, or because it cannot go on, which the log explains. */
+  ended: Promise<void>;
 }
 
 const NO_DEVICE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null };
@@ -183,6 +185,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
       }
       await done;
     },
+    ended: done,
   };
 }
 

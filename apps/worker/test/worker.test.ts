@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { type Services, startReconciler } from '@moraine/services';
 import { type TestServices, testServices } from '@moraine/testing';
 import { pino } from 'pino';
@@ -322,4 +325,20 @@ test('a worker that is killed takes its child with it, and another worker finish
     expect(await eventsOf(id)).toContain('Contact with worker first was lost');
   });
   await reconciler.close();
+});
+
+test('a worker process that cannot go on ends, so that whoever started it sees that', async () => {
+  const file = join(workDir, 'no-folder');
+  writeFileSync(file, '');
+  const env = {
+    PATH: process.env.PATH,
+    DATABASE_URL: t.databaseUrl,
+    REDIS_URL: t.redisUrl,
+    MORAINE_BLOBS: t.blobsDir,
+    MORAINE_WORK_DIR: join(file, 'work'),
+  };
+  const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+  const child = spawn(process.execPath, [main], { env, stdio: 'ignore', timeout: 20_000 });
+  const [status] = await once(child, 'exit');
+  expect(status).toBe(1);
 });
