@@ -369,3 +369,16 @@ describe('leases', () => {
     expect(await runOf(cancelled.token.runId)).toMatchObject({ status: 'cancelled' });
   });
 });
+
+test('a run whose file is gone fails at once and says so, and its worker gets the next run', async () => {
+  const pool = `p-${newId('run').slice(-6)}`;
+  const poorer = await seedProject(s);
+  const broken = await seedRun(s, poorer, { pool, priority: 90 });
+  const next = await seedRun(s, project, { pool });
+  await s.db.file.update({ where: { id: poorer.fileId }, data: { deletedAt: new Date() } });
+  const { token } = await claimOrThrow(await seedWorker(s, pool), pool);
+  expect(token).toMatchObject({ runId: next, attempt: 1 });
+  const run = await runOf(broken);
+  expect(run).toMatchObject({ status: 'failed', errorCode: 'not_found' });
+  expect(run.errorMessage).toContain(poorer.fileId);
+});

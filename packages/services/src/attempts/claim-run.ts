@@ -1,7 +1,8 @@
-import type { StateReason } from '@moraine/contract';
+import { AppError, explain, type StateReason } from '@moraine/contract';
 import type { AttemptToken, Services } from '../context.js';
 import { withdrawOffer } from '../queue/offer-run.js';
 import { notify, statusMessage } from '../streams/publish.js';
+import { failAttempt } from './fail-attempt.js';
 import { type Job, loadJob } from './load-job.js';
 
 /** How long an attempt may stay silent before somebody else may take its run, by the database's clock. */
@@ -47,17 +48,29 @@ const CLAIM = `
 
 /**
  * Takes the best queued run of a pool for a worker, in one statement; null when there is none. The attempt number in the token is
- * what every later write of this attempt is checked against.
+ * what every later write of this attempt is checked against. A run that cannot be executed (a file of it is gone) ends `failed` here and
+ * the next one is taken: nobody else would end it before its lease runs out.
  */
 export async function claimRun(
   s: Services,
-  { workerId, pool, leaseMs = LEASE_MS }: { workerId: string; pool: string; leaseMs?: number },
+  options: { workerId: string; pool: string; leaseMs?: number },
 ): Promise<Claim | null> {
+  const { workerId, pool, leaseMs = LEASE_MS } = options;
   const { rows } = await s.pg.query<ClaimedRow>(CLAIM, [workerId, pool, leaseMs]);
   const row = rows[0];
   if (!row) return null;
   const token = { runId: row.id, attempt: row.attempt, workerId };
-  const job = await loadJob(s, token);
+  let job: Job;
+  try {
+    job = await loadJob(s, token);
+  } catch (error) {
+    const isGone = error instanceof AppError;
+    const failure = { cause: isGone ? 'user_data' : 'internal', code: isGone ? error.code : 'internal' } as const;
+    const failing = failAttempt(s, token, { ...failure, message: explain(error) });
+    if (!isGone) await failing.catch(() => undefined);
+    else if (await failing) return claimRun(s, options);
+    throw error;
+  }
   await Promise.all([withdrawOffer(s, row), notify(s, row.id, [statusMessage(row)], row.attempt)]);
   return { token, job };
 }
