@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { openServices, resumeFileValidation, startReconciler } from '@moraine/services';
+import { openServices, startReconciler } from '@moraine/services';
 import type { Logger } from 'pino';
 import { buildApp } from './app.js';
 import type { ApiEnv } from './env.js';
@@ -22,10 +22,6 @@ export async function startServer(env: ApiEnv, log: Logger): Promise<ApiServer> 
     const app = await buildApp(services, env);
     await app.listen({ host: env.host, port: env.port });
     const reconciler = startReconciler(services);
-    // Files whose validation a crash cut short; with Postgres away the next start does it.
-    resumeFileValidation(services).catch((error: unknown) =>
-      log.warn({ err: error }, 'file validation was not resumed'),
-    );
     const { address, family, port } = app.server.address() as AddressInfo;
     const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
     return {

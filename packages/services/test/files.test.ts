@@ -16,6 +16,7 @@ import {
   openFile,
   resumeFileValidation,
   type Services,
+  startReconciler,
   startUpload,
 } from '../src/index.js';
 import { defaultActor, goodRows, tinyFiles, uploadOf, uploadRows, writeFolder } from './tiny-base.js';
@@ -149,6 +150,16 @@ test('what a dead process left unvalidated is settled at the next start', async 
   await s.db.file.update({ where: { id: file.id }, data: { status: 'uploaded', rows: null, format: null } });
   await resumeFileValidation(s);
   expect(await getFile(s, actor, file.id)).toMatchObject({ status: 'processed', rows: 3 });
+});
+
+test('the reconciler settles files that a dead process left, however long the database was away when the API started', async () => {
+  const file = await uploadRows(s, actor, goodRows(3));
+  await s.db.file.update({ where: { id: file.id }, data: { status: 'uploaded', rows: null, format: null } });
+  const reconciler = startReconciler(s, { intervalMs: 50 });
+  await expect
+    .poll(() => getFile(s, actor, file.id), { timeout: 10_000 })
+    .toMatchObject({ status: 'processed', rows: 3 });
+  await reconciler.close();
 });
 
 test('a file whose bytes are gone ends in error instead of waiting for ever', async () => {

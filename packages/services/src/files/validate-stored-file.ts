@@ -33,7 +33,7 @@ export async function validateStoredFile(s: Services, id: string): Promise<void>
   }
 }
 
-/** Validates what a process that ended left unsettled; called when the API starts. */
+/** Validates what a process that ended left unsettled; the reconciler calls it when it begins to lead, and now and then. */
 export async function resumeFileValidation(s: Services): Promise<void> {
   const left = await s.db.file.findMany({ where: { status: 'uploaded', deletedAt: null }, select: { id: true } });
   for (const { id } of left) await validateStoredFile(s, id);

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { LEASE_MS } from '../attempts/claim-run.js';
 import { collectStaleUploads } from '../blobs/collect-stale-uploads.js';
 import type { Services } from '../context.js';
+import { resumeFileValidation } from '../files/validate-stored-file.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
 import { collectExpiredFiles, collectOrphans } from './orphans.js';
 import { offerForgotten } from './outbox.js';
@@ -42,6 +43,19 @@ export function startReconciler(
     }
   };
 
+  /** In the background: a large file takes longer than a lease. */
+  let validating = false;
+  const validateFiles = (): void => {
+    if (validating) return;
+    validating = true;
+    s.inBackground(
+      'Validation of what a process left',
+      resumeFileValidation(s).finally(() => {
+        validating = false;
+      }),
+    );
+  };
+
   /** Rounds on one connection, until it breaks or we stop. */
   const lead = async (client: pg.Client): Promise<void> => {
     const healthySince = Date.now();
@@ -57,6 +71,7 @@ export function startReconciler(
       await guarded('wake-ups', () => offerForgotten(s));
       if (Date.now() - collectedAt >= collectEveryMs) {
         collectedAt = Date.now();
+        validateFiles();
         await guarded('expired files', () => collectExpiredFiles(s));
         await guarded('orphaned blobs', () => collectOrphans(s));
         await guarded('stale uploads', () => collectStaleUploads(s));
