@@ -149,7 +149,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     const outDir = join(settings.workDir, `${token.runId}-${token.attempt}`);
     const timer = setInterval(() => void renew().catch(() => undefined), settings.renewEveryMs);
     try {
-      await mkdir(outDir, { recursive: true });
+      await mkdir(outDir, { recursive: true, mode: 0o700 });
       const inputs = await prepare();
       // Asked to stop while the inputs were fetched: no process is needed for that.
       if (stopReason)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -31,6 +31,12 @@ describe('the file store', () => {
     expect(await text(await store.open('a/b', { start: 1, end: 3 }))).toBe('ell');
     expect(await store.size('a/b')).toBe(5);
     expect(await store.list('a')).toMatchObject([{ path: 'b', sizeBytes: 5 }]);
+  });
+
+  test('lets nobody but its owner in', async () => {
+    const dir = join(root, 'fresh');
+    await createFsBlobStore(dir).put('a/b', Readable.from(['secret']));
+    expect((await stat(dir)).mode & 0o077).toBe(0);
   });
 
   test('a stream that breaks leaves neither key nor rest', async () => {

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { AppError } from '@moraine/contract';
 import type { BlobEntry, BlobStore, StoredBlob } from './store.js';
 
-/** Blobs as files below one folder. Written beside their place, flushed to disk, then renamed; the folder entry is flushed too. */
+/** Blobs as files below one folder that only its owner may enter. Written beside their place, flushed to disk, then renamed; the folder entry is flushed too. */
 export function createFsBlobStore(rootDir: string): BlobStore {
   const root = resolve(rootDir);
   const at = (key: string): string => {
@@ -17,7 +17,7 @@ export function createFsBlobStore(rootDir: string): BlobStore {
   };
   const temporary = async (): Promise<string> => {
     const dir = join(root, '.incoming');
-    await mkdir(dir, { recursive: true });
+    await mkdir(dir, { recursive: true, mode: 0o700 });
     return join(dir, randomUUID());
   };
 
@@ -101,7 +101,7 @@ async function writeStream(path: string, stream: Readable, sizeBytesMax: number)
 
 /** Renames into place. Two writers of the same key carry the same bytes, so the first one wins and the second is dropped. */
 async function settle(source: string, place: string): Promise<void> {
-  await mkdir(dirname(place), { recursive: true });
+  await mkdir(dirname(place), { recursive: true, mode: 0o700 });
   try {
     await rename(source, place);
   } catch (error) {
