@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { baseFiles, baseForm, safetensors } from './fixtures.js';
 import { startApi, type TestApi } from './support.js';
@@ -31,6 +32,8 @@ describe('registering a base', () => {
     expect((await register('taken')).json).toEqual(first.json);
     const other = await register('taken', { ...baseFiles(), 'README.md': '# another' });
     expect([other.status, other.json.error]).toMatchObject([409, { code: 'conflict', param: 'name' }]);
+    // The bytes that came a second time are not kept.
+    expect(await readdir(join(api.blobsDir, 'incoming'))).toEqual([]);
   });
 
   it.each(['../config.json', '/etc/passwd', 'a/../../b', '..\\b', 'a\\..\\..\\b', 'C:\\b'])(

@@ -31,9 +31,9 @@ export const fileHandlers: Handlers<'createFile' | 'listFiles' | 'getFile' | 'ge
       );
       const { purpose, 'expires_after[seconds]': expiresAfterSeconds } = parse(FileFields, fields, ' in the form');
       return await createFile(s, actor, { upload, purpose, expiresAfterSeconds });
-    } catch (error) {
+    } finally {
+      // What was taken over lies elsewhere by now.
       await discardUpload(s, upload);
-      throw error;
     }
   },
   listFiles: ({ s, actor, query }) => listFiles(s, actor, query),

@@ -28,9 +28,9 @@ export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase'> =
       });
       const { name } = parse(BaseFields, fields, ' in the form');
       return await createBase(s, actor, { name, upload });
-    } catch (error) {
+    } finally {
+      // What was taken over lies elsewhere by now.
       await discardUpload(s, upload);
-      throw error;
     }
   },
 };
