@@ -46,6 +46,8 @@ export interface ServicesOptions {
   redisPrefix?: string;
 }
 
+const COMMAND_TIMEOUT_MS = 5_000;
+
 /**
  * Opens the connections. Redis may be away: commands then fail at once instead of waiting in memory, and the connection is tried again
  * for as long as the process lives. The database must have been migrated (`migrate`).
@@ -63,6 +65,8 @@ export async function openServices({
     lazyConnect: true,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
+    // A server that holds the connection and says nothing is away, too.
+    commandTimeout: COMMAND_TIMEOUT_MS,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000),
   });
   // Said once an outage, not once a try.

@@ -1,8 +1,9 @@
+import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type TestServices, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { claimRun } from '../src/attempts/claim-run.js';
-import type { Services } from '../src/context.js';
+import { openServices, type Services } from '../src/context.js';
 import { offerRun } from '../src/queue/offer-run.js';
 import { openWakeConsumer } from '../src/queue/wake-consumer.js';
 import { startReconciler } from '../src/reconcile/reconciler.js';
@@ -150,3 +151,33 @@ test('workers are listed with what they do; retired ones are not', async () => {
   const seen = (await listWorkers(s, stranger)).data.find((worker) => worker.id === busy);
   expect(seen).toMatchObject({ run_id: null, attempt: null });
 });
+
+test('a Redis that holds its connections and says nothing is away: a run is claimed all the same', async () => {
+  const redis = new URL(t.redisUrl);
+  const port = Number(redis.port);
+  const sockets = new Set<Socket>();
+  const between = createServer((client) => {
+    const server = connect(port, redis.hostname);
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => undefined).pipe(to);
+    }
+  });
+  await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve));
+  const address = between.address();
+  redis.port = String(typeof address === 'object' ? address?.port : '');
+  const { databaseUrl, blobsDir } = t;
+  const through = await openServices({ databaseUrl, blobsDir, redisUrl: redis.toString(), log: s.log });
+  const pool = 'silent';
+  const id = await seedRun(s, project, { pool });
+  const workerId = await seedWorker(s, pool);
+  expect(await through.redis.ping()).toBe('PONG');
+  for (const socket of sockets) socket.unpipe().pause();
+  expect((await claimRun(through, { workerId, pool }))?.token.runId).toBe(id);
+  for (const socket of sockets) socket.destroy();
+  await through.close();
+  between.close();
+}, 20_000);
