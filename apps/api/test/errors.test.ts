@@ -64,6 +64,15 @@ describe('errors', () => {
     expect(answer.status).toBe(400);
   });
 
+  it('say that no text may hold U+0000, which Postgres cannot store', async () => {
+    for (const path of ['/v1/files/file-%00', '/v1/models/a%00b', '/v1/files?after=%00'])
+      expect((await api.ask('GET', path)).status, path).toBe(400);
+    const send = (body: string) =>
+      api.ask('POST', '/v1/fine_tuning/jobs', { body, headers: { 'content-type': 'application/json' } });
+    expect((await send('{"metadata":{"a":"\\u0000"}}')).json.error.message).toContain('U+0000');
+    expect((await send('{"metadata":{"a":"\\\\u0000"}}')).json.error.message).not.toContain('U+0000');
+  });
+
   it('carry x-request-id, the caller’s own where it is harmless', async () => {
     expect((await api.ask('GET', '/v1/nothing')).headers.get('x-request-id')).toMatch(/^req_[0-9a-f]{24}$/);
     const mine = await api.ask('GET', '/v1/models', { headers: { 'x-request-id': 'trace-7' } });
