@@ -18,7 +18,7 @@ try {
     const isKnown = given !== undefined && (await verifyApiKey(services, given).then(() => true, isUnknown));
     const create = (key?: string) => createApiKey(services, { projectId: project.id }, { name: 'root', key });
     // A key that was revoked is taken for good: another one is made.
-    const key = isKnown ? given : (await create(given).catch(() => create())).key;
+    const key = isKnown ? given : (await create(given).catch(refusedOr(create))).key;
     process.stdout.write(`${key}\n`);
   } finally {
     await services.close();
@@ -26,6 +26,13 @@ try {
 } catch (error) {
   process.stderr.write(`moraine prepare: ${explain(error)}\n`);
   process.exitCode = 1;
+}
+
+function refusedOr<T>(other: () => T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof AppError) throw error;
+    return other();
+  };
 }
 
 function isUnknown(error: unknown): false {

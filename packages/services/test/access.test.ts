@@ -45,6 +45,13 @@ describe('API keys', () => {
     }
   });
 
+  test('a chosen key that could be guessed is refused, and a good one opens the project', async () => {
+    for (const key of ['mk-short', `sk-${'a'.repeat(40)}`, `mk-${'a'.repeat(31)}`, `mk-${'a b'.repeat(20)}`])
+      await expect(createApiKey(s, actor, { name: 'chosen', key })).rejects.toMatchObject({ code: 'invalid_value' });
+    const { key } = await createApiKey(s, actor, { name: 'chosen', key: `mk-${'0123456789abcdef'.repeat(2)}` });
+    expect(await verifyApiKey(s, key)).toMatchObject({ projectId: actor.projectId });
+  });
+
   test('a revoked key is refused where it was not seen lately', async () => {
     const { id, key } = await createApiKey(s, actor, { name: 'lost laptop' });
     await verifyApiKey(s, key);
