@@ -125,7 +125,8 @@ test('a worker whose process died loses its run to the queue, and a heartbeat br
   const statusOf = async () => (await s.db.run.findUniqueOrThrow({ where: { id } })).status;
   for (let waits = 0; (await statusOf()) !== 'queued' && waits < 300; waits++) await sleep(20);
   expect(await statusOf()).toBe('queued');
-  expect(await waiting(pool)).toBe(1);
+  // Offered after the commit.
+  await expect.poll(() => waiting(pool), { timeout: 5_000 }).toBe(1);
   const workerOf = async () => (await s.db.worker.findUniqueOrThrow({ where: { id: worker } })).status;
   for (let waits = 0; (await workerOf()) !== 'lost' && waits < 300; waits++) await sleep(20);
   expect(await workerOf()).toBe('lost');
@@ -156,6 +157,7 @@ test('a Redis that holds its connections and says nothing is away: a run is clai
   const redis = new URL(t.redisUrl);
   const port = Number(redis.port);
   const sockets = new Set<Socket>();
+  const ends = new Map<Socket, Socket>();
   const between = createServer((client) => {
     const server = connect(port, redis.hostname);
     for (const [from, to] of [
@@ -163,6 +165,7 @@ test('a Redis that holds its connections and says nothing is away: a run is clai
       [server, client],
     ] as const) {
       sockets.add(from);
+      ends.set(from, to);
       from.on('error', () => undefined).pipe(to);
     }
   });
@@ -177,7 +180,11 @@ test('a Redis that holds its connections and says nothing is away: a run is clai
   expect(await through.redis.ping()).toBe('PONG');
   for (const socket of sockets) socket.unpipe().pause();
   expect((await claimRun(through, { workerId, pool }))?.token.runId).toBe(id);
+  // It was silent while the queue of this pool was opened; the queue must not stay broken for that.
+  for (const socket of sockets) socket.pipe(ends.get(socket) ?? socket);
+  const offer = { id, pool, submission: 1, priority: 50 };
+  await expect.poll(() => offerRun(through, offer), { timeout: 10_000 }).toBe(true);
   for (const socket of sockets) socket.destroy();
   await through.close();
   between.close();
-}, 20_000);
+}, 30_000);

@@ -20,12 +20,16 @@ export function createQueueSet(connection: Redis, prefix: string, onError: (erro
   const open = new Map<string, Queue<WakeUp>>();
   return {
     of(pool) {
-      let queue = open.get(pool);
-      if (!queue) {
-        queue = new Queue<WakeUp>(queueName(pool), { connection, prefix });
-        queue.on('error', onError);
-        open.set(pool, queue);
-      }
+      const before = open.get(pool);
+      if (before) return before;
+      const queue = new Queue<WakeUp>(queueName(pool), { connection, prefix });
+      queue.on('error', onError);
+      open.set(pool, queue);
+      // One whose first words Redis did not answer would refuse for ever: the next call opens another.
+      queue.waitUntilReady().catch(() => {
+        if (open.get(pool) === queue) open.delete(pool);
+        queue.close().catch(() => undefined);
+      });
       return queue;
     },
     async close() {
