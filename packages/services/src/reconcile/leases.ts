@@ -61,18 +61,23 @@ export async function expireLeases(s: Services): Promise<number> {
   ).replace('FOR NO KEY UPDATE OF r', 'AND a.lease_expires_at < now() FOR NO KEY UPDATE OF r, a');
   let ended = 0;
   for (const row of rows) {
-    const verdict = await endAttempt(s, stillExpired, [row.run_id, row.attempt, row.worker_id], {
-      status: 'lost',
-      cause: 'lost_worker',
-      code: 'lost_worker',
-      message: `Contact with worker ${row.name} was lost.`,
-    });
-    if (verdict) ended++;
+    try {
+      const verdict = await endAttempt(s, stillExpired, [row.run_id, row.attempt, row.worker_id], {
+        status: 'lost',
+        cause: 'lost_worker',
+        code: 'lost_worker',
+        message: `Contact with worker ${row.name} was lost.`,
+      });
+      if (verdict) ended++;
+    } catch (error) {
+      // One run that cannot be ended must not keep the others waiting; it is tried again in the next round.
+      s.log.error({ err: error, runId: row.run_id, attempt: row.attempt }, 'a lost attempt could not be ended');
+    }
   }
   return ended;
 }
 
-/** Workers without a heartbeat are lost; a heartbeat brings them back. Those that are long gone are forgotten once no attempt names them. */
+/** Workers without a heartbeat are lost; a heartbeat brings them back. */
 export async function markLostWorkers(s: Services, silentMs = WORKER_SILENT_MS): Promise<void> {
   await s.pg.query(
     `UPDATE workers SET status = 'lost' WHERE status NOT IN ('lost', 'gone') AND heartbeat_at < now() - $1 * interval '1 millisecond'`,

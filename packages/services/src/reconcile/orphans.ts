@@ -18,9 +18,19 @@ export async function collectExpiredFiles(s: Services): Promise<number> {
   return rows.length;
 }
 
+/** Rows that nobody can use any more: links and sessions past their time, workers silent for a week that no attempt names. */
+export async function forgetExpired(s: Services): Promise<void> {
+  await s.pg.query('DELETE FROM login_links WHERE expires_at < now()');
+  await s.pg.query('DELETE FROM sessions WHERE expires_at < now()');
+  await s.pg.query(
+    `DELETE FROM workers w WHERE w.heartbeat_at < now() - interval '7 days'
+       AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.worker_id = w.id)`,
+  );
+}
+
 /**
  * What ended attempts left in blob storage without a row: uploads cut short before their row, and checkpoints whose row says deleted.
- * Looks at attempts that ended within a day, each once an hour of rest after its end.
+ * Looks at attempts that ended an hour to a day ago, a page at a time in no order, so that each has its turn.
  */
 export async function collectOrphans(s: Services): Promise<number> {
   const { rows } = await s.pg.query<{ run_id: string; attempt: number; keys: string[] }>(
@@ -29,7 +39,7 @@ export async function collectOrphans(s: Services): Promise<number> {
        UNION ALL SELECT blob_key FROM adapters d WHERE d.run_id = a.run_id
        UNION ALL SELECT blob_key FROM files f WHERE f.blob_key LIKE 'runs/' || a.run_id || '/%' AND f.deleted_at IS NULL
      ) AS keys
-     FROM attempts a WHERE a.finished_at BETWEEN now() - interval '1 day' AND now() - interval '${AGE}' LIMIT $1`,
+     FROM attempts a WHERE a.finished_at BETWEEN now() - interval '1 day' AND now() - interval '${AGE}' ORDER BY random() LIMIT $1`,
     [PAGE],
   );
   let removed = 0;

@@ -5,7 +5,7 @@ import { collectStaleUploads } from '../blobs/collect-stale-uploads.js';
 import type { Services } from '../context.js';
 import { resumeFileValidation } from '../files/validate-stored-file.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
-import { collectExpiredFiles, collectOrphans } from './orphans.js';
+import { collectExpiredFiles, collectOrphans, forgetExpired } from './orphans.js';
 import { offerForgotten } from './outbox.js';
 
 /** Our advisory lock: whoever holds it is the reconciler. */
@@ -73,6 +73,7 @@ export function startReconciler(
         collectedAt = Date.now();
         validateFiles();
         await guarded('expired files', () => collectExpiredFiles(s));
+        await guarded('expired rows', () => forgetExpired(s));
         await guarded('orphaned blobs', () => collectOrphans(s));
         await guarded('stale uploads', () => collectStaleUploads(s));
       }
