@@ -11,7 +11,7 @@ import { searchPath } from '../env.js';
 import { logSince, openLog, readJson, writePrivate } from './files.js';
 import { freePort, isPortFree } from './ports.js';
 import { endOf, type RunningServer } from './postgres.js';
-import { endProcess, folderOf, identify, type ProcessId } from './processes.js';
+import { endProcess, folderOf, identify, type ProcessId, programOf } from './processes.js';
 
 export interface RedisOptions {
   /** Folder of this server: its append-only file, configuration, port and password. */
@@ -137,7 +137,11 @@ function configuration(dir: string, saved: Saved, more: Record<string, string>):
 function leftover(dir: string): ProcessId | null {
   try {
     const id = identify(Number(readFileSync(path.join(dir, 'redis.pid'), 'utf8').trim()));
-    return id && (process.platform !== 'linux' || folderOf(id.pid) === dir) ? id : null;
+    if (id === null) return null;
+    // The pid may have been given to somebody else since. Only Linux tells a process' folder; elsewhere its program must be a server.
+    const isOurs =
+      process.platform === 'linux' ? folderOf(id.pid) === dir : /^(valkey|redis)-server$/.test(programOf(id.pid) ?? '');
+    return isOurs ? id : null;
   } catch {
     return null;
   }
