@@ -220,12 +220,9 @@ describe('a request to stop', () => {
 
   test('reaches the worker without Redis: the ingest of metrics and the lease carry it', async () => {
     const pool = 'cancel-quiet';
-    const ids = await Promise.all([
-      submitRun(s, { pool, steps: 100_000, stepMs: 10 }),
-      submitRun(s, { pool, steps: 100_000, stepMs: 10, silent: true }),
-    ]);
     await withWorker(pool, {}, async () => {
-      for (const id of ids) {
+      for (const silent of [false, true]) {
+        const id = await submitRun(s, { pool, steps: 100_000, stepMs: 10, silent });
         await until('running', async () => (await attemptsOf(s, id))[0]?.status === 'running');
         await s.db.run.update({ where: { id }, data: { state: 'cancelling' } });
         await untilStatus(s, id, 'cancelled', 5_000);

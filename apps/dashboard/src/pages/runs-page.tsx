@@ -23,7 +23,10 @@ export function RunsPage() {
   const runs = useRuns(filter);
   const field = useRef<HTMLInputElement>(null);
   const [text, setText] = useState(filter.text);
-  useEffect(() => setText(filter.text), [filter.text]);
+  useEffect(() => {
+    // While somebody types the field leads and the address follows, some letters behind.
+    if (document.activeElement !== field.current) setText(filter.text);
+  }, [filter.text]);
   useHotkeys({ '/': () => field.current?.select() });
 
   const set = (name: string, value: string): void =>
