@@ -11,7 +11,7 @@ import { Stack, uploadExamples } from './support/stack.js';
  * order. With MORAINE_SCREENSHOTS=1 it also writes the pictures of docs/images.
  */
 const isPictured = process.env.MORAINE_SCREENSHOTS === '1';
-const STEPS = isPictured ? 150 : 40;
+const STEPS = isPictured ? 150 : 120;
 /** Training and a crash take their time where cores are shared. */
 const TRAINING_MS = isPictured ? 590_000 : 400_000;
 const PICTURES = fileURLToPath(new URL('../../../docs/images/', import.meta.url));
@@ -172,8 +172,7 @@ describe('the dashboard on the real stack', () => {
       console.log(
         `point to pixel: median ${Math.round(delays[delays.length >> 1] ?? 0)} ms, p90 ${Math.round(p90)} ms of ${delays.length}`,
       );
-      // Enough of them to speak of, also when most steps fell into the crash.
-      expect(delays.length).toBeGreaterThanOrEqual(5);
+      expect(delays.length).toBeGreaterThan(STEPS / 4);
       expect(p90).toBeLessThan(1000);
     },
     TRAINING_MS,
