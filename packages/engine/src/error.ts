@@ -26,4 +26,11 @@ export type EngineErrorCode =
   | 'runtime_lock_invalid'
   | 'zip_invalid'
   | 'safetensors_invalid'
-  | 'safetensors_write_failed';
+  | 'safetensors_write_failed'
+  | 'unknown_signature'
+  | 'bad_feed'
+  | 'kernel_unregistered'
+  | 'eager_tensor_captured'
+  | 'weights_unreadable'
+  | 'out_of_memory'
+  | 'run_failed';

@@ -21,3 +21,21 @@ export {
   type WritableTensor,
   writeSafetensors,
 } from './safetensors.js';
+export { compile } from './session/compile.js';
+export type {
+  AdamHyper,
+  AdamScalars,
+  AdamSlot,
+  Feed,
+  FeedValue,
+  FetchedValue,
+  FileSlice,
+  HostTensor,
+  NumericMode,
+  Program,
+  Scope,
+  Session,
+  SessionTimings,
+  Signature,
+  VariableSpec,
+} from './session/types.js';

@@ -1,0 +1,123 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { decode } from '../dtype.js';
+import { EngineError } from '../error.js';
+import { loadTf, type Tf } from '../load.js';
+import type { Tensor } from '../raw-ops.js';
+import { checkFeeds, checkWrite, signatureOf, sizeOf, variableOf } from './check-feeds.js';
+import type { AdamScalars, FetchedValue, FileSlice, Program, Scope, Session, Signature } from './types.js';
+
+/**
+ * Runs a program's signatures operation by operation on TensorFlow's own backend: what the traced session must agree with.
+ * Variables are tensors in a map; updates replace them when the call ends.
+ */
+export function eagerSession(program: Program): Session {
+  const tf = loadTf();
+  const begun = performance.now();
+  const variables = new Map<string, Tensor>();
+  for (const [name, { shape, from }] of program.variables) {
+    variables.set(name, from === undefined ? tf.zeros([...shape]) : tf.tensor(readSlice(from), [...shape]));
+  }
+  const timings = { traceMs: 0, loadMs: 0, initMs: performance.now() - begun, nodes: 0 };
+  const current = (name: string): Tensor => {
+    variableOf(program, name);
+    return variables.get(name) as Tensor;
+  };
+  const replace = (name: string, value: Tensor): void => {
+    variables.get(name)?.dispose();
+    variables.set(name, value);
+  };
+  return {
+    mode: 'eager',
+    timings,
+    run: (name, values) => {
+      const signature = signatureOf(program, name);
+      checkFeeds(name, signature, values);
+      const updates = new Map<string, Tensor>();
+      const fetched: Record<string, FetchedValue> = {};
+      tf.tidy(() => {
+        const outputs = signature.build(feedTensors(tf, signature, values), eagerScope(tf, program, current, updates));
+        for (const [key, tensor] of Object.entries(outputs)) fetched[key] = tensor.dataSync().slice() as FetchedValue;
+        // A new value may be an output of the pass or another variable's tensor: each variable owns its own.
+        for (const [variable, value] of updates) updates.set(variable, tf.keep(tf.clone(value)));
+      });
+      for (const [variable, value] of updates) replace(variable, value);
+      return fetched;
+    },
+    read: (names) =>
+      new Map(
+        names.map((name) => {
+          const tensor = current(name);
+          return [name, { shape: [...tensor.shape], data: Float32Array.from(tensor.dataSync()) }];
+        }),
+      ),
+    write: (values) => {
+      for (const [name, tensor] of values) checkWrite(program, name, tensor);
+      for (const [name, { shape, data }] of values) replace(name, tf.tensor(Float32Array.from(data), shape));
+    },
+    dispose: () => {
+      for (const tensor of variables.values()) tensor.dispose();
+      variables.clear();
+    },
+  };
+}
+
+function feedTensors(tf: Tf, { feeds }: Signature, values: Parameters<Session['run']>[1]): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([key, { shape, dtype }]) => {
+      const value = values[key] ?? 0;
+      return [key, tf.tensor(typeof value === 'number' ? [value] : value, [...shape], dtype)];
+    }),
+  );
+}
+
+function eagerScope(tf: Tf, program: Program, read: Scope['read'], updates: Map<string, Tensor>): Scope {
+  const set = (name: string, value: Tensor): void => {
+    const { shape, isFrozen } = variableOf(program, name);
+    if (isFrozen) throw new Error(`variable ${name} is frozen and cannot be updated`);
+    if (updates.has(name)) throw new Error(`variable ${name} is updated twice in one call`);
+    if (value.size !== sizeOf(shape)) throw new Error(`variable ${name} cannot take [${value.shape.join(', ')}]`);
+    updates.set(name, value);
+  };
+  return {
+    read,
+    assign: set,
+    assignAdd: (name, value) => set(name, tf.add(read(name), value)),
+    adam: (slot, grad, scalars, { beta1, beta2, eps }, decay) => {
+      const [value, moment1, moment2] = [read(slot.value), read(slot.moment1), read(slot.moment2)];
+      const next1 = tf.add(moment1, tf.mul(tf.sub(grad, moment1), 1 - beta1));
+      const next2 = tf.add(tf.mul(moment2, beta2), tf.mul(tf.square(grad), 1 - beta2));
+      const root = tf.add(tf.div(tf.sqrt(next2), scalars.rootCorrection2), eps);
+      const decayed = decay === undefined ? value : tf.mul(value, decay);
+      set(slot.value, tf.sub(decayed, tf.mul(tf.div(next1, root), stepSize(tf, scalars))));
+      set(slot.moment1, next1);
+      set(slot.moment2, next2);
+    },
+    scatterRows: (name, indices, rows) => {
+      const old = read(name);
+      const next = tf.tensorScatterUpdate(old as never, tf.expandDims(indices, 1) as never, rows as never) as Tensor;
+      set(name, next);
+      return next;
+    },
+  };
+}
+
+function stepSize(tf: Tf, { learningRate, correction1 }: AdamScalars): Tensor {
+  return tf.div(learningRate, correction1);
+}
+
+function readSlice({ path, offset, bytes, dtype }: FileSlice): Float32Array {
+  const buffer = new ArrayBuffer(bytes);
+  const fd = openSync(path, 'r');
+  try {
+    for (let done = 0; done < bytes; ) {
+      const read = readSync(fd, new Uint8Array(buffer), done, Math.min(2 ** 30, bytes - done), offset + done);
+      if (read === 0) throw new EngineError('weights_unreadable', `${path} ends early.`, 'Fetch the file again.');
+      done += read;
+    }
+  } finally {
+    closeSync(fd);
+  }
+  const values = decode(dtype, buffer);
+  if (values instanceof Float32Array) return values;
+  throw new EngineError('weights_unreadable', `${path} holds ${dtype} where weights belong.`, 'Use a floating type.');
+}
