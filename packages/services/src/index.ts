@@ -52,7 +52,6 @@ export type { Repeatable } from './runs/find-repeated.js';
 export { getRun } from './runs/get-run.js';
 export { type ListRuns, listRuns } from './runs/list-runs.js';
 export { requireRun } from './runs/require-run.js';
-export { batchSizeAuto, resolveConfig } from './runs/resolve-config.js';
 export { canMove, type Transition, transitionRun } from './runs/transition.js';
 export { createLoginLink } from './sessions/create-login-link.js';
 export { redeemLoginLink } from './sessions/redeem-login-link.js';

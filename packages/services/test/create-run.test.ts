@@ -1,15 +1,8 @@
 import { RunObject } from '@moraine/contract';
+import { batchSizeAuto } from '@moraine/contract/plan';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type Actor,
-  batchSizeAuto,
-  createBaseFromDir,
-  createRun,
-  getRun,
-  listEvents,
-  type Services,
-} from '../src/index.js';
+import { type Actor, createBaseFromDir, createRun, getRun, listEvents, type Services } from '../src/index.js';
 import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
 
 const t = await testServices();

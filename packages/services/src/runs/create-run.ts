@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { AppError, CreateRunRequest, newId, parse, type RunConfig, type RunObject } from '@moraine/contract';
-import { parseLlamaConfig } from '@moraine/contract/plan';
+import { adapterKeysOf, parseLlamaConfig, resolveConfig } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import { requireBase } from '../bases/require-base.js';
 import type { Actor, Services } from '../context.js';
@@ -14,7 +14,6 @@ import { notify } from '../streams/publish.js';
 import { findRepeated, type Repeatable } from './find-repeated.js';
 import { getRun } from './get-run.js';
 import { requestHash } from './request-hash.js';
-import { resolveConfig } from './resolve-config.js';
 import { toRunObject } from './to-run-object.js';
 
 const SEED_END = 2 ** 31;
@@ -75,19 +74,13 @@ async function prepare(s: Services, actor: Actor, body: unknown): Promise<Prepar
   for (const [id, param] of others) files.push(await waitForFile(s, actor, id, param));
   const config = resolveConfig({
     request,
-    adapterKeys: keysOf(body, 'adapter'),
+    adapterKeys: adapterKeysOf(body),
     baseName: base.name,
     base: parseLlamaConfig(base.config),
     rows: trainingFile.rows ?? 0,
     seed: request.seed ?? randomInt(SEED_END),
   });
   return { request, base, files, config };
-}
-
-/** The keys that the caller wrote inside an object of the body. */
-function keysOf(body: unknown, key: string): ReadonlySet<string> {
-  const inner = (body as Record<string, unknown>)[key];
-  return new Set(typeof inner === 'object' && inner !== null ? Object.keys(inner) : []);
 }
 
 function toRow(actor: Actor, { request, base, config }: Prepared, body: unknown, { idempotencyKey }: Repeatable) {

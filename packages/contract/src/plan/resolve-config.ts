@@ -1,22 +1,38 @@
+import type { z } from 'zod';
+import { AppError } from '../errors.js';
 import {
   AdapterRequest,
-  AppError,
   CheckpointRequest,
   type CreateRunRequest,
   EvaluationRequest,
   OptimizerRequest,
   type RunConfig,
   ScheduleRequest,
-} from '@moraine/contract';
-import { type LlamaConfig, learningRateAuto } from '@moraine/contract/plan';
-import type { z } from 'zod';
+} from '../run-config.js';
+import { learningRateAuto } from './learning-rate.js';
+import type { LlamaConfig } from './llama-config.js';
 import { resolveAdapter } from './resolve-adapter.js';
 
-type Request = z.output<typeof CreateRunRequest>;
+/** The keys of a request that decide a run's numbers; where its files come from is no concern here. */
+export type RunRequest = Pick<
+  z.output<typeof CreateRunRequest>,
+  | 'method'
+  | 'hyperparameters'
+  | 'adapter'
+  | 'optimizer'
+  | 'schedule'
+  | 'max_steps'
+  | 'batch_size'
+  | 'accumulation'
+  | 'max_seq_len'
+  | 'over_length'
+  | 'evaluation'
+  | 'checkpoint'
+>;
 
 export interface ResolveInput {
   /** Parsed. */
-  request: Request;
+  request: RunRequest;
   /** Keys of `adapter` that the caller wrote. */
   adapterKeys: ReadonlySet<string>;
   baseName: string;
@@ -92,7 +108,7 @@ export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed
 type Hyperparameter = 'n_epochs' | 'batch_size' | 'learning_rate_multiplier';
 
 /** A value that may stand in three places; null is "auto" or absent. Two places with different values are refused. */
-function numberOf(request: Request, key: Hyperparameter): number | null {
+function numberOf(request: RunRequest, key: Hyperparameter): number | null {
   const places: [string, number | 'auto' | undefined][] = [
     [`method.supervised.hyperparameters.${key}`, request.method?.supervised?.hyperparameters?.[key]],
     [`hyperparameters.${key}`, request.hyperparameters?.[key]],
@@ -112,7 +128,7 @@ function numberOf(request: Request, key: Hyperparameter): number | null {
   return typeof first[1] === 'number' ? first[1] : null;
 }
 
-function resolveLearningRate(request: Request, automatic: number): { learningRate: number; multiplier: number } {
+function resolveLearningRate(request: RunRequest, automatic: number): { learningRate: number; multiplier: number } {
   const multiplier = numberOf(request, 'learning_rate_multiplier');
   const absolute = request.optimizer?.learning_rate ?? 'auto';
   if (absolute === 'auto') return { learningRate: automatic * (multiplier ?? 1), multiplier: multiplier ?? 1 };
@@ -126,7 +142,7 @@ function resolveLearningRate(request: Request, automatic: number): { learningRat
   return { learningRate: absolute, multiplier: Number((absolute / automatic).toPrecision(6)) };
 }
 
-function resolveSchedule(request: Request, steps: number): RunConfig['schedule'] {
+function resolveSchedule(request: RunRequest, steps: number): RunConfig['schedule'] {
   const { type, warmup_steps: asked, warmup_ratio: ratio, min_ratio } = request.schedule ?? SCHEDULE_AUTO;
   if (asked !== undefined && ratio !== undefined) {
     throw invalid('schedule.warmup_ratio', `${ratio}, but schedule.warmup_steps is ${asked}`, 'Give one of them.');
@@ -141,7 +157,7 @@ function resolveSchedule(request: Request, steps: number): RunConfig['schedule']
   return { type, warmup_steps: asked ?? Math.round((ratio ?? WARMUP_RATIO_AUTO) * steps), min_ratio };
 }
 
-function resolveEvaluation(request: Request, steps: number): RunConfig['evaluation'] {
+function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evaluation'] {
   const { every_steps: every, files, samples } = request.evaluation ?? EVALUATION_AUTO;
   return {
     every_steps: every === 0 ? Math.ceil(steps / EVALUATIONS_AUTO) : every,

@@ -1,16 +1,10 @@
-import { AppError, type CreateRunRequest, type MethodConfig } from '@moraine/contract';
-import {
-  type LinearShape,
-  type LlamaConfig,
-  linearShapes,
-  type MethodShape,
-  matchTargets,
-  moraSide,
-  resolveMoraType,
-  totalParameters,
-  trainableParameters,
-} from '@moraine/contract/plan';
 import type { z } from 'zod';
+import { AppError } from '../errors.js';
+import type { CreateRunRequest, MethodConfig } from '../run-config.js';
+import { type LinearShape, linearShapes } from './linear-shapes.js';
+import type { LlamaConfig } from './llama-config.js';
+import { type MethodShape, moraSide, resolveMoraType, totalParameters, trainableParameters } from './parameters.js';
+import { matchTargets } from './targets.js';
 
 type AdapterRequest = NonNullable<z.output<typeof CreateRunRequest>['adapter']>;
 
@@ -83,6 +77,12 @@ export function resolveAdapter(
     target_modules,
   };
   return { adapter, method, trainableParameters: trainableParameters(method, matched, total) };
+}
+
+/** The keys that the caller wrote inside `adapter` of a request's body. */
+export function adapterKeysOf(body: unknown): ReadonlySet<string> {
+  const written = typeof body === 'object' && body !== null && 'adapter' in body ? body.adapter : null;
+  return new Set(typeof written === 'object' && written !== null ? Object.keys(written) : []);
 }
 
 /** A product of thin matrices has at most the rank of the layer; what goes beyond it learns nothing. */
