@@ -1,7 +1,7 @@
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { loadTf, type Tensor } from '@moraine/engine';
 import type { Net } from './net.js';
-import { type AttentionShape, attention, type Rotary, type RotaryTables, rmsNorm, swiglu } from './ops.js';
+import { attention, type Rotary, type RotaryTables, rmsNorm, swiglu } from './ops.js';
 
 /**
  * A Llama-family decoder (Touvron et al. 2023, arXiv:2302.13971), read top to bottom: embedding, blocks of attention and gated MLP with
@@ -16,23 +16,32 @@ export interface ModelInput {
   positions?: Tensor | undefined;
 }
 
+/** What mixes positions in block `layer`: q [N, H*hd], k and v [N, Hkv*hd] -> [N, H*hd]. Everything else works on each position alone. */
+export type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
+
 /** Everything up to the final norm: input -> [B*T, C]. */
 export function hiddenStates(net: Net, config: LlamaConfig, input: ModelInput): Tensor {
-  const tf = loadTf();
   const [batch = 0, time = 0] = input.ids.shape;
   const rotary = rotaryTables(config, batch, time, input.positions);
   const mask = attentionMask(batch, time, input.segments);
   const shape = { batch, time, heads: config.heads, kvHeads: config.kvHeads, headDim: config.headDim };
-  let x = net.gather('model.embed_tokens', tf.reshape(input.ids, [batch * time])); // [B*T, C]
+  const ids = loadTf().reshape(input.ids, [batch * time]);
+  return decoderStates(net, config, ids, (_layer, q, k, v) => attention(q, k, v, rotary, mask, shape));
+}
+
+/** The blocks and the final norm with the attention that is given, which may look into a cache: ids int32 [N] -> [N, C]. */
+export function decoderStates(net: Net, config: LlamaConfig, ids: Tensor, attend: Attend): Tensor {
+  const tf = loadTf();
+  let x = net.gather('model.embed_tokens', ids); // [N, C]
   for (let layer = 0; layer < config.layers; layer++) {
     const path = `model.layers.${layer}`;
     x = tf.add(
       x,
-      attentionBlock(net, `${path}.self_attn`, norm(net, config, `${path}.input_layernorm`, x), rotary, mask, shape),
+      attentionBlock(net, `${path}.self_attn`, norm(net, config, `${path}.input_layernorm`, x), layer, attend),
     );
     x = tf.add(x, gatedMlp(net, `${path}.mlp`, norm(net, config, `${path}.post_attention_layernorm`, x)));
   }
-  return norm(net, config, 'model.norm', x); // [B*T, C]
+  return norm(net, config, 'model.norm', x); // [N, C]
 }
 
 /** Scores of every token of the vocabulary: hidden [N, C] -> [N, V]. */
@@ -50,24 +59,17 @@ function norm(net: Net, config: LlamaConfig, path: string, x: Tensor): Tensor {
   return rmsNorm(x, net.get(name), config.rmsNormEps, net.trains(name));
 }
 
-function attentionBlock(
-  net: Net,
-  path: string,
-  x: Tensor,
-  rotary: RotaryTables,
-  mask: Tensor,
-  shape: AttentionShape,
-): Tensor {
-  const q = net.linear(`${path}.q_proj`, x); // [B*T, H*hd]
-  const k = net.linear(`${path}.k_proj`, x); // [B*T, Hkv*hd]
-  const v = net.linear(`${path}.v_proj`, x); // [B*T, Hkv*hd]
-  return net.linear(`${path}.o_proj`, attention(q, k, v, rotary, mask, shape)); // [B*T, C]
+function attentionBlock(net: Net, path: string, x: Tensor, layer: number, attend: Attend): Tensor {
+  const q = net.linear(`${path}.q_proj`, x); // [N, H*hd]
+  const k = net.linear(`${path}.k_proj`, x); // [N, Hkv*hd]
+  const v = net.linear(`${path}.v_proj`, x); // [N, Hkv*hd]
+  return net.linear(`${path}.o_proj`, attend(layer, q, k, v)); // [N, C]
 }
 
 function gatedMlp(net: Net, path: string, x: Tensor): Tensor {
-  const gate = net.linear(`${path}.gate_proj`, x); // [B*T, F]
-  const up = net.linear(`${path}.up_proj`, x); // [B*T, F]
-  return net.linear(`${path}.down_proj`, swiglu(gate, up)); // [B*T, C]
+  const gate = net.linear(`${path}.gate_proj`, x); // [N, F]
+  const up = net.linear(`${path}.up_proj`, x); // [N, F]
+  return net.linear(`${path}.down_proj`, swiglu(gate, up)); // [N, C]
 }
 
 /** Far below any score, far above the float32 limit: a masked weight is exactly 0 after the softmax. */
