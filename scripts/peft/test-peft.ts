@@ -12,6 +12,7 @@ import { loadTf, readSafetensors, writeSafetensors } from '@moraine/engine';
 import { adapterNet, createNet, forward, lora, type Method, mora, type Net, toDevice } from '@moraine/lm';
 import { loadBase } from '@moraine/recipes';
 import OpenAI from 'openai';
+import { referencePython } from './environment.js';
 
 const root = resolve(import.meta.dirname, '../..');
 const work = mkdtempSync(join(tmpdir(), 'moraine-peft-'));
@@ -19,22 +20,6 @@ const cli = join(root, 'apps/cli/bin/moraine.mjs');
 const stackEnv = { ...process.env, MORAINE_DATA: join(work, 'data') };
 const baseDir = join(root, 'examples/base');
 const SECONDS_TO_START = 120;
-
-const say = (line: string): void => {
-  process.stdout.write(`${line}\n`);
-};
-
-function python(): string {
-  const venv = join(root, '.venv/peft');
-  const binary = join(venv, 'bin/python');
-  if (!existsSync(binary)) {
-    say('Making .venv/peft (several GB, once) ...');
-    execFileSync('python3', ['-m', 'venv', venv], { stdio: 'inherit' });
-    const requirements = join(root, 'scripts/peft/requirements.txt');
-    execFileSync(binary, ['-m', 'pip', 'install', '-q', '-r', requirements], { stdio: 'inherit' });
-  }
-  return binary;
-}
 
 /** Address and key of the stack, once it answers. */
 async function address(): Promise<{ baseURL: string; apiKey: string }> {
@@ -104,7 +89,7 @@ function writeLogits(name: string, net: Net, ids: number[][]): string {
   return file;
 }
 
-const interpreter = python();
+const interpreter = referencePython();
 const stack = spawn('node', [cli, 'up'], { env: stackEnv, stdio: 'ignore' });
 try {
   const { baseURL, apiKey } = await address();

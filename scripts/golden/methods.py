@@ -1,0 +1,57 @@
+"""How each method type of matrix.json makes a model trainable. A new type is one function and one line of ATTACH."""
+
+import re
+
+from peft import LoraConfig, get_peft_model
+from torch import nn
+
+from mora import MoraLinear
+
+ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def full(model, method):
+    return model, dict(model.named_parameters())
+
+
+def lora(model, method):
+    """Through Hugging Face PEFT itself."""
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=method["rank"],
+        lora_alpha=method["alpha"],
+        use_rslora=method["use_rslora"],
+        target_modules=method.get("target_modules", ALL_LINEAR),
+    )
+    return through_peft(model, config)
+
+
+def mora(model, method):
+    """Through the reference in mora.py: PEFT has no MoRA."""
+    model.requires_grad_(False)
+    targets = method.get("target_modules", ALL_LINEAR)
+    linears = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
+    trained = {}
+    for name in linears:
+        parent, _, leaf = name.rpartition(".")
+        if leaf not in targets:
+            continue
+        layer = MoraLinear(model.get_submodule(name), method["rank"], method["mora_type"])
+        setattr(model.get_submodule(parent), leaf, layer)
+        trained[f"{name}.mora_M"] = layer.mora_M
+    return model, trained
+
+
+def through_peft(model, config):
+    """Any method of PEFT; its parameters as `<module path>.<role>`."""
+    wrapped = get_peft_model(model, config)
+    named = ((name, p) for name, p in wrapped.named_parameters() if p.requires_grad)
+    return wrapped, {re.sub(r"\.default(\.weight)?$", "", name.removeprefix("base_model.model.")): p for name, p in named}
+
+
+ATTACH = {"none": full, "lora": lora, "mora": mora}
+
+
+def attach(model, method):
+    """-> (the model to call, trainable parameters by the names that our adapters use)."""
+    return ATTACH[method["type"]](model, method)

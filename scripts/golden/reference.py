@@ -1,0 +1,116 @@
+"""What PyTorch computes for one row of matrix.json: logits, loss, gradients, ten optimiser steps. float32 on one CPU thread."""
+
+import math
+import zlib
+
+import numpy
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from methods import attach
+
+IGNORED = -100
+
+
+def numbers(key: str) -> numpy.random.Generator:
+    """A stream of random numbers of its own for every tensor, whatever the order."""
+    return numpy.random.Generator(numpy.random.PCG64(zlib.crc32(key.encode())))
+
+
+def drawn(key: str, shape, std: float, mean: float = 0.0) -> torch.Tensor:
+    return torch.from_numpy((mean + std * numbers(key).standard_normal(tuple(shape))).astype(numpy.float32))
+
+
+def base_model(family):
+    """The family's model, from its config alone, with weights that make every part matter: no norm is 1, no logit is flat."""
+    settings = dict(family["config"])
+    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            key = f"{family['name']}/{name}"
+            if parameter.ndim == 1:
+                parameter.copy_(drawn(key, parameter.shape, std=0.2, mean=1.0))
+            else:
+                std = 0.5 if "embed" in name else 1.2 / math.sqrt(parameter.shape[1])
+                parameter.copy_(drawn(key, parameter.shape, std))
+    return model.eval()
+
+
+def micro_batch(family, rows, time: int, index: int):
+    """Rows of unequal length, padded on the right; prompts and padding are not scored."""
+    random = numbers(f"{family['name']}/batch/{index}")
+    ids = torch.zeros(len(rows), time, dtype=torch.long)
+    labels = torch.full_like(ids, IGNORED)
+    mask = torch.zeros_like(ids)
+    for row, shape in enumerate(rows):
+        tokens = shape["tokens"]
+        ids[row, :tokens] = torch.from_numpy(random.integers(1, family["config"]["vocab_size"], tokens))
+        labels[row, shape["prompt"] : tokens] = ids[row, shape["prompt"] : tokens]
+        mask[row, :tokens] = 1
+    return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+
+
+def supervised_tokens(batch) -> int:
+    return int((batch["labels"][:, 1:] != IGNORED).sum())
+
+
+def learning_rate(schedule, step: int) -> float:
+    """Step k of the warm-up (from 1) runs at peak * k / warmup; then half a cosine from the peak down to minRatio of it."""
+    peak, warmup, total, floor = (schedule[key] for key in ("learningRate", "warmupSteps", "totalSteps", "minRatio"))
+    if step <= warmup:
+        return peak * step / warmup
+    progress = (step - 1 - warmup) / (total - warmup)
+    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def optimizer_of(trained, settings):
+    """AdamW that decays matrices only."""
+    matrices = [p for p in trained.values() if p.ndim >= 2]
+    vectors = [p for p in trained.values() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": settings["weightDecay"]}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], betas=(settings["beta1"], settings["beta2"]), eps=settings["eps"]
+    )
+
+
+def train(model, trained, batches, matrix):
+    """`totalSteps` steps, each over all micro-batches, normalised by their supervised tokens together."""
+    schedule = matrix["schedule"]
+    optimizer = optimizer_of(trained, matrix["optimizer"])
+    tokens = sum(supervised_tokens(batch) for batch in batches)
+    losses, grad_norms, rates = [], [], []
+    for step in range(1, schedule["totalSteps"] + 1):
+        rates.append(learning_rate(schedule, step))
+        for group in optimizer.param_groups:
+            group["lr"] = rates[-1]
+        optimizer.zero_grad()
+        parts = [model(**batch, num_items_in_batch=tokens).loss for batch in batches]
+        for part in parts:
+            part.backward()
+        grad_norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), matrix["optimizer"]["maxGradNorm"]).item())
+        optimizer.step()
+        losses.append(sum(part.item() for part in parts))
+    return {"losses": losses, "gradNorms": grad_norms, "learningRates": rates}
+
+
+def row(matrix, family, method):
+    """-> (tensors, numbers) of one family with one method."""
+    model, trained = attach(base_model(family), method)
+    if method["type"] != "none":
+        with torch.no_grad():
+            for name, parameter in trained.items():
+                key = f"{family['name']}/{method['name']}/{name}"
+                parameter.copy_(drawn(key, parameter.shape, std=0.7 / math.sqrt(parameter.shape[-1])))
+    batches = [micro_batch(family, rows, matrix["time"], index) for index, rows in enumerate(matrix["microBatches"])]
+
+    copies = lambda prefix, tensors: {f"{prefix}.{name}": tensor.detach().clone() for name, tensor in tensors.items()}
+    tensors = {} if method["type"] == "none" else copies("start", trained)
+    first = batches[0]
+    output = model(**first)
+    output.loss.backward()
+    tensors["logits"] = output.logits.detach()[first["attention_mask"] == 1]
+    tensors |= copies("grad", {name: parameter.grad for name, parameter in trained.items()})
+    training = train(model, trained, batches, matrix)
+    tensors |= copies("after", trained)
+    return tensors, {"loss": output.loss.item(), **training}
