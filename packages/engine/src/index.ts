@@ -1,6 +1,9 @@
 export { EngineError, type EngineErrorCode } from './error.js';
 export { type Device, device, loadTf, type Tf } from './load.js';
 export {
+  after,
+  type Branch,
+  choose,
   gatherRows,
   matMul2d,
   type RawOpBackend,

@@ -18,7 +18,12 @@ export interface RawOutput {
 /** What a graph-recording backend implements to take part. */
 export interface RawOpBackend {
   rawOp(name: string, attrs: Record<string, AttrValue>, inputs: Tensor[], outputs: RawOutput[]): Tensor[];
+  choose(predicate: Tensor, inputs: Tensor[], whenTrue: Branch, whenFalse: Branch): Tensor[];
+  after(x: Tensor, dependency: Tensor): Tensor;
 }
+
+/** One side of a choice: computes from the inputs it is given, which stand for the outer ones. */
+export type Branch = (inputs: Tensor[]) => Tensor[];
 
 /** The part of tfjs-node's backend that runs an operation by name. */
 interface NodeBackend {
@@ -54,6 +59,22 @@ function nodeAttrs({ binding }: NodeBackend, attrs: Record<string, AttrValue>) {
     if ('int' in value) return { name, type: binding.TF_ATTR_INT, value: value.int };
     return { name, type: binding.TF_ATTR_TYPE, value: value.type === 'int32' ? binding.TF_INT32 : binding.TF_FLOAT };
   });
+}
+
+/**
+ * The outputs of one of two branches, decided where the graph runs: predicate is a bool scalar, both branches give tensors of the same
+ * shapes, the branch not taken computes nothing. Branches take what they need of varying tensors through `inputs`.
+ */
+export function choose(predicate: Tensor, inputs: Tensor[], whenTrue: Branch, whenFalse: Branch): Tensor[] {
+  const backend: unknown = loadTf().backend();
+  if (isRawOpBackend(backend)) return backend.choose(predicate, inputs, whenTrue, whenFalse);
+  return predicate.dataSync()[0] ? whenTrue(inputs) : whenFalse(inputs);
+}
+
+/** x, computed not before `dependency` is: keeps large intermediate results from existing at the same time. */
+export function after(x: Tensor, dependency: Tensor): Tensor {
+  const backend: unknown = loadTf().backend();
+  return isRawOpBackend(backend) ? backend.after(x, dependency) : x;
 }
 
 const FLOAT: AttrValue = { type: 'float32' };
