@@ -9,8 +9,8 @@ export interface EncodedRow {
 
 /**
  * What one forward pass takes: rows side by side, padded to one length; each array holds batch · time numbers, row by row.
- * `labels` are not shifted. `segments` number the documents of a row; attention and targets stay inside equal numbers.
- * Padding: `padId`, label -100, segment -1.
+ * `labels` are not shifted. `segments` number the documents of a row; attention and targets stay inside equal numbers. `positions` count
+ * from 0 in every document. Padding: `padId`, label -100, segment -1, position 0.
  */
 export interface Batch {
   batch: number;
@@ -18,23 +18,46 @@ export interface Batch {
   ids: Int32Array;
   labels: Int32Array;
   segments: Int32Array;
+  positions: Int32Array;
+}
+
+/** A batch of nothing but padding. */
+export function emptyBatch(batch: number, time: number, padId: number): Batch {
+  const size = batch * time;
+  return {
+    batch,
+    time,
+    ids: new Int32Array(size).fill(padId),
+    labels: new Int32Array(size).fill(IGNORED),
+    segments: new Int32Array(size).fill(-1),
+    positions: new Int32Array(size),
+  };
+}
+
+/** Writes a row into a batch as document number `segment`, beginning at flat place `at`. */
+export function placeRow(
+  { ids, labels, segments, positions }: Batch,
+  row: EncodedRow,
+  at: number,
+  segment: number,
+): void {
+  const length = row.ids.length;
+  ids.set(row.ids, at);
+  labels.set(row.labels, at);
+  segments.fill(segment, at, at + length);
+  for (let t = 0; t < length; t += 1) positions[at + t] = t;
 }
 
 /** Pads rows to one length: that of the longest, rounded up to a multiple of `multiple`. */
 export function collate(rows: readonly EncodedRow[], options: { padId: number; multiple?: number }): Batch {
   const multiple = options.multiple ?? 1;
   const longest = rows.reduce((length, row) => Math.max(length, row.ids.length), 1);
-  const batch = rows.length;
   const time = Math.ceil(longest / multiple) * multiple;
-  const ids = new Int32Array(batch * time).fill(options.padId);
-  const labels = new Int32Array(batch * time).fill(IGNORED);
-  const segments = new Int32Array(batch * time).fill(-1);
+  const batch = emptyBatch(rows.length, time, options.padId);
   rows.forEach((row, b) => {
-    ids.set(row.ids, b * time);
-    labels.set(row.labels, b * time);
-    segments.fill(0, b * time, b * time + row.ids.length);
+    placeRow(batch, row, b * time, 0);
   });
-  return { batch, time, ids, labels, segments };
+  return batch;
 }
 
 /** Rows of `time` tokens filled with documents end to end; `segments` holds each token's document number in its row. */
@@ -47,7 +70,7 @@ export interface PackedRows {
 
 /**
  * Packs documents into rows of `time` tokens. A row starts at a document's start; a document that the row's end cuts
- * is shown again, whole, at the start of the next row (once: a document longer than a row is cut there for good).
+ * is shown again, whole, at the start of the next row; a document longer than a row is cut there for good.
  * The last, unfilled row is left out unless `keepTail` asks for it, padded with `padId` in segment -1.
  */
 export function packDocuments(
@@ -59,9 +82,9 @@ export function packDocuments(
   const segments: number[] = [];
   let filled = 0;
   let segment = 0;
-  let isRepeat = false;
   for (let i = 0; i < documents.length; ) {
     const document = documents[i] as readonly number[];
+    const startsRow = filled === 0;
     const taken = Math.min(document.length, time - filled);
     for (let k = 0; k < taken; k += 1) {
       tokens.push(document[k] as number);
@@ -74,12 +97,7 @@ export function packDocuments(
       filled = 0;
       segment = 0;
     }
-    if (isFull && taken < document.length && !isRepeat) {
-      isRepeat = true;
-    } else {
-      i += 1;
-      isRepeat = false;
-    }
+    if (taken === document.length || startsRow) i += 1;
   }
   if (tail && filled > 0) {
     for (; filled < time; filled += 1) {
@@ -108,5 +126,15 @@ export function packedBatch(packed: PackedRows, rowIndices: ArrayLike<number>): 
     segments.set(packed.segments.subarray(start, start + time), b * time);
   }
   const labels = ids.map((id, i) => ((segments[i] as number) < 0 ? IGNORED : id));
-  return { batch, time, ids, labels, segments };
+  return { batch, time, ids, labels, segments, positions: positionsIn(segments, time) };
+}
+
+/** Positions that restart where a row or a document begins, and are 0 in padding. */
+function positionsIn(segments: Int32Array, time: number): Int32Array {
+  const positions = new Int32Array(segments.length);
+  for (let i = 0; i < segments.length; i += 1) {
+    const segment = segments[i] as number;
+    if (i % time !== 0 && segment >= 0 && segment === segments[i - 1]) positions[i] = (positions[i - 1] as number) + 1;
+  }
+  return positions;
 }

@@ -14,6 +14,7 @@ describe('collate', () => {
       ids: Int32Array.of(5, 6, 7, 3, 8, 3, 3, 3),
       labels: Int32Array.of(-100, 6, 7, -100, 8, -100, -100, -100),
       segments: Int32Array.of(0, 0, 0, -1, 0, -1, -1, -1),
+      positions: Int32Array.of(0, 1, 2, 0, 0, 0, 0, 0),
     });
   });
 });
@@ -26,7 +27,7 @@ describe('packing', () => {
     expect([...packed.segments]).toEqual([0, 0, 0, 1, 1, 0, 0, 0, 1, 1]);
   });
 
-  test('a document longer than a row is cut once and packing goes on', () => {
+  test('a document longer than a row is shown once, cut, and packing goes on', () => {
     const packed = packDocuments(
       [
         [1, 2, 3, 4, 5, 6],
@@ -35,7 +36,7 @@ describe('packing', () => {
       ],
       4,
     );
-    expect([...packed.tokens]).toEqual([1, 2, 3, 4, 1, 2, 3, 4, 7, 8, 9, 10]);
+    expect([...packed.tokens]).toEqual([1, 2, 3, 4, 7, 8, 9, 10]);
   });
 
   test('the unfilled last row is left out, or kept with padding', () => {
@@ -43,7 +44,9 @@ describe('packing', () => {
     const kept = packDocuments([[1, 2], [3]], 4, { keepTail: true, padId: 0 });
     expect([...kept.tokens]).toEqual([1, 2, 3, 0]);
     expect([...kept.segments]).toEqual([0, 0, 1, -1]);
-    expect([...packedBatch(kept, [0]).labels]).toEqual([1, 2, 3, -100]);
+    const batch = packedBatch(kept, [0]);
+    expect([...batch.labels]).toEqual([1, 2, 3, -100]);
+    expect([...batch.positions]).toEqual([0, 1, 0, 0]);
   });
 
   test('a batch takes rows in the order asked for', () => {
