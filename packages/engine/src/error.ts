@@ -31,6 +31,8 @@ export type EngineErrorCode =
   | 'bad_feed'
   | 'kernel_unregistered'
   | 'eager_tensor_captured'
+  | 'value_read_in_trace'
+  | 'unsupported_in_mode'
   | 'weights_unreadable'
   | 'out_of_memory'
   | 'run_failed';

@@ -8,7 +8,15 @@ export type { Tensor } from '@tensorflow/tfjs';
  * `tf.customGrad`. They run on whichever backend is active: a backend with a `rawOp` method (one that records a graph) gets the
  * operation with its output shapes; TensorFlow's own runs it at once.
  */
-type AttrValue = { type: DataType } | { bool: boolean } | { int: number };
+export type RawAttribute =
+  | { type: 'float32' | 'int32' | 'bool' | 'int64' | 'uint64' }
+  | { bool: boolean }
+  | { int: number }
+  | { float: number }
+  | { string: string }
+  | { ints: readonly number[] };
+
+export type RawAttributes = Readonly<Record<string, RawAttribute>>;
 
 export interface RawOutput {
   shape: number[];
@@ -17,32 +25,31 @@ export interface RawOutput {
 
 /** What a graph-recording backend implements to take part. */
 export interface RawOpBackend {
-  rawOp(name: string, attrs: Record<string, AttrValue>, inputs: Tensor[], outputs: RawOutput[]): Tensor[];
-  choose(predicate: Tensor, inputs: Tensor[], whenTrue: Branch, whenFalse: Branch): Tensor[];
+  rawOp(name: string, attrs: RawAttributes, inputs: Tensor[], outputs: RawOutput[]): Tensor[];
+  choose(pred: Tensor, inputs: Tensor[], whenTrue: Branch, whenFalse: Branch): Tensor[];
   after(x: Tensor, dependency: Tensor): Tensor;
 }
 
-/** One side of a choice: computes from the inputs it is given, which stand for the outer ones. */
+/** One side of a conditional: tensors in, tensors out. */
 export type Branch = (inputs: Tensor[]) => Tensor[];
 
 /** The part of tfjs-node's backend that runs an operation by name. */
 interface NodeBackend {
-  binding: { TF_ATTR_TYPE: number; TF_ATTR_BOOL: number; TF_ATTR_INT: number; TF_FLOAT: number; TF_INT32: number };
+  binding: Record<NodeConstant, number>;
   executeMultipleOutputs(
     name: string,
-    attrs: { name: string; type: number; value: number | boolean }[],
+    attrs: { name: string; type: number; value: number | boolean | string | readonly number[] }[],
     inputs: Tensor[],
     outputs: number,
   ): Tensor[];
 }
 
+type NodeConstant =
+  | `TF_ATTR_${'TYPE' | 'BOOL' | 'INT' | 'FLOAT' | 'STRING'}`
+  | `TF_${'FLOAT' | 'INT32' | 'BOOL' | 'INT64' | 'UINT64'}`;
+
 /** Runs or records one TensorFlow operation by its registered name. */
-export function rawOp(
-  name: string,
-  attrs: Record<string, AttrValue>,
-  inputs: Tensor[],
-  outputs: RawOutput[],
-): Tensor[] {
+export function rawOp(name: string, attrs: RawAttributes, inputs: Tensor[], outputs: RawOutput[]): Tensor[] {
   const backend: unknown = loadTf().backend();
   if (isRawOpBackend(backend)) return backend.rawOp(name, attrs, inputs, outputs);
   const node = backend as NodeBackend;
@@ -53,32 +60,46 @@ function isRawOpBackend(backend: unknown): backend is RawOpBackend {
   return typeof backend === 'object' && backend !== null && 'rawOp' in backend;
 }
 
-function nodeAttrs({ binding }: NodeBackend, attrs: Record<string, AttrValue>) {
+const nodeTypes = {
+  float32: 'TF_FLOAT',
+  int32: 'TF_INT32',
+  bool: 'TF_BOOL',
+  int64: 'TF_INT64',
+  uint64: 'TF_UINT64',
+} as const;
+
+function nodeAttrs({ binding }: NodeBackend, attrs: RawAttributes) {
   return Object.entries(attrs).map(([name, value]) => {
     if ('bool' in value) return { name, type: binding.TF_ATTR_BOOL, value: value.bool };
     if ('int' in value) return { name, type: binding.TF_ATTR_INT, value: value.int };
-    return { name, type: binding.TF_ATTR_TYPE, value: value.type === 'int32' ? binding.TF_INT32 : binding.TF_FLOAT };
+    if ('ints' in value) return { name, type: binding.TF_ATTR_INT, value: value.ints };
+    if ('float' in value) return { name, type: binding.TF_ATTR_FLOAT, value: value.float };
+    if ('string' in value) return { name, type: binding.TF_ATTR_STRING, value: value.string };
+    return { name, type: binding.TF_ATTR_TYPE, value: binding[nodeTypes[value.type]] };
   });
 }
 
 /**
- * The outputs of one of two branches, decided where the graph runs: predicate is a bool scalar, both branches give tensors of the same
- * shapes, the branch not taken computes nothing. Branches take what they need of varying tensors through `inputs`.
+ * Takes one of two ways by the value of a bool scalar; only that one is computed. `inputs` are the tensors that either side works on: it
+ * gets them back in that order and must use these, not the originals, for what is to be skipped. Both sides give tensors of the same shapes
+ * and types. Not differentiable by itself: call it inside `tf.customGrad`. Eagerly it reads `pred`.
  */
-export function choose(predicate: Tensor, inputs: Tensor[], whenTrue: Branch, whenFalse: Branch): Tensor[] {
+export function choose(pred: Tensor, inputs: Tensor[], whenTrue: Branch, whenFalse: Branch): Tensor[] {
   const backend: unknown = loadTf().backend();
-  if (isRawOpBackend(backend)) return backend.choose(predicate, inputs, whenTrue, whenFalse);
-  return predicate.dataSync()[0] ? whenTrue(inputs) : whenFalse(inputs);
+  if (isRawOpBackend(backend)) return backend.choose(pred, inputs, whenTrue, whenFalse);
+  const isTrue = pred.dataSync()[0] !== 0;
+  // Results are tensors of their own, as they are in a graph.
+  return (isTrue ? whenTrue : whenFalse)(inputs).map((x) => loadTf().clone(x));
 }
 
-/** x, computed not before `dependency` is: keeps large intermediate results from existing at the same time. */
+/** x, computed not before `dependency`. Eagerly it is x. */
 export function after(x: Tensor, dependency: Tensor): Tensor {
   const backend: unknown = loadTf().backend();
   return isRawOpBackend(backend) ? backend.after(x, dependency) : x;
 }
 
-const FLOAT: AttrValue = { type: 'float32' };
-const INT: AttrValue = { type: 'int32' };
+const FLOAT: RawAttribute = { type: 'float32' };
+const INT: RawAttribute = { type: 'int32' };
 
 function only(tensors: Tensor[]): Tensor {
   const [first] = tensors;

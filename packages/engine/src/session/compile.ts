@@ -1,4 +1,5 @@
 import { eagerSession } from './eager.js';
+import { tracedSession } from './traced.js';
 import type { NumericMode, Program, Session } from './types.js';
 
 /**
@@ -8,5 +9,5 @@ import type { NumericMode, Program, Session } from './types.js';
  */
 export async function compile(program: Program, options: { mode: NumericMode }): Promise<Session> {
   if (options.mode === 'eager') return eagerSession(program);
-  throw new Error('traced sessions are not there yet');
+  return tracedSession(program, options.mode);
 }

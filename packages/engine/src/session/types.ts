@@ -78,6 +78,8 @@ export interface Scope {
  */
 export interface Signature {
   feeds: Readonly<Record<string, Feed>>;
+  /** False: mode `xla` leaves this one uncompiled, because it runs seldom or gains nothing. */
+  isCompiled?: boolean;
   build(feeds: Readonly<Record<string, Tensor>>, scope: Scope): Record<string, Tensor>;
 }
 

@@ -1,0 +1,56 @@
+import type { Branch, Entry, Graph } from './graph.js';
+
+/**
+ * A conditional in TensorFlow's dataflow form: every input goes through a Switch, whose one output is dead; what depends on a dead value
+ * is dead and not computed; Merge passes on the value that lives. Both sides are in the graph, one runs.
+ */
+export function buildChoice(
+  graph: Graph,
+  pred: Entry,
+  inputs: readonly Entry[],
+  whenTrue: (inputs: Entry[]) => Entry[],
+  whenFalse: (inputs: Entry[]) => Entry[],
+): Entry[] {
+  if (pred.dtype !== 'bool' || pred.shape.length !== 0) {
+    throw new Error(`choose takes a bool scalar, it was given ${pred.dtype} [${pred.shape.join(', ')}]`);
+  }
+  const parent = graph.branch;
+  const split = (x: Entry): Entry[] => {
+    const output = { shape: x.shape, dtype: x.dtype };
+    return graph.add('Switch', [x, pred], { T: { type: x.dtype } }, [output, output], { isUnique: true });
+  };
+  const sides = split(pred);
+  const switched = inputs.map(split);
+  const side = (index: 0 | 1, build: (inputs: Entry[]) => Entry[]): Entry[] => {
+    const alive = sides[index];
+    if (alive === undefined) throw new Error('Switch has two outputs');
+    const pivot = graph.one('Identity', [alive], { T: { type: 'bool' } }, [], 'bool', { isUnique: true });
+    const branch: Branch = { pivot, parent };
+    return graph.within(branch, () =>
+      build(switched.map((pair) => ({ ...(pair[index] ?? alive), branch }))).map((made) =>
+        // A result from outside must still exist on this side only.
+        made.branch === branch
+          ? made
+          : graph.one('Identity', [made], { T: { type: made.dtype } }, made.shape, made.dtype, { isUnique: true }),
+      ),
+    );
+  };
+  const [otherwise, then] = [side(0, whenFalse), side(1, whenTrue)];
+  if (otherwise.length !== then.length)
+    throw new Error(`choose: one side gives ${then.length} tensors, the other ${otherwise.length}`);
+  return then.map((yes, i) => merge(graph, i, otherwise[i], yes, parent));
+}
+
+function merge(graph: Graph, index: number, no: Entry | undefined, yes: Entry, parent: Branch | undefined): Entry {
+  if (no === undefined || no.dtype !== yes.dtype || no.shape.join() !== yes.shape.join()) {
+    const name = (x: Entry | undefined) => `${x?.dtype} [${x?.shape.join(', ')}]`;
+    throw new Error(`choose: result ${index} is ${name(yes)} on one side and ${name(no)} on the other`);
+  }
+  const outputs = [
+    { shape: yes.shape, dtype: yes.dtype },
+    { shape: [], dtype: 'int32' },
+  ] as const;
+  const [merged] = graph.mergeBranches([no, yes], outputs, parent);
+  if (merged === undefined) throw new Error('Merge has an output');
+  return merged;
+}

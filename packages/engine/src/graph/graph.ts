@@ -1,0 +1,316 @@
+import { type Attributes, type GraphDtype, typeNumbers, writeAttribute, writeShape } from './attributes.js';
+import { ProtoWriter } from './proto.js';
+
+/** One output of a node, as a symbol: what a tensor is while a signature is traced. */
+export interface Entry {
+  /** `node` or `node:output`. */
+  readonly ref: string;
+  readonly shape: readonly number[];
+  readonly dtype: GraphDtype;
+  /** The number that all its elements are, where that is known. */
+  readonly uniform?: number;
+  /** The conditional branch that it exists in; it has no value elsewhere. */
+  readonly branch?: Branch;
+}
+
+/** One side of a conditional. Whatever is added while it is open happens only when its pivot is alive. */
+export interface Branch {
+  readonly pivot: Entry;
+  readonly parent: Branch | undefined;
+}
+
+export interface OutputSpec {
+  readonly shape: readonly number[];
+  readonly dtype: GraphDtype;
+}
+
+export interface NodeOptions {
+  name?: string;
+  /** Nodes that must have run before, by name. */
+  after?: readonly string[];
+  /** Acts on state or must not be merged with an equal node. */
+  isUnique?: boolean;
+  /** Happens whether or not the open branch is taken. */
+  isUnconditional?: boolean;
+  device?: string;
+}
+
+interface Node {
+  op: string;
+  name: string;
+  inputs: readonly string[];
+  after: string[];
+  attributes: Record<string, Attributes[string]>;
+  device: string | undefined;
+}
+
+interface SignatureEntry {
+  inputs: ReadonlyMap<string, Entry>;
+  outputs: ReadonlyMap<string, Entry>;
+}
+
+const nodeOf = (ref: string): string => ref.split(':', 1)[0] ?? ref;
+
+/** Nodes that append themselves in order, and the signatures that name some as inputs and outputs. */
+export class Graph {
+  readonly #nodes: Node[] = [];
+  readonly #byName = new Map<string, Node>();
+  readonly #signatures = new Map<string, SignatureEntry>();
+  readonly #constants = new Map<string, Entry>();
+  #equal = new Map<string, readonly Entry[]>();
+  #branch: Branch | undefined;
+  #sectionStart = 0;
+
+  get size(): number {
+    return this.#nodes.length;
+  }
+
+  /** Appends a node, or finds an equal one of this section; returns its outputs. */
+  add(
+    op: string,
+    inputs: readonly Entry[],
+    attributes: Attributes,
+    outputs: readonly OutputSpec[],
+    options: NodeOptions = {},
+  ): Entry[] {
+    const branch = options.isUnconditional === true ? undefined : this.#branch;
+    const after = [...(options.after ?? [])];
+    for (const input of inputs) this.#checkReach(op, input);
+    if (branch !== undefined && !inputs.some((input) => input.branch === branch)) after.push(nodeOf(branch.pivot.ref));
+    const isMerged = options.isUnique !== true && options.name === undefined;
+    const key = isMerged
+      ? [op, ...inputs.map(({ ref }) => ref), '^', ...after, JSON.stringify(attributes)].join(' ')
+      : '';
+    const known = isMerged ? this.#equal.get(key) : undefined;
+    if (known !== undefined) return [...known];
+    const name = options.name ?? `n${this.#nodes.length}`;
+    const node = {
+      op,
+      name,
+      inputs: inputs.map(({ ref }) => ref),
+      after,
+      attributes: { ...attributes },
+      device: options.device,
+    };
+    this.#nodes.push(node);
+    this.#byName.set(name, node);
+    const entries = outputs.map(({ shape, dtype }, i) => ({
+      ref: i === 0 ? name : `${name}:${i}`,
+      shape,
+      dtype,
+      branch,
+    }));
+    if (isMerged) this.#equal.set(key, entries);
+    return entries;
+  }
+
+  /** `add` for an operation with one output. */
+  one(
+    op: string,
+    inputs: readonly Entry[],
+    attributes: Attributes,
+    shape: readonly number[],
+    dtype: GraphDtype,
+    options?: NodeOptions,
+  ): Entry {
+    const [entry] = this.add(op, inputs, attributes, [{ shape, dtype }], options);
+    if (entry === undefined) throw new Error(`${op} has no output`);
+    return entry;
+  }
+
+  /** Makes a node wait for others, named by their entries or by name. */
+  waitFor(node: string, others: readonly string[]): void {
+    this.#byName.get(nodeOf(node))?.after.push(...others.map(nodeOf));
+  }
+
+  /** A constant; equal small ones are one node, large uniform ones are filled in when they are needed. */
+  constant(values: ArrayLike<number>, shape: readonly number[], dtype: GraphDtype): Entry {
+    const isSmall = values.length <= 64;
+    const key = isSmall
+      ? `${dtype} ${shape.join()} ${Array.prototype.map.call(values, (v) => (Object.is(v, -0) ? '-0' : v)).join()}`
+      : '';
+    const known = isSmall ? this.#constants.get(key) : undefined;
+    if (known !== undefined) return known;
+    const uniform = uniformValue(values);
+    if (!isSmall && uniform !== undefined) return this.fill(shape, uniform, dtype);
+    const value = { dtype, shape, bytes: constantBytes(values, dtype) };
+    const options = { isUnique: true, isUnconditional: true };
+    const entry = {
+      ...this.one('Const', [], { dtype: { type: dtype }, value: { constant: value } }, shape, dtype, options),
+      uniform,
+    };
+    if (isSmall) this.#constants.set(key, entry);
+    return entry;
+  }
+
+  /** int32 vector, the usual way to give a shape, axes or permutations to an operation. */
+  ints(values: readonly number[]): Entry {
+    return this.constant(values, [values.length], 'int32');
+  }
+
+  scalar(value: number, dtype: GraphDtype = 'int32'): Entry {
+    return this.constant([value], [], dtype);
+  }
+
+  fill(shape: readonly number[], value: number, dtype: GraphDtype): Entry {
+    const inputs = [this.ints(shape), this.scalar(value, dtype)];
+    return {
+      ...this.one('Fill', inputs, { T: { type: dtype }, index_type: { type: 'int32' } }, shape, dtype),
+      uniform: value,
+    };
+  }
+
+  cast(x: Entry, dtype: GraphDtype): Entry {
+    if (x.dtype === dtype) return x;
+    return this.one(
+      'Cast',
+      [x],
+      { SrcT: { type: x.dtype }, DstT: { type: dtype }, Truncate: { bool: false } },
+      x.shape,
+      dtype,
+    );
+  }
+
+  reshape(x: Entry, shape: readonly number[]): Entry {
+    if (x.shape.length === shape.length && x.shape.every((size, i) => size === shape[i])) return x;
+    return this.one(
+      'Reshape',
+      [x, this.ints(shape)],
+      { T: { type: x.dtype }, Tshape: { type: 'int32' } },
+      shape,
+      x.dtype,
+    );
+  }
+
+  /** Begins a part whose equal nodes may be merged with each other but not with those before. */
+  startSection(): void {
+    this.#equal = new Map();
+    this.#sectionStart = this.#nodes.length;
+  }
+
+  /** Sets attributes on every node of the section that computes something. */
+  markSection(attributes: Attributes): void {
+    for (const node of this.#nodes.slice(this.#sectionStart)) {
+      if (node.op !== 'Placeholder' && node.op !== 'Const' && node.op !== 'VarHandleOp')
+        Object.assign(node.attributes, attributes);
+    }
+  }
+
+  /** Joins the two sides of a conditional: the value of the side that ran. */
+  mergeBranches(sides: readonly Entry[], outputs: readonly OutputSpec[], parent: Branch | undefined): Entry[] {
+    const attributes: Attributes = { T: { type: outputs[0]?.dtype ?? 'float32' }, N: { int: sides.length } };
+    const loose = sides.map((side) => ({ ...side, branch: parent }));
+    const merged = this.add('Merge', loose, attributes, outputs, { isUnique: true, isUnconditional: true });
+    return merged.map((entry) => ({ ...entry, branch: parent }));
+  }
+
+  /** What `build` adds belongs to the branch. */
+  within<T>(branch: Branch, build: () => T): T {
+    const outer = this.#branch;
+    this.#branch = branch;
+    try {
+      return build();
+    } finally {
+      this.#branch = outer;
+    }
+  }
+
+  get branch(): Branch | undefined {
+    return this.#branch;
+  }
+
+  signature(name: string, inputs: ReadonlyMap<string, Entry>, outputs: ReadonlyMap<string, Entry>): void {
+    this.#signatures.set(name, { inputs, outputs });
+  }
+
+  /** A SavedModel message with one meta graph (tag `serve`): all nodes, no signature. */
+  savedModel(signatureNames: readonly string[]): Buffer {
+    return this.#write(signatureNames, this.#nodes);
+  }
+
+  /** The same without nodes: enough to name a signature of a graph that is loaded. */
+  signatureOnly(name: string): Buffer {
+    return this.#write([name], []);
+  }
+
+  #write(signatureNames: readonly string[], nodes: readonly Node[]): Buffer {
+    const writer = new ProtoWriter();
+    writer.int(1, 1).message(2, (metaGraph) => {
+      metaGraph.message(1, (info) => info.bytes(4, 'serve'));
+      metaGraph.message(2, (graph) => {
+        for (const node of nodes) graph.message(1, (w) => writeNode(w, node));
+        graph.message(4, (versions) => versions.int(1, producerVersion));
+      });
+      for (const name of signatureNames) {
+        const signature = this.#signatures.get(name);
+        if (signature === undefined) throw new Error(`no signature ${name}`);
+        metaGraph.message(5, (pair) => pair.bytes(1, name).message(2, (w) => writeSignature(w, signature)));
+      }
+    });
+    return writer.finish();
+  }
+
+  #checkReach(op: string, { branch, ref }: Entry): void {
+    if (branch === undefined) return;
+    for (let open = this.#branch; open !== undefined; open = open.parent) if (open === branch) return;
+    throw new Error(`${op} takes ${ref}, which was made inside a branch of a conditional: return it from the branch`);
+  }
+}
+
+/** GraphDef version that this writer's operations follow (TensorFlow 2.16's; newer libraries read it). */
+const producerVersion = 1882;
+
+function writeNode(writer: ProtoWriter, { op, name, inputs, after, attributes, device }: Node): void {
+  writer.bytes(1, name).bytes(2, op);
+  for (const input of inputs) writer.bytes(3, input);
+  for (const other of new Set(after)) writer.bytes(3, `^${other}`);
+  if (device !== undefined) writer.bytes(4, device);
+  for (const [key, value] of Object.entries(attributes)) {
+    writer.message(5, (pair) => pair.bytes(1, key).message(2, (w) => writeAttribute(w, value)));
+  }
+}
+
+function writeSignature(writer: ProtoWriter, { inputs, outputs }: SignatureEntry): void {
+  const info = (field: number) => (entry: Entry, key: string) => {
+    writer.message(field, (pair) => {
+      pair.bytes(1, key).message(2, (tensor) => {
+        tensor.bytes(1, entry.ref.includes(':') ? entry.ref : `${entry.ref}:0`).int(2, typeNumbers[entry.dtype]);
+        tensor.message(3, (shape) => writeShape(shape, entry.shape));
+      });
+    });
+  };
+  inputs.forEach(info(1));
+  outputs.forEach(info(2));
+  writer.bytes(3, 'tensorflow/serving/predict');
+}
+
+function uniformValue(values: ArrayLike<number>): number | undefined {
+  const first = values[0];
+  for (let i = 1; i < values.length; i++) if (!Object.is(values[i], first)) return undefined;
+  return first;
+}
+
+function constantBytes(values: ArrayLike<number>, dtype: GraphDtype): Uint8Array {
+  const array = constantArray(values, dtype);
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+function constantArray(
+  values: ArrayLike<number>,
+  dtype: GraphDtype,
+): Float32Array | Int32Array | Uint8Array | BigInt64Array {
+  switch (dtype) {
+    case 'float32':
+      return Float32Array.from(values);
+    case 'int32':
+      return Int32Array.from(values);
+    case 'bool':
+    case 'uint8':
+      return Uint8Array.from(values);
+    case 'int64':
+    case 'uint64':
+      return BigInt64Array.from(Array.from(values, BigInt));
+    default:
+      throw new Error(`no constants of type ${dtype}`);
+  }
+}

@@ -1,0 +1,149 @@
+import type { TraceBackend } from '../graph/backend.js';
+import type { Entry, Graph } from '../graph/graph.js';
+import { typed } from '../graph/kernel.js';
+import { loadTf } from '../load.js';
+import type { Tensor } from '../raw-ops.js';
+import { sizeOf, variableOf } from './check-feeds.js';
+import type { AdamHyper, AdamScalars, AdamSlot, Program, Scope } from './types.js';
+
+/** Variables of a program as nodes of a graph, shared by all signatures. */
+export type Handles = ReadonlyMap<string, Entry>;
+
+export interface TracedScope extends Scope {
+  /** Makes every update wait for the reads of what it changes; returns the names of the updates. */
+  finish(): string[];
+}
+
+/** The state as a signature sees it while it is traced: one read node a variable, updates that wait for it. */
+export function tracedScope(graph: Graph, backend: TraceBackend, program: Program, handles: Handles): TracedScope {
+  const tf = loadTf();
+  const reads = new Map<string, Tensor>();
+  const updates: { node: string; variables: string[] }[] = [];
+  const updated = new Set<string>();
+
+  const handleOf = (name: string): Entry => {
+    variableOf(program, name);
+    return handles.get(name) as Entry;
+  };
+  const readNode = (name: string, after: string[] = []): Entry => {
+    const handle = handleOf(name);
+    const { shape } = variableOf(program, name);
+    const options = { isUnique: true, isUnconditional: true, after };
+    return graph.one('ReadVariableOp', [handle], { dtype: typed(handle.dtype) }, shape, handle.dtype, options);
+  };
+  const read = (name: string): Tensor => {
+    const known = reads.get(name);
+    if (known !== undefined) return known;
+    const made = tf.keep(backend.tensor(readNode(name)));
+    reads.set(name, made);
+    return made;
+  };
+  const claim = (name: string, value?: Tensor): void => {
+    const { shape, isFrozen } = variableOf(program, name);
+    if (isFrozen) throw new Error(`variable ${name} is frozen and cannot be updated`);
+    if (updated.has(name)) throw new Error(`variable ${name} is updated twice in one call`);
+    if (graph.branch !== undefined) throw new Error(`variable ${name} cannot be updated inside choose()`);
+    if (value !== undefined && value.size !== sizeOf(shape)) {
+      throw new Error(`variable ${name} cannot take [${value.shape.join(', ')}]`);
+    }
+    updated.add(name);
+  };
+  const update = (
+    op: string,
+    variables: string[],
+    inputs: Entry[],
+    attributes: Parameters<Graph['add']>[2],
+    after: string[] = [],
+  ): string => {
+    const node = `update${graph.size}`;
+    graph.add(op, inputs, attributes, [], { name: node, after });
+    updates.push({ node, variables });
+    return node;
+  };
+  const valueFor = (name: string, value: Tensor): Entry => {
+    const handle = handleOf(name);
+    // An assignment adopts the buffer that it is given; one that JavaScript owns, or that another variable holds, must be copied.
+    const entry = graph.reshape(backend.entry(value), variableOf(program, name).shape);
+    return graph.one('DeepCopy', [entry], { T: typed(handle.dtype) }, entry.shape, entry.dtype, { isUnique: true });
+  };
+
+  return {
+    read,
+    assign: (name, value) => {
+      claim(name, value);
+      update('AssignVariableOp', [name], [handleOf(name), valueFor(name, value)], { dtype: typed('float32') });
+    },
+    assignAdd: (name, value) => {
+      claim(name, value);
+      const more = graph.reshape(backend.entry(value), variableOf(program, name).shape);
+      update('AssignAddVariableOp', [name], [handleOf(name), more], { dtype: typed('float32') });
+    },
+    adam: (slot, grad, scalars, hyper, decay) => {
+      for (const name of [slot.value, slot.moment1, slot.moment2]) claim(name, grad);
+      const after: string[] = [];
+      if (decay !== undefined) {
+        const decayed = backend.entry(tf.mul(read(slot.value), decay));
+        after.push(
+          update('AssignVariableOp', [slot.value], [handleOf(slot.value), decayed], { dtype: typed('float32') }),
+        );
+      }
+      const inputs = adamInputs(graph, backend, slot, scalars, hyper, handleOf);
+      const gradient = graph.reshape(backend.entry(grad), variableOf(program, slot.value).shape);
+      const attributes = { T: typed('float32'), use_locking: { bool: false }, use_nesterov: { bool: false } };
+      update('ResourceApplyAdam', [slot.value, slot.moment1, slot.moment2], [...inputs, gradient], attributes, after);
+    },
+    scatterRows: (name, indices, rows) => {
+      claim(name);
+      const inputs = [handleOf(name), backend.entry(indices), backend.entry(rows)];
+      const node = update('ResourceScatterUpdate', [name], inputs, {
+        dtype: typed('float32'),
+        Tindices: typed('int32'),
+      });
+      return backend.tensor(readNode(name, [node]));
+    },
+    finish: () => {
+      for (const { node, variables } of updates) {
+        const before = variables.flatMap((name) => {
+          const tensor = reads.get(name);
+          return tensor === undefined ? [] : [backend.entry(tensor).ref];
+        });
+        graph.waitFor(node, before);
+      }
+      for (const tensor of reads.values()) tensor.dispose();
+      return updates.map(({ node }) => node);
+    },
+  };
+}
+
+/**
+ * ResourceApplyAdam computes value -= alpha · m / (sqrt(v) + eps) with alpha = lr · sqrt(1 - power2) / (1 - power1). With both powers fed as
+ * zero, the corrections are folded into lr and eps so that it is PyTorch's formula, eps after the correction. It takes 1 - beta in float32
+ * (5e-5 off for 0.999), which scales the moments by a constant; the same constants in alpha and eps undo it.
+ */
+function adamInputs(
+  graph: Graph,
+  backend: TraceBackend,
+  slot: AdamSlot,
+  { learningRate, correction1, rootCorrection2 }: AdamScalars,
+  { beta1, beta2, eps }: AdamHyper,
+  handleOf: (name: string) => Entry,
+): Entry[] {
+  const tf = loadTf();
+  const excess1 = (1 - Math.fround(beta1)) / (1 - beta1);
+  const rootExcess2 = Math.sqrt((1 - Math.fround(beta2)) / (1 - beta2));
+  // Equal nodes are merged, so all variables share these.
+  const alpha = tf.mul(tf.div(tf.mul(learningRate, rootCorrection2), correction1), rootExcess2 / excess1);
+  const epsilon = tf.mul(rootCorrection2, eps * rootExcess2);
+  const zero = graph.scalar(0, 'float32');
+  return [
+    handleOf(slot.value),
+    handleOf(slot.moment1),
+    handleOf(slot.moment2),
+    zero,
+    zero,
+    backend.entry(alpha),
+    graph.scalar(beta1, 'float32'),
+    graph.scalar(beta2, 'float32'),
+    backend.entry(epsilon),
+  ];
+}

@@ -1,0 +1,113 @@
+import type { Entry, Graph } from '../graph/graph.js';
+import { INT, typed } from '../graph/kernel.js';
+import { sizeOf } from './check-feeds.js';
+import type { Handles } from './traced-scope.js';
+import type { HostTensor, Program } from './types.js';
+
+/**
+ * Variables that are brought to the host or set from it by one call: the binding is slow with hundreds of names, so small variables travel
+ * end to end in one vector. A large one travels alone.
+ */
+export interface TransferGroup {
+  names: readonly string[];
+  /** Numbers in all. */
+  size: number;
+}
+
+const groupBytesMax = 16 * 2 ** 20;
+const aloneBytesMin = 2 ** 20;
+
+/** Splits a program's variables into groups, in their order. */
+export function transferGroups(program: Program): TransferGroup[] {
+  const groups: { names: string[]; size: number }[] = [];
+  let open: { names: string[]; size: number } | undefined;
+  for (const [name, { shape }] of program.variables) {
+    const size = sizeOf(shape);
+    if (size * 4 >= aloneBytesMin) {
+      groups.push({ names: [name], size });
+      continue;
+    }
+    if (open === undefined || (open.size + size) * 4 > groupBytesMax) {
+      open = { names: [], size: 0 };
+      groups.push(open);
+    }
+    open.names.push(name);
+    open.size += size;
+  }
+  return groups;
+}
+
+/** Nodes that read a group: float32 [size]. */
+export function readGroup(graph: Graph, program: Program, handles: Handles, { names, size }: TransferGroup): Entry {
+  const parts = names.map((name) => {
+    const handle = handles.get(name) as Entry;
+    const shape = program.variables.get(name)?.shape ?? [];
+    const value = graph.one('ReadVariableOp', [handle], { dtype: typed(handle.dtype) }, shape, handle.dtype, {
+      isUnique: true,
+    });
+    return graph.reshape(graph.cast(value, 'float32'), [sizeOf(shape)]);
+  });
+  const [first] = parts;
+  if (first !== undefined && parts.length === 1) return first;
+  const attributes = { N: { int: parts.length }, T: typed('float32'), Tidx: INT };
+  return graph.one('ConcatV2', [...parts, graph.scalar(0)], attributes, [size], 'float32');
+}
+
+/** Nodes that set a group from float32 [size]; returns the names of the updates. */
+export function writeGroup(
+  graph: Graph,
+  program: Program,
+  handles: Handles,
+  { names }: TransferGroup,
+  flat: Entry,
+): string[] {
+  const shapes = names.map((name) => program.variables.get(name)?.shape ?? []);
+  const sizes = shapes.map(sizeOf);
+  const attributes = { num_split: { int: sizes.length }, T: typed('float32'), Tlen: INT };
+  const outputs = sizes.map((size) => ({ shape: [size], dtype: 'float32' as const }));
+  const parts = graph.add('SplitV', [flat, graph.ints(sizes), graph.scalar(0)], attributes, outputs);
+  return names.map((name, i) => {
+    const handle = handles.get(name) as Entry;
+    const shaped = graph.reshape(parts[i] as Entry, shapes[i] ?? []);
+    // The fed buffer belongs to JavaScript: the variable gets its own.
+    const value =
+      handle.dtype === 'float32'
+        ? graph.one('DeepCopy', [shaped], { T: typed('float32') }, shaped.shape, 'float32', { isUnique: true })
+        : graph.cast(shaped, handle.dtype);
+    const node = `write${graph.size}`;
+    graph.add('AssignVariableOp', [handle, value], { dtype: typed(handle.dtype) }, [], { name: node });
+    return node;
+  });
+}
+
+/** One group's vector as tensors by name, copied. */
+export function unpack(
+  program: Program,
+  { names }: TransferGroup,
+  flat: Float32Array,
+  wanted: ReadonlySet<string>,
+): [string, HostTensor][] {
+  let at = 0;
+  return names.flatMap((name): [string, HostTensor][] => {
+    const shape = [...(program.variables.get(name)?.shape ?? [])];
+    const begin = at;
+    at += sizeOf(shape);
+    return wanted.has(name) ? [[name, { shape, data: flat.slice(begin, at) }]] : [];
+  });
+}
+
+/** Tensors by name as one group's vector, over what is there already. */
+export function pack(
+  program: Program,
+  { names }: TransferGroup,
+  into: Float32Array,
+  values: ReadonlyMap<string, HostTensor>,
+): Float32Array {
+  let at = 0;
+  for (const name of names) {
+    const data = values.get(name)?.data;
+    if (data !== undefined) into.set(data, at);
+    at += sizeOf(program.variables.get(name)?.shape ?? []);
+  }
+  return into;
+}
