@@ -1,7 +1,7 @@
 /** The base's training as functions, so that the command and the replay in CI run the same steps. */
 import { createHash } from 'node:crypto';
 import { type PackedRows, packDocuments, packedBatch } from '@moraine/data';
-import { createTrainer, initialWeights, type StepResult, type Trainer, toDevice } from '@moraine/lm';
+import { createTrainer, initialWeights, type StepResult, type Trainer } from '@moraine/lm';
 import {
   BASE_CONFIG,
   baseConfig,
@@ -14,6 +14,7 @@ import {
 import { createEncoder } from './bpe.js';
 import { corpusVocabulary, TRAIN_SEED } from './corpus.js';
 import { writeDocument } from './documents.js';
+import { PROBE_ROWS } from './probe.js';
 import { CONTEXT_LENGTH } from './tokenizer.js';
 
 /** Names the recipe: a checkpoint of another one is not resumed. */
@@ -23,19 +24,20 @@ export function recipeHash(): string {
 }
 
 /** A trainer of all weights at their starting values. */
-export function createBaseTrainer(): Trainer {
-  const initial = initialWeights(baseConfig, { seed: TRAINING_SEED, std: INITIAL_STD });
-  const weights = new Map([...initial].map(([name, tensor]) => [name, toDevice(tensor)]));
-  const trainer = createTrainer({
+export function createBaseTrainer(): Promise<Trainer> {
+  return createTrainer({
     config: baseConfig,
-    weights,
+    weights: initialWeights(baseConfig, { seed: TRAINING_SEED, std: INITIAL_STD }),
     adapter: null,
     optimizer: OPTIMIZER,
     schedule: SCHEDULE,
     seed: TRAINING_SEED,
+    shapes: [{ batch: ROWS_PER_STEP, time: CONTEXT_LENGTH }],
+    evaluation: [
+      { batch: ROWS_PER_STEP, time: CONTEXT_LENGTH },
+      { batch: PROBE_ROWS, time: CONTEXT_LENGTH / 2 },
+    ],
   });
-  for (const tensor of weights.values()) tensor.dispose();
-  return trainer;
 }
 
 /** The next step: its rows follow from its number alone. */
@@ -61,9 +63,9 @@ export function firstRows(steps: number): PackedRows {
 }
 
 /** Losses of the first steps, trained from nothing. */
-export function replayBase(steps: number, say: (line: string) => void = () => {}): number[] {
+export async function replayBase(steps: number, say: (line: string) => void = () => {}): Promise<number[]> {
   const train = firstRows(steps);
-  const trainer = createBaseTrainer();
+  const trainer = await createBaseTrainer();
   const losses: number[] = [];
   for (let i = 0; i < steps; i += 1) {
     const { step, loss } = trainBaseStep(trainer, train);

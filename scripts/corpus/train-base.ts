@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { device } from '@moraine/engine';
 import { loadLatestCheckpoint, saveCheckpoint } from './base-checkpoint.js';
-import { baseConfig, ROWS_PER_STEP, TOTAL_STEPS } from './base-recipe.js';
+import { ROWS_PER_STEP, TOTAL_STEPS } from './base-recipe.js';
 import { createBaseTrainer, recipeHash, replayBase, replayDifference, trainBaseStep } from './base-training.js';
 import { createEncoder } from './bpe.js';
 import { type CorpusReport, corpusVocabulary, ensureCorpus, readPacked } from './corpus.js';
@@ -40,7 +40,7 @@ const say = (line: string): void => {
 if (values.replay !== undefined) {
   const text = await readFile(join(resolve(values.out), 'first-steps.json'), 'utf8');
   const { losses: recorded } = JSON.parse(text) as { losses: number[] };
-  const difference = replayDifference(replayBase(Number(values.replay), say), recorded);
+  const difference = replayDifference(await replayBase(Number(values.replay), say), recorded);
   say(difference ?? 'The recorded losses were repeated.');
   process.exit(difference === null ? 0 : 1);
 }
@@ -66,7 +66,7 @@ const vocabulary = corpusVocabulary();
 const encode = createEncoder(vocabulary);
 await mkdir(directory, { recursive: true });
 
-const trainer = createBaseTrainer();
+const trainer = await createBaseTrainer();
 const checkpoint = await loadLatestCheckpoint(directory, recipeHash());
 if (checkpoint) trainer.load(checkpoint);
 await cutLog(trainer.steps);
@@ -92,14 +92,13 @@ while (trainer.steps < lastStep) {
     windowSteps = 0;
     windowStart = performance.now();
   }
-  const net = trainer.net();
   if (step % CHECKPOINT_EVERY === 0 || step === lastStep) {
-    entry.quoteFrom = await quoteScores(net, baseConfig, encode);
-    entry.closedBook = await closedBookScore(net, baseConfig, encode);
+    entry.quoteFrom = await quoteScores(trainer.score, encode);
+    entry.closedBook = await closedBookScore(trainer.score, encode);
     say(`step ${step} who gave % ${JSON.stringify(entry.quoteFrom)} closed-book % ${String(entry.closedBook)}`);
   }
   if (step % VALIDATE_EVERY === 0 || step === lastStep) {
-    entry.validationLoss = await validationLoss(net, baseConfig, validation);
+    entry.validationLoss = await validationLoss(trainer.score, validation);
     say(`step ${step} validation loss ${entry.validationLoss.toFixed(4)}`);
   }
   await appendFile(logFile, `${JSON.stringify(entry)}\n`);

@@ -5,7 +5,6 @@ import { writeSafetensors } from '@moraine/engine';
 import type { Trainer } from '@moraine/lm';
 import {
   BASE_CONFIG,
-  baseConfig,
   GENERATION_CONFIG,
   OPTIMIZER,
   ROWS_PER_STEP,
@@ -48,11 +47,10 @@ export async function writeBase(
   const losses = log.filter(({ step }) => step <= FIRST_STEPS).map(({ loss }) => Number(loss.toFixed(6)));
   await json('first-steps.json', { losses });
   const encode = createEncoder(vocabulary);
-  const net = trainer.net();
   const card = modelCard(trainer.parameterCount, corpus, log, {
-    closedBook: await closedBookScore(net, baseConfig, encode),
-    from: await quoteScores(net, baseConfig, encode, ['from'], 200),
-    allFour: await quoteScores(net, baseConfig, encode, ['act', 'from', 'to', 'count'], 200),
+    closedBook: await closedBookScore(trainer.score, encode),
+    from: await quoteScores(trainer.score, encode, ['from'], 200),
+    allFour: await quoteScores(trainer.score, encode, ['act', 'from', 'to', 'count'], 200),
   });
   await writeFile(join(directory, 'README.md'), card);
 }

@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createClient } from '@moraine/contract/client';
 import { encodeFile, loadTokenizer } from '@moraine/data';
-import { loadTf, readSafetensors, writeSafetensors } from '@moraine/engine';
+import { loadTf, readSafetensors, type Tensor, writeSafetensors } from '@moraine/engine';
 import { adapterNet, createNet, forward, lora, type Method, mora, type Net, toDevice } from '@moraine/lm';
-import { loadBase } from '@moraine/recipes';
+import { type Base, loadBase, readWeight } from '@moraine/recipes';
 import OpenAI from 'openai';
 import { referencePython } from './environment.js';
 
@@ -62,7 +62,7 @@ const METHODS: {
 
 /** The net that the downloaded native adapter makes of the base. */
 function adapted(dir: string, method: Method): Net {
-  const { config, weights } = loadBase(baseDir);
+  const base = loadBase(baseDir);
   const file =
     ['adapter_model.safetensors', 'mora_model.safetensors'].map((name) => join(dir, name)).find(existsSync) ?? '';
   const variables = new Map(
@@ -72,8 +72,11 @@ function adapted(dir: string, method: Method): Net {
     ]),
   );
   const paths = [...new Set([...variables.keys()].map((name) => name.slice(0, name.lastIndexOf('.'))))];
-  const frozen = new Map([...weights].map(([name, tensor]) => [name, toDevice(tensor)]));
-  return adapterNet(config, frozen, { method, paths, dropout: 0 }, variables);
+  return adapterNet(base.config, frozenWeights(base), { method, paths, dropout: 0 }, variables);
+}
+
+function frozenWeights(base: Base): Map<string, Tensor> {
+  return new Map([...base.weights.keys()].map((name) => [name, toDevice(readWeight(base, name))]));
 }
 
 function writeLogits(name: string, net: Net, ids: number[][]): string {
@@ -108,7 +111,7 @@ try {
     .slice(0, 4)
     .map((row) => row.ids.slice(0, time));
   const base = loadBase(baseDir);
-  const baseNet = createNet({ weights: new Map([...base.weights].map(([name, tensor]) => [name, toDevice(tensor)])) });
+  const baseNet = createNet({ weights: frozenWeights(base) });
   const cases: Record<string, unknown>[] = [
     { name: 'base', base: baseDir, adapter: null, ids, logits: writeLogits('base', baseNet, ids) },
   ];

@@ -34,15 +34,23 @@ export function adaptedLinears(
   variables: ReadonlyMap<string, Tensor>,
 ): Map<string, AdaptedLinear> {
   const sites = new Map(linearShapes(config).map(({ name }, site) => [name, site]));
-  const adapted = new Map<string, AdaptedLinear>(
-    adapter.paths.map((path) => [path, { variables: {}, site: sites.get(path) ?? 0 }]),
+  return new Map(
+    [...layerVariables(adapter, variables)].map(([path, roles]) => [
+      path,
+      { variables: roles, site: sites.get(path) ?? 0 },
+    ]),
   );
-  for (const [name, tensor] of variables) {
+}
+
+/** An adapter's variables by layer, then by role. */
+export function layerVariables<T>(adapter: Adapter, variables: ReadonlyMap<string, T>): Map<string, Record<string, T>> {
+  const layers = new Map<string, Record<string, T>>(adapter.paths.map((path) => [path, {}]));
+  for (const [name, value] of variables) {
     const dot = name.lastIndexOf('.');
-    const linear = adapted.get(name.slice(0, dot));
-    if (linear !== undefined) linear.variables[name.slice(dot + 1)] = tensor;
+    const layer = layers.get(name.slice(0, dot));
+    if (layer !== undefined) layer[name.slice(dot + 1)] = value;
   }
-  return adapted;
+  return layers;
 }
 
 function adaptedShapes(config: LlamaConfig, adapter: Adapter) {

@@ -1,4 +1,5 @@
-import { loadTf, type Tensor } from '@moraine/engine';
+import { AppError } from '@moraine/contract';
+import type { Feed, FeedValue } from '@moraine/engine';
 
 /** A label that is not scored. */
 export const IGNORED = -100;
@@ -14,7 +15,17 @@ export interface Batch {
   labels: Int32Array;
   /** Document numbers; attention and targets stay inside equal numbers. Absent: each row is one document. */
   segments?: Int32Array | undefined;
+  /** Places in the document, for the rotary embedding. Absent: the place in the row. */
+  positions?: Int32Array | undefined;
 }
+
+/** Rows and tokens a row of a batch that a program takes; each shape is one signature. */
+export interface BatchShape {
+  batch: number;
+  time: number;
+}
+
+export const shapeName = ({ batch, time }: BatchShape): string => `${batch}x${time}`;
 
 /** Where the loss is taken: flat positions whose *next* token is supervised. */
 export interface Supervised {
@@ -26,48 +37,82 @@ export interface Supervised {
 
 /** The supervised positions of a batch. A document's first token is never a target: nothing of its document comes before it. */
 export function supervised({ batch, time, labels, segments }: Batch): Supervised {
-  const positions: number[] = [];
-  const targets: number[] = [];
+  const positions = new Int32Array(batch * time);
+  const targets = new Int32Array(batch * time);
+  let count = 0;
   for (let row = 0; row < batch; row++) {
     for (let t = 0; t + 1 < time; t++) {
       const at = row * time + t;
       const label = labels[at + 1] ?? IGNORED;
       if (label < 0) continue;
       if (segments !== undefined && segments[at] !== segments[at + 1]) continue;
-      positions.push(at);
-      targets.push(label);
+      positions[count] = at;
+      targets[count] = label;
+      count += 1;
     }
   }
-  return { positions: Int32Array.from(positions), targets: Int32Array.from(targets) };
+  return { positions: positions.subarray(0, count), targets: targets.subarray(0, count) };
 }
 
-/** A batch as tensors, with the supervised positions padded by weight 0 to a multiple, so that few shapes occur. */
-export interface BatchTensors {
-  ids: Tensor; // int32 [B, T]
-  segments?: Tensor; // int32 [B, T]
-  positions: Tensor; // int32 [S]
-  targets: Tensor; // int32 [S]
-  weights: Tensor; // [S], 1 or 0
+/**
+ * What a batch of one shape is fed as: `ids`, `segments`, `positions` int32 [B, T]; `rows` and `targets` int32 [B*T], the flat positions
+ * that predict and what, of which the first `count` (int32 scalar) count.
+ */
+export function batchFeeds({ batch, time }: BatchShape): Record<string, Feed> {
+  const grid: Feed = { shape: [batch, time], dtype: 'int32' };
+  const list: Feed = { shape: [batch * time], dtype: 'int32' };
+  return {
+    ids: grid,
+    segments: grid,
+    positions: grid,
+    rows: list,
+    targets: list,
+    count: { shape: [], dtype: 'int32' },
+  };
 }
 
-const POSITIONS_MULTIPLE = 64;
+/** The smallest of the shapes that a batch fits into. @throws AppError `invalid_value` when none is large enough. */
+export function shapeFor({ batch, time }: BatchShape, shapes: readonly BatchShape[]): BatchShape {
+  let best: BatchShape | undefined;
+  for (const shape of shapes) {
+    if (shape.batch < batch || shape.time < time) continue;
+    if (best === undefined || shape.batch * shape.time < best.batch * best.time) best = shape;
+  }
+  if (best !== undefined) return best;
+  throw new AppError('invalid_value', `A batch of ${batch} rows of ${time} tokens fits none of the traced shapes.`, {
+    hint: `There are ${shapes.map(shapeName).join(', ') || 'none'}; name every shape when the program is made.`,
+  });
+}
 
-/** Uploads a batch; the caller disposes of the result (or calls inside a tidy). */
-export function batchTensors(batch: Batch, { positions, targets }: Supervised): BatchTensors {
-  const tf = loadTf();
-  const count = Math.max(1, Math.ceil(positions.length / POSITIONS_MULTIPLE)) * POSITIONS_MULTIPLE;
-  const padded = (values: Int32Array) => {
-    const all = new Int32Array(count);
-    all.set(values);
-    return tf.tensor1d(all, 'int32');
+/** The feeds of a batch, padded to a shape: padding is a document of its own that nothing looks at. */
+export function feedBatch(batch: Batch, shape: BatchShape, found: Supervised): Record<string, FeedValue> {
+  const size = shape.batch * shape.time;
+  const segments = batch.segments ?? new Int32Array(batch.batch * batch.time);
+  const positions = batch.positions ?? places(batch);
+  const rows = new Int32Array(size);
+  const targets = new Int32Array(size);
+  const widened = shape.time - batch.time;
+  for (const [i, position] of found.positions.entries())
+    rows[i] = widened === 0 ? position : position + widened * Math.floor(position / batch.time);
+  targets.set(found.targets);
+  return {
+    ids: padded(batch, shape, batch.ids, 0),
+    segments: padded(batch, shape, segments, -1),
+    positions: padded(batch, shape, positions, 0),
+    rows,
+    targets,
+    count: found.positions.length,
   };
-  const shape: [number, number] = [batch.batch, batch.time];
-  const tensors: BatchTensors = {
-    ids: tf.tensor2d(batch.ids, shape, 'int32'),
-    positions: padded(positions),
-    targets: padded(targets),
-    weights: tf.tensor1d(new Float32Array(count).fill(1, 0, positions.length)),
-  };
-  if (batch.segments !== undefined) tensors.segments = tf.tensor2d(batch.segments, shape, 'int32');
-  return tensors;
+}
+
+function places({ batch, time }: Batch): Int32Array {
+  return Int32Array.from({ length: batch * time }, (_, i) => i % time);
+}
+
+function padded(from: BatchShape, to: BatchShape, values: Int32Array, filler: number): Int32Array {
+  if (from.batch === to.batch && from.time === to.time) return values;
+  const all = new Int32Array(to.batch * to.time).fill(filler);
+  for (let row = 0; row < from.batch; row++)
+    all.set(values.subarray(row * from.time, (row + 1) * from.time), row * to.time);
+  return all;
 }

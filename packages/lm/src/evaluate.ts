@@ -1,8 +1,6 @@
-import type { LlamaConfig } from '@moraine/contract/plan';
-import { gatherRows, loadTf, sparseSoftmaxCrossEntropy, type Tensor } from '@moraine/engine';
-import { type Batch, batchTensors, supervised } from './batch.js';
-import { headLogits, hiddenStates } from './model.js';
-import type { Net } from './net.js';
+import type { Session } from '@moraine/engine';
+import { type Batch, type BatchShape, feedBatch, shapeFor, supervised } from './batch.js';
+import { evaluateName } from './program.js';
 
 export interface Evaluation {
   /** Mean cross entropy over the supervised tokens, nats. */
@@ -16,31 +14,50 @@ export interface Evaluation {
   rows: number;
 }
 
-/** Logits held at once, in numbers; more positions are scored in turns. */
-const LOGITS_MAX = 2 ** 24;
+/** Cross entropy (nats) and most likely token at every supervised position of a batch, in `supervised`'s order. */
+export interface TokenScores {
+  losses: Float32Array;
+  best: Int32Array;
+}
+
+/** Scores one batch through the evaluation signature of the smallest shape that holds it. */
+export function scoreBatch(session: Session, batch: Batch, shapes: readonly BatchShape[]): TokenScores {
+  const found = supervised(batch);
+  const shape = shapeFor(batch, shapes);
+  const { losses, best } = session.run(evaluateName(shape), feedBatch(batch, shape, found));
+  const count = found.positions.length;
+  return {
+    losses: Float32Array.from(losses ?? []).subarray(0, count),
+    best: Int32Array.from(best ?? []).subarray(0, count),
+  };
+}
 
 /**
  * Scores batches in one teacher-forced pass each and yields to the event loop in between. Exact match equals greedy decoding that
- * starts after the prompt: as long as all tokens before are the most likely ones, both see the same context.
+ * starts after the prompt: as long as all tokens before are the most likely ones, both see the same context. A row is a document:
+ * packed documents of one row count apart.
  */
-export async function evaluate(net: Net, config: LlamaConfig, batches: Iterable<Batch>): Promise<Evaluation> {
+export async function evaluate<B extends Batch>(
+  score: (batch: B) => TokenScores,
+  batches: Iterable<B>,
+): Promise<Evaluation> {
   const total = { loss: 0, correct: 0, exact: 0, tokens: 0, rows: 0 };
   for (const batch of batches) {
     const { positions, targets } = supervised(batch);
     if (positions.length === 0) continue;
-    const { losses, best } = scoreTokens(net, config, batch);
-    const wrongRows = new Set<number>();
-    const rows = new Set<number>();
+    const { losses, best } = score(batch);
+    const wrong = new Set<string>();
+    const rows = new Set<string>();
     for (const [i, position] of positions.entries()) {
-      const row = Math.floor(position / batch.time);
+      const row = `${Math.floor(position / batch.time)}/${batch.segments?.[position] ?? 0}`;
       rows.add(row);
       total.loss += losses[i] ?? Number.NaN;
       if (best[i] === targets[i]) total.correct += 1;
-      else wrongRows.add(row);
+      else wrong.add(row);
     }
     total.tokens += positions.length;
     total.rows += rows.size;
-    total.exact += rows.size - wrongRows.size;
+    total.exact += rows.size - wrong.size;
     await new Promise(setImmediate);
   }
   return {
@@ -50,28 +67,4 @@ export async function evaluate(net: Net, config: LlamaConfig, batches: Iterable<
     supervisedTokens: total.tokens,
     rows: total.rows,
   };
-}
-
-/** Cross entropy (nats) and most likely token at every supervised position of a batch, in `supervised`'s order. */
-export function scoreTokens(net: Net, config: LlamaConfig, batch: Batch): { losses: Float32Array; best: Int32Array } {
-  const tf = loadTf();
-  const found = supervised(batch);
-  const count = found.positions.length;
-  const losses = new Float32Array(count);
-  const best = new Int32Array(count);
-  const chunk = Math.max(1, Math.floor(LOGITS_MAX / config.vocabSize));
-  tf.tidy(() => {
-    const { ids, segments, positions, targets } = batchTensors(batch, found);
-    const hidden = hiddenStates(net, config, { ids, segments });
-    for (let first = 0; first < count; first += chunk) {
-      const size = Math.min(chunk, count - first);
-      const part = (tensor: Tensor) => tf.slice(tensor, [first], [size]);
-      tf.tidy(() => {
-        const logits = headLogits(net, config, gatherRows(hidden, part(positions))); // [size, V]
-        losses.set(sparseSoftmaxCrossEntropy(logits, part(targets)).dataSync(), first);
-        best.set(tf.argMax(logits, 1).dataSync(), first);
-      });
-    }
-  });
-  return { losses, best };
 }

@@ -1,8 +1,7 @@
 import { AppError } from '@moraine/contract';
 import { type LlamaConfig, linearShapes } from '@moraine/contract/plan';
-import type { Tensor } from '@moraine/engine';
-import { type Adapter, adaptedLinears } from './adapter.js';
-import { type HostTensor, toHost } from './host.js';
+import { type Adapter, layerVariables } from './adapter.js';
+import type { HostTensor } from './host.js';
 import type { LoraMethod } from './methods/lora.js';
 import { role } from './methods/method.js';
 
@@ -21,11 +20,11 @@ export interface AdapterFiles {
 export function peftAdapter(
   config: LlamaConfig,
   adapter: Adapter,
-  variables: ReadonlyMap<string, Tensor>,
+  variables: ReadonlyMap<string, HostTensor>,
   baseName: string,
 ): AdapterFiles {
   const { shape } = adapter.method;
-  const layers = hostLayers(config, adapter, variables);
+  const layers = layersOf(adapter, variables);
   switch (shape.type) {
     case 'lora': {
       const { options, scale } = adapter.method as LoraMethod;
@@ -61,9 +60,8 @@ export function peftAdapter(
 
 /** MoRA in its own form: `<path>.mora_M` [R, R] and mora_config.json, which says everything that is needed to apply it. */
 export function moraAdapter(
-  config: LlamaConfig,
   adapter: Adapter,
-  variables: ReadonlyMap<string, Tensor>,
+  variables: ReadonlyMap<string, HostTensor>,
   baseName: string,
 ): AdapterFiles {
   const { shape } = adapter.method;
@@ -72,7 +70,7 @@ export function moraAdapter(
       hint: 'Download the PEFT format.',
     });
   }
-  const layers = hostLayers(config, adapter, variables).map(({ path, value }) => ({ path, m: value('mora_M') }));
+  const layers = layersOf(adapter, variables).map(({ path, value }) => ({ path, m: value('mora_M') }));
   return {
     tensors: new Map(layers.map(({ path, m }) => [`${path}.mora_M`, m])),
     config: {
@@ -94,10 +92,10 @@ function describe({ method: { shape } }: Adapter): string {
   return shape.type === 'mora' ? `mora (type ${shape.moraType})` : shape.type;
 }
 
-function hostLayers(config: LlamaConfig, adapter: Adapter, variables: ReadonlyMap<string, Tensor>) {
-  return [...adaptedLinears(config, adapter, variables)].map(([path, linear]) => ({
+function layersOf(adapter: Adapter, variables: ReadonlyMap<string, HostTensor>) {
+  return [...layerVariables(adapter, variables)].map(([path, roles]) => ({
     path,
-    value: (name: string): HostTensor => toHost(role(linear.variables, name)),
+    value: (name: string): HostTensor => role(roles, name),
   }));
 }
 

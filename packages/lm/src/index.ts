@@ -1,18 +1,39 @@
 export { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
 export { type Adapter, adapterNet, initialAdapter } from './adapter.js';
-export { type Batch, IGNORED, type Supervised, supervised } from './batch.js';
-export { type Evaluation, evaluate, scoreTokens } from './evaluate.js';
+export { type Batch, type BatchShape, IGNORED, type Supervised, supervised } from './batch.js';
+export { type Evaluation, evaluate, type TokenScores } from './evaluate.js';
 export { type AdapterFiles, moraAdapter, peftAdapter } from './export.js';
-export { type GenerateOptions, generate } from './generate.js';
-export { type HostTensor, toDevice, toHost } from './host.js';
+export { generate } from './generate.js';
+export {
+  type AdapterGroup,
+  type AdapterSlots,
+  adapterSlotFeeds,
+  adapterSlotNet,
+  adapterSlotVariables,
+  createAdapterSlots,
+} from './generation/adapter-slots.js';
+export { generationVariables } from './generation/cache.js';
+export {
+  type AdapterFeeds,
+  type Completion,
+  createGenerator,
+  type GenerateOptions,
+  type Generator,
+} from './generation/generator.js';
+export type { GenerationPlan } from './generation/plan.js';
+export { generationSignatures, type NetOf } from './generation/program.js';
+export type { TokenProbability } from './generation/rows.js';
+export { type HostTensor, toDevice, toHost, type WeightSource } from './host.js';
 export { initialWeights, type WeightInit, weightShapes } from './init.js';
 export { mergeAdapter } from './merge.js';
 export { type LoraMethod, type LoraOptions, lora } from './methods/lora.js';
 export type { LinearDims, Method } from './methods/method.js';
 export { type MoraMethod, type MoraOptions, mora } from './methods/mora.js';
 export { forward, headLogits, hiddenStates, type ModelInput } from './model.js';
+export { createModel, type Model, type ModelOptions } from './model-session.js';
 export { createNet, type Net } from './net.js';
 export type { AdamwHyper } from './optim/adamw.js';
 export { learningRateAt, type Schedule } from './optim/schedule.js';
-export type { StepHyper } from './step.js';
-export { createTrainer, type StepResult, type Trainer, type TrainerOptions, type TrainerState } from './trainer.js';
+export { microName, type StepHyper, stateNames } from './step.js';
+export { createTrainer, type StepResult, type Trainer, type TrainerOptions, trainingProgram } from './trainer.js';
+export type { TrainerState } from './trainer-state.js';

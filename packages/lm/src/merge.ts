@@ -1,31 +1,31 @@
-import type { LlamaConfig } from '@moraine/contract/plan';
 import { loadTf, type Tensor } from '@moraine/engine';
-import { type Adapter, adaptedLinears } from './adapter.js';
-import { type HostTensor, toHost } from './host.js';
+import { type Adapter, layerVariables } from './adapter.js';
+import { type HostTensor, toDevice, toHost } from './host.js';
 
 /** Rows of the identity that go through a method at once. */
 const BLOCK_ROWS = 256;
 
 /**
- * The weights that an adapter changes, merged: `<path>.weight` -> W' [out, in] in float32. W'ᵀ = apply(I, W0, W0ᵀ), block of rows by
- * block, so a method has no merging code of its own. Weights that are not in the result stay as they are in the base.
+ * The weights that an adapter changes, merged, one after the other: [`<path>.weight`, W' [out, in]] in float32. W'ᵀ = apply(I, W0, W0ᵀ),
+ * block of rows by block, so a method has no merging code of its own. Other weights stay as they are in the base.
+ * `readWeight` gives a weight of the base by name; one is held at a time.
  */
-export function mergeAdapter(
-  config: LlamaConfig,
-  weights: ReadonlyMap<string, Tensor>,
+export function* mergeAdapter(
   adapter: Adapter,
-  variables: ReadonlyMap<string, Tensor>,
-): Map<string, HostTensor> {
+  variables: ReadonlyMap<string, HostTensor>,
+  readWeight: (name: string) => HostTensor,
+): Generator<[string, HostTensor]> {
   const tf = loadTf();
-  const merged = new Map<string, HostTensor>();
-  for (const [path, linear] of adaptedLinears(config, adapter, variables)) {
-    const weight = weights.get(`${path}.weight`);
-    if (weight === undefined) throw new Error(`the base holds no ${path}.weight`);
-    const tensor = tf.tidy(() => mergedWeight(adapter, weight, linear.variables));
-    merged.set(`${path}.weight`, toHost(tensor));
-    tensor.dispose();
+  for (const [path, roles] of layerVariables(adapter, variables)) {
+    const name = `${path}.weight`;
+    const base = readWeight(name);
+    const merged = tf.tidy(() => {
+      const onDevice = Object.fromEntries(Object.entries(roles).map(([role, value]) => [role, toDevice(value)]));
+      return mergedWeight(adapter, toDevice(base), onDevice);
+    });
+    yield [name, toHost(merged)];
+    merged.dispose();
   }
-  return merged;
 }
 
 /** W' [out, in] of one layer. */

@@ -44,9 +44,14 @@ export function decoderStates(net: Net, config: LlamaConfig, ids: Tensor, attend
   return norm(net, config, 'model.norm', x); // [N, C]
 }
 
+const headPath = (config: LlamaConfig): string => (config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head');
+
+/** Name of the head's weight [V, C], which is the embedding where they are tied. */
+export const headName = (config: LlamaConfig): string => `${headPath(config)}.weight`;
+
 /** Scores of every token of the vocabulary: hidden [N, C] -> [N, V]. */
 export function headLogits(net: Net, config: LlamaConfig, hidden: Tensor): Tensor {
-  return net.linear(config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head', hidden);
+  return net.linear(headPath(config), hidden);
 }
 
 /** Logits of every position: input -> [B*T, V]. Training and evaluation use hiddenStates and the supervised rows only. */
@@ -73,7 +78,7 @@ function gatedMlp(net: Net, path: string, x: Tensor): Tensor {
 }
 
 /** Far below any score, far above the float32 limit: a masked weight is exactly 0 after the softmax. */
-const MASKED = -1e9;
+export const MASKED = -1e9;
 
 /** 0 where a query may look (its own document, not the future), -1e9 elsewhere: [B or 1, 1, T, T]. */
 export function attentionMask(batch: number, time: number, segments: Tensor | undefined): Tensor {

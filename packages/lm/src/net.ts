@@ -26,8 +26,8 @@ export interface AdaptedLinear {
 }
 
 export interface NetOptions {
-  /** Frozen weights by name. */
-  weights: ReadonlyMap<string, Tensor>;
+  /** Weights by name: a map of tensors, or what reads the variables of a program. */
+  weights: { get(name: string): Tensor | undefined };
   /** Weights that are trained themselves (full fine-tuning), by name; they come before `weights`. */
   trained?: ReadonlyMap<string, Tensor>;
   /** Adapted layers by path, all of one method. */

@@ -1,4 +1,4 @@
-import { gatherRows, loadTf, matMul2d, softmaxCrossEntropyWithGrad, type Tensor } from '@moraine/engine';
+import { gatherRows, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 
 /**
  * The operations of the model with gradients written by hand: fewer kernels and less memory than tfjs would record, and nothing is
@@ -196,20 +196,4 @@ export function rotate(x: Tensor, { cos, sin }: Rotary): Tensor {
 export function rotateBack(dy: Tensor, { cos, sin }: Rotary): Tensor {
   const tf = loadTf();
   return tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy), sin));
-}
-
-/**
- * Sum of cross entropies in nats: logits [S, V], targets int32 [S], weights [S] (1 counts, 0 does not) -> scalar.
- * Integer labels; no one-hot matrix.
- */
-export function crossEntropySum(logits: Tensor, targets: Tensor, weights: Tensor): Tensor {
-  const tf = loadTf();
-  return differentiable(
-    [logits],
-    () => {
-      const { loss, grad } = softmaxCrossEntropyWithGrad(logits, targets);
-      return { value: tf.sum(tf.mul(loss, weights)), saved: [grad, weights] };
-    },
-    (dy, saved) => [tf.mul(at(saved, 0), tf.expandDims(tf.mul(at(saved, 1), dy), 1))],
-  );
 }

@@ -1,25 +1,33 @@
 import { AppError } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
-import { loadTf, type Tensor } from '@moraine/engine';
-import { type Adapter, adaptedLinears, initialAdapter } from './adapter.js';
-import { type Batch, batchTensors, supervised } from './batch.js';
-import { type HostTensor, toDevice, toHost } from './host.js';
-import { createNet, type Net } from './net.js';
-import { type AdamwSlot, adamwScalars } from './optim/adamw.js';
+import { compile, type NumericMode, type Program, type SessionTimings, type VariableSpec } from '@moraine/engine';
+import { type Adapter, initialAdapter } from './adapter.js';
+import { type Batch, type BatchShape, feedBatch, shapeFor, supervised } from './batch.js';
+import { scoreBatch, type TokenScores } from './evaluate.js';
+import { type HostTensor, isOnHost, type WeightSource } from './host.js';
+import { adamwFeeds } from './optim/adamw.js';
 import { learningRateAt, type Schedule } from './optim/schedule.js';
+import { evaluateSignatures, weightVariables } from './program.js';
 import { mix32 } from './random.js';
-import { addGradients, applyStep, type MicroResult, microStep, type StepHyper } from './step.js';
+import { APPLY, applySignature, microName, microSignatures, type StepHyper, stateNames } from './step.js';
+import { readState, type TrainerState, writeState } from './trainer-state.js';
 
 export interface TrainerOptions {
   config: LlamaConfig;
-  /** The base's weights by name. They stay the caller's; full fine-tuning trains copies. */
-  weights: ReadonlyMap<string, Tensor>;
+  /** The base's weights by name: places in files, or numbers. */
+  weights: ReadonlyMap<string, WeightSource>;
   /** What is trained; null trains every weight. */
   adapter: Adapter | null;
   optimizer: StepHyper;
   schedule: Schedule;
   /** Decides the adapter's starting values and every dropout mask. */
   seed: number;
+  /** Default `plain`: traced. */
+  mode?: NumericMode;
+  /** Shapes of micro-batches; a batch is padded to the smallest that holds it. */
+  shapes: readonly BatchShape[];
+  /** Shapes of batches to score; none when nothing is evaluated. */
+  evaluation?: readonly BatchShape[];
 }
 
 export interface StepResult {
@@ -34,23 +42,18 @@ export interface StepResult {
   learningRate: number;
 }
 
-/** Everything a resumed run needs, on the host. Moments are named `<variable>.moment1` and `<variable>.moment2`. */
-export interface TrainerState {
-  step: number;
-  trainable: Map<string, HostTensor>;
-  optimizer: Map<string, HostTensor>;
-}
-
 export interface Trainer {
   /** Steps done. */
   readonly steps: number;
   readonly parameterCount: number;
+  readonly mode: NumericMode;
+  readonly timings: SessionTimings;
   /** One optimiser step over the micro-batches; the loss is normalised over their supervised tokens together. */
   step(microBatches: readonly Batch[]): StepResult;
-  /** The net as it stands, without dropout, for evaluation and generation; valid until the next step. */
-  net(): Net;
-  /** The trained variables by name; valid until the next step. */
-  variables(): ReadonlyMap<string, Tensor>;
+  /** Scores a batch with the variables as they stand, without dropout. */
+  score(batch: Batch): TokenScores;
+  /** Copies of the trained variables by name. */
+  variables(): Map<string, HostTensor>;
   state(): TrainerState;
   /** Takes over a state of the same variables. @throws AppError `checkpoint_mismatch` naming the first difference. */
   load(state: TrainerState): void;
@@ -58,76 +61,42 @@ export interface Trainer {
 }
 
 /**
- * A training run's live state: variables, moments, step number. Every step replaces the variables by new tensors; between steps it
- * holds three tensors a variable and nothing else.
+ * Compiles a training run: the base's weights, the trained variables with their moments, and a signature for every shape of batch.
+ * Rejects with an EngineError when the program cannot be traced; it never runs in another mode than the one asked for.
  */
-export function createTrainer(options: TrainerOptions): Trainer {
-  const tf = loadTf();
-  const { config, weights, adapter, optimizer, schedule, seed } = options;
-  const initial = adapter === null ? null : initialAdapter(config, adapter, seed);
-  const names = initial === null ? [...weights.keys()] : [...initial.keys()];
-  let slots: AdamwSlot[] = names.map((name) => {
-    const start = initial?.get(name);
-    const value = start === undefined ? tf.clone(weights.get(name) as Tensor) : toDevice(start);
-    return { value, moment1: tf.zeros(value.shape), moment2: tf.zeros(value.shape) };
-  });
+export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
+  const { adapter, optimizer, seed, mode = 'eager' } = options;
+  const { program, trained, initial } = trainingProgram(options);
+  const session = await compile(program, { mode });
+  session.write(initial);
+  const names = trained.map(({ name }) => name);
   let steps = 0;
-
-  const netOf = (values: readonly Tensor[], dropoutSeed?: Tensor): Net => {
-    const named = new Map(names.map((name, i) => [name, values[i] as Tensor]));
-    if (adapter === null) return createNet({ weights, trained: named });
-    const dropout = dropoutSeed && adapter.dropout > 0 ? { rate: adapter.dropout, seed: dropoutSeed } : undefined;
-    return createNet({ weights, adapted: adaptedLinears(config, adapter, named), method: adapter.method, dropout });
-  };
-  const values = () => slots.map((slot) => slot.value);
 
   function step(microBatches: readonly Batch[]): StepResult {
     const number = steps + 1;
-    const targets = microBatches.map(supervised);
-    const supervisedTokens = targets.reduce((sum, { positions }) => sum + positions.length, 0);
-    if (supervisedTokens === 0) {
-      throw new AppError(
-        'user_data',
-        `Step ${number} has no supervised token among ${microBatches.length} micro-batches.`,
-        {
-          hint: 'Rows whose answer is cut off leave nothing to learn; raise the maximum sequence length or drop them.',
-        },
-      );
+    const found = microBatches.map(supervised);
+    const supervisedTokens = found.reduce((sum, { positions }) => sum + positions.length, 0);
+    if (supervisedTokens === 0) throw nothingSupervised(number, microBatches.length);
+    const learningRate = learningRateAt(options.schedule, number);
+    let lossSum = 0;
+    let correctTokens = 0;
+    for (const [index, batch] of microBatches.entries()) {
+      const targets = found[index];
+      if (targets === undefined || targets.positions.length === 0) continue;
+      const shape = shapeFor(batch, options.shapes);
+      const feeds = feedBatch(batch, shape, targets);
+      if (adapter !== null && adapter.dropout > 0) feeds.seed = Int32Array.of(mix32(seed, number, index), 0);
+      const micro = session.run(microName(shape), feeds);
+      lossSum += micro.lossSum?.[0] ?? Number.NaN;
+      correctTokens += micro.correct?.[0] ?? 0;
     }
-    const learningRate = learningRateAt(schedule, number);
-    const { updated, numbers } = tf.tidy(() => {
-      let sum: MicroResult | undefined;
-      for (const [index, batch] of microBatches.entries()) {
-        const micro = tf.tidy(() => {
-          const tensors = batchTensors(batch, targets[index] ?? supervised(batch));
-          const dropoutSeed = tf.tensor1d([mix32(seed, number, index), 0], 'int32');
-          return microStep(config, values(), (v) => netOf(v, dropoutSeed), tensors);
-        });
-        sum = sum === undefined ? micro : addMicro(sum, micro);
-      }
-      if (sum === undefined) throw new Error('a step needs a micro-batch');
-      const scalars = {
-        ...adamwScalars(number, learningRate, optimizer),
-        perToken: tf.scalar(1 / supervisedTokens),
-      };
-      const { slots: next, gradNorm } = applyStep(slots, sum.grads, scalars, optimizer);
-      return { updated: next, numbers: tf.stack([sum.lossSum, gradNorm, sum.correct]) };
-    });
-    const [lossSum = Number.NaN, gradNorm = Number.NaN, correctTokens = 0] = numbers.dataSync();
-    numbers.dispose();
     const loss = lossSum / supervisedTokens;
+    const scalars = { ...adamwFeeds(number, learningRate, optimizer), perToken: 1 / supervisedTokens };
+    const gradNorm = Number.isFinite(loss) ? (session.run(APPLY, scalars).gradNorm?.[0] ?? Number.NaN) : Number.NaN;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      tf.dispose(updated);
-      throw new AppError(
-        'nan_loss',
-        `Step ${number}: loss is ${loss}, gradient norm ${gradNorm}, learning rate ${learningRate}.`,
-        {
-          hint: 'Lower the learning rate, lengthen the warm-up or clip gradients; the last checkpoint is unharmed.',
-        },
-      );
+      session.write(zeroGradients(program, names));
+      throw notANumber(number, loss, gradNorm, learningRate);
     }
-    tf.dispose(slots);
-    slots = updated;
     steps = number;
     return { step: number, loss, gradNorm, supervisedTokens, correctTokens, learningRate };
   }
@@ -136,72 +105,69 @@ export function createTrainer(options: TrainerOptions): Trainer {
     get steps() {
       return steps;
     },
-    parameterCount: slots.reduce((sum, { value }) => sum + value.size, 0),
+    parameterCount: trained.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+    mode,
+    timings: session.timings,
     step,
-    net: () => netOf(values()),
-    variables: () => new Map(names.map((name, i) => [name, (slots[i] as AdamwSlot).value])),
-    state: () => readState(steps, names, slots),
+    score: (batch) => scoreBatch(session, batch, options.evaluation ?? []),
+    variables: () => session.read(names),
+    state: () => readState(steps, names, session),
     load: (state) => {
-      const loaded = loadSlots(state, names, slots);
-      tf.dispose(slots);
-      slots = loaded;
+      writeState(state, trained, session);
       steps = state.step;
     },
-    dispose: () => tf.dispose(slots),
+    dispose: () => session.dispose(),
   };
 }
 
-function addMicro(a: MicroResult, b: MicroResult): MicroResult {
-  const tf = loadTf();
-  const sum = {
-    lossSum: tf.add(a.lossSum, b.lossSum),
-    correct: tf.add(a.correct, b.correct),
-    grads: addGradients(a.grads, b.grads),
-  };
-  tf.dispose([a, b]);
-  return sum;
-}
-
-function readState(step: number, names: readonly string[], slots: readonly AdamwSlot[]): TrainerState {
-  const state: TrainerState = { step, trainable: new Map(), optimizer: new Map() };
-  for (const [i, name] of names.entries()) {
-    const { value, moment1, moment2 } = slots[i] as AdamwSlot;
-    state.trainable.set(name, toHost(value));
-    state.optimizer.set(`${name}.moment1`, toHost(moment1));
-    state.optimizer.set(`${name}.moment2`, toHost(moment2));
+/** Variables and signatures of a training run, and the values that variables start with beside those that come from files. */
+export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode'>) {
+  const { config, weights, adapter, optimizer, seed, shapes, evaluation = [] } = options;
+  const variables = weightVariables(weights, adapter !== null);
+  const initial = new Map<string, HostTensor>();
+  for (const [name, source] of weights) if (isOnHost(source)) initial.set(name, source);
+  const adapterValues = adapter === null ? new Map<string, HostTensor>() : initialAdapter(config, adapter, seed);
+  for (const [name, value] of adapterValues) {
+    variables.set(name, { shape: value.shape });
+    initial.set(name, value);
   }
-  return state;
+  const names = adapter === null ? [...weights.keys()] : [...adapterValues.keys()];
+  const trained = names.map((name) => ({ name, shape: variables.get(name)?.shape ?? [] }));
+  for (const { name, shape } of trained) {
+    const { moment1, moment2, grad } = stateNames(name);
+    for (const own of [moment1, moment2, grad]) variables.set(own, { shape } satisfies VariableSpec);
+  }
+  const parts = { config, adapter, adapterNames: [...adapterValues.keys()] };
+  const program: Program = {
+    variables,
+    signatures: {
+      ...microSignatures(parts, trained, shapes),
+      [APPLY]: applySignature(trained, optimizer),
+      ...evaluateSignatures(parts, evaluation),
+    },
+  };
+  return { program, trained, initial };
 }
 
-function loadSlots(state: TrainerState, names: readonly string[], slots: readonly AdamwSlot[]): AdamwSlot[] {
-  if (state.trainable.size !== names.length) {
-    throw mismatch(`it holds ${state.trainable.size} variables, this run trains ${names.length}`);
-  }
-  const read = (tensors: ReadonlyMap<string, HostTensor>, name: string, shape: readonly number[]) => {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) throw mismatch(`it lacks ${name}`);
-    if (tensor.shape.join() !== shape.join()) {
-      throw mismatch(`${name} has shape [${tensor.shape.join(', ')}], this run needs [${shape.join(', ')}]`);
-    }
-    return tensor;
-  };
-  const found = names.map((name, i) => {
-    const { shape } = (slots[i] as AdamwSlot).value;
-    return [
-      read(state.trainable, name, shape),
-      read(state.optimizer, `${name}.moment1`, shape),
-      read(state.optimizer, `${name}.moment2`, shape),
-    ] as const;
+function zeroGradients({ variables }: Program, names: readonly string[]): Map<string, HostTensor> {
+  return new Map(
+    names.map((name) => {
+      const { grad } = stateNames(name);
+      const shape = [...(variables.get(grad)?.shape ?? [])];
+      return [grad, { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }];
+    }),
+  );
+}
+
+function nothingSupervised(step: number, microBatches: number): AppError {
+  return new AppError('user_data', `Step ${step} has no supervised token among ${microBatches} micro-batches.`, {
+    hint: 'Rows whose answer is cut off leave nothing to learn; raise the maximum sequence length or drop them.',
   });
-  return found.map(([value, moment1, moment2]) => ({
-    value: toDevice(value),
-    moment1: toDevice(moment1),
-    moment2: toDevice(moment2),
-  }));
 }
 
-function mismatch(difference: string): AppError {
-  return new AppError('checkpoint_mismatch', `The checkpoint is not of this run: ${difference}.`, {
-    hint: 'Resume with the method, rank and targets that the checkpoint was written with.',
+function notANumber(step: number, loss: number, gradNorm: number, learningRate: number): AppError {
+  const found = Number.isFinite(loss) ? `loss is ${loss}, gradient norm ${gradNorm}` : `loss is ${loss}`;
+  return new AppError('nan_loss', `Step ${step}: ${found}, learning rate ${learningRate}.`, {
+    hint: 'Lower the learning rate, lengthen the warm-up or clip gradients; the last checkpoint is unharmed.',
   });
 }

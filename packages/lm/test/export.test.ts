@@ -1,5 +1,5 @@
 import { linearShapes } from '@moraine/contract/plan';
-import { loadTf, type Tensor } from '@moraine/engine';
+import { loadTf } from '@moraine/engine';
 import { expect, test } from 'vitest';
 import {
   type Adapter,
@@ -11,21 +11,24 @@ import {
   moraAdapter,
   peftAdapter,
   toDevice,
+  toHost,
 } from '../src/index.js';
-import { tinyConfig, tinyWeights } from './tiny.js';
+import { hostWeights, tinyConfig } from './tiny.js';
 
 const tf = loadTf();
 const paths = linearShapes(tinyConfig).map(({ name }) => name);
 const adapterOf = (method: Adapter['method'], adapted = paths): Adapter => ({ method, paths: adapted, dropout: 0 });
 
-function trained(adapter: Adapter): Map<string, Tensor> {
+function trained(adapter: Adapter): Map<string, HostTensor> {
   const start = [...initialAdapter(tinyConfig, adapter, 5)];
-  return new Map(start.map(([name, value], i) => [name, tf.randomNormal(value.shape, 0, 0.1, 'float32', i + 1)]));
+  return new Map(
+    start.map(([name, value], i) => [name, toHost(tf.randomNormal(value.shape, 0, 0.1, 'float32', i + 1))]),
+  );
 }
 
 /** W0 + alpha / r · B·A, as every reader of a LoRA folder computes it. */
-function mergedByReader(weight: Tensor, a: HostTensor, b: HostTensor, alpha: number, rank: number): Tensor {
-  return tf.add(weight, tf.mul(tf.matMul(toDevice(b), toDevice(a)), alpha / rank));
+function mergedByReader(weight: HostTensor, a: HostTensor, b: HostTensor, alpha: number, rank: number) {
+  return tf.add(toDevice(weight), tf.mul(tf.matMul(toDevice(b), toDevice(a)), alpha / rank));
 }
 
 test.each([
@@ -33,20 +36,21 @@ test.each([
   ['rsLoRA, its scale folded into B', lora({ rank: 4, alpha: 16, useRslora: true }), 4, 4],
   ['MoRA type 1 as an exact LoRA of its side', mora({ rank: 4, type: 1 }), 17, 17],
 ])('%s: the PEFT folder describes the merged weights', (_, method, rank, alpha) => {
-  const weights = tinyWeights();
+  const weights = hostWeights();
+  const read = (name: string): HostTensor => weights.get(name) ?? { shape: [0], data: new Float32Array() };
   const adapter = adapterOf(method);
   const variables = trained(adapter);
   const { tensors, config } = peftAdapter(tinyConfig, adapter, variables, 'tiny');
   expect(config).toMatchObject({ peft_type: 'LORA', r: rank, lora_alpha: alpha, use_rslora: false, bias: 'none' });
   expect(config.target_modules).toEqual(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']);
   expect(tensors.size).toBe(2 * paths.length);
-  for (const [name, merged] of mergeAdapter(tinyConfig, weights, adapter, variables)) {
+  for (const [name, merged] of mergeAdapter(adapter, variables, read)) {
     const stem = `base_model.model.${name.replace(/\.weight$/, '')}`;
     const [a, b] = [tensors.get(`${stem}.lora_A.weight`), tensors.get(`${stem}.lora_B.weight`)];
     if (a === undefined || b === undefined) throw new Error(`${stem} is not exported`);
     expect([a.shape[0], b.shape[1]]).toEqual([rank, rank]);
-    const read = mergedByReader(weights.get(name) ?? tf.scalar(0), a, b, alpha, rank);
-    expect(tf.max(tf.abs(tf.sub(read, toDevice(merged)))).dataSync()[0]).toBeLessThan(1e-5);
+    const expected = mergedByReader(read(name), a, b, alpha, rank);
+    expect(tf.max(tf.abs(tf.sub(expected, toDevice(merged)))).dataSync()[0]).toBeLessThan(1e-5);
   }
 });
 
@@ -62,7 +66,7 @@ test('MoRA type 6 is refused as LoRA and keeps its own format', () => {
   expect(() => peftAdapter(tinyConfig, adapter, variables, 'tiny')).toThrow(
     /mora \(type 6\) has no exact form as a LoRA/,
   );
-  const { tensors, config } = moraAdapter(tinyConfig, adapter, variables, 'tiny');
+  const { tensors, config } = moraAdapter(adapter, variables, 'tiny');
   expect(config).toMatchObject({
     rank: 4,
     mora_type: 6,
@@ -72,7 +76,7 @@ test('MoRA type 6 is refused as LoRA and keeps its own format', () => {
   });
   expect((config.side as Record<string, number>)['model.layers.0.self_attn.q_proj']).toBe(16);
   expect(tensors.get('model.layers.1.mlp.down_proj.mora_M')?.shape).toEqual([16, 16]);
-  expect(() =>
-    moraAdapter(tinyConfig, adapterOf(lora({ rank: 2, alpha: 2, useRslora: false })), new Map(), 'x'),
-  ).toThrow(/lora is not MoRA/);
+  expect(() => moraAdapter(adapterOf(lora({ rank: 2, alpha: 2, useRslora: false })), new Map(), 'x')).toThrow(
+    /lora is not MoRA/,
+  );
 });

@@ -1,7 +1,8 @@
 import { loadTf, type Tensor } from '@moraine/engine';
 import { expect, test } from 'vitest';
+import { headLoss, headScores } from '../src/head-loss.js';
 import { attentionMask, rotaryTables } from '../src/model.js';
-import { attention, crossEntropySum, embedding, frozenLinear, linear, rmsNorm, swiglu } from '../src/ops.js';
+import { attention, embedding, frozenLinear, linear, rmsNorm, swiglu } from '../src/ops.js';
 import { plainAttention, plainCrossEntropySum, plainRmsNorm, plainSwiglu } from './plain.js';
 import { tinyConfig } from './tiny.js';
 
@@ -84,10 +85,41 @@ test.each([
   expect(difference(fast as never, plain as never, inputs)).toBeLessThan(2e-5);
 });
 
-test('the loss has the gradients of a one-hot cross entropy and ignores rows of weight 0', () => {
-  const targets = tf.tensor1d([3, 0, 10, 5], 'int32');
-  const weights = tf.tensor1d([1, 1, 0, 1]);
-  const fast = (x: Tensor) => crossEntropySum(x, targets, weights);
-  const plain = (x: Tensor) => plainCrossEntropySum(x, targets, weights);
-  expect(difference(fast as never, plain as never, [random([4, 11], 11)])).toBeLessThan(1e-5);
-});
+// 70 positions of a vocabulary of 60,000 make two chunks of 64 rows; with 20 counted positions the second one is skipped.
+test.each([
+  ['one chunk', 11, 6, 4],
+  ['two chunks', 60_000, 70, 70],
+  ['two chunks, the second partly padding', 60_000, 70, 67],
+  ['two chunks, the second skipped', 60_000, 70, 20],
+])(
+  'head and loss have the gradients of a one-hot cross entropy over the counted rows: %s',
+  (_, vocabulary, rows, n) => {
+    const hidden = random([rows, 8], 11);
+    const weight = random([vocabulary, 8], 12);
+    const targets = tf.tensor1d(
+      Array.from({ length: rows }, (_unused, i) => (i * 7919) % vocabulary),
+      'int32',
+    );
+    const counted = tf.tensor1d(Array.from({ length: rows }, (_unused, i) => (i < n ? 1 : 0)));
+    const input = { targets: targets as Tensor, count: tf.scalar(n, 'int32') as Tensor };
+    const plain = (h: Tensor, w: Tensor) =>
+      plainCrossEntropySum(tf.matMul(h, w as never, false, true), targets, counted as Tensor);
+    const close = (f: (...xs: Tensor[]) => Tensor, g: (...xs: Tensor[]) => Tensor, inputs: Tensor[]) =>
+      expect(difference(f, g, inputs)).toBeLessThan(5e-4); // values near 500, float32
+    close(
+      (h) => headLoss({ ...input, hidden: h as Tensor, weight }, false).lossSum,
+      (h) => plain(h as Tensor, weight),
+      [hidden],
+    );
+    close((h, w) => headLoss({ ...input, hidden: h as Tensor, weight: w as Tensor }, true).lossSum, plain as never, [
+      hidden,
+      weight,
+    ]);
+    const { losses, best } = headScores({ ...input, hidden, weight });
+    const logits = tf.matMul(hidden, weight as never, false, true);
+    const perRow = [...Array(n).keys()].map((i) => (losses.arraySync() as number[])[i] ?? 0);
+    const sum = perRow.reduce((a, b) => a + b, 0);
+    expect(Math.abs(sum - (plain(hidden, weight).dataSync()[0] ?? 0))).toBeLessThan(1e-2);
+    expect([...best.dataSync()].slice(0, n)).toEqual([...tf.argMax(logits, 1).dataSync()].slice(0, n));
+  },
+);

@@ -1,5 +1,5 @@
 import type { Tensor } from '@moraine/engine';
-import { type Batch, initialWeights, type LlamaConfig, toDevice } from '../src/index.js';
+import { type Batch, type HostTensor, initialWeights, type LlamaConfig, toDevice } from '../src/index.js';
 
 /** A model small enough for exact arithmetic in tests: grouped-query attention, tied head. */
 export const tinyConfig: LlamaConfig = {
@@ -17,9 +17,12 @@ export const tinyConfig: LlamaConfig = {
   tieEmbeddings: true,
 };
 
+export function hostWeights(config: LlamaConfig = tinyConfig, seed = 7): Map<string, HostTensor> {
+  return initialWeights(config, { seed, std: 0.2 });
+}
+
 export function tinyWeights(config: LlamaConfig = tinyConfig, seed = 7): Map<string, Tensor> {
-  const values = initialWeights(config, { seed, std: 0.2 });
-  return new Map([...values].map(([name, value]) => [name, toDevice(value)]));
+  return new Map([...hostWeights(config, seed)].map(([name, value]) => [name, toDevice(value)]));
 }
 
 /** Rows of given ids, all learned, padded with unscored zeros; every row is one document unless segments are given. */

@@ -11,7 +11,7 @@ import {
   type Trainer,
   type TrainerOptions,
 } from '../src/index.js';
-import { batchOf, idsOf, tinyConfig, tinyWeights } from './tiny.js';
+import { batchOf, hostWeights, idsOf, tinyConfig } from './tiny.js';
 
 const tf = loadTf();
 const paths = linearShapes(tinyConfig).map(({ name }) => name);
@@ -27,14 +27,21 @@ const adapters: [string, Adapter | null][] = [
   ['MoRA type 6', { method: mora({ rank: 4, type: 6 }), paths, dropout: 0 }],
 ];
 
-function trainer(adapter: Adapter | null, options: Partial<TrainerOptions> = {}): Trainer {
+const shapes = [
+  { batch: 1, time: 16 },
+  { batch: 4, time: 16 },
+];
+
+function trainer(adapter: Adapter | null, options: Partial<TrainerOptions> = {}): Promise<Trainer> {
   return createTrainer({
     config: tinyConfig,
-    weights: options.weights ?? tinyWeights(),
+    weights: hostWeights(),
     adapter,
     optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.01, maxGradNorm: 1 },
     schedule: { type: 'constant', learningRate: 5e-3, warmupSteps: 0, totalSteps: 100, minRatio: 0 },
     seed: 11,
+    shapes,
+    evaluation: shapes,
     ...options,
   });
 }
@@ -43,39 +50,53 @@ const mixedBatch = () => batchOf([idsOf(1, 12), idsOf(2, 7), idsOf(3, 10), idsOf
 const losses = (run: Trainer, batches: readonly Batch[], steps: number) =>
   Array.from({ length: steps }, () => run.step(batches).loss);
 
-test.each(adapters)('%s: a step leaves no tensor behind', (_, adapter) => {
-  const run = trainer(adapter, adapter ? { adapter: { ...adapter, dropout: 0.1 } } : {});
+const modes = ['eager'] as const;
+const cases = modes.flatMap((mode) => adapters.map(([name, adapter]) => [name, mode, adapter] as const));
+
+test.each(adapters)('%s: a step leaves no tensor behind, a disposed trainer nothing', async (_, adapter) => {
+  const start = tf.memory().numTensors;
+  const run = await trainer(adapter && { ...adapter, dropout: 0.1 });
   run.step([mixedBatch(), mixedBatch()]);
   const before = tf.memory().numTensors;
   for (let i = 0; i < 3; i++) run.step([mixedBatch(), mixedBatch()]);
   expect(tf.memory().numTensors).toBe(before);
-});
-
-test('a disposed trainer leaves the base and nothing else', () => {
-  const weights = tinyWeights();
-  const before = tf.memory().numTensors;
-  const run = trainer(loraAdapter(), { weights });
-  run.step([mixedBatch()]);
   run.dispose();
-  expect(tf.memory().numTensors).toBe(before);
+  expect(tf.memory().numTensors).toBe(start);
 });
 
 // With frozen, tied embeddings of this size no adapter can get below about 0.15 nats: the logits are bounded by the last norm.
-test.each(adapters)('%s: one batch is learned by heart', (_, adapter) => {
+test.each(cases)('%s, %s: one batch is learned by heart', async (_, mode, adapter) => {
   const schedule = { type: 'constant', learningRate: 0.02, warmupSteps: 0, totalSteps: 1, minRatio: 0 } as const;
-  const run = trainer(adapter, { schedule });
+  const run = await trainer(adapter, { schedule, mode });
   const batch = batchOf([idsOf(1, 8), idsOf(2, 8)]);
   const results = Array.from({ length: 50 }, () => run.step([batch]));
   expect(results[0]?.loss).toBeGreaterThan(2);
   expect(results.at(-1)).toMatchObject({ supervisedTokens: 14, correctTokens: 14 });
   expect(results.at(-1)?.loss).toBeLessThan(0.25);
+  run.dispose();
+});
+
+test.each(adapters)('%s: traced and eager steps agree, dropout included', async (_, adapter) => {
+  const own = adapter && { ...adapter, dropout: 0.1 };
+  const [eager, traced] = [await trainer(own, { mode: 'eager' }), await trainer(own, { mode: 'plain' })];
+  const batches = (step: number) => [batchOf([idsOf(step, 9), idsOf(step + 50, 5)]), batchOf([idsOf(step + 99, 7)])];
+  for (let i = 0; i < 5; i++) {
+    const [a, b] = [eager.step(batches(i)), traced.step(batches(i))];
+    expect(Math.abs(a.loss / b.loss - 1)).toBeLessThan(1e-5);
+    expect(Math.abs(a.gradNorm / b.gradNorm - 1)).toBeLessThan(1e-4);
+  }
+  const [x, y] = [eager.score(mixedBatch()), traced.score(mixedBatch())];
+  expect(x.best).toEqual(y.best);
+  for (const [i, loss] of x.losses.entries()) expect(y.losses[i]).toBeCloseTo(loss, 4);
+  eager.dispose();
+  traced.dispose();
 });
 
 test.each(adapters)(
   '%s: four rows in one micro-batch equal four micro-batches, whatever their lengths',
-  (_, adapter) => {
-    const one = trainer(adapter);
-    const four = trainer(adapter);
+  async (_, adapter) => {
+    const one = await trainer(adapter);
+    const four = await trainer(adapter);
     const rows = [idsOf(1, 12), idsOf(2, 7), idsOf(3, 10), idsOf(4, 4)];
     for (let i = 0; i < 4; i++) {
       const a = one.step([batchOf(rows)]);
@@ -85,71 +106,85 @@ test.each(adapters)(
       expect(b.gradNorm).toBeCloseTo(a.gradNorm, 3);
       expect(b.correctTokens).toBe(a.correctTokens);
     }
+    one.dispose();
+    four.dispose();
   },
 );
 
-test('documents packed into one row train as documents in rows of their own', () => {
+test('documents packed into one row train as documents in rows of their own', async () => {
   const [a, b] = [idsOf(5, 6), idsOf(6, 9)];
   const packed = batchOf([[...a, ...b]], [[...a.map(() => 0), ...b.map(() => 1)]]);
+  const restarted = { ...packed, positions: Int32Array.from([...a.keys(), ...b.keys()]) };
   const apart = batchOf([a, b]);
-  const [one, two] = [trainer(null), trainer(null)];
+  const runs = [await trainer(null), await trainer(null), await trainer(null)] as const;
   for (let i = 0; i < 4; i++) {
-    const [x, y] = [one.step([packed]), two.step([apart])];
+    const [x, y, z] = [runs[0].step([packed]), runs[1].step([apart]), runs[2].step([restarted])];
     expect(x.supervisedTokens).toBe(5 + 8);
     expect(x.supervisedTokens).toBe(y.supervisedTokens);
     expect(x.loss).toBeCloseTo(y.loss, 5);
+    expect(z.loss).toBeCloseTo(y.loss, 5);
     expect(x.gradNorm).toBeCloseTo(y.gradNorm, 3);
   }
+  for (const run of runs) run.dispose();
 });
 
 test.each([
   ['full', null],
-  ['LoRA with dropout', loraAdapter(0.2)],
-])('%s: a resumed run repeats the uninterrupted one bit for bit', (_, adapter) => {
+  ...adapters
+    .slice(1)
+    .map(([name, adapter]) => [`${name} with dropout`, adapter && { ...adapter, dropout: 0.2 }] as const),
+])('%s: a resumed run repeats the uninterrupted one bit for bit', async (_, adapter) => {
   const batches = (step: number) => [batchOf([idsOf(step, 9), idsOf(step + 50, 5)]), batchOf([idsOf(step + 99, 7)])];
-  const whole = trainer(adapter);
+  const whole = await trainer(adapter);
   const expected = Array.from({ length: 8 }, (_unused, i) => whole.step(batches(i)));
-  const first = trainer(adapter);
+  const first = await trainer(adapter);
   for (let i = 0; i < 5; i++) first.step(batches(i));
   const state = first.state();
   first.step(batches(77)); // what happens after the state was taken does not matter
-  const second = trainer(adapter, { seed: 11 });
+  const second = await trainer(adapter, { seed: 11 });
   second.load(state);
   const resumed = [5, 6, 7].map((i) => second.step(batches(i)));
   expect(resumed).toEqual(expected.slice(5));
   expect(second.state()).toEqual(whole.state());
+  for (const run of [whole, first, second]) run.dispose();
 });
 
-test('dropout changes the loss from step to step and the seed decides how', () => {
+test('dropout changes the loss from step to step and the seed decides how', async () => {
   const still = { type: 'constant', learningRate: 1e-12, warmupSteps: 0, totalSteps: 9, minRatio: 0 } as const;
-  const warm = trainer(loraAdapter());
+  const warm = await trainer(loraAdapter());
   for (let i = 0; i < 20; i++) warm.step([mixedBatch()]);
-  const after = (dropout: number, seed: number) => {
-    const run = trainer(loraAdapter(dropout), { schedule: still, seed });
+  const after = async (dropout: number, seed: number) => {
+    const run = await trainer(loraAdapter(dropout), { schedule: still, seed });
     run.load(warm.state());
-    return losses(run, [mixedBatch()], 3);
+    const found = losses(run, [mixedBatch()], 3);
+    run.dispose();
+    return found;
   };
-  const [a = 0, b = 0] = after(0.3, 1);
+  const [a = 0, b = 0] = await after(0.3, 1);
   expect(Math.abs(a - b)).toBeGreaterThan(1e-4);
-  expect(after(0.3, 1)).toEqual(after(0.3, 1));
-  expect(after(0.3, 2)).not.toEqual(after(0.3, 1));
-  const [c = 0, d = 0] = after(0, 1);
+  expect(await after(0.3, 1)).toEqual([a, b, (await after(0.3, 1))[2]]);
+  expect(await after(0.3, 2)).not.toEqual(await after(0.3, 1));
+  const [c = 0, d = 0] = await after(0, 1);
   expect(Math.abs(c - d)).toBeLessThan(1e-5);
+  warm.dispose();
 });
 
-test('a state of another method is refused by name of the difference', () => {
-  const state = trainer(loraAdapter()).state();
-  expect(() =>
-    trainer({ ...loraAdapter(), method: lora({ rank: 2, alpha: 4, useRslora: false }) }).load(state),
-  ).toThrow(/q_proj\.lora_A has shape \[4, 32\], this run needs \[2, 32\]/);
-  expect(() => trainer(null).load(state)).toThrow(/28 variables/);
+test('a state of another method is refused by name of the difference', async () => {
+  const run = await trainer(loraAdapter());
+  const state = run.state();
+  const smaller = await trainer({ ...loraAdapter(), method: lora({ rank: 2, alpha: 4, useRslora: false }) });
+  expect(() => smaller.load(state)).toThrow(/q_proj\.lora_A has shape \[4, 32\], this run needs \[2, 32\]/);
+  const full = await trainer(null);
+  expect(() => full.load(state)).toThrow(/28 variables/);
+  for (const each of [run, smaller, full]) each.dispose();
 });
 
-test('a loss that is not a number is an error with its step and changes nothing', () => {
-  const weights = tinyWeights();
-  weights.set('model.norm.weight', tf.fill([tinyConfig.hiddenSize], Number.NaN));
-  const run = trainer(loraAdapter(), { weights });
-  const before = tf.memory().numTensors;
+test('a loss that is not a number is an error with its step and changes nothing', async () => {
+  const weights = hostWeights();
+  const shape = [tinyConfig.hiddenSize];
+  weights.set('model.norm.weight', { shape, data: new Float32Array(tinyConfig.hiddenSize).fill(Number.NaN) });
+  const run = await trainer(loraAdapter(), { weights });
+  const before = run.state();
   const problem = (() => {
     try {
       run.step([mixedBatch()]);
@@ -161,10 +196,19 @@ test('a loss that is not a number is an error with its step and changes nothing'
   expect(problem).toMatchObject({ code: 'nan_loss' });
   expect(String(problem)).toContain('Step 1');
   expect(run.steps).toBe(0);
-  expect(tf.memory().numTensors).toBe(before);
+  expect(run.state()).toEqual(before);
+  run.dispose();
 });
 
-test('a step without a supervised token says so', () => {
+test('a step without a supervised token says so', async () => {
   const silent = { ...mixedBatch(), labels: new Int32Array(48).fill(-100) };
-  expect(() => trainer(null).step([silent])).toThrow(/Step 1 has no supervised token/);
+  const run = await trainer(null);
+  expect(() => run.step([silent])).toThrow(/Step 1 has no supervised token/);
+  run.dispose();
+});
+
+test('a batch that no shape holds is refused with the shapes there are', async () => {
+  const run = await trainer(null);
+  expect(() => run.step([batchOf([idsOf(1, 17)])])).toThrow(/1 rows of 17 tokens fits none/);
+  run.dispose();
 });

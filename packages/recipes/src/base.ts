@@ -2,15 +2,28 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
-import { EngineError, readSafetensors, type SafetensorsTensor, type TensorDtype } from '@moraine/engine';
+import { EngineError, type FileSlice, readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import { type HostTensor, weightShapes } from '@moraine/lm';
 
-/** A base model on the host: its configuration and every weight as float32, by Hugging Face name. */
+/** Where a weight lies: its file, its name there, its bytes. */
+export interface WeightSlice extends FileSlice {
+  shape: number[];
+  /** The name in the file, which for a tied head may not be the model's. */
+  storedAs: string;
+}
+
+/** A base model on disk: its configuration and the place of every weight, by Hugging Face name. No weight is read. */
 export interface Base {
   config: LlamaConfig;
-  weights: Map<string, HostTensor>;
-  /** The type that the folder stores each weight in, by the same names; a merged model is written in it again. */
-  dtypes: Map<string, TensorDtype>;
+  weights: Map<string, WeightSlice>;
+}
+
+/** Reads one weight as float32. */
+export function readWeight({ weights }: Base, name: string): HostTensor {
+  const slice = weights.get(name);
+  const found = slice && readSafetensors(slice.path, (stored) => stored === slice.storedAs).tensors.get(slice.storedAs);
+  if (found === undefined || !(found.data instanceof Float32Array)) throw invalid(`${name} cannot be read`);
+  return { shape: found.shape, data: found.data };
 }
 
 const INDEX = 'model.safetensors.index.json';
@@ -32,8 +45,10 @@ export function weightFiles(dir: string): string[] {
   return [single];
 }
 
+const FLOATS = ['F32', 'F16', 'BF16', 'F64'];
+
 /**
- * Reads a Hugging Face folder of a Llama-family model. A tied head stored as `lm_head.weight` alone becomes the embedding.
+ * Reads configuration and weight headers of a Hugging Face folder of a Llama-family model. A tied head stored as `lm_head.weight` alone becomes the embedding.
  * @throws AppError `invalid_base` naming the tensor that is missing, has another shape, or is not known.
  */
 export function loadBase(dir: string): Base {
@@ -41,15 +56,13 @@ export function loadBase(dir: string): Base {
   if (!existsSync(configFile)) throw invalid('config.json is missing');
   const config = parseLlamaConfig(readJson(configFile));
   const expected = weightShapes(config);
-  const weights = new Map<string, HostTensor>();
-  const dtypes = new Map<string, TensorDtype>();
+  const weights = new Map<string, WeightSlice>();
   for (const file of weightFiles(dir)) {
-    for (const [stored, { shape, data, dtype }] of readWeights(file)) {
-      if (!(data instanceof Float32Array)) throw invalid(`${stored} is not of a floating type`);
-      const name = nameInModel(stored, config);
-      if (name !== stored && weights.has(name)) continue;
-      weights.set(name, { shape, data });
-      dtypes.set(name, dtype);
+    for (const slice of weightSlices(file)) {
+      if (!FLOATS.includes(slice.dtype)) throw invalid(`${slice.storedAs} is not of a floating type`);
+      const name = nameInModel(slice.storedAs, config);
+      if (name !== slice.storedAs && weights.has(name)) continue;
+      weights.set(name, slice);
     }
   }
   for (const [name, shape] of expected) {
@@ -61,12 +74,22 @@ export function loadBase(dir: string): Base {
   }
   for (const name of weights.keys())
     if (!expected.has(name)) throw invalid(`${name} is not a tensor of this architecture`);
-  return { config, weights, dtypes };
+  return { config, weights };
 }
 
-function readWeights(file: string): Map<string, SafetensorsTensor> {
+function weightSlices(path: string): WeightSlice[] {
   try {
-    return readSafetensors(file, (name) => !isDerived(name)).tensors;
+    const { entries, dataStart } = readSafetensorsHeader(path);
+    return entries
+      .filter(({ name }) => !isDerived(name))
+      .map(({ name, dtype, shape, begin, end }) => ({
+        path,
+        storedAs: name,
+        dtype,
+        shape,
+        offset: dataStart + begin,
+        bytes: end - begin,
+      }));
   } catch (cause) {
     if (!(cause instanceof EngineError)) throw cause;
     throw new AppError('invalid_base', cause.message, { hint: cause.hint, cause });

@@ -1,16 +1,34 @@
 import type { EvaluationResult, JobSpec } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { collate, IGNORED, type TextTokenizer, type TrainingRow } from '@moraine/data';
-import { type Evaluation, evaluate, generate, type Net } from '@moraine/lm';
+import {
+  type Batch,
+  type BatchShape,
+  type Evaluation,
+  evaluate,
+  generate,
+  type Net,
+  type TokenScores,
+} from '@moraine/lm';
 import type { Encode } from './encode.js';
+
+/** A net over tensors of its own. */
+export interface OpenNet {
+  net: Net;
+  dispose(): void;
+}
+
+type Score = (batch: Batch) => TokenScores;
 
 /** Evaluates a net on the files of a run. Everything is encoded once. */
 export interface Evaluator {
   hasValidation: boolean;
+  /** Of every batch that is scored. */
+  shapes: BatchShape[];
   /** Loss and token accuracy on the validation file. */
-  validate(net: Net): Promise<Evaluation>;
+  validate(score: Score): Promise<Evaluation>;
   /** The evaluation files, one result each, with greedy samples. */
-  files(net: Net, step: number): AsyncGenerator<EvaluationResult>;
+  files(score: Score, net: () => OpenNet, step: number): AsyncGenerator<EvaluationResult>;
 }
 
 /** Rows a pass; the activations of one pass are what bounds the memory. */
@@ -39,11 +57,15 @@ export async function createEvaluator(
     );
   return {
     hasValidation: validation.length > 0,
-    validate: (net) => evaluate(net, config, passes(validation)),
-    async *files(net, step) {
+    shapes: shapesOf([...passes(validation), ...files.flatMap(({ rows }) => passes(rows))]),
+    validate: (score) => evaluate(score, passes(validation)),
+    async *files(score, open, step) {
       for (const { id, name, rows } of files) {
-        const found = await evaluate(net, config, passes(rows));
+        const found = await evaluate(score, passes(rows));
         const answered = rows.filter(({ promptLength }) => promptLength > 0);
+        const { net, dispose } = open();
+        const samples = await sample(net, config, tokenizer, answered.slice(0, spec.config.evaluation.samples));
+        dispose();
         yield {
           fileId: id,
           name,
@@ -53,11 +75,17 @@ export async function createEvaluator(
           loss: found.loss,
           tokenAccuracy: found.tokenAccuracy,
           exactMatch: answered.length === rows.length ? found.exactMatch : null,
-          samples: await sample(net, config, tokenizer, answered.slice(0, spec.config.evaluation.samples)),
+          samples,
         };
       }
     },
   };
+}
+
+/** One shape that holds them all. */
+function shapesOf(batches: readonly Batch[]): BatchShape[] {
+  if (batches.length === 0) return [];
+  return [{ batch: ROWS_PER_PASS, time: Math.max(...batches.map(({ time }) => time)) }];
 }
 
 async function sample(

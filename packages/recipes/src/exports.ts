@@ -1,26 +1,16 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError, type JobSpec } from '@moraine/contract';
-import { type Tensor, type TensorDtype, writeSafetensors } from '@moraine/engine';
-import {
-  type Adapter,
-  type AdapterFiles,
-  type HostTensor,
-  mergeAdapter,
-  moraAdapter,
-  peftAdapter,
-  type Trainer,
-  toHost,
-} from '@moraine/lm';
-import type { Base } from './base.js';
+import { type TensorDtype, writeSafetensors } from '@moraine/engine';
+import { type Adapter, type AdapterFiles, type HostTensor, mergeAdapter, moraAdapter, peftAdapter } from '@moraine/lm';
+import { type Base, readWeight } from './base.js';
 
 export interface Trained {
   spec: JobSpec;
   base: Base;
-  /** The base's weights on the device. */
-  weights: ReadonlyMap<string, Tensor>;
   adapter: Adapter | null;
-  trainer: Trainer;
+  /** The trained variables by name. */
+  variables: ReadonlyMap<string, HostTensor>;
 }
 
 export interface Export {
@@ -48,8 +38,7 @@ const COMPANIONS = [
  */
 export function writeExports(parent: string, trained: Trained): Export[] {
   mkdirSync(parent, { recursive: true });
-  const { base, spec, adapter, trainer, weights } = trained;
-  const variables = trainer.variables();
+  const { base, spec, adapter, variables } = trained;
   const exports: Export[] = [];
   if (adapter !== null) {
     const peft = peftFiles(() => peftAdapter(base.config, adapter, variables, spec.baseName));
@@ -63,11 +52,12 @@ export function writeExports(parent: string, trained: Trained): Export[] {
         writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'adapter_model', 'adapter_config.json', peft)),
       );
     } else {
-      const mora = moraAdapter(base.config, adapter, variables, spec.baseName);
+      const mora = moraAdapter(adapter, variables, spec.baseName);
       exports.push(writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'mora_model', 'mora_config.json', mora)));
     }
   }
-  const changed = adapter === null ? hostCopies(variables) : mergeAdapter(base.config, weights, adapter, variables);
+  const merged = () => new Map(mergeAdapter(adapter as Adapter, variables, (name) => readWeight(base, name)));
+  const changed = adapter === null ? variables : merged();
   exports.push(writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, changed)));
   return exports;
 }
@@ -80,10 +70,6 @@ function peftFiles(make: () => AdapterFiles): AdapterFiles | null {
     if (error instanceof AppError && error.code === 'unsupported_format') return null;
     throw error;
   }
-}
-
-function hostCopies(variables: ReadonlyMap<string, Tensor>): Map<string, HostTensor> {
-  return new Map([...variables].map(([name, tensor]) => [name, toHost(tensor)]));
 }
 
 /** The folder appears whole or not at all. */
@@ -105,9 +91,9 @@ function writeAdapter(dir: string, stem: string, configName: string, { tensors, 
 /** A Hugging Face folder with the changed weights in place of the base's, each in the type that the base stores it in. */
 function writeModel(dir: string, baseDir: string, base: Base, changed: ReadonlyMap<string, HostTensor>): void {
   const tensors = new Map(
-    [...base.weights].map(([name, tensor]) => [
+    [...base.weights].map(([name, { dtype }]) => [
       name,
-      { ...(changed.get(name) ?? tensor), dtype: storedAs(base, name) },
+      { ...(changed.get(name) ?? readWeight(base, name)), dtype: writtenAs(dtype) },
     ]),
   );
   writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });
@@ -116,7 +102,4 @@ function writeModel(dir: string, baseDir: string, base: Base, changed: ReadonlyM
 }
 
 /** Trained in float32, so a base in doubles is written in float32. */
-function storedAs({ dtypes }: Base, name: string): TensorDtype {
-  const dtype = dtypes.get(name) ?? 'F32';
-  return dtype === 'F64' ? 'F32' : dtype;
-}
+const writtenAs = (dtype: TensorDtype): TensorDtype => (dtype === 'F64' ? 'F32' : dtype);

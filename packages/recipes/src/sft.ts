@@ -3,12 +3,20 @@ import { join } from 'node:path';
 import type { CheckpointMetrics, JobSpec, MetricValues, RunConfig } from '@moraine/contract';
 import { collate, type EncodedRow, loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
-import { type Batch, createTrainer, type Trainer, type TrainerOptions, toDevice } from '@moraine/lm';
-import { loadBase } from './base.js';
+import {
+  adapterNet,
+  type Batch,
+  createNet,
+  createTrainer,
+  type Trainer,
+  type TrainerOptions,
+  toDevice,
+} from '@moraine/lm';
+import { loadBase, readWeight } from './base.js';
 import { fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
 import { createEncode } from './encode.js';
-import { createEvaluator, type Evaluator } from './evaluation.js';
+import { createEvaluator, type Evaluator, type OpenNet } from './evaluation.js';
 import { writeExports } from './exports.js';
 import { adapterOf } from './method.js';
 import { checkpointsAt, evaluatesAt } from './pace.js';
@@ -32,20 +40,47 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
   const rows = await encode('Training file', spec.trainingFile);
   const evaluator = await createEvaluator(spec, base.config, tokenizer, encode);
 
-  const weights = new Map([...base.weights].map(([name, tensor]) => [name, toDevice(tensor)]));
   const adapter = adapterOf(config.adapter);
-  const trainer = createTrainer({ config: base.config, weights, adapter, ...trainerOptions(config) });
+  const longest = rows.reduce((most, { ids }) => Math.max(most, ids.length), 1);
+  const trainer = await createTrainer({
+    config: base.config,
+    weights: base.weights,
+    adapter,
+    ...trainerOptions(config),
+    shapes: [
+      {
+        batch: Math.ceil(config.batch_size / config.accumulation),
+        time: Math.ceil(longest / LENGTH_MULTIPLE) * LENGTH_MULTIPLE,
+      },
+    ],
+    evaluation: evaluator.shapes,
+  });
+  const net = (): OpenNet => {
+    const trained = new Map([...trainer.variables()].map(([name, value]) => [name, toDevice(value)]));
+    const weights = new Map(
+      [...base.weights.keys()].map((name) => [name, trained.get(name) ?? toDevice(readWeight(base, name))]),
+    );
+    return {
+      net: adapter === null ? createNet({ weights }) : adapterNet(base.config, weights, adapter, trained),
+      dispose: () => {
+        for (const tensor of new Set([...weights.values(), ...trained.values()])) tensor.dispose();
+      },
+    };
+  };
   try {
-    const totalParameters = [...base.weights.values()].reduce((sum, { data }) => sum + data.length, 0);
-    const run = { spec, rows, padId: tokenizer.padId, trainer, evaluator, emit, control, totalParameters, begun };
+    const totalParameters = [...base.weights.values()].reduce(
+      (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+      0,
+    );
+    const run = { spec, rows, padId: tokenizer.padId, trainer, net, evaluator, emit, control, totalParameters, begun };
     const trainedTokens = await train(run);
     if (trainedTokens === null) return;
-    await evaluateFiles(evaluator, trainer, emit);
-    const exports = writeExports(join(spec.outDir, 'exports'), { spec, base, weights, adapter, trainer });
+    await evaluateFiles(run);
+    const variables = trainer.variables();
+    const exports = writeExports(join(spec.outDir, 'exports'), { spec, base, adapter, variables });
     emit({ type: 'finished', at: Date.now(), step: trainer.steps, exports, ...trainedTokens });
   } finally {
     trainer.dispose();
-    for (const tensor of weights.values()) tensor.dispose();
   }
 }
 
@@ -54,6 +89,7 @@ interface Run {
   rows: readonly EncodedRow[];
   padId: number;
   trainer: Trainer;
+  net: () => OpenNet;
   evaluator: Evaluator;
   emit: Emit;
   control: Control;
@@ -82,7 +118,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
     trainedTokens,
     secondsToReady: (performance.now() - run.begun) / 1000,
   });
-  if (startStep === 0) await evaluateFiles(evaluator, trainer, emit);
+  if (startStep === 0) await evaluateFiles(run);
 
   const checkpoints = join(spec.outDir, 'checkpoints');
   mkdirSync(checkpoints, { recursive: true });
@@ -125,7 +161,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
     };
     metrics = { train_loss: step.loss, train_mean_token_accuracy: accuracy };
     const valid =
-      evaluator.hasValidation && evaluatesAt(step.step, config) ? await evaluator.validate(trainer.net()) : null;
+      evaluator.hasValidation && evaluatesAt(step.step, config) ? await evaluator.validate(trainer.score) : null;
     if (valid) {
       const { loss, tokenAccuracy } = valid;
       Object.assign(values, { valid_loss: loss, valid_mean_token_accuracy: tokenAccuracy });
@@ -166,8 +202,8 @@ function trainerOptions({
   };
 }
 
-async function evaluateFiles(evaluator: Evaluator, trainer: Trainer, emit: Emit): Promise<void> {
-  for await (const found of evaluator.files(trainer.net(), trainer.steps))
+async function evaluateFiles({ evaluator, trainer, net, emit }: Run): Promise<void> {
+  for await (const found of evaluator.files(trainer.score, net, trainer.steps))
     emit({ type: 'evaluation', at: Date.now(), result: found });
 }
 

@@ -17,7 +17,7 @@ test('the first twenty steps of the base repeat their recorded losses', { timeou
   const text = await readFile(join(import.meta.dirname, '../../../examples/base/first-steps.json'), 'utf8');
   const { losses } = JSON.parse(text) as { losses: number[] };
   expect(losses).toHaveLength(20);
-  expect(replayDifference(replayBase(20), losses)).toBeNull();
+  expect(replayDifference(await replayBase(20), losses)).toBeNull();
 });
 
 test('a difference is told with its step and values', () => {
@@ -29,16 +29,16 @@ test('training stopped and resumed repeats the uninterrupted losses exactly', { 
   const folder = await mkdtemp(join(tmpdir(), 'moraine-base-'));
   try {
     const train = firstRows(4);
-    const whole = createBaseTrainer();
+    const whole = await createBaseTrainer();
     const losses = [1, 2, 3, 4].map(() => trainBaseStep(whole, train).loss);
     whole.dispose();
 
-    const before = createBaseTrainer();
+    const before = await createBaseTrainer();
     trainBaseStep(before, train);
     trainBaseStep(before, train);
     await saveCheckpoint(folder, before.state(), recipeHash());
     before.dispose();
-    const after = createBaseTrainer();
+    const after = await createBaseTrainer();
     const state = await loadLatestCheckpoint(folder, recipeHash());
     if (!state) throw new Error('no checkpoint was found');
     after.load(state);

@@ -23,7 +23,7 @@ export interface Method {
 }
 
 /** A variable of a layer by role. @throws Error when the adapter does not hold it. */
-export function role(variables: Readonly<Record<string, Tensor>>, name: string): Tensor {
+export function role<T>(variables: Readonly<Record<string, T>>, name: string): T {
   const tensor = variables[name];
   if (tensor === undefined)
     throw new Error(`the adapted layer has no ${name}, only ${Object.keys(variables).join(', ')}`);

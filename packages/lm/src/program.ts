@@ -1,0 +1,84 @@
+import type { LlamaConfig } from '@moraine/contract/plan';
+import type { Scope, Signature, Tensor, VariableSpec } from '@moraine/engine';
+import { type Adapter, adaptedLinears } from './adapter.js';
+import { type BatchShape, batchFeeds, shapeName } from './batch.js';
+import { headScores } from './head-loss.js';
+import { isOnHost, type WeightSource } from './host.js';
+import { headName, hiddenStates } from './model.js';
+import { createNet, type Net } from './net.js';
+import { at, selectRows } from './ops.js';
+
+/**
+ * The parts that every program over a model has: its weights as variables, the net that reads them, and the evaluation signature.
+ * Variables have Hugging Face's names; an adapter's are `<path>.<role>`.
+ */
+export interface ModelParts {
+  config: LlamaConfig;
+  /** What is trained or applied beside the base; null where the weights themselves are trained, or nothing is. */
+  adapter: Adapter | null;
+  /** Names of an adapter's variables. */
+  adapterNames: readonly string[];
+}
+
+/** A base's weights as variables. */
+export function weightVariables(
+  weights: ReadonlyMap<string, WeightSource>,
+  isFrozen: boolean,
+): Map<string, VariableSpec> {
+  return new Map(
+    [...weights].map(([name, source]) => [
+      name,
+      isOnHost(source) ? { shape: source.shape, isFrozen } : { shape: source.shape, from: source, isFrozen },
+    ]),
+  );
+}
+
+/** The net over a program's variables; `values` stand in for some of them, so that gradients can be taken. */
+export function scopeNet(
+  { config, adapter, adapterNames }: ModelParts,
+  scope: Scope,
+  values?: ReadonlyMap<string, Tensor>,
+  dropout?: { rate: number; seed: Tensor },
+): Net {
+  const weights = { get: (name: string) => scope.read(name) };
+  if (adapter === null) return createNet(values === undefined ? { weights } : { weights, trained: values });
+  const variables = values ?? new Map(adapterNames.map((name) => [name, scope.read(name)]));
+  const adapted = adaptedLinears(config, adapter, variables);
+  const parts = { weights, adapted, method: adapter.method };
+  return createNet(dropout === undefined ? parts : { ...parts, dropout });
+}
+
+export const evaluateName = (shape: BatchShape): string => `evaluate/${shapeName(shape)}`;
+
+/** One signature a shape: `losses` (nats) and `best` int32, both [B*T], of the positions in `rows`; the first `count` count. */
+export function evaluateSignatures(parts: ModelParts, shapes: readonly BatchShape[]): Record<string, Signature> {
+  return Object.fromEntries(
+    shapes.map((shape) => [
+      evaluateName(shape),
+      {
+        feeds: batchFeeds(shape),
+        build: (feeds, scope) => {
+          const net = scopeNet(parts, scope);
+          const { hidden, targets, count } = predictingStates(net, parts.config, feeds);
+          return { ...headScores({ hidden, weight: net.get(headName(parts.config)), targets, count }) };
+        },
+      } satisfies Signature,
+    ]),
+  );
+}
+
+/** The model up to the final norm, at the positions that predict: [S, C], with their targets and count. */
+export function predictingStates(
+  net: Net,
+  config: LlamaConfig,
+  { ids, segments, positions, rows, targets, count }: Readonly<Record<string, Tensor | undefined>>,
+): { hidden: Tensor; targets: Tensor; count: Tensor } {
+  const [tokens, predicting, wanted, counted] = [ids, rows, targets, count].map((feed) => feed ?? missing());
+  const all = [tokens, predicting, wanted, counted] as Tensor[];
+  const hidden = hiddenStates(net, config, { ids: at(all, 0), segments, positions });
+  return { hidden: selectRows(hidden, at(all, 1)), targets: at(all, 2), count: at(all, 3) };
+}
+
+function missing(): never {
+  throw new Error('a feed of the batch is missing');
+}
