@@ -1,0 +1,93 @@
+import type { LlamaConfig } from '@moraine/contract/plan';
+import { type Feed, gatherRows, loadTf, type Scope, type Signature, type Tensor } from '@moraine/engine';
+import { type Attend, decoderStates, headLogits } from '../model.js';
+import type { Net } from '../net.js';
+import { decodeAttention, prefillAttention } from './cache.js';
+import { checkPlan, decodeLogitsName, decodeName, type GenerationPlan, prefillName } from './plan.js';
+
+/** The weights of a pass, with adapters or without, from a program's variables and what a call feeds. */
+export type NetOf = (scope: Scope, feeds: Readonly<Record<string, Tensor>>) => Net;
+
+/**
+ * What a program needs to generate, over `generationVariables` and the net's own variables:
+ * - `prefill/<B>x<T>`: `ids` int32 [B, T] (prompts, padded behind), `lengths` and `slots` int32 [B] -> `logits` [B, V] of the token after
+ *   each prompt; fills the caches' rows `slots`.
+ * - `decode/<B>`: `ids` and `positions` int32 [B] -> `best` int32 [B], the most likely next token, and `logprobs` [B], its natural
+ *   logarithm of probability. `decode/<B>/logits`: the same, but answers `logits` [B, V].
+ *
+ * Every signature takes the net's own feeds as well.
+ */
+export function generationSignatures(
+  config: LlamaConfig,
+  plan: GenerationPlan,
+  netOf: NetOf,
+  netFeeds: Readonly<Record<string, Feed>> = {},
+): Record<string, Signature> {
+  checkPlan(config, plan);
+  const signatures: Record<string, Signature> = {};
+  for (const batch of plan.batches) {
+    for (const time of plan.prefillTimes)
+      signatures[prefillName(batch, time)] = prefill(config, plan, netOf, netFeeds, batch, time);
+    const decode = (answer: (logits: Tensor) => Record<string, Tensor>) =>
+      decodeOne(config, plan, netOf, netFeeds, batch, answer);
+    signatures[decodeName(batch)] = decode(mostLikely);
+    signatures[decodeLogitsName(batch)] = decode((logits) => ({ logits }));
+  }
+  return signatures;
+}
+
+const ints = (...shape: number[]): Feed => ({ shape, dtype: 'int32' });
+
+function prefill(
+  config: LlamaConfig,
+  plan: GenerationPlan,
+  netOf: NetOf,
+  netFeeds: Readonly<Record<string, Feed>>,
+  batch: number,
+  time: number,
+): Signature {
+  return {
+    feeds: { ids: ints(batch, time), lengths: ints(batch), slots: ints(batch), ...netFeeds },
+    build: (feeds, scope) => {
+      const tf = loadTf();
+      const net = netOf(scope, feeds);
+      const attend = prefillAttention(config, plan, scope, { batch, time, slots: feed(feeds, 'slots') });
+      const hidden = decoderStates(net, config, tf.reshape(feed(feeds, 'ids'), [batch * time]), attend);
+      const beforeFirst = tf.range(-1, batch * time - 1, time, 'int32');
+      const last = tf.add(beforeFirst, feed(feeds, 'lengths')); // flat place of each row's last token
+      return { logits: headLogits(net, config, gatherRows(hidden, last)) };
+    },
+  };
+}
+
+function decodeOne(
+  config: LlamaConfig,
+  plan: GenerationPlan,
+  netOf: NetOf,
+  netFeeds: Readonly<Record<string, Feed>>,
+  batch: number,
+  answer: (logits: Tensor) => Record<string, Tensor>,
+): Signature {
+  return {
+    feeds: { ids: ints(batch), positions: ints(batch), ...netFeeds },
+    build: (feeds, scope) => {
+      const net = netOf(scope, feeds);
+      const attend: Attend = decodeAttention(config, plan, scope, { batch, positions: feed(feeds, 'positions') });
+      return answer(headLogits(net, config, decoderStates(net, config, feed(feeds, 'ids'), attend)));
+    },
+  };
+}
+
+/** The likeliest token of each row and the logarithm of its probability, without a [B, V] matrix leaving the device. */
+function mostLikely(logits: Tensor): Record<string, Tensor> {
+  const tf = loadTf();
+  const top = tf.max(logits, 1, true);
+  const others = tf.sum(tf.exp(tf.sub(logits, top)), 1); // the sum of all probabilities over the highest
+  return { best: tf.argMax(logits, 1), logprobs: tf.neg(tf.log(others)) };
+}
+
+function feed(feeds: Readonly<Record<string, Tensor>>, name: string): Tensor {
+  const tensor = feeds[name];
+  if (tensor === undefined) throw new Error(`the signature was given no feed ${name}`);
+  return tensor;
+}

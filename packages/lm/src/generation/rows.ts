@@ -1,0 +1,78 @@
+import { AppError } from '@moraine/contract';
+import { createRandom, mix32, type Random } from '../random.js';
+import type { GenerateOptions } from './generator.js';
+import { argMax, logProbabilities, sampleToken, topIds } from './sampling.js';
+import { cutAt } from './stopping.js';
+
+export interface TokenProbability {
+  id: number;
+  /** Natural logarithm, at temperature 1 and over the whole vocabulary. */
+  logprob: number;
+}
+
+/** A row's next token, and the likeliest ones there. */
+export interface Choice extends TokenProbability {
+  top: TokenProbability[];
+}
+
+/** One prompt and what has been answered so far. */
+export interface Row {
+  /** Its place among the prompts of the call. */
+  index: number;
+  prompt: readonly number[];
+  random: Random;
+  ids: number[];
+  logprobs: number[];
+  top: TokenProbability[][];
+  text: string | null;
+  /** Null while the answer goes on. */
+  finishReason: 'stop' | 'length' | null;
+}
+
+export function openRow(prompt: readonly number[], index: number, { seed = 0 }: GenerateOptions): Row {
+  const random = createRandom(mix32(seed, index));
+  return { index, prompt, random, ids: [], logprobs: [], top: [], text: null, finishReason: null };
+}
+
+/** Chooses from logits [V] by the options of the call and the row's own random numbers. */
+export function choose(row: Row, logits: Float32Array, options: GenerateOptions): Choice {
+  const { temperature = 0, topP = 1, topK = 0, logprobs = 0 } = options;
+  const id = temperature === 0 ? argMax(logits) : sampleToken(logits, { temperature, topP, topK }, row.random);
+  const likeliest = logprobs > 0 ? topIds(logits, logprobs) : [];
+  const [logprob = Number.NaN, ...others] = logProbabilities(logits, [id, ...likeliest]);
+  return { id, logprob, top: likeliest.map((other, i) => ({ id: other, logprob: others[i] ?? Number.NaN })) };
+}
+
+/** Adds the next token to an answer, or ends it. */
+export function accept(row: Row, { id, logprob, top }: Choice, options: GenerateOptions, contextMax: number): void {
+  if (!Number.isFinite(logprob)) {
+    throw new AppError(
+      'nan_loss',
+      `The model's scores after ${row.prompt.length + row.ids.length} tokens are not numbers.`,
+      {
+        hint: 'The weights or the adapter hold values that are not numbers, or far too large ones.',
+      },
+    );
+  }
+  if (options.stopIds?.includes(id)) {
+    end(row, 'stop', options);
+    return;
+  }
+  row.ids.push(id);
+  row.logprobs.push(logprob);
+  row.top.push(top);
+  const cut = cutAt(row.ids, options);
+  if (cut !== null) {
+    for (const list of [row.ids, row.logprobs, row.top]) list.length = Math.min(list.length, cut.kept);
+    row.text = cut.text;
+    row.finishReason = 'stop';
+  } else if (row.ids.length >= options.maxNewTokens || row.prompt.length + row.ids.length >= contextMax) {
+    end(row, 'length', options);
+  }
+}
+
+/** Ends an answer that keeps all its tokens. */
+export function end(row: Row, finishReason: 'stop' | 'length', { decode }: GenerateOptions): void {
+  row.text = decode?.(row.ids) ?? null;
+  row.finishReason = finishReason;
+}

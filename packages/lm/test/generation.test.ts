@@ -1,0 +1,255 @@
+import { loadTf, type NumericMode } from '@moraine/engine';
+import { afterAll, describe, expect, test } from 'vitest';
+import {
+  adapterNet,
+  createNet,
+  forward,
+  initialAdapter,
+  type LlamaConfig,
+  lora,
+  mora,
+  type Net,
+  toDevice,
+} from '../src/index.js';
+import { createRandom, normal } from '../src/random.js';
+import { type Generating, generating, tinyPlan } from './generation-setup.js';
+import { idsOf, tinyConfig } from './tiny.js';
+
+/** The reference is a full pass over the whole row for every token, as training computes it (src/model.ts, no cache). */
+const tf = loadTf();
+
+function plainLogits(net: Net, config: LlamaConfig, ids: readonly number[]): Float32Array {
+  return tf.tidy(() => {
+    const all = forward(net, config, { ids: tf.tensor2d([...ids], [1, ids.length], 'int32') });
+    return Float32Array.from(tf.slice(all, [ids.length - 1, 0], [1, config.vocabSize]).dataSync());
+  });
+}
+
+function plainGreedy(net: Net, config: LlamaConfig, prompt: readonly number[], count: number): number[] {
+  const ids = [...prompt];
+  for (let i = 0; i < count; i++) {
+    const logits = plainLogits(net, config, ids);
+    ids.push(logits.indexOf(Math.max(...logits)));
+  }
+  return ids.slice(prompt.length);
+}
+
+const tensors = ({ values }: Generating) => new Map([...values].map(([name, value]) => [name, toDevice(value)]));
+const open: Generating[] = [];
+const made = new Map<string, Promise<Generating>>();
+
+/** One session a kind of model and mode, for all tests. */
+function tiny(mode: NumericMode, kind: keyof typeof configs = 'tied'): Promise<Generating> {
+  const key = `${mode} ${kind}`;
+  const found = made.get(key) ?? generating(configs[kind], mode);
+  made.set(key, found);
+  return found;
+}
+
+afterAll(async () => {
+  for (const each of [...open, ...(await Promise.all(made.values()))]) each.session.dispose();
+});
+
+const configs = {
+  tied: tinyConfig,
+  untied: { ...tinyConfig, tieEmbeddings: false },
+  'one key head': { ...tinyConfig, kvHeads: 1 },
+  'a key head for each query head': { ...tinyConfig, kvHeads: 4 },
+};
+
+const prompts = [idsOf(1, 3), idsOf(2, 17), idsOf(3, 8)];
+
+for (const mode of ['eager', 'plain'] as const) {
+  describe(mode, () => {
+    for (const kind of Object.keys(configs) as (keyof typeof configs)[]) {
+      test(`prompts of different lengths are answered as full passes answer them: ${kind}`, async () => {
+        const model = await tiny(mode, kind);
+        const net = createNet({ weights: tensors(model) });
+        const answers = await model.generator.generate(prompts, { maxNewTokens: 6 });
+        const expected = prompts.map((prompt) => plainGreedy(net, configs[kind], prompt, 6));
+        expect(answers.map(({ ids }) => ids)).toEqual(expected);
+      });
+    }
+
+    test('every log-probability is that of a full pass to 1e-4, with the likeliest tokens or without', async () => {
+      const model = await tiny(mode);
+      const net = createNet({ weights: tensors(model) });
+      const [short = [], long = []] = prompts;
+      const [plain] = await model.generator.generate([long], { maxNewTokens: 5 });
+      const [listed] = await model.generator.generate([long], { maxNewTokens: 5, logprobs: 4 });
+      const all = await model.generator.generate([short, long], { maxNewTokens: 5, logprobs: 40 });
+      expect(listed?.ids).toEqual(plain?.ids);
+      for (const [i, id] of (plain?.ids ?? []).entries()) {
+        const logits = plainLogits(net, tinyConfig, [...long, ...(plain?.ids ?? []).slice(0, i)]);
+        const expected = tf.tidy(() => tf.logSoftmax(tf.tensor1d(logits)).dataSync());
+        expect(plain?.logprobs[i]).toBeCloseTo(expected[id] ?? 0, 4);
+        expect(listed?.logprobs[i]).toBeCloseTo(expected[id] ?? 0, 4);
+        expect(listed?.top[i]?.map((each) => each.id)).toEqual(all[1]?.top[i]?.slice(0, 4).map((each) => each.id));
+        for (const each of all[1]?.top[i] ?? [])
+          expect(Math.abs(each.logprob - (expected[each.id] ?? 0))).toBeLessThan(1e-4);
+      }
+      expect(listed?.top[0]?.[0]).toEqual({ id: listed?.ids[0], logprob: listed?.logprobs[0] });
+      expect(plain?.top).toEqual([[], [], [], [], []]);
+    });
+
+    test('more prompts than rows take turns, whatever their order and length', async () => {
+      const { generator } = await tiny(mode);
+      const many = Array.from({ length: 8 }, (_, i) => idsOf(i + 10, 1 + ((i * 5) % 20)));
+      const options = { maxNewTokens: 7, stopIds: [3, 9, 20, 31] };
+      const together = await generator.generate(many, options);
+      const alone = [];
+      for (const prompt of many) alone.push(...(await generator.generate([prompt], options)));
+      expect(together.map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids));
+      expect(new Set(together.map(({ ids }) => ids.length)).size).toBeGreaterThan(1);
+    });
+
+    test('a row answers the same whatever stands beside it', async () => {
+      const { generator } = await tiny(mode);
+      const [first = [], second = []] = prompts;
+      const options = { maxNewTokens: 6, temperature: 1, seed: 5 };
+      const before = await generator.generate([first, second], options);
+      const after = await generator.generate([idsOf(50, 9), second], options);
+      const greedy = await generator.generate([first, second], { maxNewTokens: 6 });
+      expect(after[1]?.ids).toEqual(before[1]?.ids);
+      expect((await generator.generate([second, first], { maxNewTokens: 6 })).map(({ ids }) => ids)).toEqual(
+        greedy.map(({ ids }) => ids).reverse(),
+      );
+    });
+
+    test('adapters in one session answer each for itself, and without one the base answers', async () => {
+      const paths = ['model.layers.0.self_attn.q_proj', 'model.layers.1.mlp.down_proj'];
+      const loraGroup = {
+        adapter: { method: lora({ rank: 2, alpha: 4, useRslora: false }), paths, dropout: 0 },
+        slots: 2,
+      };
+      const moraGroup = {
+        adapter: { method: mora({ rank: 2, type: 6 }), paths: paths.slice(1), dropout: 0 },
+        slots: 1,
+      };
+      const model = await generating(tinyConfig, mode, { groups: [loraGroup, moraGroup] });
+      open.push(model);
+      const { generator, slots } = model;
+      const weights = tensors(model);
+      const variables = (seed: number, { adapter }: typeof loraGroup | typeof moraGroup) =>
+        new Map(
+          [...initialAdapter(tinyConfig, adapter, seed)].map(([name, { shape, data }]) => [
+            name,
+            { shape, data: normal(createRandom(seed), data.length, 0.5) },
+          ]),
+        );
+      const adapters = [
+        { name: 'a', group: 0, kind: loraGroup, values: variables(1, loraGroup) },
+        { name: 'b', group: 0, kind: loraGroup, values: variables(2, loraGroup) },
+        { name: 'm', group: 1, kind: moraGroup, values: variables(3, moraGroup) },
+      ];
+      for (const { name, group, values } of adapters) slots.load(name, group, values);
+      const answer = async (adapter: string | null) =>
+        (await generator.generate(prompts, { maxNewTokens: 5, adapter })).map(({ ids }) => ids);
+      const base = prompts.map((prompt) => plainGreedy(createNet({ weights }), tinyConfig, prompt, 5));
+      const answers = new Set([JSON.stringify(base)]);
+      for (const { name, kind, values } of adapters) {
+        const net = adapterNet(
+          tinyConfig,
+          weights,
+          kind.adapter,
+          new Map([...values].map(([key, value]) => [key, toDevice(value)])),
+        );
+        const expected = prompts.map((prompt) => plainGreedy(net, tinyConfig, prompt, 5));
+        expect(await answer(name)).toEqual(expected);
+        answers.add(JSON.stringify(expected));
+      }
+      expect(answers.size).toBe(4);
+      expect(await answer(null)).toEqual(base);
+      expect(() => slots.load('c', 0, variables(4, loraGroup))).toThrow('All 2 slots');
+      expect(() => slots.load('a', 0, adapters[2]?.values ?? new Map())).toThrow('has nothing as');
+      slots.unload('a');
+      await expect(answer('a')).rejects.toMatchObject({ code: 'invalid_value' });
+      slots.load('c', 0, adapters[0]?.values ?? new Map());
+      expect(await answer('c')).not.toEqual(base);
+    });
+  });
+}
+
+test('an answer ends at a stop token, at its longest, or where the context is full', async () => {
+  const { generator } = await tiny('eager');
+  const [, long = []] = prompts;
+  const [free] = await generator.generate([long], { maxNewTokens: 100 });
+  expect(free).toMatchObject({ finishReason: 'length', text: null });
+  expect(free?.ids.length).toBe(tinyPlan.contextMax - long.length);
+  const at = (free?.ids ?? []).findIndex((id, i, ids) => i > 1 && ids.indexOf(id) === i);
+  const [stopped] = await generator.generate([long], { maxNewTokens: 100, stopIds: [free?.ids[at] ?? 0] });
+  expect(stopped).toMatchObject({ finishReason: 'stop', ids: free?.ids.slice(0, at) });
+  expect(stopped?.logprobs.length).toBe(at);
+  const [none] = await generator.generate([long], { maxNewTokens: 0 });
+  expect(none).toMatchObject({ finishReason: 'length', ids: [] });
+});
+
+test('an answer ends at a stop string that lies across tokens, and its text before it', async () => {
+  const { generator } = await tiny('eager');
+  const [first = []] = prompts;
+  const decode = (ids: readonly number[]) => ids.map((id) => `<${id}>`).join('');
+  const [free] = await generator.generate([first], { maxNewTokens: 8, decode });
+  const ids = free?.ids ?? [];
+  expect(free?.text).toBe(decode(ids));
+  const stop = `${ids[3]}><${ids[4]}`; // begins within token 3, ends within token 4
+  const [cut] = await generator.generate([first], { maxNewTokens: 8, decode, stop: ['never', stop] });
+  const text = decode(ids).slice(0, decode(ids).indexOf(stop));
+  expect(cut).toMatchObject({ finishReason: 'stop', text });
+  expect(decode(cut?.ids ?? []).startsWith(text)).toBe(true);
+  expect(cut?.ids.length).toBeLessThanOrEqual(4);
+  const [own] = await generator.generate([first], {
+    maxNewTokens: 8,
+    isStopped: ({ length }) => (length === 5 ? 2 : null),
+  });
+  expect(own).toMatchObject({ finishReason: 'stop', ids: ids.slice(0, 2) });
+});
+
+test('sampling repeats with its seed, differs with another, and is greedy where only one token is left to draw', async () => {
+  const { generator } = await tiny('eager');
+  const ids = async (options: object) =>
+    (await generator.generate(prompts, { maxNewTokens: 6, ...options })).map((answer) => answer.ids);
+  const greedy = await ids({});
+  const drawn = await ids({ temperature: 1, seed: 1 });
+  expect(await ids({ temperature: 1, seed: 1 })).toEqual(drawn);
+  expect(await ids({ temperature: 1, seed: 2 })).not.toEqual(drawn);
+  expect(await ids({ temperature: 1, topK: 1, seed: 1 })).toEqual(greedy);
+  expect(await ids({ temperature: 1, topP: 1e-6, seed: 1 })).toEqual(greedy);
+});
+
+test('what cannot be answered is refused with the reason', async () => {
+  const { generator } = await tiny('eager');
+  const refusal = (rows: number[][], options = {}) => generator.generate(rows, { maxNewTokens: 1, ...options });
+  await expect(refusal([[1], []])).rejects.toThrow('Prompt 1 is empty');
+  await expect(refusal([idsOf(1, 25)])).rejects.toThrow('has 25 tokens, 24 fit');
+  await expect(refusal([[1, 40]])).rejects.toThrow('holds the id 40');
+  await expect(refusal([[1]], { temperature: -1 })).rejects.toThrow('temperature is -1');
+  await expect(refusal([[1]], { topP: 0 })).rejects.toThrow('topP');
+  await expect(refusal([[1]], { stop: ['x'] })).rejects.toThrow('decode');
+  await expect(refusal([[1]], { adapter: 'x' })).rejects.toMatchObject({ code: 'invalid_value' });
+  await expect(generating(tinyConfig, 'eager', { plan: { ...tinyPlan, contextMax: 65 } })).rejects.toThrow(
+    'contextMax',
+  );
+});
+
+test('scores that are not numbers end the answer with an error', async () => {
+  const model = await generating(tinyConfig, 'eager');
+  open.push(model);
+  model.session.write(new Map([['model.norm.weight', { shape: [32], data: new Float32Array(32).fill(Number.NaN) }]]));
+  await expect(model.generator.generate([[1, 2]], { maxNewTokens: 3 })).rejects.toMatchObject({ code: 'nan_loss' });
+});
+
+test('calls at the same time do not disturb each other, and other work gets its turn', async () => {
+  const { generator } = await tiny('eager');
+  const before = await generator.generate(prompts, { maxNewTokens: 6 });
+  let ticks = 0;
+  const timer = setInterval(() => {
+    ticks += 1;
+  }, 0);
+  const both = await Promise.all([
+    generator.generate(prompts, { maxNewTokens: 6 }),
+    generator.generate([idsOf(60, 20)], { maxNewTokens: 12 }),
+  ]);
+  clearInterval(timer);
+  expect(both[0]).toEqual(before);
+  expect(ticks).toBeGreaterThan(5);
+});
