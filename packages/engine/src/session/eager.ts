@@ -17,7 +17,7 @@ export function eagerSession(program: Program): Session {
   for (const [name, { shape, from }] of program.variables) {
     variables.set(name, from === undefined ? tf.zeros([...shape]) : tf.tensor(readSlice(from), [...shape]));
   }
-  const timings = { traceMs: 0, loadMs: 0, initMs: performance.now() - begun, nodes: 0 };
+  const timings = { traceMs: 0, loadMs: 0, initMs: performance.now() - begun, nodes: 0, runMs: 0 };
   const current = (name: string): Tensor => {
     variableOf(program, name);
     return variables.get(name) as Tensor;
@@ -32,6 +32,7 @@ export function eagerSession(program: Program): Session {
     run: (name, values) => {
       const signature = signatureOf(program, name);
       checkFeeds(name, signature, values);
+      const started = performance.now();
       const updates = new Map<string, Tensor>();
       const fetched: Record<string, FetchedValue> = {};
       tf.tidy(() => {
@@ -41,6 +42,7 @@ export function eagerSession(program: Program): Session {
         for (const [variable, value] of updates) updates.set(variable, tf.keep(tf.clone(value)));
       });
       for (const [variable, value] of updates) replace(variable, value);
+      timings.runMs += performance.now() - started;
       return fetched;
     },
     read: (names) =>

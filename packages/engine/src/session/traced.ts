@@ -27,7 +27,8 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
   const traced = performance.now();
   const loaded = await loadGraph(graph, [...Object.keys(program.signatures).map(publicName), ...internal.names]);
   const loadedAt = performance.now();
-  const call = caller(tf, loaded.predict);
+  const clock = { runMs: 0 };
+  const call = caller(tf, loaded.predict, clock);
   try {
     call(initName, { zero: { shape: [1], dtype: 'int32' } }, { zero: 0 }, 'first values');
   } catch (error) {
@@ -39,6 +40,9 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
     loadMs: loadedAt - traced,
     initMs: performance.now() - loadedAt,
     nodes: graph.size,
+    get runMs() {
+      return clock.runMs;
+    },
   };
 
   const readGroupOf = (index: number): Float32Array => call(`read/${index}`, {}, {}, 'read').flat as Float32Array;
@@ -208,7 +212,7 @@ type Call = (
 ) => Record<string, FetchedValue>;
 
 /** Uploads the feeds, runs, brings the outputs to the host, and frees everything. */
-function caller(tf: Tf, predict: (signature: string) => Predict): Call {
+function caller(tf: Tf, predict: (signature: string) => Predict, clock: { runMs: number }): Call {
   return (signature, feeds, values, calledAs) => {
     const tensors: Record<string, Tensor> = {};
     for (const [key, { shape, dtype }] of Object.entries(feeds)) {
@@ -216,6 +220,7 @@ function caller(tf: Tf, predict: (signature: string) => Predict): Call {
       tensors[key] = tf.tensor(typeof value === 'number' ? [value] : value, [...shape], dtype);
     }
     let outputs: Record<string, Tensor> = {};
+    const begun = performance.now();
     try {
       outputs = predict(signature)(tensors);
       const fetched: Record<string, FetchedValue> = {};
@@ -225,6 +230,7 @@ function caller(tf: Tf, predict: (signature: string) => Predict): Call {
     } catch (error) {
       throw runError(error, calledAs);
     } finally {
+      clock.runMs += performance.now() - begun;
       tf.dispose(tensors);
       tf.dispose(outputs);
     }

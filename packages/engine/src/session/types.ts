@@ -105,6 +105,8 @@ export interface SessionTimings {
   initMs: number;
   /** Nodes of the graph; 0 in eager mode. */
   nodes: number;
+  /** Spent in TensorFlow by the calls so far, milliseconds: grows with every call. The rest of a step's time is the host's. */
+  readonly runMs: number;
 }
 
 export interface Session {
