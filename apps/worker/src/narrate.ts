@@ -12,7 +12,7 @@ export function createNarrator(steps: number): (event: AttemptEvent) => string |
   return (event) => {
     switch (event.type) {
       case 'ready':
-        return `ready after ${digits(event.secondsToReady)} s on ${event.device.name} (TensorFlow ${event.device.tensorflow}, ${event.device.threads} threads): ${event.rows} rows, ${event.trainableParameters} of ${event.totalParameters} parameters are trained, from step ${event.startStep}`;
+        return `ready after ${digits(event.secondsToReady)} s on ${event.device.name} (TensorFlow ${event.device.tensorflow}, ${event.device.threads} threads, ${event.mode}): ${event.rows} rows, ${event.trainableParameters} of ${event.totalParameters} parameters are trained, from step ${event.startStep}`;
       case 'metrics': {
         if (event.values.train_loss === undefined || (event.at - toldAt < STEP_MS_MIN && event.step < steps))
           return null;

@@ -79,6 +79,8 @@ export async function submitRun(s: Services, options: RunOptions): Promise<strin
     accumulation: 1,
     max_seq_len: 64,
     over_length: 'truncate',
+    packing: true,
+    mode: 'plain',
     evaluation: { every_steps: 0, files: [], samples: 0 },
     checkpoint: { every_steps: every, every_seconds: 0, keep_last: 3 },
     seed: 1,

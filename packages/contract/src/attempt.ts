@@ -1,4 +1,4 @@
-import type { RunConfig } from './run-config.js';
+import type { NumericMode, RunConfig } from './run-config.js';
 import type { FailureCause } from './states.js';
 
 /**
@@ -20,6 +20,8 @@ export interface JobSpec {
   outDir: string;
   /** A checkpoint folder to go on from, already on this machine. */
   resumeFrom: string | null;
+  /** Go on from a checkpoint of another numeric mode: the losses will not be those of the uninterrupted run. */
+  forceMode?: boolean;
   /** TensorFlow's threads: cores of the host divided by its workers. */
   threads: number;
 }
@@ -66,6 +68,10 @@ export type AttemptEvent =
       rows: number;
       trainedTokens: number;
       secondsToReady: number;
+      /** How the numbers are computed; in every mode but `eager` by a traced graph. */
+      mode: NumericMode;
+      /** Tracing of all signatures, loading of the graph, reading of the weights; milliseconds. */
+      timings: { traceMs: number; loadMs: number; initMs: number };
     }
   | { type: 'metrics'; step: number; at: number; values: MetricValues }
   | { type: 'message'; level: 'info' | 'warn' | 'error'; at: number; message: string; data?: Record<string, unknown> }

@@ -10,6 +10,13 @@ const describe = <T extends z.ZodType>(schema: T, description: string): T => sch
 export const MoraType = z.union([z.literal(1), z.literal(6)]);
 export type MoraType = z.infer<typeof MoraType>;
 
+/**
+ * How a run's numbers are computed: `plain` is the traced graph as TensorFlow runs it, `xla` the same compiled, `bf16` with the frozen
+ * matrices in bfloat16, `eager` operation by operation. They differ in the last bits.
+ */
+export const NumericMode = z.enum(['plain', 'xla', 'bf16', 'eager']);
+export type NumericMode = z.infer<typeof NumericMode>;
+
 export const AdapterRequest = z.strictObject({
   type: describe(
     z.enum(['lora', 'mora', 'moa', 'none']).default('lora'),
@@ -128,12 +135,20 @@ export const CreateRunRequest = z
     batch_size: describe(z.int().min(1).max(4096).optional(), 'Sequences per step (all micro-batches together).'),
     accumulation: describe(
       z.int().min(1).max(1024).optional(),
-      'Micro-batches per step; must divide batch_size. Default 1.',
+      'Parts that a step is computed in, one after the other, to take less memory; must divide batch_size. Default 1.',
     ),
     max_seq_len: describe(z.int().min(2).optional(), 'Longest sequence in tokens. Default: the context of the base.'),
     over_length: describe(
       z.enum(['truncate', 'drop', 'error']).optional(),
       'What happens to longer rows. Default truncate; counted and shown.',
+    ),
+    packing: describe(
+      z.boolean().optional(),
+      'Put rows end to end in sequences of few lengths; attention stays inside a row. Off: rows side by side, padded. Same loss, slower. Default true.',
+    ),
+    mode: describe(
+      NumericMode.optional(),
+      'How numbers are computed: `plain`; `xla`: compiled first, for long runs; `bf16`: frozen matrices in bfloat16, for GPUs; `eager`: slow, to find faults. A run keeps its mode. Default `plain`.',
     ),
     evaluation: EvaluationRequest.optional(),
     checkpoint: CheckpointRequest.optional(),
@@ -206,6 +221,9 @@ export const RunConfig = z
     accumulation: z.int(),
     max_seq_len: z.int(),
     over_length: z.enum(['truncate', 'drop', 'error']),
+    /** These two have a default because runs stored by earlier versions lack them. */
+    packing: z.boolean().default(true),
+    mode: NumericMode.default('plain'),
     evaluation: z.strictObject({ every_steps: z.int(), files: z.array(z.string()), samples: z.int() }),
     checkpoint: z.strictObject({ every_steps: z.int(), every_seconds: z.number(), keep_last: z.int() }),
     seed: z.int(),
@@ -213,3 +231,9 @@ export const RunConfig = z
   })
   .meta({ id: 'RunConfig' });
 export type RunConfig = z.infer<typeof RunConfig>;
+
+/** A stored configuration; keys that an earlier version did not write get what it did. */
+export function storedRunConfig(stored: unknown): RunConfig {
+  const { packing = true, mode = 'plain', ...config } = stored as Partial<RunConfig>;
+  return { ...(config as RunConfig), packing, mode };
+}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { AppError, CreateRunRequest, editDistance, nearest, parse } from '../src/index.js';
+import { AppError, CreateRunRequest, editDistance, nearest, parse, RunConfig, storedRunConfig } from '../src/index.js';
 
 /** The error that parsing `input` throws. */
 function refusal(schema: z.ZodType, input: unknown, where?: string): AppError {
@@ -79,6 +79,13 @@ test('a good request comes back with the defaults of the objects that it has', (
   const request = parse(CreateRunRequest, { ...good, adapter: {} });
   expect(request.adapter).toEqual({ type: 'lora', rank: 8, dropout: 0, target_modules: 'all-linear' });
   expect(request.schedule).toBeUndefined();
+});
+
+test('a stored configuration of an earlier version is completed: packed, in plain mode', () => {
+  const stored = { base: 'tiny', steps: 3 };
+  expect(storedRunConfig(stored)).toEqual({ base: 'tiny', steps: 3, packing: true, mode: 'plain' });
+  expect(storedRunConfig({ ...stored, packing: false, mode: 'xla' })).toMatchObject({ packing: false, mode: 'xla' });
+  expect(RunConfig.shape.mode.parse(undefined)).toBe('plain');
 });
 
 describe('the nearest name', () => {

@@ -46,6 +46,7 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
     config: base.config,
     weights: base.weights,
     adapter,
+    mode: config.mode,
     ...trainerOptions(config),
     shapes: [
       {
@@ -107,6 +108,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
   const result = createResultCsv(resumed?.resultCsv);
   let trainedTokens = resumed?.trainedTokens ?? 0;
   const startStep = trainer.steps;
+  const { timings } = trainer;
   emit({
     type: 'ready',
     device: device(),
@@ -117,6 +119,8 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
     rows: rows.length,
     trainedTokens,
     secondsToReady: (performance.now() - run.begun) / 1000,
+    mode: trainer.mode,
+    timings: { traceMs: timings.traceMs, loadMs: timings.loadMs, initMs: timings.initMs },
   });
   if (startStep === 0) await evaluateFiles(run);
 

@@ -120,6 +120,8 @@ export function specOf(
       accumulation: 2,
       max_seq_len: 32,
       over_length: 'truncate',
+      packing: true,
+      mode: 'plain',
       evaluation: { every_steps: 4, files: [], samples: 2 },
       checkpoint: { every_steps: 5, every_seconds: 0, keep_last: 3 },
       seed: 11,

@@ -70,6 +70,8 @@ const ready = {
   rows: 3,
   trainedTokens: 0,
   secondsToReady: 0.1,
+  mode: 'plain',
+  timings: { traceMs: 1, loadMs: 1, initMs: 1 },
 } as const;
 
 const evaluation = {

@@ -51,6 +51,8 @@ test('a run is stored with every value resolved, its event, and a wake-up in the
     schedule: { type: 'cosine', warmup_steps: 1, min_ratio: 0 },
     max_seq_len: 64,
     over_length: 'truncate',
+    packing: true,
+    mode: 'plain',
     evaluation: { every_steps: 4, files: [] },
     checkpoint: { every_steps: 0, every_seconds: 60, keep_last: 3 },
     // 14 layers; (in + out) * 8 each: q 32, k 24, v 24, o 32, three of 40

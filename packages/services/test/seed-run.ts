@@ -21,6 +21,8 @@ export const config: RunConfig = {
   accumulation: 2,
   max_seq_len: 64,
   over_length: 'truncate',
+  packing: true,
+  mode: 'plain',
   evaluation: { every_steps: 0, files: [], samples: 0 },
   checkpoint: { every_steps: 10, every_seconds: 0, keep_last: 2 },
   seed: 1,

@@ -116,6 +116,8 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
       accumulation: 1,
       max_seq_len: 256,
       over_length: 'truncate',
+      packing: true,
+      mode: 'plain',
       evaluation: { every_steps: 15, files: [id('file-', 3), id('file-', 4)], samples: 3 },
       checkpoint: { every_steps: 0, every_seconds: 60, keep_last: 3 },
       seed: 7,

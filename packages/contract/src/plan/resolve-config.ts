@@ -26,6 +26,8 @@ export type RunRequest = Pick<
   | 'accumulation'
   | 'max_seq_len'
   | 'over_length'
+  | 'packing'
+  | 'mode'
   | 'evaluation'
   | 'checkpoint'
 >;
@@ -69,7 +71,7 @@ export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed
     throw invalid(
       'accumulation',
       `${accumulation}, which does not divide batch_size ${batchSize}`,
-      `Take a divisor of ${batchSize}; each micro-batch has batch_size / accumulation rows.`,
+      `Take a divisor of ${batchSize}; a step's rows are computed in about so many parts.`,
     );
   }
   const isFromSteps = nEpochs === null && request.max_steps !== undefined;
@@ -98,6 +100,8 @@ export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed
     accumulation,
     max_seq_len: maxSeqLen,
     over_length: request.over_length ?? 'truncate',
+    packing: request.packing ?? true,
+    mode: request.mode ?? 'plain',
     evaluation: resolveEvaluation(request, steps),
     checkpoint: request.checkpoint ?? CHECKPOINT_AUTO,
     seed,

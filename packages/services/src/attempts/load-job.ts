@@ -1,4 +1,4 @@
-import { AppError, type RunConfig } from '@moraine/contract';
+import { AppError, type RunConfig, storedRunConfig } from '@moraine/contract';
 import type { AttemptToken, Services } from '../context.js';
 
 export interface JobFile {
@@ -67,7 +67,7 @@ export async function loadJob(s: Services, { runId }: AttemptToken): Promise<Job
   };
   return {
     projectId: run.project_id,
-    config: run.config,
+    config: storedRunConfig(run.config),
     base: run.base,
     trainingFile: fileOf(run.training_file_id),
     validationFile: run.validation_file_id ? fileOf(run.validation_file_id) : null,

@@ -1,4 +1,4 @@
-import type { RunConfig, RunObject, StateReason } from '@moraine/contract';
+import { type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
 import type { Prisma } from '../db/client.js';
 import { toSeconds, toSecondsOrNull } from '../time.js';
 
@@ -13,7 +13,7 @@ export type RunWithParts = Prisma.RunGetPayload<{ include: typeof RUN_PARTS }>;
 
 /** The `fine_tuning.job` of the wire, field by field as the OpenAI API has it, with ours beside. */
 export function toRunObject(run: RunWithParts, waiting: StateReason | null): RunObject {
-  const config = run.config as RunConfig;
+  const config = storedRunConfig(run.config);
   const hyperparameters = {
     n_epochs: config.n_epochs,
     batch_size: config.batch_size,
