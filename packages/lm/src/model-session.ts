@@ -30,7 +30,7 @@ export async function createModel({
   config,
   weights,
   tuned,
-  mode = 'eager',
+  mode = 'plain',
   evaluation = [],
 }: ModelOptions): Promise<Model> {
   const variables = weightVariables(weights, true);

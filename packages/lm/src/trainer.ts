@@ -65,7 +65,7 @@ export interface Trainer {
  * Rejects with an EngineError when the program cannot be traced; it never runs in another mode than the one asked for.
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { adapter, optimizer, seed, mode = 'eager' } = options;
+  const { adapter, optimizer, seed, mode = 'plain' } = options;
   const { program, trained, initial } = trainingProgram(options);
   const session = await compile(program, { mode });
   session.write(initial);

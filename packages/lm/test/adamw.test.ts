@@ -6,7 +6,7 @@ import { applySignature, stateNames } from '../src/step.js';
 
 const tf = loadTf();
 const hyper = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.1, maxGradNorm: 0 };
-const modes: NumericMode[] = ['eager'];
+const modes: NumericMode[] = ['eager', 'plain'];
 
 /** PyTorch's documented algorithm in float64 for one number, written out step by step. */
 function torchAdamw(start: number, grads: readonly number[], lr: number, decay: number): number {

@@ -5,7 +5,7 @@ import { batchOf, hostWeights, idsOf, tinyConfig, tinyWeights } from './tiny.js'
 
 const tf = loadTf();
 const shapes = [{ batch: 12, time: 16 }];
-const modes = ['eager'] as const;
+const modes = ['eager', 'plain'] as const;
 
 /** Prompt and answer in one row each; only the answer is scored. */
 function answered(pairs: readonly { prompt: number[]; answer: number[] }[]): Batch {

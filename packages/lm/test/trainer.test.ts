@@ -50,7 +50,7 @@ const mixedBatch = () => batchOf([idsOf(1, 12), idsOf(2, 7), idsOf(3, 10), idsOf
 const losses = (run: Trainer, batches: readonly Batch[], steps: number) =>
   Array.from({ length: steps }, () => run.step(batches).loss);
 
-const modes = ['eager'] as const;
+const modes = ['eager', 'plain'] as const;
 const cases = modes.flatMap((mode) => adapters.map(([name, adapter]) => [name, mode, adapter] as const));
 
 test.each(adapters)('%s: a step leaves no tensor behind, a disposed trainer nothing', async (_, adapter) => {
