@@ -11,6 +11,8 @@ export interface Option {
 
 export interface Arguments {
   options: Record<string, string | boolean | undefined>;
+  /** Every value of an option that was given more than once, in order; `options` holds the last. */
+  repeated: Record<string, string[]>;
   positionals: string[];
 }
 
@@ -42,7 +44,7 @@ export function readArguments(command: Command, words: string[]): Arguments {
     allowPositionals: true,
     tokens: true,
   });
-  const args: Arguments = { options: {}, positionals: [] };
+  const args: Arguments = { options: {}, repeated: {}, positionals: [] };
   for (const token of tokens) {
     if (token.kind === 'positional') args.positionals.push(token.value);
     if (token.kind !== 'option') continue;
@@ -63,6 +65,7 @@ export function readArguments(command: Command, words: string[]): Arguments {
         `Write ${token.rawName} alone.`,
       );
     args.options[token.name] = token.value ?? true;
+    if (token.value !== undefined) args.repeated[token.name] = [...(args.repeated[token.name] ?? []), token.value];
   }
   return args;
 }
@@ -84,6 +87,40 @@ export function integer(args: Arguments, name: string, least: number, most: numb
       `Give such a number, e.g. --${name} ${least}.`,
     );
   return number;
+}
+
+/** An option as a number within bounds, or undefined when it was not given. */
+export function number(args: Arguments, name: string, least: number, most: number): number | undefined {
+  const value = text(args, name);
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (!Number.isFinite(number) || number < least || number > most)
+    throw mistake(`--${name} is '${value}', which is not a number from ${least} to ${most}.`, 'Give such a number.');
+  return number;
+}
+
+/** An option that must be one of some words, or undefined when it was not given. */
+export function oneOf<T extends string>(args: Arguments, name: string, words: readonly T[]): T | undefined {
+  const value = text(args, name);
+  if (value === undefined) return undefined;
+  const found = words.find((word) => word === value);
+  if (found !== undefined) return found;
+  const near = nearest(value, words);
+  throw mistake(
+    `--${name} is '${value}', which is none of ${words.join(', ')}.`,
+    near ? `Did you mean '${near}'?` : 'Take one of these.',
+  );
+}
+
+/** An option that the command cannot do without. */
+export function needed(args: Arguments, name: string, command: Command): string {
+  const value = text(args, name);
+  if (value !== undefined) return value;
+  const wanted = command.options[name];
+  throw mistake(
+    `--${name} is missing.`,
+    `Write --${name} ${wanted?.value ?? 'VALUE'}: ${wanted?.help ?? 'it is needed.'}`,
+  );
 }
 
 /** The positional argument at `index`. */

@@ -6,8 +6,29 @@ import { print, printError } from './terminal.js';
 interface Entry {
   summary: string;
   /** Loaded when it is wanted: printing two words must not load a database driver. */
-  load(): Promise<Command>;
+  load?(): Promise<Command>;
+  /** Instead of `load`: the commands below this word. */
+  actions?: Record<string, Entry>;
 }
+
+const LOCAL: Record<string, Entry> = {
+  train: {
+    summary: 'Fine-tune a base on a file',
+    load: async () => (await import('./local/train.js')).trainCommand,
+  },
+  eval: {
+    summary: 'Score a base, with an adapter or without, on a file',
+    load: async () => (await import('./local/eval.js')).evalCommand,
+  },
+  generate: {
+    summary: 'Answer prompts with a base, with an adapter or without',
+    load: async () => (await import('./local/generate.js')).generateCommand,
+  },
+  bench: {
+    summary: 'Measure training steps: speed, memory, time to the first step, decoding',
+    load: async () => (await import('./local/bench.js')).benchCommand,
+  },
+};
 
 const COMMANDS: Record<string, Entry> = {
   up: {
@@ -46,45 +67,59 @@ const COMMANDS: Record<string, Entry> = {
     summary: 'Say what this machine has for training and what to do about what is missing',
     load: async () => (await import('./commands/doctor.js')).doctorCommand,
   },
+  local: {
+    summary: 'Train, evaluate, generate and measure on this machine, without any service',
+    actions: LOCAL,
+  },
   migrate: {
     summary: 'Bring the database of DATABASE_URL up to date and print a root key (`up` does this by itself)',
     load: async () => (await import('./commands/migrate.js')).migrateCommand,
   },
 };
 
-const overview = (): string => {
-  const rows = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
-  const title = `moraine ${version()}: self-hosted fine-tuning with LoRA, MoRA and full`;
-  return `${title}\n\nCommands:\n${rows.join('\n')}\n\n\`moraine COMMAND --help\` shows what it takes.`;
+const overview = (above: string, entries: Record<string, Entry>, title: string): string => {
+  const rows = Object.entries(entries).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
+  return `${title}\n\nCommands:\n${rows.join('\n')}\n\n\`${above} COMMAND --help\` shows what it takes.`;
 };
 
-function find(name: string): Entry {
-  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+function find(above: string, entries: Record<string, Entry>, name: string): Entry {
+  const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
   if (entry) return entry;
-  const names = Object.keys(COMMANDS);
+  const names = Object.keys(entries);
   const near = nearest(name, names);
-  throw new AppError('invalid_request', `moraine has no command '${name}'.`, {
+  throw new AppError('invalid_request', `${above} has no command '${name}'.`, {
     hint: near ? `Did you mean '${near}'?` : `Commands: ${names.join(', ')}.`,
   });
 }
 
-async function main(words: string[]): Promise<number> {
+const isHelp = (word: string | undefined): boolean => word === '--help' || word === '-h';
+
+/** Runs the command that `words` name among `entries`; `above` is what stands before them. Answers the exit status. */
+async function run(above: string, entries: Record<string, Entry>, title: string, words: string[]): Promise<number> {
   const [name, ...rest] = words;
-  if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
-    print(overview());
+  if (name === undefined || isHelp(name)) {
+    print(overview(above, entries, title));
     return name === undefined ? 2 : 0;
   }
-  if (name === '--version' || name === '-v') {
-    print(version());
-    return 0;
-  }
-  const entry = find(name === 'help' ? (rest[0] ?? '') : name);
-  const command = await entry.load();
-  if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
-    print(helpOf(command, entry.summary));
+  const { summary, load, actions } = find(above, entries, name);
+  if (actions) return run(`${above} ${name}`, actions, summary, rest);
+  const command = await load?.();
+  if (!command) throw new Error(`the command ${name} has nothing to load`);
+  if (rest.some(isHelp)) {
+    print(helpOf(command, summary));
     return 0;
   }
   return command.run(readArguments(command, rest));
+}
+
+async function main(words: string[]): Promise<number> {
+  const [first, ...rest] = words;
+  if (first === '--version' || first === '-v') {
+    print(version());
+    return 0;
+  }
+  const asked = first === 'help' ? [...rest, '--help'] : words;
+  return run('moraine', COMMANDS, `moraine ${version()}: self-hosted fine-tuning with LoRA, MoRA and full`, asked);
 }
 
 // A pager or terminal that goes away must not take the supervisor with it.

@@ -1,5 +1,10 @@
 export { device } from '@moraine/engine';
 export { type Base, loadBase, readWeight } from './base.js';
+export { type BenchOptions, type BenchResult, runBench } from './bench.js';
+export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';
 export type { Control, Emit } from './control.js';
 export { type Failure, failureOf } from './failure.js';
+export { planRun, type RunPlan, readBaseConfig } from './plan-run.js';
+export { BENCH_SHAPES, type BenchShape, writeRandomBase } from './random-base.js';
+export { type ReadAdapter, readAdapter } from './read-adapter.js';
 export { runSft } from './sft.js';

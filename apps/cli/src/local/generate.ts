@@ -1,0 +1,3 @@
+import type { Command } from '../args.js';
+
+export const generateCommand: Command = { name: 'local generate', forms: [''], options: {}, run: async () => 1 };

@@ -1,0 +1,36 @@
+import path from 'node:path';
+import { type Arguments, type Command, needed, type Option, text } from '../args.js';
+
+export const MODES = ['plain', 'xla', 'bf16', 'eager'] as const;
+
+export const BASE_OPTION: Option = {
+  type: 'string',
+  value: 'DIR',
+  help: 'Hugging Face folder of the base: config.json, safetensors weights, tokenizer.json.',
+};
+export const MODE_OPTION: Option = {
+  type: 'string',
+  value: 'MODE',
+  help: 'plain (default), xla, bf16 or eager: how the numbers are computed.',
+};
+export const METHOD_OPTION: Option = {
+  type: 'string',
+  value: 'NAME',
+  help: 'lora (default), mora (the type that suits the rank), mora-1, mora-6 or full.',
+};
+export const ADAPTER_OPTION: Option = {
+  type: 'string',
+  value: 'DIR',
+  help: "An adapter's folder: LoRA in PEFT's layout, or MoRA as `local train` writes it.",
+};
+export const JSON_OPTION: Option = { type: 'boolean', help: 'One line of JSON on standard output.' };
+
+/** A needed option that names a file or folder, as a whole path. */
+export const neededPath = (args: Arguments, name: string, command: Command): string =>
+  path.resolve(needed(args, name, command));
+
+/** An option that names a file or folder, as a whole path. */
+export function pathOf(args: Arguments, name: string): string | undefined {
+  const value = text(args, name);
+  return value === undefined ? undefined : path.resolve(value);
+}

@@ -1,0 +1,92 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { AppError, type RunConfig } from '@moraine/contract';
+
+/** What a folder of `local train` says about its run, so that it can be gone on with. */
+export interface StoredRun {
+  format: 1;
+  base: string;
+  data: string;
+  valid: string | null;
+  /** The configuration as it was written, options of the command line included. */
+  body: Record<string, unknown>;
+  config: RunConfig;
+}
+
+const OURS = ['run.json', 'adapter', 'peft', 'merged', 'checkpoints', 'metrics.jsonl'];
+
+/** @throws AppError `conflict` when a run's files lie in the folder already. */
+export function refuseUsedFolder(out: string): void {
+  const found = OURS.find((name) => existsSync(path.join(out, name)));
+  if (found === undefined) return;
+  throw new AppError('conflict', `${out} holds a run already: ${found}.`, {
+    hint: 'Write --resume to go on with it, or name another folder.',
+  });
+}
+
+/** The run that a folder belongs to. @throws AppError `not_found`. */
+export function readStoredRun(out: string): StoredRun {
+  const file = path.join(out, 'run.json');
+  if (!existsSync(file)) {
+    throw new AppError('not_found', `${out} holds no run to go on with: run.json is missing.`, {
+      hint: 'Name the folder that the run was started with, or leave --resume out.',
+    });
+  }
+  return JSON.parse(readFileSync(file, 'utf8')) as StoredRun;
+}
+
+export function writeStoredRun(out: string, run: StoredRun): void {
+  mkdirSync(out, { recursive: true });
+  writeFileSync(path.join(out, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/** Folders of finished checkpoints, oldest first. */
+export function checkpointsIn(out: string): string[] {
+  const parent = path.join(out, 'checkpoints');
+  if (!existsSync(parent)) return [];
+  return readdirSync(parent)
+    .filter((name) => /^step-\d+$/.test(name))
+    .sort()
+    .map((name) => path.join(parent, name));
+}
+
+/** Deletes all but the newest checkpoints. */
+export function pruneCheckpoints(out: string, keepLast: number): void {
+  for (const dir of checkpointsIn(out).slice(0, -keepLast)) rmSync(dir, { recursive: true });
+}
+
+export const stepOf = (checkpoint: string): number => Number(path.basename(checkpoint).slice('step-'.length));
+
+/** Metrics as lines of JSON. A resumed run forgets what was measured after the checkpoint that it starts from. */
+export function metricsFile(out: string, startStep: number): (step: number, values: Record<string, number>) => void {
+  const file = path.join(out, 'metrics.jsonl');
+  const before = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+  const kept = before.filter((line) => {
+    const step = /^\{"step":(\d+),.*\}$/.exec(line)?.[1];
+    return step !== undefined && Number(step) <= startStep;
+  });
+  writeFileSync(file, kept.map((line) => `${line}\n`).join(''));
+  return (step, values) => appendFileSync(file, `${JSON.stringify({ step, ...values })}\n`);
+}
+
+/** Puts finished folders directly below `out`, in the place of older ones; answers where they lie. */
+export function placeExports(out: string, exports: readonly { kind: string; dir: string }[]): Record<string, string> {
+  const placed: Record<string, string> = {};
+  for (const { kind, dir } of exports) {
+    const to = path.join(out, kind);
+    rmSync(to, { recursive: true, force: true });
+    renameSync(dir, to);
+    placed[kind] = to;
+  }
+  rmSync(path.join(out, 'exports'), { recursive: true, force: true });
+  return placed;
+}

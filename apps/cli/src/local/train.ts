@@ -1,0 +1,123 @@
+import { randomInt } from 'node:crypto';
+import path from 'node:path';
+import type { JobSpec, RunConfig, StopReason } from '@moraine/contract';
+import { type Arguments, type Command, noMoreThan } from '../args.js';
+import { print, printError } from '../terminal.js';
+import { type LocalConfig, readConfig, readConfigOn } from './config.js';
+import { BASE_OPTION, JSON_OPTION, METHOD_OPTION, MODE_OPTION, neededPath, pathOf } from './options.js';
+import {
+  checkpointsIn,
+  metricsFile,
+  readStoredRun,
+  refuseUsedFolder,
+  type StoredRun,
+  stepOf,
+  writeStoredRun,
+} from './out-folder.js';
+import { tellTraining } from './training-report.js';
+
+export const trainCommand: Command = {
+  name: 'local train',
+  forms: ['--base DIR --data FILE --out DIR [--config FILE] [--valid FILE]', '--resume --out DIR'],
+  options: {
+    base: BASE_OPTION,
+    data: { type: 'string', value: 'FILE', help: 'JSONL rows to train on: chat, prompt and completion, or text.' },
+    valid: { type: 'string', value: 'FILE', help: 'JSONL rows for validation loss and accuracy.' },
+    out: { type: 'string', value: 'DIR', help: 'Where adapter, merged model, checkpoints and metrics.jsonl go.' },
+    config: {
+      type: 'string',
+      value: 'FILE',
+      help: 'JSON with the keys of a fine-tuning request; the options below count more.',
+    },
+    method: METHOD_OPTION,
+    rank: { type: 'string', value: 'N', help: 'LoRA rank, or the rank whose budget MoRA matches; default 8.' },
+    steps: { type: 'string', value: 'N', help: 'Stop after so many steps; default 3 epochs.' },
+    'batch-size': { type: 'string', value: 'N', help: 'Rows a step; default by the number of rows.' },
+    lr: { type: 'string', value: 'RATE', help: 'Peak learning rate; default by method and width.' },
+    seq: { type: 'string', value: 'N', help: 'Longest row in tokens; default the context of the base.' },
+    seed: { type: 'string', value: 'N', help: 'Seed of data order, initial values and dropout; default a random one.' },
+    mode: MODE_OPTION,
+    resume: { type: 'boolean', help: 'Go on from the last checkpoint in --out.' },
+    'force-mode': { type: 'boolean', help: 'Go on in another mode than the one that the run began with.' },
+    'dry-run': { type: 'boolean', help: 'Check everything and print the whole configuration; train nothing.' },
+    json: JSON_OPTION,
+  },
+  run: async (args) => {
+    noMoreThan(args, 0, trainCommand);
+    const out = neededPath(args, 'out', trainCommand);
+    const stored = args.options.resume ? readStoredRun(out) : null;
+    const base = pathOf(args, 'base') ?? stored?.base ?? neededPath(args, 'base', trainCommand);
+    const data = pathOf(args, 'data') ?? stored?.data ?? neededPath(args, 'data', trainCommand);
+    const valid = pathOf(args, 'valid') ?? stored?.valid ?? null;
+    const file = pathOf(args, 'config');
+    const local = stored && file === undefined ? readConfigOn(stored.body, args) : readConfig(file, args);
+    if (!stored && args.options['dry-run'] !== true) refuseUsedFolder(out);
+    for (const key of local.ignored) printError(`'${key}' has no meaning without the service; it is left out.`);
+
+    const { planRun } = await import('@moraine/recipes');
+    const evaluationFiles = (local.request.evaluation?.files ?? []).map((name) => path.resolve(name));
+    const config = await planRun({
+      ...local,
+      baseDir: base,
+      baseName: path.basename(base),
+      trainingFile: data,
+      otherFiles: [...(valid === null ? [] : [valid]), ...evaluationFiles],
+      seed: local.request.seed ?? stored?.config.seed ?? randomInt(2 ** 31),
+    });
+    if (args.options['dry-run'] || local.request.dry_run) {
+      print(JSON.stringify(config, null, args.options.json ? 0 : 2));
+      return 0;
+    }
+    return train({ args, local, config, stored, base, data, valid, evaluationFiles, out });
+  },
+};
+
+interface Training {
+  args: Arguments;
+  local: LocalConfig;
+  config: RunConfig;
+  stored: StoredRun | null;
+  base: string;
+  data: string;
+  valid: string | null;
+  evaluationFiles: string[];
+  out: string;
+}
+
+async function train({ args, local, config, stored, base, data, valid, evaluationFiles, out }: Training) {
+  const checkpoint = stored ? checkpointsIn(out).at(-1) : undefined;
+  if (stored && checkpoint === undefined) printError('There is no checkpoint yet; the run starts anew.');
+  if (!stored) writeStoredRun(out, { format: 1, base, data, valid, body: local.body, config });
+  const spec: JobSpec = {
+    runId: 'local',
+    attempt: 1,
+    config,
+    baseDir: base,
+    baseName: path.basename(base),
+    trainingFile: data,
+    validationFile: valid,
+    evaluationFiles: evaluationFiles.map((file) => ({ id: file, name: path.basename(file), path: file })),
+    outDir: out,
+    resumeFrom: checkpoint ?? null,
+    forceMode: args.options['force-mode'] === true,
+    threads: 0,
+  };
+  const addMetrics = metricsFile(out, checkpoint === undefined ? 0 : stepOf(checkpoint));
+  const isQuiet = args.options.json === true;
+  const told = tellTraining(config, isQuiet, out, addMetrics);
+  let stop: StopReason | null = null;
+  const onSignal = (): void => {
+    if (stop !== null) process.exit(130);
+    stop = 'drain';
+    printError('\nStopping after this step; a checkpoint is written. Once more ends at once.');
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  try {
+    const { runSft } = await import('@moraine/recipes');
+    await runSft(spec, told.hear, { stopRequested: () => stop });
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    told.clear();
+  }
+  return told.report();
+}

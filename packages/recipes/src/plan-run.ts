@@ -1,0 +1,61 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AppError, type RunConfig } from '@moraine/contract';
+import { type LlamaConfig, parseLlamaConfig, type RunRequest, resolveConfig } from '@moraine/contract/plan';
+import { validateFile } from '@moraine/data';
+
+export interface RunPlan {
+  request: RunRequest;
+  /** Keys of `adapter` that the user wrote. */
+  adapterKeys: ReadonlySet<string>;
+  baseDir: string;
+  baseName: string;
+  trainingFile: string;
+  /** Files besides the training file that the run will read. */
+  otherFiles: readonly string[];
+  seed: number;
+}
+
+/**
+ * The configuration of a run on files of this machine: what a service does with a request, without one. Reads config.json and every row.
+ * @throws AppError naming the file, the line or the key.
+ */
+export async function planRun(plan: RunPlan): Promise<RunConfig> {
+  const base = readBaseConfig(plan.baseDir);
+  const rows = await countRows(plan.trainingFile);
+  for (const file of plan.otherFiles) await countRows(file);
+  const { request, adapterKeys, baseName, seed } = plan;
+  return resolveConfig({ request, adapterKeys, baseName, base, rows, seed });
+}
+
+/** The configuration in a Hugging Face folder. @throws AppError `invalid_base`. */
+export function readBaseConfig(dir: string): LlamaConfig {
+  const file = join(dir, 'config.json');
+  if (!existsSync(file)) {
+    throw new AppError('invalid_base', `${dir} holds no config.json.`, {
+      hint: 'Name a Hugging Face folder: config.json, safetensors weights, tokenizer.json.',
+    });
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new AppError('invalid_base', `${file} is not JSON.`, { hint: 'Fetch the file again.', cause });
+  }
+  return parseLlamaConfig(json);
+}
+
+/** Rows of a good file. @throws AppError `invalid_file` naming the first bad line, or `not_found`. */
+async function countRows(file: string): Promise<number> {
+  if (!existsSync(file)) {
+    throw new AppError('not_found', `There is no file ${file}.`, { hint: 'Name a JSONL file, one row a line.' });
+  }
+  const { rows, errors, isPartial } = await validateFile(file);
+  const [first] = errors;
+  if (first === undefined) return rows;
+  const more = errors.length > 1 ? ` (and ${isPartial ? 'at least ' : ''}${errors.length - 1} more)` : '';
+  throw new AppError('invalid_file', `${file}, line ${first.line}: ${first.message}${more}`, {
+    param: `line ${first.line}${first.key}`,
+    hint: first.hint,
+  });
+}
