@@ -82,3 +82,17 @@ function zip64Tail(count: number, sizeBytes: number, offset: number): Buffer {
   tail.writeUInt32LE(1, 72);
   return tail;
 }
+
+/** `count` smooth numbers between -1 and 1, none of them zero. */
+export const waves = (count: number, start = 0.1): Float32Array =>
+  Float32Array.from({ length: count }, (_, i) => Math.sin(start + i * 0.7));
+
+/** Largest difference relative to the larger of 1 and the largest value; NaN when lengths or non-finite values differ. */
+export function farthest(a: ArrayLike<number> | undefined, b: ArrayLike<number> | undefined): number {
+  if (a === undefined || b === undefined || a.length !== b.length) return Number.NaN;
+  const scale = Math.max(1, ...Array.from(b, (value) => (Number.isFinite(value) ? Math.abs(value) : 0)));
+  return Math.max(
+    0,
+    ...Array.from(a, (value, i) => (Object.is(value, b[i]) ? 0 : Math.abs(value - (b[i] ?? Number.NaN)) / scale)),
+  );
+}

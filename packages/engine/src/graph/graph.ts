@@ -1,5 +1,6 @@
 import { type Attributes, type GraphDtype, typeNumbers, writeAttribute, writeShape } from './attributes.js';
 import { ProtoWriter } from './proto.js';
+import { sizeOf } from './sizes.js';
 
 /** One output of a node, as a symbol: what a tensor is while a signature is traced. */
 export interface Entry {
@@ -173,6 +174,8 @@ export class Graph {
 
   reshape(x: Entry, shape: readonly number[]): Entry {
     if (x.shape.length === shape.length && x.shape.every((size, i) => size === shape[i])) return x;
+    if (sizeOf(x.shape) !== sizeOf(shape))
+      throw new Error(`[${x.shape.join(', ')}] cannot be reshaped to [${shape.join(', ')}]`);
     return this.one(
       'Reshape',
       [x, this.ints(shape)],

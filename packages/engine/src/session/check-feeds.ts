@@ -1,7 +1,6 @@
 import { EngineError } from '../error.js';
+import { sizeOf } from '../graph/sizes.js';
 import type { FeedValue, HostTensor, Program, Signature, VariableSpec } from './types.js';
-
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 /** The signature of that name. @throws EngineError `unknown_signature`. */
 export function signatureOf(program: Program, name: string): Signature {

@@ -1,9 +1,10 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { decode } from '../dtype.js';
 import { EngineError } from '../error.js';
+import { sizeOf } from '../graph/sizes.js';
 import { loadTf, type Tf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
-import { checkFeeds, checkWrite, signatureOf, sizeOf, variableOf } from './check-feeds.js';
+import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.js';
 import type { AdamScalars, FetchedValue, FileSlice, Program, Scope, Session, Signature } from './types.js';
 
 /**

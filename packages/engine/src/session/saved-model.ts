@@ -5,11 +5,9 @@ import type { Graph } from '../graph/graph.js';
 import { loadTf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
 
-/** Runs one signature: feeds by name in, outputs by name out. The caller owns both. */
-export type Predict = (feeds: Record<string, Tensor>) => Record<string, Tensor>;
-
 export interface LoadedGraph {
-  predict(signature: string): Predict;
+  /** Runs a signature: feeds by name in, outputs by name out. The caller owns both. */
+  predict(signature: string, feeds: Record<string, Tensor>): Record<string, Tensor>;
   dispose(): void;
 }
 
@@ -40,10 +38,10 @@ export async function loadGraph(graph: Graph, signatures: readonly string[]): Pr
     rmSync(folder, { recursive: true, force: true });
   }
   return {
-    predict: (name) => {
+    predict: (name, feeds) => {
       const model = loaded.get(name);
-      if (model === undefined) throw new Error(`signature ${name} is not loaded`);
-      return (feeds) => model.predict(feeds) as Record<string, Tensor>;
+      if (model === undefined) throw new Error(`signature ${name} is not loaded, or the session is disposed of`);
+      return model.predict(feeds) as Record<string, Tensor>;
     },
     dispose: () => {
       for (const model of loaded.values()) model.dispose();

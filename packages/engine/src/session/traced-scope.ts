@@ -1,9 +1,10 @@
 import type { TraceBackend } from '../graph/backend.js';
 import type { Entry, Graph } from '../graph/graph.js';
 import { typed } from '../graph/kernel.js';
+import { sizeOf } from '../graph/sizes.js';
 import { loadTf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
-import { sizeOf, variableOf } from './check-feeds.js';
+import { variableOf } from './check-feeds.js';
 import type { AdamHyper, AdamScalars, AdamSlot, Program, Scope } from './types.js';
 
 /** Variables of a program as nodes of a graph, shared by all signatures. */

@@ -1,6 +1,6 @@
 import type { Entry, Graph } from '../graph/graph.js';
 import { INT, typed } from '../graph/kernel.js';
-import { sizeOf } from './check-feeds.js';
+import { sizeOf } from '../graph/sizes.js';
 import type { Handles } from './traced-scope.js';
 import type { HostTensor, Program } from './types.js';
 

@@ -1,5 +1,6 @@
 import type { Entry, Graph } from '../graph.js';
-import { broadcast, INT, type Kernel, type Kernels, typed } from '../kernel.js';
+import { INT, type Kernel, type Kernels, typed } from '../kernel.js';
+import { broadcast } from '../sizes.js';
 
 /** Arithmetic of two values, broadcast. */
 const arithmetic =
@@ -44,7 +45,7 @@ export const binaryKernels: Kernels = {
   },
 };
 
-export function broadcastTo(graph: Graph, x: Entry, shape: readonly number[]): Entry {
+function broadcastTo(graph: Graph, x: Entry, shape: readonly number[]): Entry {
   if (x.shape.join() === shape.join()) return x;
   if (x.uniform !== undefined) return graph.fill(shape, x.uniform, x.dtype);
   return graph.one('BroadcastTo', [x, graph.ints(shape)], { T: typed(x.dtype), Tidx: INT }, shape, x.dtype);

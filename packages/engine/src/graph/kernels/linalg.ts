@@ -1,5 +1,6 @@
 import type { BatchMatMulAttrs } from '@tensorflow/tfjs';
-import { broadcast, type Kernels, typed } from '../kernel.js';
+import { type Kernels, typed } from '../kernel.js';
+import { broadcast } from '../sizes.js';
 
 export const linalgKernels: Kernels = {
   BatchMatMul: ({ graph, input, attrs }) => {

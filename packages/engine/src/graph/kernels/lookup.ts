@@ -1,6 +1,7 @@
 import type { GatherV2Attrs, OneHotAttrs, ScatterNdAttrs, UnsortedSegmentSumAttrs } from '@tensorflow/tfjs';
 import type { GraphDtype } from '../attributes.js';
-import { axisOf, INT, type Kernels, typed } from '../kernel.js';
+import { INT, type Kernels, typed } from '../kernel.js';
+import { axisOf } from '../sizes.js';
 
 /** Kernels that look values up by index, or put them there. Indices are not checked here: on a CPU TensorFlow refuses bad ones. */
 export const lookupKernels: Kernels = {

@@ -1,6 +1,7 @@
-import type { ArgMaxAttrs, CumsumAttrs, SumAttrs, TopKAttrs } from '@tensorflow/tfjs';
+import type { ArgMaxAttrs, CumsumAttrs, MaxAttrs, SumAttrs, TopKAttrs } from '@tensorflow/tfjs';
 import type { Entry } from '../graph.js';
-import { axisOf, INT, type Kernel, type Kernels, typed } from '../kernel.js';
+import { INT, type Kernel, type Kernels, typed } from '../kernel.js';
+import { axisOf } from '../sizes.js';
 import { only } from './unary.js';
 
 /** A reduction over some axes, or all. */
@@ -8,8 +9,8 @@ const reduction =
   (op: string): Kernel =>
   ({ graph, inputs, attrs }) => {
     const x = only(inputs);
-    const { axis, keepDims } = attrs<SumAttrs>();
-    const axes = axesOf(axis, x);
+    const { axis, reductionIndices, keepDims } = attrs<Partial<SumAttrs & MaxAttrs>>();
+    const axes = axesOf(axis ?? reductionIndices, x);
     const shape = x.shape.flatMap((size, i) => (axes.includes(i) ? (keepDims ? [1] : []) : [size]));
     const isLogical = op === 'All' || op === 'Any';
     const common = { Tidx: INT, keep_dims: { bool: keepDims === true } };

@@ -1,5 +1,4 @@
 import type {
-  BroadCastToAttrs,
   ConcatAttrs,
   ExpandDimsAttrs,
   FillAttrs,
@@ -19,8 +18,8 @@ import type {
 } from '@tensorflow/tfjs';
 import { loadTf } from '../../load.js';
 import type { GraphDtype } from '../attributes.js';
-import { axisOf, broadcast, INT, type Kernels, sizeOf, typed } from '../kernel.js';
-import { broadcastTo } from './binary.js';
+import { INT, type Kernels, typed } from '../kernel.js';
+import { axisOf, broadcast, sizeOf } from '../sizes.js';
 import { only } from './unary.js';
 
 /** Kernels that move or make values and compute none. */
@@ -131,7 +130,6 @@ export const shapeKernels: Kernels = {
     const shape = x.shape.map((size, i) => size * (reps[i] ?? 1));
     return graph.one('Tile', [x, graph.ints(reps)], { T: typed(x.dtype), Tmultiples: INT }, shape, x.dtype);
   },
-  BroadcastTo: ({ graph, inputs, attrs }) => broadcastTo(graph, only(inputs), attrs<BroadCastToAttrs>().shape),
   Reverse: ({ graph, inputs, attrs }) => {
     const x = only(inputs);
     const axes = attrs<ReverseAttrs>().dims;

@@ -1,11 +1,4 @@
-import type {
-  CastAttrs,
-  ClipByValueAttrs,
-  LeakyReluAttrs,
-  LogSoftmaxAttrs,
-  SoftmaxAttrs,
-  StepAttrs,
-} from '@tensorflow/tfjs';
+import type { CastAttrs, ClipByValueAttrs, LeakyReluAttrs, SoftmaxAttrs, StepAttrs } from '@tensorflow/tfjs';
 import type { GraphDtype } from '../attributes.js';
 import type { Entry, Graph } from '../graph.js';
 import { type Kernel, type Kernels, typed } from '../kernel.js';
@@ -33,17 +26,6 @@ const filled =
     return graph.fill(x.shape, value, x.dtype);
   };
 
-/** Softmax over the last axis; tfjs-core transposes for the others. */
-const overLastAxis =
-  (op: string, axis: (attrs: SoftmaxAttrs & LogSoftmaxAttrs) => number): Kernel =>
-  ({ graph, inputs, attrs }) => {
-    const x = only(inputs);
-    const asked = axis(attrs());
-    if (asked !== -1 && asked !== x.shape.length - 1)
-      throw new Error(`${op} runs over the last axis only, not ${asked}`);
-    return graph.one(op, [x], { T: typed(x.dtype) }, x.shape, x.dtype);
-  };
-
 const unaryNames =
   'Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Elu Erf Exp Expm1 Floor Log Log1p Neg Relu Relu6 Round Rsqrt Selu Sigmoid Sign Sin ' +
   'Sinh Softplus Sqrt Square Tan Tanh';
@@ -57,8 +39,13 @@ export const unaryKernels: Kernels = {
   LogicalNot: question('LogicalNot'),
   ZerosLike: filled(0),
   OnesLike: filled(1),
-  Softmax: overLastAxis('Softmax', ({ dim }) => dim),
-  LogSoftmax: overLastAxis('LogSoftmax', ({ axis }) => axis),
+  // tfjs-core transposes other axes to the end.
+  Softmax: ({ graph, inputs, attrs }) => {
+    const x = only(inputs);
+    const { dim } = attrs<SoftmaxAttrs>();
+    if (dim !== -1 && dim !== x.shape.length - 1) throw new Error(`Softmax runs over the last axis only, not ${dim}`);
+    return graph.one('Softmax', [x], { T: typed(x.dtype) }, x.shape, x.dtype);
+  },
   Identity: ({ inputs }) => only(inputs),
   Cast: ({ graph, inputs, attrs }) => cast(graph, only(inputs), attrs<CastAttrs>().dtype as GraphDtype),
   ClipByValue: ({ graph, inputs, attrs }) => {

@@ -1,0 +1,162 @@
+import { traceBackend } from '../graph/backend.js';
+import { type Entry, Graph } from '../graph/graph.js';
+import { typed } from '../graph/kernel.js';
+import { firstValues } from './first-values.js';
+import { traceError, withDeepStacks } from './trace-errors.js';
+import { type Handles, tracedScope } from './traced-scope.js';
+import { readGroup, type TransferGroup, transferGroups, writeGroup } from './transfer.js';
+import type { Feed, NumericMode, Program, Signature } from './types.js';
+
+export type TracedMode = Exclude<NumericMode, 'eager'>;
+
+/** What a call of a signature takes and gives. */
+export interface CallShape {
+  feeds: Readonly<Record<string, Feed>>;
+  outputs: readonly string[];
+}
+
+/** A program as one graph, ready to be loaded. */
+export interface TracedProgram {
+  graph: Graph;
+  /** All signatures by the name that they have in the graph. */
+  calls: ReadonlyMap<string, CallShape>;
+  /** How variables travel to and from the host. */
+  groups: readonly TransferGroup[];
+}
+
+/** Names in the graph: of a program's own signature, and of the session's. */
+export const callNames = {
+  program: (name: string): string => `run/${name}`,
+  first: 'first',
+  read: (group: number): string => `read/${group}`,
+  write: (group: number): string => `write/${group}`,
+};
+
+/** Feed of the signature that sets first values: fed as 0. */
+export const zeroFeed = 'zero';
+/** Feed and output of those that move variables: a group's numbers end to end. */
+export const flatName = 'flat';
+
+/**
+ * Traces every signature of a program, and adds those that set, read and write variables.
+ * @throws EngineError `kernel_unregistered`, `eager_tensor_captured` and others, naming signature and place; `weights_unreadable`.
+ */
+export function traceProgram(program: Program, mode: TracedMode): TracedProgram {
+  const graph = new Graph();
+  const calls = new Map<string, CallShape>();
+  const handles = addVariables(graph, program, mode);
+  for (const [name, signature] of Object.entries(program.signatures)) {
+    const outputs = traceSignature(graph, program, handles, name, signature, mode);
+    calls.set(callNames.program(name), { feeds: signature.feeds, outputs });
+  }
+  graph.startSection();
+  addFirstValues(graph, program, handles, calls);
+  const groups = transferGroups(program);
+  for (const [i, group] of groups.entries()) addTransfer(graph, program, handles, calls, i, group);
+  return { graph, calls, groups };
+}
+
+function addVariables(graph: Graph, program: Program, mode: TracedMode): Handles {
+  return new Map(
+    [...program.variables].map(([name, { shape, isFrozen }], i) => {
+      const dtype = mode === 'bf16' && isFrozen && shape.length === 2 ? 'bfloat16' : 'float32';
+      const attributes = {
+        dtype: typed(dtype),
+        shape: { shape },
+        shared_name: { string: name },
+        container: { string: '' },
+      };
+      return [name, graph.one('VarHandleOp', [], attributes, shape, dtype, { name: `variable${i}` })];
+    }),
+  );
+}
+
+function traceSignature(
+  graph: Graph,
+  program: Program,
+  handles: Handles,
+  name: string,
+  signature: Signature,
+  mode: TracedMode,
+): string[] {
+  const backend = traceBackend();
+  const node = `s${graph.size}`;
+  graph.startSection();
+  let outputs: string[] = [];
+  try {
+    withDeepStacks(() =>
+      backend.trace(graph, () => {
+        const feeds = new Map(
+          Object.entries(signature.feeds).map(([key, { shape, dtype }], i) => [
+            key,
+            placeholder(graph, `${node}.in${i}`, shape, dtype),
+          ]),
+        );
+        const scope = tracedScope(graph, backend, program, handles);
+        const tensors = Object.fromEntries([...feeds].map(([key, entry]) => [key, backend.tensor(entry)]));
+        const built = Object.entries(signature.build(tensors, scope));
+        const entries = new Map(built.map(([key, tensor]) => [key, backend.entry(tensor)]));
+        outputs = [...entries.keys()];
+        finish(graph, callNames.program(name), node, feeds, entries, scope.finish());
+      }),
+    );
+  } catch (error) {
+    throw traceError(error, name);
+  }
+  if (mode === 'xla' && signature.isCompiled !== false) {
+    graph.markSection({ _XlaCompile: { bool: true }, _XlaScope: { string: name } });
+  }
+  return outputs;
+}
+
+function addFirstValues(graph: Graph, program: Program, handles: Handles, calls: Map<string, CallShape>): void {
+  const zero = placeholder(graph, 'first.zero', [1], 'int64');
+  const updates = firstValues(graph, program, handles, zero);
+  finish(graph, callNames.first, 'first', new Map([[zeroFeed, zero]]), new Map(), updates);
+  // An int64 feed is an int32 tensor that the package widens.
+  calls.set(callNames.first, { feeds: { [zeroFeed]: { shape: [1], dtype: 'int32' } }, outputs: [] });
+}
+
+function addTransfer(
+  graph: Graph,
+  program: Program,
+  handles: Handles,
+  calls: Map<string, CallShape>,
+  index: number,
+  group: TransferGroup,
+): void {
+  const flat = placeholder(graph, `write${index}.flat`, [group.size], 'float32');
+  const [read, write] = [callNames.read(index), callNames.write(index)];
+  const value = readGroup(graph, program, handles, group);
+  finish(graph, read, `read${index}`, new Map(), new Map([[flatName, value]]), []);
+  const updates = writeGroup(graph, program, handles, group, flat);
+  finish(graph, write, `write${index}`, new Map([[flatName, flat]]), new Map(), updates);
+  calls.set(read, { feeds: {}, outputs: [flatName] });
+  calls.set(write, { feeds: { [flatName]: { shape: [group.size], dtype: 'float32' } }, outputs: [] });
+}
+
+function placeholder(graph: Graph, name: string, shape: readonly number[], dtype: Entry['dtype']): Entry {
+  return graph.one('Placeholder', [], { dtype: typed(dtype), shape: { shape } }, shape, dtype, { name });
+}
+
+/**
+ * Names what a call brings back. Each output waits for all updates, because the binding runs only what it fetches; a call without outputs
+ * fetches a constant that does.
+ */
+function finish(
+  graph: Graph,
+  name: string,
+  node: string,
+  inputs: ReadonlyMap<string, Entry>,
+  outputs: ReadonlyMap<string, Entry>,
+  updates: readonly string[],
+): void {
+  const done = `${node}.done`;
+  graph.add('NoOp', [], {}, [], { name: done, after: updates });
+  const wanted: [string, Entry][] = outputs.size > 0 ? [...outputs] : [['done', graph.scalar(0)]];
+  const fetched = wanted.map(([key, entry], i): [string, Entry] => {
+    const options = { name: `${node}.out${i}`, after: [done] };
+    return [key, graph.one('Identity', [entry], { T: typed(entry.dtype) }, entry.shape, entry.dtype, options)];
+  });
+  graph.signature(name, inputs, new Map(fetched));
+}
