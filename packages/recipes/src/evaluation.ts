@@ -1,6 +1,15 @@
 import type { EvaluationResult, JobSpec } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
-import { collate, IGNORED, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import {
+  IGNORED,
+  type Layout,
+  layOut,
+  layoutCost,
+  planLayout,
+  type TextTokenizer,
+  type TrainingRow,
+} from '@moraine/data';
+import { device } from '@moraine/engine';
 import {
   type Batch,
   type BatchShape,
@@ -24,15 +33,16 @@ type Score = (batch: Batch) => TokenScores;
 export interface Evaluator {
   hasValidation: boolean;
   /** Of every batch that is scored. */
-  shapes: BatchShape[];
+  shapes: readonly BatchShape[];
   /** Loss and token accuracy on the validation file. */
   validate(score: Score): Promise<Evaluation>;
   /** The evaluation files, one result each, with greedy samples. */
   files(score: Score, net: () => OpenNet, step: number): AsyncGenerator<EvaluationResult>;
 }
 
-/** Rows a pass; the activations of one pass are what bounds the memory. */
-const ROWS_PER_PASS = 32;
+/** Tokens a pass, unless one row is longer: the activations of one pass are what bounds the memory. */
+const TOKENS_PER_PASS = 4096;
+const SHAPES_MAX = 3;
 /** A sample is cut at twice its expected length and a little; decoding costs a pass a token. */
 const NEW_TOKENS_EXTRA = 16;
 const NEW_TOKENS_MAX = 256;
@@ -51,13 +61,11 @@ export async function createEvaluator(
       rows: await encode(`Evaluation file ${file.name}`, file.path),
     })),
   );
-  const passes = (rows: readonly TrainingRow[]) =>
-    Array.from({ length: Math.ceil(rows.length / ROWS_PER_PASS) }, (_, i) =>
-      collate(rows.slice(i * ROWS_PER_PASS, (i + 1) * ROWS_PER_PASS), { padId: tokenizer.padId, multiple: 8 }),
-    );
+  const layout = evaluationLayout([validation, ...files.map(({ rows }) => rows)], spec, config);
+  const passes = (rows: readonly TrainingRow[]) => (layout === null ? [] : layOut(rows, layout, tokenizer.padId));
   return {
     hasValidation: validation.length > 0,
-    shapes: shapesOf([...passes(validation), ...files.flatMap(({ rows }) => passes(rows))]),
+    shapes: layout?.shapes ?? [],
     validate: (score) => evaluate(score, passes(validation)),
     async *files(score, open, step) {
       for (const { id, name, rows } of files) {
@@ -82,10 +90,25 @@ export async function createEvaluator(
   };
 }
 
-/** One shape that holds them all. */
-function shapesOf(batches: readonly Batch[]): BatchShape[] {
-  if (batches.length === 0) return [];
-  return [{ batch: ROWS_PER_PASS, time: Math.max(...batches.map(({ time }) => time)) }];
+/** How all files are laid out; null when there are none. */
+function evaluationLayout(files: readonly TrainingRow[][], { config }: JobSpec, model: LlamaConfig): Layout | null {
+  const rows = files.flat();
+  if (rows.length === 0) return null;
+  let first = 0;
+  const steps = files.flatMap((file) => {
+    const numbers = file.map((_row, i) => first + i);
+    first += file.length;
+    return file.length === 0 ? [] : [numbers];
+  });
+  return planLayout({
+    lengths: rows.map(({ ids }) => ids.length),
+    steps,
+    packing: config.packing,
+    cost: layoutCost(model, device().kind),
+    passes: 10,
+    tokensMax: Math.ceil(TOKENS_PER_PASS / config.accumulation),
+    shapesMax: SHAPES_MAX,
+  });
 }
 
 async function sample(

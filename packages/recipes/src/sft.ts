@@ -1,17 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CheckpointMetrics, JobSpec, MetricValues, RunConfig } from '@moraine/contract';
-import { collate, type EncodedRow, loadTokenizer } from '@moraine/data';
+import { loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
-import {
-  adapterNet,
-  type Batch,
-  createNet,
-  createTrainer,
-  type Trainer,
-  type TrainerOptions,
-  toDevice,
-} from '@moraine/lm';
+import { adapterNet, createNet, createTrainer, type Trainer, type TrainerOptions, toDevice } from '@moraine/lm';
 import { loadBase, readWeight } from './base.js';
 import { fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
@@ -22,9 +14,7 @@ import { adapterOf } from './method.js';
 import { checkpointsAt, evaluatesAt } from './pace.js';
 import { createResultCsv } from './result-csv.js';
 import { createRowOrder } from './row-order.js';
-
-/** Rows are padded to a multiple of this many tokens, so that few shapes occur. */
-const LENGTH_MULTIPLE = 8;
+import { createStepBatches, type StepBatches } from './step-batches.js';
 
 /**
  * Supervised fine-tuning of one run, from a validated specification to adapters on disk. Emits everything it does; ends with exactly one
@@ -41,19 +31,22 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
   const evaluator = await createEvaluator(spec, base.config, tokenizer, encode);
 
   const adapter = adapterOf(config.adapter);
-  const longest = rows.reduce((most, { ids }) => Math.max(most, ids.length), 1);
+  const stepBatches = createStepBatches({
+    rows,
+    rowsOf: createRowOrder(rows.length, config.seed, config.batch_size),
+    steps: config.steps,
+    model: base.config,
+    packing: config.packing,
+    accumulation: config.accumulation,
+    padId: tokenizer.padId,
+  });
   const trainer = await createTrainer({
     config: base.config,
     weights: base.weights,
     adapter,
     mode: config.mode,
     ...trainerOptions(config),
-    shapes: [
-      {
-        batch: Math.ceil(config.batch_size / config.accumulation),
-        time: Math.ceil(longest / LENGTH_MULTIPLE) * LENGTH_MULTIPLE,
-      },
-    ],
+    shapes: stepBatches.shapes,
     evaluation: evaluator.shapes,
   });
   const net = (): OpenNet => {
@@ -73,7 +66,18 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
       (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
       0,
     );
-    const run = { spec, rows, padId: tokenizer.padId, trainer, net, evaluator, emit, control, totalParameters, begun };
+    const run = {
+      spec,
+      rows: rows.length,
+      stepBatches,
+      trainer,
+      net,
+      evaluator,
+      emit,
+      control,
+      totalParameters,
+      begun,
+    };
     const trainedTokens = await train(run);
     if (trainedTokens === null) return;
     await evaluateFiles(run);
@@ -87,8 +91,8 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
 
 interface Run {
   spec: JobSpec;
-  rows: readonly EncodedRow[];
-  padId: number;
+  rows: number;
+  stepBatches: StepBatches;
   trainer: Trainer;
   net: () => OpenNet;
   evaluator: Evaluator;
@@ -100,7 +104,7 @@ interface Run {
 
 /** From where the run stands to its last step. Answers null when it was stopped on the way. */
 async function train(run: Run): Promise<{ trainedTokens: number; resultFile: string } | null> {
-  const { spec, rows, trainer, evaluator, emit, control } = run;
+  const { spec, stepBatches, trainer, evaluator, emit, control } = run;
   const { config } = spec;
   const print = await fingerprint(spec);
   const resumed = spec.resumeFrom === null ? null : readCheckpoint(spec.resumeFrom, print);
@@ -116,7 +120,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
     steps: config.steps,
     trainableParameters: trainer.parameterCount,
     totalParameters: run.totalParameters,
-    rows: rows.length,
+    rows: run.rows,
     trainedTokens,
     secondsToReady: (performance.now() - run.begun) / 1000,
     mode: trainer.mode,
@@ -136,7 +140,6 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
     savedStep = trainer.steps;
   };
 
-  const rowsOf = createRowOrder(rows.length, config.seed, config.batch_size);
   let metrics: CheckpointMetrics = {};
   while (trainer.steps < config.steps) {
     const reason = control.stopRequested();
@@ -145,11 +148,10 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
       emit({ type: 'stopped', at: Date.now(), reason, step: trainer.steps, trainedTokens });
       return null;
     }
-    const stepRows = rowsOf(trainer.steps + 1).flatMap((row) => rows[row] ?? []);
     const stepBegun = performance.now();
-    const step = trainer.step(microBatches(stepRows, config.accumulation, run.padId));
+    const { batches, tokens } = stepBatches.at(trainer.steps + 1);
+    const step = trainer.step(batches);
     const stepMs = performance.now() - stepBegun;
-    const tokens = stepRows.reduce((sum, { ids }) => sum + ids.length, 0);
     trainedTokens += tokens;
     const accuracy = step.correctTokens / step.supervisedTokens;
     const values: MetricValues = {
@@ -209,12 +211,4 @@ function trainerOptions({
 async function evaluateFiles({ evaluator, trainer, net, emit }: Run): Promise<void> {
   for await (const found of evaluator.files(trainer.score, net, trainer.steps))
     emit({ type: 'evaluation', at: Date.now(), result: found });
-}
-
-/** The rows of a step in `count` micro-batches of equal size, each padded to its own longest row. */
-function microBatches(rows: readonly EncodedRow[], count: number, padId: number): Batch[] {
-  const size = Math.ceil(rows.length / count);
-  return Array.from({ length: count }, (_, i) =>
-    collate(rows.slice(i * size, (i + 1) * size), { padId, multiple: LENGTH_MULTIPLE }),
-  );
 }
