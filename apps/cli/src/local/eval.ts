@@ -1,3 +1,74 @@
-import type { Command } from '../args.js';
+import { type Command, integer, noMoreThan, oneOf } from '../args.js';
+import { progressLine } from '../progress-line.js';
+import { print, printError } from '../terminal.js';
+import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, MODE_OPTION, MODES, neededPath, pathOf } from './options.js';
 
-export const evalCommand: Command = { name: 'local eval', forms: [''], options: {}, run: async () => 1 };
+/** Nats with seven digits after the point. */
+const digits = (value: number): number => Number(value.toFixed(7));
+
+export const evalCommand: Command = {
+  name: 'local eval',
+  forms: ['--base DIR --data FILE [--adapter DIR] [--json]'],
+  options: {
+    base: BASE_OPTION,
+    data: { type: 'string', value: 'FILE', help: 'JSONL rows: chat, prompt and completion, or text.' },
+    adapter: ADAPTER_OPTION,
+    seq: {
+      type: 'string',
+      value: 'N',
+      help: 'Longest row in tokens, longer ones are cut; default the base’s context.',
+    },
+    mode: MODE_OPTION,
+    json: JSON_OPTION,
+  },
+  run: async (args) => {
+    noMoreThan(args, 0, evalCommand);
+    const isJson = args.options.json === true;
+    const baseDir = neededPath(args, 'base', evalCommand);
+    const file = neededPath(args, 'data', evalCommand);
+    const adapterDir = pathOf(args, 'adapter') ?? null;
+    const mode = oneOf(args, 'mode', MODES) ?? 'plain';
+    const seq = integer(args, 'seq', 2, 2 ** 24);
+    const { scoreFile } = await import('@moraine/recipes');
+    const line = progressLine();
+    const begun = performance.now();
+    const score = await scoreFile({
+      baseDir,
+      adapterDir,
+      file,
+      mode,
+      ...(seq === undefined ? {} : { maxSeqLen: seq }),
+      onProgress: (done, rows) => {
+        if (!isJson) line.show(`${done} of ${rows} rows`, String(Math.floor((10 * done) / rows)));
+      },
+    });
+    line.clear();
+    const { rows, tokens, supervisedTokens, natsPerToken, natsPerSupervisedToken, tokenAccuracy, report } = score;
+    const leftOut = report.droppedNothingSupervised + report.droppedOverLength;
+    if (report.truncated > 0) printError(`${report.truncated} rows were cut to the longest length.`);
+    if (leftOut > 0) printError(`${leftOut} rows have no answer to score and were left out.`);
+    if (isJson) {
+      print(
+        JSON.stringify({
+          nats_per_token: digits(natsPerToken),
+          nats_per_supervised_token: digits(natsPerSupervisedToken),
+          token_accuracy: digits(tokenAccuracy),
+          rows,
+          tokens,
+          supervised_tokens: supervisedTokens,
+          truncated_rows: report.truncated,
+          left_out_rows: leftOut,
+          mode,
+          seconds: Number(((performance.now() - begun) / 1000).toFixed(3)),
+          device: score.device,
+        }),
+      );
+      return 0;
+    }
+    print(`${rows} rows, ${tokens.toLocaleString('en')} tokens, ${supervisedTokens.toLocaleString('en')} supervised`);
+    print(`nats per token             ${natsPerToken.toFixed(7)}`);
+    print(`nats per supervised token  ${natsPerSupervisedToken.toFixed(7)}`);
+    print(`supervised tokens right    ${(100 * tokenAccuracy).toFixed(2)} %`);
+    return 0;
+  },
+};
