@@ -101,7 +101,7 @@ def row(matrix, family, method):
         with torch.no_grad():
             for name, parameter in trained.items():
                 key = f"{family['name']}/{method['name']}/{name}"
-                parameter.copy_(drawn(key, parameter.shape, std=0.7 / math.sqrt(parameter.shape[-1])))
+                parameter.copy_(drawn(key, parameter.shape, std=0.4 / math.sqrt(parameter.shape[-1])))
     batches = [micro_batch(family, rows, matrix["time"], index) for index, rows in enumerate(matrix["microBatches"])]
 
     copies = lambda prefix, tensors: {f"{prefix}.{name}": tensor.detach().clone() for name, tensor in tensors.items()}

@@ -1,0 +1,187 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { linearShapes, type MoraOperator } from '@moraine/contract/plan';
+import { readSafetensors, readSafetensorsHeader } from '@moraine/engine';
+import type {
+  Adapter,
+  Batch,
+  HostTensor,
+  LlamaConfig,
+  Method,
+  Schedule,
+  StepHyper,
+  WeightSource,
+} from '../src/index.js';
+import { lora, mora, parseLlamaConfig } from '../src/index.js';
+
+/** The golden set of scripts/golden: what PyTorch computed for every family and method of matrix.json. See scripts/golden/README.md. */
+const folder = join(import.meta.dirname, '../../../scripts/golden');
+const fixtures = join(folder, 'fixtures');
+
+type MethodRow = { name: string; target_modules?: string[] } & (
+  | { type: 'none' }
+  | { type: 'lora'; rank: number; alpha: number; use_rslora: boolean }
+  | { type: 'mora'; rank: number; mora_type: MoraOperator }
+);
+
+interface Matrix {
+  families: { name: string; config: Record<string, unknown> }[];
+  methods: MethodRow[];
+  optimizer: StepHyper;
+  schedule: Schedule;
+}
+
+const matrix = json<Matrix>(join(folder, 'matrix.json'));
+export const { optimizer, schedule } = matrix;
+
+/** Every family with every method. */
+export const goldenRows = matrix.families.flatMap((family) =>
+  matrix.methods.map((method) => ({ name: `${family.name}, ${method.name}`, family, method })),
+);
+
+export interface Golden {
+  config: LlamaConfig;
+  weights: Map<string, WeightSource>;
+  adapter: Adapter | null;
+  /** What the trained variables start with. */
+  start: Map<string, HostTensor>;
+  batches: Batch[];
+  /** The first of them. */
+  batch: Batch;
+  /** Flat positions of the first batch that are not padding; `logits` [N, V] are theirs. */
+  realPositions: number[];
+  logits: HostTensor;
+  /** Mean over the supervised tokens of the first batch, and its gradients. */
+  loss: number;
+  grads: Map<string, HostTensor>;
+  /** Of every step over all batches. */
+  losses: number[];
+  gradNorms: number[];
+  learningRates: number[];
+  /** Trained variables after the last step. */
+  after: Map<string, HostTensor>;
+}
+
+export function goldenOf({ family, method }: (typeof goldenRows)[number]): Golden {
+  const config = parseLlamaConfig(family.config);
+  const tensors = hostTensors(join(fixtures, `${family.name}.${method.name}.safetensors`));
+  const weightFile = join(fixtures, `${family.name}.safetensors`);
+  type Fed = Record<'input_ids' | 'labels' | 'attention_mask', number[][]>;
+  const { microBatches } = json<{ microBatches: Fed[] }>(join(fixtures, `${family.name}.json`));
+  const batches = microBatches.map(({ input_ids, labels }) => ({
+    batch: input_ids.length,
+    time: input_ids[0]?.length ?? 0,
+    ids: Int32Array.from(input_ids.flat()),
+    labels: Int32Array.from(labels.flat()),
+  }));
+  const [batch] = batches;
+  if (batch === undefined) throw new Error(`${family.name} has no batch`);
+  return {
+    config,
+    weights: slices(weightFile),
+    adapter: adapterOf(config, method),
+    start: method.type === 'none' ? hostTensors(weightFile) : under('start', tensors),
+    batches,
+    batch,
+    realPositions: (microBatches[0]?.attention_mask.flat() ?? []).flatMap((real, i) => (real === 1 ? [i] : [])),
+    logits: tensors.get('logits') ?? { shape: [0], data: new Float32Array() },
+    grads: under('grad', tensors),
+    after: under('after', tensors),
+    ...json<Pick<Golden, 'loss' | 'losses' | 'gradNorms' | 'learningRates'>>(
+      join(fixtures, `${family.name}.${method.name}.json`),
+    ),
+  };
+}
+
+function adapterOf(config: LlamaConfig, row: MethodRow): Adapter | null {
+  const method = methodOf(row);
+  if (method === null) return null;
+  const paths = linearShapes(config).map(({ name }) => name);
+  const { target_modules: targets } = row;
+  return {
+    method,
+    paths: paths.filter((path) => targets?.some((target) => path.endsWith(target)) ?? true),
+    dropout: 0,
+  };
+}
+
+function methodOf(row: MethodRow): Method | null {
+  switch (row.type) {
+    case 'none':
+      return null;
+    case 'lora':
+      return lora({ rank: row.rank, alpha: row.alpha, useRslora: row.use_rslora });
+    case 'mora':
+      return mora({ rank: row.rank, type: row.mora_type });
+    default:
+      return row satisfies never;
+  }
+}
+
+/** Where the tensors of a file lie, as a base's weights are given. */
+function slices(path: string): Map<string, WeightSource> {
+  const { entries, dataStart } = readSafetensorsHeader(path);
+  return new Map(
+    entries.map(({ name, dtype, shape, begin, end }) => [
+      name,
+      { path, offset: dataStart + begin, bytes: end - begin, dtype, shape },
+    ]),
+  );
+}
+
+function hostTensors(path: string): Map<string, HostTensor> {
+  const floats = [...readSafetensors(path).tensors].flatMap(([name, { shape, data }]) =>
+    data instanceof Float32Array ? [[name, { shape, data }] as const] : [],
+  );
+  return new Map(floats);
+}
+
+/** The tensors named `<prefix>.<name>`, by name. */
+function under(prefix: string, tensors: ReadonlyMap<string, HostTensor>): Map<string, HostTensor> {
+  const chosen = [...tensors].filter(([name]) => name.startsWith(`${prefix}.`));
+  return new Map(chosen.map(([name, tensor]) => [name.slice(prefix.length + 1), tensor]));
+}
+
+function json<T>(path: string): T {
+  return JSON.parse(readFileSync(path, 'utf8')) as T;
+}
+
+/** The real tokens of a batch end to end in one row: each row becomes a document. */
+export function packed(batch: Batch, realPositions: readonly number[]): Batch {
+  const pick = (values: Int32Array) => Int32Array.from(realPositions, (at) => values[at] ?? 0);
+  const places = Int32Array.from({ length: batch.batch * batch.time }, (_, at) => at);
+  return {
+    batch: 1,
+    time: realPositions.length,
+    ids: pick(batch.ids),
+    labels: pick(batch.labels),
+    segments: pick(places.map((at) => Math.floor(at / batch.time))),
+    positions: pick(places.map((at) => at % batch.time)),
+  };
+}
+
+/** max|a - b| / max|b|; NaN and different lengths are infinitely far. */
+export function difference(ours: ArrayLike<number>, golden: ArrayLike<number>): number {
+  if (ours.length !== golden.length || golden.length === 0) return Number.POSITIVE_INFINITY;
+  let [apart, scale] = [0, 0];
+  for (let i = 0; i < golden.length; i++) {
+    const [a = Number.NaN, b = Number.NaN] = [ours[i], golden[i]];
+    if (Number.isNaN(a - b)) return Number.POSITIVE_INFINITY;
+    apart = Math.max(apart, Math.abs(a - b));
+    scale = Math.max(scale, Math.abs(b));
+  }
+  return apart / scale;
+}
+
+/** The tensor furthest from the golden one, and how far; every name must be in both. */
+export function worst(
+  ours: ReadonlyMap<string, HostTensor>,
+  golden: ReadonlyMap<string, HostTensor>,
+): { name: string; value: number } {
+  let found = { name: 'none', value: 0 };
+  for (const name of new Set([...golden.keys(), ...ours.keys()])) {
+    const value = difference(ours.get(name)?.data ?? [], golden.get(name)?.data ?? []);
+    if (value > found.value) found = { name, value };
+  }
+  return found;
+}

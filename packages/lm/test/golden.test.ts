@@ -1,0 +1,108 @@
+import { compile, type NumericMode, type Session, type Signature } from '@moraine/engine';
+import { describe, expect, test } from 'vitest';
+import { type Batch, type BatchShape, feedBatch, supervised } from '../src/batch.js';
+import { createTrainer, forward, microName, stateNames, trainingProgram } from '../src/index.js';
+import { scopeNet } from '../src/program.js';
+import { difference, type Golden, goldenOf, goldenRows, optimizer, packed, schedule, worst } from './golden-set.js';
+
+/** max|a - b| / max|b| of a tensor. */
+const TOLERANCE = 1e-4;
+const MODES: NumericMode[] = ['eager', 'plain'];
+
+const cases = goldenRows.map((row) => [row.name, row] as const);
+
+describe.each(MODES)('PyTorch and %s', (mode) => {
+  test.each(cases)('%s: logits, loss and every gradient agree, packed or not', async (_name, row) => {
+    const golden = goldenOf(row);
+    const { batch, realPositions, start, config } = golden;
+    const together = packed(batch, realPositions);
+    const session = await programOf(golden, mode, [batch, together]);
+    try {
+      expect(session.timings.nodes > 0, 'a graph is at work').toBe(mode !== 'eager');
+      const all = session.run('logits', { ids: batch.ids }).logits ?? new Float32Array();
+      const logitsAt = (at: number) => [...all.subarray(at * config.vocabSize, (at + 1) * config.vocabSize)];
+      expect(difference(realPositions.flatMap(logitsAt), golden.logits.data), 'logits').toBeLessThan(TOLERANCE);
+      for (const [form, given] of Object.entries({ rows: batch, packed: together })) {
+        const { loss, grads } = gradients(session, given, [...start.keys()]);
+        expect(difference([loss], [golden.loss]), `loss, ${form}`).toBeLessThan(TOLERANCE);
+        const { name, value } = worst(grads, golden.grads);
+        expect(value, `gradient of ${name}, ${form}`).toBeLessThan(TOLERANCE);
+      }
+    } finally {
+      session.dispose();
+    }
+  });
+
+  // The program's shape is larger than the micro-batches, so padding is part of what must not show.
+  test.each(cases)('%s: ten losses and the parameters after them agree', async (_name, row) => {
+    const { config, weights, adapter, start, batch, batches, ...golden } = goldenOf(row);
+    const shapes = [{ batch: 5, time: 20 }];
+    const options = { config, weights, adapter, optimizer, schedule, seed: 1, mode, shapes, evaluation: shapes };
+    const trainer = await createTrainer(options);
+    try {
+      trainer.load({ ...trainer.state(), trainable: start });
+      const { losses } = trainer.score(batch);
+      const mean = losses.reduce((sum, nats) => sum + nats, 0) / losses.length;
+      expect(difference([mean], [golden.loss]), 'evaluation').toBeLessThan(TOLERANCE);
+      const steps = golden.losses.map(() => trainer.step(batches));
+      const column = (key: 'loss' | 'gradNorm' | 'learningRate') => steps.map((step) => step[key]);
+      expect(difference(column('learningRate'), golden.learningRates), 'rates').toBeLessThan(1e-12);
+      expect(difference(column('loss'), golden.losses), 'losses').toBeLessThan(TOLERANCE);
+      expect(difference(column('gradNorm'), golden.gradNorms), 'gradient norms').toBeLessThan(TOLERANCE);
+      const { name, value } = worst(trainer.variables(), golden.after);
+      expect(value, `${name} after the last step`).toBeLessThan(TOLERANCE);
+    } finally {
+      trainer.dispose();
+    }
+  });
+});
+
+test('every row of the golden set has gradients and losses that say something', () => {
+  const norms: number[] = [];
+  for (const row of goldenRows) {
+    const { grads, losses, gradNorms, start, after } = goldenOf(row);
+    expect([...grads.keys()].sort(), row.name).toEqual([...start.keys()].sort());
+    for (const [name, { data }] of grads) expect(Math.max(...data), name).toBeGreaterThan(1e-3);
+    expect(losses).toHaveLength(10);
+    expect(losses[9], row.name).toBeLessThan(0.9 * (losses[0] ?? 0));
+    expect(worst(after, start).value).toBeGreaterThan(0.01);
+    norms.push(...gradNorms);
+  }
+  expect(Math.max(...norms), 'some gradients are clipped').toBeGreaterThan(optimizer.maxGradNorm);
+  expect(Math.min(...norms), 'and some are not').toBeLessThan(optimizer.maxGradNorm);
+});
+
+/** The program that a trainer runs, with one signature more, which gives the logits of every position. */
+async function programOf(golden: Golden, mode: NumericMode, shapes: BatchShape[]) {
+  const { config, weights, adapter, start, batch } = golden;
+  const { program } = trainingProgram({ config, weights, adapter, optimizer, seed: 1, shapes });
+  const parts = { config, adapter, adapterNames: adapter === null ? [] : [...start.keys()] };
+  const logits: Signature = {
+    feeds: { ids: { shape: [batch.batch, batch.time], dtype: 'int32' } },
+    build: ({ ids }, scope) => {
+      if (ids === undefined) throw new Error('no ids');
+      return { logits: forward(scopeNet(parts, scope), config, { ids }) };
+    },
+  };
+  const session = await compile({ ...program, signatures: { ...program.signatures, logits } }, { mode });
+  session.write(start);
+  return session;
+}
+
+/** Mean loss of a batch and its gradients. */
+function gradients(session: Session, batch: Batch, names: readonly string[]) {
+  const sums = names.map((name) => stateNames(name).grad);
+  const zeros = [...session.read(sums)].map(
+    ([name, { shape, data }]) => [name, { shape, data: data.fill(0) }] as const,
+  );
+  session.write(new Map(zeros));
+  const found = supervised(batch);
+  const count = found.positions.length;
+  const { lossSum = [] } = session.run(microName(batch), feedBatch(batch, batch, found));
+  const read = session.read(sums);
+  const means = names.map((name) => {
+    const { shape, data } = read.get(stateNames(name).grad) ?? { shape: [], data: new Float32Array() };
+    return [name, { shape, data: data.map((x) => x / count) }] as const;
+  });
+  return { loss: (lossSum[0] ?? Number.NaN) / count, grads: new Map(means) };
+}
