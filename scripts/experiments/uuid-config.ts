@@ -37,9 +37,8 @@ export const GRID_STEPS = 400;
 export const GRID_SEED = 0;
 export const FINAL_STEPS = 1000;
 export const FINAL_SEEDS = [1, 2, 3] as const;
-/** Steps of a final run after which its answers are decoded; the table shows `TABLE_STEPS` of them. */
-export const EVALUATE_AT = [100, 200, 300, 500, 700, 1000] as const;
-export const TABLE_STEPS = [300, 500, 700, 1000] as const;
+/** Steps of a final run after which its answers are decoded. */
+export const EVALUATE_AT = [300, 500, 700, 1000] as const;
 
 export const OPTIMIZER: StepHyper = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 export const schedule = (learningRate: number): Schedule => ({

@@ -15,7 +15,6 @@ import {
   PAIR_COUNT,
   PAIRS_SEED,
   RATES,
-  TABLE_STEPS,
 } from './uuid-config.js';
 
 /** Character accuracy of a method's final runs after a step, percent; null before the first run is there. */
@@ -61,7 +60,7 @@ function finalTable(cells: readonly Cell[]): string[] {
       METHOD_LABELS[method],
       'best' in state ? rate(state.best.learningRate) : '',
       first?.trainable.toLocaleString('en') ?? '',
-      ...TABLE_STEPS.map((step) => intervalText(accuracyAfter(cells, method, step))),
+      ...EVALUATE_AT.map((step) => intervalText(accuracyAfter(cells, method, step))),
       runs
         .map((cell) => (cell.diverged === undefined ? percent(cell.recall[cell.steps]?.characters ?? 0) : 'diverged'))
         .join(', '),
@@ -70,8 +69,8 @@ function finalTable(cells: readonly Cell[]): string[] {
     return `| ${cellsOf.join(' | ')} |`;
   });
   return [
-    `| method | learning rate | trainable | ${TABLE_STEPS.map((step) => `step ${step}`).join(' | ')} | seeds ${FINAL_SEEDS.join(', ')} at ${FINAL_STEPS} | whole values |`,
-    `|---|---|--:|${TABLE_STEPS.map(() => '--:').join('|')}|---|---|`,
+    `| method | learning rate | trainable | ${EVALUATE_AT.map((step) => `step ${step}`).join(' | ')} | seeds ${FINAL_SEEDS.join(', ')} at ${FINAL_STEPS} | whole values |`,
+    `|---|---|--:|${EVALUATE_AT.map(() => '--:').join('|')}|---|---|`,
     ...rows,
   ];
 }
