@@ -15,6 +15,7 @@ export {
   type Tensor,
 } from './raw-ops.js';
 export {
+  type LazyTensor,
   readSafetensors,
   readSafetensorsHeader,
   type SafetensorsFile,

@@ -26,6 +26,13 @@ export interface WritableTensor {
   dtype?: TensorDtype;
 }
 
+/** A tensor whose numbers are made when it is written, so that only one is held at a time. */
+export interface LazyTensor {
+  shape: readonly number[];
+  dtype: TensorDtype;
+  make: () => TensorData;
+}
+
 /** Names, types and shapes of a safetensors file, checked, without reading its tensors. */
 export function readSafetensorsHeader(file: string): SafetensorsHeader {
   return withFile(file, (fd) => header(file, fd));
@@ -56,22 +63,21 @@ export function readSafetensors(file: string, only: (name: string) => boolean = 
  */
 export function writeSafetensors(
   file: string,
-  tensors: ReadonlyMap<string, WritableTensor>,
+  tensors: ReadonlyMap<string, WritableTensor | LazyTensor>,
   metadata: Record<string, string> = {},
 ): void {
-  const rows = [...tensors].map(([name, t]) => ({ name, ...t, dtype: t.dtype ?? naturalDtype(t.data) }));
+  const rows = [...tensors].map(([name, tensor]) => {
+    const { shape } = tensor;
+    const count = shape.reduce((product, size) => product * size, 1);
+    const dtype = 'make' in tensor ? tensor.dtype : (tensor.dtype ?? naturalDtype(tensor.data));
+    const data = (): TensorData => checked(name, shape, count, 'make' in tensor ? tensor.make() : tensor.data);
+    if (!('make' in tensor)) data();
+    return { name, shape, count, dtype, data };
+  });
   rows.sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
   const head: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
   let at = 0;
-  for (const { name, shape, data, dtype } of rows) {
-    const count = shape.reduce((product, size) => product * size, 1);
-    if (count !== data.length || name === '__metadata__') {
-      throw new EngineError(
-        'safetensors_write_failed',
-        `Tensor ${name} has shape [${shape.join(', ')}] = ${count} values, but ${data.length} were given.`,
-        'Pass the shape that belongs to the data; the name __metadata__ is reserved.',
-      );
-    }
+  for (const { name, shape, count, dtype } of rows) {
     const begin = at;
     at += count * dtypeBytes[dtype];
     head[name] = { dtype, shape, data_offsets: [begin, at] };
@@ -88,7 +94,7 @@ export function writeSafetensors(
     try {
       writeAll(fd, size);
       writeAll(fd, padded);
-      for (const { data, dtype } of rows) writeAll(fd, encode(dtype, data));
+      for (const { data, dtype } of rows) writeAll(fd, encode(dtype, data()));
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -98,6 +104,15 @@ export function writeSafetensors(
     rmSync(temporary, { force: true });
     throw error;
   }
+}
+
+function checked(name: string, shape: readonly number[], count: number, data: TensorData): TensorData {
+  if (count === data.length && name !== '__metadata__') return data;
+  throw new EngineError(
+    'safetensors_write_failed',
+    `Tensor ${name} has shape [${shape.join(', ')}] = ${count} values, but ${data.length} were given.`,
+    'Pass the shape that belongs to the data; the name __metadata__ is reserved.',
+  );
 }
 
 function header(file: string, fd: number): SafetensorsHeader {

@@ -15,17 +15,28 @@ export function* mergeAdapter(
   variables: ReadonlyMap<string, HostTensor>,
   readWeight: (name: string) => HostTensor,
 ): Generator<[string, HostTensor]> {
+  const merge = createMerge(adapter, variables);
+  for (const path of adapter.paths) yield [`${path}.weight`, merge(`${path}.weight`, readWeight(`${path}.weight`))];
+}
+
+/** Merges one weight of the base at a time, by name; weights that the adapter does not touch come back as they are. */
+export function createMerge(
+  adapter: Adapter,
+  variables: ReadonlyMap<string, HostTensor>,
+): (name: string, base: HostTensor) => HostTensor {
   const tf = loadTf();
-  for (const [path, roles] of layerVariables(adapter, variables)) {
-    const name = `${path}.weight`;
-    const base = readWeight(name);
+  const layers = layerVariables(adapter, variables);
+  return (name, base) => {
+    const roles = layers.get(name.replace(/\.weight$/, ''));
+    if (roles === undefined) return base;
     const merged = tf.tidy(() => {
       const onDevice = Object.fromEntries(Object.entries(roles).map(([role, value]) => [role, toDevice(value)]));
       return mergedWeight(adapter, toDevice(base), onDevice);
     });
-    yield [name, toHost(merged)];
+    const value = toHost(merged);
     merged.dispose();
-  }
+    return value;
+  };
 }
 
 /** W' [out, in] of one layer. */

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { AppError, type JobSpec } from '@moraine/contract';
+import { AppError, type JobSpec, type NumericMode } from '@moraine/contract';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor, TrainerState } from '@moraine/lm';
 
@@ -23,6 +23,8 @@ export interface CheckpointState {
   format: 1;
   step: number;
   trainedTokens: number;
+  /** How the numbers were computed; absent before runs had modes, when all were eager. */
+  mode?: NumericMode;
   /** What must be equal for a resume to repeat the uninterrupted run. */
   fingerprint: string;
 }
@@ -37,7 +39,8 @@ export interface LoadedCheckpoint extends CheckpointState {
 export async function fingerprint(spec: Pick<JobSpec, 'config' | 'trainingFile' | 'baseDir'>): Promise<string> {
   const hash = createHash('sha256');
   // Micro-batches only move rounding, and a run whose memory ran out goes on with more of them.
-  const { checkpoint, evaluation, accumulation, ...deciding } = spec.config;
+  // The mode is compared by itself.
+  const { checkpoint, evaluation, accumulation, mode, ...deciding } = spec.config;
   hash.update(JSON.stringify(deciding));
   for (const file of [spec.trainingFile, join(spec.baseDir, 'config.json'), join(spec.baseDir, 'tokenizer.json')])
     for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
@@ -67,10 +70,27 @@ export function writeCheckpoint(
   return dir;
 }
 
-/** @throws AppError `checkpoint_mismatch` when the folder belongs to another configuration, base or data. */
-export function readCheckpoint(dir: string, expected: string): LoadedCheckpoint {
+/**
+ * Reads a checkpoint of this run. One of another mode is taken only with `forceMode`.
+ * @throws AppError `checkpoint_mismatch` when the folder belongs to another configuration, base, data or mode.
+ */
+export function readCheckpoint(
+  dir: string,
+  expected: { fingerprint: string; mode: NumericMode; forceMode?: boolean },
+): LoadedCheckpoint {
   const state = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
-  if (state.format !== 1 || state.fingerprint !== expected) {
+  const { mode = 'eager' } = state;
+  if (mode !== expected.mode && expected.forceMode !== true) {
+    throw new AppError(
+      'checkpoint_mismatch',
+      `The checkpoint at step ${state.step} was computed in mode ${mode}, the run asks for ${expected.mode}.`,
+      {
+        param: 'mode',
+        hint: `Resume in mode ${mode}. Forced (local train --force-mode), the losses are not those of the uninterrupted run.`,
+      },
+    );
+  }
+  if (state.format !== 1 || state.fingerprint !== expected.fingerprint) {
     throw new AppError(
       'checkpoint_mismatch',
       `The checkpoint at step ${state.step} is of another configuration, base or training file.`,

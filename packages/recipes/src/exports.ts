@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { AppError, type JobSpec } from '@moraine/contract';
 import { type TensorDtype, writeSafetensors } from '@moraine/engine';
-import { type Adapter, type AdapterFiles, type HostTensor, mergeAdapter, moraAdapter, peftAdapter } from '@moraine/lm';
+import { type Adapter, type AdapterFiles, createMerge, type HostTensor, moraAdapter, peftAdapter } from '@moraine/lm';
 import { type Base, readWeight } from './base.js';
 
 export interface Trained {
@@ -56,9 +56,10 @@ export function writeExports(parent: string, trained: Trained): Export[] {
       exports.push(writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'mora_model', 'mora_config.json', mora)));
     }
   }
-  const merged = () => new Map(mergeAdapter(adapter as Adapter, variables, (name) => readWeight(base, name)));
-  const changed = adapter === null ? variables : merged();
-  exports.push(writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, changed)));
+  const merge = adapter === null ? null : createMerge(adapter, variables);
+  const finalWeight = (name: string): HostTensor =>
+    merge?.(name, readWeight(base, name)) ?? variables.get(name) ?? readWeight(base, name);
+  exports.push(writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, finalWeight)));
   return exports;
 }
 
@@ -88,12 +89,12 @@ function writeAdapter(dir: string, stem: string, configName: string, { tensors, 
   writeFileSync(join(dir, configName), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-/** A Hugging Face folder with the changed weights in place of the base's, each in the type that the base stores it in. */
-function writeModel(dir: string, baseDir: string, base: Base, changed: ReadonlyMap<string, HostTensor>): void {
+/** A Hugging Face folder of the base with other weights, each in the type that the base stores it in. One weight is held at a time. */
+function writeModel(dir: string, baseDir: string, base: Base, weightOf: (name: string) => HostTensor): void {
   const tensors = new Map(
-    [...base.weights].map(([name, { dtype }]) => [
+    [...base.weights].map(([name, { shape, dtype }]) => [
       name,
-      { ...(changed.get(name) ?? readWeight(base, name)), dtype: writtenAs(dtype) },
+      { shape, dtype: writtenAs(dtype), make: () => weightOf(name).data },
     ]),
   );
   writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });

@@ -1,5 +1,5 @@
 import { AppError, explain, type FailureCause } from '@moraine/contract';
-import { EngineError } from '@moraine/engine';
+import { EngineError, type EngineErrorCode } from '@moraine/engine';
 
 export interface Failure {
   cause: FailureCause;
@@ -10,6 +10,14 @@ export interface Failure {
 
 const OUT_OF_MEMORY =
   /resource ?exhausted|out of memory|\bOOM\b|cannot allocate|failed to allocate|Array buffer allocation failed/i;
+
+/** Faults of the engine that are not faults of ours. */
+const ENGINE_CAUSES: Partial<Record<EngineErrorCode, FailureCause>> = {
+  out_of_memory: 'oom',
+  unsupported_in_mode: 'user_config',
+  weights_unreadable: 'user_config',
+  runtime_disk_full: 'storage',
+};
 
 /** What a run died of, from whatever was thrown: whose fault it is decides whether it is tried again. */
 export function failureOf(error: unknown): Failure {
@@ -22,7 +30,10 @@ export function failureOf(error: unknown): Failure {
   });
   if (OUT_OF_MEMORY.test(message)) return failure('oom', 'out_of_memory');
   if (isDiskFault(error)) return failure('storage', 'storage');
-  if (error instanceof EngineError) return failure('internal', error.code);
+  if (error instanceof EngineError) {
+    const cause = ENGINE_CAUSES[error.code] ?? 'internal';
+    return failure(cause, error.code);
+  }
   if (!(error instanceof AppError)) return failure('internal', 'internal');
   switch (error.code) {
     case 'nan_loss':

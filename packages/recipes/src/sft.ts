@@ -107,8 +107,16 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
   const { spec, stepBatches, trainer, evaluator, emit, control } = run;
   const { config } = spec;
   const print = await fingerprint(spec);
-  const resumed = spec.resumeFrom === null ? null : readCheckpoint(spec.resumeFrom, print);
+  const { mode } = config;
+  const resumed =
+    spec.resumeFrom === null
+      ? null
+      : readCheckpoint(spec.resumeFrom, { fingerprint: print, mode, forceMode: spec.forceMode });
   if (resumed) trainer.load(resumed.trainer);
+  if (resumed && (resumed.mode ?? 'eager') !== mode) {
+    const message = `Goes on in mode ${mode} from a checkpoint of mode ${resumed.mode ?? 'eager'}, as forced.`;
+    emit({ type: 'message', level: 'warn', at: Date.now(), message });
+  }
   const result = createResultCsv(resumed?.resultCsv);
   let trainedTokens = resumed?.trainedTokens ?? 0;
   const startStep = trainer.steps;
@@ -133,7 +141,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
   let savedAt = performance.now();
   let savedStep = startStep;
   const save = (metrics: CheckpointMetrics): void => {
-    const state = { format: 1 as const, step: trainer.steps, trainedTokens, fingerprint: print };
+    const state = { format: 1 as const, step: trainer.steps, trainedTokens, mode, fingerprint: print };
     const dir = writeCheckpoint(checkpoints, state, trainer.state(), result.text());
     emit({ type: 'checkpoint', step: trainer.steps, at: Date.now(), dir, sizeBytes: folderBytes(dir), metrics });
     savedAt = performance.now();
