@@ -41,7 +41,8 @@ export function readLinkStamp(packageDir: string): LinkStamp | null {
  * Puts a compiled binding and links to the library into the npm package. Each name changes by one rename, so a process that loads at the
  * same time sees the old or the new file.
  * The libraries must be reached through deps/lib: TensorFlow looks for CUDA relative to the path that it was loaded by,
- * `deps/lib/../../nvidia`, hence the third link.
+ * `deps/lib/../../nvidia`, hence the third link. Its list of folders lacks cuSOLVER's (seen by LD_DEBUG=libs: without it no GPU is
+ * registered) but has `deps/lib/../tensorrt`, which holds nothing for us, hence the fourth.
  */
 export function linkRuntime(packageDir: string, binding: Binding, library: Library, stamp: LinkStamp): void {
   const lib = path.join(packageDir, 'deps', 'lib');
@@ -55,6 +56,9 @@ export function linkRuntime(packageDir: string, binding: Binding, library: Libra
   const nvidia = path.join(packageDir, 'nvidia');
   if (library.nvidia === undefined) rmSync(nvidia, { force: true, recursive: true });
   else link(library.nvidia, nvidia);
+  const tensorrt = path.join(packageDir, 'deps', 'tensorrt');
+  if (library.nvidia === undefined) rmSync(tensorrt, { force: true, recursive: true });
+  else link(path.join(library.nvidia, 'cusolver', 'lib'), tensorrt);
   // A copy, not a link: Node resolves links before it loads, and the binding finds its libraries relative to itself.
   for (const [file, source] of [
     [quietFile, binding.quiet],
