@@ -27,6 +27,20 @@ export const defaultNativeEnv = (name: string, value: string): boolean => {
   return true;
 };
 
+/** What the process was started with, to look at before `setNativeEnv`. */
+export const currentEnv = (): Readonly<Record<string, string | undefined>> => process.env;
+
+/** Sets variables that native libraries read when they are loaded; child processes inherit them. */
+export const setNativeEnv = (variables: Readonly<Record<string, string>>): void => {
+  Object.assign(process.env, variables);
+};
+
+/** CUDA_VISIBLE_DEVICES as it stands: an empty text hides every card, so it is not the same as undefined. */
+export const visibleDevices = (): string | undefined => process.env.CUDA_VISIBLE_DEVICES;
+
+/** Whether CUDA numbers its cards by the PCI bus, as the driver's text files do. */
+export const isOrderedByBus = (): boolean => process.env.CUDA_DEVICE_ORDER === 'PCI_BUS_ID';
+
 export const searchPath = (): string[] => (process.env.PATH ?? '').split(path.delimiter).filter((p) => p !== '');
 
 /** Folders that the dynamic loader is told to search first. */

@@ -17,6 +17,7 @@ export class EngineError extends Error {
 export type EngineErrorCode =
   | 'runtime_missing'
   | 'runtime_broken'
+  | 'cuda_library_missing'
   | 'runtime_unsupported_platform'
   | 'runtime_prerequisite_missing'
   | 'runtime_download_failed'

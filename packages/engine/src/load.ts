@@ -1,11 +1,21 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
 import path from 'node:path';
 import type * as TfNode from '@tensorflow/tfjs-node-gpu';
-import { defaultNativeEnv, intraOpThreads } from './env.js';
+import { type CudaLibrary, cudaEnvironment, findCudaParts, visibleCards } from './cuda.js';
+import {
+  cacheDir,
+  currentEnv,
+  defaultNativeEnv,
+  intraOpThreads,
+  libraryPath,
+  setNativeEnv,
+  visibleDevices,
+} from './env.js';
 import { EngineError } from './error.js';
-import { findNvidiaDriver } from './install/platform.js';
+import { readLinkStamp } from './install/link.js';
+import { findNvidiaDriver, type NvidiaDriver } from './install/platform.js';
+import { nvidiaName } from './nvidia-cards.js';
 import { missingRuntimeFile, quietFile, runtimePackageDir } from './runtime-package.js';
 
 /** The whole tfjs API with the native node backend registered. */
@@ -19,14 +29,19 @@ export interface Device {
   tensorflow: string;
   /** Threads that one TensorFlow operation may use. */
   threads: number;
+  /** Why the CPU computes although there is an NVIDIA driver; undefined where there is nothing to say. */
+  note?: string;
 }
 
 let loaded: Tf | undefined;
+let cpuNote: string | undefined;
 
 /**
  * Loads TensorFlow into this process, once, and returns tfjs on its native backend. Synchronous, about 0.5 s the first time.
- * Its own log is off unless `TF_CPP_MIN_LOG_LEVEL` is set.
- * @throws EngineError `runtime_missing` when the native parts are not installed, `runtime_broken` when they do not load.
+ * Its own log is off unless `TF_CPP_MIN_LOG_LEVEL` is set. Where an NVIDIA driver is, the variables that CUDA and TensorFlow read are
+ * set first (see cuda.ts), and a process that computes on the CPU all the same says why, once.
+ * @throws EngineError `runtime_missing` when the native parts are not installed, `runtime_broken` when they do not load,
+ * `cuda_library_missing` naming the library and its wheel.
  */
 export function loadTf(): Tf {
   if (loaded !== undefined) return loaded;
@@ -41,8 +56,10 @@ export function loadTf(): Tf {
   }
   const require = createRequire(import.meta.url);
   restoreRemovedUtil(require);
+  const driver = findNvidiaDriver();
+  if (driver !== null) prepareGpu(packageDir);
   // Errors about a GPU are worth reading where there is one; elsewhere they only say that there is none.
-  const isQuiet = defaultNativeEnv('TF_CPP_MIN_LOG_LEVEL', findNvidiaDriver() === null ? '3' : '2');
+  const isQuiet = defaultNativeEnv('TF_CPP_MIN_LOG_LEVEL', driver === null ? '3' : '2');
   const unmute = isQuiet ? muteStderr(require, path.join(packageDir, quietFile)) : () => {};
   try {
     loaded = require('@tensorflow/tfjs-node-gpu') as Tf;
@@ -56,7 +73,40 @@ export function loadTf(): Tf {
   } finally {
     unmute();
   }
+  if (driver !== null && !nativeBackend(loaded).isUsingGpuDevice) {
+    cpuNote = whyCpu(packageDir, driver);
+    process.emitWarning(cpuNote);
+  }
   return loaded;
+}
+
+/** Everything that must be so before the library is loaded: it reads its variables once, and opens CUDA's libraries at once. */
+function prepareGpu(packageDir: string): void {
+  setNativeEnv(cudaEnvironment(currentEnv(), packageDir, cacheDir()));
+  if (readLinkStamp(packageDir)?.variant !== 'cuda' || visibleCards(visibleDevices()) === 'none') return;
+  const { missing } = findCudaParts(packageDir, libraryPath());
+  if (missing.length > 0) throw libraryMissing(packageDir, missing);
+}
+
+function libraryMissing(packageDir: string, missing: readonly CudaLibrary[]): EngineError {
+  const files = missing.map(({ file, wheel }) => `${file} (of ${wheel})`).join(', ');
+  return new EngineError(
+    'cuda_library_missing',
+    `CUDA's ${files} ${missing.length === 1 ? 'is' : 'are'} missing below ${path.join(packageDir, 'nvidia')}.`,
+    'Run `npm run setup -- --cuda --force` to fetch the wheels again. To compute on the CPU instead set CUDA_VISIBLE_DEVICES=-1.',
+  );
+}
+
+function whyCpu(packageDir: string, { version, library }: NvidiaDriver): string {
+  const setting = visibleDevices();
+  if (visibleCards(setting) === 'none')
+    return `CUDA_VISIBLE_DEVICES is '${setting}', which hides every GPU: the CPU computes.`;
+  const driver = `The NVIDIA driver${version === undefined ? '' : ` ${version}`}`;
+  if (readLinkStamp(packageDir)?.variant === 'cpu') {
+    return `${driver} is here, but TensorFlow for the CPU is linked: the CPU computes. Run \`npm run setup -- --cuda\`.`;
+  }
+  const cause = library === undefined ? 'libcuda.so.1 was not found' : 'TensorFlow registered no GPU';
+  return `${driver} is here, but ${cause}: the CPU computes. \`npx moraine doctor\` tells more.`;
 }
 
 /** Two lines come from the library's static initialisers, whatever its log level. Returns the function that ends the silence. */
@@ -83,28 +133,17 @@ interface NativeBackend {
   binding: { TF_Version: string };
 }
 
+const nativeBackend = (tf: Tf): NativeBackend => tf.engine().findBackend('tensorflow') as unknown as NativeBackend;
+
 /** The device that this process computes on. Loads TensorFlow when that has not happened. */
 export function device(): Device {
-  const tf = loadTf();
-  const backend = tf.engine().findBackend('tensorflow') as unknown as NativeBackend;
-  const kind = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
+  const { isUsingGpuDevice, binding } = nativeBackend(loadTf());
+  const processor = cpus()[0]?.model.trim() ?? 'unknown processor';
   return {
-    kind,
-    name: (kind === 'gpu' ? nvidiaName() : undefined) ?? cpus()[0]?.model.trim() ?? 'unknown processor',
-    tensorflow: backend.binding.TF_Version,
+    kind: isUsingGpuDevice ? 'gpu' : 'cpu',
+    name: isUsingGpuDevice ? (nvidiaName() ?? 'NVIDIA GPU') : processor,
+    tensorflow: binding.TF_Version,
     threads: intraOpThreads() ?? availableParallelism(),
+    ...(cpuNote === undefined ? {} : { note: cpuNote }),
   };
-}
-
-/** Name of the first NVIDIA device, from the driver's own text file, or undefined where there is none. */
-export function nvidiaName(root = '/proc/driver/nvidia/gpus'): string | undefined {
-  try {
-    for (const slot of readdirSync(root).sort()) {
-      const model = /^Model:\s*(.+)$/m.exec(readFileSync(path.join(root, slot, 'information'), 'utf8'))?.[1];
-      if (model !== undefined) return model.trim();
-    }
-  } catch {
-    // No such folder: no NVIDIA driver.
-  }
-  return undefined;
 }

@@ -2,7 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { doctor } from '@moraine/engine/install';
 import { expect, test } from 'vitest';
-import { device, loadTf, nvidiaName } from '../src/load.js';
+import { device, loadTf } from '../src/load.js';
+import { nvidiaName } from '../src/nvidia-cards.js';
 import { temporaryFolder } from './helpers.js';
 
 test('TensorFlow loads once and computes on the native backend', () => {

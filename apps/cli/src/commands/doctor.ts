@@ -1,3 +1,4 @@
+import type { NvidiaReport } from '@moraine/engine/install';
 import { type Command, noMoreThan } from '../args.js';
 import { bytes, paint, print } from '../terminal.js';
 
@@ -15,7 +16,7 @@ export const doctorCommand: Command = {
     }
     const { device, runtime, nvidia, python, compiler } = report;
     const driver = nvidia
-      ? `${nvidia.device ?? 'NVIDIA'}, driver ${nvidia.version ?? 'of unknown version'}`
+      ? `${nvidia.cards.join(', ') || 'NVIDIA'}, driver ${nvidia.version ?? 'of unknown version'} (${nvidia.library ?? 'libcuda.so.1 not found'})`
       : 'no NVIDIA driver';
     const rows: [string, string][] = [
       ['Node', `${report.node} on ${report.platform}`],
@@ -25,6 +26,7 @@ export const doctorCommand: Command = {
       ],
       ['Device', device ? `${device.kind.toUpperCase()}: ${device.name}` : 'none'],
       ['Driver', driver],
+      ...cudaRows(nvidia),
       ['Processor', `${report.processor}, ${report.cores} cores`],
       ['Memory', `${bytes(report.memoryBytes)}, ${bytes(report.memoryFreeBytes)} free`],
       ['Cache', `${report.cache}, ${bytes(report.diskFreeBytes)} free on its disk`],
@@ -37,3 +39,19 @@ export const doctorCommand: Command = {
     return report.problems.length === 0 ? 0 : 1;
   },
 };
+
+/** What a machine with an NVIDIA driver has for computing on it. */
+function cudaRows(nvidia: NvidiaReport | null): [string, string][] {
+  if (nvidia === null) return [];
+  const { cuda, visible } = nvidia;
+  const cards =
+    visible === undefined ? 'every card (CUDA_VISIBLE_DEVICES is not set)' : `CUDA_VISIBLE_DEVICES=${visible}`;
+  if (cuda === null) return [['Visible', cards]];
+  const missing = cuda.missing.map(({ file }) => file).join(', ');
+  return [
+    ['Visible', cards],
+    ['CUDA', missing === '' ? 'every library found' : `missing: ${missing}`],
+    ['ptxas', cuda.ptxas ?? 'not found'],
+    ['libdevice', cuda.libdevice ?? 'not found'],
+  ];
+}

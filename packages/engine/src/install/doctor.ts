@@ -1,8 +1,11 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
-import { cacheDir } from '../env.js';
+import { type CudaParts, findCudaParts, visibleCards } from '../cuda.js';
+import { cacheDir, libraryPath, searchPath, visibleDevices } from '../env.js';
 import { EngineError } from '../error.js';
-import { type Device, nvidiaName } from '../load.js';
+import type { Device } from '../load.js';
+import { nvidiaCards, nvidiaName } from '../nvidia-cards.js';
+import { runtimePackageDir } from '../runtime-package.js';
 import { type RuntimeStatus, runtimeStatus } from './install-runtime.js';
 import { compareVersions, findNvidiaDriver, type NvidiaDriver, targetOf, thisPlatform } from './platform.js';
 import { type Compiler, findCompiler, findPython, installCommand, type Python } from './prerequisites.js';
@@ -21,7 +24,7 @@ export interface DoctorReport {
   /** Version that was really loaded, null when it did not load. */
   tensorflow: string | null;
   device: Device | null;
-  nvidia: (NvidiaDriver & { device: string | undefined }) | null;
+  nvidia: NvidiaReport | null;
   processor: string;
   cores: number;
   memoryBytes: number;
@@ -32,6 +35,17 @@ export interface DoctorReport {
   compiler: Compiler | null;
   /** Empty when everything that is needed is there. */
   problems: DoctorProblem[];
+}
+
+export interface NvidiaReport extends NvidiaDriver {
+  /** Name of the card that computes. */
+  device: string | undefined;
+  /** Names of all cards, in the order of the PCI bus. */
+  cards: string[];
+  /** CUDA_VISIBLE_DEVICES, undefined where it is not set. */
+  visible: string | undefined;
+  /** CUDA's libraries and XLA's tools; null where TensorFlow for the CPU is linked. */
+  cuda: CudaParts | null;
 }
 
 const nodeMin = '20.19.0';
@@ -58,7 +72,8 @@ export async function doctor(): Promise<DoctorReport> {
   const device = probe !== null && 'kind' in probe ? probe : null;
   // pip and a compiler are needed to install, not to run.
   if (device === null && runtime !== null) problems.push(...missingTools(python, compiler));
-  if (driver !== null && device?.kind === 'cpu') problems.push(gpuUnused(runtime, driver));
+  const nvidia = driver === null ? null : nvidiaReport(runtime, driver);
+  if (nvidia !== null) problems.push(...gpuProblems(runtime, nvidia, device));
   const cache = cacheDir();
   mkdirSync(cache, { recursive: true });
   const { bavail, bsize } = statfsSync(cache);
@@ -68,7 +83,7 @@ export async function doctor(): Promise<DoctorReport> {
     runtime,
     tensorflow: device?.tensorflow ?? null,
     device,
-    nvidia: driver === null ? null : { ...driver, device: nvidiaName() },
+    nvidia,
     processor: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryBytes: totalmem(),
@@ -110,19 +125,45 @@ function missingTools(python: Python | null, compiler: Compiler | null): DoctorP
   return problems;
 }
 
-function gpuUnused(runtime: RuntimeStatus | null, driver: NvidiaDriver): DoctorProblem {
-  const version = driver.version === undefined ? '' : ` ${driver.version}`;
-  if (runtime?.variant === 'cpu') {
-    return {
-      what: `An NVIDIA driver${version} is here, but TensorFlow for the CPU is linked.`,
-      fix: 'Run `npm run setup -- --cuda`.',
-    };
+function nvidiaReport(runtime: RuntimeStatus | null, driver: NvidiaDriver): NvidiaReport {
+  const hasCuda = runtime?.isInstalled === true && runtime.variant !== 'cpu';
+  return {
+    ...driver,
+    device: nvidiaName(),
+    cards: nvidiaCards().map(({ name }) => name),
+    visible: visibleDevices(),
+    cuda: hasCuda ? findCudaParts(runtimePackageDir(), libraryPath(), searchPath()) : null,
+  };
+}
+
+/** What keeps a machine with an NVIDIA driver from computing on it. Cards that the user hides are no problem. */
+export function gpuProblems(
+  runtime: Pick<RuntimeStatus, 'variant'> | null,
+  { version, library, cuda, visible }: NvidiaReport,
+  device: Pick<Device, 'kind'> | null,
+): DoctorProblem[] {
+  if (visibleCards(visible) === 'none') return [];
+  const problems: DoctorProblem[] = [];
+  const again = 'Run `npm run setup -- --cuda --force`.';
+  for (const { file, wheel } of cuda?.missing ?? []) {
+    problems.push({ what: `CUDA's ${file} was not found; the wheel ${wheel} holds it.`, fix: again });
   }
+  for (const tool of ['ptxas', 'libdevice'] as const) {
+    if (cuda === null || cuda[tool] !== undefined) continue;
+    problems.push({ what: `XLA's ${tool} was not found; the wheel nvidia-cuda-nvcc-cu12 holds it.`, fix: again });
+  }
+  if (device?.kind === 'gpu' || problems.length > 0) return problems;
+  const driver = `An NVIDIA driver${version === undefined ? '' : ` ${version}`} is here`;
+  if (runtime?.variant === 'cpu') {
+    return [{ what: `${driver}, but TensorFlow for the CPU is linked.`, fix: 'Run `npm run setup -- --cuda`.' }];
+  }
+  // A TensorFlow that does not load at all is told of elsewhere.
+  if (device === null) return [];
   const fix =
-    driver.library === undefined
+    library === undefined
       ? 'libcuda.so.1 was not found: start the container with `--gpus all`, or install the driver’s user-space package.'
       : 'Look at the output of nvidia-smi, and at CUDA_VISIBLE_DEVICES; the driver must be 525.60 or newer for CUDA 12.';
-  return { what: `An NVIDIA driver${version} is here, but TensorFlow sees no GPU.`, fix };
+  return [{ what: `${driver}, but TensorFlow sees no GPU.`, fix }];
 }
 
 /** Loads and computes in a child: 1.5 s. A crash, a signal or two silent minutes become a problem. */

@@ -1,5 +1,5 @@
 export { EngineError } from '../error.js';
-export { type DoctorProblem, type DoctorReport, doctor } from './doctor.js';
+export { type DoctorProblem, type DoctorReport, doctor, type NvidiaReport } from './doctor.js';
 export { type InstallRuntimeOptions, installRuntime, type RuntimeStatus, runtimeStatus } from './install-runtime.js';
 export { cachedValkey, type InstallValkeyOptions, installValkey } from './install-valkey.js';
 export type { InstallProgress, OnProgress } from './progress.js';
