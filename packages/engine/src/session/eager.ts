@@ -68,7 +68,7 @@ function feedTensors(tf: Tf, { feeds }: Signature, values: Parameters<Session['r
   return Object.fromEntries(
     Object.entries(feeds).map(([key, { shape, dtype }]) => {
       const value = values[key] ?? 0;
-      return [key, tf.tensor(typeof value === 'number' ? [value] : value, [...shape], dtype)];
+      return [key, tf.tensor(typeof value === 'number' ? [value] : value.slice(), [...shape], dtype)];
     }),
   );
 }

@@ -32,19 +32,14 @@ export function firstValues(graph: Graph, program: Program, handles: Handles, ze
     files.set(path, made);
     return made;
   };
+  // Variables of one shape share their first zeros; what updates one of them makes its own copy.
   const none = graph.reshape(graph.cast(zero, 'float32'), []);
   return [...program.variables].map(([name, { shape, from }]) => {
     const handle = handles.get(name) as Entry;
+    const fill = { T: typed(handle.dtype), index_type: INT };
     const value =
       from === undefined
-        ? graph.one(
-            'Fill',
-            [graph.ints(shape), graph.cast(none, handle.dtype)],
-            { T: typed(handle.dtype), index_type: INT },
-            shape,
-            handle.dtype,
-            { isUnique: true },
-          )
+        ? graph.one('Fill', [graph.ints(shape), graph.cast(none, handle.dtype)], fill, shape, handle.dtype)
         : fromFile(graph, fileOf(from.path), from, shape, handle.dtype, zero);
     const node = `first${graph.size}`;
     graph.add('AssignVariableOp', [handle, value], { dtype: typed(handle.dtype) }, [], { name: node });

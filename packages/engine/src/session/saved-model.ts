@@ -23,7 +23,7 @@ interface LoadedSignature {
  */
 export async function loadGraph(graph: Graph, signatures: readonly string[]): Promise<LoadedGraph> {
   const tf = loadTf();
-  const folder = mkdtempSync(path.join(tmpdir(), 'moraine-graph-'));
+  const folder = mkdtempSync(path.join(tmpdir(), `moraine-graph-${process.pid}-`));
   const file = path.join(folder, 'saved_model.pb');
   const loaded = new Map<string, LoadedSignature>();
   try {

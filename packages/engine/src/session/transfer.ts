@@ -63,17 +63,14 @@ export function writeGroup(
 ): string[] {
   const shapes = names.map((name) => program.variables.get(name)?.shape ?? []);
   const sizes = shapes.map(sizeOf);
+  // The fed buffer belongs to JavaScript, so it is copied. Parts of one buffer are fine: what updates a variable makes its own copy.
+  const owned = graph.one('DeepCopy', [flat], { T: typed('float32') }, flat.shape, 'float32', { isUnique: true });
   const attributes = { num_split: { int: sizes.length }, T: typed('float32'), Tlen: INT };
   const outputs = sizes.map((size) => ({ shape: [size], dtype: 'float32' as const }));
-  const parts = graph.add('SplitV', [flat, graph.ints(sizes), graph.scalar(0)], attributes, outputs);
+  const parts = graph.add('SplitV', [owned, graph.ints(sizes), graph.scalar(0)], attributes, outputs);
   return names.map((name, i) => {
     const handle = handles.get(name) as Entry;
-    const shaped = graph.reshape(parts[i] as Entry, shapes[i] ?? []);
-    // The fed buffer belongs to JavaScript: the variable gets its own.
-    const value =
-      handle.dtype === 'float32'
-        ? graph.one('DeepCopy', [shaped], { T: typed('float32') }, shaped.shape, 'float32', { isUnique: true })
-        : graph.cast(shaped, handle.dtype);
+    const value = graph.cast(graph.reshape(parts[i] as Entry, shapes[i] ?? []), handle.dtype);
     const node = `write${graph.size}`;
     graph.add('AssignVariableOp', [handle, value], { dtype: typed(handle.dtype) }, [], { name: node });
     return node;

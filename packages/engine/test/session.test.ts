@@ -1,0 +1,296 @@
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import { loadTf } from '../src/load.js';
+import { matMul2d, statelessRandomUniform, type Tensor } from '../src/raw-ops.js';
+import { compile } from '../src/session/compile.js';
+import type { NumericMode, Program, Scope, Session, Signature } from '../src/session/types.js';
+import { farthest, waves } from './helpers.js';
+
+const tf = loadTf();
+const modes: NumericMode[] = ['eager', 'plain', 'xla', 'bf16'];
+const scalar = { shape: [], dtype: 'float32' } as const;
+
+const host = (shape: number[], data: Float32Array) => ({ shape, data });
+const one = (name: string, shape: number[], data: Float32Array) => new Map([[name, host(shape, data)]]);
+
+async function using<T>(program: Program, mode: NumericMode, use: (session: Session) => T): Promise<T> {
+  const session = await compile(program, { mode });
+  try {
+    return use(session);
+  } finally {
+    session.dispose();
+  }
+}
+
+/** A signature without feeds. */
+const plain = (build: (scope: Scope) => Record<string, Tensor>): Signature => ({
+  feeds: {},
+  build: (_, scope) => build(scope),
+});
+
+describe.each(modes)('in mode %s', (mode) => {
+  const program: Program = {
+    variables: new Map([
+      ['a', { shape: [2, 3] }],
+      ['b', { shape: [2, 3] }],
+      ['rows', { shape: [4, 2] }],
+    ]),
+    signatures: {
+      set: {
+        feeds: { x: { shape: [2, 3], dtype: 'float32' } },
+        build: ({ x }, scope) => {
+          scope.assign('a', x as Tensor);
+          return {};
+        },
+      },
+      // Updates are written before and after the reads; all reads must see the old values.
+      mix: plain((scope) => {
+        scope.assign('a', tf.mul(scope.read('b'), 2));
+        const sum = tf.add(scope.read('a'), scope.read('b'));
+        scope.assignAdd('b', scope.read('a'));
+        return { a: scope.read('a'), b: scope.read('b'), sum };
+      }),
+      swap: plain((scope) => {
+        scope.assign('a', scope.read('b'));
+        scope.assign('b', scope.read('a'));
+        return {};
+      }),
+      copy: plain((scope) => {
+        scope.assign('b', scope.read('a'));
+        return {};
+      }),
+      grow: plain((scope) => {
+        scope.assignAdd('b', tf.ones([2, 3]));
+        return {};
+      }),
+      scatter: {
+        feeds: { at: { shape: [2], dtype: 'int32' }, rows: { shape: [2, 2], dtype: 'float32' } },
+        build: ({ at, rows }, scope) => ({
+          before: scope.read('rows'),
+          after: tf.mul(scope.scatterRows('rows', at as Tensor, rows as Tensor), 10),
+        }),
+      },
+    },
+  };
+
+  test('reads see the values from before the call, whatever the order of updates', () =>
+    using(program, mode, (session) => {
+      const [a, b] = [waves(6), waves(6, 2)];
+      session.write(new Map([...one('a', [2, 3], a), ...one('b', [2, 3], b)]));
+      const got = session.run('mix', {});
+      expect([got.a, got.b]).toEqual([a, b]);
+      expect(
+        farthest(
+          got.sum,
+          a.map((v, i) => v + (b[i] ?? 0)),
+        ),
+      ).toBeLessThan(1e-6);
+      const after = session.read(['b', 'a']);
+      expect([...after.keys()]).toEqual(['b', 'a']);
+      expect(
+        farthest(
+          after.get('a')?.data,
+          b.map((v) => 2 * v),
+        ),
+      ).toBeLessThan(1e-6);
+      expect(
+        farthest(
+          after.get('b')?.data,
+          b.map((v, i) => v + (a[i] ?? 0)),
+        ),
+      ).toBeLessThan(1e-6);
+    }));
+
+  test('two variables exchange their values, and stay two', () =>
+    using(program, mode, (session) => {
+      const [a, b] = [waves(6), waves(6, 2)];
+      session.write(new Map([...one('a', [2, 3], a), ...one('b', [2, 3], b)]));
+      session.run('swap', {});
+      expect([session.read(['a']).get('a')?.data, session.read(['b']).get('b')?.data]).toEqual([b, a]);
+      session.run('copy', {});
+      session.run('grow', {});
+      expect(session.read(['a']).get('a')?.data).toEqual(b);
+      expect(session.read(['b']).get('b')?.data).toEqual(b.map((v) => v + 1));
+    }));
+
+  test('a variable that takes a feed keeps it after the caller’s array has changed', () =>
+    using(program, mode, (session) => {
+      const x = waves(6);
+      session.run('set', { x });
+      const kept = x.slice();
+      x.fill(0);
+      expect(session.read(['a']).get('a')?.data).toEqual(kept);
+    }));
+
+  test('variables begin at zero and a part of them can be written', () =>
+    using(program, mode, (session) => {
+      session.write(one('b', [2, 3], waves(6)));
+      const all = session.read(['a', 'b', 'rows']);
+      expect(all.get('a')).toEqual(host([2, 3], new Float32Array(6)));
+      expect(all.get('b')).toEqual(host([2, 3], waves(6)));
+      expect(all.get('rows')).toEqual(host([4, 2], new Float32Array(8)));
+    }));
+
+  test('scattered rows are in what the call gives and in the next call', () =>
+    using(program, mode, (session) => {
+      const feeds = { at: Int32Array.from([2, 0]), rows: Float32Array.from([1, 2, 3, 4]) };
+      const first = session.run('scatter', feeds);
+      expect([...(first.before ?? [])]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+      expect([...(first.after ?? [])]).toEqual([30, 40, 0, 0, 10, 20, 0, 0]);
+      const second = session.run('scatter', { ...feeds, at: Int32Array.from([1, 3]) });
+      expect([...(second.before ?? [])]).toEqual([3, 4, 0, 0, 1, 2, 0, 0]);
+      expect([...(second.after ?? [])]).toEqual([30, 40, 10, 20, 10, 20, 30, 40]);
+    }));
+});
+
+const beta = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+
+/** Fifty steps of Adam with decay on a sum of squares. */
+async function adamRun(mode: NumericMode): Promise<Record<string, Float32Array>> {
+  const slot = { value: 'w', moment1: 'w.m', moment2: 'w.v' };
+  const program: Program = {
+    variables: new Map(['w', 'w.m', 'w.v'].map((name) => [name, { shape: [8, 5] }])),
+    signatures: {
+      step: {
+        feeds: { learningRate: scalar, correction1: scalar, rootCorrection2: scalar, decay: scalar },
+        build: ({ learningRate, correction1, rootCorrection2, decay }, scope) => {
+          const grad = tf.mul(tf.sub(scope.read('w'), tf.tensor2d(waves(40, 0.9), [8, 5])), 0.3);
+          const scalars = { learningRate, correction1, rootCorrection2 } as Parameters<typeof scope.adam>[2];
+          scope.adam(slot, grad, scalars, beta, decay);
+          return { before: scope.read('w') };
+        },
+      },
+    },
+  };
+  return using(program, mode, (session) => {
+    session.write(one('w', [8, 5], waves(40)));
+    for (let t = 1; t <= 50; t++) {
+      const learningRate = 0.01 / t;
+      const before = session.read(['w']).get('w')?.data;
+      const got = session.run('step', {
+        learningRate,
+        correction1: 1 - beta.beta1 ** t,
+        rootCorrection2: Math.sqrt(1 - beta.beta2 ** t),
+        decay: 1 - learningRate * 0.1,
+      });
+      expect(got.before).toEqual(before);
+    }
+    return Object.fromEntries([...session.read(['w', 'w.m', 'w.v'])].map(([name, { data }]) => [name, data]));
+  });
+}
+
+/** PyTorch's AdamW in double precision. */
+function adamReference(): Float64Array {
+  const [w, m, v] = [Float64Array.from(waves(40)), new Float64Array(40), new Float64Array(40)];
+  const target = waves(40, 0.9);
+  for (let t = 1; t <= 50; t++) {
+    const lr = 0.01 / t;
+    for (let i = 0; i < 40; i++) {
+      const grad = ((w[i] ?? 0) - (target[i] ?? 0)) * 0.3;
+      m[i] = beta.beta1 * (m[i] ?? 0) + (1 - beta.beta1) * grad;
+      v[i] = beta.beta2 * (v[i] ?? 0) + (1 - beta.beta2) * grad * grad;
+      const root = Math.sqrt((v[i] ?? 0) / (1 - beta.beta2 ** t)) + beta.eps;
+      w[i] = (w[i] ?? 0) * (1 - lr * 0.1) - (lr / (1 - beta.beta1 ** t)) * ((m[i] ?? 0) / root);
+    }
+  }
+  return w;
+}
+
+test('fifty fused steps of Adam are fifty composed ones, and PyTorch’s formula in double precision', async () => {
+  const [eager, plain, xla] = [await adamRun('eager'), await adamRun('plain'), await adamRun('xla')];
+  const reference = adamReference();
+  for (const run of [eager, plain, xla]) expect(farthest(run.w, reference)).toBeLessThan(1e-6);
+  for (const run of [plain, xla]) {
+    expect(farthest(run.w, eager.w)).toBeLessThan(1e-6);
+    expect(farthest(run['w.m'], eager['w.m'])).toBeLessThan(1e-6);
+    // The fused operation keeps the second moment times (1 - float32(0.999)) / 0.001 and takes it back in the step.
+    expect(farthest(run['w.v'], eager['w.v'])).toBeLessThan(1e-6);
+  }
+});
+
+test('bf16 keeps frozen matrices in half the bytes, multiplies with them and looks rows up, and nothing else', async () => {
+  const use = (build: Signature['build']): Program => ({
+    variables: new Map([
+      ['frozen', { shape: [4, 8], isFrozen: true }],
+      ['free', { shape: [4, 8] }],
+    ]),
+    signatures: { use: { feeds: { x: { shape: [2, 8], dtype: 'float32' } }, build } },
+  });
+  const multiply: Signature['build'] = ({ x }, scope) => ({
+    frozen: matMul2d(x as Tensor, scope.read('frozen'), false, true),
+    free: matMul2d(x as Tensor, scope.read('free'), false, true),
+  });
+  const w = waves(32);
+  const run = (mode: NumericMode) =>
+    using(use(multiply), mode, (session) => {
+      session.write(new Map([...one('frozen', [4, 8], w), ...one('free', [4, 8], w)]));
+      return { ...session.run('use', { x: waves(16, 2) }), kept: session.read(['frozen']).get('frozen')?.data };
+    });
+  const [full, low] = [await run('plain'), await run('bf16')];
+  expect(low.free).toEqual(full.free);
+  expect(farthest(low.frozen, full.frozen)).toBeGreaterThan(1e-5);
+  expect(farthest(low.frozen, full.frozen)).toBeLessThan(0.03);
+  expect(full.kept).toEqual(w);
+  expect(farthest(low.kept, w)).toBeLessThan(2 ** -8);
+  const other = use((_, scope) => ({ sum: tf.sum(scope.read('frozen')) }));
+  await expect(compile(other, { mode: 'bf16' })).rejects.toMatchObject({ code: 'unsupported_in_mode' });
+  await using(other, 'plain', (session) => expect(session.run('use', { x: waves(16) }).sum).toHaveLength(1));
+});
+
+const noise: Program = {
+  variables: new Map([['w', { shape: [64, 64] }]]),
+  signatures: {
+    step: {
+      feeds: { seed: { shape: [2], dtype: 'int32' } },
+      build: ({ seed }, scope) => {
+        const x = statelessRandomUniform([64, 64], seed as Tensor);
+        scope.assignAdd('w', tf.matMul(tf.tanh(tf.matMul(x, scope.read('w'))), x));
+        return { mean: tf.mean(x) };
+      },
+    },
+  },
+};
+
+test('two sessions that do the same have the same bits', async () => {
+  const run = () =>
+    using(noise, 'plain', (session) => {
+      session.write(one('w', [64, 64], waves(4096)));
+      for (let i = 0; i < 5; i++) session.run('step', { seed: Int32Array.from([3, i]) });
+      return session.read(['w']).get('w')?.data;
+    });
+  expect(await run()).toEqual(await run());
+});
+
+test('calls leave no tensors behind, and memory stays level', () =>
+  using(noise, 'plain', (session) => {
+    const call = () => session.run('step', { seed: Int32Array.from([1, 2]) });
+    for (let i = 0; i < 500; i++) call();
+    const [tensors, before] = [tf.memory().numTensors, process.memoryUsage().rss];
+    for (let i = 0; i < 2000; i++) call();
+    expect(tf.memory().numTensors).toBe(tensors);
+    expect((process.memoryUsage().rss - before) / 2 ** 20).toBeLessThan(20);
+  }));
+
+test('a session’s memory is free after dispose, its folder at once', async () => {
+  const large: Program = {
+    variables: new Map([['w', { shape: [64, 2 ** 18] }]]), // 64 MiB
+    signatures: { sum: plain((scope) => ({ sum: tf.sum(scope.read('w')) })) },
+  };
+  const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith(`moraine-graph-${process.pid}-`));
+  const once = () =>
+    using(large, 'plain', (session) => {
+      expect(folders()).toEqual([]);
+      session.run('sum', {});
+      return process.memoryUsage().rss;
+    });
+  const first = await once();
+  for (let i = 0; i < 4; i++) await once();
+  expect(((await once()) - first) / 2 ** 20).toBeLessThan(64);
+});
+
+test('after dispose a call says so', async () => {
+  const session = await compile(noise, { mode: 'plain' });
+  session.dispose();
+  expect(() => session.run('step', { seed: Int32Array.from([1, 2]) })).toThrow(/disposed/);
+});
