@@ -11,7 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-TOLERANCE = 1e-5  # max|a - b| / max|b|: another processor sums in another order
+TOLERANCE = 3e-5  # max|a - b| / max|b|: another processor sums in another order, which ten steps of Adam carry to 7e-6
 SIZE_MAX = 1_000_000
 MATRIX = json.loads((Path(__file__).parent / "matrix.json").read_text())
 
