@@ -3,8 +3,12 @@ import { compile, type NumericMode, type Program, type SessionTimings } from '@m
 import type { Adapter } from './adapter.js';
 import type { Batch, BatchShape } from './batch.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
+import { generationVariables } from './generation/cache.js';
+import { createGenerator, type Generator } from './generation/generator.js';
+import type { GenerationPlan } from './generation/plan.js';
+import { generationSignatures } from './generation/program.js';
 import { type HostTensor, isOnHost, type WeightSource } from './host.js';
-import { evaluateSignatures, weightVariables } from './program.js';
+import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
 
 export interface ModelOptions {
   config: LlamaConfig;
@@ -15,6 +19,8 @@ export interface ModelOptions {
   mode?: NumericMode;
   /** Shapes of batches to score. */
   evaluation?: readonly BatchShape[];
+  /** Shapes to generate with; absent when nothing is. */
+  generation?: GenerationPlan | undefined;
 }
 
 /** A model that is used and not trained. */
@@ -22,6 +28,8 @@ export interface Model {
   readonly mode: NumericMode;
   readonly timings: SessionTimings;
   score(batch: Batch): TokenScores;
+  /** Null without a plan of generation. */
+  readonly generator: Generator | null;
   dispose(): void;
 }
 
@@ -32,6 +40,7 @@ export async function createModel({
   tuned,
   mode = 'plain',
   evaluation = [],
+  generation,
 }: ModelOptions): Promise<Model> {
   const variables = weightVariables(weights, true);
   const initial = new Map<string, HostTensor>();
@@ -41,13 +50,22 @@ export async function createModel({
     initial.set(name, value);
   }
   const parts = { config, adapter: tuned?.adapter ?? null, adapterNames: [...(tuned?.variables.keys() ?? [])] };
-  const program: Program = { variables, signatures: evaluateSignatures(parts, evaluation) };
+  const signatures = evaluateSignatures(parts, evaluation);
+  if (generation !== undefined) {
+    for (const [name, cache] of generationVariables(config, generation)) variables.set(name, cache);
+    Object.assign(
+      signatures,
+      generationSignatures(config, generation, (scope) => scopeNet(parts, scope)),
+    );
+  }
+  const program: Program = { variables, signatures };
   const session = await compile(program, { mode });
   session.write(initial);
   return {
     mode,
     timings: session.timings,
     score: (batch) => scoreBatch(session, batch, evaluation),
+    generator: generation === undefined ? null : createGenerator(session, config, generation),
     dispose: () => session.dispose(),
   };
 }

@@ -4,10 +4,14 @@ import { compile, type NumericMode, type Program, type SessionTimings, type Vari
 import { type Adapter, initialAdapter } from './adapter.js';
 import { type Batch, type BatchShape, feedBatch, shapeFor, supervised } from './batch.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
+import { generationVariables } from './generation/cache.js';
+import { createGenerator, type Generator } from './generation/generator.js';
+import type { GenerationPlan } from './generation/plan.js';
+import { generationSignatures } from './generation/program.js';
 import { type HostTensor, isOnHost, type WeightSource } from './host.js';
 import { adamwFeeds } from './optim/adamw.js';
 import { learningRateAt, type Schedule } from './optim/schedule.js';
-import { evaluateSignatures, weightVariables } from './program.js';
+import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
 import { mix32 } from './random.js';
 import { APPLY, applySignature, microName, microSignatures, type StepHyper, stateNames } from './step.js';
 import { readState, type TrainerState, writeState } from './trainer-state.js';
@@ -28,6 +32,8 @@ export interface TrainerOptions {
   shapes: readonly BatchShape[];
   /** Shapes of batches to score; none when nothing is evaluated. */
   evaluation?: readonly BatchShape[];
+  /** Shapes to generate with; absent when nothing is. */
+  generation?: GenerationPlan | undefined;
 }
 
 export interface StepResult {
@@ -52,6 +58,8 @@ export interface Trainer {
   step(microBatches: readonly Batch[]): StepResult;
   /** Scores a batch with the variables as they stand, without dropout. */
   score(batch: Batch): TokenScores;
+  /** Answers prompts with the variables as they stand; null without a plan of generation. */
+  readonly generator: Generator | null;
   /** Copies of the trained variables by name. */
   variables(): Map<string, HostTensor>;
   state(): TrainerState;
@@ -70,6 +78,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const session = await compile(program, { mode });
   session.write(initial);
   const names = trained.map(({ name }) => name);
+  const { config, generation } = options;
   let steps = 0;
 
   function step(microBatches: readonly Batch[]): StepResult {
@@ -110,6 +119,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     timings: session.timings,
     step,
     score: (batch) => scoreBatch(session, batch, options.evaluation ?? []),
+    generator: generation === undefined ? null : createGenerator(session, config, generation),
     variables: () => session.read(names),
     state: () => readState(steps, names, session),
     load: (state) => {
@@ -122,7 +132,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 
 /** Variables and signatures of a training run, and the values that variables start with beside those that come from files. */
 export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode'>) {
-  const { config, weights, adapter, optimizer, seed, shapes, evaluation = [] } = options;
+  const { config, weights, adapter, optimizer, seed, shapes, evaluation = [], generation } = options;
   const variables = weightVariables(weights, adapter !== null);
   const initial = new Map<string, HostTensor>();
   for (const [name, source] of weights) if (isOnHost(source)) initial.set(name, source);
@@ -138,12 +148,15 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
     for (const own of [moment1, moment2, grad]) variables.set(own, { shape } satisfies VariableSpec);
   }
   const parts = { config, adapter, adapterNames: [...adapterValues.keys()] };
+  if (generation !== undefined)
+    for (const [name, cache] of generationVariables(config, generation)) variables.set(name, cache);
   const program: Program = {
     variables,
     signatures: {
       ...microSignatures(parts, trained, shapes),
       [APPLY]: applySignature(trained, optimizer),
       ...evaluateSignatures(parts, evaluation),
+      ...(generation === undefined ? {} : generationSignatures(config, generation, (scope) => scopeNet(parts, scope))),
     },
   };
   return { program, trained, initial };

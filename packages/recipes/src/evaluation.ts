@@ -1,51 +1,41 @@
 import type { EvaluationResult, JobSpec } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
-import {
-  IGNORED,
-  type Layout,
-  layOut,
-  layoutCost,
-  planLayout,
-  type TextTokenizer,
-  type TrainingRow,
-} from '@moraine/data';
+import { type Layout, layOut, layoutCost, planLayout, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import {
   type Batch,
   type BatchShape,
   type Evaluation,
   evaluate,
-  generate,
-  type Net,
+  type GenerationPlan,
+  type Generator,
   type TokenScores,
 } from '@moraine/lm';
 import type { Encode } from './encode.js';
+import { sample, samplePlan, sampleRows } from './samples.js';
 
-/** A net over tensors of its own. */
-export interface OpenNet {
-  net: Net;
-  dispose(): void;
+/** What is evaluated: a trainer as it stands, or a model. */
+export interface Scored {
+  score(batch: Batch): TokenScores;
+  readonly generator: Generator | null;
 }
 
-type Score = (batch: Batch) => TokenScores;
-
-/** Evaluates a net on the files of a run. Everything is encoded once. */
+/** Evaluates on the files of a run. Everything is encoded and laid out once. */
 export interface Evaluator {
   hasValidation: boolean;
   /** Of every batch that is scored. */
   shapes: readonly BatchShape[];
+  /** Of the samples; undefined when there are none. */
+  generation: GenerationPlan | undefined;
   /** Loss and token accuracy on the validation file. */
-  validate(score: Score): Promise<Evaluation>;
+  validate(scored: Scored): Promise<Evaluation>;
   /** The evaluation files, one result each, with greedy samples. */
-  files(score: Score, net: () => OpenNet, step: number): AsyncGenerator<EvaluationResult>;
+  files(scored: Scored, step: number): AsyncGenerator<EvaluationResult>;
 }
 
 /** Tokens a pass, unless one row is longer: the activations of one pass are what bounds the memory. */
 const TOKENS_PER_PASS = 4096;
 const SHAPES_MAX = 3;
-/** A sample is cut at twice its expected length and a little; decoding costs a pass a token. */
-const NEW_TOKENS_EXTRA = 16;
-const NEW_TOKENS_MAX = 256;
 
 /** Reads and encodes the validation file and the evaluation files of a run. */
 export async function createEvaluator(
@@ -56,24 +46,25 @@ export async function createEvaluator(
 ): Promise<Evaluator> {
   const validation = spec.validationFile === null ? [] : await encode('Validation file', spec.validationFile);
   const files = await Promise.all(
-    spec.evaluationFiles.map(async (file) => ({
-      ...file,
-      rows: await encode(`Evaluation file ${file.name}`, file.path),
-    })),
+    spec.evaluationFiles.map(async (file) => {
+      const rows = await encode(`Evaluation file ${file.name}`, file.path);
+      return { ...file, rows, sampled: sampleRows(rows, spec.config.evaluation.samples) };
+    }),
   );
   const layout = evaluationLayout([validation, ...files.map(({ rows }) => rows)], spec, config);
   const passes = (rows: readonly TrainingRow[]) => (layout === null ? [] : layOut(rows, layout, tokenizer.padId));
   return {
     hasValidation: validation.length > 0,
     shapes: layout?.shapes ?? [],
-    validate: (score) => evaluate(score, passes(validation)),
-    async *files(score, open, step) {
-      for (const { id, name, rows } of files) {
+    generation: samplePlan(
+      files.map(({ sampled }) => sampled),
+      config.maxPositions,
+    ),
+    validate: ({ score }) => evaluate(score, passes(validation)),
+    async *files({ score, generator }, step) {
+      for (const { id, name, rows, sampled } of files) {
         const found = await evaluate(score, passes(rows));
-        const answered = rows.filter(({ promptLength }) => promptLength > 0);
-        const { net, dispose } = open();
-        const samples = await sample(net, config, tokenizer, answered.slice(0, spec.config.evaluation.samples));
-        dispose();
+        const isAnswered = rows.every(({ promptLength }) => promptLength > 0);
         yield {
           fileId: id,
           name,
@@ -82,8 +73,8 @@ export async function createEvaluator(
           supervisedTokens: found.supervisedTokens,
           loss: found.loss,
           tokenAccuracy: found.tokenAccuracy,
-          exactMatch: answered.length === rows.length ? found.exactMatch : null,
-          samples,
+          exactMatch: isAnswered ? found.exactMatch : null,
+          samples: generator === null || sampled.length === 0 ? [] : await sample(generator, tokenizer, sampled),
         };
       }
     },
@@ -109,29 +100,4 @@ function evaluationLayout(files: readonly TrainingRow[][], { config }: JobSpec, 
     tokensMax: Math.ceil(TOKENS_PER_PASS / config.accumulation),
     shapesMax: SHAPES_MAX,
   });
-}
-
-async function sample(
-  net: Net,
-  config: LlamaConfig,
-  tokenizer: TextTokenizer,
-  rows: readonly TrainingRow[],
-): Promise<EvaluationResult['samples']> {
-  if (rows.length === 0) return [];
-  const prompts = rows.map(({ ids, promptLength }) => ids.slice(0, promptLength));
-  const expected = rows.map(firstAnswer);
-  const longest = Math.max(...expected.map((answer) => answer.length));
-  const maxNewTokens = Math.min(NEW_TOKENS_MAX, 2 * longest + NEW_TOKENS_EXTRA);
-  const answers = await generate(net, config, prompts, { stopIds: tokenizer.eosIds, maxNewTokens });
-  return rows.map(({ ids, promptLength }, i) => ({
-    prompt: tokenizer.decode(ids.slice(0, promptLength), { skipSpecialTokens: true }),
-    expected: tokenizer.decode(expected[i] ?? [], { skipSpecialTokens: true }),
-    generated: tokenizer.decode(answers[i] ?? [], { skipSpecialTokens: true }),
-  }));
-}
-
-/** The supervised tokens that follow the prompt; a conversation may go on after them. */
-function firstAnswer({ ids, labels, promptLength }: TrainingRow): number[] {
-  const end = labels.indexOf(IGNORED, promptLength);
-  return ids.slice(promptLength, end < 0 ? ids.length : end);
 }

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import type { CheckpointMetrics, JobSpec, MetricValues, RunConfig } from '@moraine/contract';
 import { loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
-import { adapterNet, createNet, createTrainer, type Trainer, type TrainerOptions, toDevice } from '@moraine/lm';
-import { loadBase, readWeight } from './base.js';
+import { createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
+import { loadBase } from './base.js';
 import { fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
 import { createEncode } from './encode.js';
-import { createEvaluator, type Evaluator, type OpenNet } from './evaluation.js';
+import { createEvaluator, type Evaluator } from './evaluation.js';
 import { writeExports } from './exports.js';
 import { adapterOf } from './method.js';
 import { checkpointsAt, evaluatesAt } from './pace.js';
@@ -48,19 +48,8 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
     ...trainerOptions(config),
     shapes: stepBatches.shapes,
     evaluation: evaluator.shapes,
+    generation: evaluator.generation,
   });
-  const net = (): OpenNet => {
-    const trained = new Map([...trainer.variables()].map(([name, value]) => [name, toDevice(value)]));
-    const weights = new Map(
-      [...base.weights.keys()].map((name) => [name, trained.get(name) ?? toDevice(readWeight(base, name))]),
-    );
-    return {
-      net: adapter === null ? createNet({ weights }) : adapterNet(base.config, weights, adapter, trained),
-      dispose: () => {
-        for (const tensor of new Set([...weights.values(), ...trained.values()])) tensor.dispose();
-      },
-    };
-  };
   try {
     const totalParameters = [...base.weights.values()].reduce(
       (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
@@ -71,7 +60,6 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
       rows: rows.length,
       stepBatches,
       trainer,
-      net,
       evaluator,
       emit,
       control,
@@ -94,7 +82,6 @@ interface Run {
   rows: number;
   stepBatches: StepBatches;
   trainer: Trainer;
-  net: () => OpenNet;
   evaluator: Evaluator;
   emit: Emit;
   control: Control;
@@ -174,8 +161,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
       trained_tokens: trainedTokens,
     };
     metrics = { train_loss: step.loss, train_mean_token_accuracy: accuracy };
-    const valid =
-      evaluator.hasValidation && evaluatesAt(step.step, config) ? await evaluator.validate(trainer.score) : null;
+    const valid = evaluator.hasValidation && evaluatesAt(step.step, config) ? await evaluator.validate(trainer) : null;
     if (valid) {
       const { loss, tokenAccuracy } = valid;
       Object.assign(values, { valid_loss: loss, valid_mean_token_accuracy: tokenAccuracy });
@@ -216,7 +202,7 @@ function trainerOptions({
   };
 }
 
-async function evaluateFiles({ evaluator, trainer, net, emit }: Run): Promise<void> {
-  for await (const found of evaluator.files(trainer.score, net, trainer.steps))
+async function evaluateFiles({ evaluator, trainer, emit }: Run): Promise<void> {
+  for await (const found of evaluator.files(trainer, trainer.steps))
     emit({ type: 'evaluation', at: Date.now(), result: found });
 }
