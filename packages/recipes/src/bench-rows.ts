@@ -11,21 +11,20 @@ export interface BenchRowsOptions {
   batch: number;
   /** Tokens a row: all of them where they are random, at most where they come from a file. */
   seq: number;
-  steps: number;
   seed: number;
 }
 
 /** What a benchmark trains on, so that another program can be given exactly the same. */
 export interface BenchRows {
   rows: EncodedRow[];
-  /** Row numbers of every step. */
-  steps: number[][];
+  /** Row numbers of a step, from 1. */
+  rowsOf(step: number): number[];
   padId: number;
 }
 
 /** Random rows, the same ones every step; or the rows of a file in the order that a run of the same seed shows them. */
 export async function benchRows(options: BenchRowsOptions): Promise<BenchRows> {
-  const { baseDir, dataFile, batch, seq, steps, seed } = options;
+  const { baseDir, dataFile, batch, seq, seed } = options;
   const { vocabSize, maxPositions } = readBaseConfig(baseDir);
   if (seq > maxPositions) {
     throw new AppError('invalid_value', `--seq is ${seq}, but the base reads at most ${maxPositions} tokens.`, {
@@ -34,12 +33,12 @@ export async function benchRows(options: BenchRowsOptions): Promise<BenchRows> {
   }
   if (dataFile === null) {
     const rows = denseRows(vocabSize, batch, seq, seed);
-    return { rows, steps: Array.from({ length: steps }, () => rows.map((_, i) => i)), padId: 0 };
+    const all = rows.map((_, i) => i);
+    return { rows, rowsOf: () => all, padId: 0 };
   }
   const tokenizer = await loadTokenizer(baseDir);
   const { rows } = await encodeFile(dataFile, tokenizer, { maxSeqLen: seq });
-  const order = createRowOrder(rows.length, seed, batch);
-  return { rows, steps: Array.from({ length: steps }, (_, i) => order(i + 1)), padId: tokenizer.padId };
+  return { rows, rowsOf: createRowOrder(rows.length, seed, batch), padId: tokenizer.padId };
 }
 
 /** Rows of random tokens, every one but the first of a row supervised. */

@@ -1,17 +1,18 @@
 import { AdapterRequest } from '@moraine/contract';
 import { adapterKeysOf, resolveAdapter } from '@moraine/contract/plan';
-import { type EncodedRow, layOut, layoutCost, planLayout } from '@moraine/data';
 import { type Device, device, type NumericMode, type SessionTimings } from '@moraine/engine';
-import { createTrainer, type StepResult } from '@moraine/lm';
-import { loadBase } from './base.js';
+import { type BatchShape, createTrainer, type StepResult, type Trainer } from '@moraine/lm';
+import { type Base, loadBase } from './base.js';
 import { type BenchRowsOptions, benchRows } from './bench-rows.js';
 import { peakRssMb } from './memory.js';
 import { adapterOf } from './method.js';
+import { createStepBatches } from './step-batches.js';
 
 export interface BenchOptions extends BenchRowsOptions {
   /** Keys of `adapter` in a request, without the rank. */
   adapter: { type: string; mora_type?: number };
   rank: number;
+  steps: number;
   mode: NumericMode;
   learningRate: number;
   /** Tokens to decode after the steps; 0 is none. */
@@ -59,7 +60,8 @@ export interface BenchResult {
 }
 
 /** Steps that are run first and not measured. */
-const WARM_UP = 2;
+export const WARM_UP = 2;
+const STEPS_OF_A_LONG_RUN = 1000;
 
 /** Trains a few steps on a base and measures them, then decodes. Meant for a process of its own: memory is the process's. */
 export async function runBench(options: BenchOptions): Promise<BenchResult> {
@@ -126,64 +128,61 @@ const NOTHING_TRAINED: Trained = {
   losses: [],
 };
 
-async function trainSteps(options: BenchOptions, base: ReturnType<typeof loadBase>): Promise<Trained> {
-  const { rows, steps, padId } = await benchRows(options);
-  const { trainer, layout } = await openTrainer(options, base, rows, steps);
+async function trainSteps(options: BenchOptions, base: Base): Promise<Trained> {
+  const { rows, rowsOf, padId } = await benchRows(options);
+  const stepBatches = createStepBatches({
+    rows,
+    rowsOf,
+    // The shapes of a long run: a benchmark asks for the pace, not for the shortest way through a few steps.
+    steps: Math.max(options.steps, STEPS_OF_A_LONG_RUN),
+    model: base.config,
+    packing: true,
+    accumulation: 1,
+    padId,
+  });
+  const { shapes } = stepBatches;
+  const trainer = await openTrainer(options, base, shapes);
   const measured: Measured[] = [];
   let firstStepMs = 0;
   try {
-    for (const numbers of steps) {
-      const stepRows = numbers.flatMap((row) => rows[row] ?? []);
+    while (trainer.steps < options.steps) {
       const inside = trainer.timings.runMs;
       const begun = performance.now();
-      const batches = layOut(stepRows, layout, padId);
+      const { batches, tokens } = stepBatches.at(trainer.steps + 1);
       const step = trainer.step(batches);
       const ms = performance.now() - begun;
       if (measured.length === 0) firstStepMs = performance.now();
-      measured.push({
-        ms,
-        insideMs: trainer.timings.runMs - inside,
-        step,
-        tokens: stepRows.reduce((sum, { ids }) => sum + ids.length, 0),
-        computed: batches.reduce((sum, { batch, time }) => sum + batch * time, 0),
-      });
+      const computed = batches.reduce((sum, { batch, time }) => sum + batch * time, 0);
+      measured.push({ ms, insideMs: trainer.timings.runMs - inside, step, tokens, computed });
       await new Promise(setImmediate);
     }
-    const shapes = layout.shapes.map(({ batch, time }) => `${batch}x${time}`);
-    return { ...figures(measured, trainer.timings, firstStepMs), shapes, trainable_parameters: trainer.parameterCount };
+    return {
+      ...figures(measured, trainer.timings, firstStepMs),
+      shapes: shapes.map(({ batch, time }) => `${batch}x${time}`),
+      trainable_parameters: trainer.parameterCount,
+    };
   } finally {
     trainer.dispose();
   }
 }
 
-/** A trainer for the steps, of the shapes that a run over the same rows would choose. */
-async function openTrainer(
-  { adapter: asked, rank, mode, learningRate, seed }: BenchOptions,
-  base: ReturnType<typeof loadBase>,
-  rows: readonly EncodedRow[],
-  steps: readonly number[][],
-) {
+function openTrainer(
+  { adapter: asked, rank, mode, learningRate, seed, steps }: BenchOptions,
+  base: Base,
+  shapes: readonly BatchShape[],
+): Promise<Trainer> {
   const body = asked.type === 'none' ? asked : { ...asked, rank };
   const { adapter } = resolveAdapter(AdapterRequest.parse(body), adapterKeysOf({ adapter: body }), base.config);
-  const layout = planLayout({
-    lengths: Int32Array.from(rows, ({ ids }) => ids.length),
-    steps,
-    packing: true,
-    cost: layoutCost(base.config, device().kind),
-    // As in a long run: a benchmark asks for the pace, not for the shortest way through twelve steps.
-    passes: 10_000,
-  });
-  const trainer = await createTrainer({
+  return createTrainer({
     config: base.config,
     weights: base.weights,
     adapter: adapterOf(adapter),
     optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 },
-    schedule: { type: 'constant', learningRate, warmupSteps: 0, totalSteps: steps.length, minRatio: 0 },
+    schedule: { type: 'constant', learningRate, warmupSteps: 0, totalSteps: steps, minRatio: 0 },
     seed,
     mode,
-    shapes: layout.shapes,
+    shapes,
   });
-  return { trainer, layout };
 }
 
 interface Measured {

@@ -1,6 +1,6 @@
 export { device } from '@moraine/engine';
 export { type Base, loadBase, readWeight } from './base.js';
-export { type BenchOptions, type BenchResult, runBench } from './bench.js';
+export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.js';
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';
 export type { Control, Emit } from './control.js';
 export { type Failure, failureOf } from './failure.js';
