@@ -85,12 +85,12 @@ test.each([
   expect(difference(fast as never, plain as never, inputs)).toBeLessThan(2e-5);
 });
 
-// 70 positions of a vocabulary of 60,000 make two chunks of 64 rows; with 20 counted positions the second one is skipped.
+// 140 positions of a vocabulary of 120,000 make two chunks of 128 rows; with 20 counted positions the second one is skipped.
 test.each([
   ['one chunk', 11, 6, 4],
-  ['two chunks', 60_000, 70, 70],
-  ['two chunks, the second partly padding', 60_000, 70, 67],
-  ['two chunks, the second skipped', 60_000, 70, 20],
+  ['two chunks', 120_000, 140, 140],
+  ['two chunks, the second partly padding', 120_000, 140, 137],
+  ['two chunks, the second skipped', 120_000, 140, 20],
 ])(
   'head and loss have the gradients of a one-hot cross entropy over the counted rows: %s',
   (_, vocabulary, rows, n) => {
