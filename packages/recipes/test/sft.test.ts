@@ -1,20 +1,30 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AttemptEvent } from '@moraine/contract';
 import { collate, encodeFile, loadTokenizer } from '@moraine/data';
 import { loadTf, readSafetensors } from '@moraine/engine';
 import { createModel, evaluate } from '@moraine/lm';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { failureOf, loadBase } from '../src/index.js';
+import { runApart } from './run-apart.js';
 import { lossesOf, METHODS, ofType, runOf, specOf, tinyTargets, writeSums, writeTinyBase } from './tiny-base.js';
 
 const base = writeTinyBase();
 const sums = writeSums(base, 'sums.jsonl', 40);
 const method = (name: string) => METHODS[name] ?? { type: 'none' as const };
 
+/** The first five steps with every method, in another process. */
+const firstParts = new Map<string, AttemptEvent[]>();
+beforeAll(async () => {
+  const names = Object.keys(METHODS);
+  const parts = await runApart(names.map((name) => ({ spec: specOf(base, sums, method(name)), stopAfter: 5 })));
+  for (const [i, name] of names.entries()) firstParts.set(name, parts[i] ?? []);
+}, 120_000);
+
 describe.each(Object.keys(METHODS))('a run with %s', (name) => {
-  it('repeats, resumed from a checkpoint with dropout, the losses of the uninterrupted run bit for bit', async () => {
+  it('repeats, resumed with dropout from another process, the losses of the uninterrupted run bit for bit', async () => {
     const whole = await runOf(specOf(base, sums, method(name)));
-    const first = await runOf(specOf(base, sums, method(name)), 5);
+    const first = firstParts.get(name) ?? [];
     const checkpoint = ofType(first, 'checkpoint').at(-1);
     const rest = await runOf(specOf(base, sums, method(name), { resumeFrom: checkpoint?.dir ?? null }));
     expect(checkpoint?.step).toBe(5);
