@@ -1,7 +1,15 @@
 import { AdapterRequest } from '@moraine/contract';
 import { adapterKeysOf, resolveAdapter } from '@moraine/contract/plan';
 import { type Device, device, type NumericMode, type SessionTimings } from '@moraine/engine';
-import { type BatchShape, createTrainer, type StepResult, type Trainer } from '@moraine/lm';
+import {
+  type BatchShape,
+  createModel,
+  createTrainer,
+  type GenerationPlan,
+  type Generator,
+  type StepResult,
+  type Trainer,
+} from '@moraine/lm';
 import { type Base, loadBase } from './base.js';
 import { type BenchRowsOptions, benchRows } from './bench-rows.js';
 import { peakRssMb } from './memory.js';
@@ -62,12 +70,16 @@ export interface BenchResult {
 /** Steps that are run first and not measured. */
 export const WARM_UP = 2;
 const STEPS_OF_A_LONG_RUN = 1000;
+/** Tokens of the prompt that is decoded after, tokens of the answer that warms up, and answers that are measured. */
+const DECODE_PROMPT = 8;
+const DECODE_WARM_UP = 8;
+const DECODE_REPEATS = 3;
 
 /** Trains a few steps on a base and measures them, then decodes. Meant for a process of its own: memory is the process's. */
 export async function runBench(options: BenchOptions): Promise<BenchResult> {
   const found = device();
   const base = loadBase(options.baseDir);
-  const trained = options.steps > 0 ? await trainSteps(options, base) : NOTHING_TRAINED;
+  const measured = options.steps > 0 ? await trainSteps(options, base) : await decodeOnly(options, base);
   const parameters = [...base.weights.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const { adapter, rank, mode, dataFile, batch, seq, steps, seed } = options;
   return {
@@ -80,16 +92,14 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
     steps,
     seed,
     parameters,
-    ...trained,
-    decode_tokens_per_second: null,
-    decode_tokens: null,
+    ...measured,
     peak_rss_mb: peakRssMb(),
     device: found,
     versions: { node: process.versions.node, tensorflow: found.tensorflow },
   };
 }
 
-type Trained = Pick<
+type Measurements = Pick<
   BenchResult,
   | 'trainable_parameters'
   | 'tokens_per_second'
@@ -107,28 +117,70 @@ type Trained = Pick<
   | 'loss_first'
   | 'loss_last10'
   | 'losses'
+  | 'decode_tokens_per_second'
+  | 'decode_tokens'
 >;
 
-const NOTHING_TRAINED: Trained = {
-  trainable_parameters: 0,
-  tokens_per_second: null,
-  supervised_per_second: null,
-  step_ms_median: null,
-  step_ms_min: null,
-  host_share: null,
-  trace_ms: 0,
-  load_ms: 0,
-  init_ms: 0,
-  first_step_ms: null,
-  nodes: 0,
-  shapes: [],
-  fill: null,
-  loss_first: null,
-  loss_last10: null,
-  losses: [],
-};
+type Decoded = Pick<BenchResult, 'decode_tokens_per_second' | 'decode_tokens'>;
 
-async function trainSteps(options: BenchOptions, base: Base): Promise<Trained> {
+/** Decodes with the base alone. */
+async function decodeOnly(options: BenchOptions, base: Base): Promise<Measurements> {
+  const model = await createModel({
+    config: base.config,
+    weights: base.weights,
+    mode: options.mode,
+    generation: decodePlan(options),
+  });
+  try {
+    const { traceMs, loadMs, initMs, nodes } = model.timings;
+    return {
+      trainable_parameters: 0,
+      tokens_per_second: null,
+      supervised_per_second: null,
+      step_ms_median: null,
+      step_ms_min: null,
+      host_share: null,
+      trace_ms: traceMs,
+      load_ms: loadMs,
+      init_ms: initMs,
+      first_step_ms: null,
+      nodes,
+      shapes: [],
+      fill: null,
+      loss_first: null,
+      loss_last10: null,
+      losses: [],
+      ...(await decode(options, model.generator)),
+    };
+  } finally {
+    model.dispose();
+  }
+}
+
+const decodePlan = ({ decode: tokens }: BenchOptions): GenerationPlan | undefined =>
+  tokens === 0
+    ? undefined
+    : { batches: [1], prefillTimes: [DECODE_PROMPT], contextMax: DECODE_PROMPT + Math.max(tokens, DECODE_WARM_UP) };
+
+/** Greedy answers of exactly so many tokens to one random prompt; the median of three, after one that is not measured. */
+async function decode(options: BenchOptions, generator: Generator | null): Promise<Decoded> {
+  if (generator === null) return { decode_tokens_per_second: null, decode_tokens: null };
+  const { rows } = await benchRows({ ...options, dataFile: null, batch: 1, seq: DECODE_PROMPT });
+  const prompts = rows.map(({ ids }) => ids);
+  await generator.generate(prompts, { maxNewTokens: DECODE_WARM_UP });
+  const speeds: number[] = [];
+  let made: number[] = [];
+  for (let i = 0; i < DECODE_REPEATS; i++) {
+    const begun = performance.now();
+    const [answer] = await generator.generate(prompts, { maxNewTokens: options.decode });
+    made = answer?.ids ?? [];
+    speeds.push((1000 * made.length) / (performance.now() - begun));
+  }
+  speeds.sort((a, b) => a - b);
+  return { decode_tokens_per_second: speeds[speeds.length >> 1] ?? null, decode_tokens: made };
+}
+
+async function trainSteps(options: BenchOptions, base: Base): Promise<Measurements> {
   const { rows, rowsOf, padId } = await benchRows(options);
   const stepBatches = createStepBatches({
     rows,
@@ -160,17 +212,15 @@ async function trainSteps(options: BenchOptions, base: Base): Promise<Trained> {
       ...figures(measured, trainer.timings, firstStepMs),
       shapes: shapes.map(({ batch, time }) => `${batch}x${time}`),
       trainable_parameters: trainer.parameterCount,
+      ...(await decode(options, trainer.generator)),
     };
   } finally {
     trainer.dispose();
   }
 }
 
-function openTrainer(
-  { adapter: asked, rank, mode, learningRate, seed, steps }: BenchOptions,
-  base: Base,
-  shapes: readonly BatchShape[],
-): Promise<Trainer> {
+function openTrainer(options: BenchOptions, base: Base, shapes: readonly BatchShape[]): Promise<Trainer> {
+  const { adapter: asked, rank, mode, learningRate, seed, steps } = options;
   const body = asked.type === 'none' ? asked : { ...asked, rank };
   const { adapter } = resolveAdapter(AdapterRequest.parse(body), adapterKeysOf({ adapter: body }), base.config);
   return createTrainer({
@@ -182,6 +232,7 @@ function openTrainer(
     seed,
     mode,
     shapes,
+    generation: decodePlan(options),
   });
 }
 
@@ -197,7 +248,7 @@ function figures(
   measured: readonly Measured[],
   { traceMs, loadMs, initMs, nodes }: SessionTimings,
   firstStepMs: number,
-): Omit<Trained, 'shapes' | 'trainable_parameters'> {
+): Omit<Measurements, 'shapes' | 'trainable_parameters' | keyof Decoded> {
   const counted = measured.length > WARM_UP ? measured.slice(WARM_UP) : measured;
   const sum = (value: (one: Measured) => number): number => counted.reduce((total, one) => total + value(one), 0);
   const totalMs = sum(({ ms }) => ms);

@@ -1,4 +1,5 @@
 export { device } from '@moraine/engine';
+export { type Answer, type AnswerOptions, type Answers, answerPrompts } from './answer-prompts.js';
 export { type Base, loadBase, readWeight } from './base.js';
 export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.js';
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';

@@ -102,19 +102,19 @@ async function measure(options: BenchOptions, shape: string, isJson: boolean): P
 
 function describe(result: BenchResult & { shape: string }): string {
   const { shape, method, batch, seq, steps, mode, device } = result;
+  const numbers = result.parameters.toLocaleString('en');
   const rows: [string, string][] = [
     [
       'shape',
-      `${shape}, ${method}, ${result.trainable_parameters.toLocaleString('en')} of ${result.parameters.toLocaleString('en')} numbers trained`,
-    ],
-    [
-      'rows',
-      `${batch} a step, ${seq} tokens${result.data === null ? ', random' : ' at most'}; ${steps} steps, mode ${mode}`,
+      steps === 0
+        ? `${shape}, ${numbers} numbers, mode ${mode}`
+        : `${shape}, ${method}, ${result.trainable_parameters.toLocaleString('en')} of ${numbers} numbers trained, mode ${mode}`,
     ],
     ['device', `${device.name}, ${device.threads} threads, TensorFlow ${device.tensorflow}`],
   ];
   if (result.step_ms_median !== null)
     rows.push(
+      ['rows', `${steps} steps of ${batch} rows, ${seq} tokens${result.data === null ? ', random' : ' at most'}`],
       [
         'speed',
         `${result.tokens_per_second?.toFixed(0)} tokens/s, ${result.supervised_per_second?.toFixed(0)} of them supervised`,
