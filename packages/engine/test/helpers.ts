@@ -90,9 +90,11 @@ export const waves = (count: number, start = 0.1): Float32Array =>
 /** Largest difference relative to the larger of 1 and the largest value; NaN when lengths or non-finite values differ. */
 export function farthest(a: ArrayLike<number> | undefined, b: ArrayLike<number> | undefined): number {
   if (a === undefined || b === undefined || a.length !== b.length) return Number.NaN;
-  const scale = Math.max(1, ...Array.from(b, (value) => (Number.isFinite(value) ? Math.abs(value) : 0)));
-  return Math.max(
-    0,
-    ...Array.from(a, (value, i) => (Object.is(value, b[i]) ? 0 : Math.abs(value - (b[i] ?? Number.NaN)) / scale)),
-  );
+  let [scale, difference] = [1, 0];
+  for (let i = 0; i < b.length; i++) {
+    const [left, right] = [Number(a[i]), Number(b[i])];
+    if (Number.isFinite(right)) scale = Math.max(scale, Math.abs(right));
+    if (!Object.is(left, right)) difference = Math.max(difference, Math.abs(left - right));
+  }
+  return difference / scale;
 }

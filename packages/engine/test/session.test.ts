@@ -35,12 +35,13 @@ describe.each(modes)('in mode %s', (mode) => {
       ['a', { shape: [2, 3] }],
       ['b', { shape: [2, 3] }],
       ['rows', { shape: [4, 2] }],
+      ['large', { shape: [256, 1024] }],
     ]),
     signatures: {
       set: {
-        feeds: { x: { shape: [2, 3], dtype: 'float32' } },
+        feeds: { x: { shape: [1024, 256], dtype: 'float32' } },
         build: ({ x }, scope) => {
-          scope.assign('a', x as Tensor);
+          scope.assign('large', tf.reshape(x as Tensor, [256, 1024]));
           return {};
         },
       },
@@ -116,11 +117,11 @@ describe.each(modes)('in mode %s', (mode) => {
 
   test('a variable that takes a feed keeps it after the caller’s array has changed', () =>
     using(program, mode, (session) => {
-      const x = waves(6);
+      const x = waves(256 * 1024); // large enough to be taken where it lies
       session.run('set', { x });
       const kept = x.slice();
       x.fill(0);
-      expect(session.read(['a']).get('a')?.data).toEqual(kept);
+      expect(farthest(session.read(['large']).get('large')?.data, kept)).toBe(0);
     }));
 
   test('variables begin at zero and a part of them can be written', () =>

@@ -10,6 +10,8 @@ export interface Entry {
   readonly dtype: GraphDtype;
   /** The number that all its elements are, where that is known. */
   readonly uniform?: number;
+  /** May be the memory of a feed, which belongs to the caller. */
+  readonly isFed?: boolean;
   /** The conditional branch that it exists in; it has no value elsewhere. */
   readonly branch?: Branch;
 }
@@ -95,11 +97,13 @@ export class Graph {
     };
     this.#nodes.push(node);
     this.#byName.set(name, node);
+    const isFed = op === 'Placeholder' || (aliases.has(op) && inputs.some((input) => input.isFed === true));
     const entries = outputs.map(({ shape, dtype }, i) => ({
       ref: i === 0 ? name : `${name}:${i}`,
       shape,
       dtype,
       branch,
+      isFed,
     }));
     if (isMerged) this.#equal.set(key, entries);
     return entries;
@@ -259,6 +263,9 @@ export class Graph {
     throw new Error(`${op} takes ${ref}, which was made inside a branch of a conditional: return it from the branch`);
   }
 }
+
+/** Operations whose output may be their input's memory. */
+const aliases = new Set(['Identity', 'Reshape', 'Slice', 'Split', 'SplitV', 'Unpack', 'Switch', 'Merge', 'Bitcast']);
 
 /** GraphDef version that this writer's operations follow (TensorFlow 2.16's; newer libraries read it). */
 const producerVersion = 1882;

@@ -63,8 +63,9 @@ export function tracedScope(graph: Graph, backend: TraceBackend, program: Progra
   };
   const valueFor = (name: string, value: Tensor): Entry => {
     const handle = handleOf(name);
-    // An assignment adopts the buffer that it is given; one that JavaScript owns, or that another variable holds, must be copied.
     const entry = graph.reshape(backend.entry(value), variableOf(program, name).shape);
+    // An assignment adopts the buffer that it is given; a feed's belongs to JavaScript, and freeing it elsewhere hangs the process.
+    if (entry.isFed !== true) return entry;
     return graph.one('DeepCopy', [entry], { T: typed(handle.dtype) }, entry.shape, entry.dtype, { isUnique: true });
   };
 
