@@ -14,7 +14,7 @@ import {
 } from './env.js';
 import { EngineError } from './error.js';
 import { readLinkStamp } from './install/link.js';
-import { findNvidiaDriver, type NvidiaDriver } from './install/platform.js';
+import { findNvidiaDriver, missingDriverPart, type NvidiaDriver } from './install/platform.js';
 import { nvidiaName } from './nvidia-cards.js';
 import { missingRuntimeFile, quietFile, runtimePackageDir } from './runtime-package.js';
 
@@ -97,16 +97,16 @@ function libraryMissing(packageDir: string, missing: readonly CudaLibrary[]): En
   );
 }
 
-function whyCpu(packageDir: string, { version, library }: NvidiaDriver): string {
+function whyCpu(packageDir: string, found: NvidiaDriver): string {
   const setting = visibleDevices();
   if (visibleCards(setting) === 'none')
     return `CUDA_VISIBLE_DEVICES is '${setting}', which hides every GPU: the CPU computes.`;
-  const driver = `The NVIDIA driver${version === undefined ? '' : ` ${version}`}`;
+  const driver = `The NVIDIA driver${found.version === undefined ? '' : ` ${found.version}`}`;
   if (readLinkStamp(packageDir)?.variant === 'cpu') {
     return `${driver} is here, but TensorFlow for the CPU is linked: the CPU computes. Run \`npm run setup -- --cuda\`.`;
   }
-  const cause = library === undefined ? 'libcuda.so.1 was not found' : 'TensorFlow registered no GPU';
-  return `${driver} is here, but ${cause}: the CPU computes. \`npx moraine doctor\` tells more.`;
+  const part = missingDriverPart(found) ?? '`npx moraine doctor` tells more.';
+  return `${driver} is here, but TensorFlow registered no GPU: the CPU computes. ${part}`;
 }
 
 /** Two lines come from the library's static initialisers, whatever its log level. Returns the function that ends the silence. */

@@ -212,6 +212,7 @@ describe('doctor on a machine with a driver', () => {
   const report: NvidiaReport = {
     version: '570.124.06',
     library: '/lib/libcuda.so.1',
+    management: '/lib/libnvidia-ml.so.1',
     device: 'NVIDIA A',
     cards: ['NVIDIA A'],
     visible: undefined,
@@ -242,5 +243,8 @@ describe('doctor on a machine with a driver', () => {
     );
     expect(said('cuda', {}, 'cpu')).toMatch(/sees no GPU\. Look at the output of nvidia-smi/);
     expect(said('cuda', { library: undefined }, 'cpu')).toMatch(/--gpus all/);
+    expect(said('cuda', { management: undefined }, 'cpu')).toMatch(
+      /libnvidia-ml\.so\.1 was not found.*compute,utility/,
+    );
   });
 });

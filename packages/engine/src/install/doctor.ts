@@ -7,7 +7,14 @@ import type { Device } from '../load.js';
 import { nvidiaCards, nvidiaName } from '../nvidia-cards.js';
 import { runtimePackageDir } from '../runtime-package.js';
 import { type RuntimeStatus, runtimeStatus } from './install-runtime.js';
-import { compareVersions, findNvidiaDriver, type NvidiaDriver, targetOf, thisPlatform } from './platform.js';
+import {
+  compareVersions,
+  findNvidiaDriver,
+  missingDriverPart,
+  type NvidiaDriver,
+  targetOf,
+  thisPlatform,
+} from './platform.js';
 import { type Compiler, findCompiler, findPython, installCommand, type Python } from './prerequisites.js';
 import { runCommand } from './run-command.js';
 
@@ -139,7 +146,7 @@ function nvidiaReport(runtime: RuntimeStatus | null, driver: NvidiaDriver): Nvid
 /** What keeps a machine with an NVIDIA driver from computing on it. Cards that the user hides are no problem. */
 export function gpuProblems(
   runtime: Pick<RuntimeStatus, 'variant'> | null,
-  { version, library, cuda, visible }: NvidiaReport,
+  { version, library, management, cuda, visible }: NvidiaReport,
   device: Pick<Device, 'kind'> | null,
 ): DoctorProblem[] {
   if (visibleCards(visible) === 'none') return [];
@@ -160,9 +167,8 @@ export function gpuProblems(
   // A TensorFlow that does not load at all is told of elsewhere.
   if (device === null) return [];
   const fix =
-    library === undefined
-      ? 'libcuda.so.1 was not found: start the container with `--gpus all`, or install the driver’s user-space package.'
-      : 'Look at the output of nvidia-smi, and at CUDA_VISIBLE_DEVICES; the driver must be 525.60 or newer for CUDA 12.';
+    missingDriverPart({ library, management }) ??
+    'Look at the output of nvidia-smi, and at CUDA_VISIBLE_DEVICES; the driver must be 525.60 or newer for CUDA 12.';
   return [{ what: `${driver}, but TensorFlow sees no GPU.`, fix }];
 }
 

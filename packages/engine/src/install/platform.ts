@@ -65,6 +65,8 @@ export interface NvidiaDriver {
   version: string | undefined;
   /** Path of libcuda.so.1, undefined where only the kernel module was found. */
   library: string | undefined;
+  /** Path of libnvidia-ml.so.1, without which TensorFlow registers no card; some containers have the other library alone. */
+  management: string | undefined;
 }
 
 /** Where Linux distributions, WSL and NVIDIA's containers put the driver's library. */
@@ -87,11 +89,23 @@ export function findNvidiaDriver(
 ): NvidiaDriver | null {
   const folder = folders.find((dir) => existsSync(path.join(dir, 'libcuda.so.1')));
   const library = folder === undefined ? undefined : path.join(folder, 'libcuda.so.1');
+  const management = folders.map((dir) => path.join(dir, 'libnvidia-ml.so.1')).find((file) => existsSync(file));
   const versionFile = path.join(procFolder, 'version');
   const hasModule = existsSync(versionFile);
   if (library === undefined && !hasModule) return null;
   const fromModule = hasModule ? /\s(\d+\.\d+(?:\.\d+)?)\s/.exec(readFileSync(versionFile, 'utf8'))?.[1] : undefined;
-  return { version: fromModule ?? (folder === undefined ? undefined : versionFromName(folder)), library };
+  return { version: fromModule ?? (folder === undefined ? undefined : versionFromName(folder)), library, management };
+}
+
+/** Which part of the driver this container or system lacks, with what to do; undefined when both libraries are there. */
+export function missingDriverPart({
+  library,
+  management,
+}: Pick<NvidiaDriver, 'library' | 'management'>): string | undefined {
+  const remedy = 'install the driver’s user-space package.';
+  if (library === undefined) return `libcuda.so.1 was not found: start the container with \`--gpus all\`, or ${remedy}`;
+  if (management !== undefined) return undefined;
+  return `libnvidia-ml.so.1 was not found: start the container with NVIDIA_DRIVER_CAPABILITIES=compute,utility, or ${remedy}`;
 }
 
 /** The driver's version also stands in the name of the file that libcuda.so.1 links to: libcuda.so.570.124.06. */
