@@ -226,7 +226,8 @@ test('bf16 keeps frozen matrices in half the bytes, multiplies with them and loo
   const run = (mode: NumericMode) =>
     using(use(multiply), mode, (session) => {
       session.write(new Map([...one('frozen', [4, 8], w), ...one('free', [4, 8], w)]));
-      return { ...session.run('use', { x: waves(16, 2) }), kept: session.read(['frozen']).get('frozen')?.data };
+      const { frozen, free } = session.run('use', { x: waves(16, 2) });
+      return { frozen, free, kept: session.read(['frozen']).get('frozen')?.data };
     });
   const [full, low] = [await run('plain'), await run('bf16')];
   expect(low.free).toEqual(full.free);

@@ -5,6 +5,7 @@ import { sizeOf } from '../graph/sizes.js';
 import { loadTf, type Tf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
 import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.js';
+import { isNativeError, runError } from './run-errors.js';
 import type { AdamScalars, FetchedValue, FileSlice, Program, Scope, Session, Signature } from './types.js';
 
 /**
@@ -36,12 +37,19 @@ export function eagerSession(program: Program): Session {
       const started = performance.now();
       const updates = new Map<string, Tensor>();
       const fetched: Record<string, FetchedValue> = {};
-      tf.tidy(() => {
-        const outputs = signature.build(feedTensors(tf, signature, values), eagerScope(tf, program, current, updates));
-        for (const [key, tensor] of Object.entries(outputs)) fetched[key] = tensor.dataSync().slice() as FetchedValue;
-        // A new value may be an output of the pass or another variable's tensor: each variable owns its own.
-        for (const [variable, value] of updates) updates.set(variable, tf.keep(tf.clone(value)));
-      });
+      try {
+        tf.tidy(() => {
+          const outputs = signature.build(
+            feedTensors(tf, signature, values),
+            eagerScope(tf, program, current, updates),
+          );
+          for (const [key, tensor] of Object.entries(outputs)) fetched[key] = tensor.dataSync().slice() as FetchedValue;
+          // A new value may be an output of the pass or another variable's tensor: each variable owns its own.
+          for (const [variable, value] of updates) updates.set(variable, tf.keep(tf.clone(value)));
+        });
+      } catch (error) {
+        throw isNativeError(error) ? runError(error, name) : error;
+      }
       for (const [variable, value] of updates) replace(variable, value);
       timings.runMs += performance.now() - started;
       return fetched;

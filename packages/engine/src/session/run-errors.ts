@@ -4,7 +4,7 @@ import { EngineError } from '../error.js';
 export function runError(cause: unknown, signature: string): EngineError {
   const text = cause instanceof Error ? cause.message : String(cause);
   const [first = text] = text
-    .replace(/^Session fail to run with error: /, '')
+    .replace(/^Session fail to run with error: |^Invalid TF_Status: \d+\nMessage: /, '')
     .replace(/\{\{(?:function_)?node [^}]*\}\}/g, '')
     .trim()
     .split('\n');
@@ -23,3 +23,7 @@ export function runError(cause: unknown, signature: string): EngineError {
     { cause },
   );
 }
+
+/** Whether an error comes from TensorFlow rather than from the code that called it. */
+export const isNativeError = (error: unknown): boolean =>
+  error instanceof Error && /^(Invalid TF_Status|Session fail to run)/.test(error.message);

@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest';
+import { loadTf } from '../src/load.js';
+import { after, choose, matMul2d, type Tensor } from '../src/raw-ops.js';
+import { compile } from '../src/session/compile.js';
+import type { NumericMode, Program, Signature } from '../src/session/types.js';
+import { farthest, waves } from './helpers.js';
+
+const tf = loadTf();
+const modes: NumericMode[] = ['eager', 'plain', 'xla', 'bf16'];
+const matrix = { shape: [3, 4], dtype: 'float32' } as const;
+
+/** Runs one signature over x [3, 4] and n (int32 scalar). */
+async function run(
+  mode: NumericMode,
+  build: (x: Tensor, isOn: Tensor, read: (name: string) => Tensor) => Tensor[],
+  n: number,
+) {
+  const signature: Signature = {
+    feeds: { x: matrix, n: { shape: [], dtype: 'int32' } },
+    build: ({ x, n: count }, scope) => {
+      const isOn = tf.greater(count as Tensor, tf.scalar(0, 'int32'));
+      return Object.fromEntries(build(x as Tensor, isOn, scope.read).map((tensor, i) => [`${i}`, tensor]));
+    },
+  };
+  const variables: Program['variables'] = new Map([['w', { shape: [5, 4], isFrozen: true }]]);
+  const session = await compile({ variables, signatures: { all: signature } }, { mode });
+  try {
+    session.write(new Map([['w', { shape: [5, 4], data: waves(20) }]]));
+    return Object.values(session.run('all', { x: waves(12, 2), n }));
+  } finally {
+    session.dispose();
+  }
+}
+
+describe.each(modes)('in mode %s', (mode) => {
+  test.each([0, 1])('choose gives the side that the value names (%i)', async (n) => {
+    const [doubled, seven] = await run(
+      mode,
+      (x, isOn) =>
+        choose(
+          isOn,
+          [x],
+          (inputs) => [tf.mul(inputs[0] as Tensor, 2), tf.scalar(7)],
+          (inputs) => [inputs[0] as Tensor, tf.scalar(3)],
+        ),
+      n,
+    );
+    expect(
+      farthest(
+        doubled,
+        waves(12, 2).map((v) => (n === 1 ? 2 * v : v)),
+      ),
+    ).toBe(0);
+    expect(seven?.[0]).toBe(n === 1 ? 7 : 3);
+  });
+
+  test.each([0, 1])('it works on weights, in itself, and inside a gradient written by hand (%i)', async (n) => {
+    const [product, slope] = await run(
+      mode,
+      (x, isOn, read) => {
+        const f = tf.customGrad((v: unknown) => {
+          const w = read('w');
+          const both = choose(
+            isOn,
+            [v as Tensor, w],
+            (inputs) => {
+              const [left, right] = inputs as [Tensor, Tensor];
+              const y = matMul2d(left, right, false, true);
+              return choose(
+                tf.greater(tf.sum(left), 1e6),
+                [y],
+                ([z]) => [tf.neg(z as Tensor)],
+                ([z]) => [tf.mul(z as Tensor, tf.scalar(3))],
+              );
+            },
+            () => [tf.zeros([3, 5])],
+          );
+          return { value: both[0] as Tensor, gradFunc: (dy: Tensor) => matMul2d(dy, w) };
+        });
+        const { value, grad } = tf.valueAndGrad((v) => tf.sum(f(v as Tensor)))(x);
+        return [tf.reshape(value, []), grad];
+      },
+      n,
+    );
+    const x = tf.tensor2d(waves(12, 2), [3, 4]);
+    const w = tf.tensor2d(waves(20), [5, 4]);
+    const expected = n === 1 ? 3 * (tf.sum(tf.matMul(x, w, false, true)).dataSync()[0] ?? 0) : 0;
+    const tolerance = mode === 'bf16' ? 0.1 : 1e-5;
+    expect(Math.abs((product?.[0] ?? Number.NaN) - expected)).toBeLessThan(tolerance);
+    expect(farthest(slope, tf.matMul(tf.ones([3, 5]), w).dataSync())).toBeLessThan(tolerance);
+  });
+
+  test('after gives its tensor unchanged', async () => {
+    const [same] = await run(mode, (x) => [after(x, tf.sum(x))], 0);
+    expect(same).toEqual(waves(12, 2));
+  });
+});
+
+test('the side that is not taken costs nothing', async () => {
+  const slow = (x: Tensor): Tensor => {
+    let y = tf.tile(x, [400, 250]); // [1200, 1000]
+    for (let i = 0; i < 8; i++) y = tf.matMul(y, tf.tanh(tf.matMul(y, y, true)));
+    return tf.sum(y);
+  };
+  const signature: Signature = {
+    feeds: { x: matrix, n: { shape: [], dtype: 'int32' } },
+    build: ({ x, n }) => {
+      const isOn = tf.greater(n as Tensor, tf.scalar(0, 'int32'));
+      const [sum] = choose(
+        isOn,
+        [x as Tensor],
+        ([v]) => [slow(v as Tensor)],
+        ([v]) => [tf.sum(v as Tensor)],
+      );
+      return { sum: sum as Tensor };
+    },
+  };
+  const session = await compile({ variables: new Map(), signatures: { all: signature } }, { mode: 'plain' });
+  const time = (n: number) => {
+    session.run('all', { x: waves(12), n });
+    const begun = performance.now();
+    session.run('all', { x: waves(12), n });
+    return performance.now() - begun;
+  };
+  expect(time(1) / time(0)).toBeGreaterThan(10);
+  session.dispose();
+});
+
+const refused = async (build: Signature['build']): Promise<string> => {
+  const signature = { feeds: { x: matrix }, build };
+  const variables: Program['variables'] = new Map([['v', { shape: [3, 4] }]]);
+  return compile({ variables, signatures: { all: signature } }, { mode: 'plain' }).then(
+    () => 'compiled',
+    (error: Error) => error.message,
+  );
+};
+
+test('what a side made must be returned from it, both sides alike, and nothing is updated there', async () => {
+  const isOn = (x: Tensor) => tf.greater(tf.sum(x), 0);
+  const leaked = await refused(({ x }) => {
+    let inner: Tensor | undefined;
+    choose(
+      isOn(x as Tensor),
+      [x as Tensor],
+      ([v]) => {
+        inner = tf.keep(tf.neg(v as Tensor));
+        return [inner];
+      },
+      ([v]) => [v as Tensor],
+    );
+    return { y: tf.exp(inner as Tensor) };
+  });
+  expect(leaked).toMatch(/'all'.*choose\.test\.ts:\d+.*return it from the branch/);
+  const uneven = await refused(({ x }) => {
+    const [y] = choose(
+      isOn(x as Tensor),
+      [x as Tensor],
+      ([v]) => [tf.sum(v as Tensor)],
+      ([v]) => [v as Tensor],
+    );
+    return { y: y as Tensor };
+  });
+  expect(uneven).toMatch(/result 0 is float32 \[\] on one side and float32 \[3, 4\] on the other/);
+  const updated = await refused(({ x }, scope) => {
+    const sides = (v: Tensor[]) => {
+      scope.assign('v', v[0] as Tensor);
+      return v;
+    };
+    const [y] = choose(isOn(x as Tensor), [x as Tensor], sides, (v) => v);
+    return { y: y as Tensor };
+  });
+  expect(updated).toMatch(/variable v cannot be updated inside choose/);
+});
