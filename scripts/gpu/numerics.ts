@@ -82,7 +82,7 @@ export async function compareModes(say: (line: string) => void): Promise<Compari
 }
 
 export function isWithin({ difference, limit }: Comparison): boolean {
-  return difference !== null && (limit === null || difference <= limit);
+  return difference !== null && Number.isFinite(difference) && (limit === null || difference <= limit);
 }
 
 export interface Golden {
