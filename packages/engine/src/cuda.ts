@@ -92,6 +92,8 @@ export function cudaEnvironment(
   };
   // A worker takes its card's memory as it needs it, so that two processes can share a card.
   byDefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true');
+  // One process computes on one card; TensorFlow would also take some memory of every other one.
+  byDefault('CUDA_VISIBLE_DEVICES', '0');
   // The numbers of nvidia-smi and of the driver's text files; CUDA's own default sorts by speed.
   byDefault('CUDA_DEVICE_ORDER', 'PCI_BUS_ID');
   // Hopper and later compile the wheel's PTX at first use; kept here, and with room for all of it (CUDA's default is 1 GiB).

@@ -87,6 +87,7 @@ describe('the variables that TensorFlow and CUDA read', () => {
   test('on a machine where nothing is set, memory grows, kernels are kept and XLA finds its tools', () => {
     expect(cudaEnvironment({ PATH: '/bin' }, packageDir, '/cache')).toEqual({
       TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+      CUDA_VISIBLE_DEVICES: '0',
       CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
       CUDA_CACHE_PATH: '/cache/cuda-kernels',
       CUDA_CACHE_MAXSIZE: '4294967295',
@@ -98,6 +99,7 @@ describe('the variables that TensorFlow and CUDA read', () => {
   test('what the user set stays, and ours comes behind it', () => {
     const user = {
       TF_FORCE_GPU_ALLOW_GROWTH: 'false',
+      CUDA_VISIBLE_DEVICES: '1,2',
       CUDA_DEVICE_ORDER: 'FASTEST_FIRST',
       CUDA_CACHE_PATH: '/mine',
       CUDA_CACHE_MAXSIZE: '1',
@@ -117,6 +119,7 @@ describe('the variables that TensorFlow and CUDA read', () => {
       'CUDA_CACHE_MAXSIZE',
       'CUDA_CACHE_PATH',
       'CUDA_DEVICE_ORDER',
+      'CUDA_VISIBLE_DEVICES',
       'TF_FORCE_GPU_ALLOW_GROWTH',
     ]);
   });
@@ -172,9 +175,9 @@ describe('a machine with a driver', () => {
 
   test('but TensorFlow for the CPU says so once, has its variables set before, and hands them to its children', () => {
     const child =
-      "spawnSync('sh', ['-c', 'echo $TF_FORCE_GPU_ALLOW_GROWTH $CUDA_DEVICE_ORDER'], { encoding: 'utf8' }).stdout";
+      "spawnSync('sh', ['-c', 'echo $TF_FORCE_GPU_ALLOW_GROWTH $CUDA_DEVICE_ORDER $CUDA_VISIBLE_DEVICES'], { encoding: 'utf8' }).stdout";
     const { stdout, stderr } = load(`console.log(device().kind, ${child}, device().note);`, {});
-    expect(stdout).toMatch(/^cpu true PCI_BUS_ID\n The NVIDIA driver is here, but TensorFlow for the CPU is linked/);
+    expect(stdout).toMatch(/^cpu true PCI_BUS_ID 0\n The NVIDIA driver is here, but TensorFlow for the CPU is linked/);
     expect(stderr.match(/Warning: The NVIDIA driver/g)).toHaveLength(1);
   });
 

@@ -45,7 +45,7 @@ function cudaRows(nvidia: NvidiaReport | null): [string, string][] {
   if (nvidia === null) return [];
   const { cuda, visible } = nvidia;
   const cards =
-    visible === undefined ? 'every card (CUDA_VISIBLE_DEVICES is not set)' : `CUDA_VISIBLE_DEVICES=${visible}`;
+    visible === undefined ? 'the first card (CUDA_VISIBLE_DEVICES is not set)' : `CUDA_VISIBLE_DEVICES=${visible}`;
   if (cuda === null) return [['Visible', cards]];
   const missing = cuda.missing.map(({ file }) => file).join(', ');
   return [
