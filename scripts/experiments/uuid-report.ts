@@ -145,8 +145,8 @@ export function uuidReport(cells: readonly Cell[], { baseHash, parameters }: Rep
 
 Written by \`npm run paper:uuid\` from [uuid/cells.jsonl](uuid/cells.jsonl); the settings are in [uuid/config.json](uuid/config.json).
 
-**Question.** How fast does each method learn facts that follow from nothing? (Jiang et al. 2024, arXiv:2405.12130, section 3, figure 2: pairs of
-UUIDs on Llama-2-7B.) At equal numbers of trained parameters MoRA's update has a higher rank than LoRA's.
+**Question.** How fast does each method learn facts that follow from nothing? (Jiang et al. 2024, arXiv:2405.12130, ask it with pairs of UUIDs on
+Llama-2-7B.) At equal numbers of trained parameters MoRA's update has a higher rank than LoRA's.
 
 ![Accuracy over steps, and over learning rates](uuid.svg)
 
