@@ -83,6 +83,7 @@ function measureRow(one: Measured): string {
 const COLUMNS: [string, string, number][] = [
   ['step_ms_median', 'step median ms', 1],
   ['step_ms_min', 'least ms', 1],
+  ['step_cpu_ms', 'processor ms', 0],
   ['tokens_per_second', 'tokens/s', 0],
   ['supervised_per_second', 'supervised/s', 0],
   ['first_step_ms', 'first step after ms', 0],

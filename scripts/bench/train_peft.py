@@ -63,8 +63,10 @@ def main():
     rows = spec["rows"]
     steps = grouped_steps(rows, **spec["grouped"]) if spec.get("grouped") else spec["steps"]
     seconds, losses, first_step_ms = [], [], None
-    for numbers in steps:
+    for number_of_step, numbers in enumerate(steps):
         picked = [rows[number] for number in numbers]
+        if number_of_step == spec["warm_up"]:
+            cpu_begun = time.process_time()
         begun = time.perf_counter()
         loss = model(**collate(picked, spec["pad_id"])).loss
         loss.backward()
@@ -77,6 +79,7 @@ def main():
         if first_step_ms is None:
             first_step_ms = 1000 * (time.time() - spec["started_at"])
 
+    cpu_seconds = time.process_time() - cpu_begun
     warm_up = spec["warm_up"]
     measured = [rows[number] for numbers in steps[warm_up:] for number in numbers]
     total = sum(seconds[warm_up:])
@@ -87,6 +90,7 @@ def main():
                 "supervised_per_second": sum(label >= 0 for row in measured for label in row["labels"][1:]) / total,
                 "step_ms_median": 1000 * statistics.median(seconds[warm_up:]),
                 "step_ms_min": 1000 * min(seconds[warm_up:]),
+                "step_cpu_ms": 1000 * cpu_seconds / len(seconds[warm_up:]),
                 "first_step_ms": first_step_ms,
                 "peak_rss_mb": peak_rss_mb(),
                 "loss_first": losses[0],

@@ -44,6 +44,8 @@ export interface BenchResult {
   supervised_per_second: number | null;
   step_ms_median: number | null;
   step_ms_min: number | null;
+  /** Processor time of a step, all threads; the mean. */
+  step_cpu_ms: number | null;
   /** Part of the measured time that was not spent inside TensorFlow. */
   host_share: number | null;
   trace_ms: number;
@@ -106,6 +108,7 @@ type Measurements = Pick<
   | 'supervised_per_second'
   | 'step_ms_median'
   | 'step_ms_min'
+  | 'step_cpu_ms'
   | 'host_share'
   | 'trace_ms'
   | 'load_ms'
@@ -139,6 +142,7 @@ async function decodeOnly(options: BenchOptions, base: Base): Promise<Measuremen
       supervised_per_second: null,
       step_ms_median: null,
       step_ms_min: null,
+      step_cpu_ms: null,
       host_share: null,
       trace_ms: traceMs,
       load_ms: loadMs,
@@ -199,13 +203,22 @@ async function trainSteps(options: BenchOptions, base: Base): Promise<Measuremen
   try {
     while (trainer.steps < options.steps) {
       const inside = trainer.timings.runMs;
+      const cpu = process.cpuUsage();
       const begun = performance.now();
       const { batches, tokens } = stepBatches.at(trainer.steps + 1);
       const step = trainer.step(batches);
       const ms = performance.now() - begun;
       if (measured.length === 0) firstStepMs = performance.now();
       const computed = batches.reduce((sum, { batch, time }) => sum + batch * time, 0);
-      measured.push({ ms, insideMs: trainer.timings.runMs - inside, step, tokens, computed });
+      const { user, system } = process.cpuUsage(cpu);
+      measured.push({
+        ms,
+        cpuMs: (user + system) / 1000,
+        insideMs: trainer.timings.runMs - inside,
+        step,
+        tokens,
+        computed,
+      });
       await new Promise(setImmediate);
     }
     return {
@@ -238,6 +251,7 @@ function openTrainer(options: BenchOptions, base: Base, shapes: readonly BatchSh
 
 interface Measured {
   ms: number;
+  cpuMs: number;
   insideMs: number;
   step: StepResult;
   tokens: number;
@@ -260,6 +274,7 @@ function figures(
     supervised_per_second: (1000 * sum(({ step }) => step.supervisedTokens)) / totalMs,
     step_ms_median: ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2,
     step_ms_min: sorted[0] ?? 0,
+    step_cpu_ms: sum(({ cpuMs }) => cpuMs) / counted.length,
     host_share: 1 - sum(({ insideMs }) => insideMs) / totalMs,
     trace_ms: traceMs,
     load_ms: loadMs,

@@ -34,6 +34,10 @@ const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boo
   ['modules_to_save', (value) => Array.isArray(value) && value.length > 0, 'whole trained modules are not read'],
   ['fan_in_fan_out', (value) => value === true, 'transposed layers do not occur in Llama'],
   ['layer_replication', (value) => Array.isArray(value) && value.length > 0, 'repeated layers are not read'],
+  ['use_qalora', (value) => value === true, 'QALoRA is not read'],
+  ['alora_invocation_tokens', (value) => Array.isArray(value), 'an adapter that some tokens switch on is not read'],
+  ['target_parameters', (value) => Array.isArray(value) && value.length > 0, 'only linear layers are read'],
+  ['trainable_token_indices', (value) => value !== undefined && value !== null, 'trained tokens are not read'],
   [
     'init_lora_weights',
     (value) => typeof value === 'string' && /^(pissa|olora|corda|loftq)/.test(value),

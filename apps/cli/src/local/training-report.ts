@@ -87,10 +87,11 @@ export function tellTraining(
     const folders = placeExports(out, event.exports);
     writeFileSync(path.join(out, 'result.csv'), event.resultFile);
     if (isQuiet) {
-      const started = ready as { device: unknown; trainableParameters: number } | null;
+      const started = ready as { device: unknown; startStep: number; trainableParameters: number } | null;
       const { steps, seed, optimizer } = config;
       print(
         JSON.stringify({
+          start_step: started?.startStep,
           steps,
           seed,
           learning_rate: optimizer.learning_rate,

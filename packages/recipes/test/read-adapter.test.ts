@@ -1,0 +1,102 @@
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readSafetensors, writeSafetensors } from '@moraine/engine';
+import { describe, expect, it, test } from 'vitest';
+import { loadBase, readAdapter, scoreFile, writeRandomBase } from '../src/index.js';
+import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
+
+const base = writeTinyBase();
+const { config } = loadBase(base);
+const sums = writeSums(base, 'sums.jsonl', 12);
+
+const PATH = 'model.layers.1.self_attn.k_proj'; // [16, 32] in the tiny base
+const PLAIN = { peft_type: 'LORA', r: 2, lora_alpha: 6, bias: 'none', use_rslora: false };
+
+/** A folder in PEFT's layout with one adapted layer of the rank. */
+function peftFolder(json: Record<string, unknown>, { rank = 2, inDim = 32, path = PATH } = {}): string {
+  const dir = mkdtempSync(join(tmpdir(), 'moraine-peft-'));
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, 'adapter_config.json'), JSON.stringify(json));
+  const tensors = new Map([
+    [`base_model.model.${path}.lora_A.weight`, { shape: [rank, inDim], data: new Float32Array(rank * inDim).fill(1) }],
+    [`base_model.model.${path}.lora_B.weight`, { shape: [16, rank], data: new Float32Array(16 * rank).fill(1) }],
+  ]);
+  writeSafetensors(join(dir, 'adapter_model.safetensors'), tensors);
+  return dir;
+}
+
+describe('the scale of a LoRA that somebody else wrote', () => {
+  it.each([
+    ['alpha / r', PLAIN, 2, 3],
+    ['alpha / sqrt(r)', { ...PLAIN, use_rslora: true }, 2, 6 / Math.sqrt(2)],
+    ['of a layer with a rank of its own', { ...PLAIN, rank_pattern: { k_proj: 4 } }, 4, 1.5],
+    ['of a layer with an alpha of its own', { ...PLAIN, alpha_pattern: { 'layers.1.self_attn.k_proj': 8 } }, 2, 4],
+  ])('is %s', (_what, json, rank, scale) => {
+    const { adapter, variables } = readAdapter(peftFolder(json, { rank }), config);
+    expect(adapter.paths).toEqual([PATH]);
+    expect(variables.get(`${PATH}.lora_B`)?.data[0]).toBeCloseTo(scale, 6);
+    expect(variables.get(`${PATH}.lora_A`)?.data[0]).toBe(1);
+  });
+});
+
+describe('an adapter that is not applied as it was trained is refused', () => {
+  it.each([
+    [{ ...PLAIN, use_dora: true }, /use_dora is true: DoRA/],
+    [{ ...PLAIN, bias: 'all' }, /bias is "all": trained biases/],
+    [{ ...PLAIN, peft_type: 'IA3' }, /peft_type is "IA3": only LORA/],
+    [{ ...PLAIN, modules_to_save: ['lm_head'] }, /modules_to_save is \["lm_head"\]/],
+    [{ ...PLAIN, init_lora_weights: 'pissa_niter_4' }, /it changed the base/],
+    [{ ...PLAIN, r: 3 }, /the rank of model\.layers\.1\.self_attn\.k_proj is 3, its matrices have 2/],
+  ])('%j', (json, message) => {
+    expect(() => readAdapter(peftFolder(json), config)).toThrow(message);
+  });
+
+  it('also when it belongs to another base, or is none', () => {
+    expect(() => readAdapter(peftFolder(PLAIN, { inDim: 33 }), config)).toThrow(
+      /lora_A is \[2, 33\], this base needs \[2, 32\]/,
+    );
+    const path = 'transformer.h.0.attn.c_attn';
+    expect(() => readAdapter(peftFolder(PLAIN, { path }), config)).toThrow(`adapts ${path}, which the base`);
+    expect(() => readAdapter(base, config)).toThrow('holds no adapter');
+  });
+});
+
+test.each(['lora', 'mora type 1', 'mora type 6'])(
+  'an exported %s scores a file as the model that it is merged into',
+  async (name) => {
+    const events = await runOf(specOf(base, sums, METHODS[name] ?? { type: 'none' }));
+    const dirs = new Map(ofType(events, 'finished')[0]?.exports.map(({ kind, dir }) => [kind, dir]));
+    const score = (baseDir: string, adapterDir: string | null) =>
+      scoreFile({ baseDir, adapterDir, file: sums, mode: 'plain' });
+    const [adapted, merged, alone] = [
+      await score(base, dirs.get('adapter') ?? ''),
+      await score(dirs.get('merged') ?? '', null),
+      await score(base, null),
+    ];
+    expect(adapted.natsPerToken).toBeCloseTo(merged.natsPerToken, 5);
+    expect(adapted.natsPerSupervisedToken).toBeCloseTo(merged.natsPerSupervisedToken, 5);
+    expect(Math.abs(adapted.natsPerSupervisedToken - alone.natsPerSupervisedToken)).toBeGreaterThan(0.1);
+    expect(adapted.tokens).toBeGreaterThan(adapted.supervisedTokens);
+  },
+);
+
+test('random weights have the spread of a fresh model, are the same for a seed, and load', () => {
+  const write = (seed: number): string => {
+    const dir = mkdtempSync(join(tmpdir(), 'moraine-random-'));
+    writeRandomBase(dir, '260k', seed);
+    return dir;
+  };
+  const dir = write(1);
+  const bytes = readFileSync(join(dir, 'model.safetensors'));
+  expect(bytes.equals(readFileSync(join(write(1), 'model.safetensors')))).toBe(true);
+  expect(bytes.equals(readFileSync(join(write(2), 'model.safetensors')))).toBe(false);
+  expect(loadBase(dir).config).toMatchObject({ hiddenSize: 64, heads: 8, kvHeads: 8, tieEmbeddings: true });
+  const { tensors } = readSafetensors(join(dir, 'model.safetensors'));
+  const embedding = tensors.get('model.embed_tokens.weight')?.data as Float32Array;
+  const mean = embedding.reduce((sum, value) => sum + value, 0) / embedding.length;
+  const spread = Math.sqrt(embedding.reduce((sum, value) => sum + value * value, 0) / embedding.length);
+  expect(mean).toBeCloseTo(0, 3);
+  expect(spread).toBeCloseTo(0.02, 3);
+  expect(tensors.get('model.norm.weight')?.data[5]).toBe(1);
+});
