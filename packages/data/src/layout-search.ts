@@ -70,19 +70,18 @@ export interface SearchOptions {
 }
 
 /**
- * The set of shapes under which a step costs least, found by adding, dropping and replacing one shape at a time. It begins once from the
- * smallest and once from the best single shape that holds the longest sequence: from a wide one alone no narrower shape ever pays.
+ * The set of shapes under which a step costs least, found by adding, dropping and replacing one shape at a time. It begins from the smallest
+ * that holds the longest sequence: beside a wide one, which takes short sequences along, no narrower shape ever pays.
  */
 export function searchShapes(options: SearchOptions): { shapes: BatchShape[]; ms: number } {
   const holding = options.candidates.filter(({ time }) => time >= options.longest);
   const smallest = holding.reduce((a, b) => (b.batch * b.time < a.batch * a.time ? b : a));
   const meanMs = createMeanMs(options);
-  const fromSmallest = climb([smallest], meanMs, options);
-  const fromBest = climb([], meanMs, options);
-  return fromBest.ms < fromSmallest.ms ? fromBest : fromSmallest;
+  return climb([smallest], meanMs, options);
 }
 
-type MeanMs = (shapes: readonly BatchShape[]) => number;
+/** Mean cost of a step; infinite as soon as it must be above `limit`. */
+type MeanMs = (shapes: readonly BatchShape[], limit: number) => number;
 
 function climb(
   start: BatchShape[],
@@ -90,12 +89,12 @@ function climb(
   { candidates, longest, shapesMax }: SearchOptions,
 ): { shapes: BatchShape[]; ms: number } {
   let shapes = start;
-  let ms = start.length === 0 ? Number.POSITIVE_INFINITY : meanMs(start);
+  let ms = start.length === 0 ? Number.POSITIVE_INFINITY : meanMs(start, Number.POSITIVE_INFINITY);
   const improve = (variants: BatchShape[][]): boolean => {
     const before = ms;
     for (const variant of variants) {
       if (!variant.some(({ time }) => time >= longest)) continue;
-      const found = meanMs(variant);
+      const found = meanMs(variant, ms);
       if (found >= ms - 1e-9) continue;
       ms = found;
       shapes = variant;
@@ -118,10 +117,15 @@ function createMeanMs({ samples, candidates, cost, passes }: SearchOptions): Mea
   const most = samples.reduce((max, { length }) => Math.max(max, length), 0);
   const best = new Float64Array(most + 1);
   const chosen = new Int32Array(most);
-  return (shapes) => {
+  return (shapes, limit) => {
     const shapeCosts = shapes.map((shape) => costs.get(shape) ?? cost.batchMs(shape));
+    const tracing = (shapes.length * cost.shapeMs) / passes;
+    const enough = (limit - tracing) * samples.length;
     let ms = 0;
-    for (const sorted of samples) ms += solve(sorted, shapes, shapeCosts, best, chosen);
-    return ms / samples.length + (shapes.length * cost.shapeMs) / passes;
+    for (const sorted of samples) {
+      ms += solve(sorted, shapes, shapeCosts, best, chosen);
+      if (ms >= enough) return Number.POSITIVE_INFINITY;
+    }
+    return ms / samples.length + tracing;
   };
 }

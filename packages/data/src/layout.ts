@@ -41,7 +41,7 @@ const TIMES = [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3
 const BATCHES = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64, 96, 128, 192, 256];
 /** What the search looks at: so many steps, and no more rows than this. */
 const SAMPLE_STEPS = 32;
-const SAMPLE_ROWS = 2048;
+const SAMPLE_ROWS = 1024;
 /** Pairs of sequence lengths for which shapes are searched; the others are ruled out by an estimate. */
 const CAPACITIES_TRIED = 3;
 
