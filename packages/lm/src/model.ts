@@ -65,15 +65,13 @@ function norm(net: Net, config: LlamaConfig, path: string, x: Tensor): Tensor {
 }
 
 function attentionBlock(net: Net, path: string, x: Tensor, layer: number, attend: Attend): Tensor {
-  const q = net.linear(`${path}.q_proj`, x); // [N, H*hd]
-  const k = net.linear(`${path}.k_proj`, x); // [N, Hkv*hd]
-  const v = net.linear(`${path}.v_proj`, x); // [N, Hkv*hd]
+  const paths = [`${path}.q_proj`, `${path}.k_proj`, `${path}.v_proj`];
+  const [q, k, v] = net.linears(paths, x) as [Tensor, Tensor, Tensor]; // [N, H*hd], [N, Hkv*hd] twice
   return net.linear(`${path}.o_proj`, attend(layer, q, k, v)); // [N, C]
 }
 
 function gatedMlp(net: Net, path: string, x: Tensor): Tensor {
-  const gate = net.linear(`${path}.gate_proj`, x); // [N, F]
-  const up = net.linear(`${path}.up_proj`, x); // [N, F]
+  const [gate, up] = net.linears([`${path}.gate_proj`, `${path}.up_proj`], x) as [Tensor, Tensor]; // [N, F] twice
   return net.linear(`${path}.down_proj`, swiglu(gate, up)); // [N, C]
 }
 

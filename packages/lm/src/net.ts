@@ -13,6 +13,8 @@ export interface Net {
   trains(name: string): boolean;
   /** x [N, in] through the linear layer at `path` -> [N, out]. */
   linear(path: string, x: Tensor): Tensor;
+  /** The same x through several layers, in their order. */
+  linears(paths: readonly string[], x: Tensor): Tensor[];
   /** Rows `ids` int32 [N] of the table at `path` -> [N, C]. */
   gather(path: string, ids: Tensor): Tensor;
   /** Zeroes entries and scales the rest up, while training; the same (seed, site) gives the same mask. */
@@ -44,6 +46,10 @@ export function createNet({ weights, trained = new Map(), adapted, method, dropo
     if (tensor === undefined) throw new Error(`the weights hold no tensor ${name}`);
     return tensor;
   };
+  const plain = (path: string, x: Tensor): Tensor => {
+    const name = `${path}.weight`;
+    return trained.has(name) ? linear(x, get(name)) : frozenLinear(x, get(name));
+  };
   const net: Net = {
     get,
     trains: (name) => trained.has(name),
@@ -52,12 +58,19 @@ export function createNet({ weights, trained = new Map(), adapted, method, dropo
       return trained.has(name) ? embedding(get(name), ids) : gatherRows(get(name), ids);
     },
     linear: (path, x) => {
-      const name = `${path}.weight`;
-      const weight = get(name);
-      const y = trained.has(name) ? linear(x, weight) : frozenLinear(x, weight);
+      const y = plain(path, x);
       const adapter = adapted?.get(path);
       if (adapter === undefined || method === undefined) return y;
-      return method.apply(net.dropout(x, adapter.site), weight, y, adapter.variables);
+      return method.apply(net.dropout(x, adapter.site), get(`${path}.weight`), y, adapter.variables);
+    },
+    linears: (paths, x) => {
+      const adapters = paths.flatMap((path) => adapted?.get(path) ?? []);
+      const isShared = (dropout?.rate ?? 0) === 0 && adapters.length === paths.length;
+      if (!isShared || method?.applyAll === undefined) return paths.map((path) => net.linear(path, x));
+      return method.applyAll(
+        x,
+        adapters.map(({ variables }, i) => ({ variables, y0: plain(paths[i] ?? '', x) })),
+      );
     },
     dropout: (x, site) => (dropout === undefined || dropout.rate === 0 ? x : drop(x, dropout.rate, dropout.seed, site)),
   };

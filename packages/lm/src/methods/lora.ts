@@ -1,5 +1,5 @@
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
-import { at, differentiable } from '../ops.js';
+import { at, differentiable, linear } from '../ops.js';
 import { uniform } from '../random.js';
 import { type Method, role } from './method.js';
 
@@ -36,6 +36,16 @@ export function lora(options: LoraOptions): LoraMethod {
     }),
     apply: (x, _weight, y0, variables) =>
       loadTf().add(y0, lowRank(x, role(variables, 'lora_A'), role(variables, 'lora_B'), scale)),
+    applyAll: (x, layers) => {
+      const tf = loadTf();
+      // One product with all A together reads x once, forwards and backwards; products this narrow are bound by that.
+      const all = tf.concat(
+        layers.map(({ variables }) => role(variables, 'lora_A')),
+        0,
+      ) as Tensor; // [k·r, in]
+      const inner = tf.split(tf.mul(linear(x, all), scale), layers.length, 1) as Tensor[]; // k times [N, r]
+      return layers.map(({ y0, variables }, i) => tf.add(y0, linear(at(inner, i), role(variables, 'lora_B'))));
+    },
   };
 }
 

@@ -20,6 +20,14 @@ export interface Method {
   init(dims: LinearDims, random: Random): Record<string, HostTensor>;
   /** x [N, in], weight [out, in], y0 = x·W0ᵀ [N, out] -> adapted y [N, out]. */
   apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
+  /** The same for several layers that read one x, where sharing work between them pays. */
+  applyAll?(x: Tensor, layers: readonly LayerInput[]): Tensor[];
+}
+
+/** One layer of several that read the same input. */
+export interface LayerInput {
+  y0: Tensor;
+  variables: Readonly<Record<string, Tensor>>;
 }
 
 /** A variable of a layer by role. @throws Error when the adapter does not hold it. */
