@@ -9,6 +9,7 @@ export {
   type RawOpBackend,
   type RawOutput,
   rawOp,
+  smallMatMul,
   softmaxCrossEntropyWithGrad,
   sparseSoftmaxCrossEntropy,
   statelessRandomUniform,

@@ -135,6 +135,9 @@ interface NativeBackend {
 
 const nativeBackend = (tf: Tf): NativeBackend => tf.engine().findBackend('tensorflow') as unknown as NativeBackend;
 
+/** Whether operations run on a GPU. Loads TensorFlow when that has not happened. */
+export const isOnGpu = (): boolean => nativeBackend(loadTf()).isUsingGpuDevice;
+
 /** The device that this process computes on. Loads TensorFlow when that has not happened. */
 export function device(): Device {
   const { isUsingGpuDevice, binding } = nativeBackend(loadTf());

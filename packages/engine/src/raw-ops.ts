@@ -1,5 +1,5 @@
 import type { DataType, Tensor } from '@tensorflow/tfjs';
-import { loadTf } from './load.js';
+import { isOnGpu, loadTf } from './load.js';
 
 export type { Tensor } from '@tensorflow/tfjs';
 
@@ -113,6 +113,18 @@ export function matMul2d(a: Tensor, b: Tensor, transposeA = false, transposeB = 
   const columns = b.shape[transposeB ? 0 : 1] ?? 0;
   const attrs = { T: FLOAT, transpose_a: { bool: transposeA }, transpose_b: { bool: transposeB } };
   return only(rawOp('MatMul', attrs, [a, b], [{ shape: [rows, columns], dtype: 'float32' }]));
+}
+
+/**
+ * Product of the last two axes of equally many matrices: a [..., n, k] x b [..., k, m] (or [..., m, k]) -> [..., n, m]. For small ones: on a
+ * CPU tf.matMul of such waits until every thread has had a part (70 us where this takes 20, 9 x [1, 64] x [64, 256] on two busy cores).
+ */
+export function smallMatMul(a: Tensor, b: Tensor, transposeB = false): Tensor {
+  const tf = loadTf();
+  if (isOnGpu()) return tf.matMul(a, b, false, transposeB) as Tensor;
+  const attrs = { Ta: FLOAT, Tb: FLOAT, Tout: FLOAT, adj_x: { bool: false }, adj_y: { bool: transposeB } };
+  const shape = [...a.shape.slice(0, -1), b.shape[b.shape.length - (transposeB ? 2 : 1)] ?? 0];
+  return only(rawOp('BatchMatMulV3', attrs, [a, b], [{ shape, dtype: 'float32' }]));
 }
 
 /** Rows of a table: params [V, C], ids int32 of any shape -> [...ids, C]. Ids are not checked: a bad one fails on a CPU only. */

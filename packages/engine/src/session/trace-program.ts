@@ -81,6 +81,7 @@ function traceSignature(
 ): string[] {
   const backend = traceBackend();
   const node = `s${graph.size}`;
+  const isCompiled = mode === 'xla' && signature.isCompiled !== false;
   graph.startSection();
   let outputs: string[] = [];
   try {
@@ -92,7 +93,7 @@ function traceSignature(
             placeholder(graph, `${node}.in${i}`, shape, dtype),
           ]),
         );
-        const scope = tracedScope(graph, backend, program, handles);
+        const scope = tracedScope(graph, backend, program, handles, isCompiled);
         const tensors = Object.fromEntries([...feeds].map(([key, entry]) => [key, backend.tensor(entry)]));
         const built = Object.entries(signature.build(tensors, scope));
         const entries = new Map(built.map(([key, tensor]) => [key, backend.entry(tensor)]));
@@ -103,7 +104,7 @@ function traceSignature(
   } catch (error) {
     throw traceError(error, name);
   }
-  if (mode === 'xla' && signature.isCompiled !== false) {
+  if (isCompiled) {
     graph.markSection({ _XlaCompile: { bool: true }, _XlaScope: { string: name } });
   }
   return outputs;

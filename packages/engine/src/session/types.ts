@@ -68,7 +68,11 @@ export interface Scope {
    * scalar such as 1 - learning rate x weight decay, is multiplied into the value first (decoupled decay, arXiv:1711.05101).
    */
   adam(slot: AdamSlot, grad: Tensor, scalars: AdamScalars, hyper: AdamHyper, decay?: Tensor): void;
-  /** Writes rows [N, ...] at indices int32 [N] of a variable's first axis and gives the whole variable as it is afterwards. */
+  /**
+   * Writes rows [N, ...] at indices int32 [N] of a variable's first axis and gives the whole variable as it is afterwards, which is for use
+   * inside this call. Whoever wants the value from before as well reads it first. Such a variable's own memory is written to, so no
+   * signature assigns it another variable's value.
+   */
   scatterRows(name: string, indices: Tensor, rows: Tensor): Tensor;
 }
 

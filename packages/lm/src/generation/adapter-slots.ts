@@ -61,8 +61,9 @@ export function adapterSlotNet(
     const slot = tf.reshape(tf.slice(chosen, [group], [1]), []);
     return { adapter, roles: rolesByPath(config, groups, group), slot, group };
   });
-  return {
+  const net: Net = {
     ...base,
+    linears: (paths, x) => paths.map((path) => net.linear(path, x)),
     linear: (path, x) => {
       let y = base.linear(path, x);
       for (const { adapter, roles, slot, group } of layers) {
@@ -75,6 +76,7 @@ export function adapterSlotNet(
       return y;
     },
   };
+  return net;
 }
 
 /** Which adapters are resident in a session. */

@@ -1,5 +1,5 @@
 import type { LlamaConfig } from '@moraine/contract/plan';
-import { loadTf, type Scope, type Tensor, type VariableSpec } from '@moraine/engine';
+import { loadTf, type Scope, smallMatMul, type Tensor, type VariableSpec } from '@moraine/engine';
 import { type Attend, attentionMask, MASKED, rotaryTables } from '../model.js';
 import { rotate } from '../ops.js';
 import { type GenerationPlan, largest } from './plan.js';
@@ -43,7 +43,7 @@ export function prefillAttention(
     const rows = [batch * config.kvHeads * time, config.headDim];
     scope.scatterRows(keysOf(layer), places, tf.reshape(kh, rows));
     scope.scatterRows(valuesOf(layer), places, tf.reshape(vh, rows));
-    const out = tf.transpose(weighted(config, qh, kh, vh, mask), [0, 2, 1, 3]);
+    const out = tf.transpose(attendAll(config, qh, kh, vh, mask), [0, 2, 1, 3]);
     return tf.reshape(out, [batch * time, config.heads * config.headDim]);
   };
 }
@@ -77,7 +77,7 @@ export function decodeAttention(
     const rows = [batch * kvHeads, headDim];
     const keys = used(scope.scatterRows(keysOf(layer), places, tf.reshape(kh, rows)));
     const values = used(scope.scatterRows(valuesOf(layer), places, tf.reshape(v, rows)));
-    return tf.reshape(weighted(config, qh, keys, values, mask), [batch, heads * headDim]);
+    return attendOne(config, qh, keys, values, mask);
   };
 }
 
@@ -90,7 +90,7 @@ function firstRows({ kvHeads }: LlamaConfig, { contextMax }: GenerationPlan, slo
 }
 
 /** softmax(q·kᵀ + mask)·v: q [B, H, T, hd] with the scale in it, k and v [B, Hkv, S, hd], mask [B or 1, 1, T, S] -> [B, H, T, hd]. */
-function weighted({ heads, kvHeads }: LlamaConfig, q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
+function attendAll({ heads, kvHeads }: LlamaConfig, q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
   const tf = loadTf();
   const [batch = 0, , time = 0, headDim = 0] = q.shape;
   const [, , span = 0] = k.shape;
@@ -99,4 +99,18 @@ function weighted({ heads, kvHeads }: LlamaConfig, q: Tensor, k: Tensor, v: Tens
   const masked = tf.add(tf.reshape(scores, [batch, heads, time, span]), mask);
   const weights = tf.reshape(tf.softmax(masked), [batch, kvHeads, tall, span]);
   return tf.reshape(tf.matMul(weights, v), [batch, heads, time, headDim]);
+}
+
+/**
+ * The same for one query a row, q [B, H, 1, hd] -> [B, H*hd]. The work is so small that tf.softmax and tf.matMul, which wait for every
+ * thread, would take most of a token's time; the division by the sum comes last, where there are fewest numbers.
+ */
+function attendOne({ heads, kvHeads }: LlamaConfig, q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
+  const tf = loadTf();
+  const [batch = 0, , , headDim = 0] = q.shape;
+  const scores = smallMatMul(tf.reshape(q, [batch, kvHeads, heads / kvHeads, headDim]), k, true); // [B, Hkv, H/Hkv, S]
+  const masked = tf.add(scores, mask);
+  const weights = tf.exp(tf.sub(masked, tf.max(masked, 3, true)));
+  const out = tf.div(smallMatMul(weights, v), tf.sum(weights, 3, true)); // [B, Hkv, H/Hkv, hd]
+  return tf.reshape(out, [batch, heads * headDim]);
 }

@@ -47,6 +47,7 @@ function prefill(
   time: number,
 ): Signature {
   return {
+    isCompiled: false,
     feeds: { ids: ints(batch, time), lengths: ints(batch), slots: ints(batch), ...netFeeds },
     build: (feeds, scope) => {
       const tf = loadTf();
@@ -69,6 +70,7 @@ function decodeOne(
   answer: (logits: Tensor) => Record<string, Tensor>,
 ): Signature {
   return {
+    isCompiled: false, // XLA's decode took twice as long
     feeds: { ids: ints(batch), positions: ints(batch), ...netFeeds },
     build: (feeds, scope) => {
       const net = netOf(scope, feeds);

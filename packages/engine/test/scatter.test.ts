@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest';
+import { loadTf } from '../src/load.js';
+import { smallMatMul, type Tensor } from '../src/raw-ops.js';
+import { compile } from '../src/session/compile.js';
+import type { NumericMode, Scope, Signature } from '../src/session/types.js';
+import { farthest, waves } from './helpers.js';
+
+const tf = loadTf();
+const modes: NumericMode[] = ['eager', 'plain', 'xla', 'bf16'];
+const names = ['a', 'b', 'c'];
+
+/** Writes two rows of each variable; `build` says what else the call does with them. */
+const scattering = (build: (scope: Scope, at: Tensor, rows: Tensor) => Record<string, Tensor>): Signature => ({
+  feeds: { at: { shape: [2], dtype: 'int32' }, rows: { shape: [2, 3], dtype: 'float32' } },
+  build: ({ at, rows }, scope) => build(scope, at as Tensor, rows as Tensor),
+});
+
+describe.each(modes)('in mode %s', (mode) => {
+  test('rows stay where they were written, call after call, with the old value read beside them or not', async () => {
+    const session = await compile(
+      {
+        variables: new Map(names.map((name) => [name, { shape: [5, 3] }])),
+        signatures: {
+          only: scattering((scope, at, rows) => {
+            for (const name of names) scope.scatterRows(name, at, rows);
+            return {};
+          }),
+          both: scattering((scope, at, rows) => {
+            const before = scope.read('a');
+            return { before: tf.mul(before, 1), sum: tf.sum(scope.scatterRows('a', at, rows)) };
+          }),
+        },
+      },
+      { mode },
+    );
+    const expected = new Float32Array(15);
+    const write = (at: number[], rows: Float32Array): void => {
+      for (const [i, row] of at.entries()) expected.set(rows.subarray(3 * i, 3 * i + 3), 3 * row);
+    };
+    const sum = (values: Float32Array) => values.reduce((a, b) => a + b, 0);
+    for (let call = 0; call < 6; call++) {
+      const at = [call % 5, (call + 2) % 5];
+      const rows = waves(6, call + 1);
+      const feeds = { at: Int32Array.from(at), rows };
+      if (call % 2 === 0) {
+        session.run('only', feeds);
+        write(at, rows);
+        for (const [name, { data }] of session.read(names)) if (name === 'a') expect(data).toEqual(expected);
+      } else {
+        const got = session.run('both', feeds);
+        expect(got.before).toEqual(expected);
+        write(at, rows);
+        expect(got.sum?.[0]).toBeCloseTo(sum(expected), 5);
+      }
+    }
+    // The others got the rows of the calls without a read, each in memory of its own.
+    const others = session.read(['b', 'c']);
+    expect(others.get('b')?.data).toEqual(others.get('c')?.data);
+    expect(others.get('b')?.data).not.toEqual(expected);
+    session.dispose();
+  });
+
+  test('small matrices are multiplied as large ones are', async () => {
+    const product = (transposeB: boolean): Signature => ({
+      feeds: {},
+      build: (_, scope) => {
+        const [a, b] = [scope.read('left'), scope.read(transposeB ? 'tall' : 'wide')];
+        return { small: smallMatMul(a, b, transposeB), large: tf.matMul(a, b, false, transposeB) };
+      },
+    });
+    const variables = new Map([
+      ['left', { shape: [2, 3, 1, 8] }],
+      ['tall', { shape: [2, 3, 5, 8] }],
+      ['wide', { shape: [2, 3, 8, 5] }],
+    ]);
+    const session = await compile({ variables, signatures: { tall: product(true), wide: product(false) } }, { mode });
+    session.write(
+      new Map([...variables].map(([name, { shape }]) => [name, { shape, data: waves(shape.reduce((a, b) => a * b)) }])),
+    );
+    for (const name of ['tall', 'wide']) {
+      const { small, large } = session.run(name, {});
+      expect(small?.length).toBe(30);
+      expect(farthest(small, large)).toBeLessThan(1e-6);
+    }
+    session.dispose();
+  });
+});
