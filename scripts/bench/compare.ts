@@ -64,14 +64,16 @@ async function runJob(job: Job, pairs: number, work: string): Promise<JobReport>
       say(`${job.key} ${round + 1}/${pairs} ${name.padEnd(12)} ${summary(figures[name])}`);
     }
     rounds.push(Object.fromEntries(job.sides.map(({ name }) => [name, figures[name] ?? {}])));
-    if (round === 0) for (const problem of disagreements(job.key, rounds[0] ?? {})) say(`! ${problem}`);
   }
+  const problems = [...new Set(rounds.flatMap((round) => disagreements(job.key, round)))];
+  for (const problem of problems) say(`! ${problem}`);
   const plain = (command: string): string => command.replaceAll(work, '$WORK').replaceAll(`${root}/`, '');
   return {
     key: job.key,
     commands: Object.fromEntries(job.sides.map(({ name, command }) => [name, plain(command)])),
     rounds,
     load,
+    disagreements: problems,
   };
 }
 

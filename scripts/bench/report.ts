@@ -10,6 +10,8 @@ export interface JobReport {
   rounds: Record<string, Figures>[];
   /** Processes waiting for a core when each round began. */
   load: number[];
+  /** Where the sides did not compute the same; empty when they did. */
+  disagreements: string[];
 }
 
 export interface Report {
@@ -77,7 +79,7 @@ function measureRow(one: Measured): string {
   const sign = one.better === 'more' ? '≥' : '≤';
   const limit = (value: number): string => (one.isAbsolute ? `${sign} ${value} ${one.unit}` : `${sign} ${value}x`);
   const range = `${Math.min(...one.ratios).toFixed(2)}–${Math.max(...one.ratios).toFixed(2)}`;
-  return `| ${one.title}${one.theirs === 'LoRA' ? '' : ''} | ${both(one.oursValues)} | ${one.theirs}: ${both(one.theirsValues)} | **${one.ratioMedian.toFixed(2)}x** (${range}) | ${one.ratioOfBest.toFixed(2)}x | ${limit(one.must)} | ${limit(one.hope)} | ${one.isMet ? 'yes' : '**no**'} |`;
+  return `| ${one.title} | ${both(one.oursValues)} | ${one.theirs}: ${both(one.theirsValues)} | **${one.ratioMedian.toFixed(2)}x** (${range}) | ${one.ratioOfBest.toFixed(2)}x | ${limit(one.must)} | ${limit(one.hope)} | ${one.isMet ? 'yes' : '**no**'} |`;
 }
 
 const COLUMNS: [string, string, number][] = [
@@ -95,7 +97,7 @@ const COLUMNS: [string, string, number][] = [
 ];
 
 /** Medians over the rounds, side by side. */
-function jobSection({ key, rounds }: JobReport): string[] {
+function jobSection({ key, rounds, disagreements }: JobReport): string[] {
   const sides = Object.keys(rounds[0] ?? {});
   const columns = COLUMNS.filter(([figure]) =>
     rounds.some((round) => sides.some((side) => typeof round[side]?.[figure] === 'number')),
@@ -116,6 +118,7 @@ function jobSection({ key, rounds }: JobReport): string[] {
       (side) => `| ${side} | ${columns.map(([figure, , places]) => cell(side, figure, places)).join(' | ')} |`,
     ),
     '',
+    ...disagreements.flatMap((problem) => [`**${problem}**`, '']),
   ];
 }
 
