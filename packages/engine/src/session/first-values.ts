@@ -21,7 +21,13 @@ const device = '/device:CPU:0';
  * reinterpreted as numbers and copied into the variable, so nothing passes through JavaScript and there is one copy. `zero`, int64 [1] and
  * fed as 0, is added to every offset: constant slices would be folded into the graph, and take three copies.
  */
-export function firstValues(graph: Graph, program: Program, handles: Handles, zero: Entry): string[] {
+export function firstValues(
+  graph: Graph,
+  program: Program,
+  handles: Handles,
+  zero: Entry,
+  inPlace: ReadonlySet<string>,
+): string[] {
   const files = new Map<string, Entry>();
   const fileOf = (path: string): Entry => {
     const known = files.get(path);
@@ -32,15 +38,17 @@ export function firstValues(graph: Graph, program: Program, handles: Handles, ze
     files.set(path, made);
     return made;
   };
-  // Variables of one shape share their first zeros; what updates one of them makes its own copy.
+  // Variables of one shape share their first zeros; what updates one of them makes its own copy, unless it writes in place.
   const none = graph.reshape(graph.cast(zero, 'float32'), []);
   return [...program.variables].map(([name, { shape, from }]) => {
     const handle = handles.get(name) as Entry;
     const fill = { T: typed(handle.dtype), index_type: INT };
-    const value =
-      from === undefined
-        ? graph.one('Fill', [graph.ints(shape), graph.cast(none, handle.dtype)], fill, shape, handle.dtype)
-        : fromFile(graph, fileOf(from.path), from, shape, handle.dtype, zero);
+    const zeros = (): Entry => {
+      const shared = graph.one('Fill', [graph.ints(shape), graph.cast(none, handle.dtype)], fill, shape, handle.dtype);
+      if (!inPlace.has(name)) return shared;
+      return graph.one('DeepCopy', [shared], { T: typed(handle.dtype) }, shape, handle.dtype, { isUnique: true });
+    };
+    const value = from === undefined ? zeros() : fromFile(graph, fileOf(from.path), from, shape, handle.dtype, zero);
     const node = `first${graph.size}`;
     graph.add('AssignVariableOp', [handle, value], { dtype: typed(handle.dtype) }, [], { name: node });
     return node;

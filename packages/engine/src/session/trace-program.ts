@@ -45,12 +45,13 @@ export function traceProgram(program: Program, mode: TracedMode): TracedProgram 
   const graph = new Graph();
   const calls = new Map<string, CallShape>();
   const handles = addVariables(graph, program, mode);
+  const inPlace = new Set<string>();
   for (const [name, signature] of Object.entries(program.signatures)) {
-    const outputs = traceSignature(graph, program, handles, name, signature, mode);
+    const outputs = traceSignature(graph, program, handles, name, signature, mode, inPlace);
     calls.set(callNames.program(name), { feeds: signature.feeds, outputs });
   }
   graph.startSection();
-  addFirstValues(graph, program, handles, calls);
+  addFirstValues(graph, program, handles, calls, inPlace);
   const groups = transferGroups(program);
   for (const [i, group] of groups.entries()) addTransfer(graph, program, handles, calls, i, group);
   return { graph, calls, groups };
@@ -78,6 +79,7 @@ function traceSignature(
   name: string,
   signature: Signature,
   mode: TracedMode,
+  inPlace: Set<string>,
 ): string[] {
   const backend = traceBackend();
   const node = `s${graph.size}`;
@@ -93,7 +95,7 @@ function traceSignature(
             placeholder(graph, `${node}.in${i}`, shape, dtype),
           ]),
         );
-        const scope = tracedScope(graph, backend, program, handles, isCompiled);
+        const scope = tracedScope(graph, backend, program, handles, { isCompiled, inPlace });
         const tensors = Object.fromEntries([...feeds].map(([key, entry]) => [key, backend.tensor(entry)]));
         const built = Object.entries(signature.build(tensors, scope));
         const entries = new Map(built.map(([key, tensor]) => [key, backend.entry(tensor)]));
@@ -110,9 +112,15 @@ function traceSignature(
   return outputs;
 }
 
-function addFirstValues(graph: Graph, program: Program, handles: Handles, calls: Map<string, CallShape>): void {
+function addFirstValues(
+  graph: Graph,
+  program: Program,
+  handles: Handles,
+  calls: Map<string, CallShape>,
+  inPlace: ReadonlySet<string>,
+): void {
   const zero = placeholder(graph, 'first.zero', [1], 'int64');
-  const updates = firstValues(graph, program, handles, zero);
+  const updates = firstValues(graph, program, handles, zero, inPlace);
   finish(graph, callNames.first, 'first', new Map([[zeroFeed, zero]]), new Map(), updates);
   // An int64 feed is an int32 tensor that the package widens.
   calls.set(callNames.first, { feeds: { [zeroFeed]: { shape: [1], dtype: 'int32' } }, outputs: [] });

@@ -15,13 +15,16 @@ export interface TracedScope extends Scope {
   finish(): string[];
 }
 
-/** The state as a signature sees it while it is traced: one read node a variable, updates that wait for it. */
+/**
+ * The state as a signature sees it while it is traced: one read node a variable, updates that wait for it. Names of variables whose own
+ * memory is written to are added to `inPlace`.
+ */
 export function tracedScope(
   graph: Graph,
   backend: TraceBackend,
   program: Program,
   handles: Handles,
-  isCompiled = false,
+  options: { isCompiled: boolean; inPlace: Set<string> },
 ): TracedScope {
   const tf = loadTf();
   const reads = new Map<string, Tensor>();
@@ -106,7 +109,7 @@ export function tracedScope(
       claim(name);
       const inputs = [backend.entry(indices), backend.entry(rows)];
       const { shape } = variableOf(program, name);
-      if (isCompiled) {
+      if (options.isCompiled) {
         const attributes = { dtype: typed('float32'), Tindices: typed('int32') };
         const node = update('ResourceScatterUpdate', [name], [handleOf(name), ...inputs], attributes);
         return backend.tensor(readNode(name, [node]));
@@ -123,6 +126,7 @@ export function tracedScope(
       if (isRead) update('AssignVariableOp', [name], [handleOf(name), whole], { dtype: typed('float32') });
       else updates.push({ node, variables: [name] });
       scattered.add(name);
+      options.inPlace.add(name);
       return backend.tensor(whole);
     },
     finish: () => {
