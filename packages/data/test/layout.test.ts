@@ -6,7 +6,15 @@ import { cover } from '../src/layout-search.js';
 import { packRows } from '../src/packing.js';
 import { createRandom } from '../src/random.js';
 
-const small = { hiddenSize: 288, intermediateSize: 768, layers: 6, heads: 6, kvHeads: 6, headDim: 48 };
+const small = {
+  vocabSize: 32_000,
+  hiddenSize: 288,
+  intermediateSize: 768,
+  layers: 6,
+  heads: 6,
+  kvHeads: 6,
+  headDim: 48,
+};
 const cost = layoutCost(small);
 
 /** Lengths as instruction data has them: most rows short, a tail up to 400 tokens. */
