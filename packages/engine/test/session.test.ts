@@ -12,6 +12,13 @@ const modes: NumericMode[] = ['eager', 'plain', 'xla', 'bf16'];
 const scalar = { shape: [], dtype: 'float32' } as const;
 
 const host = (shape: number[], data: Float32Array) => ({ shape, data });
+/** Operations that hand on the memory they are given when there is nothing to do. */
+const moves: Record<string, (x: Tensor) => Tensor> = {
+  set: (x) => tf.reshape(x, [256, 1024]),
+  transposed: (x) => tf.reshape(tf.transpose(x, [0, 1]), [256, 1024]),
+  tiled: (x) => tf.reshape(tf.tile(x, [1, 1]), [256, 1024]),
+  reversed: (x) => tf.reshape(tf.reverse(x, []), [256, 1024]),
+};
 const one = (name: string, shape: number[], data: Float32Array) => new Map([[name, host(shape, data)]]);
 
 async function using<T>(program: Program, mode: NumericMode, use: (session: Session) => T): Promise<T> {
@@ -35,16 +42,22 @@ describe.each(modes)('in mode %s', (mode) => {
       ['a', { shape: [2, 3] }],
       ['b', { shape: [2, 3] }],
       ['rows', { shape: [4, 2] }],
+      ['kept', { shape: [4, 2] }],
       ['large', { shape: [256, 1024] }],
     ]),
     signatures: {
-      set: {
-        feeds: { x: { shape: [1024, 256], dtype: 'float32' } },
-        build: ({ x }, scope) => {
-          scope.assign('large', tf.reshape(x as Tensor, [256, 1024]));
-          return {};
-        },
-      },
+      ...Object.fromEntries(
+        Object.entries(moves).map(([name, move]): [string, Signature] => [
+          name,
+          {
+            feeds: { x: { shape: [1024, 256], dtype: 'float32' } },
+            build: ({ x }, scope) => {
+              scope.assign('large', move(x as Tensor));
+              return {};
+            },
+          },
+        ]),
+      ),
       // Updates are written before and after the reads; all reads must see the old values.
       mix: plain((scope) => {
         scope.assign('a', tf.mul(scope.read('b'), 2));
@@ -65,6 +78,17 @@ describe.each(modes)('in mode %s', (mode) => {
         scope.assignAdd('b', tf.ones([2, 3]));
         return {};
       }),
+      keep: plain((scope) => {
+        scope.assign('kept', scope.read('rows'));
+        return {};
+      }),
+      overlay: {
+        feeds: { at: { shape: [1], dtype: 'int32' }, rows: { shape: [1, 2], dtype: 'float32' } },
+        build: ({ at, rows }, scope) => {
+          scope.scatterRows('rows', at as Tensor, rows as Tensor);
+          return {};
+        },
+      },
       scatter: {
         feeds: { at: { shape: [2], dtype: 'int32' }, rows: { shape: [2, 2], dtype: 'float32' } },
         build: ({ at, rows }, scope) => ({
@@ -117,11 +141,23 @@ describe.each(modes)('in mode %s', (mode) => {
 
   test('a variable that takes a feed keeps it after the caller’s array has changed', () =>
     using(program, mode, (session) => {
-      const x = waves(256 * 1024); // large enough to be taken where it lies
-      session.run('set', { x });
-      const kept = x.slice();
-      x.fill(0);
-      expect(farthest(session.read(['large']).get('large')?.data, kept)).toBe(0);
+      for (const [i, move] of Object.keys(moves).entries()) {
+        const x = waves(256 * 1024, i); // large enough to be taken where it lies
+        session.run(move, { x });
+        const kept = x.slice();
+        x.fill(0);
+        expect(farthest(session.read(['large']).get('large')?.data, kept)).toBe(0);
+      }
+    }));
+
+  test('a variable that takes another’s value keeps it when rows of the other are written', () =>
+    using(program, mode, (session) => {
+      session.run('overlay', { at: Int32Array.of(1), rows: Float32Array.of(5, 6) });
+      session.run('keep', {});
+      session.run('overlay', { at: Int32Array.of(1), rows: Float32Array.of(7, 8) });
+      const both = session.read(['rows', 'kept']);
+      expect([...(both.get('rows')?.data ?? [])]).toEqual([0, 0, 7, 8, 0, 0, 0, 0]);
+      expect([...(both.get('kept')?.data ?? [])]).toEqual([0, 0, 5, 6, 0, 0, 0, 0]);
     }));
 
   test('variables begin at zero and a part of them can be written', () =>

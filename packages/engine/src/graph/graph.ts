@@ -10,8 +10,8 @@ export interface Entry {
   readonly dtype: GraphDtype;
   /** The number that all its elements are, where that is known. */
   readonly uniform?: number;
-  /** May be the memory of a feed, which belongs to the caller. */
-  readonly isFed?: boolean;
+  /** May be the memory of a feed, which belongs to the caller, or of a variable. */
+  readonly isBorrowed?: boolean;
   /** The conditional branch that it exists in; it has no value elsewhere. */
   readonly branch?: Branch;
 }
@@ -97,13 +97,13 @@ export class Graph {
     };
     this.#nodes.push(node);
     this.#byName.set(name, node);
-    const isFed = op === 'Placeholder' || (aliases.has(op) && inputs.some((input) => input.isFed === true));
+    const isBorrowed = lenders.has(op) || (aliases.has(op) && inputs.some((input) => input.isBorrowed === true));
     const entries = outputs.map(({ shape, dtype }, i) => ({
       ref: i === 0 ? name : `${name}:${i}`,
       shape,
       dtype,
       branch,
-      isFed,
+      isBorrowed,
     }));
     if (isMerged) this.#equal.set(key, entries);
     return entries;
@@ -264,8 +264,16 @@ export class Graph {
   }
 }
 
-/** Operations whose output may be their input's memory. */
-const aliases = new Set(['Identity', 'Reshape', 'Slice', 'Split', 'SplitV', 'Unpack', 'Switch', 'Merge', 'Bitcast']);
+/** Operations whose output is memory that belongs to a feed or a variable. */
+const lenders = new Set(['Placeholder', 'ReadVariableOp', 'InplaceUpdate']);
+
+/** Operations whose output may be their input's memory, some of them only where they have nothing to do. */
+const aliases = new Set(
+  (
+    'Identity Reshape Slice StridedSlice Split SplitV Pack Unpack Switch Merge Bitcast Transpose ReverseV2 Tile BroadcastTo PadV2 AddN ' +
+    'Sum Mean Max Min Prod'
+  ).split(' '),
+);
 
 /** GraphDef version that this writer's operations follow (TensorFlow 2.16's; newer libraries read it). */
 const producerVersion = 1882;

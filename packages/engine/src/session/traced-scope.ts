@@ -75,8 +75,9 @@ export function tracedScope(
   const valueFor = (name: string, value: Tensor): Entry => {
     const handle = handleOf(name);
     const entry = graph.reshape(backend.entry(value), variableOf(program, name).shape);
-    // An assignment adopts the buffer that it is given; a feed's belongs to JavaScript, and freeing it elsewhere hangs the process.
-    if (entry.isFed !== true) return entry;
+    // An assignment adopts the buffer that it is given. A feed's belongs to JavaScript, and freeing it elsewhere hangs the process; another
+    // variable's may be written in place.
+    if (entry.isBorrowed !== true) return entry;
     return graph.one('DeepCopy', [entry], { T: typed(handle.dtype) }, entry.shape, entry.dtype, { isUnique: true });
   };
 

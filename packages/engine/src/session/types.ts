@@ -70,8 +70,7 @@ export interface Scope {
   adam(slot: AdamSlot, grad: Tensor, scalars: AdamScalars, hyper: AdamHyper, decay?: Tensor): void;
   /**
    * Writes rows [N, ...] at indices int32 [N] of a variable's first axis and gives the whole variable as it is afterwards, which is for use
-   * inside this call. Whoever wants the value from before as well reads it first. Such a variable's own memory is written to, so no
-   * signature assigns it another variable's value.
+   * inside this call. Whoever wants the value from before as well reads it first.
    */
   scatterRows(name: string, indices: Tensor, rows: Tensor): Tensor;
 }
