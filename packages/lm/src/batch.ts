@@ -55,6 +55,27 @@ export function supervised({ batch, time, labels, segments }: Batch): Supervised
 }
 
 /**
+ * Refuses ids and labels that the vocabulary does not have. TensorFlow does so on a CPU only, and not for every label.
+ * @throws AppError `user_data` naming the first.
+ */
+export function checkTokens({ time, ids, labels }: Batch, vocabSize: number): void {
+  const refuse = (name: string, values: Int32Array, isBad: (token: number) => boolean): void => {
+    const place = values.findIndex(isBad);
+    if (place < 0) return;
+    const where = `row ${Math.floor(place / time)}, token ${place % time}`;
+    throw new AppError(
+      'user_data',
+      `The ${name} ${values[place]} (${where}) is not in the vocabulary of ${vocabSize}.`,
+      {
+        hint: 'Encode the rows with the tokenizer that belongs to the base.',
+      },
+    );
+  };
+  refuse('id', ids, (id) => id < 0 || id >= vocabSize);
+  refuse('label', labels, (label) => label >= vocabSize);
+}
+
+/**
  * What a batch of one shape is fed as: `ids`, `segments`, `positions` int32 [B, T]; `rows` and `targets` int32 [B*T], the flat positions
  * that predict and what, of which the first `count` (int32 scalar) count.
  */

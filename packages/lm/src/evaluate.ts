@@ -1,5 +1,5 @@
 import type { Session } from '@moraine/engine';
-import { type Batch, type BatchShape, feedBatch, shapeFor, supervised } from './batch.js';
+import { type Batch, type BatchShape, checkTokens, feedBatch, shapeFor, supervised } from './batch.js';
 import { evaluateName } from './program.js';
 
 export interface Evaluation {
@@ -21,7 +21,12 @@ export interface TokenScores {
 }
 
 /** Scores one batch through the evaluation signature of the smallest shape that holds it. */
-export function scoreBatch(session: Session, batch: Batch, shapes: readonly BatchShape[]): TokenScores {
+export function scoreBatch(
+  session: Session,
+  batch: Batch,
+  { shapes, vocabSize }: { shapes: readonly BatchShape[]; vocabSize: number },
+): TokenScores {
+  checkTokens(batch, vocabSize);
   const found = supervised(batch);
   const shape = shapeFor(batch, shapes);
   const { losses, best } = session.run(evaluateName(shape), feedBatch(batch, shape, found));

@@ -64,7 +64,7 @@ export async function createModel({
   return {
     mode,
     timings: session.timings,
-    score: (batch) => scoreBatch(session, batch, evaluation),
+    score: (batch) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize }),
     generator: generation === undefined ? null : createGenerator(session, config, generation),
     dispose: () => session.dispose(),
   };

@@ -2,7 +2,7 @@ import { AppError } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { compile, type NumericMode, type Program, type SessionTimings, type VariableSpec } from '@moraine/engine';
 import { type Adapter, initialAdapter } from './adapter.js';
-import { type Batch, type BatchShape, feedBatch, shapeFor, supervised } from './batch.js';
+import { type Batch, type BatchShape, checkTokens, feedBatch, shapeFor, supervised } from './batch.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
 import { generationVariables } from './generation/cache.js';
 import { createGenerator, type Generator } from './generation/generator.js';
@@ -73,26 +73,31 @@ export interface Trainer {
  * Rejects with an EngineError when the program cannot be traced; it never runs in another mode than the one asked for.
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { adapter, optimizer, seed, mode = 'plain' } = options;
+  // The options themselves are not kept: their weights may be the whole base.
+  const { config, adapter, optimizer, schedule, seed, mode = 'plain', shapes, evaluation = [], generation } = options;
   const { program, trained, initial } = trainingProgram(options);
   const session = await compile(program, { mode });
   session.write(initial);
   const names = trained.map(({ name }) => name);
-  const { config, generation } = options;
   let steps = 0;
+  // Sums of gradients are zero between steps, unless a step ended by an error.
+  let areSumsZero = true;
 
   function step(microBatches: readonly Batch[]): StepResult {
     const number = steps + 1;
     const found = microBatches.map(supervised);
     const supervisedTokens = found.reduce((sum, { positions }) => sum + positions.length, 0);
     if (supervisedTokens === 0) throw nothingSupervised(number, microBatches.length);
-    const learningRate = learningRateAt(options.schedule, number);
+    for (const batch of microBatches) checkTokens(batch, config.vocabSize);
+    const learningRate = learningRateAt(schedule, number);
+    if (!areSumsZero) session.write(zeroGradients(program, names));
+    areSumsZero = false;
     let lossSum = 0;
     let correctTokens = 0;
     for (const [index, batch] of microBatches.entries()) {
       const targets = found[index];
       if (targets === undefined || targets.positions.length === 0) continue;
-      const shape = shapeFor(batch, options.shapes);
+      const shape = shapeFor(batch, shapes);
       const feeds = feedBatch(batch, shape, targets);
       if (adapter !== null && adapter.dropout > 0) feeds.seed = Int32Array.of(mix32(seed, number, index), 0);
       const micro = session.run(microName(shape), feeds);
@@ -102,10 +107,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     const loss = lossSum / supervisedTokens;
     const scalars = { ...adamwFeeds(number, learningRate, optimizer), perToken: 1 / supervisedTokens };
     const gradNorm = Number.isFinite(loss) ? (session.run(APPLY, scalars).gradNorm?.[0] ?? Number.NaN) : Number.NaN;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      session.write(zeroGradients(program, names));
-      throw notANumber(number, loss, gradNorm, learningRate);
-    }
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw notANumber(number, loss, gradNorm, learningRate);
+    areSumsZero = true;
     steps = number;
     return { step: number, loss, gradNorm, supervisedTokens, correctTokens, learningRate };
   }
@@ -118,7 +121,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     mode,
     timings: session.timings,
     step,
-    score: (batch) => scoreBatch(session, batch, options.evaluation ?? []),
+    score: (batch) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize }),
     generator: generation === undefined ? null : createGenerator(session, config, generation),
     variables: () => session.read(names),
     state: () => readState(steps, names, session),

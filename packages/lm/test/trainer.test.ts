@@ -200,6 +200,30 @@ test('a loss that is not a number is an error with its step and changes nothing'
   run.dispose();
 });
 
+test('a step that fails half way leaves nothing for the next to add to', async () => {
+  const [run, other] = [await trainer(loraAdapter()), await trainer(loraAdapter())];
+  const tooLong = batchOf([idsOf(1, 17)]);
+  expect(() => run.step([mixedBatch(), tooLong])).toThrow(/fits none/);
+  expect(run.step([mixedBatch()])).toEqual(other.step([mixedBatch()]));
+  expect(run.state()).toEqual(other.state());
+  for (const each of [run, other]) each.dispose();
+});
+
+// A GPU would look up zeros, and a label past the end is another row's logit on any device.
+test('a token that the vocabulary lacks is refused with its place', async () => {
+  const run = await trainer(null);
+  const [id, negative, label] = [mixedBatch(), mixedBatch(), mixedBatch()];
+  id.ids[14] = 40;
+  negative.ids[0] = -1;
+  label.labels[1] = 40;
+  for (const use of [(batch: Batch) => run.step([batch]), run.score]) {
+    expect(() => use(id)).toThrow('The id 40 (row 1, token 2) is not in the vocabulary of 40.');
+    expect(() => use(negative)).toThrow('The id -1 (row 0, token 0)');
+    expect(() => use(label)).toThrow('The label 40 (row 0, token 1)');
+  }
+  run.dispose();
+});
+
 test('a step without a supervised token says so', async () => {
   const silent = { ...mixedBatch(), labels: new Int32Array(48).fill(-100) };
   const run = await trainer(null);
