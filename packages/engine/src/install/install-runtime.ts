@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { cacheDir, engineDir } from '../env.js';
 import { missingRuntimeFile, runtimePackageDir, runtimePackageVersion } from '../runtime-package.js';
-import { compileBinding } from './compile.js';
+import { compileBinding, nativeKey } from './compile.js';
 import { findLibrary, isRuntimeFile, type Library, libraryKey } from './library.js';
 import { linkRuntime, readLinkStamp } from './link.js';
 import type { WheelLock } from './lock-file.js';
@@ -65,6 +65,7 @@ export async function installRuntime(
     wish,
     tensorflow,
     key,
+    native: nativeKey(),
     library: library.library,
   } as const;
   linkRuntime(packageDir, binding, library, stamp);
@@ -85,6 +86,7 @@ export function runtimeStatus(options: InstallRuntimeOptions = {}): RuntimeStatu
   else if (missing !== null) reason = `${missing} does not exist`;
   else if (stamp.key !== key || stamp.variant !== wanted)
     reason = `${stamp.variant} ${stamp.tensorflow} is linked, ${wanted} ${version} is wanted`;
+  else if (stamp.native !== nativeKey()) reason = 'its binding was compiled from other sources';
   else if (!existsSync(stamp.library)) reason = `${stamp.library} does not exist`;
   return { isInstalled: reason === undefined, variant: wanted, tensorflow: version, library: stamp?.library, reason };
 }

@@ -23,6 +23,8 @@ export interface LinkStamp {
   tensorflow: string;
   /** Identifies library and lock file; a changed lock means a new installation. */
   key: string;
+  /** Identifies our part of the binding; absent in stamps from before there was one. */
+  native?: string;
   library: string;
 }
 
