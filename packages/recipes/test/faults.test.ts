@@ -1,7 +1,13 @@
 import { cpSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSafetensors, readSafetensorsHeader, writeSafetensors } from '@moraine/engine';
+import {
+  EngineError,
+  type EngineErrorCode,
+  readSafetensors,
+  readSafetensorsHeader,
+  writeSafetensors,
+} from '@moraine/engine';
 import { expect, it } from 'vitest';
 import { failureOf, loadBase } from '../src/index.js';
 import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
@@ -86,6 +92,17 @@ it('the expected text of a sample is the first answer of a conversation, not all
   const spec = specOf(base, sums, full, { evaluationFiles: [{ id: 'file-1', name: 'chat', path }] });
   const [found] = ofType(await runOf(spec, 1), 'evaluation');
   expect(found?.result.samples.map(({ expected }) => expected)).toEqual(['b']);
+});
+
+it('a device without room is out of memory, a mode that cannot be had the configuration', () => {
+  const fault = (code: EngineErrorCode) => failureOf(new EngineError(code, 'It went wrong.', 'Do this.'));
+  expect(fault('out_of_memory')).toMatchObject({
+    cause: 'oom',
+    code: 'out_of_memory',
+    message: 'It went wrong. Do this.',
+  });
+  expect(fault('unsupported_in_mode').cause).toBe('user_config');
+  expect(fault('run_failed').cause).toBe('internal');
 });
 
 it('a full disk is a fault of the storage, which is tried again', () => {
