@@ -61,6 +61,18 @@ test('a nucleus of a large vocabulary is the one that sorting it whole would fin
   expect(drawn.size).toBeGreaterThan(0.9 * inside.size);
 });
 
+// 0.5, ten times 0.04, and 990 tokens that share 0.1: 0.85 is reached by the first and nine of the ten.
+test('tokens too unlikely for the nucleus still count in the whole that topP is a share of', () => {
+  const probabilities = [0.5, ...Array(10).fill(0.04), ...Array(990).fill(0.1 / 990)];
+  const random = createRandom(5);
+  const drawn = new Set(
+    Array.from({ length: 3000 }, () =>
+      sampleToken(Float32Array.from(probabilities, Math.log), { temperature: 1, topP: 0.85, topK: 0 }, random),
+    ),
+  );
+  expect([...drawn].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
 test('the likeliest are listed in order, equal ones by id, and probabilities add up to one', () => {
   expect(topIds(logits, 3)).toEqual([2, 0, 3]);
   expect(topIds(logits, 9)).toEqual([2, 0, 3, 1]);

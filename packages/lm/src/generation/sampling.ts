@@ -24,8 +24,11 @@ export function sampleToken(logits: Float32Array, { temperature, topP, topK }: S
     weights[id] = weight;
     total += weight;
   }
-  if (topK > 0 && topK < logits.length) return draw(nucleus(topIds(logits, topK), weights, topP), weights, random);
-  if (topP < 1) return draw(nucleus(possible(weights, total, topP), weights, topP), weights, random);
+  if (topK > 0 && topK < logits.length) {
+    const ids = topIds(logits, topK);
+    return draw(nucleus(ids, weights, topP * sumOf(ids, weights)), weights, random);
+  }
+  if (topP < 1) return draw(nucleus(possible(weights, total, topP), weights, topP * total), weights, random);
   return drawAny(weights, total, random);
 }
 
@@ -40,10 +43,8 @@ function possible(weights: Float64Array, total: number, topP: number): number[] 
   return ids.sort((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0) || a - b);
 }
 
-/** The shortest beginning of `ids` (likeliest first) that reaches topP of what the caller's ids have together; never empty. */
-function nucleus(ids: readonly number[], weights: Float64Array, topP: number): readonly number[] {
-  if (topP >= 1) return ids;
-  const wanted = topP * ids.reduce((sum, id) => sum + (weights[id] ?? 0), 0);
+/** The shortest beginning of `ids` (likeliest first) whose weights reach `wanted`; never empty. */
+function nucleus(ids: readonly number[], weights: Float64Array, wanted: number): readonly number[] {
   let sum = 0;
   const last = ids.findIndex((id) => {
     sum += weights[id] ?? 0;
@@ -52,8 +53,11 @@ function nucleus(ids: readonly number[], weights: Float64Array, topP: number): r
   return last < 0 ? ids : ids.slice(0, last + 1);
 }
 
+const sumOf = (ids: readonly number[], weights: Float64Array): number =>
+  ids.reduce((sum, id) => sum + (weights[id] ?? 0), 0);
+
 function draw(ids: readonly number[], weights: Float64Array, random: Random): number {
-  let left = random() * ids.reduce((sum, id) => sum + (weights[id] ?? 0), 0);
+  let left = random() * sumOf(ids, weights);
   for (const id of ids) {
     left -= weights[id] ?? 0;
     if (left < 0) return id;
