@@ -28,6 +28,8 @@ export interface RawOpBackend {
   rawOp(name: string, attrs: RawAttributes, inputs: Tensor[], outputs: RawOutput[]): Tensor[];
   choose(pred: Tensor, inputs: Tensor[], whenTrue: Branch, whenFalse: Branch): Tensor[];
   after(x: Tensor, dependency: Tensor): Tensor;
+  /** Whether x is kept in bfloat16, which few operations take. */
+  isLowPrecision(x: Tensor): boolean;
 }
 
 /** One side of a conditional: tensors in, tensors out. */
@@ -111,12 +113,13 @@ function only(tensors: Tensor[]): Tensor {
 export function matMul2d(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
   const rows = a.shape[transposeA ? 1 : 0] ?? 0;
   const columns = b.shape[transposeB ? 0 : 1] ?? 0;
+  if (rows === 1 && !transposeA && transposeB && !isOnGpu() && !isLowPrecision(b)) return rowProduct(a, b);
   const attrs = { T: FLOAT, transpose_a: { bool: transposeA }, transpose_b: { bool: transposeB } };
   return only(rawOp('MatMul', attrs, [a, b], [{ shape: [rows, columns], dtype: 'float32' }]));
 }
 
 /**
- * Product of the last two axes of equally many matrices: a [..., n, k] x b [..., k, m] (or [..., m, k]) -> [..., n, m]. For small ones: on a
+ * Product of the last two axes: a [..., n, k] x b [..., k, m] (or [..., m, k]) -> [..., n, m]; one b serves all of a. For small ones: on a
  * CPU tf.matMul of such waits until every thread has had a part (70 us where this takes 20, 9 x [1, 64] x [64, 256] on two busy cores).
  */
 export function smallMatMul(a: Tensor, b: Tensor, transposeB = false): Tensor {
@@ -125,6 +128,25 @@ export function smallMatMul(a: Tensor, b: Tensor, transposeB = false): Tensor {
   const attrs = { Ta: FLOAT, Tb: FLOAT, Tout: FLOAT, adj_x: { bool: false }, adj_y: { bool: transposeB } };
   const shape = [...a.shape.slice(0, -1), b.shape[b.shape.length - (transposeB ? 2 : 1)] ?? 0];
   return only(rawOp('BatchMatMulV3', attrs, [a, b], [{ shape, dtype: 'float32' }]));
+}
+
+const BLOCKS = [16, 8, 4, 2, 1];
+
+/**
+ * x·Wᵀ for one row: x [1, k], w [m, k] -> [1, m], as blocks of rows of w times a column, which threads take as they come free. MatMul of one
+ * row lets all wait for the slowest: decoding the 135M shape took 37 ms a token with it and 31 so (two busy cores).
+ */
+function rowProduct(x: Tensor, w: Tensor): Tensor {
+  const tf = loadTf();
+  const [m = 0, k = 0] = w.shape;
+  const blocks = BLOCKS.find((count) => m % count === 0) ?? 1;
+  const y = smallMatMul(tf.reshape(w, [blocks, m / blocks, k]), tf.reshape(x, [1, k, 1])); // [blocks, m / blocks, 1]
+  return tf.reshape(y, [1, m]);
+}
+
+function isLowPrecision(x: Tensor): boolean {
+  const backend: unknown = loadTf().backend();
+  return isRawOpBackend(backend) && backend.isLowPrecision(x);
 }
 
 /** Rows of a table: params [V, C], ids int32 of any shape -> [...ids, C]. Ids are not checked: a bad one fails on a CPU only. */

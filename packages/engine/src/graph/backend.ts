@@ -187,6 +187,7 @@ function createBackend(tf: Tf): TraceBackend {
         build(switched.map(tensor)).map((x) => entryOf(x.dataId));
       return buildChoice(graphOf(), operand(pred.dataId), entries, branch(whenTrue), branch(whenFalse)).map(tensor);
     },
+    isLowPrecision: (x: Tensor): boolean => entryOf(x.dataId).dtype === 'bfloat16',
     after: (x: Tensor, dependency: Tensor): Tensor => {
       const [entry, other] = [entryOf(x.dataId), entryOf(dependency.dataId)];
       const options = { after: [other.ref.split(':', 1)[0] ?? ''], isUnique: true };
