@@ -36,4 +36,4 @@ export type { AdamwHyper } from './optim/adamw.js';
 export { learningRateAt, type Schedule } from './optim/schedule.js';
 export { microName, type StepHyper, stateNames } from './step.js';
 export { createTrainer, type StepResult, type Trainer, type TrainerOptions, trainingProgram } from './trainer.js';
-export type { TrainerState } from './trainer-state.js';
+export type { StateShapes, TrainerState } from './trainer-state.js';

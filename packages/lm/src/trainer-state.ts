@@ -10,6 +10,20 @@ export interface TrainerState {
   optimizer: Map<string, HostTensor>;
 }
 
+/** Shapes by name of what a state holds: to read it a part at a time, where copies of everything do not fit. */
+export interface StateShapes {
+  trainable: ReadonlyMap<string, readonly number[]>;
+  optimizer: ReadonlyMap<string, readonly number[]>;
+}
+
+export function stateShapes(trained: readonly Trained[]): StateShapes {
+  const moments = trained.flatMap(({ name, shape }) => {
+    const { moment1, moment2 } = stateNames(name);
+    return [moment1, moment2].map((moment): [string, readonly number[]] => [moment, shape]);
+  });
+  return { trainable: new Map(trained.map(({ name, shape }) => [name, shape])), optimizer: new Map(moments) };
+}
+
 /** Copies of the trained variables and their moments. */
 export function readState(step: number, names: readonly string[], session: Session): TrainerState {
   const moments = names.flatMap((name) => [stateNames(name).moment1, stateNames(name).moment2]);

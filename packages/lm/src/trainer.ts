@@ -14,7 +14,7 @@ import { learningRateAt, type Schedule } from './optim/schedule.js';
 import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
 import { mix32 } from './random.js';
 import { APPLY, applySignature, microName, microSignatures, type StepHyper, stateNames } from './step.js';
-import { readState, type TrainerState, writeState } from './trainer-state.js';
+import { readState, type StateShapes, stateShapes, type TrainerState, writeState } from './trainer-state.js';
 
 export interface TrainerOptions {
   config: LlamaConfig;
@@ -60,8 +60,10 @@ export interface Trainer {
   score(batch: Batch): TokenScores;
   /** Answers prompts with the variables as they stand; null without a plan of generation. */
   readonly generator: Generator | null;
-  /** Copies of the trained variables by name. */
-  variables(): Map<string, HostTensor>;
+  /** Names and shapes of what a state holds. */
+  readonly stateShapes: StateShapes;
+  /** Copies of the trained variables by name, or of those named, which may be moments too. */
+  variables(only?: readonly string[]): Map<string, HostTensor>;
   state(): TrainerState;
   /** Takes over a state of the same variables. @throws AppError `checkpoint_mismatch` naming the first difference. */
   load(state: TrainerState): void;
@@ -123,7 +125,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     step,
     score: (batch) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize }),
     generator: generation === undefined ? null : createGenerator(session, config, generation),
-    variables: () => session.read(names),
+    stateShapes: stateShapes(trained),
+    variables: (only = names) => session.read(only),
     state: () => readState(steps, names, session),
     load: (state) => {
       writeState(state, trained, session);

@@ -13,7 +13,8 @@ import {
 import { join } from 'node:path';
 import { AppError, type JobSpec, type NumericMode } from '@moraine/contract';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
-import type { HostTensor, TrainerState } from '@moraine/lm';
+import type { HostTensor, Trainer, TrainerState } from '@moraine/lm';
+import { lazyTensors } from './lazy-tensors.js';
 
 /**
  * A checkpoint is a folder: `trainable.safetensors`, `optimizer.safetensors`, `state.json` and `result.csv`. It is written under a
@@ -50,7 +51,7 @@ export async function fingerprint(spec: Pick<JobSpec, 'config' | 'trainingFile' 
 export function writeCheckpoint(
   parent: string,
   state: CheckpointState,
-  trainer: TrainerState,
+  trainer: Pick<Trainer, 'stateShapes' | 'variables'>,
   resultCsv: string,
 ): string {
   const dir = join(parent, `step-${String(state.step).padStart(8, '0')}`);
@@ -62,8 +63,9 @@ export function writeCheckpoint(
   const temporary = join(parent, `.tmp-step-${state.step}`);
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
-  writeSafetensors(join(temporary, 'trainable.safetensors'), trainer.trainable);
-  writeSafetensors(join(temporary, 'optimizer.safetensors'), trainer.optimizer);
+  const { trainable, optimizer } = trainer.stateShapes;
+  writeSafetensors(join(temporary, 'trainable.safetensors'), lazyTensors(trainable, trainer.variables));
+  writeSafetensors(join(temporary, 'optimizer.safetensors'), lazyTensors(optimizer, trainer.variables));
   writeFileSync(join(temporary, 'result.csv'), resultCsv);
   writeFileSync(join(temporary, 'state.json'), `${JSON.stringify(state)}\n`);
   renameSync(temporary, dir);

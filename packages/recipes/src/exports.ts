@@ -1,16 +1,24 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError, type JobSpec } from '@moraine/contract';
-import { type TensorDtype, writeSafetensors } from '@moraine/engine';
-import { type Adapter, type AdapterFiles, createMerge, type HostTensor, moraAdapter, peftAdapter } from '@moraine/lm';
+import { type TensorData, type TensorDtype, writeSafetensors } from '@moraine/engine';
+import {
+  type Adapter,
+  type AdapterFiles,
+  createMerge,
+  type HostTensor,
+  moraAdapter,
+  peftAdapter,
+  type Trainer,
+} from '@moraine/lm';
 import { type Base, readWeight } from './base.js';
+import { lazyTensors } from './lazy-tensors.js';
 
 export interface Trained {
   spec: JobSpec;
   base: Base;
   adapter: Adapter | null;
-  /** The trained variables by name. */
-  variables: ReadonlyMap<string, HostTensor>;
+  trainer: Pick<Trainer, 'stateShapes' | 'variables'>;
 }
 
 export interface Export {
@@ -38,29 +46,37 @@ const COMPANIONS = [
  */
 export function writeExports(parent: string, trained: Trained): Export[] {
   mkdirSync(parent, { recursive: true });
-  const { base, spec, adapter, variables } = trained;
-  const exports: Export[] = [];
-  if (adapter !== null) {
-    const peft = peftFiles(() => peftAdapter(base.config, adapter, variables, spec.baseName));
-    if (peft)
-      exports.push(
-        writeFolder(parent, 'peft', (dir) => writeAdapter(dir, 'adapter_model', 'adapter_config.json', peft)),
-      );
-    const isLora = adapter.method.shape.type === 'lora';
-    if (isLora && peft) {
-      exports.push(
-        writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'adapter_model', 'adapter_config.json', peft)),
-      );
-    } else {
-      const mora = moraAdapter(adapter, variables, spec.baseName);
-      exports.push(writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'mora_model', 'mora_config.json', mora)));
-    }
+  const { base, spec, adapter, trainer } = trained;
+  if (adapter === null) {
+    const lazy = lazyTensors(trainer.stateShapes.trainable, trainer.variables);
+    const weightOf = (name: string) => lazy.get(name)?.make() ?? readWeight(base, name).data;
+    return [writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, weightOf))];
   }
-  const merge = adapter === null ? null : createMerge(adapter, variables);
-  const finalWeight = (name: string): HostTensor =>
-    merge?.(name, readWeight(base, name)) ?? variables.get(name) ?? readWeight(base, name);
-  exports.push(writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, finalWeight)));
-  return exports;
+  const variables = trainer.variables();
+  const merge = createMerge(adapter, variables);
+  const weightOf = (name: string) => merge(name, readWeight(base, name)).data;
+  return [
+    ...writeAdapters(parent, trained, adapter, variables),
+    writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, weightOf)),
+  ];
+}
+
+function writeAdapters(
+  parent: string,
+  { base, spec }: Trained,
+  adapter: Adapter,
+  variables: ReadonlyMap<string, HostTensor>,
+): Export[] {
+  const lora = (kind: Export['kind'], files: AdapterFiles) =>
+    writeFolder(parent, kind, (dir) => writeAdapter(dir, 'adapter_model', 'adapter_config.json', files));
+  const peft = peftFiles(() => peftAdapter(base.config, adapter, variables, spec.baseName));
+  const exports = peft === null ? [] : [lora('peft', peft)];
+  if (adapter.method.shape.type === 'lora' && peft !== null) return [...exports, lora('adapter', peft)];
+  const mora = moraAdapter(adapter, variables, spec.baseName);
+  return [
+    ...exports,
+    writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'mora_model', 'mora_config.json', mora)),
+  ];
 }
 
 /** Null for a method that no LoRA equals exactly. */
@@ -90,11 +106,11 @@ function writeAdapter(dir: string, stem: string, configName: string, { tensors, 
 }
 
 /** A Hugging Face folder of the base with other weights, each in the type that the base stores it in. One weight is held at a time. */
-function writeModel(dir: string, baseDir: string, base: Base, weightOf: (name: string) => HostTensor): void {
+function writeModel(dir: string, baseDir: string, base: Base, weightOf: (name: string) => TensorData): void {
   const tensors = new Map(
     [...base.weights].map(([name, { shape, dtype }]) => [
       name,
-      { shape, dtype: writtenAs(dtype), make: () => weightOf(name).data },
+      { shape, dtype: writtenAs(dtype), make: () => weightOf(name) },
     ]),
   );
   writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });

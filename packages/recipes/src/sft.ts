@@ -69,8 +69,7 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
     const trainedTokens = await train(run);
     if (trainedTokens === null) return;
     await evaluateFiles(run);
-    const variables = trainer.variables();
-    const exports = writeExports(join(spec.outDir, 'exports'), { spec, base, adapter, variables });
+    const exports = writeExports(join(spec.outDir, 'exports'), { spec, base, adapter, trainer });
     emit({ type: 'finished', at: Date.now(), step: trainer.steps, exports, ...trainedTokens });
   } finally {
     trainer.dispose();
@@ -129,7 +128,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
   let savedStep = startStep;
   const save = (metrics: CheckpointMetrics): void => {
     const state = { format: 1 as const, step: trainer.steps, trainedTokens, mode, fingerprint: print };
-    const dir = writeCheckpoint(checkpoints, state, trainer.state(), result.text());
+    const dir = writeCheckpoint(checkpoints, state, trainer, result.text());
     emit({ type: 'checkpoint', step: trainer.steps, at: Date.now(), dir, sizeBytes: folderBytes(dir), metrics });
     savedAt = performance.now();
     savedStep = trainer.steps;
