@@ -166,6 +166,11 @@ for (const mode of ['eager', 'plain'] as const) {
       await expect(answer('a')).rejects.toMatchObject({ code: 'invalid_value' });
       slots.load('c', 0, adapters[0]?.values ?? new Map());
       expect(await answer('c')).not.toEqual(base);
+      const underWay = answer('c');
+      await new Promise(setImmediate);
+      slots.unload('c');
+      slots.load('d', 0, adapters[1]?.values ?? new Map()); // in c's place
+      await expect(underWay).rejects.toThrow("There is no adapter 'c'");
     });
   });
 }

@@ -85,11 +85,12 @@ export interface AdapterSlots {
   feeds: AdapterFeeds;
   names(): string[];
   /**
-   * Puts an adapter (variables `<path>.<role>`) into a free slot of a group, or into the one that its name has already.
+   * Puts an adapter (variables `<path>.<role>`) into a free slot of a group, or into the one that its name has already; an answer under way
+   * goes on with the new one.
    * @throws AppError `conflict` when no slot is free, `invalid_value` when the variables are not those of the group.
    */
   load(name: string, group: number, variables: ReadonlyMap<string, HostTensor>): void;
-  /** Frees the slot; nothing happens when the name is not resident. */
+  /** Frees the slot, and an answer under way fails; nothing happens when the name is not resident. */
   unload(name: string): void;
 }
 

@@ -47,7 +47,7 @@ export interface Generator {
    * Answers prompts (token ids) in order, each on its own. More prompts than rows of the largest batch take turns: a row that ends makes
    * room for the next prompt. Calls at the same time wait for each other. Yields to the event loop after every token.
    * @throws AppError `invalid_value` for an empty or too long prompt, an id outside the vocabulary, a bad option, an adapter that is not
-   * resident; `nan_loss` when the model's scores are not numbers.
+   * resident, or not any more; `nan_loss` when the model's scores are not numbers.
    */
   generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<Completion[]>;
 }
@@ -71,7 +71,10 @@ export function createGenerator(
     generate: async (prompts, options) => {
       checkPrompts(prompts, { vocabSize: config.vocabSize, promptMax });
       checkOptions(options);
-      const call: Call = { session, plan, options, adapter: adapterFeeds(options.adapter ?? null) };
+      // Asked before every pass: while a call waits or yields, its adapter's place may go to another one.
+      const feeds = () => adapterFeeds(options.adapter ?? null);
+      feeds();
+      const call: Call = { session, plan, options, adapterFeeds: feeds };
       const answers = turn.then(() => answerAll(call, prompts));
       turn = answers.catch(() => undefined);
       return answers;
@@ -91,7 +94,7 @@ interface Call {
   session: Session;
   plan: GenerationPlan;
   options: GenerateOptions;
-  adapter: Record<string, FeedValue>;
+  adapterFeeds: () => Record<string, FeedValue>;
 }
 
 /** A row and its place in the caches. */
@@ -149,7 +152,7 @@ function prefillTogether(call: Call, group: readonly Seated[], batch: number, ti
     lengths[b] = row.prompt.length;
     slots[b] = slot;
   }
-  const fetched = call.session.run(prefillName(batch, time), { ids, lengths, slots, ...call.adapter });
+  const fetched = call.session.run(prefillName(batch, time), { ids, lengths, slots, ...call.adapterFeeds() });
   for (const [b, { row }] of group.entries()) acceptFrom(call, row, logitsOf(fetched, batch, b));
 }
 
@@ -163,7 +166,7 @@ function decode(call: Call, seated: readonly Seated[]): void {
     ids[slot] = row.ids[row.ids.length - 1] ?? 0;
     positions[slot] = row.prompt.length + row.ids.length - 1;
   }
-  const feeds = { ids, positions, ...call.adapter };
+  const feeds = { ids, positions, ...call.adapterFeeds() };
   if (needsLogits(options)) {
     const fetched = session.run(decodeLogitsName(batch), feeds);
     for (const { row, slot } of seated) acceptFrom(call, row, logitsOf(fetched, batch, slot));
