@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { loadTf } from '../src/load.js';
+import { gatherRows } from '../src/raw-ops.js';
 import { readSafetensorsHeader, type TensorDtype, writeSafetensors } from '../src/safetensors.js';
 import { compile } from '../src/session/compile.js';
-import type { NumericMode, VariableSpec } from '../src/session/types.js';
+import type { NumericMode, Signature, VariableSpec } from '../src/session/types.js';
 import { farthest, temporaryFolder, waves } from './helpers.js';
 
 const folder = temporaryFolder();
@@ -53,6 +55,31 @@ describe.each(modes)('in mode %s', (mode) => {
     session.dispose();
   });
 });
+
+test.each(['plain', 'bf16'] as const)(
+  'a large frozen matrix is read as the graph holds it in mode %s, and cannot be written',
+  async (mode) => {
+    const file = path.join(folder, `large ${mode}.safetensors`);
+    const shape = [512, 520];
+    const values = waves(512 * 520, 4);
+    writeSafetensors(file, new Map([['w', { shape, data: values }]]));
+    const from = variablesOf(file).get('w')?.from;
+    const variables = new Map<string, VariableSpec>([['w', { shape, from, isFrozen: true }]]);
+    const out: Signature = {
+      feeds: {},
+      build: (_feeds, scope) => ({ w: gatherRows(scope.read('w'), loadTf().range(0, shape[0] ?? 0, 1, 'int32')) }),
+    };
+    const session = await compile({ variables, signatures: { out } }, { mode });
+    const read = session.read(['w']).get('w');
+    expect(read?.shape).toEqual(shape);
+    expect(farthest(read?.data, Float32Array.from(session.run('out', {}).w ?? []))).toBe(0);
+    expect(farthest(read?.data, values)).toBeLessThan(mode === 'bf16' ? 2 ** -8 : 1e-9);
+    expect(() => session.write(new Map([['w', { shape, data: values }]]))).toThrow(
+      /frozen and has its values from a file/,
+    );
+    session.dispose();
+  },
+);
 
 test('a file that is missing, too short or of integers is refused by name', async () => {
   const file = path.join(folder, 'short.safetensors');

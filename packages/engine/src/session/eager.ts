@@ -1,12 +1,10 @@
-import { closeSync, openSync, readSync } from 'node:fs';
-import { decode } from '../dtype.js';
-import { EngineError } from '../error.js';
 import { sizeOf } from '../graph/sizes.js';
 import { loadTf, type Tf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
 import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.js';
+import { readSlice } from './read-slice.js';
 import { isNativeError, runError } from './run-errors.js';
-import type { AdamScalars, FetchedValue, FileSlice, Program, Scope, Session, Signature } from './types.js';
+import type { AdamScalars, FetchedValue, Program, Scope, Session, Signature } from './types.js';
 
 /**
  * Runs a program's signatures operation by operation on TensorFlow's own backend: what the traced session must agree with.
@@ -114,21 +112,4 @@ function eagerScope(tf: Tf, program: Program, read: Scope['read'], updates: Map<
 
 function stepSize(tf: Tf, { learningRate, correction1 }: AdamScalars): Tensor {
   return tf.div(learningRate, correction1);
-}
-
-function readSlice({ path, offset, bytes, dtype }: FileSlice): Float32Array {
-  const buffer = new ArrayBuffer(bytes);
-  const fd = openSync(path, 'r');
-  try {
-    for (let done = 0; done < bytes; ) {
-      const read = readSync(fd, new Uint8Array(buffer), done, Math.min(2 ** 30, bytes - done), offset + done);
-      if (read === 0) throw new EngineError('weights_unreadable', `${path} ends early.`, 'Fetch the file again.');
-      done += read;
-    }
-  } finally {
-    closeSync(fd);
-  }
-  const values = decode(dtype, buffer);
-  if (values instanceof Float32Array) return values;
-  throw new EngineError('weights_unreadable', `${path} holds ${dtype} where weights belong.`, 'Use a floating type.');
 }

@@ -1,10 +1,13 @@
+import { decode, encode } from '../dtype.js';
+import { EngineError } from '../error.js';
 import { loadTf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
 import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.js';
+import { readSlice } from './read-slice.js';
 import { runError } from './run-errors.js';
 import { type LoadedGraph, loadGraph } from './saved-model.js';
 import { type CallShape, callNames, flatName, type TracedMode, traceProgram, zeroFeed } from './trace-program.js';
-import { pack, unpack } from './transfer.js';
+import { pack, travels, unpack } from './transfer.js';
 import type { FeedValue, FetchedValue, HostTensor, Program, Session } from './types.js';
 
 /** Traces a program's signatures into one TensorFlow graph, loads it, and gives the variables their first values. */
@@ -53,10 +56,13 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
       for (const { group, index } of groupsOf(names)) {
         for (const [name, tensor] of unpack(program, group, readFlat(index), wanted)) found.set(name, tensor);
       }
-      return new Map(names.map((name) => [name, found.get(name) as HostTensor]));
+      return new Map(names.map((name) => [name, found.get(name) ?? fromFile(program, name, mode)]));
     },
     write: (values) => {
-      for (const [name, tensor] of values) checkWrite(program, name, tensor);
+      for (const [name, tensor] of values) {
+        checkWrite(program, name, tensor);
+        if (!travels(variableOf(program, name))) throw fixed(name);
+      }
       for (const { group, index } of groupsOf(values.keys())) {
         const isWhole = group.names.every((name) => values.has(name));
         const flat = pack(program, group, isWhole ? new Float32Array(group.size) : readFlat(index), values);
@@ -66,6 +72,24 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
     dispose: loaded.dispose,
   };
 }
+
+/** A large frozen matrix as its variable holds it. */
+function fromFile(program: Program, name: string, mode: TracedMode): HostTensor {
+  const { shape, from } = variableOf(program, name);
+  if (from === undefined) throw new Error(`variable ${name} belongs to no group and to no file`);
+  const data = readSlice(from);
+  if (mode !== 'bf16' || shape.length !== 2) return { shape: [...shape], data };
+  const { buffer, byteOffset, byteLength } = encode('BF16', data);
+  const rounded = decode('BF16', buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
+  return { shape: [...shape], data: rounded as Float32Array };
+}
+
+const fixed = (name: string): EngineError =>
+  new EngineError(
+    'bad_feed',
+    `Variable '${name}' is frozen and has its values from a file; it cannot be written.`,
+    'Name another file when the program is made.',
+  );
 
 type Call = (
   signature: string,
