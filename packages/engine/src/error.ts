@@ -35,5 +35,6 @@ export type EngineErrorCode =
   | 'value_read_in_trace'
   | 'unsupported_in_mode'
   | 'weights_unreadable'
+  | 'session_disposed'
   | 'out_of_memory'
   | 'run_failed';

@@ -107,6 +107,19 @@ describe.each(['eager', 'plain'] as const)('a call in mode %s', (mode) => {
   });
 });
 
+test.each(['eager', 'plain'] as const)(
+  'a session that was disposed of refuses every call, in mode %s',
+  async (mode) => {
+    const session = await compiled((_, scope) => ({ sum: tf.sum(scope.read('w')) }), mode);
+    session.dispose();
+    session.dispose();
+    const refused = expect.objectContaining({ code: 'session_disposed' });
+    expect(() => session.run('step', feeds)).toThrow(refused);
+    expect(() => session.read(['w'])).toThrow(refused);
+    expect(() => session.write(new Map([['w', { shape: [4, 3], data: waves(12) }]]))).toThrow(refused);
+  },
+);
+
 // TensorFlow tries for ten seconds before it gives up.
 test('a call that needs more memory than there is says so, and the next one works', async () => {
   const size = 4_000_000;
