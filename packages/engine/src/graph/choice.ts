@@ -1,4 +1,4 @@
-import type { Branch, Entry, Graph } from './graph.js';
+import type { Branch, Entry, Graph, OutputSpec } from './graph.js';
 
 /**
  * A conditional in TensorFlow's dataflow form: every input goes through a Switch, whose one output is dead; what depends on a dead value
@@ -51,6 +51,21 @@ function merge(graph: Graph, index: number, no: Entry | undefined, yes: Entry, p
     { shape: [], dtype: 'int32' },
   ] as const;
   const [merged] = graph.mergeBranches([no, yes], outputs, parent);
+  if (merged === undefined) throw new Error('Merge has an output');
+  return merged;
+}
+
+/** The case that `index`, an int32 scalar, counts; the others are not computed. Their results may differ in shape; `output` is what is known. */
+export function buildCases(graph: Graph, index: Entry, cases: readonly (() => Entry)[], output: OutputSpec): Entry {
+  const results = cases.map((build, i) => {
+    const isThis = graph.one('Equal', [index, graph.scalar(i)], { T: { type: 'int32' } }, [], 'bool');
+    const flag = { shape: [], dtype: 'bool' } as const;
+    const [, alive] = graph.add('Switch', [isThis, isThis], { T: { type: 'bool' } }, [flag, flag], { isUnique: true });
+    if (alive === undefined) throw new Error('Switch has two outputs');
+    const pivot = graph.one('Identity', [alive], { T: { type: 'bool' } }, [], 'bool', { isUnique: true });
+    return graph.within({ pivot, parent: graph.branch }, build);
+  });
+  const [merged] = graph.mergeBranches(results, [output, { shape: [], dtype: 'int32' }], graph.branch);
   if (merged === undefined) throw new Error('Merge has an output');
   return merged;
 }

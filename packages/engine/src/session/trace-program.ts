@@ -4,7 +4,7 @@ import { typed } from '../graph/kernel.js';
 import { firstValues } from './first-values.js';
 import { traceError, withDeepStacks } from './trace-errors.js';
 import { type Handles, tracedScope } from './traced-scope.js';
-import { readGroup, type TransferGroup, transferGroups, writeGroup } from './transfer.js';
+import { readGroups, type TransferGroup, transferGroups, writeGroups } from './transfer.js';
 import type { Feed, NumericMode, Program, Signature } from './types.js';
 
 export type TracedMode = Exclude<NumericMode, 'eager'>;
@@ -28,12 +28,14 @@ export interface TracedProgram {
 export const callNames = {
   program: (name: string): string => `run/${name}`,
   first: 'first',
-  read: (group: number): string => `read/${group}`,
-  write: (group: number): string => `write/${group}`,
+  read: 'read',
+  write: 'write',
 };
 
 /** Feed of the signature that sets first values: fed as 0. */
 export const zeroFeed = 'zero';
+/** Feed of those that move variables: the group's number. */
+export const groupFeed = 'group';
 /** Feed and output of those that move variables: a group's numbers end to end. */
 export const flatName = 'flat';
 
@@ -53,7 +55,7 @@ export function traceProgram(program: Program, mode: TracedMode): TracedProgram 
   graph.startSection();
   addFirstValues(graph, program, handles, calls, inPlace);
   const groups = transferGroups(program);
-  for (const [i, group] of groups.entries()) addTransfer(graph, program, handles, calls, i, group);
+  addTransfer(graph, program, handles, calls, groups);
   return { graph, calls, groups };
 }
 
@@ -131,17 +133,31 @@ function addTransfer(
   program: Program,
   handles: Handles,
   calls: Map<string, CallShape>,
-  index: number,
-  group: TransferGroup,
+  groups: readonly TransferGroup[],
 ): void {
-  const flat = placeholder(graph, `write${index}.flat`, [group.size], 'float32');
-  const [read, write] = [callNames.read(index), callNames.write(index)];
-  const value = readGroup(graph, program, handles, group);
-  finish(graph, read, `read${index}`, new Map(), new Map([[flatName, value]]), []);
-  const updates = writeGroup(graph, program, handles, group, flat);
-  finish(graph, write, `write${index}`, new Map([[flatName, flat]]), new Map(), updates);
-  calls.set(read, { feeds: {}, outputs: [flatName] });
-  calls.set(write, { feeds: { [flatName]: { shape: [group.size], dtype: 'float32' } }, outputs: [] });
+  if (groups.length === 0) return;
+  const { read, write } = callNames;
+  const number = { shape: [], dtype: 'int32' } as const;
+  const from = placeholder(graph, 'read.group', [], 'int32');
+  const value = readGroups(graph, program, handles, groups, from);
+  finish(graph, read, 'read', new Map([[groupFeed, from]]), new Map([[flatName, value]]), []);
+  calls.set(read, { feeds: { [groupFeed]: number }, outputs: [flatName] });
+
+  const to = placeholder(graph, 'write.group', [], 'int32');
+  const flat = placeholder(graph, 'write.flat', [-1], 'float32');
+  const inputs = new Map([
+    [groupFeed, to],
+    [flatName, flat],
+  ]);
+  finish(
+    graph,
+    write,
+    'write',
+    inputs,
+    new Map([['done', writeGroups(graph, program, handles, groups, to, flat)]]),
+    [],
+  );
+  calls.set(write, { feeds: { [groupFeed]: number, [flatName]: { shape: [-1], dtype: 'float32' } }, outputs: [] });
 }
 
 function placeholder(graph: Graph, name: string, shape: readonly number[], dtype: Entry['dtype']): Entry {

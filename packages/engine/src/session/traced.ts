@@ -6,7 +6,15 @@ import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.j
 import { readSlice } from './read-slice.js';
 import { runError } from './run-errors.js';
 import { type LoadedGraph, loadGraph } from './saved-model.js';
-import { type CallShape, callNames, flatName, type TracedMode, traceProgram, zeroFeed } from './trace-program.js';
+import {
+  type CallShape,
+  callNames,
+  flatName,
+  groupFeed,
+  type TracedMode,
+  traceProgram,
+  zeroFeed,
+} from './trace-program.js';
 import { pack, travels, unpack } from './transfer.js';
 import type { FeedValue, FetchedValue, HostTensor, Program, Session } from './types.js';
 
@@ -41,7 +49,8 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
     const indices = new Set(Array.from(names, (name) => groupOf.get(name) ?? -1));
     return groups.map((group, index) => ({ group, index })).filter(({ index }) => indices.has(index));
   };
-  const readFlat = (index: number): Float32Array => call(callNames.read(index), {}, 'read')[flatName] as Float32Array;
+  const readFlat = (index: number): Float32Array =>
+    call(callNames.read, { [groupFeed]: index }, 'read')[flatName] as Float32Array;
   return {
     mode,
     timings,
@@ -66,7 +75,7 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
       for (const { group, index } of groupsOf(values.keys())) {
         const isWhole = group.names.every((name) => values.has(name));
         const flat = pack(program, group, isWhole ? new Float32Array(group.size) : readFlat(index), values);
-        call(callNames.write(index), { [flatName]: flat }, 'write');
+        call(callNames.write, { [groupFeed]: index, [flatName]: flat }, 'write');
       }
     },
     dispose: loaded.dispose,
@@ -107,7 +116,8 @@ function caller(loaded: LoadedGraph, calls: ReadonlyMap<string, CallShape>, cloc
     const feeds: Record<string, Tensor> = {};
     for (const [key, { shape: size, dtype }] of Object.entries(shape.feeds)) {
       const value = values[key] ?? 0;
-      feeds[key] = tf.tensor(typeof value === 'number' ? [value] : value, [...size], dtype);
+      const numbers = typeof value === 'number' ? [value] : value;
+      feeds[key] = tf.tensor(numbers, size[0] === -1 ? [numbers.length] : [...size], dtype);
     }
     let outputs: Record<string, Tensor> = {};
     const begun = performance.now();

@@ -1,3 +1,4 @@
+import { buildCases } from '../graph/choice.js';
 import type { Entry, Graph } from '../graph/graph.js';
 import { INT, typed } from '../graph/kernel.js';
 import { sizeOf } from '../graph/sizes.js';
@@ -6,7 +7,8 @@ import type { HostTensor, Program, VariableSpec } from './types.js';
 
 /**
  * Variables that are brought to the host or set from it by one call: the binding is slow with hundreds of names, so small variables travel
- * end to end in one vector. A large one travels alone.
+ * end to end in one vector. A large one travels alone. One signature reads all groups and one writes them, by a number: TensorFlow takes
+ * its time over the first call of each signature (80 ms at the 135M shape), and over the branches that are not taken none.
  */
 export interface TransferGroup {
   names: readonly string[];
@@ -45,8 +47,35 @@ export function transferGroups(program: Program): TransferGroup[] {
   return groups;
 }
 
-/** Nodes that read a group: float32 [size]. */
-export function readGroup(graph: Graph, program: Program, handles: Handles, { names, size }: TransferGroup): Entry {
+/** Nodes that read the group that `index` counts: float32, its numbers end to end. */
+export function readGroups(
+  graph: Graph,
+  program: Program,
+  handles: Handles,
+  groups: readonly TransferGroup[],
+  index: Entry,
+): Entry {
+  const cases = groups.map((group) => () => readGroup(graph, program, handles, group));
+  return buildCases(graph, index, cases, { shape: [-1], dtype: 'float32' });
+}
+
+/** Nodes that set the group that `index` counts from its numbers; the result has no meaning. */
+export function writeGroups(
+  graph: Graph,
+  program: Program,
+  handles: Handles,
+  groups: readonly TransferGroup[],
+  index: Entry,
+  flat: Entry,
+): Entry {
+  const cases = groups.map((group) => () => {
+    const after = writeGroup(graph, program, handles, group, flat);
+    return graph.one('Identity', [graph.scalar(0)], { T: INT }, [], 'int32', { after, isUnique: true });
+  });
+  return buildCases(graph, index, cases, { shape: [], dtype: 'int32' });
+}
+
+function readGroup(graph: Graph, program: Program, handles: Handles, { names, size }: TransferGroup): Entry {
   const parts = names.map((name) => {
     const handle = handles.get(name) as Entry;
     const shape = program.variables.get(name)?.shape ?? [];
@@ -61,14 +90,8 @@ export function readGroup(graph: Graph, program: Program, handles: Handles, { na
   return graph.one('ConcatV2', [...parts, graph.scalar(0)], attributes, [size], 'float32');
 }
 
-/** Nodes that set a group from float32 [size]; returns the names of the updates. */
-export function writeGroup(
-  graph: Graph,
-  program: Program,
-  handles: Handles,
-  { names }: TransferGroup,
-  flat: Entry,
-): string[] {
+/** Returns the names of the updates. */
+function writeGroup(graph: Graph, program: Program, handles: Handles, { names }: TransferGroup, flat: Entry): string[] {
   const shapes = names.map((name) => program.variables.get(name)?.shape ?? []);
   const sizes = shapes.map(sizeOf);
   // The fed buffer belongs to JavaScript, so it is copied. Parts of one buffer are fine: what updates a variable makes its own copy.
