@@ -3,7 +3,6 @@ export { type Adapter, adapterNet, initialAdapter } from './adapter.js';
 export { type Batch, type BatchShape, IGNORED, type Supervised, supervised } from './batch.js';
 export { type Evaluation, evaluate, type TokenScores } from './evaluate.js';
 export { type AdapterFiles, moraAdapter, peftAdapter } from './export.js';
-export { generate } from './generate.js';
 export {
   type AdapterGroup,
   type AdapterSlots,

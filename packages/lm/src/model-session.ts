@@ -3,10 +3,18 @@ import { compile, type NumericMode, type Program, type SessionTimings } from '@m
 import type { Adapter } from './adapter.js';
 import type { Batch, BatchShape } from './batch.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
+import {
+  type AdapterGroup,
+  type AdapterSlots,
+  adapterSlotFeeds,
+  adapterSlotNet,
+  adapterSlotVariables,
+  createAdapterSlots,
+} from './generation/adapter-slots.js';
 import { generationVariables } from './generation/cache.js';
 import { createGenerator, type Generator } from './generation/generator.js';
 import type { GenerationPlan } from './generation/plan.js';
-import { generationSignatures } from './generation/program.js';
+import { generationSignatures, type NetOf } from './generation/program.js';
 import { type HostTensor, isOnHost, type WeightSource } from './host.js';
 import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
 
@@ -21,6 +29,8 @@ export interface ModelOptions {
   evaluation?: readonly BatchShape[];
   /** Shapes to generate with; absent when nothing is. */
   generation?: GenerationPlan | undefined;
+  /** Room for further adapters, one of which may answer a call of the generator in place of none; see `AdapterGroup`. */
+  adapterGroups?: readonly AdapterGroup[];
 }
 
 /** A model that is used and not trained. */
@@ -30,10 +40,12 @@ export interface Model {
   score(batch: Batch): TokenScores;
   /** Null without a plan of generation. */
   readonly generator: Generator | null;
+  /** Loads the adapters that `generate` may name. */
+  readonly adapters: AdapterSlots;
   dispose(): void;
 }
 
-/** Compiles a base, with an adapter or without, for evaluation. */
+/** Compiles a base, with an adapter or without, for evaluation and generation. */
 export async function createModel({
   config,
   weights,
@@ -41,6 +53,7 @@ export async function createModel({
   mode = 'plain',
   evaluation = [],
   generation,
+  adapterGroups = [],
 }: ModelOptions): Promise<Model> {
   const variables = weightVariables(weights, true);
   const initial = new Map<string, HostTensor>();
@@ -52,20 +65,21 @@ export async function createModel({
   const parts = { config, adapter: tuned?.adapter ?? null, adapterNames: [...(tuned?.variables.keys() ?? [])] };
   const signatures = evaluateSignatures(parts, evaluation);
   if (generation !== undefined) {
-    for (const [name, cache] of generationVariables(config, generation)) variables.set(name, cache);
-    Object.assign(
-      signatures,
-      generationSignatures(config, generation, (scope) => scopeNet(parts, scope)),
-    );
+    const added = [...generationVariables(config, generation), ...adapterSlotVariables(config, adapterGroups)];
+    for (const [name, variable] of added) variables.set(name, variable);
+    const netOf: NetOf = (scope, feeds) => adapterSlotNet(scopeNet(parts, scope), config, adapterGroups, scope, feeds);
+    Object.assign(signatures, generationSignatures(config, generation, netOf, adapterSlotFeeds(adapterGroups)));
   }
   const program: Program = { variables, signatures };
   const session = await compile(program, { mode });
   session.write(initial);
+  const adapters = createAdapterSlots(session, config, adapterGroups);
   return {
     mode,
     timings: session.timings,
     score: (batch) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize }),
-    generator: generation === undefined ? null : createGenerator(session, config, generation),
+    generator: generation === undefined ? null : createGenerator(session, config, generation, adapters.feeds),
+    adapters,
     dispose: () => session.dispose(),
   };
 }

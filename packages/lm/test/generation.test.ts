@@ -2,9 +2,11 @@ import { loadTf, type NumericMode } from '@moraine/engine';
 import { afterAll, describe, expect, test } from 'vitest';
 import {
   adapterNet,
+  createModel,
   createNet,
   forward,
   initialAdapter,
+  initialWeights,
   type LlamaConfig,
   lora,
   mora,
@@ -174,6 +176,32 @@ for (const mode of ['eager', 'plain'] as const) {
     });
   });
 }
+
+test('a model that was made with room for adapters answers with the one that a call names', async () => {
+  const adapter = {
+    method: lora({ rank: 2, alpha: 4, useRslora: false }),
+    paths: ['model.layers.0.mlp.up_proj'],
+    dropout: 0,
+  };
+  const model = await createModel({
+    config: tinyConfig,
+    weights: initialWeights(tinyConfig, { seed: 7, std: 0.2 }),
+    mode: 'eager',
+    generation: tinyPlan,
+    adapterGroups: [{ adapter, slots: 1 }],
+  });
+  const values = [...initialAdapter(tinyConfig, adapter, 1)].map(
+    ([name, { shape, data }]) => [name, { shape, data: normal(createRandom(4), data.length, 0.7) }] as const,
+  );
+  model.adapters.load('mine', 0, new Map(values));
+  const answer = async (name: string | null) =>
+    (await model.generator?.generate(prompts, { maxNewTokens: 5, adapter: name }))?.map(({ ids }) => ids);
+  const base = (await (await tiny('eager')).generator.generate(prompts, { maxNewTokens: 5 })).map(({ ids }) => ids);
+  expect(await answer(null)).toEqual(base);
+  expect(await answer('mine')).not.toEqual(base);
+  await expect(answer('other')).rejects.toThrow("There is no adapter 'other'");
+  model.dispose();
+});
 
 test('an answer ends at a stop token, at its longest, or where the context is full', async () => {
   const { generator } = await tiny('eager');
