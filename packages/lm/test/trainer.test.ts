@@ -50,9 +50,6 @@ const mixedBatch = () => batchOf([idsOf(1, 12), idsOf(2, 7), idsOf(3, 10), idsOf
 const losses = (run: Trainer, batches: readonly Batch[], steps: number) =>
   Array.from({ length: steps }, () => run.step(batches).loss);
 
-const modes = ['eager', 'plain'] as const;
-const cases = modes.flatMap((mode) => adapters.map(([name, adapter]) => [name, mode, adapter] as const));
-
 test.each(adapters)('%s: a step leaves no tensor behind, a disposed trainer nothing', async (_, adapter) => {
   const start = tf.memory().numTensors;
   const run = await trainer(adapter && { ...adapter, dropout: 0.1 });
@@ -65,9 +62,10 @@ test.each(adapters)('%s: a step leaves no tensor behind, a disposed trainer noth
 });
 
 // With frozen, tied embeddings of this size no adapter can get below about 0.15 nats: the logits are bounded by the last norm.
-test.each(cases)('%s, %s: one batch is learned by heart', async (_, mode, adapter) => {
+// Eager steps are the same steps (below, and to PyTorch's in golden.test.ts), in five times the time.
+test.each(adapters)('%s: one batch is learned by heart', async (_, adapter) => {
   const schedule = { type: 'constant', learningRate: 0.02, warmupSteps: 0, totalSteps: 1, minRatio: 0 } as const;
-  const run = await trainer(adapter, { schedule, mode });
+  const run = await trainer(adapter, { schedule });
   const batch = batchOf([idsOf(1, 8), idsOf(2, 8)]);
   const results = Array.from({ length: 50 }, () => run.step([batch]));
   expect(results[0]?.loss).toBeGreaterThan(2);
