@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { loadTf } from '../src/load.js';
-import { smallMatMul, type Tensor } from '../src/raw-ops.js';
+import { matMul2d, smallMatMul, type Tensor } from '../src/raw-ops.js';
 import { compile } from '../src/session/compile.js';
 import type { NumericMode, Scope, Signature } from '../src/session/types.js';
 import { farthest, waves } from './helpers.js';
@@ -61,6 +61,31 @@ describe.each(modes)('in mode %s', (mode) => {
     expect(wanted?.filter(Number.isFinite).length).toBeGreaterThan(8);
     session.dispose();
   });
+
+  // 2^18 and 2^23 numbers are where the product is computed another way.
+  const large: [number, number][] = mode === 'plain' ? [[16_385, 520]] : [];
+  test.each([[1000, 200], [1001, 264], [1024, 512], ...large] as const)(
+    'one row times a frozen matrix of %i x %i is what two rows give',
+    async (rows, columns) => {
+      const weight = { shape: [rows, columns], isFrozen: true };
+      const signature: Signature = {
+        feeds: { x: { shape: [1, columns], dtype: 'float32' } },
+        build: ({ x }, scope) => {
+          const w = scope.read('w');
+          return {
+            one: matMul2d(x as Tensor, w, false, true),
+            two: matMul2d(tf.concat([x as Tensor, x as Tensor], 0), w, false, true),
+          };
+        },
+      };
+      const session = await compile({ variables: new Map([['w', weight]]), signatures: { signature } }, { mode });
+      session.write(new Map([['w', { shape: [rows, columns], data: waves(rows * columns) }]]));
+      const { one, two } = session.run('signature', { x: waves(columns, 3) });
+      expect(one?.length).toBe(rows);
+      expect(farthest(one, two?.slice(0, rows))).toBeLessThan(mode === 'bf16' ? 1e-2 : 1e-5);
+      session.dispose();
+    },
+  );
 
   test('small matrices are multiplied as large ones are', async () => {
     const product = (transposeB: boolean): Signature => ({
