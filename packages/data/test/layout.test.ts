@@ -65,7 +65,7 @@ describe.each([
 
   test('stand in the micro-batches exactly once and whole', () => {
     for (const step of options.steps) {
-      const rows = step.map((row, i) => rowOf(i, lengths[row] as number));
+      const rows = Array.from(step, (row, i) => rowOf(i, lengths[row] as number));
       const found = documentsOf(layOut(rows, layout, 9)).sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0));
       expect(found).toEqual(rows.map(({ ids }) => ids));
     }

@@ -107,7 +107,7 @@ describe('platform', () => {
   });
 
   test('CUDA is taken when a driver is there, never without being possible', () => {
-    const driver = { version: '570.1', library: 'x' };
+    const driver = { version: '570.1', library: 'x', management: 'y' };
     expect(chooseVariant('linux-x64', 'auto', driver)).toBe('cuda');
     expect(chooseVariant('linux-x64', 'auto', null)).toBe('cpu');
     expect(chooseVariant('linux-x64', 'cpu', driver)).toBe('cpu');
@@ -275,6 +275,16 @@ describe('linking into the npm package', () => {
     expect(runtimeStatus({ packageDir })).toMatchObject({ isInstalled: true, reason: undefined });
     const library = readlinkSync(path.join(packageDir, 'deps/lib/libtensorflow.so'));
     expect(existsSync(library)).toBe(true);
+  });
+
+  test('a binding of other sources is noticed', async () => {
+    await installRuntime({ packageDir });
+    const stamp = path.join(packageDir, '.moraine-runtime.json');
+    writeFileSync(stamp, JSON.stringify({ ...JSON.parse(readFileSync(stamp, 'utf8')), native: 'other' }));
+    expect(runtimeStatus({ packageDir })).toMatchObject({
+      isInstalled: false,
+      reason: expect.stringContaining('other sources'),
+    });
   });
 
   test('a library that went away is noticed', async () => {

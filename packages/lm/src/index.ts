@@ -12,13 +12,8 @@ export {
   createAdapterSlots,
 } from './generation/adapter-slots.js';
 export { generationVariables } from './generation/cache.js';
-export {
-  type AdapterFeeds,
-  type Completion,
-  createGenerator,
-  type GenerateOptions,
-  type Generator,
-} from './generation/generator.js';
+export { type Completion, createGenerator, type Generator } from './generation/generator.js';
+export type { AdapterFeeds, GenerateOptions } from './generation/options.js';
 export type { GenerationPlan } from './generation/plan.js';
 export { generationSignatures, type NetOf } from './generation/program.js';
 export type { TokenProbability } from './generation/rows.js';

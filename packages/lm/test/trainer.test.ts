@@ -126,12 +126,12 @@ test('documents packed into one row train as documents in rows of their own', as
   for (const run of runs) run.dispose();
 });
 
-test.each([
-  ['full', null],
-  ...adapters
-    .slice(1)
-    .map(([name, adapter]) => [`${name} with dropout`, adapter && { ...adapter, dropout: 0.2 }] as const),
-])('%s: a resumed run repeats the uninterrupted one bit for bit', async (_, adapter) => {
+const withDropout = adapters.map(([name, adapter]): [string, Adapter | null] => [
+  adapter === null ? name : `${name} with dropout`,
+  adapter && { ...adapter, dropout: 0.2 },
+]);
+
+test.each(withDropout)('%s: a resumed run repeats the uninterrupted one bit for bit', async (_, adapter) => {
   const batches = (step: number) => [batchOf([idsOf(step, 9), idsOf(step + 50, 5)]), batchOf([idsOf(step + 99, 7)])];
   const whole = await trainer(adapter);
   const expected = Array.from({ length: 8 }, (_unused, i) => whole.step(batches(i)));

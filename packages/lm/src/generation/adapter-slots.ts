@@ -13,7 +13,7 @@ import {
 import { type Adapter, initialAdapter } from '../adapter.js';
 import type { HostTensor } from '../host.js';
 import type { Net } from '../net.js';
-import type { AdapterFeeds } from './generator.js';
+import type { AdapterFeeds } from './options.js';
 
 /**
  * Several adapters resident beside one base, chosen by call without tracing again. Adapters of one method, with equal options and layers,

@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import type { GenerateOptions } from './generator.js';
+import type { GenerateOptions } from './options.js';
 
 /** @throws AppError `invalid_value` naming the prompt and what is wrong with it. */
 export function checkPrompts(

@@ -2,6 +2,7 @@ import { AppError } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import type { FeedValue, FetchedValue, Session } from '@moraine/engine';
 import { checkOptions, checkPrompts } from './check-request.js';
+import type { AdapterFeeds, GenerateOptions } from './options.js';
 import {
   bucketFor,
   checkPlan,
@@ -12,19 +13,6 @@ import {
   prefillName,
 } from './plan.js';
 import { accept, choose, end, openRow, type Row, type TokenProbability } from './rows.js';
-import type { Sampling } from './sampling.js';
-import type { Stopping } from './stopping.js';
-
-export interface GenerateOptions extends Partial<Sampling>, Stopping {
-  /** Longest answer, tokens. It also ends where prompt and answer fill the context. */
-  maxNewTokens: number;
-  /** Of the sampling, default 0. Prompt i of a call draws from a stream of its own, (seed, i), whatever is answered beside it. */
-  seed?: number;
-  /** How many of the likeliest tokens to list at every place; 0, the default, is none. */
-  logprobs?: number;
-  /** Which resident adapter answers; absent or null is the base alone. */
-  adapter?: string | null;
-}
 
 export interface Completion {
   /** The answer's tokens, without the stop token; before a stop string, the fewest that say all of `text`. */
@@ -51,9 +39,6 @@ export interface Generator {
    */
   generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<Completion[]>;
 }
-
-/** What a call feeds for an adapter to answer. @throws AppError `invalid_value` when none of that name is resident. */
-export type AdapterFeeds = (adapter: string | null) => Record<string, FeedValue>;
 
 /** A generator over a session whose program has `generationVariables` and `generationSignatures` of the same plan. */
 export function createGenerator(

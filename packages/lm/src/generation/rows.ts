@@ -1,6 +1,6 @@
 import { AppError } from '@moraine/contract';
 import { createRandom, mix32, type Random } from '../random.js';
-import type { GenerateOptions } from './generator.js';
+import type { GenerateOptions } from './options.js';
 import { argMax, logProbabilities, sampleToken, topIds } from './sampling.js';
 import { cutAt } from './stopping.js';
 
