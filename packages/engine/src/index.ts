@@ -10,8 +10,6 @@ export {
   type RawOutput,
   rawOp,
   smallMatMul,
-  softmaxCrossEntropyWithGrad,
-  sparseSoftmaxCrossEntropy,
   statelessRandomUniform,
   type Tensor,
 } from './raw-ops.js';

@@ -167,37 +167,6 @@ export function gatherRows(params: Tensor, ids: Tensor): Tensor {
   return only(rawOp('GatherV2', attrs, [params, ids, axis], [{ shape, dtype: 'float32' }]));
 }
 
-/**
- * Cross entropy of logits [N, V] against labels int32 [N], and its gradient.
- * Returns loss [N] in nats and softmax(logits) - onehot(labels) [N, V]; no one-hot matrix is made.
- */
-export function softmaxCrossEntropyWithGrad(logits: Tensor, labels: Tensor): { loss: Tensor; grad: Tensor } {
-  const [loss, grad] = rawOp(
-    'SparseSoftmaxCrossEntropyWithLogits',
-    { T: FLOAT, Tlabels: INT },
-    [logits, labels],
-    [
-      { shape: [logits.shape[0] ?? 0], dtype: 'float32' },
-      { shape: logits.shape, dtype: 'float32' },
-    ],
-  );
-  if (loss === undefined || grad === undefined)
-    throw new Error('SparseSoftmaxCrossEntropyWithLogits returned no gradient');
-  return { loss, grad };
-}
-
-/** Differentiable cross entropy: logits [N, V], labels int32 [N] -> loss [N] in nats. */
-export function sparseSoftmaxCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const tf = loadTf();
-  const run = tf.customGrad((x, save) => {
-    const { loss, grad } = softmaxCrossEntropyWithGrad(x as Tensor, labels);
-    (save as (kept: Tensor[]) => void)([grad]);
-    const gradFunc = (dy: Tensor, kept: Tensor[]) => tf.mul(only(kept), tf.expandDims(dy, 1));
-    return { value: loss, gradFunc };
-  });
-  return run(logits);
-}
-
 /** Uniform numbers in [0, 1) that depend on the seed (int32 [2]) and the shape alone: Philox, the same on every call. */
 export function statelessRandomUniform(shape: number[], seed: Tensor): Tensor {
   const size = loadTf().tensor1d(shape, 'int32');

@@ -1,12 +1,5 @@
 import { loadTf } from '../src/load.js';
-import {
-  gatherRows,
-  matMul2d,
-  softmaxCrossEntropyWithGrad,
-  sparseSoftmaxCrossEntropy,
-  statelessRandomUniform,
-  type Tensor,
-} from '../src/raw-ops.js';
+import { gatherRows, matMul2d, statelessRandomUniform, type Tensor } from '../src/raw-ops.js';
 import { waves } from './helpers.js';
 
 const tf = loadTf();
@@ -274,13 +267,6 @@ export const kernelRows: [string, (inputs: KernelInputs) => Tensor | Tensor[]][]
   [
     'raw operations',
     ({ m, ids }) => [matMul2d(m, m, false, true), gatherRows(m, ids), statelessRandomUniform([3, 5], int([7, 9]))],
-  ],
-  [
-    'cross entropy',
-    ({ m }) => {
-      const { loss, grad } = softmaxCrossEntropyWithGrad(m, int([3, 0, 1]));
-      return [loss, grad, gradient((v) => sparseSoftmaxCrossEntropy(v, int([0, 1, 2])), m)];
-    },
   ],
   [
     'layers',

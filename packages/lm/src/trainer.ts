@@ -54,7 +54,11 @@ export interface Trainer {
   readonly parameterCount: number;
   readonly mode: NumericMode;
   readonly timings: SessionTimings;
-  /** One optimiser step over the micro-batches; the loss is normalised over their supervised tokens together. */
+  /**
+   * One optimiser step over the micro-batches; the loss is normalised over their supervised tokens together.
+   * @throws AppError `user_data` (nothing supervised, a token outside the vocabulary); `nan_loss`: with a loss that is not a number nothing
+   * has changed, with a gradient that is not one the variables are spoilt and a checkpoint must be loaded.
+   */
   step(microBatches: readonly Batch[]): StepResult;
   /** Scores a batch with the variables as they stand, without dropout. */
   score(batch: Batch): TokenScores;

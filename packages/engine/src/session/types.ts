@@ -117,6 +117,7 @@ export interface Session {
   readonly timings: SessionTimings;
   /**
    * Runs a signature and brings its outputs to the host; blocks until they are there.
+   * A traced call that fails half way may have done some of its updates already; an eager one has done none.
    * @throws EngineError `unknown_signature`, `bad_feed` (a missing, unknown or wrongly sized feed), `out_of_memory`, `run_failed`.
    */
   run(signature: string, feeds: Readonly<Record<string, FeedValue>>): Record<string, FetchedValue>;
