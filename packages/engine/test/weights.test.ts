@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadTf } from '../src/load.js';
@@ -80,6 +80,24 @@ test.each(['plain', 'bf16'] as const)(
     session.dispose();
   },
 );
+
+test('a few numbers of a large file cost no copy of it', async () => {
+  const file = path.join(folder, 'large.bin');
+  const offset = 2_400_000_003;
+  const fd = openSync(file, 'w');
+  ftruncateSync(fd, 2_500_000_000); // sparse: it takes no room on the disk
+  writeSync(fd, new Uint8Array(Float32Array.from([1, 2, 3, 4]).buffer), 0, 16, offset);
+  closeSync(fd);
+  const from = { path: file, offset, bytes: 16, dtype: 'F32' } as const;
+  const before = process.memoryUsage().rss;
+  const session = await compile(
+    { variables: new Map([['v', { shape: [4], from }]]), signatures: {} },
+    { mode: 'plain' },
+  );
+  expect([...(session.read(['v']).get('v')?.data ?? [])]).toEqual([1, 2, 3, 4]);
+  expect((process.memoryUsage().rss - before) / 2 ** 20).toBeLessThan(1000); // TensorFlow itself takes 300
+  session.dispose();
+});
 
 test('a file that is missing, too short or of integers is refused by name', async () => {
   const file = path.join(folder, 'short.safetensors');
