@@ -245,6 +245,9 @@ test('sampling repeats with its seed, differs with another, and is greedy where 
   const drawn = await ids({ temperature: 1, seed: 1 });
   expect(await ids({ temperature: 1, seed: 1 })).toEqual(drawn);
   expect(await ids({ temperature: 1, seed: 2 })).not.toEqual(drawn);
+  const [first = []] = prompts;
+  const twice = await generator.generate([first, first], { maxNewTokens: 8, temperature: 1, seed: 1 });
+  expect(twice[0]?.ids).not.toEqual(twice[1]?.ids);
   expect(await ids({ temperature: 1, topK: 1, seed: 1 })).toEqual(greedy);
   expect(await ids({ temperature: 1, topP: 1e-6, seed: 1 })).toEqual(greedy);
 });
