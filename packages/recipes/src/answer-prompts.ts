@@ -62,11 +62,14 @@ export async function answerPrompts(options: AnswerOptions): Promise<Answers> {
     weights: base.weights,
     ...(tuned === undefined ? {} : { tuned }),
     mode,
-    generation: generationPlan(
-      encoded.map((ids) => ids.length),
-      options.maxNewTokens,
-      maxPositions,
-    ),
+    generation: {
+      ...generationPlan(
+        encoded.map((ids) => ids.length),
+        options.maxNewTokens,
+        maxPositions,
+      ),
+      isGreedy: options.temperature === 0,
+    },
   });
   try {
     const { maxNewTokens, temperature, topP, topK, seed, stop } = options;

@@ -164,7 +164,12 @@ async function decodeOnly(options: BenchOptions, base: Base): Promise<Measuremen
 const decodePlan = ({ decode: tokens }: BenchOptions): GenerationPlan | undefined =>
   tokens === 0
     ? undefined
-    : { batches: [1], prefillTimes: [DECODE_PROMPT], contextMax: DECODE_PROMPT + Math.max(tokens, DECODE_WARM_UP) };
+    : {
+        batches: [1],
+        prefillTimes: [DECODE_PROMPT],
+        contextMax: DECODE_PROMPT + Math.max(tokens, DECODE_WARM_UP),
+        isGreedy: true,
+      };
 
 /** Greedy answers of exactly so many tokens to one random prompt; the median of three, after one that is not measured. */
 async function decode(options: BenchOptions, generator: Generator | null): Promise<Decoded> {

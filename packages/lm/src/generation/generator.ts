@@ -56,6 +56,7 @@ export function createGenerator(
     generate: async (prompts, options) => {
       checkPrompts(prompts, { vocabSize: config.vocabSize, promptMax });
       checkOptions(options);
+      if (plan.isGreedy === true && needsLogits(options)) throw onlyGreedy();
       // Asked before every pass: while a call waits or yields, its adapter's place may go to another one.
       const feeds = () => adapterFeeds(options.adapter ?? null);
       feeds();
@@ -162,6 +163,13 @@ function decode(call: Call, seated: readonly Seated[]): void {
     const choice = { id: best?.[slot] ?? 0, logprob: logprobs?.[slot] ?? Number.NaN, top: [] };
     accept(row, choice, options, plan.contextMax);
   }
+}
+
+function onlyGreedy(): AppError {
+  return new AppError('invalid_value', 'This model was made for greedy answers only.', {
+    param: 'temperature',
+    hint: 'Leave temperature and logprobs at 0, or make it with a plan that is not greedy.',
+  });
 }
 
 const needsLogits = ({ temperature = 0, logprobs = 0 }: GenerateOptions): boolean => temperature > 0 || logprobs > 0;

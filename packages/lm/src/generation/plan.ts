@@ -9,6 +9,8 @@ export interface GenerationPlan {
   prefillTimes: readonly number[];
   /** Longest prompt and answer together, tokens; at most the model's own. */
   contextMax: number;
+  /** Only greedy answers without lists of likely tokens: a third of the graph less. */
+  isGreedy?: boolean;
 }
 
 /** @throws AppError `invalid_value` naming what cannot work. */

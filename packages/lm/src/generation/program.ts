@@ -13,7 +13,7 @@ export type NetOf = (scope: Scope, feeds: Readonly<Record<string, Tensor>>) => N
  * - `prefill/<B>x<T>`: `ids` int32 [B, T] (prompts, padded behind), `lengths` and `slots` int32 [B] -> `logits` [B, V] of the token after
  *   each prompt; fills the caches' rows `slots`.
  * - `decode/<B>`: `ids` and `positions` int32 [B] -> `best` int32 [B], the most likely next token, and `logprobs` [B], its natural
- *   logarithm of probability. `decode/<B>/logits`: the same, but answers `logits` [B, V].
+ *   logarithm of probability. `decode/<B>/logits`, unless the plan is greedy: the same, but answers `logits` [B, V].
  *
  * Every signature takes the net's own feeds as well.
  */
@@ -31,7 +31,7 @@ export function generationSignatures(
     const decode = (answer: (logits: Tensor) => Record<string, Tensor>) =>
       decodeOne(config, plan, netOf, netFeeds, batch, answer);
     signatures[decodeName(batch)] = decode(mostLikely);
-    signatures[decodeLogitsName(batch)] = decode((logits) => ({ logits }));
+    if (plan.isGreedy !== true) signatures[decodeLogitsName(batch)] = decode((logits) => ({ logits }));
   }
   return signatures;
 }
