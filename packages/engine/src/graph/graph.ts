@@ -1,5 +1,6 @@
-import { type Attributes, type GraphDtype, typeNumbers, writeAttribute, writeShape } from './attributes.js';
-import { ProtoWriter } from './proto.js';
+import type { Attributes, GraphDtype } from './attributes.js';
+import { constantBytes, uniformValue } from './constant-values.js';
+import { type GraphNode, type GraphSignature, writeSavedModel } from './saved-model-file.js';
 import { sizeOf } from './sizes.js';
 
 /** One output of a node, as a symbol: what a tensor is while a signature is traced. */
@@ -38,27 +39,13 @@ export interface NodeOptions {
   device?: string;
 }
 
-interface Node {
-  op: string;
-  name: string;
-  inputs: readonly string[];
-  after: string[];
-  attributes: Record<string, Attributes[string]>;
-  device: string | undefined;
-}
-
-interface SignatureEntry {
-  inputs: ReadonlyMap<string, Entry>;
-  outputs: ReadonlyMap<string, Entry>;
-}
-
 const nodeOf = (ref: string): string => ref.split(':', 1)[0] ?? ref;
 
 /** Nodes that append themselves in order, and the signatures that name some as inputs and outputs. */
 export class Graph {
-  readonly #nodes: Node[] = [];
-  readonly #byName = new Map<string, Node>();
-  readonly #signatures = new Map<string, SignatureEntry>();
+  readonly #nodes: GraphNode[] = [];
+  readonly #byName = new Map<string, GraphNode>();
+  readonly #signatures = new Map<string, GraphSignature>();
   readonly #constants = new Map<string, Entry>();
   #equal = new Map<string, readonly Entry[]>();
   #branch: Branch | undefined;
@@ -87,7 +74,7 @@ export class Graph {
     const known = isMerged ? this.#equal.get(key) : undefined;
     if (known !== undefined) return [...known];
     const name = options.name ?? `n${this.#nodes.length}`;
-    const node = {
+    const node: GraphNode = {
       op,
       name,
       inputs: inputs.map(({ ref }) => ref),
@@ -230,31 +217,22 @@ export class Graph {
     this.#signatures.set(name, { inputs, outputs });
   }
 
-  /** A SavedModel message with one meta graph (tag `serve`): all nodes, no signature. */
+  /** A SavedModel with all nodes and these signatures. */
   savedModel(signatureNames: readonly string[]): Buffer {
-    return this.#write(signatureNames, this.#nodes);
+    return writeSavedModel(this.#nodes, this.#named(signatureNames));
   }
 
   /** The same without nodes: enough to name a signature of a graph that is loaded. */
   signatureOnly(name: string): Buffer {
-    return this.#write([name], []);
+    return writeSavedModel([], this.#named([name]));
   }
 
-  #write(signatureNames: readonly string[], nodes: readonly Node[]): Buffer {
-    const writer = new ProtoWriter();
-    writer.int(1, 1).message(2, (metaGraph) => {
-      metaGraph.message(1, (info) => info.bytes(4, 'serve'));
-      metaGraph.message(2, (graph) => {
-        for (const node of nodes) graph.message(1, (w) => writeNode(w, node));
-        graph.message(4, (versions) => versions.int(1, producerVersion));
-      });
-      for (const name of signatureNames) {
-        const signature = this.#signatures.get(name);
-        if (signature === undefined) throw new Error(`no signature ${name}`);
-        metaGraph.message(5, (pair) => pair.bytes(1, name).message(2, (w) => writeSignature(w, signature)));
-      }
+  #named(names: readonly string[]): [string, GraphSignature][] {
+    return names.map((name) => {
+      const signature = this.#signatures.get(name);
+      if (signature === undefined) throw new Error(`no signature ${name}`);
+      return [name, signature];
     });
-    return writer.finish();
   }
 
   #checkReach(op: string, { branch, ref }: Entry): void {
@@ -274,61 +252,3 @@ const aliases = new Set(
     'Sum Mean Max Min Prod'
   ).split(' '),
 );
-
-/** GraphDef version that this writer's operations follow (TensorFlow 2.16's; newer libraries read it). */
-const producerVersion = 1882;
-
-function writeNode(writer: ProtoWriter, { op, name, inputs, after, attributes, device }: Node): void {
-  writer.bytes(1, name).bytes(2, op);
-  for (const input of inputs) writer.bytes(3, input);
-  for (const other of new Set(after)) writer.bytes(3, `^${other}`);
-  if (device !== undefined) writer.bytes(4, device);
-  for (const [key, value] of Object.entries(attributes)) {
-    writer.message(5, (pair) => pair.bytes(1, key).message(2, (w) => writeAttribute(w, value)));
-  }
-}
-
-function writeSignature(writer: ProtoWriter, { inputs, outputs }: SignatureEntry): void {
-  const info = (field: number) => (entry: Entry, key: string) => {
-    writer.message(field, (pair) => {
-      pair.bytes(1, key).message(2, (tensor) => {
-        tensor.bytes(1, entry.ref.includes(':') ? entry.ref : `${entry.ref}:0`).int(2, typeNumbers[entry.dtype]);
-        tensor.message(3, (shape) => writeShape(shape, entry.shape));
-      });
-    });
-  };
-  inputs.forEach(info(1));
-  outputs.forEach(info(2));
-  writer.bytes(3, 'tensorflow/serving/predict');
-}
-
-function uniformValue(values: ArrayLike<number>): number | undefined {
-  const first = values[0];
-  for (let i = 1; i < values.length; i++) if (!Object.is(values[i], first)) return undefined;
-  return first;
-}
-
-function constantBytes(values: ArrayLike<number>, dtype: GraphDtype): Uint8Array {
-  const array = constantArray(values, dtype);
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-}
-
-function constantArray(
-  values: ArrayLike<number>,
-  dtype: GraphDtype,
-): Float32Array | Int32Array | Uint8Array | BigInt64Array {
-  switch (dtype) {
-    case 'float32':
-      return Float32Array.from(values);
-    case 'int32':
-      return Int32Array.from(values);
-    case 'bool':
-    case 'uint8':
-      return Uint8Array.from(values);
-    case 'int64':
-    case 'uint64':
-      return BigInt64Array.from(Array.from(values, BigInt));
-    default:
-      throw new Error(`no constants of type ${dtype}`);
-  }
-}
