@@ -176,6 +176,9 @@ export async function encodeFile(
   }
   if (rows.length === 0) {
     const left = report.droppedOverLength + report.droppedNothingSupervised;
+    if (left === 0) {
+      throw new AppError('user_data', `${file} holds no rows.`, { hint: 'Write one JSON object a line.' });
+    }
     throw new AppError('user_data', `None of ${left} rows can be trained on within ${options.maxSeqLen} tokens.`, {
       param: 'max_seq_len',
       hint: 'Raise max_seq_len or shorten the prompts.',

@@ -172,6 +172,8 @@ test('encoding a file counts what it cuts and leaves out, and refuses a file of 
       param: 'max_seq_len',
     });
     await expect(encodeFile(file, base, { maxSeqLen: 24, overLength: 'error' })).rejects.toThrow('Line 2');
+    await writeFile(file, '\n\n');
+    await expect(encodeFile(file, base, { maxSeqLen: 24 })).rejects.toThrow('rows.jsonl holds no rows.');
   } finally {
     await rm(folder, { recursive: true });
   }

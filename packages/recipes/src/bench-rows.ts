@@ -1,6 +1,6 @@
 import { AppError } from '@moraine/contract';
 import { type EncodedRow, encodeFile, loadTokenizer } from '@moraine/data';
-import { readBaseConfig } from './plan-run.js';
+import { readBaseConfig, refuseNoFile } from './plan-run.js';
 import { createRowOrder } from './row-order.js';
 
 export interface BenchRowsOptions {
@@ -36,6 +36,7 @@ export async function benchRows(options: BenchRowsOptions): Promise<BenchRows> {
     const all = rows.map((_, i) => i);
     return { rows, rowsOf: () => all, padId: 0 };
   }
+  refuseNoFile(dataFile);
   const tokenizer = await loadTokenizer(baseDir);
   const { rows } = await encodeFile(dataFile, tokenizer, { maxSeqLen: seq });
   return { rows, rowsOf: createRowOrder(rows.length, seed, batch), padId: tokenizer.padId };

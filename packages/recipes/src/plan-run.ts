@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError, type RunConfig } from '@moraine/contract';
 import { type LlamaConfig, parseLlamaConfig, type RunRequest, resolveConfig } from '@moraine/contract/plan';
@@ -45,11 +45,18 @@ export function readBaseConfig(dir: string): LlamaConfig {
   return parseLlamaConfig(json);
 }
 
+/** @throws AppError `not_found` where a path names no file: nothing, or a folder. */
+export function refuseNoFile(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory() === false) return;
+  throw new AppError('not_found', found ? `${path} is a folder, not a file.` : `There is no file ${path}.`, {
+    hint: 'Name a JSONL file, one row a line.',
+  });
+}
+
 /** Rows of a good file. @throws AppError `invalid_file` naming the first bad line, or `not_found`. */
 async function countRows(file: string): Promise<number> {
-  if (!existsSync(file)) {
-    throw new AppError('not_found', `There is no file ${file}.`, { hint: 'Name a JSONL file, one row a line.' });
-  }
+  refuseNoFile(file);
   const { rows, errors, isPartial } = await validateFile(file);
   const [first] = errors;
   if (first === undefined) return rows;

@@ -10,6 +10,7 @@ import {
 import { type Device, device, type NumericMode } from '@moraine/engine';
 import { createModel, supervised } from '@moraine/lm';
 import { loadBase } from './base.js';
+import { refuseNoFile } from './plan-run.js';
 import { readAdapter } from './read-adapter.js';
 
 export interface ScoreOptions {
@@ -41,9 +42,13 @@ export interface FileScore {
 const ROWS_PER_PASS = 64;
 const TOKENS_MAX = 4096;
 
-/** Mean negative log likelihood of a file's tokens under a base, with an adapter or without. */
+/**
+ * Mean negative log likelihood of a file's tokens under a base, with an adapter or without.
+ * @throws AppError `not_found` where `file` is none, `invalid_file` at a bad line, `user_data` when no row is left.
+ */
 export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
   const { baseDir, adapterDir, file, mode, onProgress } = options;
+  refuseNoFile(file);
   const base = loadBase(baseDir);
   const { maxPositions } = base.config;
   const tokenizer = await loadTokenizer(baseDir);
