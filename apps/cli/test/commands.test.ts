@@ -19,6 +19,10 @@ test.each([
     "--format is 'pfet', which is none of native, peft, merged. Did you mean 'peft'?",
   ],
   [['models', 'add', 'tiny'], 'The folder of the model is missing.'],
+  [
+    ['local', 'generate', '--base', '.', '--prompt', 'a', '--top-p', '0'],
+    '--top-p is 0, which leaves no token to draw.',
+  ],
   [['demo', '--short=yes'], "--short takes no value, but 'yes' was given."],
 ])('%j is refused with status 2 and the nearest valid word', async (words, message) => {
   const { status, output } = await moraineOnce(words);

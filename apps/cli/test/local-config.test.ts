@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readArguments } from '../src/args.js';
 import { methodOf, parseConfig, readConfig } from '../src/local/config.js';
+import { refuseUsedFolder } from '../src/local/out-folder.js';
 import { trainCommand } from '../src/local/train.js';
 import { inRepo } from '../src/paths.js';
 
@@ -71,6 +72,11 @@ test('another method on the command line leaves behind what only the method of t
   expect(adapterOf('full')).toEqual({ type: 'none' });
   expect(adapterOf('lora')).toEqual({ type: 'lora', rank: 4, alpha: 4, target_modules: ['q_proj'] });
   expect(() => methodOf('moar-6')).toThrow(/--method is 'moar-6'/);
+});
+
+test('a file is no folder for a run', () => {
+  expect(() => refuseUsedFolder(fileOf('{}'))).toThrow('config.json is a file, not a folder.');
+  expect(() => refuseUsedFolder(path.join(dir, 'new'))).not.toThrow();
 });
 
 test('keys that only a queue has a use for are left out and told', () => {

@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -24,8 +25,10 @@ export interface StoredRun {
 
 const OURS = ['run.json', 'adapter', 'peft', 'merged', 'checkpoints', 'metrics.jsonl'];
 
-/** @throws AppError `conflict` when a run's files lie in the folder already. */
+/** @throws AppError `conflict` when a run's files lie in the folder already, or it is a file. */
 export function refuseUsedFolder(out: string): void {
+  if (statSync(out, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new AppError('conflict', `${out} is a file, not a folder.`, { hint: 'Name a new folder with --out.' });
   const found = OURS.find((name) => existsSync(path.join(out, name)));
   if (found === undefined) return;
   throw new AppError('conflict', `${out} holds a run already: ${found}.`, {
