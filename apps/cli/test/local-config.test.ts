@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readArguments } from '../src/args.js';
 import { methodOf, parseConfig, readConfig } from '../src/local/config.js';
-import { refuseUsedFolder } from '../src/local/out-folder.js';
+import { readStoredRun, refuseUsedFolder } from '../src/local/out-folder.js';
 import { trainCommand } from '../src/local/train.js';
 import { inRepo } from '../src/paths.js';
 
@@ -77,6 +77,11 @@ test('another method on the command line leaves behind what only the method of t
 test('a file is no folder for a run', () => {
   expect(() => refuseUsedFolder(fileOf('{}'))).toThrow('config.json is a file, not a folder.');
   expect(() => refuseUsedFolder(path.join(dir, 'new'))).not.toThrow();
+});
+
+test('a run whose description is damaged is refused with the name of the file', () => {
+  writeFileSync(path.join(dir, 'run.json'), '{"format": 1, "ba');
+  expect(() => readStoredRun(dir)).toThrow('run.json is damaged: it is not JSON.');
 });
 
 test('keys that only a queue has a use for are left out and told', () => {

@@ -36,7 +36,7 @@ export function refuseUsedFolder(out: string): void {
   });
 }
 
-/** The run that a folder belongs to. @throws AppError `not_found`. */
+/** The run that a folder belongs to. @throws AppError `not_found`; `invalid_value` where its file is damaged. */
 export function readStoredRun(out: string): StoredRun {
   const file = path.join(out, 'run.json');
   if (!existsSync(file)) {
@@ -44,12 +44,22 @@ export function readStoredRun(out: string): StoredRun {
       hint: 'Name the folder that the run was started with, or leave --resume out.',
     });
   }
-  return JSON.parse(readFileSync(file, 'utf8')) as StoredRun;
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as StoredRun;
+  } catch (cause) {
+    throw new AppError('invalid_value', `${file} is damaged: it is not JSON.`, {
+      hint: 'Train anew into another folder with --base, --data and --config.',
+      cause,
+    });
+  }
 }
 
 export function writeStoredRun(out: string, run: StoredRun): void {
   mkdirSync(out, { recursive: true });
-  writeFileSync(path.join(out, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
+  // Whole or not at all, also when the process is killed here.
+  const temporary = path.join(out, '.run.json');
+  writeFileSync(temporary, `${JSON.stringify(run, null, 2)}\n`);
+  renameSync(temporary, path.join(out, 'run.json'));
 }
 
 /** Folders of finished checkpoints, oldest first. */
