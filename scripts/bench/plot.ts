@@ -1,7 +1,7 @@
 import type { Measured } from './measures.js';
 
-const WIDTH = 900;
-const LEFT = 330;
+const WIDTH = 980;
+const LEFT = 410;
 const RIGHT = 70;
 const ROW = 46;
 const TOP = 56;
