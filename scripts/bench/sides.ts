@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { runCommand } from '@moraine/engine/install';
 import { referencePython } from '../peft/environment.js';
 
 /** Figures that one run of one side printed. */
@@ -40,23 +40,11 @@ export function theirs(name: string, program: string, specFile: string, spec: Fi
 }
 
 /** The JSON that a program prints as its last line. */
-async function lineOf(program: string, words: readonly string[]): Promise<Figures> {
-  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  let errors = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    errors += chunk.toString();
-  });
-  const status = await new Promise<number | null>((done, fail) => {
-    child.once('error', fail);
-    child.once('close', done);
-  });
-  const last = output.trim().split('\n').at(-1) ?? '';
+async function lineOf(program: string, words: string[]): Promise<Figures> {
+  const { status, stdout, stderr } = await runCommand(program, words);
+  const last = stdout.trim().split('\n').at(-1) ?? '';
   if (status === 0 && last.startsWith('{')) return JSON.parse(last) as Figures;
-  throw new Error(`${program} ${words.join(' ')} ended with ${status}:\n${errors.slice(-2000)}`);
+  throw new Error(`${program} ${words.join(' ')} ended with ${status}:\n${stderr.slice(-2000)}`);
 }
 
 /** A figure that must be a number. */

@@ -1,6 +1,6 @@
 /** Runs of `moraine local bench`, each in a process of its own, and how much of the card's memory they took. */
-import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
+import { runCommand } from '@moraine/engine/install';
 
 /** The figures of `--json` that are looked at here. */
 export interface Figures {
@@ -38,40 +38,15 @@ export interface BenchRun {
 const root = resolve(import.meta.dirname, '../..');
 const CARD_EVERY_MS = 1000;
 
-/** Runs a program and collects its output. Never rejects. */
-export function collect(
-  program: string,
-  args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<{ status: number; stdout: string; stderr: string }> {
-  return new Promise((done) => {
-    const child = spawn(program, args, {
-      cwd: root,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-    });
-    child.once('error', (error) => done({ status: 127, stdout, stderr: error.message }));
-    child.once('close', (status) => done({ status: status ?? 128, stdout, stderr }));
-  });
-}
-
 /** Memory in use on the first visible card, MB, or null. */
 async function cardMemory(): Promise<number | null> {
   const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits'];
-  const { status, stdout } = await collect('nvidia-smi', query);
+  const { status, stdout } = await runCommand('nvidia-smi', query);
   const used = Number(stdout.split('\n')[0]);
   return status === 0 && Number.isFinite(used) ? used : null;
 }
 
-export async function runBench(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<BenchRun> {
+export async function runBench(args: readonly string[], env: Record<string, string> = {}): Promise<BenchRun> {
   const before = await cardMemory();
   let most = before;
   let asking = false;
@@ -86,7 +61,8 @@ export async function runBench(args: readonly string[], env: Readonly<Record<str
       .catch(() => undefined);
   }, CARD_EVERY_MS);
   const cli = join(root, 'apps/cli/bin/moraine.mjs');
-  const { status, stdout, stderr } = await collect(process.execPath, [cli, 'local', 'bench', ...args, '--json'], env);
+  const words = [cli, 'local', 'bench', ...args, '--json'];
+  const { status, stdout, stderr } = await runCommand(process.execPath, words, { cwd: root, env });
   clearInterval(watch);
   const line = stdout.trim().split('\n').at(-1) ?? '';
   const figures = status === 0 ? (JSON.parse(line) as Figures) : null;

@@ -1,6 +1,7 @@
 /** Whether a device computes the same in every mode: ten losses of each method, compared pair by pair. */
 import { join, resolve } from 'node:path';
-import { type BenchRun, collect, runBench } from './bench-run.js';
+import { runCommand } from '@moraine/engine/install';
+import { type BenchRun, runBench } from './bench-run.js';
 
 export interface Comparison {
   what: string;
@@ -96,7 +97,7 @@ export interface Golden {
 export async function runGolden(): Promise<Golden> {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const args = [vitest, 'run', 'packages/lm/test/golden.test.ts', '--reporter=json'];
-  const { stdout, stderr } = await collect(process.execPath, args, EXACT);
+  const { stdout, stderr } = await runCommand(process.execPath, args, { cwd: root, env: EXACT });
   try {
     const report = JSON.parse(stdout.slice(stdout.indexOf('{'))) as {
       numPassedTests: number;

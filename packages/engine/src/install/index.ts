@@ -3,3 +3,4 @@ export { type DoctorProblem, type DoctorReport, doctor, type NvidiaReport } from
 export { type InstallRuntimeOptions, installRuntime, type RuntimeStatus, runtimeStatus } from './install-runtime.js';
 export { cachedValkey, type InstallValkeyOptions, installValkey } from './install-valkey.js';
 export type { InstallProgress, OnProgress } from './progress.js';
+export { type CommandOptions, type CommandResult, runCommand } from './run-command.js';
