@@ -6,20 +6,9 @@ import { type HostTensor, toDevice, toHost } from './host.js';
 const BLOCK_ROWS = 256;
 
 /**
- * The weights that an adapter changes, merged, one after the other: [`<path>.weight`, W' [out, in]] in float32. W'ᵀ = apply(I, W0, W0ᵀ),
- * block of rows by block, so a method has no merging code of its own. Other weights stay as they are in the base.
- * `readWeight` gives a weight of the base by name; one is held at a time.
+ * Merges one weight of the base at a time, by name: `<path>.weight`, W0 [out, in] -> W' [out, in] in float32. W'ᵀ = apply(I, W0, W0ᵀ),
+ * block of rows by block, so a method has no merging code of its own. Weights that the adapter does not touch come back as they are.
  */
-export function* mergeAdapter(
-  adapter: Adapter,
-  variables: ReadonlyMap<string, HostTensor>,
-  readWeight: (name: string) => HostTensor,
-): Generator<[string, HostTensor]> {
-  const merge = createMerge(adapter, variables);
-  for (const path of adapter.paths) yield [`${path}.weight`, merge(`${path}.weight`, readWeight(`${path}.weight`))];
-}
-
-/** Merges one weight of the base at a time, by name; weights that the adapter does not touch come back as they are. */
 export function createMerge(
   adapter: Adapter,
   variables: ReadonlyMap<string, HostTensor>,

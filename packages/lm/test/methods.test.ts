@@ -4,12 +4,12 @@ import { expect, test } from 'vitest';
 import {
   type Adapter,
   adapterNet,
+  createMerge,
   createNet,
   forward,
   initialAdapter,
   lora,
   type Method,
-  mergeAdapter,
   mora,
   toDevice,
   toHost,
@@ -61,10 +61,8 @@ test.each(methods)('%s: the merged model computes what base and adapter compute'
   const variables = trainedVariables(adapter);
   const adapted = forward(adapterNet(tinyConfig, weights, adapter, variables), tinyConfig, { ids: ids() });
   const merged = new Map(weights);
-  const host = hostWeights();
-  const onHost = new Map([...variables].map(([name, value]) => [name, toHost(value)]));
-  const read = (name: string) => host.get(name) ?? { shape: [0], data: new Float32Array() };
-  for (const [name, value] of mergeAdapter(adapter, onHost, read)) merged.set(name, toDevice(value));
+  const merge = createMerge(adapter, new Map([...variables].map(([name, value]) => [name, toHost(value)])));
+  for (const [name, value] of hostWeights()) merged.set(name, toDevice(merge(name, value)));
   const plain = forward(createNet({ weights: merged }), tinyConfig, { ids: ids() });
   expect(distance(adapted, forward(createNet({ weights }), tinyConfig, { ids: ids() }))).toBeGreaterThan(0.05);
   expect(distance(adapted, plain) / (tf.max(tf.abs(plain)).dataSync()[0] ?? 1)).toBeLessThan(1e-5);
