@@ -167,7 +167,7 @@ test('bench prints one line with every figure', { timeout: 120_000 }, async () =
     expect(result[key], key).toBeGreaterThan(0);
   expect(result.host_share).toBeGreaterThan(0);
   expect(result.host_share).toBeLessThan(1);
-  // Random rows of 512 words: each as likely as any other at first.
+  // Random rows of 512 words: at first all of them are equally likely.
   expect(result.loss_first).toBeCloseTo(Math.log(512), 1);
   expect(result.loss_last10).toBeLessThan(result.loss_first as number);
   expect(result).toMatchObject({ shape: '260k', method: 'mora-6', steps: 4, parameters: 280_512, fill: 1 });
