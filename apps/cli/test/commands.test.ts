@@ -39,6 +39,19 @@ test('every command answers --help with its forms and options', async () => {
   }
 });
 
+test('help --json lists every command that --help shows, with its options', async () => {
+  const { status, output } = await moraineOnce(['help', '--json']);
+  expect(status).toBe(0);
+  const commands = JSON.parse(output) as { name: string; options: { name: string }[] }[];
+  const optionsOf = (name: string): string[] | undefined =>
+    commands.find((command) => command.name === name)?.options.map((option) => option.name);
+  expect(optionsOf('local train')).toContain('batch-size');
+  expect(optionsOf('login')).toEqual(['data']);
+  const overview = (await moraineOnce(['--help'])).output;
+  const shown = [...overview.matchAll(/^ {2}(\w+) +\S/gm)].map(([, name]) => name);
+  expect([...new Set(commands.map(({ name }) => name.split(' ')[0]))]).toEqual(shown);
+});
+
 test('env and login say that no stack runs, with status 1 and nothing to evaluate', async () => {
   for (const command of ['env', 'login']) {
     const { status, output } = await moraineOnce([command, '--data', dir]);

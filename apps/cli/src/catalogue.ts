@@ -1,0 +1,97 @@
+import type { Command } from './args.js';
+
+export interface Entry {
+  summary: string;
+  /** Loaded when it is wanted: printing two words must not load a database driver. */
+  load?(): Promise<Command>;
+  /** Instead of `load`: the commands below this word. */
+  actions?: Record<string, Entry>;
+}
+
+const LOCAL: Record<string, Entry> = {
+  train: {
+    summary: 'Fine-tune a base on a file',
+    load: async () => (await import('./local/train.js')).trainCommand,
+  },
+  eval: {
+    summary: 'Score a base, with an adapter or without, on a file',
+    load: async () => (await import('./local/eval.js')).evalCommand,
+  },
+  generate: {
+    summary: 'Answer prompts with a base, with an adapter or without',
+    load: async () => (await import('./local/generate.js')).generateCommand,
+  },
+  bench: {
+    summary: 'Measure training steps: speed, memory, time to the first step, decoding',
+    load: async () => (await import('./local/bench.js')).benchCommand,
+  },
+};
+
+export const COMMANDS: Record<string, Entry> = {
+  up: {
+    summary: 'Start the stack and keep it running until Ctrl-C: Postgres, Redis, API with dashboard, workers',
+    load: async () => (await import('./commands/up.js')).upCommand,
+  },
+  demo: {
+    summary: 'Start the stack and fine-tune the tiny base with LoRA and with two kinds of MoRA, to watch',
+    load: async () => (await import('./commands/demo.js')).demoCommand,
+  },
+  env: {
+    summary: 'Print the shell line that points any OpenAI client at the running stack',
+    load: async () => (await import('./commands/env.js')).envCommand,
+  },
+  status: {
+    summary: 'Say what runs: the stack, its parts, its workers',
+    load: async () => (await import('./commands/status.js')).statusCommand,
+  },
+  login: {
+    summary: 'Print a link that opens the dashboard in one browser, once',
+    load: async () => (await import('./commands/login.js')).loginCommand,
+  },
+  models: {
+    summary: 'Register base models and list what there is',
+    load: async () => (await import('./commands/models.js')).modelsCommand,
+  },
+  runs: {
+    summary: 'List, show, cancel and download fine-tuning runs, read their logs',
+    load: async () => (await import('./commands/runs.js')).runsCommand,
+  },
+  setup: {
+    summary: 'Install the training runtime (TensorFlow) and, where none is here, a Redis server',
+    load: async () => (await import('./commands/setup.js')).setupCommand,
+  },
+  doctor: {
+    summary: 'Say what this machine has for training and what to do about what is missing',
+    load: async () => (await import('./commands/doctor.js')).doctorCommand,
+  },
+  local: {
+    summary: 'Train, evaluate, generate and measure on this machine, without any service',
+    actions: LOCAL,
+  },
+  migrate: {
+    summary: 'Bring the database of DATABASE_URL up to date and print a root key (`up` does this by itself)',
+    load: async () => (await import('./commands/migrate.js')).migrateCommand,
+  },
+};
+
+/** What a command is called by, takes and does, for programs: `moraine help --json`. */
+export interface Described {
+  name: string;
+  summary: string;
+  forms: string[];
+  options: { name: string; short?: string; value?: string; help: string }[];
+}
+
+/** Every command that does something, in the order of the help; `local train` is one. */
+export async function describeCommands(entries = COMMANDS): Promise<Described[]> {
+  const described: Described[] = [];
+  for (const { summary, load, actions } of Object.values(entries)) {
+    if (actions) described.push(...(await describeCommands(actions)));
+    const command = await load?.();
+    if (!command) continue;
+    const { name, forms } = command;
+    const options = Object.entries(command.options).map(([name, { type: _, ...rest }]) => ({ name, ...rest }));
+    described.push({ name, summary, forms, options });
+  }
+  return described;
+}
