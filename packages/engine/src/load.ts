@@ -13,9 +13,9 @@ import {
   visibleDevices,
 } from './env.js';
 import { EngineError } from './error.js';
-import { readLinkStamp } from './install/link.js';
-import { findNvidiaDriver, missingDriverPart, type NvidiaDriver } from './install/platform.js';
+import { readLinkStamp } from './link-stamp.js';
 import { nvidiaName } from './nvidia-cards.js';
+import { findNvidiaDriver, missingDriverPart, type NvidiaDriver } from './platform.js';
 import { missingRuntimeFile, quietFile, runtimePackageDir } from './runtime-package.js';
 
 /** The whole tfjs API with the native node backend registered. */

@@ -19,9 +19,9 @@ import { requireSpace } from '../src/install/download.js';
 import { installRuntime, runtimeStatus } from '../src/install/install-runtime.js';
 import { findLibrary, isRuntimeFile } from '../src/install/library.js';
 import { parseWheelLock } from '../src/install/lock-file.js';
-import { chooseVariant, compareVersions, findNvidiaDriver, targetOf } from '../src/install/platform.js';
 import type { InstallProgress } from '../src/install/progress.js';
 import { readWheelLock, unpackWheels } from '../src/install/unpack-wheels.js';
+import { chooseVariant, compareVersions, findNvidiaDriver, targetOf } from '../src/platform.js';
 import { runtimePackageDir } from '../src/runtime-package.js';
 import { makeZip, temporaryFolder } from './helpers.js';
 

@@ -5,8 +5,6 @@ import { cacheDir, libraryPath, searchPath, visibleDevices } from '../env.js';
 import { EngineError } from '../error.js';
 import type { Device } from '../load.js';
 import { nvidiaCards, nvidiaName } from '../nvidia-cards.js';
-import { runtimePackageDir } from '../runtime-package.js';
-import { type RuntimeStatus, runtimeStatus } from './install-runtime.js';
 import {
   compareVersions,
   findNvidiaDriver,
@@ -14,7 +12,9 @@ import {
   type NvidiaDriver,
   targetOf,
   thisPlatform,
-} from './platform.js';
+} from '../platform.js';
+import { runtimePackageDir } from '../runtime-package.js';
+import { type RuntimeStatus, runtimeStatus } from './install-runtime.js';
 import { type Compiler, findCompiler, findPython, installCommand, type Python } from './prerequisites.js';
 import { runCommand } from './run-command.js';
 

@@ -3,8 +3,8 @@ import { createReadStream, existsSync, mkdirSync, readdirSync, statfsSync, statS
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { EngineError } from '../error.js';
+import type { Target } from '../platform.js';
 import { type LockedWheel, requirementLine } from './lock-file.js';
-import type { Target } from './platform.js';
 import type { Python } from './prerequisites.js';
 import type { OnProgress } from './progress.js';
 import { runCommand } from './run-command.js';

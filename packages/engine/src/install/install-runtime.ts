@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { cacheDir, engineDir } from '../env.js';
+import { readLinkStamp } from '../link-stamp.js';
+import { chooseVariant, findNvidiaDriver, type Target, targetOf, thisPlatform, type Variant } from '../platform.js';
 import { missingRuntimeFile, runtimePackageDir, runtimePackageVersion } from '../runtime-package.js';
 import { compileBinding, nativeKey } from './compile.js';
 import { findLibrary, isRuntimeFile, type Library, libraryKey } from './library.js';
-import { linkRuntime, readLinkStamp } from './link.js';
+import { linkRuntime } from './link.js';
 import type { WheelLock } from './lock-file.js';
-import { chooseVariant, findNvidiaDriver, type Target, targetOf, thisPlatform, type Variant } from './platform.js';
 import type { OnProgress } from './progress.js';
 import { readWheelLock, unpackWheels } from './unpack-wheels.js';
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { cacheDir } from '../env.js';
 import { EngineError } from '../error.js';
-import { targetOf, thisPlatform } from './platform.js';
+import { targetOf, thisPlatform } from '../platform.js';
 import type { OnProgress } from './progress.js';
 import { readWheelLock, unpackedDir, unpackWheels } from './unpack-wheels.js';
 

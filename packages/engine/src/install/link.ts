@@ -1,43 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import {
-  copyFileSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { type LinkStamp, stampFile } from '../link-stamp.js';
 import { quietFile, runtimeFiles } from '../runtime-package.js';
 import type { Binding } from './compile.js';
 import type { Library } from './library.js';
-
-/** What was linked into the npm package, written beside it. */
-export interface LinkStamp {
-  variant: 'cpu' | 'cuda' | 'own';
-  /** What the user asked for; it holds for later starts. */
-  wish: 'auto' | 'cpu' | 'cuda';
-  /** Version of the locked wheel, or `own` for MORAINE_ENGINE_DIR. */
-  tensorflow: string;
-  /** Identifies library and lock file; a changed lock means a new installation. */
-  key: string;
-  /** Identifies our part of the binding; absent in stamps from before there was one. */
-  native?: string;
-  library: string;
-}
-
-const stampFile = (packageDir: string): string => path.join(packageDir, '.moraine-runtime.json');
-
-export function readLinkStamp(packageDir: string): LinkStamp | null {
-  try {
-    const parsed: unknown = JSON.parse(readFileSync(stampFile(packageDir), 'utf8'));
-    return typeof parsed === 'object' && parsed !== null && 'key' in parsed ? (parsed as LinkStamp) : null;
-  } catch {
-    return null;
-  }
-}
 
 /**
  * Puts a compiled binding and links to the library into the npm package. Each name changes by one rename, so a process that loads at the

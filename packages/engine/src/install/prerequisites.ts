@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { searchPath } from '../env.js';
 import { EngineError } from '../error.js';
-import { compareVersions } from './platform.js';
+import { compareVersions } from '../platform.js';
 import { runCommand } from './run-command.js';
 
 export interface Python {

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Target } from '../platform.js';
 import { downloadWheel, requireSpace } from './download.js';
 import { withFileLock } from './file-lock.js';
 import { parseWheelLock, type WheelLock } from './lock-file.js';
-import type { Target } from './platform.js';
 import { requirePip } from './prerequisites.js';
 import type { OnProgress } from './progress.js';
 import { unzip } from './zip.js';

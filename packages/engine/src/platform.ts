@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { libraryPath } from '../env.js';
-import { EngineError } from '../error.js';
+import { libraryPath } from './env.js';
+import { EngineError } from './error.js';
 
 /** `linux-x64`, `linux-arm64` and `darwin-arm64` have a runtime. */
 export type Target = 'linux-x64' | 'linux-arm64' | 'darwin-arm64';
