@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { packagesAreInstalled } from '../bootstrap/packages.mjs';
 import { checkDocs } from '../check-docs.mjs';
-import { checkImports, importsOf } from '../check-imports.mjs';
+import { checkImports } from '../check-imports.mjs';
+import { importsOf } from '../house/graph.mjs';
 
 const root = mkdtempSync(path.join(tmpdir(), 'moraine checks '));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -85,6 +86,37 @@ describe('import rules', () => {
       'packages/data/src/a.ts imports pg, which packages/data/package.json does not list',
       'packages/data/src/b.ts imports ../../lm/src/x.js, which lies in another room',
       'cycle: packages/data/src/a.ts → packages/data/src/b.ts → packages/data/src/a.ts',
+    ]);
+  });
+
+  test('folders that import each other are a circle although no two files do, and so are a folder and a file beside it', () => {
+    workspace('packages/data', '@moraine/data');
+    write('packages/data/src/rows/a.ts', "import { b } from '../tokens/b.js';\n");
+    write('packages/data/src/tokens/b.ts', '');
+    write('packages/data/src/tokens/c.ts', "import '../rows/d.js';\n");
+    write('packages/data/src/rows/d.ts', '');
+    expect(checkImports(root)).toEqual(['circle of folders in packages/data/src: rows → tokens → rows']);
+    write('packages/data/src/tokens/c.ts', "import '../context.js';\n");
+    write('packages/data/src/context.ts', "import '../src/tokens/b.js';\n");
+    expect(checkImports(root)).toEqual(['circle of folders in packages/data/src: context.ts → tokens → context.ts']);
+    write('packages/data/src/context.ts', '');
+    expect(checkImports(root)).toEqual([]);
+  });
+
+  test('within a room folders import downward only, and one that no rule knows is named', () => {
+    const rules = { 'packages/services/src': { ground: [], work: ['ground'], 'index.ts': ['*'] } };
+    workspace('packages/services', '@moraine/services');
+    write('packages/services/src/index.ts', "export * from './work/claim.js';\nexport * from './ground/db.js';\n");
+    write('packages/services/src/work/claim.ts', "import { db } from '../ground/db.js';\n");
+    write('packages/services/src/ground/db.ts', '');
+    expect(checkImports(root, rules)).toEqual([]);
+    write('packages/services/src/ground/db.ts', "import type { Lease } from '../work/lease.js';\n");
+    write('packages/services/src/work/claim.ts', '');
+    write('packages/services/src/work/lease.ts', '');
+    write('packages/services/src/serving/x.ts', '');
+    expect(checkImports(root, rules)).toEqual([
+      'packages/services/src/serving has no row in the rules of scripts/check-imports.mjs',
+      'packages/services/src/ground/db.ts imports work/lease.ts; ground may import none of its siblings',
     ]);
   });
 });
