@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { arrowsWithin, circlesOf, edgesOf, foldersOf, importsOf, packageOf } from './house/graph.mjs';
+import { arrowsWithin, circlesOf, edgesOf, foldersOf, importsOf, packageOf, upwardImports } from './house/graph.mjs';
 
 /** Room -> what it may import of ours. `lazily:` means by `import()` or as types only. */
 export const rooms = {
@@ -109,17 +109,10 @@ function folderProblems(root, graph, rules) {
       if (rows[name] === undefined)
         problems.push(`${folder}/${name} has no row in the rules of scripts/check-imports.mjs`);
     }
-    const siblingOf = (file) => path.relative(at, file).split(path.sep)[0];
-    for (const [file, targets] of graph) {
-      const allowed = file.startsWith(at + path.sep) ? rows[siblingOf(file)] : undefined;
-      for (const target of targets) {
-        const [from, to] = [siblingOf(file), siblingOf(target)];
-        if (allowed === undefined || !target.startsWith(at + path.sep) || from === to) continue;
-        if (!allowed.includes('*') && !allowed.includes(to))
-          problems.push(
-            `${path.relative(root, file)} imports ${path.relative(at, target)}; ${from} may import ${allowed.join(', ') || 'none of its siblings'}`,
-          );
-      }
+    for (const { file, target, from } of upwardImports(at, graph, rows)) {
+      problems.push(
+        `${path.relative(root, file)} imports ${path.relative(at, target)}; ${from} may import ${rows[from].join(', ') || 'none of its siblings'}`,
+      );
     }
   }
   return problems;

@@ -19,6 +19,7 @@ const checks = [
   ['test types', node(tsc, '-p', 'tsconfig.test.json')],
   ['page types', node(tsc, '-p', 'apps/dashboard/tsconfig.test.json', '--noEmit')],
   ['imports', node('scripts/check-imports.mjs')],
+  ['house', node('scripts/house/house.mjs', '--check'), 'npm run house'],
   ['documents', node('scripts/check-docs.mjs')],
   ['openapi', [...npm(), 'run', 'openapi', '-w', '@moraine/api', '--', '--check'], 'npm run openapi -w @moraine/api'],
   ['lock file', node('scripts/check-lock.mjs')],

@@ -57,6 +57,22 @@ export function arrowsWithin(folder, edges) {
   return arrows;
 }
 
+/** Imports within `folder` that its `rows` (name of a sibling -> the siblings it may import, `*` for all) do not allow. */
+export function upwardImports(folder, edges, rows) {
+  const nodeOf = (file) => path.relative(folder, file).split(path.sep)[0] ?? '';
+  const upward = [];
+  for (const [file, targets] of edges) {
+    const allowed = file.startsWith(folder + path.sep) ? rows[nodeOf(file)] : undefined;
+    if (allowed === undefined || allowed.includes('*')) continue;
+    for (const target of targets) {
+      const [from, to] = [nodeOf(file), nodeOf(target)];
+      if (target.startsWith(folder + path.sep) && from !== to && !allowed.includes(to))
+        upward.push({ file, target, from, to });
+    }
+  }
+  return upward;
+}
+
 /** Circles of a graph (map of node to the nodes it points to): each as a list of nodes that ends with the one it began with. */
 export function circlesOf(graph) {
   const state = new Map();
