@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { readEvents } from '@moraine/contract/client';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createSseParser } from '../src/lib/sse.js';
 import { startBrowser, type TestBrowser } from './support/browser.js';
 import { Stack, uploadExamples } from './support/stack.js';
 
@@ -51,17 +51,15 @@ async function metricMessages(): Promise<{ step: number; at: number }[]> {
     headers: { authorization: `Bearer ${stack.apiKey}`, accept: 'text/event-stream' },
     signal: stop,
   });
-  const parser = createSseParser();
-  const found: { step: number; at: number }[] = [];
-  const decoder = new TextDecoder();
+  if (!response.body) throw new Error('the stream has no body');
+  const metrics: { step: number; at: number }[] = [];
   try {
-    for await (const chunk of response.body ?? [])
-      for (const { event, data } of parser.feed(decoder.decode(chunk, { stream: true })))
-        if (event === 'metric') found.push(JSON.parse(data) as { step: number; at: number });
+    for await (const { event, data } of readEvents(response.body))
+      if (event === 'metric') metrics.push(JSON.parse(data) as { step: number; at: number });
   } catch (error) {
     if (!stop.aborted) throw error;
   }
-  return found;
+  return metrics;
 }
 
 /** Company for the picture of the list. */

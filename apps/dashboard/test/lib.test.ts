@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { age, bytes, digits, duration, percent, shortest, si } from '../src/lib/format.js';
 import { matches, readFilter, runName, toQuery } from '../src/lib/run-filter.js';
-import { createSseParser } from '../src/lib/sse.js';
 import { groupEvaluations } from '../src/run/evaluation-groups.js';
 import { groupModules } from '../src/run/modules.js';
 import { makeEvaluation, makeRun } from './support/scenario.js';
@@ -65,24 +64,6 @@ describe('the filter of the runs', () => {
 
   it('a run without a suffix is called by its id', () => {
     expect(runName(makeRun(2, { suffix: null }))).toMatch(/^ftjob-/);
-  });
-});
-
-describe('the stream parser', () => {
-  const wire =
-    ': hello\n\nid: 1-0\nevent: metric\ndata: {"a":\ndata: 1}\n\nid: 2-0\r\nevent: log\r\ndata:x\r\n\r\n: heartbeat\n\n';
-  const expected = [
-    { id: '1-0', event: 'metric', data: '{"a":\n1}' },
-    { id: '2-0', event: 'log', data: 'x' },
-  ];
-
-  it('gives the same messages wherever the chunks are cut', () => {
-    for (let size = 1; size <= wire.length; size++) {
-      const parser = createSseParser();
-      const got = [];
-      for (let at = 0; at < wire.length; at += size) got.push(...parser.feed(wire.slice(at, at + size)));
-      expect(got, `chunks of ${size}`).toEqual(expected);
-    }
   });
 });
 

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTerminal, type RunObject, StreamMessage } from '@moraine/contract';
-import { type Client, createClient } from '@moraine/contract/client';
-import { readEvents } from '../sse.js';
+import { type Client, createClient, readEvents } from '@moraine/contract/client';
 import type { StackAddress } from '../up/stack-file.js';
 
 /** What is known of a run while it is watched. */

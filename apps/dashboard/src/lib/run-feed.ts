@@ -6,10 +6,11 @@ import {
   type RunObject,
   StreamMessage,
 } from '@moraine/contract';
+import type { ServerEvent } from '@moraine/contract/client';
 import { MetricStore } from '../series/metric-store.js';
 import { client } from './client.js';
 import { connection, type StreamStatus } from './connection.js';
-import { readSse, type SseMessage, SseRefused } from './sse.js';
+import { readSse, SseRefused } from './sse.js';
 
 export interface RunFeedOptions {
   runId: string;
@@ -142,7 +143,7 @@ export class RunFeed {
     this.draw();
   }
 
-  private take(message: SseMessage): void {
+  private take(message: ServerEvent): void {
     if (message.id !== null) this.lastEventId = message.id;
     const parsed = StreamMessage.safeParse({ event: message.event, data: parseJson(message.data) });
     // A message of a later version of the server: nothing that this page shows.

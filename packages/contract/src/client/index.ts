@@ -3,6 +3,8 @@ import { AppError, ERROR_CODES, type ErrorCode } from '../errors.js';
 import { ErrorBody } from '../objects.js';
 import { ROUTES, type Route, type RouteName } from '../routes.js';
 
+export { readEvents, type ServerEvent } from './read-events.js';
+
 type Table = typeof ROUTES;
 type In<N extends RouteName, K extends keyof Route> =
   Table[N] extends Record<K, infer S extends z.ZodType> ? z.input<S> : undefined;

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { readEvents, type ServerEvent } from '../src/sse.js';
+import { readEvents, type ServerEvent } from '../src/client/index.js';
 
 /** The same bytes, cut wherever `cuts` says. */
 async function read(text: string, size: number): Promise<ServerEvent[]> {
   const bytes = new TextEncoder().encode(text);
-  const body = new ReadableStream<Uint8Array>({
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
       for (let at = 0; at < bytes.length; at += size) controller.enqueue(bytes.subarray(at, at + size));
       controller.close();
