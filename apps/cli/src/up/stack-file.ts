@@ -1,10 +1,9 @@
-import { linkSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
 import { z } from 'zod';
 import { readJson, writePrivate } from './files.js';
-import { identify, isRunning } from './processes.js';
+import { identify, isRunning, type ProcessId } from './processes.js';
 
 const Id = z.object({ pid: z.int(), started: z.string() });
 
@@ -51,41 +50,56 @@ export function runningStack(dataDir: string): StackAddress | null {
  * Makes this process the only supervisor of the data folder, until `release`.
  * @throws AppError `conflict` naming the process that is it already.
  */
-export async function lockStack(dataDir: string): Promise<{ release(): void }> {
+export function lockStack(dataDir: string): { release(): void } {
   // Not 0700: where Postgres has to become nobody it must pass through. Its own folder and every secret are closed to others.
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   const lock = path.join(dataDir, 'up.lock');
-  const me = identify(process.pid);
-  const mine = JSON.stringify(me);
   const draft = `${lock}.${process.pid}`;
-  writeFileSync(draft, mine);
+  writeFileSync(draft, JSON.stringify(identify(process.pid)));
   try {
-    for (let tries = 0; ; tries++) {
-      try {
-        linkSync(draft, lock);
-        break;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries > 20) throw error;
-      }
-      const holder = Id.safeParse(readJson(lock));
-      if (holder.success && isRunning(holder.data)) {
-        const { api } = readStack(dataDir);
-        throw new AppError(
-          'conflict',
-          `A stack already runs on ${dataDir} (process ${holder.data.pid}${api ? `, ${api.url}` : ''}).`,
-          {
-            hint: 'Use it as it is, stop it with Ctrl-C in its terminal, or start another one with --data DIR.',
-          },
-        );
-      }
-      rmSync(lock, { force: true });
-    }
+    const holder = takeLock(lock, draft);
+    if (!holder) return { release: () => rmSync(lock, { force: true }) };
+    const { api } = readStack(dataDir);
+    throw new AppError(
+      'conflict',
+      `A stack already runs on ${dataDir} (process ${holder.pid}${api ? `, ${api.url}` : ''}).`,
+      { hint: 'Use it as it is, stop it with Ctrl-C in its terminal, or start another one with --data DIR.' },
+    );
   } finally {
     rmSync(draft, { force: true });
   }
-  // Two starts may both have removed the lock of a dead one: whoever wrote last holds it.
-  await sleep(30);
-  if (JSON.stringify(readJson(lock)) !== mine)
-    throw new AppError('conflict', `Another stack starts on ${dataDir} at this moment.`);
-  return { release: () => rmSync(lock, { force: true }) };
+}
+
+/**
+ * Puts the draft, which names this process, where the lock is. Returns null, or the running process that holds the lock.
+ *
+ * The lock of a dead process is replaced, never removed, and only by the one that holds a second lock, named after the dead process. So of
+ * two that find the same dead holder one waits its turn and then sees that the lock has changed.
+ */
+function takeLock(lock: string, draft: string): ProcessId | null {
+  for (;;) {
+    if (linkOnce(draft, lock)) return null;
+    const content = readJson(lock);
+    const holder = Id.safeParse(content);
+    if (holder.success && isRunning(holder.data)) return holder.data;
+    const turn = `${lock}.${holder.success ? `${holder.data.pid}-${holder.data.started.replaceAll(/\W/g, '')}` : 'damaged'}`;
+    const rival = takeLock(turn, draft);
+    if (rival) return rival;
+    if (existsSync(lock) && JSON.stringify(readJson(lock)) === JSON.stringify(content)) {
+      renameSync(turn, lock);
+      return null;
+    }
+    rmSync(turn);
+  }
+}
+
+/** Gives a file a second name; false when the name is taken. */
+function linkOnce(file: string, name: string): boolean {
+  try {
+    linkSync(file, name);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  }
 }

@@ -48,7 +48,7 @@ const API_STOP_MS = 5_000;
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { dataDir, onEvent = () => {} } = options;
-  const lock = await lockStack(dataDir);
+  const lock = lockStack(dataDir);
   const kept: KeptPart[] = [];
   try {
     return await build(options, onEvent, kept, lock.release);
