@@ -32,6 +32,7 @@ export function makeZip(files: ZipFile[], zip64 = false): Buffer {
     const crc = wrongCrc ?? crc32(data);
     const local = Buffer.alloc(30);
     local.writeUInt32LE(0x04034b50, 0);
+    local.writeUInt16LE(0x0800, 6); // names are UTF-8
     local.writeUInt16LE(method === 'deflate' ? 8 : 0, 8);
     local.writeUInt32LE(crc, 14);
     local.writeUInt32LE(packed.length, 18);
@@ -47,6 +48,7 @@ export function makeZip(files: ZipFile[], zip64 = false): Buffer {
     }
     const entry = Buffer.alloc(46);
     entry.writeUInt32LE(0x02014b50, 0);
+    entry.writeUInt16LE(0x0800, 8);
     entry.writeUInt16LE(method === 'deflate' ? 8 : 0, 10);
     entry.writeUInt32LE(crc, 16);
     entry.writeUInt32LE(zip64 ? 0xffffffff : packed.length, 20);

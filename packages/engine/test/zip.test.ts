@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { listZip, unzip } from '../src/install/zip.js';
+import { unzip } from '../src/install/zip.js';
 import { makeZip, temporaryFolder } from './helpers.js';
 
 const folder = temporaryFolder();
@@ -42,13 +42,39 @@ test('an executable stays executable and a plain file does not become one', asyn
 test('an archive with a comment at its end is read', async () => {
   const zip = makeZip(files);
   zip.writeUInt16LE(9, zip.length - 2);
-  const entries = await listZip(archive('comment.whl', Buffer.concat([zip, Buffer.from('a comment')])));
-  expect(entries.map((entry) => entry.name)).toContain('pkg/lib/library.so.2');
+  const into = path.join(folder, 'comment');
+  await unzip(archive('comment.whl', Buffer.concat([zip, Buffer.from('a comment')])), into, () => true);
+  expect(existsSync(path.join(into, 'pkg/lib/library.so.2'))).toBe(true);
 });
 
-test.each(['../outside.txt', '/etc/passwd', 'a/../../b', 'a\\b'])('the name %s is refused', async (name) => {
+test.each([
+  ['../outside.txt', 'relative path'],
+  ['/etc/passwd', 'absolute path'],
+  ['a/../../b', 'relative path'],
+  ['a\\b', 'invalid characters'],
+  ['a\0b', 'null bytes'],
+])('the name %j is refused, and nothing is written', async (name, why) => {
+  const into = path.join(folder, 'escape');
   const file = archive('escape.whl', makeZip([{ name, data: Buffer.from('x') }]));
-  await expect(unzip(file, path.join(folder, 'escape'), () => true)).rejects.toThrow(/leaves the target folder/);
+  await expect(unzip(file, into, () => true)).rejects.toThrow(why);
+  expect(existsSync(path.join(folder, 'outside.txt')) || existsSync(path.join(into, name.slice(0, 1)))).toBe(false);
+});
+
+test('a file that unpacks to more or less than its entry says is refused', async () => {
+  for (const change of [-1, 1]) {
+    const zip = makeZip([{ name: 'a', data: Buffer.from('hello hello hello') }]);
+    const sizeAt = zip.indexOf(Buffer.from('PK\x01\x02', 'latin1')) + 24;
+    zip.writeUInt32LE(zip.readUInt32LE(sizeAt) + change, sizeAt);
+    const into = path.join(folder, `size ${change}`);
+    await expect(unzip(archive('size.whl', zip), into, () => true)).rejects.toThrow(/cannot be unpacked.*bytes/);
+  }
+});
+
+test('a target that exists is an error of the system, not of the archive', async () => {
+  const into = path.join(folder, 'twice');
+  const file = archive('twice.whl', makeZip(files));
+  await unzip(file, into, () => true);
+  await expect(unzip(file, into, () => true)).rejects.toMatchObject({ code: 'EEXIST' });
 });
 
 test('a wrong checksum is refused', async () => {
@@ -58,5 +84,5 @@ test('a wrong checksum is refused', async () => {
 
 test.each([0, 10, 100_000])('an archive that lost its last bytes is refused (%i left)', async (left) => {
   const file = archive('short.whl', makeZip(files).subarray(0, left));
-  await expect(listZip(file)).rejects.toThrow(/cut short/);
+  await expect(unzip(file, path.join(folder, 'short'), () => true)).rejects.toThrow(/cannot be unpacked.*truncated/);
 });
