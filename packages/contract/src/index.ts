@@ -2,6 +2,7 @@ export * from './attempt.js';
 export * from './errors.js';
 export * from './ids.js';
 export * from './objects.js';
+export * from './optimizers.js';
 export * from './routes.js';
 export * from './run-config.js';
 export * from './states.js';

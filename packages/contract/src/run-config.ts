@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { OPTIMIZER_NAMES, OPTIMIZERS } from './optimizers.js';
 
 /**
  * What a run is asked to do. `CreateRunRequest` is the wire form (the OpenAI fine-tuning API with our keys beside its own; unknown keys
@@ -49,16 +50,19 @@ export const AdapterRequest = z.strictObject({
 });
 
 export const OptimizerRequest = z.strictObject({
-  type: z.enum(['adamw']).default('adamw'),
+  type: z.enum(OPTIMIZER_NAMES).default('adamw'),
   learning_rate: describe(
     z.union([auto, z.number().positive().max(10)]).default('auto'),
     'Peak learning rate, absolute. `auto` follows the method and the width of the base.',
   ),
   betas: describe(
-    z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
-    'Decay of the two moments.',
+    z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).optional(),
+    `Decay of the moments. Default: ${OPTIMIZER_NAMES.map((name) => `[${OPTIMIZERS[name].betas.join(', ')}] for \`${name}\``).join(', ')}.`,
   ),
-  eps: describe(z.number().positive().default(1e-8), 'Added to the root of the second moment.'),
+  eps: describe(
+    z.number().positive().optional(),
+    'Added to the root of the second moment, where the optimiser has one. Default 1e-8.',
+  ),
   weight_decay: describe(z.number().min(0).max(1).default(0), 'Decoupled weight decay on matrices; 0 is off.'),
   max_grad_norm: describe(z.number().min(0).default(1), 'Gradients are scaled to this global norm at most; 0 is off.'),
 });
@@ -200,7 +204,7 @@ export const RunConfig = z
     /** `target_modules` holds full module paths here, e.g. `model.layers.0.self_attn.q_proj`. */
     adapter: MethodConfig,
     optimizer: z.strictObject({
-      type: z.literal('adamw'),
+      type: z.literal(OPTIMIZER_NAMES),
       learning_rate: z.number(),
       betas: z.tuple([z.number(), z.number()]),
       eps: z.number(),

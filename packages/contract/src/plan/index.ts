@@ -4,4 +4,5 @@ export * from './llama-config.js';
 export * from './parameters.js';
 export * from './resolve-adapter.js';
 export * from './resolve-config.js';
+export * from './resolve-optimizer.js';
 export * from './targets.js';

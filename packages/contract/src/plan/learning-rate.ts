@@ -15,7 +15,7 @@ export function learningRateAuto(method: MethodShape, hiddenSize: number): numbe
   return twoDigits(lora * share(method));
 }
 
-const twoDigits = (x: number) => Number(x.toPrecision(2));
+export const twoDigits = (x: number) => Number(x.toPrecision(2));
 
 function share(method: MethodShape): number {
   switch (method.type) {

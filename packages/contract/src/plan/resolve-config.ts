@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { AppError } from '../errors.js';
+import { OPTIMIZERS } from '../optimizers.js';
 import {
   AdapterRequest,
   CheckpointRequest,
@@ -9,9 +10,10 @@ import {
   type RunConfig,
   ScheduleRequest,
 } from '../run-config.js';
-import { learningRateAuto } from './learning-rate.js';
+import { learningRateAuto, twoDigits } from './learning-rate.js';
 import type { LlamaConfig } from './llama-config.js';
 import { resolveAdapter } from './resolve-adapter.js';
+import { resolveOptimizer } from './resolve-optimizer.js';
 
 /** The keys of a request that decide a run's numbers; where its files come from is no concern here. */
 export type RunRequest = Pick<
@@ -87,11 +89,13 @@ export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed
     );
   }
   const { adapter, method, trainableParameters } = resolveAdapter(request.adapter ?? ADAPTER_AUTO, adapterKeys, base);
-  const rate = resolveLearningRate(request, learningRateAuto(method, base.hiddenSize));
+  const optimizer = request.optimizer ?? OPTIMIZER_AUTO;
+  const automatic = twoDigits(learningRateAuto(method, base.hiddenSize) * OPTIMIZERS[optimizer.type].rate);
+  const rate = resolveLearningRate(request, automatic);
   return {
     base: baseName,
     adapter,
-    optimizer: { ...(request.optimizer ?? OPTIMIZER_AUTO), learning_rate: rate.learningRate },
+    optimizer: resolveOptimizer(optimizer, rate.learningRate),
     schedule: resolveSchedule(request, steps),
     learning_rate_multiplier: rate.multiplier,
     n_epochs: epochs,
