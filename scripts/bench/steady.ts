@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { linearShapes } from '@moraine/contract/plan';
 import { createRandom, type EncodedRow, layOut, layoutCost, planLayout } from '@moraine/data';
-import { createTrainer, lora } from '@moraine/lm';
+import { createOptimizer, createTrainer, lora } from '@moraine/lm';
 import { loadBase, writeRandomBase } from '@moraine/recipes';
 
 const steps = Number(process.argv[2] ?? 20_000);
@@ -39,7 +39,7 @@ const trainer = await createTrainer({
     paths: linearShapes(config).map(({ name }) => name),
     dropout: 0.1,
   },
-  optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 },
+  optimizer: createOptimizer({ type: 'adamw', beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 }),
   schedule: { type: 'constant', learningRate: 1e-3, warmupSteps: 0, totalSteps: steps, minRatio: 1 },
   seed: 1,
   shapes: layout.shapes,

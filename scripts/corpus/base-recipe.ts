@@ -1,5 +1,5 @@
 /** What the base model is and how it is trained: every number of the recipe in one place. */
-import { parseLlamaConfig, type Schedule, type StepHyper } from '@moraine/lm';
+import { type OptimizerOptions, parseLlamaConfig, type Schedule } from '@moraine/lm';
 import { CONTEXT_LENGTH, VOCABULARY_SIZE } from './tokenizer.js';
 
 /** The Hugging Face `config.json` of the base: a Llama of 1,120,640 parameters. */
@@ -42,7 +42,13 @@ export const TRAINING_SEED = 1;
  */
 export const INITIAL_STD = 'fan-in' as const;
 
-export const OPTIMIZER: StepHyper = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, maxGradNorm: 1 };
+export const OPTIMIZER: Omit<OptimizerOptions, 'type'> = {
+  beta1: 0.9,
+  beta2: 0.95,
+  eps: 1e-8,
+  weightDecay: 0.1,
+  maxGradNorm: 1,
+};
 export const SCHEDULE: Schedule = {
   type: 'cosine',
   learningRate: 4e-3,

@@ -1,7 +1,7 @@
 /** The base's training as functions, so that the command and the replay in CI run the same steps. */
 import { createHash } from 'node:crypto';
 import { type PackedRows, packDocuments, packedBatch } from '@moraine/data';
-import { createTrainer, initialWeights, type StepResult, type Trainer } from '@moraine/lm';
+import { createOptimizer, createTrainer, initialWeights, type StepResult, type Trainer } from '@moraine/lm';
 import {
   BASE_CONFIG,
   baseConfig,
@@ -29,7 +29,7 @@ export function createBaseTrainer(): Promise<Trainer> {
     config: baseConfig,
     weights: initialWeights(baseConfig, { seed: TRAINING_SEED, std: INITIAL_STD }),
     adapter: null,
-    optimizer: OPTIMIZER,
+    optimizer: createOptimizer({ type: 'adamw', ...OPTIMIZER }),
     schedule: SCHEDULE,
     seed: TRAINING_SEED,
     shapes: [{ batch: ROWS_PER_STEP, time: CONTEXT_LENGTH }],

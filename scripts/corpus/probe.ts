@@ -1,13 +1,6 @@
 /** What the base can do while it trains: loss on held-out text, questions from memory, and who gave what on fresh passages. */
-import {
-  type Batch,
-  collate,
-  createRandom,
-  type EncodedRow,
-  IGNORED,
-  type PackedRows,
-  packedBatch,
-} from '@moraine/data';
+import { type Batch, IGNORED } from '@moraine/contract';
+import { collate, createRandom, type EncodedRow, type PackedRows, packedBatch } from '@moraine/data';
 import { evaluate, type TokenScores } from '@moraine/lm';
 import { askSlots, FACT_KINDS, factQuestion } from './documents.js';
 import { drawPassage, type Handover } from './passage.js';

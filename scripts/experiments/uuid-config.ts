@@ -1,5 +1,5 @@
 /** Every number of the memorisation experiment in one place. */
-import type { Schedule, StepHyper } from '@moraine/lm';
+import type { OptimizerOptions, Schedule } from '@moraine/lm';
 
 export const METHODS = ['full', 'lora', 'mora-1', 'mora-6'] as const;
 export type MethodName = (typeof METHODS)[number];
@@ -40,7 +40,13 @@ export const FINAL_SEEDS = [1, 2, 3] as const;
 /** Steps of a final run after which its answers are decoded. */
 export const EVALUATE_AT = [300, 500, 700, 1000] as const;
 
-export const OPTIMIZER: StepHyper = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+export const OPTIMIZER: Omit<OptimizerOptions, 'type'> = {
+  beta1: 0.9,
+  beta2: 0.95,
+  eps: 1e-8,
+  weightDecay: 0,
+  maxGradNorm: 1,
+};
 export const schedule = (learningRate: number): Schedule => ({
   type: 'constant',
   learningRate,

@@ -1,6 +1,7 @@
 /** The pairs, the rows and batches made of them, and greedy decoding of all answers through teacher-forced passes. */
 import { createHash } from 'node:crypto';
-import { type Batch, collate, createRandom, type EncodedRow, epochOrder, IGNORED } from '@moraine/data';
+import { type Batch, IGNORED } from '@moraine/contract';
+import { collate, createRandom, type EncodedRow, epochOrder } from '@moraine/data';
 import { DIGITS, PAIR_COUNT, PAIRS_SEED, ROWS_PER_BATCH } from './uuid-config.js';
 
 export interface Pair {

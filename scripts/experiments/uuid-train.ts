@@ -2,7 +2,15 @@
 import { AppError } from '@moraine/contract';
 import type { EncodedRow } from '@moraine/data';
 import { device } from '@moraine/engine';
-import { type Adapter, createTrainer, type LlamaConfig, lora, mora, type TrainerOptions } from '@moraine/lm';
+import {
+  type Adapter,
+  createOptimizer,
+  createTrainer,
+  type LlamaConfig,
+  lora,
+  mora,
+  type TrainerOptions,
+} from '@moraine/lm';
 import type { Cell, CellPlan } from './uuid-cells.js';
 import { EVALUATE_AT, LORA_ALPHA, type MethodName, OPTIMIZER, RANK, ROWS_PER_BATCH, schedule } from './uuid-config.js';
 import { batchOf, decodeAll, type Recall, ROW_TOKENS, stepRows } from './uuid-data.js';
@@ -42,7 +50,7 @@ export async function runCell(
     config: base.config,
     weights: base.weights,
     adapter: adapterOf(plan.method, base.linears),
-    optimizer: OPTIMIZER,
+    optimizer: createOptimizer({ type: 'adamw', ...OPTIMIZER }),
     schedule: schedule(plan.learningRate),
     seed: plan.seed,
     mode: 'plain',

@@ -28,13 +28,23 @@ def write(folder: Path):
         batches = [micro_batch(family, rows, MATRIX["time"], i) for i, rows in enumerate(MATRIX["microBatches"])]
         listed = [{key: tensor.tolist() for key, tensor in batch.items()} for batch in batches]
         save_json(folder / f"{family['name']}.json", {"microBatches": listed})
-        for method in MATRIX["methods"]:
-            tensors, numbers = row(MATRIX, family, method)
-            name = f"{family['name']}.{method['name']}"
+        for name, method, optimizer in rows_of(family):
+            tensors, numbers = row(MATRIX, family, method, optimizer)
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / f"{name}.safetensors")
             save_json(folder / f"{name}.json", numbers)
             losses, norms = numbers["losses"], numbers["gradNorms"]
             print(f"{name}: loss {losses[0]:.4f} -> {losses[-1]:.4f}, gradient norm {norms[0]:.2f} -> {norms[-1]:.2f}")
+
+
+def rows_of(family):
+    """(name, method, optimiser): every method with the first optimiser, the methods that another names with that one."""
+    first, *others = MATRIX["optimizers"]
+    for method in MATRIX["methods"]:
+        name = f"{family['name']}.{method['name']}"
+        yield name, method, first
+        for other in others:
+            if method["name"] in other["methods"]:
+                yield f"{name}.{other['type']}", method, other
 
 
 def save_json(path: Path, value):

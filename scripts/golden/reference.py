@@ -8,6 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from methods import attach
+from optimizers import optimizer_of
 
 IGNORED = -100
 
@@ -55,47 +56,36 @@ def supervised_tokens(batch) -> int:
     return int((batch["labels"][:, 1:] != IGNORED).sum())
 
 
-def learning_rate(schedule, step: int) -> float:
+def learning_rate(schedule, peak: float, step: int) -> float:
     """Step k of the warm-up (from 1) runs at peak * k / warmup; then half a cosine from the peak down to minRatio of it."""
-    peak, warmup, total, floor = (schedule[key] for key in ("learningRate", "warmupSteps", "totalSteps", "minRatio"))
+    warmup, total, floor = (schedule[key] for key in ("warmupSteps", "totalSteps", "minRatio"))
     if step <= warmup:
         return peak * step / warmup
     progress = (step - 1 - warmup) / (total - warmup)
     return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def optimizer_of(trained, settings):
-    """AdamW that decays matrices only."""
-    matrices = [p for p in trained.values() if p.ndim >= 2]
-    vectors = [p for p in trained.values() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": settings["weightDecay"]}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], betas=(settings["beta1"], settings["beta2"]), eps=settings["eps"]
-    )
-
-
-def train(model, trained, batches, matrix):
+def train(model, trained, batches, schedule, settings):
     """`totalSteps` steps, each over all micro-batches, normalised by their supervised tokens together."""
-    schedule = matrix["schedule"]
-    optimizer = optimizer_of(trained, matrix["optimizer"])
+    optimizer = optimizer_of(trained, settings)
     tokens = sum(supervised_tokens(batch) for batch in batches)
     losses, grad_norms, rates = [], [], []
     for step in range(1, schedule["totalSteps"] + 1):
-        rates.append(learning_rate(schedule, step))
+        rates.append(learning_rate(schedule, settings["learningRate"], step))
         for group in optimizer.param_groups:
             group["lr"] = rates[-1]
         optimizer.zero_grad()
         parts = [model(**batch, num_items_in_batch=tokens).loss for batch in batches]
         for part in parts:
             part.backward()
-        grad_norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), matrix["optimizer"]["maxGradNorm"]).item())
+        grad_norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), settings["maxGradNorm"]).item())
         optimizer.step()
         losses.append(sum(part.item() for part in parts))
     return {"losses": losses, "gradNorms": grad_norms, "learningRates": rates}
 
 
-def row(matrix, family, method):
-    """-> (tensors, numbers) of one family with one method."""
+def row(matrix, family, method, optimizer):
+    """-> (tensors, numbers) of one family with one method, trained by one optimiser."""
     model, trained = attach(base_model(family), method)
     if method["type"] != "none":
         with torch.no_grad():
@@ -111,6 +101,6 @@ def row(matrix, family, method):
     output.loss.backward()
     tensors["logits"] = output.logits.detach()[first["attention_mask"] == 1]
     tensors |= copies("grad", {name: parameter.grad for name, parameter in trained.items()})
-    training = train(model, trained, batches, matrix)
+    training = train(model, trained, batches, matrix["schedule"], optimizer)
     tensors |= copies("after", trained)
     return tensors, {"loss": output.loss.item(), **training}

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { linearShapes } from '@moraine/contract/plan';
-import { type Adapter, lora, mora, trainingProgram } from '@moraine/lm';
+import { type Adapter, createOptimizer, lora, mora, trainingProgram } from '@moraine/lm';
 import { loadBase } from '@moraine/recipes';
 import { loadTf } from '../../packages/engine/dist/load.js';
 import { runtimePackageDir } from '../../packages/engine/dist/runtime-package.js';
@@ -38,7 +38,14 @@ function operations(adapter: Adapter | null, mode: TracedMode): Operation[] {
     config,
     weights,
     adapter,
-    optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.1, maxGradNorm: 1 },
+    optimizer: createOptimizer({
+      type: 'adamw',
+      beta1: 0.9,
+      beta2: 0.999,
+      eps: 1e-8,
+      weightDecay: 0.1,
+      maxGradNorm: 1,
+    }),
     seed: 1,
     shapes: shape,
     evaluation: shape,

@@ -1,24 +1,9 @@
-/** Labels with this value are not supervised (the convention of PyTorch's cross entropy and of Hugging Face). */
-export const IGNORED = -100;
+import { type Batch, IGNORED } from '@moraine/contract';
 
 /** One encoded row. `labels[i]` is `ids[i]` where the loss counts that token and -100 elsewhere (not shifted). */
 export interface EncodedRow {
   ids: number[];
   labels: number[];
-}
-
-/**
- * What one forward pass takes: rows side by side, padded to one length; each array holds batch · time numbers, row by row.
- * `labels` are not shifted. `segments` number the documents of a row; attention and targets stay inside equal numbers. `positions` count
- * from 0 in every document. Padding: `padId`, label -100, segment -1, position 0.
- */
-export interface Batch {
-  batch: number;
-  time: number;
-  ids: Int32Array;
-  labels: Int32Array;
-  segments: Int32Array;
-  positions: Int32Array;
 }
 
 /** A batch of nothing but padding. */

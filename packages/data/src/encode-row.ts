@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { AppError } from '@moraine/contract';
-import { type EncodedRow, IGNORED } from './batch.js';
+import { AppError, IGNORED } from '@moraine/contract';
+import type { EncodedRow } from './batch.js';
 import { type AnswerSpan, renderWithSpans } from './chat-template.js';
 import type { Row } from './row.js';
 import type { TextTokenizer } from './tokenizer.js';

@@ -8,7 +8,7 @@ export {
 } from './chat-template.js';
 export * from './encode-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';
-export { type BatchShape, type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';
+export { type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';
 export * from './random.js';
 export {
   type ChatMessage,

@@ -1,12 +1,5 @@
+import type { BatchShape } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
-
-/** Sequences of equal length side by side: what one call of a traced signature takes. */
-export interface BatchShape {
-  /** Sequences. */
-  batch: number;
-  /** Tokens a sequence. */
-  time: number;
-}
 
 /** The part of a model's configuration that decides how long a pass takes. */
 export type ModelWidths = Pick<

@@ -1,4 +1,5 @@
-import type { BatchShape, LayoutCost } from './layout-cost.js';
+import type { BatchShape } from '@moraine/contract';
+import type { LayoutCost } from './layout-cost.js';
 
 /** Sequences `first` to `end` (end excluded) of a sorted list go into one micro-batch of a shape. */
 export interface Run {

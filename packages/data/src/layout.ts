@@ -1,5 +1,6 @@
-import { type Batch, type EncodedRow, emptyBatch, placeRow } from './batch.js';
-import type { BatchShape, LayoutCost } from './layout-cost.js';
+import type { Batch, BatchShape } from '@moraine/contract';
+import { type EncodedRow, emptyBatch, placeRow } from './batch.js';
+import type { LayoutCost } from './layout-cost.js';
 import { cover, searchShapes } from './layout-search.js';
 import { packRows } from './packing.js';
 

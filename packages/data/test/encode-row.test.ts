@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { IGNORED } from '@moraine/contract';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { IGNORED } from '../src/batch.js';
 import { compileTemplate, renderWithSpans } from '../src/chat-template.js';
 import { encodeFile, encodeRow, labelRow } from '../src/encode-row.js';
 import type { ChatMessage, Row } from '../src/row.js';

@@ -1,5 +1,6 @@
+import { type Batch, IGNORED } from '@moraine/contract';
 import { describe, expect, test } from 'vitest';
-import { type Batch, type EncodedRow, IGNORED } from '../src/batch.js';
+import type { EncodedRow } from '../src/batch.js';
 import { type LayoutOptions, layOut, planLayout } from '../src/layout.js';
 import { layoutCost } from '../src/layout-cost.js';
 import { cover } from '../src/layout-search.js';

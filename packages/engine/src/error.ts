@@ -14,6 +14,22 @@ export class EngineError extends Error {
   }
 }
 
+/** A fault of our own code: something that cannot be was. `what` says what was expected, or what was found instead. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+  constructor(
+    readonly what: string,
+    options?: { cause?: unknown },
+  ) {
+    super(`Moraine's own fault: ${what}`, options);
+  }
+}
+
+/** Continues when the condition holds. For what only a fault in our code can break; what a person can cause has an error with a code. @throws InvariantError */
+export function invariant(condition: unknown, what: string): asserts condition {
+  if (!condition) throw new InvariantError(what);
+}
+
 export type EngineErrorCode =
   | 'runtime_missing'
   | 'runtime_broken'

@@ -1,4 +1,4 @@
-export { EngineError, type EngineErrorCode } from './error.js';
+export { EngineError, type EngineErrorCode, InvariantError, invariant } from './error.js';
 export { type Device, device, loadTf, type Tf } from './load.js';
 export {
   after,
@@ -26,13 +26,13 @@ export {
 } from './safetensors.js';
 export { compile } from './session/compile.js';
 export type {
-  AdamHyper,
-  AdamScalars,
-  AdamSlot,
+  FedTensors,
   Feed,
+  Feeds,
   FeedValue,
   FetchedValue,
   FileSlice,
+  FusedUpdate,
   HostTensor,
   NumericMode,
   Program,
@@ -42,3 +42,4 @@ export type {
   Signature,
   VariableSpec,
 } from './session/types.js';
+export { signature } from './session/types.js';

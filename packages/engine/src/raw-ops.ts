@@ -1,4 +1,5 @@
 import type { DataType, Tensor } from '@tensorflow/tfjs';
+import { invariant } from './error.js';
 import { isOnGpu, loadTf } from './load.js';
 
 export type { Tensor } from '@tensorflow/tfjs';
@@ -105,7 +106,7 @@ const INT: RawAttribute = { type: 'int32' };
 
 function only(tensors: Tensor[]): Tensor {
   const [first] = tensors;
-  if (first === undefined) throw new Error('a TensorFlow operation returned no output');
+  invariant(first !== undefined, 'a TensorFlow operation returned no output');
   return first;
 }
 

@@ -4,7 +4,14 @@ import { describe, expect, test } from 'vitest';
 import { loadTf } from '../src/load.js';
 import { matMul2d, statelessRandomUniform, type Tensor } from '../src/raw-ops.js';
 import { compile } from '../src/session/compile.js';
-import type { NumericMode, Program, Scope, Session, Signature } from '../src/session/types.js';
+import {
+  type NumericMode,
+  type Program,
+  type Scope,
+  type Session,
+  type Signature,
+  signature,
+} from '../src/session/types.js';
 import { farthest, waves } from './helpers.js';
 
 const tf = loadTf();
@@ -181,70 +188,49 @@ describe.each(modes)('in mode %s', (mode) => {
     }));
 });
 
-const beta = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-
-/** Fifty steps of Adam with decay on a sum of squares. */
-async function adamRun(mode: NumericMode): Promise<Record<string, Float32Array>> {
-  const slot = { value: 'w', moment1: 'w.m', moment2: 'w.v' };
-  const program: Program = {
-    variables: new Map(['w', 'w.m', 'w.v'].map((name) => [name, { shape: [8, 5] }])),
-    signatures: {
-      step: {
-        feeds: { learningRate: scalar, correction1: scalar, rootCorrection2: scalar, decay: scalar },
-        build: ({ learningRate, correction1, rootCorrection2, decay }, scope) => {
-          const grad = tf.mul(tf.sub(scope.read('w'), tf.tensor2d(waves(40, 0.9), [8, 5])), 0.3);
-          const scalars = { learningRate, correction1, rootCorrection2 } as Parameters<typeof scope.adam>[2];
-          scope.adam(slot, grad, scalars, beta, decay);
-          return { before: scope.read('w') };
-        },
-      },
-    },
-  };
-  return using(program, mode, (session) => {
-    session.write(one('w', [8, 5], waves(40)));
-    for (let t = 1; t <= 50; t++) {
-      const learningRate = 0.01 / t;
-      const before = session.read(['w']).get('w')?.data;
-      const got = session.run('step', {
-        learningRate,
-        correction1: 1 - beta.beta1 ** t,
-        rootCorrection2: Math.sqrt(1 - beta.beta2 ** t),
-        decay: 1 - learningRate * 0.1,
-      });
-      expect(got.before).toEqual(before);
-    }
-    return Object.fromEntries([...session.read(['w', 'w.m', 'w.v'])].map(([name, { data }]) => [name, data]));
-  });
-}
-
-/** PyTorch's AdamW in double precision. */
-function adamReference(): Float64Array {
-  const [w, m, v] = [Float64Array.from(waves(40)), new Float64Array(40), new Float64Array(40)];
-  const target = waves(40, 0.9);
-  for (let t = 1; t <= 50; t++) {
-    const lr = 0.01 / t;
-    for (let i = 0; i < 40; i++) {
-      const grad = ((w[i] ?? 0) - (target[i] ?? 0)) * 0.3;
-      m[i] = beta.beta1 * (m[i] ?? 0) + (1 - beta.beta1) * grad;
-      v[i] = beta.beta2 * (v[i] ?? 0) + (1 - beta.beta2) * grad * grad;
-      const root = Math.sqrt((v[i] ?? 0) / (1 - beta.beta2 ** t)) + beta.eps;
-      w[i] = (w[i] ?? 0) * (1 - lr * 0.1) - (lr / (1 - beta.beta1 ** t)) * ((m[i] ?? 0) / root);
-    }
-  }
-  return w;
-}
-
-test('fifty fused steps of Adam are fifty composed ones, and PyTorch’s formula in double precision', async () => {
-  const [eager, plain, xla] = [await adamRun('eager'), await adamRun('plain'), await adamRun('xla')];
-  const reference = adamReference();
-  for (const run of [eager, plain, xla]) expect(farthest(run.w, reference)).toBeLessThan(1e-6);
-  for (const run of [plain, xla]) {
-    expect(farthest(run.w, eager.w)).toBeLessThan(1e-6);
-    expect(farthest(run['w.m'], eager['w.m'])).toBeLessThan(1e-6);
-    // The fused operation keeps the second moment times (1 - float32(0.999)) / 0.001 and takes it back in the step.
-    expect(farthest(run['w.v'], eager['w.v'])).toBeLessThan(1e-6);
-  }
+/** A heavy ball: accumulated = momentum · accumulated + grad, value -= rate · accumulated; the value is halved before. */
+const fusedStep = signature({
+  feeds: { rate: scalar, momentum: scalar },
+  build: ({ rate, momentum }, scope) => {
+    const [before, grad] = [scope.read('a'), tf.mul(scope.read('b'), 1)];
+    const flags = { use_locking: false, use_nesterov: false };
+    const start = tf.mul(before, 0.5);
+    scope.fused?.({
+      op: 'ResourceApplyMomentum',
+      variables: ['a', 'sum'],
+      start,
+      inputs: [rate, grad, momentum],
+      flags,
+    });
+    return { before };
+  },
 });
+const fusedProgram: Program = {
+  variables: new Map(['a', 'b', 'sum'].map((name) => [name, { shape: [2, 3] }])),
+  signatures: { step: fusedStep },
+};
+
+test.each(['plain', 'xla'] as const)('a fused update does what its operation says, after its start (%s)', (mode) =>
+  using(fusedProgram, mode, (session) => {
+    const [a, grad] = [waves(6), waves(6, 2)];
+    session.write(new Map([...one('a', [2, 3], a), ...one('b', [2, 3], grad)]));
+    const feeds = { rate: 0.5, momentum: 0.25 };
+    expect(session.run('step', feeds).before).toEqual(a);
+    session.run('step', feeds);
+    const got = session.read(['a', 'sum']);
+    const sum = grad.map((g) => g + 0.25 * g);
+    expect(farthest(got.get('sum')?.data, sum)).toBeLessThan(1e-6);
+    const second = a.map((x, i) => 0.5 * (0.5 * x - 0.5 * (grad[i] ?? 0)) - 0.5 * (sum[i] ?? 0));
+    expect(farthest(got.get('a')?.data, second)).toBeLessThan(1e-6);
+  }),
+);
+
+test('eager mode has no fused updates', () =>
+  using(fusedProgram, 'eager', (session) => {
+    session.write(one('a', [2, 3], waves(6)));
+    session.run('step', { rate: 0.5, momentum: 0.25 });
+    expect(session.read(['a']).get('a')?.data).toEqual(waves(6));
+  }));
 
 test('bf16 keeps frozen matrices in half the bytes, multiplies with them and looks rows up, and nothing else', async () => {
   const use = (build: Signature['build']): Program => ({

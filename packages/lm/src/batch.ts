@@ -1,29 +1,5 @@
-import { AppError } from '@moraine/contract';
-import type { Feed, FeedValue } from '@moraine/engine';
-
-/** A label that is not scored. */
-export const IGNORED = -100;
-
-/** One micro-batch on the host: rows of token ids side by side, padded to one length. All arrays hold B*T numbers, row by row. */
-export interface Batch {
-  /** Rows. */
-  batch: number;
-  /** Tokens a row. */
-  time: number;
-  ids: Int32Array;
-  /** The id itself where the token is to be learned, -100 where not (Hugging Face's convention: not shifted). */
-  labels: Int32Array;
-  /** Document numbers; attention and targets stay inside equal numbers. Absent: each row is one document. */
-  segments?: Int32Array | undefined;
-  /** Places in the document, for the rotary embedding. Absent: the place in the row. */
-  positions?: Int32Array | undefined;
-}
-
-/** Rows and tokens a row of a batch that a program takes; each shape is one signature. */
-export interface BatchShape {
-  batch: number;
-  time: number;
-}
+import { AppError, type Batch, type BatchShape, IGNORED } from '@moraine/contract';
+import type { FedTensors, Feed, FeedValue } from '@moraine/engine';
 
 export const shapeName = ({ batch, time }: BatchShape): string => `${batch}x${time}`;
 
@@ -45,7 +21,7 @@ export function supervised({ batch, time, labels, segments }: Batch): Supervised
       const at = row * time + t;
       const label = labels[at + 1] ?? IGNORED;
       if (label < 0) continue;
-      if (segments !== undefined && segments[at] !== segments[at + 1]) continue;
+      if (segments[at] !== segments[at + 1]) continue;
       positions[count] = at;
       targets[count] = label;
       count += 1;
@@ -79,18 +55,15 @@ export function checkTokens({ time, ids, labels }: Batch, vocabSize: number): vo
  * What a batch of one shape is fed as: `ids`, `segments`, `positions` int32 [B, T]; `rows` and `targets` int32 [B*T], the flat positions
  * that predict and what, of which the first `count` (int32 scalar) count.
  */
-export function batchFeeds({ batch, time }: BatchShape): Record<string, Feed> {
+export function batchFeeds({ batch, time }: BatchShape) {
   const grid: Feed = { shape: [batch, time], dtype: 'int32' };
   const list: Feed = { shape: [batch * time], dtype: 'int32' };
-  return {
-    ids: grid,
-    segments: grid,
-    positions: grid,
-    rows: list,
-    targets: list,
-    count: { shape: [], dtype: 'int32' },
-  };
+  const count: Feed = { shape: [], dtype: 'int32' };
+  return { ids: grid, segments: grid, positions: grid, rows: list, targets: list, count };
 }
+
+/** The tensors of a fed batch. */
+export type FedBatch = FedTensors<ReturnType<typeof batchFeeds>>;
 
 /** The smallest of the shapes that a batch fits into. @throws AppError `invalid_value` when none is large enough. */
 export function shapeFor({ batch, time }: BatchShape, shapes: readonly BatchShape[]): BatchShape {
@@ -108,8 +81,6 @@ export function shapeFor({ batch, time }: BatchShape, shapes: readonly BatchShap
 /** The feeds of a batch, padded to a shape: padding is a document of its own that nothing looks at. */
 export function feedBatch(batch: Batch, shape: BatchShape, found: Supervised): Record<string, FeedValue> {
   const size = shape.batch * shape.time;
-  const segments = batch.segments ?? new Int32Array(batch.batch * batch.time);
-  const positions = batch.positions ?? places(batch);
   const rows = new Int32Array(size);
   const targets = new Int32Array(size);
   const widened = shape.time - batch.time;
@@ -118,16 +89,12 @@ export function feedBatch(batch: Batch, shape: BatchShape, found: Supervised): R
   targets.set(found.targets);
   return {
     ids: padded(batch, shape, batch.ids, 0),
-    segments: padded(batch, shape, segments, -1),
-    positions: padded(batch, shape, positions, 0),
+    segments: padded(batch, shape, batch.segments, -1),
+    positions: padded(batch, shape, batch.positions, 0),
     rows,
     targets,
     count: found.positions.length,
   };
-}
-
-function places({ batch, time }: Batch): Int32Array {
-  return Int32Array.from({ length: batch * time }, (_, i) => i % time);
 }
 
 function padded(from: BatchShape, to: BatchShape, values: Int32Array, filler: number): Int32Array {

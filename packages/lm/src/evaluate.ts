@@ -1,5 +1,6 @@
+import type { Batch, BatchShape } from '@moraine/contract';
 import type { Session } from '@moraine/engine';
-import { type Batch, type BatchShape, checkTokens, feedBatch, shapeFor, supervised } from './batch.js';
+import { checkTokens, feedBatch, shapeFor, supervised } from './batch.js';
 import { evaluateName } from './program.js';
 
 export interface Evaluation {
@@ -54,7 +55,7 @@ export async function evaluate<B extends Batch>(
     const wrong = new Set<string>();
     const rows = new Set<string>();
     for (const [i, position] of positions.entries()) {
-      const row = `${Math.floor(position / batch.time)}/${batch.segments?.[position] ?? 0}`;
+      const row = `${Math.floor(position / batch.time)}/${batch.segments[position]}`;
       rows.add(row);
       total.loss += losses[i] ?? Number.NaN;
       if (best[i] === targets[i]) total.correct += 1;

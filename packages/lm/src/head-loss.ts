@@ -1,4 +1,4 @@
-import { after, choose, gatherRows, loadTf, matMul2d, type Tensor } from '@moraine/engine';
+import { after, choose, gatherRows, invariant, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { at, differentiable } from './ops.js';
 
 /**
@@ -77,7 +77,7 @@ function lossAndGradients({ hidden, weight, targets, count }: HeadInput, trainsW
     const turn = index === 0 ? chunk.hidden : after(chunk.hidden, at(totals, 0));
     const inputs = [turn, chunk.targets, chunk.isCounted, ...totals];
     const [own, ...sums] = index === 0 ? compute(inputs) : choose(tf.greater(count, first), inputs, compute, skip);
-    if (own === undefined) throw new Error('a chunk of the head gave nothing');
+    invariant(own !== undefined, 'a chunk of the head gave nothing');
     dHidden.push(own);
     totals = sums;
   }
@@ -155,6 +155,6 @@ function chunkFrom([hidden, targets, isCounted]: Tensor[]): Chunk {
 }
 
 function kept(tensor: Tensor | undefined): Tensor {
-  if (tensor === undefined) throw new Error('a tensor of the head loss is missing');
+  invariant(tensor !== undefined, 'a tensor of the head loss is missing');
   return tensor;
 }

@@ -1,6 +1,6 @@
 export { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
 export { type Adapter, adapterNet, initialAdapter } from './adapter.js';
-export { type Batch, type BatchShape, IGNORED, type Supervised, supervised } from './batch.js';
+export { type Supervised, supervised } from './batch.js';
 export { type Evaluation, evaluate, type TokenScores } from './evaluate.js';
 export { type AdapterFiles, moraAdapter, peftAdapter } from './export.js';
 export {
@@ -26,8 +26,9 @@ export { type MoraMethod, type MoraOptions, mora } from './methods/mora.js';
 export { forward, headLogits, hiddenStates, type ModelInput } from './model.js';
 export { createModel, type Model, type ModelOptions } from './model-session.js';
 export { createNet, type Net } from './net.js';
-export type { AdamwHyper } from './optim/adamw.js';
+export { createOptimizer, type OptimizerOptions } from './optim/index.js';
+export type { Gradient, Link, Optimizer } from './optim/optimizer.js';
 export { learningRateAt, type Schedule } from './optim/schedule.js';
-export { microName, type StepHyper, stateNames } from './step.js';
+export { gradName, microName } from './step.js';
 export { createTrainer, type StepResult, type Trainer, type TrainerOptions, trainingProgram } from './trainer.js';
 export type { StateShapes, TrainerState } from './trainer-state.js';

@@ -1,7 +1,7 @@
+import type { Batch, BatchShape } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { compile, type NumericMode, type Program, type SessionTimings } from '@moraine/engine';
 import type { Adapter } from './adapter.js';
-import type { Batch, BatchShape } from './batch.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
 import {
   type AdapterGroup,

@@ -1,4 +1,4 @@
-import { gatherRows, loadTf, statelessRandomUniform, type Tensor } from '@moraine/engine';
+import { gatherRows, invariant, loadTf, statelessRandomUniform, type Tensor } from '@moraine/engine';
 import type { Method } from './methods/method.js';
 import { embedding, frozenLinear, linear } from './ops.js';
 
@@ -43,7 +43,7 @@ export interface NetOptions {
 export function createNet({ weights, trained = new Map(), adapted, method, dropout }: NetOptions): Net {
   const get = (name: string): Tensor => {
     const tensor = trained.get(name) ?? weights.get(name);
-    if (tensor === undefined) throw new Error(`the weights hold no tensor ${name}`);
+    invariant(tensor !== undefined, `the weights hold no tensor ${name}`);
     return tensor;
   };
   const plain = (path: string, x: Tensor): Tensor => {

@@ -1,4 +1,4 @@
-import { gatherRows, loadTf, matMul2d, type Tensor } from '@moraine/engine';
+import { gatherRows, invariant, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 
 /**
  * The operations of the model with gradients written by hand: fewer kernels and less memory than tfjs would record, and nothing is
@@ -27,7 +27,7 @@ export function differentiable(
 /** Reads one saved tensor; a missing one is a fault of this file. */
 export function at(tensors: readonly Tensor[], index: number): Tensor {
   const tensor = tensors[index];
-  if (tensor === undefined) throw new Error(`no tensor ${index} among ${tensors.length}`);
+  invariant(tensor !== undefined, `no tensor ${index} among ${tensors.length}`);
   return tensor;
 }
 

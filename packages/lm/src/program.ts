@@ -1,12 +1,13 @@
+import type { BatchShape } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
-import type { Scope, Signature, Tensor, VariableSpec } from '@moraine/engine';
+import { type Scope, type Signature, signature, type Tensor, type VariableSpec } from '@moraine/engine';
 import { type Adapter, adaptedLinears } from './adapter.js';
-import { type BatchShape, batchFeeds, shapeName } from './batch.js';
+import { batchFeeds, type FedBatch, shapeName } from './batch.js';
 import { headScores } from './head-loss.js';
 import { isOnHost, type WeightSource } from './host.js';
 import { headName, hiddenStates } from './model.js';
 import { createNet, type Net } from './net.js';
-import { at, selectRows } from './ops.js';
+import { selectRows } from './ops.js';
 
 /**
  * The parts that every program over a model has: its weights as variables, the net that reads them, and the evaluation signature.
@@ -52,33 +53,25 @@ export const evaluateName = (shape: BatchShape): string => `evaluate/${shapeName
 
 /** One signature a shape: `losses` (nats) and `best` int32, both [B*T], of the positions in `rows`; the first `count` count. */
 export function evaluateSignatures(parts: ModelParts, shapes: readonly BatchShape[]): Record<string, Signature> {
-  return Object.fromEntries(
-    shapes.map((shape) => [
-      evaluateName(shape),
-      {
-        feeds: batchFeeds(shape),
-        build: (feeds, scope) => {
-          const net = scopeNet(parts, scope);
-          const { hidden, targets, count } = predictingStates(net, parts.config, feeds);
-          return { ...headScores({ hidden, weight: net.get(headName(parts.config)), targets, count }) };
-        },
-      } satisfies Signature,
-    ]),
-  );
+  return Object.fromEntries(shapes.map((shape) => [evaluateName(shape), evaluateSignature(parts, shape)]));
 }
+
+const evaluateSignature = (parts: ModelParts, shape: BatchShape): Signature =>
+  signature({
+    feeds: batchFeeds(shape),
+    build: (feeds, scope) => {
+      const net = scopeNet(parts, scope);
+      const predicting = predictingStates(net, parts.config, feeds);
+      return { ...headScores({ ...predicting, weight: net.get(headName(parts.config)) }) };
+    },
+  });
 
 /** The model up to the final norm, at the positions that predict: [S, C], with their targets and count. */
 export function predictingStates(
   net: Net,
   config: LlamaConfig,
-  { ids, segments, positions, rows, targets, count }: Readonly<Record<string, Tensor | undefined>>,
+  { ids, segments, positions, rows, targets, count }: FedBatch,
 ): { hidden: Tensor; targets: Tensor; count: Tensor } {
-  const [tokens, predicting, wanted, counted] = [ids, rows, targets, count].map((feed) => feed ?? missing());
-  const all = [tokens, predicting, wanted, counted] as Tensor[];
-  const hidden = hiddenStates(net, config, { ids: at(all, 0), segments, positions });
-  return { hidden: selectRows(hidden, at(all, 1)), targets: at(all, 2), count: at(all, 3) };
-}
-
-function missing(): never {
-  throw new Error('a feed of the batch is missing');
+  const hidden = hiddenStates(net, config, { ids, segments, positions });
+  return { hidden: selectRows(hidden, rows), targets, count };
 }

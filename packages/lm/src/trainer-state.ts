@@ -1,9 +1,9 @@
 import { AppError } from '@moraine/contract';
 import type { Session } from '@moraine/engine';
 import type { HostTensor } from './host.js';
-import { stateNames, type Trained } from './step.js';
+import { slotVariables, type Trained } from './step.js';
 
-/** Everything a resumed run needs, on the host. Moments are named `<variable>.moment1` and `<variable>.moment2`. */
+/** Everything a resumed run needs, on the host. The optimiser's are named `<variable>.<slot>`. */
 export interface TrainerState {
   step: number;
   trainable: Map<string, HostTensor>;
@@ -16,45 +16,40 @@ export interface StateShapes {
   optimizer: ReadonlyMap<string, readonly number[]>;
 }
 
-export function stateShapes(trained: readonly Trained[]): StateShapes {
-  const moments = trained.flatMap(({ name, shape }) => {
-    const { moment1, moment2 } = stateNames(name);
-    return [moment1, moment2].map((moment): [string, readonly number[]] => [moment, shape]);
-  });
-  return { trainable: new Map(trained.map(({ name, shape }) => [name, shape])), optimizer: new Map(moments) };
+export function stateShapes(trained: readonly Trained[], slots: readonly string[]): StateShapes {
+  const named = (all: readonly Trained[]) => new Map(all.map(({ name, shape }) => [name, shape]));
+  return { trainable: named(trained), optimizer: named(slotVariables(trained, slots)) };
 }
 
-/** Copies of the trained variables and their moments. */
-export function readState(step: number, names: readonly string[], session: Session): TrainerState {
-  const moments = names.flatMap((name) => [stateNames(name).moment1, stateNames(name).moment2]);
-  return { step, trainable: session.read(names), optimizer: session.read(moments) };
+/** Copies of the trained variables and of the optimiser's state of them. */
+export function readState(step: number, { trainable, optimizer }: StateShapes, session: Session): TrainerState {
+  return { step, trainable: session.read([...trainable.keys()]), optimizer: session.read([...optimizer.keys()]) };
 }
 
 /** Writes a state of the same variables. @throws AppError `checkpoint_mismatch` naming the first difference; then nothing is written. */
-export function writeState(state: TrainerState, trained: readonly Trained[], session: Session): void {
-  if (state.trainable.size !== trained.length) {
-    throw mismatch(`it holds ${state.trainable.size} variables, this run trains ${trained.length}`);
+export function writeState(state: TrainerState, shapes: StateShapes, session: Session): void {
+  if (state.trainable.size !== shapes.trainable.size) {
+    throw mismatch(`it holds ${state.trainable.size} variables, this run trains ${shapes.trainable.size}`);
+  }
+  if (state.optimizer.size !== shapes.optimizer.size) {
+    throw mismatch(
+      `it holds ${state.optimizer.size} tensors of its optimiser, this run's has ${shapes.optimizer.size}`,
+    );
   }
   const values = new Map<string, HostTensor>();
-  const take = (tensors: ReadonlyMap<string, HostTensor>, name: string, shape: readonly number[]) => {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) throw mismatch(`it lacks ${name}`);
-    if (tensor.shape.join() !== shape.join()) {
-      throw mismatch(`${name} has shape [${tensor.shape.join(', ')}], this run needs [${shape.join(', ')}]`);
-    }
-    values.set(name, tensor);
-  };
-  for (const { name, shape } of trained) {
-    const { moment1, moment2 } = stateNames(name);
-    take(state.trainable, name, shape);
-    take(state.optimizer, moment1, shape);
-    take(state.optimizer, moment2, shape);
-  }
+  for (const part of ['trainable', 'optimizer'] as const)
+    for (const [name, shape] of shapes[part]) values.set(name, fitting(state[part].get(name), name, shape));
   session.write(values);
+}
+
+function fitting(tensor: HostTensor | undefined, name: string, shape: readonly number[]): HostTensor {
+  if (tensor === undefined) throw mismatch(`it lacks ${name}`);
+  if (tensor.shape.join() === shape.join()) return tensor;
+  throw mismatch(`${name} has shape [${tensor.shape.join(', ')}], this run needs [${shape.join(', ')}]`);
 }
 
 function mismatch(difference: string): AppError {
   return new AppError('checkpoint_mismatch', `The checkpoint is not of this run: ${difference}.`, {
-    hint: 'Resume with the method, rank and targets that the checkpoint was written with.',
+    hint: 'Resume with the method, rank, targets and optimiser that the checkpoint was written with.',
   });
 }

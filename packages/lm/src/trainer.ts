@@ -1,19 +1,19 @@
-import { AppError } from '@moraine/contract';
+import { AppError, type Batch, type BatchShape } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
-import { compile, type NumericMode, type Program, type SessionTimings, type VariableSpec } from '@moraine/engine';
+import { compile, type NumericMode, type Program, type SessionTimings } from '@moraine/engine';
 import { type Adapter, initialAdapter } from './adapter.js';
-import { type Batch, type BatchShape, checkTokens, feedBatch, shapeFor, supervised } from './batch.js';
+import { checkTokens, feedBatch, shapeFor, supervised } from './batch.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
 import { generationVariables } from './generation/cache.js';
 import { createGenerator, type Generator } from './generation/generator.js';
 import type { GenerationPlan } from './generation/plan.js';
 import { generationSignatures } from './generation/program.js';
 import { type HostTensor, isOnHost, type WeightSource } from './host.js';
-import { adamwFeeds } from './optim/adamw.js';
+import type { Optimizer } from './optim/optimizer.js';
 import { learningRateAt, type Schedule } from './optim/schedule.js';
 import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
 import { mix32 } from './random.js';
-import { APPLY, applySignature, microName, microSignatures, type StepHyper, stateNames } from './step.js';
+import { APPLY, applySignature, gradName, microName, microSignatures, slotVariables } from './step.js';
 import { readState, type StateShapes, stateShapes, type TrainerState, writeState } from './trainer-state.js';
 
 export interface TrainerOptions {
@@ -22,7 +22,8 @@ export interface TrainerOptions {
   weights: ReadonlyMap<string, WeightSource>;
   /** What is trained; null trains every weight. */
   adapter: Adapter | null;
-  optimizer: StepHyper;
+  /** How gradients become updates, and what it keeps of every variable. */
+  optimizer: Optimizer;
   schedule: Schedule;
   /** Decides the adapter's starting values and every dropout mask. */
   seed: number;
@@ -66,7 +67,7 @@ export interface Trainer {
   readonly generator: Generator | null;
   /** Names and shapes of what a state holds. */
   readonly stateShapes: StateShapes;
-  /** Copies of the trained variables by name, or of those named, which may be moments too. */
+  /** Copies of the trained variables by name, or of those named, which may be the optimiser's too. */
   variables(only?: readonly string[]): Map<string, HostTensor>;
   state(): TrainerState;
   /** Takes over a state of the same variables. @throws AppError `checkpoint_mismatch` naming the first difference. */
@@ -75,7 +76,7 @@ export interface Trainer {
 }
 
 /**
- * Compiles a training run: the base's weights, the trained variables with their moments, and a signature for every shape of batch.
+ * Compiles a training run: the base's weights, the trained variables with the optimiser's state of them, and a signature for every shape of batch.
  * Rejects with an EngineError when the program cannot be traced; it never runs in another mode than the one asked for.
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
@@ -85,6 +86,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const session = await compile(program, { mode });
   session.write(initial);
   const names = trained.map(({ name }) => name);
+  const stored = stateShapes(trained, optimizer.slots);
   let steps = 0;
   // Sums of gradients are zero between steps, unless a step ended by an error.
   let areSumsZero = true;
@@ -111,7 +113,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
       correctTokens += micro.correct?.[0] ?? 0;
     }
     const loss = lossSum / supervisedTokens;
-    const scalars = { ...adamwFeeds(number, learningRate, optimizer), perToken: 1 / supervisedTokens };
+    const scalars = { ...optimizer.scalarsAt(number), learningRate, perToken: 1 / supervisedTokens };
     const gradNorm = Number.isFinite(loss) ? (session.run(APPLY, scalars).gradNorm?.[0] ?? Number.NaN) : Number.NaN;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw notANumber(number, loss, gradNorm, learningRate);
     areSumsZero = true;
@@ -129,11 +131,11 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     step,
     score: (batch) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize }),
     generator: generation === undefined ? null : createGenerator(session, config, generation),
-    stateShapes: stateShapes(trained),
+    stateShapes: stored,
     variables: (only = names) => session.read(only),
-    state: () => readState(steps, names, session),
+    state: () => readState(steps, stored, session),
     load: (state) => {
-      writeState(state, trained, session);
+      writeState(state, stored, session);
       steps = state.step;
     },
     dispose: () => session.dispose(),
@@ -154,8 +156,8 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
   const names = adapter === null ? [...weights.keys()] : [...adapterValues.keys()];
   const trained = names.map((name) => ({ name, shape: variables.get(name)?.shape ?? [] }));
   for (const { name, shape } of trained) {
-    const { moment1, moment2, grad } = stateNames(name);
-    for (const own of [moment1, moment2, grad]) variables.set(own, { shape } satisfies VariableSpec);
+    for (const own of slotVariables([{ name, shape }], optimizer.slots)) variables.set(own.name, { shape: own.shape });
+    variables.set(gradName(name), { shape });
   }
   const parts = { config, adapter, adapterNames: [...adapterValues.keys()] };
   if (generation !== undefined)
@@ -175,7 +177,7 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
 function zeroGradients({ variables }: Program, names: readonly string[]): Map<string, HostTensor> {
   return new Map(
     names.map((name) => {
-      const { grad } = stateNames(name);
+      const grad = gradName(name);
       const shape = [...(variables.get(grad)?.shape ?? [])];
       return [grad, { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }];
     }),

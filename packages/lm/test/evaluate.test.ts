@@ -1,6 +1,7 @@
+import type { Batch } from '@moraine/contract';
 import { loadTf } from '@moraine/engine';
 import { expect, test } from 'vitest';
-import { type Batch, createModel, createNet, evaluate, forward } from '../src/index.js';
+import { createModel, createNet, evaluate, forward } from '../src/index.js';
 import { batchOf, hostWeights, idsOf, tinyConfig, tinyWeights } from './tiny.js';
 
 const tf = loadTf();

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Batch } from '@moraine/contract';
 import { linearShapes, type MoraOperator } from '@moraine/contract/plan';
 import { readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import type {
   Adapter,
-  Batch,
   HostTensor,
   LlamaConfig,
   Method,
+  OptimizerOptions,
   Schedule,
-  StepHyper,
   WeightSource,
 } from '../src/index.js';
 import { lora, mora, parseLlamaConfig } from '../src/index.js';
@@ -27,20 +27,37 @@ type MethodRow = { name: string; target_modules?: string[] } & (
 interface Matrix {
   families: { name: string; config: Record<string, unknown> }[];
   methods: MethodRow[];
-  optimizer: StepHyper;
-  schedule: Schedule;
+  /** The first goes with every method, another with those that it names. */
+  optimizers: [OptimizerRow, ...OptimizerRow[]];
+  schedule: Omit<Schedule, 'learningRate'>;
 }
 
-const matrix = json<Matrix>(join(folder, 'matrix.json'));
-export const { optimizer, schedule } = matrix;
+type OptimizerRow = OptimizerOptions & { learningRate: number; methods?: string[] };
 
-/** Every family with every method. */
+const matrix = json<Matrix>(join(folder, 'matrix.json'));
+const [first, ...others] = matrix.optimizers;
+
+/** Every family with every method, and the further optimisers with theirs; `file` is the fixture's name without its ending. */
 export const goldenRows = matrix.families.flatMap((family) =>
-  matrix.methods.map((method) => ({ name: `${family.name}, ${method.name}`, family, method })),
+  matrix.methods.flatMap((method) => {
+    const row = { name: `${family.name}, ${method.name}`, file: `${family.name}.${method.name}`, family, method };
+    const further = others.filter(({ methods = [] }) => methods.includes(method.name));
+    return [
+      { ...row, optimizer: first },
+      ...further.map((optimizer) => ({
+        ...row,
+        name: `${row.name}, ${optimizer.type}`,
+        file: `${row.file}.${optimizer.type}`,
+        optimizer,
+      })),
+    ];
+  }),
 );
 
 export interface Golden {
   config: LlamaConfig;
+  optimizer: OptimizerOptions;
+  schedule: Schedule;
   weights: Map<string, WeightSource>;
   adapter: Adapter | null;
   /** What the trained variables start with. */
@@ -62,22 +79,26 @@ export interface Golden {
   after: Map<string, HostTensor>;
 }
 
-export function goldenOf({ family, method }: (typeof goldenRows)[number]): Golden {
+export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows)[number]): Golden {
   const config = parseLlamaConfig(family.config);
-  const tensors = hostTensors(join(fixtures, `${family.name}.${method.name}.safetensors`));
+  const tensors = hostTensors(join(fixtures, `${file}.safetensors`));
   const weightFile = join(fixtures, `${family.name}.safetensors`);
   type Fed = Record<'input_ids' | 'labels' | 'attention_mask', number[][]>;
   const { microBatches } = json<{ microBatches: Fed[] }>(join(fixtures, `${family.name}.json`));
-  const batches = microBatches.map(({ input_ids, labels }) => ({
+  const batches = microBatches.map(({ input_ids, labels, attention_mask }) => ({
     batch: input_ids.length,
     time: input_ids[0]?.length ?? 0,
     ids: Int32Array.from(input_ids.flat()),
     labels: Int32Array.from(labels.flat()),
+    segments: Int32Array.from(attention_mask.flat(), (real) => real - 1),
+    positions: Int32Array.from(input_ids.flatMap((row) => [...row.keys()])),
   }));
   const [batch] = batches;
   if (batch === undefined) throw new Error(`${family.name} has no batch`);
   return {
     config,
+    optimizer,
+    schedule: { ...matrix.schedule, learningRate: optimizer.learningRate },
     weights: slices(weightFile),
     adapter: adapterOf(config, method),
     start: method.type === 'none' ? hostTensors(weightFile) : under('start', tensors),
@@ -87,9 +108,7 @@ export function goldenOf({ family, method }: (typeof goldenRows)[number]): Golde
     logits: tensors.get('logits') ?? { shape: [0], data: new Float32Array() },
     grads: under('grad', tensors),
     after: under('after', tensors),
-    ...json<Pick<Golden, 'loss' | 'losses' | 'gradNorms' | 'learningRates'>>(
-      join(fixtures, `${family.name}.${method.name}.json`),
-    ),
+    ...json<Pick<Golden, 'loss' | 'losses' | 'gradNorms' | 'learningRates'>>(join(fixtures, `${file}.json`)),
   };
 }
 

@@ -1,5 +1,6 @@
+import type { Batch } from '@moraine/contract';
 import type { Tensor } from '@moraine/engine';
-import { type Batch, type HostTensor, initialWeights, type LlamaConfig, toDevice } from '../src/index.js';
+import { type HostTensor, initialWeights, type LlamaConfig, toDevice } from '../src/index.js';
 
 /** A model small enough for exact arithmetic in tests: grouped-query attention, tied head. */
 export const tinyConfig: LlamaConfig = {
@@ -30,8 +31,15 @@ export function batchOf(rows: readonly (readonly number[])[], segments?: readonl
   const time = Math.max(...rows.map((row) => row.length));
   const flat = (values: readonly (readonly number[])[], pad: number) =>
     Int32Array.from(values.flatMap((row) => Array.from({ length: time }, (_, t) => row[t] ?? pad)));
-  const batch: Batch = { batch: rows.length, time, ids: flat(rows, 0), labels: flat(rows, -100) };
-  return segments === undefined ? batch : { ...batch, segments: flat(segments, -1) };
+  const documents = segments ?? rows.map((row) => row.map(() => 0));
+  return {
+    batch: rows.length,
+    time,
+    ids: flat(rows, 0),
+    labels: flat(rows, -100),
+    segments: flat(documents, -1),
+    positions: Int32Array.from({ length: rows.length * time }, (_, i) => i % time),
+  };
 }
 
 /** Reproducible ids in [1, 40). */

@@ -1,16 +1,17 @@
-import { AppError } from '@moraine/contract';
+import { AppError, type Batch } from '@moraine/contract';
 import { linearShapes } from '@moraine/contract/plan';
-import { loadTf } from '@moraine/engine';
+import { loadTf, type Tensor } from '@moraine/engine';
 import { expect, test } from 'vitest';
 import {
   type Adapter,
-  type Batch,
+  createOptimizer,
   createTrainer,
   lora,
   mora,
   type Trainer,
   type TrainerOptions,
 } from '../src/index.js';
+import { meanGradient, type Optimizer, slotName } from '../src/optim/optimizer.js';
 import { batchOf, hostWeights, idsOf, tinyConfig } from './tiny.js';
 
 const tf = loadTf();
@@ -32,12 +33,14 @@ const shapes = [
   { batch: 4, time: 16 },
 ];
 
+const adamw = { type: 'adamw', beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.01, maxGradNorm: 1 } as const;
+
 function trainer(adapter: Adapter | null, options: Partial<TrainerOptions> = {}): Promise<Trainer> {
   return createTrainer({
     config: tinyConfig,
     weights: hostWeights(),
     adapter,
-    optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.01, maxGradNorm: 1 },
+    optimizer: createOptimizer(adamw),
     schedule: { type: 'constant', learningRate: 5e-3, warmupSteps: 0, totalSteps: 100, minRatio: 0 },
     seed: 11,
     shapes,
@@ -162,9 +165,45 @@ test('dropout changes the loss from step to step and the seed decides how', asyn
   expect(Math.abs(a - b)).toBeGreaterThan(1e-4);
   expect(await after(0.3, 1)).toEqual([a, b, (await after(0.3, 1))[2]]);
   expect(await after(0.3, 2)).not.toEqual(await after(0.3, 1));
+  const same = await trainer(loraAdapter(0.3), { schedule: still, seed: 1 });
+  same.load(warm.state());
+  const [twice = 0] = losses(same, [mixedBatch(), mixedBatch()], 1);
+  expect(Math.abs(twice - a), 'micro-batches of a step have masks of their own').toBeGreaterThan(1e-4);
+  same.dispose();
   const [c = 0, d = 0] = await after(0, 1);
   expect(Math.abs(c - d)).toBeLessThan(1e-5);
   warm.dispose();
+});
+
+/** Momentum with one slot: an optimiser that the house does not have. */
+const heavyBall: Optimizer = {
+  slots: ['velocity'],
+  scalarsAt: (step) => ({ momentum: 1 - 1 / step }),
+  update: (gradient, scalars, scope) => {
+    const { name, learningRate } = gradient;
+    const slot = slotName(name, 'velocity');
+    const kept = tf.mul(scope.read(slot), scalars.momentum ?? Number.NaN);
+    const velocity = tf.add(kept, meanGradient(gradient)) as Tensor;
+    scope.assign(slot, velocity);
+    scope.assign(name, tf.sub(scope.read(name), tf.mul(velocity, learningRate)) as Tensor);
+  },
+};
+
+test('an optimiser is its value: its slots are stored, and a resumed run repeats bit for bit', async () => {
+  const [whole, first] = [
+    await trainer(loraAdapter(), { optimizer: heavyBall }),
+    await trainer(loraAdapter(), { optimizer: heavyBall }),
+  ];
+  const expected = losses(whole, [mixedBatch()], 6);
+  losses(first, [mixedBatch()], 3);
+  const state = first.state();
+  expect([...state.optimizer.keys()]).toEqual([...state.trainable.keys()].map((name) => `${name}.velocity`));
+  const second = await trainer(loraAdapter(), { optimizer: heavyBall });
+  second.load(state);
+  expect(losses(second, [mixedBatch()], 3)).toEqual(expected.slice(3));
+  const other = await trainer(loraAdapter());
+  expect(() => other.load(state)).toThrow(/it holds 28 tensors of its optimiser, this run's has 56/);
+  for (const run of [whole, first, second, other]) run.dispose();
 });
 
 test('a state of another method is refused by name of the difference', async () => {

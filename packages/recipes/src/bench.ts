@@ -1,9 +1,9 @@
-import { AdapterRequest } from '@moraine/contract';
+import { AdapterRequest, type BatchShape } from '@moraine/contract';
 import { adapterKeysOf, resolveAdapter } from '@moraine/contract/plan';
 import { type Device, device, type NumericMode, type SessionTimings } from '@moraine/engine';
 import {
-  type BatchShape,
   createModel,
+  createOptimizer,
   createTrainer,
   type GenerationPlan,
   type Generator,
@@ -245,7 +245,14 @@ function openTrainer(options: BenchOptions, base: Base, shapes: readonly BatchSh
     config: base.config,
     weights: base.weights,
     adapter: adapterOf(adapter),
-    optimizer: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 },
+    optimizer: createOptimizer({
+      type: 'adamw',
+      beta1: 0.9,
+      beta2: 0.999,
+      eps: 1e-8,
+      weightDecay: 0,
+      maxGradNorm: 1,
+    }),
     schedule: { type: 'constant', learningRate, warmupSteps: 0, totalSteps: steps, minRatio: 0 },
     seed,
     mode,

@@ -1,16 +1,8 @@
-import type { EvaluationResult, JobSpec } from '@moraine/contract';
+import type { Batch, BatchShape, EvaluationResult, JobSpec } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { type Layout, layOut, layoutCost, planLayout, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
-import {
-  type Batch,
-  type BatchShape,
-  type Evaluation,
-  evaluate,
-  type GenerationPlan,
-  type Generator,
-  type TokenScores,
-} from '@moraine/lm';
+import { type Evaluation, evaluate, type GenerationPlan, type Generator, type TokenScores } from '@moraine/lm';
 import type { Encode } from './encode.js';
 import { sample, samplePlan, sampleRows } from './samples.js';
 

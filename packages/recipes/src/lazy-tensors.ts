@@ -1,4 +1,5 @@
 import type { LazyTensor } from '@moraine/engine';
+import { invariant } from '@moraine/engine';
 import type { HostTensor } from '@moraine/lm';
 
 const TURN_BYTES = 64 * 2 ** 20;
@@ -33,7 +34,7 @@ export function lazyTensors(
           current = turn;
         }
         const tensor = held.get(name);
-        if (tensor === undefined) throw new Error(`there is no variable ${name} to write`);
+        invariant(tensor !== undefined, `there is no variable ${name} to write`);
         return tensor.data;
       };
       return [name, { shape: shapes.get(name) ?? [], dtype: 'F32', make }];

@@ -1,5 +1,5 @@
-import type { EvaluationResult } from '@moraine/contract';
-import { IGNORED, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import { type EvaluationResult, IGNORED } from '@moraine/contract';
+import type { TextTokenizer, TrainingRow } from '@moraine/data';
 import type { GenerationPlan, Generator } from '@moraine/lm';
 
 /** A sample is cut at twice its expected length and a little; decoding costs a pass a token. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { CheckpointMetrics, JobSpec, MetricValues, RunConfig } from '@moraine/contract';
 import { loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
-import { createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
+import { createOptimizer, createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
 import { loadBase } from './base.js';
 import { fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
@@ -183,13 +183,14 @@ function trainerOptions({
 }: RunConfig): Pick<TrainerOptions, 'optimizer' | 'schedule' | 'seed'> {
   const [beta1, beta2] = optimizer.betas;
   return {
-    optimizer: {
+    optimizer: createOptimizer({
+      type: optimizer.type,
       beta1,
       beta2,
       eps: optimizer.eps,
       weightDecay: optimizer.weight_decay,
       maxGradNorm: optimizer.max_grad_norm,
-    },
+    }),
     schedule: {
       type: schedule.type,
       learningRate: optimizer.learning_rate,

@@ -1,7 +1,7 @@
+import type { Batch, BatchShape } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
-import { type Batch, type EncodedRow, layOut, layoutCost, planLayout } from '@moraine/data';
+import { type EncodedRow, layOut, layoutCost, planLayout } from '@moraine/data';
 import { device } from '@moraine/engine';
-import type { BatchShape } from '@moraine/lm';
 
 export interface StepBatchesOptions {
   rows: readonly EncodedRow[];

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Batch } from '@moraine/data';
+import type { Batch } from '@moraine/contract';
 import { afterAll, describe, expect, test } from 'vitest';
 import { interval } from '../interval.js';
 import { appendCell, type Cell, gridState, keepConfig, nextCell, readCells } from '../uuid-cells.js';

@@ -1,5 +1,5 @@
 import type { DataType, TensorInfo } from '@tensorflow/tfjs';
-import { EngineError } from '../error.js';
+import { EngineError, InvariantError, invariant } from '../error.js';
 import { loadTf, type Tf } from '../load.js';
 import type { RawAttributes, RawOpBackend, RawOutput, Tensor } from '../raw-ops.js';
 import type { GraphDtype } from './attributes.js';
@@ -49,7 +49,7 @@ function createBackend(tf: Tf): TraceBackend {
   let current = '';
 
   const graphOf = (): Graph => {
-    if (open === undefined) throw new Error('no graph is being traced');
+    invariant(open !== undefined, 'no graph is being traced');
     return open;
   };
   const cellOf = (dataId: object): Cell => {
@@ -92,7 +92,7 @@ function createBackend(tf: Tf): TraceBackend {
       return dataId;
     }
     override move(): void {
-      throw new Error('an eager tensor cannot be moved into a graph');
+      throw new InvariantError('an eager tensor cannot be moved into a graph');
     }
     override readSync(dataId: object): never {
       const { values } = cellOf(dataId);
@@ -145,13 +145,13 @@ function createBackend(tf: Tf): TraceBackend {
     tensor,
     entry: (x: Tensor) => entryOf(x.dataId),
     trace: <T>(graph: Graph, build: () => T): T => {
-      if (open !== undefined) throw new Error('a signature cannot be traced inside another');
+      invariant(open === undefined, 'a signature cannot be traced inside another');
       const before = tf.getBackend();
       open = graph;
       try {
         // The backend's factory is synchronous, so the switch is as well.
         void tf.setBackend(backendName);
-        if (tf.getBackend() !== backendName) throw new Error('the tracing backend could not be activated');
+        invariant(tf.getBackend() === backendName, 'the tracing backend could not be activated');
         let result: T | undefined;
         tf.tidy(() => {
           result = build();
@@ -233,7 +233,7 @@ function register(tf: Tf, kernels: Kernels, seam: Seam): void {
         inputs: [...named.values()],
         input: (key) => {
           const entry = named.get(key);
-          if (entry === undefined) throw new Error(`${name} has no input ${key}`);
+          invariant(entry !== undefined, `${name} has no input ${key}`);
           return entry;
         },
         attrs: <T>() => (attrs ?? {}) as T,

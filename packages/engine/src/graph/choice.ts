@@ -1,3 +1,4 @@
+import { InvariantError, invariant } from '../error.js';
 import type { Branch, Entry, Graph, OutputSpec } from './graph.js';
 
 /**
@@ -11,9 +12,10 @@ export function buildChoice(
   whenTrue: (inputs: Entry[]) => Entry[],
   whenFalse: (inputs: Entry[]) => Entry[],
 ): Entry[] {
-  if (pred.dtype !== 'bool' || pred.shape.length !== 0) {
-    throw new Error(`choose takes a bool scalar, it was given ${pred.dtype} [${pred.shape.join(', ')}]`);
-  }
+  invariant(
+    pred.dtype === 'bool' && pred.shape.length === 0,
+    `choose takes a bool scalar, it was given ${pred.dtype} [${pred.shape.join(', ')}]`,
+  );
   const parent = graph.branch;
   const split = (x: Entry): Entry[] => {
     const output = { shape: x.shape, dtype: x.dtype };
@@ -23,7 +25,7 @@ export function buildChoice(
   const switched = inputs.map(split);
   const side = (index: 0 | 1, build: (inputs: Entry[]) => Entry[]): Entry[] => {
     const alive = sides[index];
-    if (alive === undefined) throw new Error('Switch has two outputs');
+    invariant(alive !== undefined, 'Switch has two outputs');
     const pivot = graph.one('Identity', [alive], { T: { type: 'bool' } }, [], 'bool', { isUnique: true });
     const branch: Branch = { pivot, parent };
     return graph.within(branch, () =>
@@ -36,22 +38,24 @@ export function buildChoice(
     );
   };
   const [otherwise, then] = [side(0, whenFalse), side(1, whenTrue)];
-  if (otherwise.length !== then.length)
-    throw new Error(`choose: one side gives ${then.length} tensors, the other ${otherwise.length}`);
+  invariant(
+    otherwise.length === then.length,
+    `choose: one side gives ${then.length} tensors, the other ${otherwise.length}`,
+  );
   return then.map((yes, i) => merge(graph, i, otherwise[i], yes, parent));
 }
 
 function merge(graph: Graph, index: number, no: Entry | undefined, yes: Entry, parent: Branch | undefined): Entry {
   if (no === undefined || no.dtype !== yes.dtype || no.shape.join() !== yes.shape.join()) {
     const name = (x: Entry | undefined) => `${x?.dtype} [${x?.shape.join(', ')}]`;
-    throw new Error(`choose: result ${index} is ${name(yes)} on one side and ${name(no)} on the other`);
+    throw new InvariantError(`choose: result ${index} is ${name(yes)} on one side and ${name(no)} on the other`);
   }
   const outputs = [
     { shape: yes.shape, dtype: yes.dtype },
     { shape: [], dtype: 'int32' },
   ] as const;
   const [merged] = graph.mergeBranches([no, yes], outputs, parent);
-  if (merged === undefined) throw new Error('Merge has an output');
+  invariant(merged !== undefined, 'Merge has an output');
   return merged;
 }
 
@@ -61,11 +65,11 @@ export function buildCases(graph: Graph, index: Entry, cases: readonly (() => En
     const isThis = graph.one('Equal', [index, graph.scalar(i)], { T: { type: 'int32' } }, [], 'bool');
     const flag = { shape: [], dtype: 'bool' } as const;
     const [, alive] = graph.add('Switch', [isThis, isThis], { T: { type: 'bool' } }, [flag, flag], { isUnique: true });
-    if (alive === undefined) throw new Error('Switch has two outputs');
+    invariant(alive !== undefined, 'Switch has two outputs');
     const pivot = graph.one('Identity', [alive], { T: { type: 'bool' } }, [], 'bool', { isUnique: true });
     return graph.within({ pivot, parent: graph.branch }, build);
   });
   const [merged] = graph.mergeBranches(results, [output, { shape: [], dtype: 'int32' }], graph.branch);
-  if (merged === undefined) throw new Error('Merge has an output');
+  invariant(merged !== undefined, 'Merge has an output');
   return merged;
 }

@@ -1,3 +1,4 @@
+import { InvariantError } from '../error.js';
 import type { GraphDtype } from './attributes.js';
 
 /** The number that all values are, or undefined. */
@@ -29,6 +30,6 @@ function constantArray(
     case 'uint64':
       return BigInt64Array.from(Array.from(values, BigInt));
     default:
-      throw new Error(`no constants of type ${dtype}`);
+      throw new InvariantError(`no constants of type ${dtype}`);
   }
 }

@@ -1,3 +1,4 @@
+import { InvariantError, invariant } from '../error.js';
 import type { Attributes, GraphDtype } from './attributes.js';
 import { constantBytes, uniformValue } from './constant-values.js';
 import { type GraphNode, type GraphSignature, writeSavedModel } from './saved-model-file.js';
@@ -106,7 +107,7 @@ export class Graph {
     options?: NodeOptions,
   ): Entry {
     const [entry] = this.add(op, inputs, attributes, [{ shape, dtype }], options);
-    if (entry === undefined) throw new Error(`${op} has no output`);
+    invariant(entry !== undefined, `${op} has no output`);
     return entry;
   }
 
@@ -165,8 +166,7 @@ export class Graph {
 
   reshape(x: Entry, shape: readonly number[]): Entry {
     if (x.shape.length === shape.length && x.shape.every((size, i) => size === shape[i])) return x;
-    if (sizeOf(x.shape) !== sizeOf(shape))
-      throw new Error(`[${x.shape.join(', ')}] cannot be reshaped to [${shape.join(', ')}]`);
+    invariant(sizeOf(x.shape) === sizeOf(shape), `[${x.shape.join(', ')}] cannot be reshaped to [${shape.join(', ')}]`);
     return this.one(
       'Reshape',
       [x, this.ints(shape)],
@@ -230,7 +230,7 @@ export class Graph {
   #named(names: readonly string[]): [string, GraphSignature][] {
     return names.map((name) => {
       const signature = this.#signatures.get(name);
-      if (signature === undefined) throw new Error(`no signature ${name}`);
+      invariant(signature !== undefined, `no signature ${name}`);
       return [name, signature];
     });
   }
@@ -238,7 +238,9 @@ export class Graph {
   #checkReach(op: string, { branch, ref }: Entry): void {
     if (branch === undefined) return;
     for (let open = this.#branch; open !== undefined; open = open.parent) if (open === branch) return;
-    throw new Error(`${op} takes ${ref}, which was made inside a branch of a conditional: return it from the branch`);
+    throw new InvariantError(
+      `${op} takes ${ref}, which was made inside a branch of a conditional: return it from the branch`,
+    );
   }
 }
 

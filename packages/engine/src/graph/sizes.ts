@@ -1,3 +1,4 @@
+import { invariant } from '../error.js';
 /** The axis counted from the front. */
 export const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
@@ -8,8 +9,7 @@ export function broadcast(a: readonly number[], b: readonly number[]): number[] 
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, i) => {
     const [left, right] = [a[a.length - rank + i] ?? 1, b[b.length - rank + i] ?? 1];
-    if (left !== right && left !== 1 && right !== 1)
-      throw new Error(`[${a.join(', ')}] and [${b.join(', ')}] do not broadcast`);
+    invariant(left === right || left === 1 || right === 1, `[${a.join(', ')}] and [${b.join(', ')}] do not broadcast`);
     return left === 1 ? right : left;
   });
 }

@@ -1,10 +1,11 @@
+import { invariant } from '../error.js';
 import { sizeOf } from '../graph/sizes.js';
 import { loadTf, type Tf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
 import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.js';
 import { readSlice } from './read-slice.js';
 import { isNativeError, runError } from './run-errors.js';
-import type { AdamScalars, FetchedValue, Program, Scope, Session, Signature } from './types.js';
+import type { FetchedValue, Program, Scope, Session, Signature } from './types.js';
 
 /**
  * Runs a program's signatures operation by operation on TensorFlow's own backend: what the traced session must agree with.
@@ -82,25 +83,15 @@ function feedTensors(tf: Tf, { feeds }: Signature, values: Parameters<Session['r
 function eagerScope(tf: Tf, program: Program, read: Scope['read'], updates: Map<string, Tensor>): Scope {
   const set = (name: string, value: Tensor): void => {
     const { shape, isFrozen } = variableOf(program, name);
-    if (isFrozen) throw new Error(`variable ${name} is frozen and cannot be updated`);
-    if (updates.has(name)) throw new Error(`variable ${name} is updated twice in one call`);
-    if (value.size !== sizeOf(shape)) throw new Error(`variable ${name} cannot take [${value.shape.join(', ')}]`);
+    invariant(!isFrozen, `variable ${name} is frozen and cannot be updated`);
+    invariant(!updates.has(name), `variable ${name} is updated twice in one call`);
+    invariant(value.size === sizeOf(shape), `variable ${name} cannot take [${value.shape.join(', ')}]`);
     updates.set(name, value);
   };
   return {
     read,
     assign: set,
     assignAdd: (name, value) => set(name, tf.add(read(name), value)),
-    adam: (slot, grad, scalars, { beta1, beta2, eps }, decay) => {
-      const [value, moment1, moment2] = [read(slot.value), read(slot.moment1), read(slot.moment2)];
-      const next1 = tf.add(moment1, tf.mul(tf.sub(grad, moment1), 1 - beta1));
-      const next2 = tf.add(tf.mul(moment2, beta2), tf.mul(tf.square(grad), 1 - beta2));
-      const root = tf.add(tf.div(tf.sqrt(next2), scalars.rootCorrection2), eps);
-      const decayed = decay === undefined ? value : tf.mul(value, decay);
-      set(slot.value, tf.sub(decayed, tf.mul(tf.div(next1, root), stepSize(tf, scalars))));
-      set(slot.moment1, next1);
-      set(slot.moment2, next2);
-    },
     scatterRows: (name, indices, rows) => {
       const old = read(name);
       const next = tf.tensorScatterUpdate(old as never, tf.expandDims(indices, 1) as never, rows as never) as Tensor;
@@ -108,8 +99,4 @@ function eagerScope(tf: Tf, program: Program, read: Scope['read'], updates: Map<
       return next;
     },
   };
-}
-
-function stepSize(tf: Tf, { learningRate, correction1 }: AdamScalars): Tensor {
-  return tf.div(learningRate, correction1);
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { invariant } from '../error.js';
 import type { Graph } from '../graph/graph.js';
 import { loadTf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
@@ -40,7 +41,7 @@ export async function loadGraph(graph: Graph, signatures: readonly string[]): Pr
   return {
     predict: (name, feeds) => {
       const model = loaded.get(name);
-      if (model === undefined) throw new Error(`signature ${name} is not loaded, or the session is disposed of`);
+      invariant(model !== undefined, `signature ${name} is not loaded, or the session is disposed of`);
       return model.predict(feeds) as Record<string, Tensor>;
     },
     dispose: () => {

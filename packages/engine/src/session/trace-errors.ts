@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { EngineError } from '../error.js';
+import { EngineError, InvariantError } from '../error.js';
 
 /** Frames a trace may be deep: autodiff and tidy put many between a kernel and the code that asked for it. */
 const stackDepth = 100;
@@ -32,8 +32,8 @@ export function traceError(cause: unknown, signature: string): unknown {
   }
   if (cause instanceof EngineError)
     return new EngineError(cause.code, `${where}: ${cause.message}`, cause.hint, { cause });
-  const error = new Error(`${where}: ${cause.message}`, { cause });
-  return error;
+  const what = cause instanceof InvariantError ? cause.what : cause.message;
+  return new InvariantError(`${where}: ${what}`, { cause });
 }
 
 /** `file:line` of the first frame that is neither tfjs nor this package's tracing code. */

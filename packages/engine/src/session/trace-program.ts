@@ -5,13 +5,13 @@ import { firstValues } from './first-values.js';
 import { traceError, withDeepStacks } from './trace-errors.js';
 import { type Handles, tracedScope } from './traced-scope.js';
 import { readGroups, type TransferGroup, transferGroups, writeGroups } from './transfer.js';
-import type { Feed, NumericMode, Program, Signature } from './types.js';
+import type { Feeds, NumericMode, Program, Signature } from './types.js';
 
 export type TracedMode = Exclude<NumericMode, 'eager'>;
 
 /** What a call of a signature takes and gives. */
 export interface CallShape {
-  feeds: Readonly<Record<string, Feed>>;
+  feeds: Feeds;
   outputs: readonly string[];
 }
 

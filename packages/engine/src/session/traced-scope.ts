@@ -1,3 +1,4 @@
+import { invariant } from '../error.js';
 import type { TraceBackend } from '../graph/backend.js';
 import type { Entry, Graph } from '../graph/graph.js';
 import { typed } from '../graph/kernel.js';
@@ -5,7 +6,7 @@ import { sizeOf } from '../graph/sizes.js';
 import { loadTf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
 import { variableOf } from './check-feeds.js';
-import type { AdamHyper, AdamScalars, AdamSlot, Program, Scope } from './types.js';
+import type { Program, Scope } from './types.js';
 
 /** Variables of a program as nodes of a graph, shared by all signatures. */
 export type Handles = ReadonlyMap<string, Entry>;
@@ -26,7 +27,7 @@ export function tracedScope(
   handles: Handles,
   options: { isCompiled: boolean; inPlace: Set<string> },
 ): TracedScope {
-  const tf = loadTf();
+  const { keep } = loadTf();
   const reads = new Map<string, Tensor>();
   const updates: { node: string; variables: string[] }[] = [];
   const updated = new Set<string>();
@@ -45,19 +46,20 @@ export function tracedScope(
   const read = (name: string): Tensor => {
     const known = reads.get(name);
     if (known !== undefined) return known;
-    if (scattered.has(name)) throw new Error(`read variable ${name} before its rows are scattered, or not at all`);
-    const made = tf.keep(backend.tensor(readNode(name)));
+    invariant(!scattered.has(name), `read variable ${name} before its rows are scattered, or not at all`);
+    const made = keep(backend.tensor(readNode(name)));
     reads.set(name, made);
     return made;
   };
   const claim = (name: string, value?: Tensor): void => {
     const { shape, isFrozen } = variableOf(program, name);
-    if (isFrozen) throw new Error(`variable ${name} is frozen and cannot be updated`);
-    if (updated.has(name)) throw new Error(`variable ${name} is updated twice in one call`);
-    if (graph.branch !== undefined) throw new Error(`variable ${name} cannot be updated inside choose()`);
-    if (value !== undefined && value.size !== sizeOf(shape)) {
-      throw new Error(`variable ${name} cannot take [${value.shape.join(', ')}]`);
-    }
+    invariant(!isFrozen, `variable ${name} is frozen and cannot be updated`);
+    invariant(!updated.has(name), `variable ${name} is updated twice in one call`);
+    invariant(graph.branch === undefined, `variable ${name} cannot be updated inside choose()`);
+    invariant(
+      value === undefined || value.size === sizeOf(shape),
+      `variable ${name} cannot take [${value?.shape.join(', ')}]`,
+    );
     updated.add(name);
   };
   const update = (
@@ -92,19 +94,24 @@ export function tracedScope(
       const more = graph.reshape(backend.entry(value), variableOf(program, name).shape);
       update('AssignAddVariableOp', [name], [handleOf(name), more], { dtype: typed('float32') });
     },
-    adam: (slot, grad, scalars, hyper, decay) => {
-      for (const name of [slot.value, slot.moment1, slot.moment2]) claim(name, grad);
+    fused: ({ op, variables, start, inputs, flags = {} }) => {
+      const [first] = variables;
+      invariant(first !== undefined, `${op} updates no variable`);
+      const { shape } = variableOf(program, first);
+      for (const name of variables) claim(name);
       const after: string[] = [];
-      if (decay !== undefined) {
-        const decayed = backend.entry(tf.mul(read(slot.value), decay));
-        after.push(
-          update('AssignVariableOp', [slot.value], [handleOf(slot.value), decayed], { dtype: typed('float32') }),
-        );
+      if (start !== undefined) {
+        const entry = valueFor(first, start);
+        after.push(update('AssignVariableOp', [first], [handleOf(first), entry], { dtype: typed('float32') }));
       }
-      const inputs = adamInputs(graph, backend, slot, scalars, hyper, handleOf);
-      const gradient = graph.reshape(backend.entry(grad), variableOf(program, slot.value).shape);
-      const attributes = { T: typed('float32'), use_locking: { bool: false }, use_nesterov: { bool: false } };
-      update('ResourceApplyAdam', [slot.value, slot.moment1, slot.moment2], [...inputs, gradient], attributes, after);
+      const given = inputs.map((input) => {
+        if (typeof input === 'number') return graph.scalar(input, 'float32');
+        const entry = backend.entry(input);
+        return entry.shape.length === 0 ? entry : graph.reshape(entry, shape);
+      });
+      const bools = Object.fromEntries(Object.entries(flags).map(([key, bool]) => [key, { bool }]));
+      const attributes = { T: typed('float32'), ...bools };
+      update(op, [...variables], [...variables.map(handleOf), ...given], attributes, after);
     },
     scatterRows: (name, indices, rows) => {
       claim(name);
@@ -142,37 +149,4 @@ export function tracedScope(
       return updates.map(({ node }) => node);
     },
   };
-}
-
-/**
- * ResourceApplyAdam computes value -= alpha · m / (sqrt(v) + eps) with alpha = lr · sqrt(1 - power2) / (1 - power1). With both powers fed as
- * zero, the corrections are folded into lr and eps so that it is PyTorch's formula, eps after the correction. It takes 1 - beta in float32
- * (5e-5 off for 0.999), which scales the moments by a constant; the same constants in alpha and eps undo it.
- */
-function adamInputs(
-  graph: Graph,
-  backend: TraceBackend,
-  slot: AdamSlot,
-  { learningRate, correction1, rootCorrection2 }: AdamScalars,
-  { beta1, beta2, eps }: AdamHyper,
-  handleOf: (name: string) => Entry,
-): Entry[] {
-  const tf = loadTf();
-  const excess1 = (1 - Math.fround(beta1)) / (1 - beta1);
-  const rootExcess2 = Math.sqrt((1 - Math.fround(beta2)) / (1 - beta2));
-  // Equal nodes are merged, so all variables share these.
-  const alpha = tf.mul(tf.div(tf.mul(learningRate, rootCorrection2), correction1), rootExcess2 / excess1);
-  const epsilon = tf.mul(rootCorrection2, eps * rootExcess2);
-  const zero = graph.scalar(0, 'float32');
-  return [
-    handleOf(slot.value),
-    handleOf(slot.moment1),
-    handleOf(slot.moment2),
-    zero,
-    zero,
-    backend.entry(alpha),
-    graph.scalar(beta1, 'float32'),
-    graph.scalar(beta2, 'float32'),
-    backend.entry(epsilon),
-  ];
 }

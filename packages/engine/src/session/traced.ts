@@ -1,5 +1,5 @@
 import { decode, encode } from '../dtype.js';
-import { EngineError } from '../error.js';
+import { EngineError, invariant } from '../error.js';
 import { loadTf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
 import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.js';
@@ -85,7 +85,7 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
 /** A large frozen matrix as its variable holds it. */
 function fromFile(program: Program, name: string, mode: TracedMode): HostTensor {
   const { shape, from } = variableOf(program, name);
-  if (from === undefined) throw new Error(`variable ${name} belongs to no group and to no file`);
+  invariant(from !== undefined, `variable ${name} belongs to no group and to no file`);
   const data = readSlice(from);
   if (mode !== 'bf16' || shape.length !== 2) return { shape: [...shape], data };
   const { buffer, byteOffset, byteLength } = encode('BF16', data);
@@ -112,7 +112,7 @@ function caller(loaded: LoadedGraph, calls: ReadonlyMap<string, CallShape>, cloc
   const tf = loadTf();
   return (signature, values, calledAs) => {
     const shape = calls.get(signature);
-    if (shape === undefined) throw new Error(`no call ${signature}`);
+    invariant(shape !== undefined, `no call ${signature}`);
     const feeds: Record<string, Tensor> = {};
     for (const [key, { shape: size, dtype }] of Object.entries(shape.feeds)) {
       const value = values[key] ?? 0;

@@ -32,26 +32,24 @@ export interface Feed {
   dtype: 'float32' | 'int32';
 }
 
-export interface AdamScalars {
-  /** Learning rate. Scalars all, so that a traced step stays the same graph from step to step. */
-  learningRate: Tensor;
-  /** 1 - beta1^t, from the host: in float32, 1 - 0.999 is 5e-5 off. */
-  correction1: Tensor;
-  /** sqrt(1 - beta2^t) */
-  rootCorrection2: Tensor;
-}
+/** What a signature takes, by name. */
+export type Feeds = Readonly<Record<string, Feed>>;
 
-export interface AdamHyper {
-  beta1: number;
-  beta2: number;
-  eps: number;
-}
+/** The tensors that feeds become in a signature. */
+export type FedTensors<F extends Feeds> = { readonly [K in keyof F]: Tensor };
 
-/** Names of a trained variable and of its two moments. */
-export interface AdamSlot {
-  value: string;
-  moment1: string;
-  moment2: string;
+/** One of TensorFlow's own updates (`ResourceApply…`), which does in one pass over memory what would take several operations. */
+export interface FusedUpdate {
+  /** Its registered name. */
+  op: string;
+  /** The variables that it takes first, in its order, and changes; all float32 of one shape. */
+  variables: readonly string[];
+  /** What the first variable is set to before; absent: what it is. */
+  start?: Tensor | undefined;
+  /** What it takes after the variables, in its order: float32 scalars, and tensors of as many numbers as the variables have. */
+  inputs: readonly (Tensor | number)[];
+  /** Attributes besides its type. */
+  flags?: Readonly<Record<string, boolean>>;
 }
 
 /**
@@ -64,27 +62,30 @@ export interface Scope {
   assign(name: string, value: Tensor): void;
   assignAdd(name: string, value: Tensor): void;
   /**
-   * One step of Adam as PyTorch computes it (Kingma & Ba 2015, arXiv:1412.6980, Algorithm 1; eps after the bias correction). `decay`, a
-   * scalar such as 1 - learning rate x weight decay, is multiplied into the value first (decoupled decay, arXiv:1711.05101).
+   * Updates variables by an operation made for it. Absent in eager mode, which is the oracle: there the same is composed of `read` and
+   * `assign`.
    */
-  adam(slot: AdamSlot, grad: Tensor, scalars: AdamScalars, hyper: AdamHyper, decay?: Tensor): void;
+  fused?(update: FusedUpdate): void;
   /**
    * Writes rows [N, ...] at indices int32 [N] of a variable's first axis and gives the whole variable as it is afterwards, which is for use
-   * inside this call. Whoever wants the value from before as well reads it first.
+   * inside this call. A caller that wants the value from before as well reads it first.
    */
   scatterRows(name: string, indices: Tensor, rows: Tensor): Tensor;
 }
 
 /**
  * One way to call a program: plain tfjs code over its feeds and the program's variables. It reads no values, branches on none and makes
- * tensors only by operations, so that it runs eagerly and traced alike. Answers the tensors that the caller wants back.
+ * tensors only by operations, so that it runs eagerly and traced alike. Returns the tensors that the caller wants back.
  */
-export interface Signature {
-  feeds: Readonly<Record<string, Feed>>;
+export interface Signature<F extends Feeds = Feeds> {
+  feeds: F;
   /** False: mode `xla` leaves this one uncompiled, because it runs seldom or gains nothing. */
   isCompiled?: boolean;
-  build(feeds: Readonly<Record<string, Tensor>>, scope: Scope): Record<string, Tensor>;
+  build(feeds: FedTensors<F>, scope: Scope): Record<string, Tensor>;
 }
+
+/** The same signature: TypeScript infers what `build` is given from `feeds`, so that a feed that is not there does not compile. */
+export const signature = <F extends Feeds>(made: Signature<F>): Signature<F> => made;
 
 /** Signatures over one set of variables. All are known before the first runs: a session cannot be extended. */
 export interface Program {

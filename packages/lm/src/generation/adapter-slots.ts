@@ -4,6 +4,7 @@ import {
   type Feed,
   type FeedValue,
   gatherRows,
+  invariant,
   loadTf,
   type Scope,
   type Session,
@@ -56,7 +57,7 @@ export function adapterSlotNet(
   const tf = loadTf();
   const chosen = feeds[FEED];
   if (groups.length === 0) return base;
-  if (chosen === undefined) throw new Error(`the signature was given no feed ${FEED}`);
+  invariant(chosen !== undefined, `the signature was given no feed ${FEED}`);
   const layers = groups.map(({ adapter }, group) => {
     const slot = tf.reshape(tf.slice(chosen, [group], [1]), []);
     return { adapter, roles: rolesByPath(config, groups, group), slot, group };
@@ -132,7 +133,7 @@ const stackName = (group: number, name: string) => `adapters.${group}.${name}`;
 /** Shape of every variable of one adapter of a group, `<path>.<role>`. */
 function groupShapes(config: LlamaConfig, groups: readonly AdapterGroup[], group: number): Map<string, number[]> {
   const adapter = groups[group]?.adapter;
-  if (adapter === undefined) throw new Error(`there is no group ${group} of adapters among ${groups.length}`);
+  invariant(adapter !== undefined, `there is no group ${group} of adapters among ${groups.length}`);
   return new Map([...initialAdapter(config, adapter, 0)].map(([name, { shape }]) => [name, shape]));
 }
 

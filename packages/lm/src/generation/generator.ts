@@ -1,6 +1,7 @@
 import { AppError } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import type { FeedValue, FetchedValue, Session } from '@moraine/engine';
+import { invariant } from '@moraine/engine';
 import { checkOptions, checkPrompts } from './check-request.js';
 import type { AdapterFeeds, GenerateOptions } from './options.js';
 import {
@@ -180,7 +181,7 @@ function acceptFrom({ options, plan }: Call, row: Row, logits: Float32Array): vo
 
 /** Row b of the answered logits [batch, V]. */
 function logitsOf({ logits }: Record<string, FetchedValue>, batch: number, b: number): Float32Array {
-  if (!(logits instanceof Float32Array)) throw new Error('the signature answered no logits');
+  invariant(logits instanceof Float32Array, 'the signature returned no logits');
   const width = logits.length / batch;
   return logits.subarray(b * width, (b + 1) * width);
 }

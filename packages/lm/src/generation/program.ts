@@ -1,5 +1,14 @@
 import type { LlamaConfig } from '@moraine/contract/plan';
-import { type Feed, gatherRows, loadTf, type Scope, type Signature, type Tensor } from '@moraine/engine';
+import {
+  type Feed,
+  type Feeds,
+  gatherRows,
+  loadTf,
+  type Scope,
+  type Signature,
+  signature,
+  type Tensor,
+} from '@moraine/engine';
 import { type Attend, decoderStates, headLogits } from '../model.js';
 import type { Net } from '../net.js';
 import { decodeAttention, prefillAttention } from './cache.js';
@@ -13,7 +22,7 @@ export type NetOf = (scope: Scope, feeds: Readonly<Record<string, Tensor>>) => N
  * - `prefill/<B>x<T>`: `ids` int32 [B, T] (prompts, padded behind), `lengths` and `slots` int32 [B] -> `logits` [B, V] of the token after
  *   each prompt; fills the caches' rows `slots`.
  * - `decode/<B>`: `ids` and `positions` int32 [B] -> `best` int32 [B], the most likely next token, and `logprobs` [B], its natural
- *   logarithm of probability. `decode/<B>/logits`, unless the plan is greedy: the same, but answers `logits` [B, V].
+ *   logarithm of probability. `decode/<B>/logits`, unless the plan is greedy: the same, but returns `logits` [B, V].
  *
  * Every signature takes the net's own feeds as well.
  */
@@ -21,7 +30,7 @@ export function generationSignatures(
   config: LlamaConfig,
   plan: GenerationPlan,
   netOf: NetOf,
-  netFeeds: Readonly<Record<string, Feed>> = {},
+  netFeeds: Feeds = {},
 ): Record<string, Signature> {
   checkPlan(config, plan);
   const signatures: Record<string, Signature> = {};
@@ -42,42 +51,42 @@ function prefill(
   config: LlamaConfig,
   plan: GenerationPlan,
   netOf: NetOf,
-  netFeeds: Readonly<Record<string, Feed>>,
+  netFeeds: Feeds,
   batch: number,
   time: number,
 ): Signature {
-  return {
+  return signature({
     isCompiled: false,
-    feeds: { ids: ints(batch, time), lengths: ints(batch), slots: ints(batch), ...netFeeds },
+    feeds: { ...netFeeds, ids: ints(batch, time), lengths: ints(batch), slots: ints(batch) },
     build: (feeds, scope) => {
       const tf = loadTf();
       const net = netOf(scope, feeds);
-      const attend = prefillAttention(config, plan, scope, { batch, time, slots: feed(feeds, 'slots') });
-      const hidden = decoderStates(net, config, tf.reshape(feed(feeds, 'ids'), [batch * time]), attend);
+      const attend = prefillAttention(config, plan, scope, { batch, time, slots: feeds.slots });
+      const hidden = decoderStates(net, config, tf.reshape(feeds.ids, [batch * time]), attend);
       const beforeFirst = tf.range(-1, batch * time - 1, time, 'int32');
-      const last = tf.add(beforeFirst, feed(feeds, 'lengths')); // flat place of each row's last token
+      const last = tf.add(beforeFirst, feeds.lengths); // flat place of each row's last token
       return { logits: headLogits(net, config, gatherRows(hidden, last)) };
     },
-  };
+  });
 }
 
 function decodeOne(
   config: LlamaConfig,
   plan: GenerationPlan,
   netOf: NetOf,
-  netFeeds: Readonly<Record<string, Feed>>,
+  netFeeds: Feeds,
   batch: number,
   answer: (logits: Tensor) => Record<string, Tensor>,
 ): Signature {
-  return {
+  return signature({
     isCompiled: false, // XLA's decode took twice as long
-    feeds: { ids: ints(batch), positions: ints(batch), ...netFeeds },
+    feeds: { ...netFeeds, ids: ints(batch), positions: ints(batch) },
     build: (feeds, scope) => {
       const net = netOf(scope, feeds);
-      const attend: Attend = decodeAttention(config, plan, scope, { batch, positions: feed(feeds, 'positions') });
-      return answer(headLogits(net, config, decoderStates(net, config, feed(feeds, 'ids'), attend)));
+      const attend: Attend = decodeAttention(config, plan, scope, { batch, positions: feeds.positions });
+      return answer(headLogits(net, config, decoderStates(net, config, feeds.ids, attend)));
     },
-  };
+  });
 }
 
 /** The likeliest token of each row and the logarithm of its probability, without a [B, V] matrix leaving the device. */
@@ -86,10 +95,4 @@ function mostLikely(logits: Tensor): Record<string, Tensor> {
   const top = tf.max(logits, 1, true);
   const others = tf.sum(tf.exp(tf.sub(logits, top)), 1); // the sum of all probabilities over the highest
   return { best: tf.argMax(logits, 1), logprobs: tf.neg(tf.log(others)) };
-}
-
-function feed(feeds: Readonly<Record<string, Tensor>>, name: string): Tensor {
-  const tensor = feeds[name];
-  if (tensor === undefined) throw new Error(`the signature was given no feed ${name}`);
-  return tensor;
 }

@@ -1,3 +1,4 @@
+import { invariant } from '../../error.js';
 import type { Entry, Graph } from '../graph.js';
 import { INT, type Kernel, type Kernels, typed } from '../kernel.js';
 import { broadcast } from '../sizes.js';
@@ -40,7 +41,7 @@ export const binaryKernels: Kernels = {
   },
   AddN: ({ graph, inputs }) => {
     const [x] = inputs;
-    if (x === undefined) throw new Error('AddN needs a tensor');
+    invariant(x !== undefined, 'AddN needs a tensor');
     return graph.one('AddN', inputs, { N: { int: inputs.length }, T: typed(x.dtype) }, x.shape, x.dtype);
   },
 };
@@ -57,5 +58,5 @@ function elementwise(graph: Graph, op: string, a: Entry, b: Entry): Entry {
 }
 
 function checkTypes(op: string, a: Entry, b: Entry): void {
-  if (a.dtype !== b.dtype) throw new Error(`${op} of ${a.dtype} and ${b.dtype}`);
+  invariant(a.dtype === b.dtype, `${op} of ${a.dtype} and ${b.dtype}`);
 }

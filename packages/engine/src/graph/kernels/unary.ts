@@ -1,4 +1,5 @@
 import type { CastAttrs, ClipByValueAttrs, LeakyReluAttrs, SoftmaxAttrs, StepAttrs } from '@tensorflow/tfjs';
+import { invariant } from '../../error.js';
 import type { GraphDtype } from '../attributes.js';
 import type { Entry, Graph } from '../graph.js';
 import { type Kernel, type Kernels, typed } from '../kernel.js';
@@ -43,7 +44,7 @@ export const unaryKernels: Kernels = {
   Softmax: ({ graph, inputs, attrs }) => {
     const x = only(inputs);
     const { dim } = attrs<SoftmaxAttrs>();
-    if (dim !== -1 && dim !== x.shape.length - 1) throw new Error(`Softmax runs over the last axis only, not ${dim}`);
+    invariant(dim === -1 || dim === x.shape.length - 1, `Softmax runs over the last axis only, not ${dim}`);
     return graph.one('Softmax', [x], { T: typed(x.dtype) }, x.shape, x.dtype);
   },
   Identity: ({ inputs }) => only(inputs),
@@ -81,6 +82,6 @@ function cast(graph: Graph, x: Entry, dtype: GraphDtype): Entry {
 
 export function only(inputs: readonly Entry[]): Entry {
   const [x] = inputs;
-  if (x === undefined) throw new Error('a kernel was called without an input');
+  invariant(x !== undefined, 'a kernel was called without an input');
   return x;
 }
