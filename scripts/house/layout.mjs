@@ -12,7 +12,7 @@ export const labelOf = (name) => name.replace(/^(apps|packages)\//, '');
 const widthOf = (name) => 2 * Math.round(labelOf(name).length * 3.8 + 11);
 
 /** Arrows that must turn round for the rest to have no circle: the last of each circle, until there is none. */
-function arrowsAgainst(graph) {
+export function arrowsAgainst(graph) {
   const down = new Map([...graph].map(([from, to]) => [from, new Set(to)]));
   const against = [];
   for (let [circle] = circlesOf(down); circle !== undefined; [circle] = circlesOf(down)) {
