@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-// Every path and every `npm run` script that a document names must exist.
+// Every path, every `npm run` script and every command that a document names must exist, with its files and flags.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { commandProblems, commandsOf, readCommands } from './docs/commands.mjs';
 
 const extension = /\.(md|ts|tsx|mjs|cjs|js|json|jsonl|ya?ml|sh|py|txt|prisma|sql|png|html|css)$/;
 const builtIn = new Set(['ci', 'install', 'test', 'start', 'run', 'exec', 'audit', 'ls', 'view', 'init']);
@@ -45,8 +46,8 @@ function looksLikePath(word, top) {
   return top.has(first) || /^(src|test|\.|\.\.)$/.test(first) || (extension.test(word) && !/^[a-z-]+:/i.test(word));
 }
 
-/** All broken references below `root`, one sentence each. */
-export function checkDocs(root) {
+/** All broken references below `root`, one sentence each; `commands` are those of the command line, as `moraine help --json` lists them. */
+export function checkDocs(root, commands = readCommands(root)) {
   const problems = [];
   const top = new Set(readdirSync(root));
   const workspaces = workspaceFolders(root);
@@ -74,6 +75,9 @@ export function checkDocs(root) {
     }
     for (const match of text.matchAll(/\bnpm (start|test)\b/g)) {
       if (rootScripts[match[1]] === undefined && !builtIn.has(match[1])) say(match.index, `names npm ${match[1]}`);
+    }
+    for (const { at, words } of commandsOf(text)) {
+      for (const problem of commandProblems(words, { root, folder, scripts: rootScripts, commands })) say(at, problem);
     }
   }
   return problems;

@@ -138,6 +138,51 @@ test('documents: missing paths, links and scripts are named with their line; wha
   ]);
 });
 
+describe('commands in documents', () => {
+  const commands = [
+    { name: 'runs', options: [{ name: 'limit' }] },
+    { name: 'demo', options: [{ name: 'seed' }] },
+    { name: 'local train', options: [{ name: 'base' }, { name: 'lr' }] },
+  ];
+  const problemsOf = (text: string): string[] => {
+    spawnSync('git', ['init', '-q'], { cwd: root });
+    const scripts = { demo: 'node scripts/bootstrap.mjs demo', bench: 'tsx scripts/bench.ts', test: 'x' };
+    write('package.json', JSON.stringify({ scripts }));
+    write('scripts/bench.ts', "const o = { only: { type: 'string' } }; // --out DIR");
+    write('packages/lm/test/net.test.ts', '');
+    write('apps/api/src/main.ts', '');
+    write('page.md', text);
+    return checkDocs(root, commands).map((problem) => problem.replace('page.md:', ''));
+  };
+
+  test('what exists, placeholders and programs that are not ours are left alone', () => {
+    const text = [
+      '`npx moraine runs ls --limit 3`, `moraine local train --base DIR --lr=1e-3`, `npx moraine local`, `npx moraine COMMAND`',
+      '`npm run demo -- --seed 2 --cuda`, `npm run bench -- --only a --out b`, `npm test -- --retry=1`',
+      '`npx vitest run packages/lm/test/net.test.ts`, `npx vitest run FILE`, `npx prisma migrate dev --name x`',
+      '```sh\nnode apps/api/dist/main.js   # --not-a-flag\nnpx tsx scripts/bench.ts --only x | grep --colour y\n```',
+    ].join('\n');
+    expect(problemsOf(text)).toEqual([]);
+  });
+
+  test.each([
+    [
+      '`npx vitest run packages/lm/test/mora.test.ts`',
+      '1 runs tests of `packages/lm/test/mora.test.ts`, which does not exist',
+    ],
+    ['`npx tsx scripts/gone.ts`', '1 runs `scripts/gone.ts`, which does not exist'],
+    ['```sh\nnode apps/api/dist/gone.js\n```', '1 runs `apps/api/dist/gone.js`, which does not exist'],
+    ['x\n\n    npx moraine train --base x', '3 names `moraine train`, but there is no such command'],
+    ['```sh\nnpx moraine local train \\\n  --rate 3\n```', '1 gives --rate, which `moraine local train` does not know'],
+    ['`moraine runs ls --limits 3`', '1 gives --limits, which `moraine runs` does not know'],
+    ['`npm run demo -- --sead 2`', '1 gives --sead, which `moraine demo` does not know'],
+    ['`npm run bench -- --fast`', '1 gives --fast, which scripts/bench.ts does not know'],
+    ['`.ci/gone`', '1 names `.ci/gone`, which does not exist'],
+  ])('%s is refused', (text, problem) => {
+    expect(problemsOf(text)).toEqual([problem]);
+  });
+});
+
 describe('packages', () => {
   const locked = {
     '': {},

@@ -49,8 +49,9 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): WorkerEnv {
 }
 
 /**
- * glibc keeps the buffers of a step instead of giving them back to the kernel and zeroing them again in the next: a pre-training step
- * took 716 ms instead of 972 ms (docs/log.md). Read by glibc when a process starts, so it cannot be set later.
+ * glibc keeps the buffers of a step instead of giving them back to the kernel and zeroing them again in the next. The eager step took
+ * 716 ms instead of 972 ms; the traced step, which trains today, showed no difference (docs/log.md has both). Read by glibc when a process
+ * starts, so it cannot be set later.
  */
 const KEEP_FREED_MEMORY = { MALLOC_MMAP_THRESHOLD_: '4294967296', MALLOC_TRIM_THRESHOLD_: '17179869184' };
 
