@@ -1,7 +1,7 @@
 import { CreateRunRequest, type EvaluationObject, parse, type RunObject } from '@moraine/contract';
 import { expect, test } from 'vitest';
 import { demoPlan, requestOf, type TaskFile } from '../src/demo/plan.js';
-import { type RunReport, verdict } from '../src/demo/report.js';
+import { legend, type RunReport, resultTable, samples, verdict } from '../src/demo/report.js';
 import { apply, secondsLeft, watched } from '../src/demo/watch.js';
 import { table } from '../src/terminal.js';
 
@@ -101,6 +101,36 @@ test('the demo is good when exact match rose, in short form when the loss fell, 
   expect(verdict([worse], true).problems).toEqual(['LoRA: the held-out loss did not fall (4 → 5)']);
   expect(verdict([report('failed', evaluation(0, 4, 0), evaluation(150, 0.1, 1))], false).isGood).toBe(false);
   expect(verdict([report('succeeded', evaluation(0, 4, 0), evaluation(0, 4, 0))], true).isGood).toBe(false);
+});
+
+test('the table has the base once, then each method with what it cost; a run that failed says so', () => {
+  const [before, after] = [evaluation(0, 4, 0), evaluation(150, 0.1234, 0.985)];
+  const trained = (status: RunObject['status']): RunReport => {
+    const one = report(status, before, after);
+    const run = { ...one.run, config: { trainable_parameters: 12_345 } } as RunObject;
+    return { ...one, run, trainingSeconds: 12.6, tokensPerSecond: 8765.4 };
+  };
+  const rows = resultTable([trained('succeeded'), trained('failed')])
+    .split('\n')
+    .slice(2);
+  const cellsOf = (row: string | undefined) => row?.split(/ {2,}/);
+  expect(rows).toHaveLength(3);
+  expect(cellsOf(rows[0])).toEqual(['base', '4.000', '0.0 %']);
+  expect(cellsOf(rows[1])).toEqual(['LoRA', '0.123', '98.5 %', '12,345', '8,765', '13']);
+  expect(rows[2]).toMatch(/^LoRA \(failed\) /);
+  expect(legend([trained('succeeded')], 200, 100)).toContain('held-out: 200 rows');
+});
+
+test('three held-out rows are shown with what the base and each adapter write; a right one is marked', () => {
+  const sample = (i: number, generated: string) => ({ prompt: `p${i}`, expected: `e${i}`, generated });
+  const rows = (...generated: string[]) => generated.map((words, i) => sample(i, words));
+  const before = { ...evaluation(0, 4, 0), samples: rows('x'.repeat(200), 'a\nb', 'c', 'd') };
+  const after = { ...evaluation(9, 1, 1), samples: rows('e0', 'e0', ' e2 ', 'e3') };
+  const blocks = samples([report('succeeded', before as EvaluationObject, after as EvaluationObject)]).split('\n\n');
+  expect(blocks).toHaveLength(3);
+  expect(blocks[0]).toContain(`base      ${'x'.repeat(120)}…`);
+  expect(blocks[1]).toContain('base      a ⏎ b');
+  expect(blocks.map((block) => block.includes('✓'))).toEqual([true, false, true]);
 });
 
 test('columns are as wide as their widest cell and numbers end together', () => {
