@@ -9,6 +9,7 @@ import {
   parseLlamaConfig,
   resolveMoraType,
   totalParameters,
+  weightShapes,
 } from '../src/plan/index.js';
 
 const json = {
@@ -85,6 +86,29 @@ test('layers have the widths of grouped-query attention and of the gated unit', 
   expect(shapes).toHaveLength(35);
   expect(shapes[1]).toEqual({ name: 'model.layers.0.self_attn.k_proj', inDim: 128, outDim: 64 });
   expect(shapes[34]).toEqual({ name: 'model.layers.4.mlp.down_proj', inDim: 344, outDim: 128 });
+});
+
+test('every weight is named once, in the order of Hugging Face, and a linear layer is its own [out, in] matrix', () => {
+  const config = parseLlamaConfig({
+    ...json,
+    num_key_value_heads: 2,
+    num_hidden_layers: 1,
+    tie_word_embeddings: false,
+  });
+  expect([...weightShapes(config)]).toEqual([
+    ['model.embed_tokens.weight', [1024, 128]],
+    ['model.layers.0.input_layernorm.weight', [128]],
+    ['model.layers.0.self_attn.q_proj.weight', [128, 128]],
+    ['model.layers.0.self_attn.k_proj.weight', [64, 128]],
+    ['model.layers.0.self_attn.v_proj.weight', [64, 128]],
+    ['model.layers.0.self_attn.o_proj.weight', [128, 128]],
+    ['model.layers.0.post_attention_layernorm.weight', [128]],
+    ['model.layers.0.mlp.gate_proj.weight', [344, 128]],
+    ['model.layers.0.mlp.up_proj.weight', [344, 128]],
+    ['model.layers.0.mlp.down_proj.weight', [128, 344]],
+    ['model.norm.weight', [128]],
+    ['lm_head.weight', [1024, 128]],
+  ]);
 });
 
 // transformers counts 1,120,640 (tied) for this config: 131,072 + 5·(4·16,384 + 3·44,032 + 256) + 128.

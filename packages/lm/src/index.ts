@@ -18,7 +18,7 @@ export type { GenerationPlan } from './generation/plan.js';
 export { generationSignatures, type NetOf } from './generation/program.js';
 export type { TokenProbability } from './generation/rows.js';
 export { type HostTensor, toDevice, toHost, type WeightSource } from './host.js';
-export { initialWeights, type WeightInit, weightShapes } from './init.js';
+export { initialWeights, type WeightInit } from './init.js';
 export { createMerge } from './merge.js';
 export { type LoraMethod, type LoraOptions, lora } from './methods/lora.js';
 export type { LinearDims, Method } from './methods/method.js';

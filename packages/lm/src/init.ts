@@ -1,4 +1,4 @@
-import type { LlamaConfig } from '@moraine/contract/plan';
+import { type LlamaConfig, weightShapes } from '@moraine/contract/plan';
 import type { HostTensor } from './host.js';
 import { createRandom, hashName, mix32, normal } from './random.js';
 
@@ -6,27 +6,6 @@ export interface WeightInit {
   seed: number;
   /** Standard deviation of matrices: a number, or 1/sqrt(fan-in) of each linear layer (the embedding then takes 0.02). */
   std: number | 'fan-in';
-}
-
-/** Names and shapes of all weights, in Hugging Face order. */
-export function weightShapes(config: LlamaConfig): Map<string, number[]> {
-  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize } = config;
-  const shapes = new Map<string, number[]>([['model.embed_tokens.weight', [vocabSize, hiddenSize]]]);
-  for (let layer = 0; layer < config.layers; layer++) {
-    const path = `model.layers.${layer}`;
-    shapes.set(`${path}.input_layernorm.weight`, [hiddenSize]);
-    shapes.set(`${path}.self_attn.q_proj.weight`, [heads * headDim, hiddenSize]);
-    shapes.set(`${path}.self_attn.k_proj.weight`, [kvHeads * headDim, hiddenSize]);
-    shapes.set(`${path}.self_attn.v_proj.weight`, [kvHeads * headDim, hiddenSize]);
-    shapes.set(`${path}.self_attn.o_proj.weight`, [hiddenSize, heads * headDim]);
-    shapes.set(`${path}.post_attention_layernorm.weight`, [hiddenSize]);
-    shapes.set(`${path}.mlp.gate_proj.weight`, [intermediateSize, hiddenSize]);
-    shapes.set(`${path}.mlp.up_proj.weight`, [intermediateSize, hiddenSize]);
-    shapes.set(`${path}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]);
-  }
-  shapes.set('model.norm.weight', [hiddenSize]);
-  if (!config.tieEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
-  return shapes;
 }
 
 const EMBEDDING_STD = 0.02;

@@ -1,6 +1,7 @@
+import { weightShapes } from '@moraine/contract/plan';
 import { loadTf, type Tensor } from '@moraine/engine';
 import { expect, test } from 'vitest';
-import { createNet, forward, initialWeights, weightShapes } from '../src/index.js';
+import { createNet, forward, initialWeights } from '../src/index.js';
 import { inverseFrequencies } from '../src/model.js';
 import { demoConfig, idsOf, tinyConfig, tinyWeights } from './tiny.js';
 

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AppError } from '@moraine/contract';
-import { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
+import { type LlamaConfig, parseLlamaConfig, weightShapes } from '@moraine/contract/plan';
 import { EngineError, type FileSlice, readSafetensors, readSafetensorsHeader } from '@moraine/engine';
-import { type HostTensor, weightShapes } from '@moraine/lm';
+import type { HostTensor } from '@moraine/lm';
 
 /** Where a weight lies: its file, its name there, its bytes. */
 export interface WeightSlice extends FileSlice {

@@ -1,7 +1,6 @@
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseLlamaConfig } from '@moraine/contract/plan';
-import { weightShapes } from '@moraine/lm';
+import { parseLlamaConfig, weightShapes } from '@moraine/contract/plan';
 
 /**
  * Shapes to measure with, named by their parameters: [hidden, intermediate, layers, heads, vocabulary]. As many key heads as heads, the

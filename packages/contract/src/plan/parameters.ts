@@ -1,5 +1,4 @@
-import { type LinearShape, linearShapes } from './linear-shapes.js';
-import type { LlamaConfig } from './llama-config.js';
+import type { LinearShape } from '../architectures/tensor.js';
 
 /** Operator of MoRA: 1 shares rows and columns (arXiv:2405.12130, Eq. 6), 6 rotates blocks (Eq. 9). Numbers are the authors' code's. */
 export type MoraOperator = 1 | 6;
@@ -46,11 +45,4 @@ export function trainableParameters(
 ): number {
   if (method.type === 'none') return totalParameters;
   return shapes.reduce((sum, shape) => sum + layerParameters(method, shape), 0);
-}
-
-/** Numbers in all weights of a model. */
-export function totalParameters(config: LlamaConfig): number {
-  const linears = linearShapes(config).reduce((sum, { inDim, outDim }) => sum + inDim * outDim, 0);
-  const tables = config.vocabSize * config.hiddenSize * (config.tieEmbeddings ? 1 : 2);
-  return linears + tables + config.hiddenSize * (2 * config.layers + 1);
 }

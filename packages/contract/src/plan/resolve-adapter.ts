@@ -1,9 +1,10 @@
 import type { z } from 'zod';
+import type { LlamaConfig } from '../architectures/llama.js';
+import type { LinearShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
 import type { CreateRunRequest, MethodConfig } from '../run-config.js';
-import { type LinearShape, linearShapes } from './linear-shapes.js';
-import type { LlamaConfig } from './llama-config.js';
-import { type MethodShape, moraSide, resolveMoraType, totalParameters, trainableParameters } from './parameters.js';
+import { type MethodShape, moraSide, resolveMoraType, trainableParameters } from './parameters.js';
+import { linearShapes, totalParameters } from './shapes.js';
 import { matchTargets } from './targets.js';
 
 type AdapterRequest = NonNullable<z.output<typeof CreateRunRequest>['adapter']>;

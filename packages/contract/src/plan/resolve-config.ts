@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { LlamaConfig } from '../architectures/llama.js';
 import { AppError } from '../errors.js';
 import { OPTIMIZERS } from '../optimizers.js';
 import {
@@ -11,7 +12,6 @@ import {
   ScheduleRequest,
 } from '../run-config.js';
 import { learningRateAuto, twoDigits } from './learning-rate.js';
-import type { LlamaConfig } from './llama-config.js';
 import { resolveAdapter } from './resolve-adapter.js';
 import { resolveOptimizer } from './resolve-optimizer.js';
 

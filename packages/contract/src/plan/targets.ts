@@ -1,6 +1,6 @@
+import type { LinearShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
 import { nearest } from '../suggest.js';
-import type { LinearShape } from './linear-shapes.js';
 
 export interface TargetMatch {
   /** The layers that get an adapter, in the model's order. */

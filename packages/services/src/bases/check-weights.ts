@@ -1,30 +1,16 @@
 import { AppError, nearest } from '@moraine/contract';
-import { type LlamaConfig, linearShapes } from '@moraine/contract/plan';
+import { type LlamaConfig, weightShapes } from '@moraine/contract/plan';
 import type { TensorHeader } from './safetensors-header.js';
 
 /** Buffers that old exports carry along; recomputed from config.json and never read. */
 const IGNORED = /\.rotary_emb\.inv_freq$/;
-
-/** Every weight of a Llama-family model by its Hugging Face name, [out, in] for linear layers. */
-export function expectedShapes(config: LlamaConfig): Map<string, number[]> {
-  const { vocabSize, hiddenSize, layers, tieEmbeddings } = config;
-  const shapes = new Map<string, number[]>([['model.embed_tokens.weight', [vocabSize, hiddenSize]]]);
-  for (let layer = 0; layer < layers; layer++) {
-    shapes.set(`model.layers.${layer}.input_layernorm.weight`, [hiddenSize]);
-    shapes.set(`model.layers.${layer}.post_attention_layernorm.weight`, [hiddenSize]);
-  }
-  for (const { name, inDim, outDim } of linearShapes(config)) shapes.set(`${name}.weight`, [outDim, inDim]);
-  shapes.set('model.norm.weight', [hiddenSize]);
-  if (!tieEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
-  return shapes;
-}
 
 /**
  * Holds the tensors of all files against config.json.
  * @throws AppError `invalid_base` naming the tensor with both shapes, a missing one, one too many, or one that two files have.
  */
 export function checkWeights(config: LlamaConfig, tensors: readonly TensorHeader[]): void {
-  const expected = expectedShapes(config);
+  const expected = weightShapes(config);
   const seen = new Set<string>();
   for (const { name, shape } of tensors) {
     if (IGNORED.test(name)) continue;

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.js';
+import { linear, type ModelTensor } from './tensor.js';
 
 /** RoPE frequency scaling of Llama 3.1 and later (`rope_type: llama3`), the one kind besides none that is supported. */
 export interface Llama3RopeScaling {
@@ -25,6 +26,35 @@ export interface LlamaConfig {
   ropeScaling: Llama3RopeScaling | null;
   /** The head is the embedding table. */
   tieEmbeddings: boolean;
+}
+
+/** Every weight of a Llama-family model, in Hugging Face order; the seven linear layers of a block in order of computation. */
+export function llamaTensors(config: LlamaConfig): ModelTensor[] {
+  const { vocabSize, hiddenSize, tieEmbeddings } = config;
+  const blocks = Array.from({ length: config.layers }, (_, layer) => blockTensors(config, `model.layers.${layer}`));
+  return [
+    { name: 'model.embed_tokens.weight', shape: [vocabSize, hiddenSize] },
+    ...blocks.flat(),
+    { name: 'model.norm.weight', shape: [hiddenSize] },
+    ...(tieEmbeddings ? [] : [{ name: 'lm_head.weight', shape: [vocabSize, hiddenSize] }]),
+  ];
+}
+
+function blockTensors(
+  { hiddenSize, intermediateSize, heads, kvHeads, headDim }: LlamaConfig,
+  path: string,
+): ModelTensor[] {
+  return [
+    { name: `${path}.input_layernorm.weight`, shape: [hiddenSize] },
+    linear(`${path}.self_attn.q_proj`, hiddenSize, heads * headDim),
+    linear(`${path}.self_attn.k_proj`, hiddenSize, kvHeads * headDim),
+    linear(`${path}.self_attn.v_proj`, hiddenSize, kvHeads * headDim),
+    linear(`${path}.self_attn.o_proj`, heads * headDim, hiddenSize),
+    { name: `${path}.post_attention_layernorm.weight`, shape: [hiddenSize] },
+    linear(`${path}.mlp.gate_proj`, hiddenSize, intermediateSize),
+    linear(`${path}.mlp.up_proj`, hiddenSize, intermediateSize),
+    linear(`${path}.mlp.down_proj`, intermediateSize, hiddenSize),
+  ];
 }
 
 type Json = Record<string, unknown>;

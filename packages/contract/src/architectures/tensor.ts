@@ -1,0 +1,19 @@
+/** One linear layer of a model: its Hugging Face module path and widths. */
+export interface LinearShape {
+  name: string;
+  inDim: number;
+  outDim: number;
+}
+
+/** One weight of a model by its Hugging Face name. A linear layer's matrix is [out, in]. */
+export interface ModelTensor {
+  name: string;
+  shape: number[];
+  /** Set when the weight is the matrix of a linear layer that a method can adapt. */
+  linear?: LinearShape;
+}
+
+/** The weight of the linear layer at a module path. */
+export function linear(path: string, inDim: number, outDim: number): ModelTensor {
+  return { name: `${path}.weight`, shape: [outDim, inDim], linear: { name: path, inDim, outDim } };
+}
