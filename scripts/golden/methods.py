@@ -1,4 +1,5 @@
-"""How each method type of matrix.json makes a model trainable. A new type is one function and one line of ATTACH."""
+"""How each method type of matrix.json makes a model trainable: the function of that name, -> (the model to call, trainable parameters by the
+names that our adapters use). A new type is one function."""
 
 import re
 
@@ -10,7 +11,7 @@ from mora import MoraLinear
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def full(model, method):
+def none(model, method):
     return model, dict(model.named_parameters())
 
 
@@ -47,11 +48,3 @@ def through_peft(model, config):
     wrapped = get_peft_model(model, config)
     named = ((name, p) for name, p in wrapped.named_parameters() if p.requires_grad)
     return wrapped, {re.sub(r"\.default(\.weight)?$", "", name.removeprefix("base_model.model.")): p for name, p in named}
-
-
-ATTACH = {"none": full, "lora": lora, "mora": mora}
-
-
-def attach(model, method):
-    """-> (the model to call, trainable parameters by the names that our adapters use)."""
-    return ATTACH[method["type"]](model, method)

@@ -1,4 +1,4 @@
-"""The optimiser of each type of matrix.json. A new type is one function and one line of OPTIMIZERS."""
+"""The optimiser of each type of matrix.json: the function of that name. A new type is one function."""
 
 import torch
 
@@ -7,12 +7,9 @@ def adamw(groups, settings):
     return torch.optim.AdamW(groups, betas=(settings["beta1"], settings["beta2"]), eps=settings["eps"])
 
 
-OPTIMIZERS = {"adamw": adamw}
-
-
-def optimizer_of(trained, settings):
+def groups_of(trained, settings):
     """Matrices decay, vectors do not."""
     matrices = [p for p in trained.values() if p.ndim >= 2]
     vectors = [p for p in trained.values() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": settings["weightDecay"]}, {"params": vectors, "weight_decay": 0.0}]
-    return OPTIMIZERS[settings["type"]]([group for group in groups if group["params"]], settings)
+    return [group for group in groups if group["params"]]

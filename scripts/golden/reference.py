@@ -7,8 +7,8 @@ import numpy
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from methods import attach
-from optimizers import optimizer_of
+import methods
+import optimizers
 
 IGNORED = -100
 
@@ -67,7 +67,7 @@ def learning_rate(schedule, peak: float, step: int) -> float:
 
 def train(model, trained, batches, schedule, settings):
     """`totalSteps` steps, each over all micro-batches, normalised by their supervised tokens together."""
-    optimizer = optimizer_of(trained, settings)
+    optimizer = getattr(optimizers, settings["type"])(optimizers.groups_of(trained, settings), settings)
     tokens = sum(supervised_tokens(batch) for batch in batches)
     losses, grad_norms, rates = [], [], []
     for step in range(1, schedule["totalSteps"] + 1):
@@ -86,7 +86,7 @@ def train(model, trained, batches, schedule, settings):
 
 def row(matrix, family, method, optimizer):
     """-> (tensors, numbers) of one family with one method, trained by one optimiser."""
-    model, trained = attach(base_model(family), method)
+    model, trained = getattr(methods, method["type"])(base_model(family), method)
     if method["type"] != "none":
         with torch.no_grad():
             for name, parameter in trained.items():
