@@ -23,3 +23,24 @@ test('the seed decides the order', () => {
   expect(createRowOrder(50, 1, 50)(1)).not.toEqual(createRowOrder(50, 2, 50)(1));
   expect(createRowOrder(50, 1, 50)(1)).not.toEqual(createRowOrder(50, 1, 50)(2));
 });
+
+const shownUpTo = (last: number): number[] => steps(createRowOrder(10, 7, 4), 1, last).flat();
+
+test('an epoch shows every row once, and every epoch in another order', () => {
+  const shown = shownUpTo(10); // 40 rows: four epochs of ten
+  const epochs = [0, 1, 2, 3].map((epoch) => shown.slice(epoch * 10, (epoch + 1) * 10));
+  for (const rows of epochs) expect([...rows].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  expect(new Set(epochs.map((rows) => rows.join())).size).toBe(4);
+});
+
+test('the rows of a step do not depend on which steps were asked for before', () => {
+  const rowsOf = createRowOrder(10, 7, 4);
+  const backward = [5, 4, 3, 2, 1].map((step) => rowsOf(step)).reverse();
+  expect(backward.flat()).toEqual(shownUpTo(5));
+});
+
+test('a step of more rows than the file has shows some again', () => {
+  const rows = createRowOrder(3, 1, 7)(1);
+  const counts = [0, 1, 2].map((row) => rows.filter((shown) => shown === row).length).sort();
+  expect(counts).toEqual([2, 2, 3]);
+});

@@ -1,0 +1,164 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { IGNORED } from '@moraine/contract';
+import { encodeFile, loadTokenizer, type TrainingRow } from '@moraine/data';
+import { describe, expect, it } from 'vitest';
+import { scoreFile } from '../src/index.js';
+import { samplePlan, sampleRows } from '../src/samples.js';
+import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
+
+const base = writeTinyBase();
+const sums = writeSums(base, 'sums.jsonl', 20);
+const lora = METHODS.lora ?? { type: 'none' as const };
+
+function fileOf(name: string, rows: readonly object[]): string {
+  const path = join(base, name);
+  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return path;
+}
+const texts = fileOf('texts.jsonl', [{ text: 'one two' }, { text: 'three' }]);
+
+/** A row whose prompt has `prompt` tokens and whose answer `answer`, with `more` unsupervised and supervised ones behind. */
+const rowOf = (prompt: number, answer: number, more = 0): TrainingRow => {
+  const ids = Array.from({ length: prompt + answer + 2 * more }, (_, i) => 10 + i);
+  const labels = ids.map((id, i) =>
+    i < prompt || (i >= prompt + answer && i < prompt + answer + more) ? IGNORED : id,
+  );
+  return { ids, labels, promptLength: prompt, supervisedTokens: answer + more, isTruncated: false };
+};
+
+describe('the rows that samples are drawn from', () => {
+  it('are the first ones that have a prompt', () => {
+    const rows = [rowOf(0, 3), rowOf(2, 3), rowOf(4, 1), rowOf(0, 1), rowOf(6, 2)];
+    expect(sampleRows(rows, 2)).toEqual([rows[1], rows[2]]);
+    expect(sampleRows(rows, 10)).toHaveLength(3);
+    expect(sampleRows(rows, 0)).toEqual([]);
+  });
+});
+
+describe('the plan of the samples', () => {
+  it('is none without rows', () => {
+    expect(samplePlan([], 64)).toBeUndefined();
+    expect(samplePlan([[], []], 64)).toBeUndefined();
+  });
+
+  it('takes the rows of one file side by side, with room for the longest prompt and twice the longest answer', () => {
+    const plan = samplePlan([[rowOf(5, 4), rowOf(20, 2)], [rowOf(3, 10)]], 1024);
+    expect(plan).toEqual({ batches: [2], prefillTimes: [32], contextMax: 48, isGreedy: true });
+  });
+
+  it('stays inside what the base can read', () => {
+    const plan = samplePlan([[rowOf(40, 100)]], 64);
+    expect(plan?.contextMax).toBe(64);
+    expect(plan?.prefillTimes).toEqual([48]);
+  });
+
+  it('looks at the first answer of a conversation, not at those behind it', () => {
+    const [short, long] = [samplePlan([[rowOf(8, 2, 50)]], 4096), samplePlan([[rowOf(8, 52)]], 4096)];
+    expect(short?.contextMax).toBe(32);
+    expect(long?.contextMax).toBe(128);
+  });
+});
+
+describe('the evaluations of a run', () => {
+  it('come before the first step and after the last, one a file, in the order of the files', async () => {
+    const evaluationFiles = [
+      { id: 'file-1', name: 'sums', path: sums },
+      { id: 'file-2', name: 'texts', path: texts },
+    ];
+    const events = await runOf(specOf(base, sums, lora, { evaluationFiles }));
+    const results = ofType(events, 'evaluation').map(({ result }) => result);
+    expect(results.map(({ name, step }) => `${name} ${step}`)).toEqual(['sums 0', 'texts 0', 'sums 12', 'texts 12']);
+    const types = events.map(({ type }) => type);
+    expect(types.indexOf('evaluation')).toBeLessThan(types.indexOf('metrics'));
+    expect(types.lastIndexOf('evaluation')).toBeGreaterThan(types.lastIndexOf('metrics'));
+    expect(types.at(-1)).toBe('finished');
+  });
+
+  it('give text no exact match and no samples, and prompts as many samples as asked', async () => {
+    const evaluationFiles = [
+      { id: 'file-1', name: 'sums', path: sums },
+      { id: 'file-2', name: 'texts', path: texts },
+    ];
+    const spec = specOf(base, sums, lora, { evaluationFiles });
+    spec.config.evaluation = { ...spec.config.evaluation, samples: 3 };
+    const [first, second] = ofType(await runOf(spec, 1), 'evaluation').map(({ result }) => result);
+    expect(first?.exactMatch).toEqual(expect.any(Number));
+    expect(first?.samples.map(({ prompt, expected }) => prompt + expected)).toEqual(['0+0=0', '1+1=2', '2+2=4']);
+    expect(second).toMatchObject({ exactMatch: null, samples: [], rows: 2 });
+  });
+
+  it('score what a file scored outside of a run', async () => {
+    const evaluationFiles = [{ id: 'file-1', name: 'sums', path: sums }];
+    const [found] = ofType(await runOf(specOf(base, sums, lora, { evaluationFiles }), 1), 'evaluation');
+    const scored = await scoreFile({ baseDir: base, adapterDir: null, file: sums, mode: 'plain', maxSeqLen: 32 });
+    expect(found?.result.supervisedTokens).toBe(scored.supervisedTokens);
+    expect(found?.result.loss).toBeCloseTo(scored.natsPerSupervisedToken, 5);
+    expect(found?.result.tokenAccuracy).toBeCloseTo(scored.tokenAccuracy, 6);
+  });
+
+  it('are not repeated at the start of a run that is resumed', async () => {
+    const evaluationFiles = [{ id: 'file-1', name: 'sums', path: sums }];
+    const first = await runOf(specOf(base, sums, lora, { evaluationFiles }), 5);
+    const resumeFrom = ofType(first, 'checkpoint').at(-1)?.dir ?? null;
+    const rest = await runOf(specOf(base, sums, lora, { evaluationFiles, resumeFrom }));
+    expect(ofType(rest, 'evaluation').map(({ result }) => result.step)).toEqual([12]);
+  });
+
+  it('on the validation file stand at the asked steps and the last, in metrics and in the result file', async () => {
+    const spec = specOf(base, sums, lora, { validationFile: sums });
+    spec.config.evaluation = { ...spec.config.evaluation, every_steps: 5 };
+    const events = await runOf(spec);
+    const valid = ofType(events, 'metrics').filter(({ values }) => values.valid_loss !== undefined);
+    expect(valid.map(({ step }) => step)).toEqual([5, 10, 12]);
+    const lines = (ofType(events, 'finished')[0]?.resultFile ?? '').trim().split('\n').slice(1);
+    expect(lines).toHaveLength(12);
+    const filled = lines.filter((line) => !line.endsWith(',,')).map((line) => Number(line.split(',')[0]));
+    expect(filled).toEqual([5, 10, 12]);
+  });
+});
+
+describe('the score of a file', () => {
+  const score = (file: string, patch = {}) =>
+    scoreFile({ baseDir: base, adapterDir: null, file, mode: 'plain', ...patch });
+
+  it('counts every token but the first of a row, and supervised ones apart', async () => {
+    const tokenizer = await loadTokenizer(base);
+    const { rows } = await encodeFile(sums, tokenizer, { maxSeqLen: 64 });
+    const found = await score(sums);
+    expect(found.rows).toBe(20);
+    expect(found.tokens).toBe(rows.reduce((sum, { ids }) => sum + ids.length - 1, 0));
+    expect(found.supervisedTokens).toBe(rows.reduce((sum, row) => sum + row.supervisedTokens, 0));
+  });
+
+  it('of plain text is one number, because all of it is supervised', async () => {
+    const found = await score(texts);
+    expect(found.supervisedTokens).toBe(found.tokens);
+    expect(found.natsPerSupervisedToken).toBeCloseTo(found.natsPerToken, 10);
+  });
+
+  it('is the same for a file twice as long with every row twice, and says how far it is', async () => {
+    const once = Array.from({ length: 50 }, (_, i) => ({ prompt: `${i}?`, completion: `${i * i}` }));
+    const progress: string[] = [];
+    const onProgress = (done: number, rows: number) => void progress.push(`${done} of ${rows}`);
+    const single = await score(fileOf('once.jsonl', once));
+    const double = await score(fileOf('twice.jsonl', [...once, ...once]), { onProgress });
+    expect(double.natsPerToken).toBeCloseTo(single.natsPerToken, 5);
+    expect(double.tokenAccuracy).toBeCloseTo(single.tokenAccuracy, 10);
+    expect(progress).toEqual(['64 of 100', '100 of 100']);
+  });
+
+  it('says what was cut', async () => {
+    const long = fileOf('long.jsonl', [{ text: 'x'.repeat(40) }, { text: 'short' }]);
+    expect((await score(long, { maxSeqLen: 16 })).report).toMatchObject({ rows: 2, truncated: 1, longestTokens: 16 });
+  });
+
+  it('names the line that is no row', async () => {
+    const bad = join(base, 'bad.jsonl');
+    writeFileSync(bad, '{"text":"good"}\n{"text": 3}\n');
+    await expect(score(bad)).rejects.toMatchObject({
+      code: 'invalid_file',
+      message: expect.stringContaining('Line 2'),
+    });
+  });
+});

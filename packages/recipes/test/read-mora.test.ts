@@ -1,0 +1,47 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeSafetensors } from '@moraine/engine';
+import { describe, expect, it } from 'vitest';
+import { loadBase, readAdapter } from '../src/index.js';
+import { writeTinyBase } from './tiny-base.js';
+
+const base = writeTinyBase();
+
+describe('a MoRA folder is refused', () => {
+  const mora = (config: object | string, tensors?: Map<string, { shape: number[]; data: Float32Array }>): string => {
+    const dir = mkdtempSync(join(tmpdir(), 'moraine-mora-'));
+    writeFileSync(join(dir, 'mora_config.json'), typeof config === 'string' ? config : JSON.stringify(config));
+    if (tensors) writeSafetensors(join(dir, 'mora_model.safetensors'), tensors);
+    return dir;
+  };
+  const good = { format: 'moraine-mora', format_version: 1, rank: 4, mora_type: 1 };
+  const one = (name: string, shape: number[]) =>
+    new Map([[name, { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }]]);
+  const path = 'model.layers.0.self_attn.q_proj'; // [32, 32]: a square of 16 at rank 4
+
+  it.each<[string, string, string | RegExp]>([
+    ['of another format', mora({ ...good, format: 'other' }), /other 1 is not moraine-mora 1/],
+    ['of a later version', mora({ ...good, format_version: 2 }), /moraine-mora 2/],
+    ['of an unknown type', mora({ ...good, mora_type: 3 }), /mora_type 3/],
+    ['with a rank that is no number', mora({ ...good, rank: 'four' }), /rank four/],
+    ['without its tensors', mora(good), /no mora_model\.safetensors/],
+    ['whose configuration is cut short', mora('{"format": '), /not JSON/],
+    ['whose configuration is a list', mora('3'), /no JSON object/],
+    [
+      'of a layer that the base does not have',
+      mora(good, one('model.layers.9.self_attn.q_proj.mora_M', [16, 16])),
+      /layers\.9/,
+    ],
+    ['with a square of another size', mora(good, one(`${path}.mora_M`, [15, 15])), /\[15, 15\].*\[16, 16\]/],
+    ['with a part of another name', mora(good, one(`${path}.other`, [16, 16])), /mora_M is missing/],
+  ])('%s', (_what, dir, message) => {
+    expect(() => readAdapter(dir, loadBase(base).config)).toThrow(message);
+  });
+
+  it('unless it is whole', () => {
+    const { adapter, variables } = readAdapter(mora(good, one(`${path}.mora_M`, [16, 16])), loadBase(base).config);
+    expect(adapter.paths).toEqual([path]);
+    expect([...variables.keys()]).toEqual([`${path}.mora_M`]);
+  });
+});
