@@ -1,0 +1,144 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AttemptEvent, JobSpec } from '@moraine/contract';
+import type { NewLogLine } from '@moraine/services';
+import { describe, expect, it } from 'vitest';
+import type { Death } from '../src/child-protocol.js';
+import { memoryBytes, residentBytes } from '../src/memory.js';
+import { probeRuntime } from '../src/probe-runtime.js';
+import { type ChildOptions, startTrainingChild, type TrainingChild } from '../src/training-child.js';
+import { childScript, type Fault, until } from './helpers.js';
+
+const dir = mkdtempSync(join(tmpdir(), 'moraine-child-'));
+const trainingFile = join(dir, 'rows.jsonl');
+writeFileSync(trainingFile, '{"text":"a"}\n');
+
+interface Started {
+  child: TrainingChild;
+  events: AttemptEvent[];
+  lines: NewLogLine[];
+}
+
+/** A process of the fixture that trains `steps` steps and goes wrong as told. */
+function start(test: { stepMs?: number; fault?: Fault }, options: Partial<ChildOptions> = {}, steps = 20): Started {
+  const events: AttemptEvent[] = [];
+  const lines: NewLogLine[] = [];
+  const child = startTrainingChild({
+    script: childScript,
+    threads: 1,
+    memoryLimitBytes: 2 ** 31,
+    stuckAfterMs: 30_000,
+    onEvent: (event) => events.push(event),
+    onLog: (line) => lines.push(line),
+    ...options,
+  });
+  const config = { steps, checkpoint: { every_steps: 1_000 }, test };
+  const spec = { runId: 'ftjob-1', attempt: 1, config, outDir: mkdtempSync(join(dir, 'out-')), resumeFrom: null };
+  child.start({ ...spec, trainingFile } as unknown as JobSpec);
+  return { child, events, lines };
+}
+const typesOf = (events: readonly AttemptEvent[]): string[] => [...new Set(events.map(({ type }) => type))];
+
+describe('the process of an attempt', () => {
+  it('hands over every event and every line before it counts as ended', async () => {
+    const { child, events, lines } = start({});
+    await child.ended;
+    expect(typesOf(events)).toEqual(['ready', 'metrics', 'finished']);
+    expect(events.flatMap((event) => (event.type === 'metrics' ? [event.step] : []))).toEqual(
+      Array.from({ length: 20 }, (_, i) => i + 1),
+    );
+    expect(lines.map(({ level, message }) => `${level}: ${message}`).sort()).toEqual([
+      'error: an error line of pino',
+      'info: training ftjob-1 attempt 1 from step 0',
+      'warn: a warning of a library',
+    ]);
+  });
+
+  it.each<[string, Fault['kind'], Partial<Death>]>([
+    [
+      'is killed from outside',
+      'kill',
+      { cause: 'hardware', code: 'process_killed', message: expect.stringMatching(/SIGKILL/) },
+    ],
+    [
+      'exits too early',
+      'exit',
+      { cause: 'internal', code: 'process_exited', message: expect.stringMatching(/status 3/) },
+    ],
+    ['dies of an error', 'uncaught', { cause: 'internal', code: 'process_exited' }],
+  ])('that %s is given that cause', async (_what, kind, wanted) => {
+    const { child, events } = start({ fault: { kind, step: 3 } });
+    expect(await child.ended).toMatchObject(wanted);
+    expect(typesOf(events)).toEqual(['ready', 'metrics']);
+  });
+
+  it('that holds more memory than its limit is ended as out of memory, with both numbers', async () => {
+    const { child } = start({ fault: { kind: 'oom', step: 2 } }, { memoryLimitBytes: 200 * 2 ** 20 });
+    const death = await child.ended;
+    expect(death).toMatchObject({ cause: 'oom', code: 'out_of_memory' });
+    expect(death.message).toMatch(/held \d+ MB of at most 200 MB/);
+  });
+
+  it('that says nothing for too long is ended as stuck', async () => {
+    const { child } = start({ fault: { kind: 'hang', step: 2 } }, { stuckAfterMs: 1_000 });
+    expect(await child.ended).toEqual({
+      cause: 'internal',
+      code: 'stuck',
+      message: 'The training process gave no sign of progress for 1 seconds.',
+    });
+  });
+
+  it('stops after the step when asked, and says where', async () => {
+    const { child, events } = start({ stepMs: 10 }, {}, 10_000);
+    await until('two steps are made', () => events.length > 2, 20_000);
+    child.stop('drain', 20_000);
+    child.stop('cancel', 20_000); // only the first reason is told
+    await child.ended;
+    const last = events.at(-1);
+    expect(last).toMatchObject({ type: 'stopped', reason: 'drain' });
+    const steps = events.filter(({ type }) => type === 'metrics').length;
+    expect(last).toMatchObject({ step: steps });
+  });
+
+  it('that does not stop is killed when the deadline is over, not before', async () => {
+    const { child, events } = start({ fault: { kind: 'sleep', step: 2 } });
+    await until('a step is made', () => events.length > 1, 20_000);
+    const begun = Date.now();
+    child.stop('cancel', 400);
+    expect(await child.ended).toMatchObject({ code: 'process_killed' });
+    expect(Date.now() - begun).toBeGreaterThanOrEqual(390);
+  });
+});
+
+describe('the probe of the runtime', () => {
+  it('says what the training program can compute on', async () => {
+    expect(await probeRuntime(childScript, 1)).toEqual({
+      device: { kind: 'cpu', name: 'fixture', tensorflow: '0' },
+      problem: null,
+    });
+  });
+
+  it.each([
+    [
+      'has an error',
+      'throw new Error("libtensorflow.so.2: cannot open");',
+      /status 1\..*libtensorflow\.so\.2: cannot open/s,
+    ],
+    ['ends without a word', 'process.exit(7);', /status 7/],
+    ['is killed', 'process.kill(process.pid, "SIGKILL"); setTimeout(() => {}, 1e6);', /SIGKILL/],
+  ])('of a program that %s says so, with what to do', async (_what, source, message) => {
+    const script = join(mkdtempSync(join(dir, 'probe-')), 'program.mjs');
+    writeFileSync(script, source);
+    const { device, problem } = await probeRuntime(script, 1);
+    expect(device.kind).toBe('none');
+    expect(problem).toMatch(message);
+    expect(problem).toMatch(/Run npx moraine doctor/);
+  });
+});
+
+it('the memory of this machine and of a process is known, of a process that is gone not', () => {
+  expect(memoryBytes()).toBeGreaterThan(2 ** 28);
+  expect(residentBytes(process.pid)).toBeGreaterThan(2 ** 24);
+  expect(residentBytes(2 ** 22 + 1)).toBeNull();
+});
