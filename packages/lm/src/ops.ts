@@ -4,27 +4,29 @@ import { gatherRows, invariant, loadTf, matMul2d, type Tensor } from '@moraine/e
  * The operations of the model with gradients written by hand: fewer kernels and less memory than tfjs would record, and nothing is
  * computed for weights that are frozen. Each is tested against the plain tfjs composition in test/gradients.test.ts.
  */
-type Backward = (dy: Tensor, saved: Tensor[]) => Tensor[];
+type Saved = readonly Tensor[];
+/** As many tensors as were saved. */
+type Kept<S extends Saved> = { [K in keyof S]: Tensor };
 
 /**
- * Calls `forward` once with the gradient `backward`, which gets what forward returned in `saved`, in that order. Whatever the pass itself
+ * Calls `forward` once with the gradient `backward`, which gets what forward returned in `saved`, in that order. What the pass itself
  * created must come through `saved`: tfjs disposes of the rest when the forward pass ends.
  */
-export function differentiable(
+export function differentiable<const S extends Saved>(
   inputs: Tensor[],
-  forward: () => { value: Tensor; saved: Tensor[] },
-  backward: Backward,
+  forward: () => { value: Tensor; saved: S },
+  backward: (dy: Tensor, saved: Kept<S>) => Tensor[],
 ): Tensor {
   const run = loadTf().customGrad((...args: unknown[]) => {
-    const save = args[args.length - 1] as (tensors: Tensor[]) => void;
+    const save = args[args.length - 1] as (tensors: Saved) => void;
     const { value, saved } = forward();
     save(saved);
-    return { value, gradFunc: (dy: Tensor, kept: Tensor[]) => backward(dy, kept) };
+    return { value, gradFunc: (dy: Tensor, kept: Tensor[]) => backward(dy, kept as Saved as Kept<S>) };
   });
   return run(...inputs);
 }
 
-/** Reads one saved tensor; a missing one is a fault of this file. */
+/** The tensor at a place of a list whose length no type knows; a missing one is a fault of the caller. */
 export function at(tensors: readonly Tensor[], index: number): Tensor {
   const tensor = tensors[index];
   invariant(tensor !== undefined, `no tensor ${index} among ${tensors.length}`);
@@ -36,7 +38,7 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
   return differentiable(
     [x, weight],
     () => ({ value: matMul2d(x, weight, false, true), saved: [x, weight] }),
-    (dy, saved) => [matMul2d(dy, at(saved, 1)), matMul2d(dy, at(saved, 0), true)],
+    (dy, [keptX, keptWeight]) => [matMul2d(dy, keptWeight), matMul2d(dy, keptX, true)],
   );
 }
 
@@ -45,7 +47,7 @@ export function frozenLinear(x: Tensor, weight: Tensor): Tensor {
   return differentiable(
     [x],
     () => ({ value: matMul2d(x, weight, false, true), saved: [weight] }),
-    (dy, saved) => [matMul2d(dy, at(saved, 0))],
+    (dy, [kept]) => [matMul2d(dy, kept)],
   );
 }
 
@@ -54,7 +56,7 @@ export function embedding(weight: Tensor, ids: Tensor): Tensor {
   return differentiable(
     [weight],
     () => ({ value: gatherRows(weight, ids), saved: [ids] }),
-    (dy, saved) => [loadTf().unsortedSegmentSum(dy as never, at(saved, 0) as never, weight.shape[0] ?? 0)],
+    (dy, [kept]) => [loadTf().unsortedSegmentSum(dy as never, kept as never, weight.shape[0] ?? 0)],
   );
 }
 
@@ -73,8 +75,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, eps: number, trainsWeight: bo
       const scale = tf.rsqrt(tf.add(tf.mean(tf.square(x), 1, true), eps)); // [N, 1]
       return { value: tf.mul(tf.mul(x, scale), weight), saved: [x, scale, weight] };
     },
-    (dy, saved) => {
-      const [keptX, scale, keptWeight] = [at(saved, 0), at(saved, 1), at(saved, 2)];
+    (dy, [keptX, scale, keptWeight]) => {
       const product = tf.mul(dy, keptX);
       const inner = matMul2d(product, tf.reshape(tf.div(keptWeight, width), [width, 1])); // [N, 1], mean of dy·w·x
       const dx = tf.sub(
@@ -97,8 +98,7 @@ export function swiglu(gate: Tensor, up: Tensor): Tensor {
       const silu = tf.mul(gate, gateOpen);
       return { value: tf.mul(silu, up), saved: [gateOpen, silu, up] };
     },
-    (dy, saved) => {
-      const [gateOpen, silu, keptUp] = [at(saved, 0), at(saved, 1), at(saved, 2)];
+    (dy, [gateOpen, silu, keptUp]) => {
       // silu' = s + silu·(1 - s)
       const slope = tf.sub(tf.add(gateOpen, silu), tf.mul(silu, gateOpen));
       return [tf.mul(tf.mul(dy, keptUp), slope), tf.mul(dy, silu)];
@@ -159,14 +159,13 @@ export function attention(
       const scores = tf.add(ungrouped(tf.matMul(grouped(qh), kh, false, true)), mask); // [B, H, T, T]
       const weights = tf.softmax(scores);
       const oh = ungrouped(tf.matMul(grouped(weights), vh)); // [B, H, T, hd]
-      const tables = [rotary.q.cos, rotary.q.sin, rotary.k.cos, rotary.k.sin];
-      return { value: merge(oh, heads), saved: [qh, kh, vh, weights, oh, ...tables] };
+      const { q: ofQ, k: ofK } = rotary;
+      return { value: merge(oh, heads), saved: [qh, kh, vh, weights, oh, ofQ.cos, ofQ.sin, ofK.cos, ofK.sin] };
     },
-    (dy, saved) => {
-      const [qh, kh, vh, weights, oh] = [at(saved, 0), at(saved, 1), at(saved, 2), at(saved, 3), at(saved, 4)];
+    (dy, [qh, kh, vh, weights, oh, qCos, qSin, kCos, kSin]) => {
       const dOut = split(dy, heads);
-      const qTables = { cos: at(saved, 5), sin: at(saved, 6) };
-      const kTables = { cos: at(saved, 7), sin: at(saved, 8) };
+      const qTables = { cos: qCos, sin: qSin };
+      const kTables = { cos: kCos, sin: kSin };
       const rowSum = tf.sum(tf.mul(dOut, oh), 3, true); // [B, H, T, 1]
       const dWeights = ungrouped(tf.matMul(grouped(dOut), vh, false, true)); // [B, H, T, T]
       const dScores = grouped(tf.mul(weights, tf.sub(dWeights, rowSum)));
