@@ -14,12 +14,13 @@ declare module 'fastify' {
 
 /** The actor of a request inside the guarded scope. */
 export function actorOf(request: FastifyRequest): Actor {
-  if (!request.actor) throw new Error(`Route ${request.routeOptions.url} was registered outside the guarded scope`);
+  if (!request.actor)
+    throw new AppError('internal', `Route ${request.routeOptions.url} was registered outside the guarded scope.`);
   return request.actor;
 }
 
 const missing = (): AppError =>
-  new AppError('missing_api_key', 'This request carries no API key.', {
+  new AppError('missing_api_key', 'This request has no API key.', {
     hint: 'Send the header Authorization: Bearer <key>; `npx moraine env` prints the key of the local stack.',
   });
 

@@ -22,7 +22,7 @@ const AWAY = new Set([
 /** Fastify's own refusals, said in our words. */
 const REFUSALS: Record<string, (error: FastifyError) => AppError> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
-    new AppError('invalid_request', 'This content type is not understood here.', {
+    new AppError('invalid_request', 'This content type is not supported here.', {
       hint: 'Send application/json, or multipart/form-data where files are uploaded.',
     }),
   FST_ERR_CTP_INVALID_JSON_BODY: (error) => notJson(error),
@@ -30,9 +30,8 @@ const REFUSALS: Record<string, (error: FastifyError) => AppError> = {
     new AppError('file_too_large', 'The request body is larger than this route takes.', {
       hint: 'Upload data with POST /v1/files and name it by its id.',
     }),
-  FST_ERR_BAD_URL: () =>
-    new AppError('invalid_request', 'The address is not one: a percent sign in it starts no letter.'),
-  FST_ERR_MAX_PARAM_LENGTH: () => new AppError('not_found', 'An id this long names nothing.'),
+  FST_ERR_BAD_URL: () => new AppError('invalid_request', 'Malformed percent-encoding in the URL.'),
+  FST_ERR_MAX_PARAM_LENGTH: () => new AppError('not_found', 'The id in the URL is too long to exist.'),
   FST_INVALID_MULTIPART_CONTENT_TYPE: () =>
     new AppError('invalid_request', 'This route takes multipart/form-data.', {
       hint: 'Send the file as field `file` of a form, e.g. curl -F purpose=fine-tune -F file=@data.jsonl.',
@@ -64,7 +63,7 @@ function isAway(error: unknown): boolean {
   return false;
 }
 
-/** Whatever was thrown, as the error that the caller is told. Errors that nobody foresaw become a generic one: their text stays in the log. */
+/** Whatever was thrown, as the error that is reported to the caller. Errors that nobody foresaw become a generic one: their text stays in the log. */
 export function toWireError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof SyntaxError && 'statusCode' in error && error.statusCode === 400) return notJson(error);
@@ -76,14 +75,14 @@ export function toWireError(error: unknown): AppError {
       hint: 'Wait as long as the retry-after header says.',
     });
   if (isAway(error))
-    return new AppError('unavailable', 'A server behind the API does not answer.', {
+    return new AppError('unavailable', 'A server that the API depends on does not respond.', {
       hint: 'Try again in a few seconds; GET /readyz names what is away.',
       cause: error,
     });
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
     return new AppError('invalid_request', (error as Error).message, { cause: error });
   return new AppError('internal', 'Something went wrong on our side.', {
-    hint: 'The x-request-id of this answer finds the cause in the log of the API.',
+    hint: 'The x-request-id of this response finds the cause in the log of the API.',
     cause: error,
   });
 }
@@ -104,7 +103,7 @@ export function sendError(error: AppError, reply: FastifyReply): FastifyReply {
 
 const PATHS = [...new Set(Object.values(ROUTES).map((route) => route.path))];
 
-/** The answer to a path that no route has: names the method that exists there, or the nearest path. */
+/** The error for a path that no route has: names the method that exists there, or the nearest path. */
 export function routeNotFound(request: FastifyRequest): AppError {
   const path = request.url.split('?')[0] ?? '/';
   const here = Object.values(ROUTES).filter((route) =>

@@ -20,7 +20,7 @@ export const rateLimit = fp<RateLimitOptions>(async (app, { redis, redisPrefix, 
     skipOnError: true,
     keyGenerator: ({ actor, ip }) => actor?.keyId ?? actor?.projectId ?? ip,
     errorResponseBuilder: (_request, { max, after }) =>
-      new AppError('rate_limited', `More than ${max} requests in a minute came with this key.`, {
+      new AppError('rate_limited', `More than ${max} requests in a minute were made with this key.`, {
         hint: `Try again in ${after}.`,
       }),
   });

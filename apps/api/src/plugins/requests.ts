@@ -12,7 +12,7 @@ export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
 /** U+0000 written as JSON does; an escaped backslash in front of `u0000` is none. */
 const NUL = /(?<!\\)(?:\\\\)*\\u0000/;
 const hasNul = (where: string): AppError =>
-  new AppError('invalid_request', `The ${where} has the character U+0000, which no text here may hold.`, {
+  new AppError('invalid_request', `The ${where} contains the character U+0000, which is not allowed.`, {
     hint: 'Leave it out.',
   });
 

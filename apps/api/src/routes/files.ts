@@ -32,7 +32,7 @@ export const fileHandlers: Handlers<'createFile' | 'listFiles' | 'getFile' | 'ge
       const { purpose, 'expires_after[seconds]': expiresAfterSeconds } = parse(FileFields, fields, ' in the form');
       return await createFile(s, actor, { upload, purpose, expiresAfterSeconds });
     } finally {
-      // What was taken over lies elsewhere by now.
+      // What was taken over is elsewhere by now.
       await discardUpload(s, upload);
     }
   },

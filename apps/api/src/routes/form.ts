@@ -43,7 +43,7 @@ const wrongField = (field: string, fileField: string): AppError =>
 
 /**
  * Reads a form part by part, in whatever order they come: `onFile` takes the stream of each file (field `fileField`) before later fields are
- * known, and is told how many bytes it may still take. Answers the fields.
+ * known, and is given how many bytes it may still take. Returns the fields.
  */
 export async function readForm(
   request: FastifyRequest,

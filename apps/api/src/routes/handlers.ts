@@ -18,7 +18,7 @@ const otherHandlers: Handlers<'listWorkers' | 'createLoginLink'> = {
   },
 };
 
-/** A handler for every route of the contract's table; each checks nothing, calls its verb and answers. */
+/** A handler for every route of the contract's table; each checks nothing, calls its verb and returns its result. */
 export const handlers: Handlers = {
   ...fileHandlers,
   ...fineTuningHandlers,

@@ -1,3 +1,4 @@
+import { AppError } from '@moraine/contract';
 import type { Services } from '@moraine/services';
 import type { FastifyInstance } from 'fastify';
 
@@ -6,7 +7,7 @@ const PROBE_MS = 5_000;
 async function probe(ask: () => Promise<unknown>): Promise<string> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${PROBE_MS} ms`)), PROBE_MS);
+    timer = setTimeout(() => reject(new AppError('unavailable', `No response within ${PROBE_MS} ms.`)), PROBE_MS);
   });
   try {
     await Promise.race([ask(), late]);
@@ -18,7 +19,7 @@ async function probe(ask: () => Promise<unknown>): Promise<string> {
   }
 }
 
-/** /healthz: this process answers. /readyz: so do Postgres and Redis; 503 names the one that is away. */
+/** /healthz: this process responds. /readyz: so do Postgres and Redis; 503 names the one that is away. */
 export function healthRoutes(app: FastifyInstance, s: Services): void {
   app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'ok' }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {

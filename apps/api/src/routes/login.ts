@@ -20,7 +20,7 @@ export function loginRoute(app: FastifyInstance, s: Services): void {
     const { token } = request.query;
     try {
       if (typeof token !== 'string' || token === '')
-        throw new AppError('forbidden', 'This address carries no token.', {
+        throw new AppError('forbidden', 'This URL has no token.', {
           hint: '`npx moraine login` prints a link.',
         });
       const session = await redeemLoginLink(s, token);

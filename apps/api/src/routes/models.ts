@@ -29,7 +29,7 @@ export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase'> =
       const { name } = parse(BaseFields, fields, ' in the form');
       return await createBase(s, actor, { name, upload });
     } finally {
-      // What was taken over lies elsewhere by now.
+      // What was taken over is elsewhere by now.
       await discardUpload(s, upload);
     }
   },
