@@ -58,7 +58,7 @@ export function readArguments(command: Command, words: string[]): Arguments {
       );
     }
     if (option.type === 'string' && (token.value === undefined || token.value === ''))
-      throw mistake(`${token.rawName} wants a value.`, `Write ${token.rawName} ${option.value ?? 'VALUE'}.`);
+      throw mistake(`${token.rawName} needs a value.`, `Write ${token.rawName} ${option.value ?? 'VALUE'}.`);
     if (option.type === 'boolean' && token.value !== undefined)
       throw mistake(
         `${token.rawName} takes no value, but '${token.value}' was given.`,
@@ -103,12 +103,12 @@ export function number(args: Arguments, name: string, least: number, most: numbe
 export function oneOf<T extends string>(args: Arguments, name: string, words: readonly T[]): T | undefined {
   const value = text(args, name);
   if (value === undefined) return undefined;
-  const found = words.find((word) => word === value);
-  if (found !== undefined) return found;
+  const word = words.find((one) => one === value);
+  if (word !== undefined) return word;
   const near = nearest(value, words);
   throw mistake(
     `--${name} is '${value}', which is none of ${words.join(', ')}.`,
-    near ? `Did you mean '${near}'?` : 'Take one of these.',
+    near ? `Did you mean '${near}'?` : 'Use one of these.',
   );
 }
 
@@ -134,11 +134,11 @@ export function required(args: Arguments, index: number, what: string, command: 
   return value;
 }
 
-/** Refuses words that nobody asked for. */
+/** Refuses more arguments than the command takes. */
 export function noMoreThan(args: Arguments, count: number, command: Command): void {
   const extra = args.positionals[count];
   if (extra !== undefined)
-    throw mistake(`'${extra}' is one word too many.`, `\`moraine ${command.name} --help\` shows what it takes.`);
+    throw mistake(`'${extra}' is one argument too many.`, `\`moraine ${command.name} --help\` shows what it takes.`);
 }
 
 export function helpOf(command: Command, summary: string): string {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dataDir } from './env.js';
 
-/** The folder of the repository: this file lies in apps/cli/dist (or src). */
+/** The folder of the repository: this file is in apps/cli/dist (or src). */
 export const repoDir = fileURLToPath(new URL('../../..', import.meta.url)).replace(/[/\\]$/, '');
 
 export const inRepo = (...parts: string[]): string => path.join(repoDir, ...parts);

@@ -47,8 +47,8 @@ describe('words are refused', () => {
   test.each([
     [['--row', '3'], "moraine sow has no option '--row'.", "Did you mean '--rows'?"],
     [['--zzzzzzz'], "moraine sow has no option '--zzzzzzz'.", '`moraine sow --help` lists its options.'],
-    [['--rows'], '--rows wants a value.', 'Write --rows N.'],
-    [['--rows='], '--rows wants a value.', 'Write --rows N.'],
+    [['--rows'], '--rows needs a value.', 'Write --rows N.'],
+    [['--rows='], '--rows needs a value.', 'Write --rows N.'],
     [['--dry=yes'], "--dry takes no value, but 'yes' was given.", 'Write --dry alone.'],
     [['--no-dry'], "moraine sow has no option '--no-dry'.", ''],
   ])('%j', (words, message, hint) => {
@@ -56,7 +56,7 @@ describe('words are refused', () => {
   });
 
   test('when there are more of them than the command takes', () => {
-    expect(() => noMoreThan(read('oats', 'rye'), 1, command)).toThrow("'rye' is one word too many.");
+    expect(() => noMoreThan(read('oats', 'rye'), 1, command)).toThrow("'rye' is one argument too many.");
     expect(() => noMoreThan(read('oats'), 1, command)).not.toThrow();
   });
 });

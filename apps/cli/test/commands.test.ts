@@ -11,9 +11,9 @@ test.each([
   [['evn'], "moraine has no command 'evn'. Did you mean 'env'?"],
   [['up', '--worker', '2'], "moraine up has no option '--worker'. Did you mean '--workers'?"],
   [['up', '--workers', 'two'], "--workers is 'two', which is not a whole number from 0 to 256."],
-  [['up', '--workers'], '--workers wants a value. Write --workers N.'],
-  [['env', 'now'], "'now' is one word too many."],
-  [['runs', 'lss'], "moraine runs cannot 'lss'. Did you mean 'runs ls'?"],
+  [['up', '--workers'], '--workers needs a value. Write --workers N.'],
+  [['env', 'now'], "'now' is one argument too many."],
+  [['runs', 'lss'], "moraine runs has no action 'lss'. Did you mean 'runs ls'?"],
   [
     ['runs', 'download', 'ftjob-1', '--format', 'pfet'],
     "--format is 'pfet', which is none of native, peft, merged. Did you mean 'peft'?",
@@ -30,7 +30,7 @@ test.each([
   expect(status).toBe(2);
 });
 
-test('every command answers --help with its forms and options', async () => {
+test('every command explains itself with --help with its forms and options', async () => {
   for (const command of ['up', 'demo', 'runs']) {
     const { status, output } = await moraineOnce([command, '--help']);
     expect(status).toBe(0);

@@ -84,7 +84,7 @@ test('a run whose description is damaged is refused with the name of the file', 
   expect(() => readStoredRun(dir)).toThrow('run.json is damaged: it is not JSON.');
 });
 
-test('keys that only a queue has a use for are left out and told', () => {
+test('keys that only a queue has a use for are left out and reported', () => {
   expect(parseConfig({ priority: 10, pool: 'gpu', max_steps: 2 }).ignored).toEqual(['priority', 'pool']);
 });
 

@@ -142,6 +142,6 @@ test('without a stack here the commands talk to the server that the environment 
 test('status names the stack and says that no worker has reported', async () => {
   expect(await cli('status')).toEqual({
     status: 0,
-    output: `The stack on ${dataDir} answers at ${address.origin} (process ${up.child.pid}).\nNo worker has reported yet.\n`,
+    output: `The stack on ${dataDir} is at ${address.origin} (process ${up.child.pid}).\nNo worker has reported yet.\n`,
   });
 });

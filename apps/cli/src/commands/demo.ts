@@ -97,7 +97,7 @@ async function runOnOwnStack(
   };
 }
 
-/** Runs the demo on a stack; answers the exit status. */
+/** Runs the demo on a stack; returns the exit status. */
 async function showDemo(
   address: StackAddress,
   plan: DemoPlan,

@@ -15,8 +15,8 @@ export const modelsCommand: Command = {
     if (action === 'add') return add(args);
     if (action === 'ls') return list(args);
     const near = nearest(action, ACTIONS);
-    throw new AppError('invalid_request', `moraine models cannot '${action}'.`, {
-      hint: near ? `Did you mean 'models ${near}'?` : 'It knows `add NAME DIR` and `ls`.',
+    throw new AppError('invalid_request', `moraine models has no action '${action}'.`, {
+      hint: near ? `Did you mean 'models ${near}'?` : 'Its actions are `add NAME DIR` and `ls`.',
     });
   },
 };

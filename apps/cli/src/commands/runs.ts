@@ -36,8 +36,8 @@ export const runsCommand: Command = {
     const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
     if (action) return action(args);
     const near = nearest(name, Object.keys(ACTIONS));
-    throw new AppError('invalid_request', `moraine runs cannot '${name}'.`, {
-      hint: near ? `Did you mean 'runs ${near}'?` : `It knows ${Object.keys(ACTIONS).join(', ')}.`,
+    throw new AppError('invalid_request', `moraine runs has no action '${name}'.`, {
+      hint: near ? `Did you mean 'runs ${near}'?` : `Its actions are ${Object.keys(ACTIONS).join(', ')}.`,
     });
   },
 };
@@ -154,7 +154,7 @@ async function download(args: Arguments): Promise<number> {
     });
   const file = path.resolve(text(args, 'out') ?? `${id}-${format}.tar`);
   const response = await connect(args).call('getRunAdapter', { params: { id }, query: { format } });
-  if (!response.body) throw new AppError('internal', 'The server sent no bytes.');
+  if (!response.body) throw new AppError('internal', 'The response of the server is empty.');
   await pipeline(Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]), createWriteStream(file));
   print(file);
   return 0;

@@ -24,7 +24,7 @@ export const statusCommand: Command = {
         );
       return 1;
     }
-    print(`The stack on ${dataDir} answers at ${address.origin} (process ${stack.supervisor.pid}).`);
+    print(`The stack on ${dataDir} is at ${address.origin} (process ${stack.supervisor.pid}).`);
     try {
       const { data } = await createClient(address).call('listWorkers', { signal: AbortSignal.timeout(5_000) });
       const live = data.filter(({ status }) => status !== 'gone' && status !== 'lost');
@@ -44,7 +44,7 @@ export const statusCommand: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof AppError || error instanceof DOMException)) throw error;
-      print(`Its API does not answer: ${error.message}`);
+      print(`Its API does not respond: ${error.message}`);
       return 1;
     }
   },

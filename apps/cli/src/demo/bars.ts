@@ -47,13 +47,13 @@ function drawnBars(runs: WatchedRun[]): Bars {
 }
 
 function plainBars(runs: WatchedRun[]): Bars {
-  const told = new Map<string, string>();
+  const printed = new Map<string, string>();
   const look = (): void => {
     for (const run of runs) {
       const tenth = Math.floor(run.step / Math.max(1, Math.round(run.steps * PLAIN_SHARE)));
       const key = `${run.status} ${tenth} ${run.step === 0 ? run.note : ''}`;
-      if (told.get(run.id) === key) continue;
-      told.set(run.id, key);
+      if (printed.get(run.id) === key) continue;
+      printed.set(run.id, key);
       process.stdout.write(`${barLine(run, 200)}\n`);
     }
   };

@@ -26,13 +26,13 @@ export async function reportOf(
     client.call('getRunMetrics', { params: { id }, query: { names: 'step_ms', buckets: 20_000 } }),
   ]);
   const pick = (choose: (steps: number[]) => number): Partial<Record<TaskFile, EvaluationObject>> => {
-    const found: Partial<Record<TaskFile, EvaluationObject>> = {};
+    const evaluations: Partial<Record<TaskFile, EvaluationObject>> = {};
     for (const role of ['heldout', 'newnames', 'closedBook', 'source'] as const) {
       const of = data.filter((evaluation) => evaluation.file_id === ids[role]);
       const step = choose(of.map((evaluation) => evaluation.step));
-      found[role] = of.find((evaluation) => evaluation.step === step);
+      evaluations[role] = of.find((evaluation) => evaluation.step === step);
     }
-    return found;
+    return evaluations;
   };
   const points = metrics.series.find(({ name }) => name === 'step_ms')?.points ?? [];
   const trainingSeconds = points.length === 0 ? null : points.reduce((sum, { n, mean }) => sum + n * mean, 0) / 1000;

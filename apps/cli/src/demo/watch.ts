@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTerminal, type RunObject, StreamMessage } from '@moraine/contract';
+import { AppError, isTerminal, type RunObject, StreamMessage } from '@moraine/contract';
 import { type Client, createClient, readEvents } from '@moraine/contract/client';
 import type { StackAddress } from '../up/stack-file.js';
 
@@ -37,7 +37,7 @@ export const watched = (label: string, run: { id: string }, steps: number): Watc
 
 /**
  * Keeps `run` up to date until it has ended: live from its stream, resumed where it broke off, and from the run itself every two
- * seconds, which also tells why it waits. An API that is away for a while is waited for.
+ * seconds, which also says why it waits. An API that is away for a while is waited for.
  */
 export async function watchRun(address: StackAddress, run: WatchedRun, signal: AbortSignal): Promise<void> {
   const client = createClient(address);
@@ -55,7 +55,7 @@ export async function watchRun(address: StackAddress, run: WatchedRun, signal: A
         break;
       }
     } catch {
-      // Away; the next look tells.
+      // The API is away; it is asked again.
     }
     await sleep(POLL_MS / (run.step >= run.steps ? 4 : 1), undefined, { signal }).catch(() => undefined);
   }
@@ -70,7 +70,8 @@ async function follow({ apiKey }: StackAddress, client: Client, run: WatchedRun,
       const headers: Record<string, string> = { accept: 'text/event-stream', authorization: `Bearer ${apiKey}` };
       if (lastId) headers['last-event-id'] = lastId;
       const response = await fetch(client.url('streamRun', { params: { id: run.id } }), { headers, signal });
-      if (!response.ok || !response.body) throw new Error(`the stream answered ${response.status}`);
+      if (!response.ok || !response.body)
+        throw new AppError('unavailable', `The stream was refused with status ${response.status}.`);
       for await (const { id, event, data } of readEvents(response.body)) {
         lastId = id ?? lastId;
         const message = StreamMessage.safeParse({ event, data: JSON.parse(data) });

@@ -25,13 +25,13 @@ export interface StoredRun {
 
 const OURS = ['run.json', 'adapter', 'peft', 'merged', 'checkpoints', 'metrics.jsonl'];
 
-/** @throws AppError `conflict` when a run's files lie in the folder already, or it is a file. */
+/** @throws AppError `conflict` when the folder has a run's files already, or it is a file. */
 export function refuseUsedFolder(out: string): void {
   if (statSync(out, { throwIfNoEntry: false })?.isDirectory() === false)
     throw new AppError('conflict', `${out} is a file, not a folder.`, { hint: 'Name a new folder with --out.' });
-  const found = OURS.find((name) => existsSync(path.join(out, name)));
-  if (found === undefined) return;
-  throw new AppError('conflict', `${out} holds a run already: ${found}.`, {
+  const present = OURS.find((name) => existsSync(path.join(out, name)));
+  if (present === undefined) return;
+  throw new AppError('conflict', `${out} holds a run already: ${present}.`, {
     hint: 'Write --resume to go on with it, or name another folder.',
   });
 }
@@ -91,7 +91,7 @@ export function metricsFile(out: string, startStep: number): (step: number, valu
   return (step, values) => appendFileSync(file, `${JSON.stringify({ step, ...values })}\n`);
 }
 
-/** Puts finished folders directly below `out`, in the place of older ones; answers where they lie. */
+/** Puts finished folders directly below `out`, in the place of older ones; returns where each is now. */
 export function placeExports(out: string, exports: readonly { kind: string; dir: string }[]): Record<string, string> {
   const placed: Record<string, string> = {};
   for (const { kind, dir } of exports) {

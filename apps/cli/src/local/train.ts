@@ -14,7 +14,7 @@ import {
   stepOf,
   writeStoredRun,
 } from './out-folder.js';
-import { tellTraining } from './training-report.js';
+import { reportTraining } from './training-report.js';
 
 export const trainCommand: Command = {
   name: 'local train',
@@ -104,7 +104,7 @@ async function train({ args, local, config, stored, base, data, valid, evaluatio
   };
   const addMetrics = metricsFile(out, checkpoint === undefined ? 0 : stepOf(checkpoint));
   const isQuiet = args.options.json === true;
-  const told = tellTraining(config, isQuiet, out, addMetrics);
+  const report = reportTraining(config, isQuiet, out, addMetrics);
   let stop: StopReason | null = null;
   const onSignal = (): void => {
     if (stop !== null) process.exit(130);
@@ -114,10 +114,10 @@ async function train({ args, local, config, stored, base, data, valid, evaluatio
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
     const { runSft } = await import('@moraine/recipes');
-    await runSft(spec, told.hear, { stopRequested: () => stop });
+    await runSft(spec, report.hear, { stopRequested: () => stop });
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-    told.clear();
+    report.clear();
   }
-  return told.report();
+  return report.finish();
 }

@@ -8,14 +8,14 @@ import { placeExports, pruneCheckpoints } from './out-folder.js';
 export interface TrainingReport {
   hear(event: AttemptEvent): void;
   clear(): void;
-  /** Says how the run ended; answers the exit status. */
-  report(): number;
+  /** Says how the run ended; returns the exit status. */
+  finish(): number;
 }
 
 type Ended = Extract<AttemptEvent, { type: 'finished' | 'stopped' }>;
 
 /** Turns what a run says into a progress line, metrics.jsonl and, at the end, its result. */
-export function tellTraining(
+export function reportTraining(
   config: RunConfig,
   isQuiet: boolean,
   out: string,
@@ -74,7 +74,7 @@ export function tellTraining(
         event satisfies never;
     }
   };
-  const report = (): number => {
+  const finish = (): number => {
     const event = ended as Ended | null;
     if (event === null) throw new AppError('internal', 'The run ended without saying how.');
     const seconds = (performance.now() - begun) / 1000;
@@ -112,7 +112,7 @@ export function tellTraining(
     for (const [kind, dir] of Object.entries(folders)) print(`${kind.padEnd(8)} ${dir}`);
     return 0;
   };
-  return { hear, clear: line.clear, report };
+  return { hear, clear: line.clear, finish };
 }
 
 const everyTenth = (step: number, { steps }: RunConfig): string =>

@@ -16,13 +16,13 @@ export interface NodePartOptions {
   name: string;
   /** Program file. */
   entry: string;
-  /** What it is told; with the built files it makes the fingerprint under which a later start knows it again. */
+  /** Its settings; with the built files they make the fingerprint by which a later start recognises it. */
   env: Record<string, string>;
   logFile: string;
   /** What an earlier supervisor left running under this name. */
   leftover: RememberedPart | undefined;
   remember(part: RememberedPart): void;
-  /** Answers once the part serves; absent where running is enough. */
+  /** Returns true once the part serves; absent where running is enough. */
   isReady?(): Promise<boolean>;
   /** Gives up waiting for readiness. */
   signal?: AbortSignal;
@@ -121,7 +121,7 @@ export async function startNodePart(options: NodePartOptions): Promise<RunningPa
     }
     if (performance.now() > deadline) {
       await part.kill();
-      throw new AppError('unavailable', `${options.name} did not answer within ${READY_MS / 1000} s.`, {
+      throw new AppError('unavailable', `${options.name} did not respond within ${READY_MS / 1000} s.`, {
         hint: `Its log is ${options.logFile}.`,
       });
     }

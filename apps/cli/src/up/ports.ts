@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { AppError } from '@moraine/contract';
 
 /** True when nothing listens on this port of the loopback address. */
 export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
@@ -17,7 +18,9 @@ export function freePort(): Promise<number> {
     probe.listen(0, '127.0.0.1', () => {
       const address = probe.address();
       probe.close(() =>
-        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
+        typeof address === 'object' && address
+          ? resolve(address.port)
+          : reject(new AppError('internal', 'The system gave no port.')),
       );
     });
   });

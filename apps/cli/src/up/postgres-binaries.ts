@@ -39,7 +39,7 @@ export function findPostgres(): PostgresBinaries {
     try {
       symlinkSync(path.relative(path.dirname(link), path.join(root, source)), link);
     } catch (error) {
-      // Two starts at once: whoever came first has made it.
+      // Two starts at once: the first has made it.
       if (!existsSync(link)) throw error;
     }
   }

@@ -8,7 +8,7 @@ const run = promisify(execFile);
 
 /**
  * Brings the database up to date, with a default project and a root key. It is the API's own program that does it: this command knows
- * nothing of tables. Answers the key: the one given when the database knows it, else a new one.
+ * nothing of tables. Returns the key: the one given when the database knows it, else a new one.
  */
 export async function prepare(env: Record<string, string>, apiKey: string | null): Promise<string> {
   const given: Record<string, string> = apiKey === null ? {} : { MORAINE_API_KEY: apiKey };

@@ -17,7 +17,7 @@ export function identify(pid: number): ProcessId | null {
   try {
     if (isLinux) {
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      // The name stands in brackets and may hold spaces: fields are counted from behind it. State is field 3, start time field 22.
+      // The name is in brackets and may contain spaces: fields are counted from behind it. State is field 3, start time field 22.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       return fields[0] === 'Z' || fields[0] === 'X' ? null : { pid, started: fields[19] ?? '' };
     }

@@ -80,8 +80,8 @@ export async function startRedis(options: RedisOptions): Promise<RunningServer> 
   const running = leftover(dir);
   if (running) {
     // Our random password is the proof that this is our server.
-    if (read.success && (await answers(saved, running, 60_000))) return server(running, true, null);
-    // It holds our append-only file but does not answer: two servers on one file would ruin it.
+    if (read.success && (await isReady(saved, running, 60_000))) return server(running, true, null);
+    // It holds our append-only file but does not respond: two servers on one file would ruin it.
     await endProcess(running, 'SIGTERM', 2_000);
   }
 
@@ -97,7 +97,7 @@ export async function startRedis(options: RedisOptions): Promise<RunningServer> 
     child.once('error', () => {});
     child.unref();
     const id = child.pid === undefined ? null : identify(child.pid);
-    if (id && (await answers(saved, id, 60_000))) return server(id, false, child);
+    if (id && (await isReady(saved, id, 60_000))) return server(id, false, child);
     if (id) await endProcess(id, 'SIGTERM', 2_000);
     const text = logSince(options.logFile, log.from);
     if (tries >= 5 || !/bind|Address already in use/i.test(text))
@@ -148,7 +148,7 @@ function leftover(dir: string): ProcessId | null {
 }
 
 /** True as soon as the server takes the password and answers PONG; waits while it loads its file; false when it ends or stays silent. */
-async function answers(saved: Saved, id: ProcessId, timeoutMs: number): Promise<boolean> {
+async function isReady(saved: Saved, id: ProcessId, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   let silent = 0;
   while (performance.now() < deadline && identify(id.pid)?.started === id.started) {

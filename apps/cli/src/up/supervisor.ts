@@ -227,7 +227,7 @@ async function choosePort(
   return freePort();
 }
 
-/** True when the API answers and reaches Postgres and Redis. */
+/** True when the API responds and reaches Postgres and Redis. */
 export async function isReady(origin: string): Promise<boolean> {
   try {
     const response = await fetch(`${origin}/readyz`, { signal: AbortSignal.timeout(3_000) });
