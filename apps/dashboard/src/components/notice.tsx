@@ -23,7 +23,7 @@ export function ErrorNotice({ error, what, onRetry }: { error: unknown; what: st
     );
   if (isOffline(error))
     return (
-      <Notice title="The server does not answer">
+      <Notice title="The server does not respond">
         <p>
           No answer from {window.location.host}. It is asked again every few seconds. If the stack is not running, start
           it:

@@ -66,7 +66,7 @@ export function useRuns(filter: RunFilter): Runs {
         : [],
     [known, fresh, head.data, running.data],
   );
-  const asked = useQueries({
+  const strayRuns = useQueries({
     queries: strays.map((run) => ({
       queryKey: keys.run(run.id),
       queryFn: () => client.call('getRun', { params: { id: run.id } }),
@@ -76,11 +76,11 @@ export function useRuns(filter: RunFilter): Runs {
   });
 
   const rows = useMemo(() => {
-    const answers = new Map(asked.flatMap((run) => (run ? [[run.id, run] as const] : [])));
+    const polled = new Map(strayRuns.flatMap((run) => (run ? [[run.id, run] as const] : [])));
     return known
-      ?.map((run) => fresh.get(run.id) ?? answers.get(run.id) ?? run)
+      ?.map((run) => fresh.get(run.id) ?? polled.get(run.id) ?? run)
       .filter((run) => (!filter.status || run.status === filter.status) && matches(run, filter.terms));
-  }, [known, fresh, asked, filter]);
+  }, [known, fresh, strayRuns, filter]);
 
   const newCount = useMemo(() => {
     const first = known?.[0];
@@ -96,7 +96,7 @@ export function useRuns(filter: RunFilter): Runs {
       if (!old || !first) return old;
       const seen = new Set(old.pages.flatMap((page) => page.data.map((run) => run.id)));
       const added = newest.filter((run) => !seen.has(run.id));
-      // More than a page is new: what lies between is not known, so the list starts over.
+      // More than a page is new: what is between them is not known, so the list starts over.
       if (seen.size > 0 && added.length === PAGE) return { pages: [head.data ?? first], pageParams: [undefined] };
       return { ...old, pages: [{ ...first, data: [...added, ...first.data] }, ...old.pages.slice(1)] };
     });

@@ -6,7 +6,7 @@ import { connection } from './connection.js';
 const send: typeof fetch = async (input, init) => {
   try {
     const response = await fetch(input, init);
-    // A gateway in front of a dead server answers for it.
+    // A gateway in front of a dead server responds for it.
     connection.answered(response.status < 502 || response.status > 504);
     return response;
   } catch (cause) {

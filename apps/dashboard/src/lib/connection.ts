@@ -1,7 +1,7 @@
 /** What the badge shows: live, catching up (a page with a stream is loading or replaying), or offline since a moment. */
 export interface ConnectionState {
   status: 'live' | 'catching_up' | 'offline';
-  /** When the server was first missed, milliseconds; null while it answers. */
+  /** When the server was first missed, milliseconds; null while it responds. */
   offlineSince: number | null;
   retries: number;
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react';
 export type Theme = 'system' | 'light' | 'dark';
 
 const KEY = 'moraine.theme';
-/** Dispatched on window after the colours changed: charts are drawn on canvas and must be told. */
+/** Dispatched on window after the colours changed: charts are drawn on canvas and must be redrawn. */
 export const THEME_EVENT = 'moraine-theme';
 
 function readTheme(): Theme {

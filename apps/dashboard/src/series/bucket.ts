@@ -46,7 +46,7 @@ export function limitBuckets(series: Series, most: number): Series {
   return fitted;
 }
 
-/** Where a bucket stands on the axis: the middle of the steps it has. A point stands on its step. */
+/** Where a bucket is on the axis: in the middle of the steps it has. A point is at its step. */
 export const centre = (bucket: Bucket, every: number): number => bucket.step + (Math.min(every, bucket.n) - 1) / 2;
 
 /** The newest value and its step; null for an empty series. */

@@ -59,7 +59,7 @@ export class MetricStore {
     return true;
   }
 
-  /** Forgets every step after `step`. A bucket across the cut goes whole: its part cannot be told from the rest. */
+  /** Forgets every step after `step`. A bucket across the cut goes whole: its part cannot be separated from the rest. */
   rewind(step: number): void {
     this.newestStep = 0;
     for (const held of this.series.values()) {

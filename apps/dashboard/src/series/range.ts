@@ -34,7 +34,7 @@ function middle(values: readonly number[]): Range {
 
 export interface ValueRangeOptions {
   log: boolean;
-  /** From the 5th to the 95th percentile; what lies outside is still drawn, and cut off by the frame. */
+  /** From the 5th to the 95th percentile; what is outside is still drawn, and cut off by the frame. */
   ignoreOutliers: boolean;
 }
 
