@@ -1,15 +1,15 @@
 import { newId, type RunMetrics } from '@moraine/contract';
 import { type TestServices, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { claimRun } from '../src/attempts/claim-run.js';
-import { failAttempt } from '../src/attempts/fail-attempt.js';
-import { startAttempt } from '../src/attempts/start-attempt.js';
-import type { Actor, AttemptToken, Services } from '../src/context.js';
-import { recordEvaluation } from '../src/evaluations/record-evaluation.js';
-import { listLogs } from '../src/logs/list-logs.js';
-import { recordLogs } from '../src/logs/record-logs.js';
-import { ingestMetrics, type StepMetrics } from '../src/metrics/ingest-metrics.js';
-import { readMetrics } from '../src/metrics/read-metrics.js';
+import type { Actor, AttemptToken, Services } from '../src/ground/context.js';
+import { claimRun } from '../src/training/claim-run.js';
+import { ingestMetrics, type StepMetrics } from '../src/training/ingest-metrics.js';
+import { readMetrics } from '../src/training/read-metrics.js';
+import { recordEvaluation } from '../src/training/record-evaluation.js';
+import { startAttempt } from '../src/training/start-attempt.js';
+import { failAttempt } from '../src/work/fail-attempt.js';
+import { listLogs } from '../src/work/list-logs.js';
+import { recordLogs } from '../src/work/record-logs.js';
 import { type Seeded, seedProject, seedRun, seedWorker } from './seed-run.js';
 
 let t: TestServices;

@@ -1,6 +1,6 @@
 import { newId, type RunConfig } from '@moraine/contract';
-import type { Services } from '../src/context.js';
-import { registerWorker } from '../src/workers/register-worker.js';
+import type { Services } from '../src/ground/context.js';
+import { registerWorker } from '../src/work/register-worker.js';
 
 export const config: RunConfig = {
   base: 'tiny',

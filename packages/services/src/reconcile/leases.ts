@@ -1,10 +1,10 @@
 import { newId, type StateReason } from '@moraine/contract';
-import { endAttempt } from '../attempts/end-attempt.js';
-import { TOKEN } from '../attempts/token.js';
-import type { Services } from '../context.js';
-import { type EventRow, eventMessage } from '../events/record-event.js';
-import { notify, type StatusRow, statusMessage } from '../streams/publish.js';
-import { WORKER_SILENT_MS } from '../workers/list-workers.js';
+import type { Services } from '../ground/context.js';
+import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
+import { endAttempt } from '../work/end-attempt.js';
+import { TOKEN } from '../work/fence.js';
+import { WORKER_SILENT_MS } from '../work/list-workers.js';
+import { type EventRow, eventMessage } from '../work/record-event.js';
 
 type LostRow = StatusRow & { id: string; event: EventRow; event_created_at: Date };
 

@@ -1,4 +1,4 @@
-import type { Services } from '../context.js';
+import type { Services } from '../ground/context.js';
 
 /** Folders of attempts that are older than this and belong to nothing are collected. */
 const AGE = '1 hour';

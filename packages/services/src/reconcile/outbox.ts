@@ -1,5 +1,5 @@
-import type { Services } from '../context.js';
-import { type Offer, offerRun, wakeUpId } from '../queue/offer-run.js';
+import type { Services } from '../ground/context.js';
+import { type Offer, offerRun, wakeUpId } from '../work/offer-run.js';
 
 const PAGE = 500;
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { LEASE_MS } from '../attempts/claim-run.js';
-import { collectStaleUploads } from '../blobs/collect-stale-uploads.js';
-import type { Services } from '../context.js';
-import { resumeFileValidation } from '../files/validate-stored-file.js';
+import { collectStaleUploads } from '../ground/collect-stale-uploads.js';
+import type { Services } from '../ground/context.js';
+import { resumeFileValidation } from '../library/validate-stored-file.js';
+import { LEASE_MS } from '../work/claim.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
 import { collectExpiredFiles, collectOrphans, forgetExpired } from './orphans.js';
 import { offerForgotten } from './outbox.js';

@@ -1,0 +1,108 @@
+import { Redis } from 'ioredis';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import type { BlobStore } from './blob-store.js';
+import { openPool, openPrisma, type PrismaClient } from './db.js';
+import { createFsBlobStore } from './fs-blob-store.js';
+import { createQueueSet, type QueueSet } from './queue-set.js';
+
+/** Everything a verb needs, passed as its first argument. */
+export interface Services {
+  db: PrismaClient;
+  /** The same connections for hand-written SQL. BIGINT columns arrive as text there. */
+  pg: pg.Pool;
+  /** For commands only; whoever blocks or subscribes opens a connection of its own from `redisUrl`. */
+  redis: Redis;
+  redisUrl: string;
+  /** First part of every key of ours in Redis. */
+  redisPrefix: string;
+  blobs: BlobStore;
+  log: Logger;
+  queues: QueueSet;
+  /** Work that outlives the call that began it: a failure is logged, and `close` waits for the end. */
+  inBackground(what: string, task: Promise<void>): void;
+  close(): Promise<void>;
+}
+
+/** Who asks. Every read and write is scoped by the project; ids of another project are `not_found`. */
+export interface Actor {
+  projectId: string;
+  keyId: string | null;
+}
+
+/** The fencing token: every write of an attempt checks it in the same statement. */
+export interface AttemptToken {
+  runId: string;
+  attempt: number;
+  workerId: string;
+}
+
+export interface ServicesOptions {
+  databaseUrl: string;
+  redisUrl: string;
+  blobsDir: string;
+  log: Logger;
+  /** Default `moraine`. */
+  redisPrefix?: string;
+}
+
+const COMMAND_TIMEOUT_MS = 5_000;
+
+/**
+ * Opens the connections. Redis may be away: commands then fail at once instead of waiting in memory, and the connection is tried again
+ * for as long as the process lives. The database must have been migrated (`migrate`).
+ */
+export async function openServices({
+  databaseUrl,
+  redisUrl,
+  blobsDir,
+  log,
+  redisPrefix = 'moraine',
+}: ServicesOptions): Promise<Services> {
+  const pool = openPool(databaseUrl, (error) => log.warn({ err: error }, 'a Postgres connection broke'));
+  const db = openPrisma(pool);
+  const redis = new Redis(redisUrl, {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    // A server that holds the connection and says nothing is away, too.
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000),
+  });
+  // Said once an outage, not once a try.
+  let isAway = false;
+  redis.on('error', (error: Error) => {
+    if (!isAway) log.warn({ err: error }, 'Redis is not reachable; it is tried again until it is');
+    isAway = true;
+  });
+  redis.on('ready', () => {
+    if (isAway) log.info('Redis is back');
+    isAway = false;
+  });
+  await redis.connect().catch(() => undefined);
+  const queues = createQueueSet(redis, redisPrefix, (error) => log.debug({ err: error }, 'a queue lost Redis'));
+  const tasks = new Set<Promise<void>>();
+  return {
+    db,
+    pg: pool,
+    redis,
+    redisUrl,
+    redisPrefix,
+    blobs: createFsBlobStore(blobsDir),
+    log,
+    queues,
+    inBackground(what, task) {
+      const settled = task
+        .catch((error: unknown) => log.error({ err: error }, `${what} failed`))
+        .finally(() => tasks.delete(settled));
+      tasks.add(settled);
+    },
+    async close() {
+      await Promise.all(tasks);
+      await queues.close();
+      redis.disconnect();
+      await db.$disconnect();
+      await pool.end();
+    },
+  };
+}

@@ -1,0 +1,151 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { cp, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import type { Readable } from 'node:stream';
+import { AppError } from '@moraine/contract';
+import type { BlobEntry, BlobStore, StoredBlob } from './blob-store.js';
+
+/** Blobs as files below one folder that only its owner may enter. Written beside their place, flushed to disk, then renamed; the folder entry is flushed too. */
+export function createFsBlobStore(rootDir: string): BlobStore {
+  const root = resolve(rootDir);
+  const at = (key: string): string => {
+    const path = resolve(root, key);
+    if (key === '' || !path.startsWith(root + sep))
+      throw new AppError('internal', `Blob key '${key}' leaves the blob folder.`);
+    return path;
+  };
+  const temporary = async (): Promise<string> => {
+    const dir = join(root, '.incoming');
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    return join(dir, randomUUID());
+  };
+
+  return {
+    async put(key, stream, { sizeBytesMax = Number.POSITIVE_INFINITY } = {}) {
+      const [place, temp] = [at(key), await temporary()];
+      try {
+        const stored = await writeStream(temp, stream, sizeBytesMax);
+        await settle(temp, place);
+        return stored;
+      } finally {
+        await rm(temp, { force: true });
+      }
+    },
+
+    async putDir(prefix, dir) {
+      const [place, temp] = [at(prefix), await temporary()];
+      try {
+        await cp(dir, temp, { recursive: true, verbatimSymlinks: true });
+        const files = await filesBelow(temp);
+        for (const file of files) await flush(join(temp, file.path));
+        await settle(temp, place);
+        return {
+          sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+          sha256: await hashFolder(place, files),
+        };
+      } finally {
+        await rm(temp, { recursive: true, force: true });
+      }
+    },
+
+    async open(key, range) {
+      const path = at(key);
+      const found = await stat(path).catch(() => null);
+      if (!found?.isFile()) throw new AppError('not_found', `No stored bytes under '${key}'.`);
+      return createReadStream(path, range);
+    },
+
+    async size(key) {
+      const found = await stat(at(key)).catch(() => null);
+      return found?.isFile() ? found.size : null;
+    },
+
+    list: (prefix) => filesBelow(at(prefix)),
+
+    async remove(prefix) {
+      await rm(at(prefix), { recursive: true, force: true });
+    },
+
+    async move(from, to) {
+      const [source, place] = [at(from), at(to)];
+      await settle(source, place);
+    },
+
+    localPath: (key) => at(key),
+  };
+}
+
+async function writeStream(path: string, stream: Readable, sizeBytesMax: number): Promise<StoredBlob> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  const file = await open(path, 'wx', 0o600);
+  try {
+    for await (const piece of stream) {
+      const bytes = typeof piece === 'string' ? Buffer.from(piece) : (piece as Buffer);
+      sizeBytes += bytes.length;
+      if (sizeBytes > sizeBytesMax) {
+        throw new AppError('file_too_large', `The upload is larger than ${sizeBytesMax} bytes.`, {
+          hint: 'Split it into smaller files, or raise MORAINE_UPLOAD_LIMIT_BYTES on the server.',
+        });
+      }
+      hash.update(bytes);
+      await file.writeFile(bytes);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return { sizeBytes, sha256: hash.digest('hex') };
+}
+
+/** Renames into place. Two writers of the same key carry the same bytes, so the first one wins and the second is dropped. */
+async function settle(source: string, place: string): Promise<void> {
+  await mkdir(dirname(place), { recursive: true, mode: 0o700 });
+  try {
+    await rename(source, place);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST')
+      throw new AppError('storage', `Could not store ${place}: ${String(error)}.`, { cause: error });
+  }
+  await flush(dirname(place));
+}
+
+async function flush(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function filesBelow(dir: string): Promise<BlobEntry[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const found = await Promise.all(
+    files.map(async (file) => {
+      const { size, mtime } = await stat(file);
+      return { path: relative(dir, file).replaceAll(sep, '/'), sizeBytes: size, modifiedAt: mtime };
+    }),
+  );
+  return found.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** sha256 over the sorted lines `path sha256` of a folder's files. */
+async function hashFolder(dir: string, files: readonly BlobEntry[]): Promise<string> {
+  const lines = createHash('sha256');
+  for (const { path } of files) lines.update(`${path} ${await hashFile(join(dir, path))}\n`);
+  return lines.digest('hex');
+}
+
+/** sha256 of a file, hex. */
+export async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
+  return hash.digest('hex');
+}

@@ -1,0 +1,30 @@
+import { Redis } from 'ioredis';
+import type { Services } from './context.js';
+import { type ControlMessage, controlChannel } from './publish-control.js';
+
+/** Listens on a connection of its own until the answer is called. Subscribes again by itself when Redis comes back. */
+export function listenControl(s: Services, onMessage: (message: ControlMessage) => void): () => void {
+  const redis = new Redis(s.redisUrl, {
+    connectionName: 'moraine-control',
+    maxRetriesPerRequest: null,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000),
+  });
+  redis.on('error', (error: Error) => s.log.debug({ err: error }, 'the control channel lost Redis'));
+  redis.on('message', (_channel: string, text: string) => {
+    const message = parseControl(text);
+    if (message) onMessage(message);
+  });
+  redis.subscribe(controlChannel(s)).catch(() => undefined);
+  return () => redis.disconnect();
+}
+
+function parseControl(text: string): ControlMessage | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    const isControl =
+      typeof value === 'object' && value !== null && 'type' in value && value.type === 'cancel' && 'runId' in value;
+    return isControl && typeof value.runId === 'string' ? { type: 'cancel', runId: value.runId } : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,31 @@
+import type { StreamMessage } from '@moraine/contract';
+import type { Services } from './context.js';
+import { streamKey } from './publish.js';
+
+/** Before every message; also the position in a stream that does not exist yet. */
+export const START = '0-0';
+
+export interface StreamEntry {
+  /** Position in the stream: the SSE id. */
+  id: string;
+  message: StreamMessage;
+}
+
+/** Order of two stream ids (`milliseconds-number`): below zero when `a` comes first. */
+export function compareIds(a: string, b: string): number {
+  const [aTime = 0, aCount = 0] = a.split('-').map(Number);
+  const [bTime = 0, bCount = 0] = b.split('-').map(Number);
+  return aTime - bTime || aCount - bCount;
+}
+
+export const isStreamId = (text: string): boolean => /^\d{1,15}-\d{1,15}$/.test(text);
+
+/** Entries as Redis gives them: id and fields; ours have one field. */
+export const toEntries = (raw: readonly [string, string[]][]): StreamEntry[] =>
+  raw.flatMap(([id, [, text]]) => (text === undefined ? [] : [{ id, message: JSON.parse(text) as StreamMessage }]));
+
+/** Position after the newest message of a run; null when Redis is away. */
+export async function lastEventId(s: Services, runId: string): Promise<string | null> {
+  const newest = await s.redis.xrevrange(streamKey(s, runId), '+', '-', 'COUNT', 1).catch(() => null);
+  return newest ? (newest[0]?.[0] ?? START) : null;
+}

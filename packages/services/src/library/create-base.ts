@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { AppError, type ModelObject, newId } from '@moraine/contract';
+import { parseLlamaConfig, totalParameters } from '@moraine/contract/plan';
+import type { Actor, Services } from '../ground/context.js';
+import { Prisma } from '../ground/db.js';
+import type { Upload, UploadedFile } from '../ground/upload.js';
+import { assertBaseFilename } from './base-filename.js';
+import { checkWeights } from './check-weights.js';
+import { readTensorHeaders, type TensorHeader } from './safetensors-header.js';
+import { baseToModel } from './to-model-object.js';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/;
+const SMALL_FILE_BYTES_MAX = 64 * 1024 ** 2;
+
+export interface CreateBase {
+  /** How runs call it. Letters, digits, `.`, `_` and `-`. */
+  name: string;
+  /** Each file of the Hugging Face folder. */
+  upload: Upload;
+}
+
+/**
+ * Registers a base model. Everything is checked before the row exists: file types, config.json, and each tensor's name, type and shape.
+ * The same files under the same name again answer the base that is there.
+ * @throws AppError `invalid_base` naming file or tensor; `invalid_value` for the name; `conflict` when another base has it.
+ */
+export async function createBase(s: Services, actor: Actor, { name, upload }: CreateBase): Promise<ModelObject> {
+  if (!NAME.test(name)) {
+    throw new AppError('invalid_value', `'name' is '${name.slice(0, 100)}', which no base can be called.`, {
+      param: 'name',
+      hint: 'Take up to 96 letters, digits, dots, dashes and underscores, a letter or digit first.',
+    });
+  }
+  const files = byName(upload.files);
+  const sha256 = folderHash(files);
+  const existing = await s.db.base.findFirst({ where: { projectId: actor.projectId, name, deletedAt: null } });
+  if (existing?.sha256 === sha256) return baseToModel(existing);
+  if (existing) throw taken(name);
+
+  const config = await readJson(s, need(files, 'config.json'));
+  const llama = parseLlamaConfig(config);
+  await readJson(s, need(files, 'tokenizer.json'));
+  const tensors = await readAllTensors(s, files);
+  checkWeights(llama, tensors);
+
+  const id = newId('base');
+  const blobPrefix = `bases/${id}`;
+  for (const [filename, file] of files) await s.blobs.move(file.blobKey, `${blobPrefix}/${filename}`);
+  const sizeBytes = [...files.values()].reduce((sum, file) => sum + file.sizeBytes, 0);
+  try {
+    const row = await s.db.base.create({
+      data: {
+        id,
+        projectId: actor.projectId,
+        name,
+        blobPrefix,
+        sha256,
+        sizeBytes,
+        config: config as Prisma.InputJsonObject,
+        parameters: totalParameters(llama),
+        context: llama.maxPositions,
+      },
+    });
+    return baseToModel(row);
+  } catch (error) {
+    await s.blobs.remove(blobPrefix);
+    if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002') throw taken(name);
+    throw error;
+  }
+}
+
+const taken = (name: string): AppError =>
+  new AppError('conflict', `Another base model is called '${name}'.`, {
+    param: 'name',
+    hint: 'Take another name; the files of a base never change.',
+  });
+
+function byName(uploaded: readonly UploadedFile[]): Map<string, UploadedFile> {
+  const files = new Map<string, UploadedFile>();
+  for (const file of uploaded) {
+    assertBaseFilename(file.filename);
+    if (files.has(file.filename)) {
+      throw new AppError('invalid_base', `The upload has two files named ${file.filename}.`, {
+        param: 'files',
+        hint: 'Send each file once.',
+      });
+    }
+    files.set(file.filename, file);
+  }
+  return files;
+}
+
+function need(files: ReadonlyMap<string, UploadedFile>, filename: string): UploadedFile {
+  const file = files.get(filename);
+  if (file) return file;
+  throw new AppError('invalid_base', `The upload has no ${filename}.`, {
+    param: 'files',
+    hint: `A base is a Hugging Face folder: config.json, tokenizer.json and .safetensors files; ${files.size} files came: ${[...files.keys()].slice(0, 10).join(', ') || 'none'}.`,
+  });
+}
+
+async function readAllTensors(s: Services, files: ReadonlyMap<string, UploadedFile>): Promise<TensorHeader[]> {
+  const weights = [...files].filter(([filename]) => filename.endsWith('.safetensors'));
+  if (weights.length === 0) need(files, 'model.safetensors');
+  const tensors = await Promise.all(
+    weights.map(([filename, file]) =>
+      readTensorHeaders(filename, file.sizeBytes, async (start, end) =>
+        collect(await s.blobs.open(file.blobKey, { start, end })),
+      ),
+    ),
+  );
+  return tensors.flat();
+}
+
+async function readJson(s: Services, file: UploadedFile): Promise<unknown> {
+  if (file.sizeBytes > SMALL_FILE_BYTES_MAX) {
+    throw new AppError(
+      'invalid_base',
+      `${file.filename} has ${file.sizeBytes} bytes, more than ${SMALL_FILE_BYTES_MAX}.`,
+      { param: file.filename },
+    );
+  }
+  const text = (await collect(await s.blobs.open(file.blobKey))).toString('utf8');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AppError('invalid_base', `${file.filename} is not JSON: ${String(cause)}.`, {
+      param: file.filename,
+      hint: 'Send the file as the model came with it.',
+      cause,
+    });
+  }
+}
+
+async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of stream) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+/** sha256 over the sorted lines `name sha256`: the same as that of the stored folder. */
+function folderHash(files: ReadonlyMap<string, UploadedFile>): string {
+  const hash = createHash('sha256');
+  const sorted = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
+  for (const [filename, { sha256 }] of sorted) hash.update(`${filename} ${sha256}\n`);
+  return hash.digest('hex');
+}

@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError, type FileObject, nearest, newId } from '@moraine/contract';
+import type { Actor, Services } from '../ground/context.js';
+import type { Upload } from '../ground/upload.js';
+import { getFile } from './get-file.js';
+import { validateStoredFile } from './validate-stored-file.js';
+
+const PURPOSES = ['fine-tune', 'evals'];
+const EXPIRY_S = { min: 3_600, max: 2_592_000 };
+/** A small file is checked within this time, so that its uploader reads the verdict in the answer. */
+const VERDICT_WAIT_MS = 2_000;
+
+export interface CreateFile {
+  upload: Upload;
+  purpose: string;
+  /** The file expires so many seconds from now. */
+  expiresAfterSeconds?: number;
+}
+
+/**
+ * Takes over the one file of an upload. Its lines are validated in the background; the file always ends `processed` or `error`, and the
+ * answer already says which when that takes less than two seconds.
+ */
+export async function createFile(
+  s: Services,
+  actor: Actor,
+  { upload, purpose, expiresAfterSeconds }: CreateFile,
+): Promise<FileObject> {
+  const [file, second] = upload.files;
+  if (!file || second) {
+    throw new AppError('invalid_request', `The upload has ${upload.files.length} files.`, {
+      param: 'file',
+      hint: "Send one file as field 'file'.",
+    });
+  }
+  refusePurpose(purpose);
+  refuseExpiry(expiresAfterSeconds);
+  const id = newId('file');
+  const blobKey = `files/${id}`;
+  await s.blobs.move(file.blobKey, blobKey);
+  await s.db.file.create({
+    data: {
+      id,
+      projectId: actor.projectId,
+      filename: plainName(file.filename),
+      purpose,
+      sizeBytes: file.sizeBytes,
+      sha256: file.sha256,
+      blobKey,
+      status: 'uploaded',
+      expiresAt: expiresAfterSeconds === undefined ? null : new Date(Date.now() + expiresAfterSeconds * 1_000),
+    },
+  });
+  const validation = validateStoredFile(s, id);
+  s.inBackground(`Validation of ${id}`, validation);
+  await Promise.race([validation.catch(() => undefined), sleep(VERDICT_WAIT_MS, undefined, { ref: false })]);
+  return getFile(s, actor, id);
+}
+
+function refusePurpose(purpose: string): void {
+  if (PURPOSES.includes(purpose)) return;
+  const near = nearest(purpose, PURPOSES);
+  throw new AppError('invalid_value', `'purpose' is '${purpose}', which is none of ${PURPOSES.join(', ')}.`, {
+    param: 'purpose',
+    hint: near ? `Did you mean '${near}'?` : "Training and validation files have the purpose 'fine-tune'.",
+  });
+}
+
+function refuseExpiry(seconds: number | undefined): void {
+  if (seconds === undefined || (Number.isInteger(seconds) && seconds >= EXPIRY_S.min && seconds <= EXPIRY_S.max))
+    return;
+  throw new AppError(
+    'invalid_value',
+    `'expires_after[seconds]' is ${seconds}, not a whole number from ${EXPIRY_S.min} to ${EXPIRY_S.max}.`,
+    {
+      param: 'expires_after',
+      hint: 'An hour is 3600, thirty days are 2592000; leave it out to keep the file.',
+    },
+  );
+}
+
+/** The last part of a path, without control letters; only shown, never used as a path. */
+function plainName(filename: string): string {
+  const last = filename.split(/[/\\]/).at(-1) ?? '';
+  return (
+    [...last]
+      .filter((letter) => letter >= ' ' && letter !== '\u007f')
+      .join('')
+      .slice(0, 255) || 'file.jsonl'
+  );
+}

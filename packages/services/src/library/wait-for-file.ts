@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '@moraine/contract';
+import type { Actor, Services } from '../ground/context.js';
+import type { FileModel } from '../ground/generated/models.js';
+import { requireFile } from './require-file.js';
+
+const WAIT_MS = 20_000;
+const EVERY_MS = 100;
+
+/**
+ * A file that a run may read. One that is still being validated is waited for.
+ * @throws AppError `not_found`; `invalid_file` naming line, key and fix; `not_ready` when validation takes longer than 20 s.
+ */
+export async function waitForFile(s: Services, actor: Actor, id: string, param: string): Promise<FileModel> {
+  const deadline = Date.now() + WAIT_MS;
+  let file = await requireFile(s, actor, id, param);
+  while (file.status === 'uploaded' && Date.now() < deadline) {
+    await sleep(EVERY_MS);
+    file = await requireFile(s, actor, id, param);
+  }
+  if (file.status === 'uploaded') {
+    throw new AppError('not_ready', `${id} (${file.filename}) is still being validated.`, {
+      param,
+      hint: 'Poll its status until it is processed.',
+    });
+  }
+  if (file.status === 'error') {
+    throw new AppError('invalid_file', `${id} (${file.filename}) has errors: ${file.statusDetails ?? 'unknown'}`, {
+      param,
+      hint: 'Correct these lines and upload the file again.',
+    });
+  }
+  if (file.rows === null || file.rows < 1) {
+    throw new AppError('invalid_file', `${id} (${file.filename}, purpose ${file.purpose}) has no training rows.`, {
+      param,
+      hint: "Take a file that was uploaded with the purpose 'fine-tune'.",
+    });
+  }
+  return file;
+}

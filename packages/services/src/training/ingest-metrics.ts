@@ -1,0 +1,93 @@
+import type { AttemptToken, Services } from '../ground/context.js';
+import { fenced, TOKEN } from '../work/fence.js';
+import { ROLLUP_STEPS, ROLLUP_VALUES } from './rewind.js';
+
+export interface StepMetrics {
+  step: number;
+  values: Record<string, number>;
+}
+
+/** Points, their roll-ups and the run's progress. Only points that are new reach the roll-ups, so a batch may be sent any number of times. */
+const INGEST = `
+  WITH ${TOKEN}, input AS (
+    SELECT DISTINCT ON (name, step) name, step, value FROM unnest($4::text[], $5::int[], $6::float8[]) AS i(name, step, value)
+  ), names AS (
+    SELECT DISTINCT name FROM input
+  ), known AS (
+    SELECT m.id, m.name FROM metric_series m JOIN token ON m.run_id = token.id JOIN names ON names.name = m.name
+  ), added AS (
+    INSERT INTO metric_series (project_id, run_id, name)
+    SELECT token.project_id, token.id, names.name FROM token, names WHERE NOT EXISTS (SELECT 1 FROM known WHERE known.name = names.name)
+    ON CONFLICT (run_id, name) DO UPDATE SET name = EXCLUDED.name
+    RETURNING id, name
+  ), points AS (
+    INSERT INTO metric_points (series_id, step, value)
+    SELECT series.id, input.step, input.value
+    FROM input JOIN (SELECT * FROM known UNION ALL SELECT * FROM added) AS series ON series.name = input.name
+    ORDER BY 1, 2
+    ON CONFLICT DO NOTHING
+    RETURNING series_id, step, value
+  ), rollups AS (
+    INSERT INTO metric_rollups AS r (series_id, bucket, n, sum, min, max, first_step, first, last_step, last)
+    SELECT series_id, step / ${ROLLUP_STEPS}, ${ROLLUP_VALUES} FROM points GROUP BY 1, 2
+    ON CONFLICT (series_id, bucket) DO UPDATE SET
+      n = r.n + EXCLUDED.n, sum = r.sum + EXCLUDED.sum, min = least(r.min, EXCLUDED.min), max = greatest(r.max, EXCLUDED.max),
+      first = CASE WHEN EXCLUDED.first_step < r.first_step THEN EXCLUDED.first ELSE r.first END,
+      first_step = least(r.first_step, EXCLUDED.first_step),
+      last = CASE WHEN EXCLUDED.last_step > r.last_step THEN EXCLUDED.last ELSE r.last END,
+      last_step = greatest(r.last_step, EXCLUDED.last_step)
+  ), progress AS (
+    UPDATE runs r SET step = greatest(r.step, least($7::int, r.steps)), trained_tokens = greatest(r.trained_tokens, $8::bigint),
+      tokens_per_second = coalesce($9::float8, r.tokens_per_second), train_loss = coalesce($10::float8, r.train_loss)
+    FROM token WHERE r.id = token.id
+  ), beat AS (
+    UPDATE attempts a SET progress_at = now() FROM token WHERE a.run_id = token.id AND a.attempt = $2
+  )
+  SELECT token.state, (SELECT count(*)::int FROM points) AS added FROM token`;
+
+/** Share of the older figure in the smoothed speed. */
+const SMOOTHING = 0.9;
+
+/**
+ * Stores the metrics of steps in one statement that may be repeated; values that are not finite are left out. The answer says how many
+ * points were new and whether the run is to be cancelled. @throws AppError `stale_attempt`.
+ */
+export async function ingestMetrics(
+  s: Services,
+  token: AttemptToken,
+  batch: readonly StepMetrics[],
+): Promise<{ added: number; cancelRequested: boolean }> {
+  const names: string[] = [];
+  const steps: number[] = [];
+  const values: number[] = [];
+  let speed: number | null = null;
+  let loss: number | null = null;
+  let tokens = 0;
+  let lastStep = 0;
+  for (const { step, values: measured } of batch) {
+    for (const [name, value] of Object.entries(measured)) {
+      if (!Number.isFinite(value)) continue;
+      names.push(name);
+      steps.push(step);
+      values.push(value);
+    }
+    if (Number.isFinite(measured.train_loss)) {
+      loss = measured.train_loss ?? loss;
+      lastStep = Math.max(lastStep, step);
+    }
+    tokens = Math.max(tokens, measured.trained_tokens ?? 0);
+    const now = measured.tokens_per_second;
+    if (now !== undefined && Number.isFinite(now))
+      speed = speed === null ? now : SMOOTHING * speed + (1 - SMOOTHING) * now;
+  }
+  const row = await fenced<{ state: string | null; added: number }>(s, token, INGEST, [
+    names,
+    steps,
+    values,
+    lastStep,
+    Math.round(tokens),
+    speed,
+    loss,
+  ]);
+  return { added: row.added, cancelRequested: row.state === 'cancelling' };
+}

@@ -1,0 +1,32 @@
+import type { EvaluationObject } from '@moraine/contract';
+import type { Actor, Services } from '../ground/context.js';
+import { type Page, toPage } from '../ground/paging.js';
+import { toSeconds } from '../ground/time.js';
+import { requireRun } from '../work/require-run.js';
+
+/** Evaluations of a run, by file name and step. */
+export async function listEvaluations(s: Services, actor: Actor, runId: string): Promise<Page<EvaluationObject>> {
+  await requireRun(s, actor, runId);
+  const rows = await s.db.evaluation.findMany({
+    where: { runId },
+    orderBy: [{ name: 'asc' }, { fileId: 'asc' }, { step: 'asc' }],
+  });
+  const evaluations = rows.map(
+    (row): EvaluationObject => ({
+      id: row.id,
+      object: 'evaluation',
+      created_at: toSeconds(row.createdAt),
+      run_id: row.runId,
+      file_id: row.fileId,
+      name: row.name,
+      step: row.step,
+      rows: row.rows,
+      supervised_tokens: row.supervisedTokens,
+      loss: row.loss,
+      token_accuracy: row.tokenAccuracy,
+      exact_match: row.exactMatch,
+      samples: row.samples as EvaluationObject['samples'],
+    }),
+  );
+  return toPage(evaluations, evaluations.length);
+}

@@ -1,0 +1,77 @@
+import { AppError, type RunConfig, storedRunConfig } from '@moraine/contract';
+import type { AttemptToken, Services } from '../ground/context.js';
+
+export interface JobFile {
+  id: string;
+  name: string;
+  blobKey: string;
+  sha256: string;
+}
+
+export interface JobCheckpoint {
+  step: number;
+  blobKey: string;
+  sizeBytes: number;
+  sha256: string;
+}
+
+/** What a worker must have at hand to execute an attempt: everything by its key in blob storage. */
+export interface Job {
+  projectId: string;
+  config: RunConfig;
+  base: { name: string; blobPrefix: string; sha256: string };
+  trainingFile: JobFile;
+  validationFile: JobFile | null;
+  evaluationFiles: JobFile[];
+  /** Newest first; the attempt goes on from the first one that is whole. */
+  checkpoints: JobCheckpoint[];
+}
+
+interface RunRow {
+  project_id: string;
+  config: RunConfig;
+  base: Job['base'];
+  training_file_id: string;
+  validation_file_id: string | null;
+}
+
+/** Reads what the attempt needs. @throws AppError `not_found` when a file of the run is gone. */
+export async function loadJob(s: Services, { runId }: AttemptToken): Promise<Job> {
+  const [runs, checkpoints] = await Promise.all([
+    s.pg.query<RunRow>(
+      `SELECT r.project_id, r.config, r.training_file_id, r.validation_file_id,
+         json_build_object('name', b.name, 'blobPrefix', b.blob_prefix, 'sha256', b.sha256) AS base
+       FROM runs r JOIN bases b ON b.id = r.base_id WHERE r.id = $1`,
+      [runId],
+    ),
+    s.pg.query<JobCheckpoint>(
+      `SELECT step, blob_key AS "blobKey", size_bytes::float8 AS "sizeBytes", sha256 FROM checkpoints WHERE run_id = $1 AND deleted_at IS NULL ORDER BY step DESC`,
+      [runId],
+    ),
+  ]);
+  const run = runs.rows[0];
+  if (!run) throw new AppError('not_found', `Run ${runId} is gone.`);
+  const evaluationIds = run.config.evaluation.files;
+  const ids = [run.training_file_id, ...(run.validation_file_id ? [run.validation_file_id] : []), ...evaluationIds];
+  const { rows: files } = await s.pg.query<JobFile>(
+    `SELECT id, filename AS name, blob_key AS "blobKey", sha256 FROM files WHERE id = ANY($1) AND project_id = $2 AND deleted_at IS NULL`,
+    [ids, run.project_id],
+  );
+  const fileOf = (id: string): JobFile => {
+    const file = files.find((one) => one.id === id);
+    if (!file)
+      throw new AppError('not_found', `File ${id} of run ${runId} is gone.`, {
+        hint: 'Upload it again and submit the run again.',
+      });
+    return file;
+  };
+  return {
+    projectId: run.project_id,
+    config: storedRunConfig(run.config),
+    base: run.base,
+    trainingFile: fileOf(run.training_file_id),
+    validationFile: run.validation_file_id ? fileOf(run.validation_file_id) : null,
+    evaluationFiles: evaluationIds.map(fileOf),
+    checkpoints: checkpoints.rows,
+  };
+}

@@ -1,0 +1,103 @@
+import type { MetricSeries, RunMetrics } from '@moraine/contract';
+import type { Actor, Services } from '../ground/context.js';
+import { lastEventId } from '../ground/positions.js';
+import { requireRun } from '../work/require-run.js';
+import { ROLLUP_STEPS } from './rewind.js';
+
+export interface MetricsQuery {
+  /** All series when absent. */
+  names?: readonly string[];
+  /** First and last step, both included. */
+  from?: number;
+  to?: number;
+  /** Points a series at most. */
+  buckets: number;
+}
+
+interface BucketRow {
+  name: string;
+  bucket: number;
+  n: number;
+  sum: number;
+  min: number;
+  max: number;
+  last: number;
+}
+
+const FINE = `
+  SELECT m.name, p.step / $5::int AS bucket, count(*)::int AS n, sum(p.value) AS sum, min(p.value) AS min, max(p.value) AS max,
+    (array_agg(p.value ORDER BY p.step DESC))[1] AS last
+  FROM metric_series m JOIN metric_points p ON p.series_id = m.id
+  WHERE m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2)) AND p.step BETWEEN $3::int AND $4::int
+  GROUP BY 1, 2 ORDER BY 1, 2`;
+
+/** Whole roll-ups inside the range, and points at its two ends where it cuts through one. */
+const COARSE = `
+  WITH series AS (
+    SELECT id, name FROM metric_series WHERE run_id = $1 AND ($2::text[] IS NULL OR name = ANY ($2))
+  ), edge AS (
+    SELECT ($3::int + ${ROLLUP_STEPS - 1}) / ${ROLLUP_STEPS} AS low, ($4::int + 1) / ${ROLLUP_STEPS} - 1 AS high
+  ), parts AS (
+    SELECT series.name, r.bucket * ${ROLLUP_STEPS} AS step, r.n, r.sum, r.min, r.max, r.last
+    FROM series CROSS JOIN edge JOIN metric_rollups r ON r.series_id = series.id AND r.bucket BETWEEN edge.low AND edge.high
+    UNION ALL
+    SELECT series.name, p.step, 1, p.value, p.value, p.value, p.value
+    FROM series CROSS JOIN edge JOIN metric_points p ON p.series_id = series.id
+    WHERE p.step BETWEEN $3::int AND least($4::int, edge.low * ${ROLLUP_STEPS} - 1)
+       OR p.step BETWEEN greatest($3::int, (edge.high + 1) * ${ROLLUP_STEPS}, edge.low * ${ROLLUP_STEPS}) AND $4::int
+  )
+  SELECT name, step / $5::int AS bucket, sum(n)::int AS n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
+    (array_agg(last ORDER BY step DESC))[1] AS last
+  FROM parts GROUP BY 1, 2 ORDER BY 1, 2`;
+
+/** Steps that one bucket covers, so that no more than `buckets` are needed; whole roll-ups when it is wide enough for them. */
+function bucketWidth(from: number, to: number, buckets: number): number {
+  const count = (every: number): number => Math.floor(to / every) - Math.floor(from / every) + 1;
+  let every = Math.max(1, Math.ceil((to - from + 1) / buckets));
+  while (every > 1 && every < ROLLUP_STEPS && count(every) > buckets) every++;
+  if (every < ROLLUP_STEPS) return every;
+  every = Math.ceil(every / ROLLUP_STEPS) * ROLLUP_STEPS;
+  while (count(every) > buckets) every += ROLLUP_STEPS;
+  return every;
+}
+
+/**
+ * Metrics of a run, at most `buckets` points a series; a bucket keeps n, mean, min, max and the last value, so that spikes survive.
+ * `last_event_id` is read before the points are: whoever follows the stream from there misses none.
+ * @throws AppError `not_found`.
+ */
+export async function readMetrics(s: Services, actor: Actor, runId: string, query: MetricsQuery): Promise<RunMetrics> {
+  await requireRun(s, actor, runId);
+  const last_event_id = await lastEventId(s, runId);
+  const names = query.names?.length ? query.names : null;
+  const { rows: ends } = await s.pg.query<{ last: number | null }>(
+    `SELECT max(p.step) AS last FROM metric_series m
+     CROSS JOIN LATERAL (SELECT step FROM metric_points WHERE series_id = m.id ORDER BY step DESC LIMIT 1) p
+     WHERE m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2))`,
+    [runId, names],
+  );
+  const from = query.from ?? 0;
+  const to = Math.min(query.to ?? Number.MAX_SAFE_INTEGER, ends[0]?.last ?? -1);
+  const series: MetricSeries[] = [];
+  if (to >= from) {
+    const every = bucketWidth(from, to, query.buckets);
+    const { rows } = await s.pg.query<BucketRow>(every < ROLLUP_STEPS ? FINE : COARSE, [runId, names, from, to, every]);
+    for (const row of rows) {
+      let last = series.at(-1);
+      if (last?.name !== row.name) {
+        last = { name: row.name, every, points: [] };
+        series.push(last);
+      }
+      const { n, min, max } = row;
+      last.points.push({
+        step: row.bucket * every,
+        n,
+        mean: n === 1 ? row.last : row.sum / n,
+        min,
+        max,
+        last: row.last,
+      });
+    }
+  }
+  return { object: 'run.metrics', run_id: runId, last_event_id, series };
+}

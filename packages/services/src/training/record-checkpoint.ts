@@ -1,0 +1,49 @@
+import { type CheckpointMetrics, newId } from '@moraine/contract';
+import type { AttemptToken, Services } from '../ground/context.js';
+import { fenced, TOKEN } from '../work/fence.js';
+
+export interface NewCheckpoint {
+  step: number;
+  /** Finished folder on this machine. */
+  dir: string;
+  metrics: CheckpointMetrics;
+}
+
+/**
+ * Stores the folder and then, last, its row: what is listed can be resumed from. Older checkpoints beyond the run's `keep_last` lose
+ * their files and keep their rows. Send it only after every event before it was stored. Sending it twice is safe.
+ * @throws AppError `stale_attempt`.
+ */
+export async function recordCheckpoint(
+  s: Services,
+  token: AttemptToken,
+  { step, dir, metrics }: NewCheckpoint,
+): Promise<{ id: string; sizeBytes: number }> {
+  const blobKey = `runs/${token.runId}/attempts/${token.attempt}/checkpoints/step-${step}`;
+  const { sizeBytes, sha256 } = await s.blobs.putDir(blobKey, dir);
+  const row = await fenced<{ id: string; dropped: string[] }>(
+    s,
+    token,
+    `WITH ${TOKEN}, checkpoint AS (
+       INSERT INTO checkpoints (id, project_id, run_id, attempt, step, blob_key, size_bytes, sha256, metrics)
+       SELECT $4, token.project_id, token.id, $2, $5, $6, $7, $8, $9 FROM token
+       ON CONFLICT (run_id, step) DO UPDATE SET attempt = EXCLUDED.attempt, blob_key = EXCLUDED.blob_key, size_bytes = EXCLUDED.size_bytes,
+         sha256 = EXCLUDED.sha256, metrics = EXCLUDED.metrics, created_at = now(), deleted_at = NULL
+       RETURNING id, run_id
+     ), old AS (
+       SELECT c.id FROM checkpoints c JOIN token ON c.run_id = token.id JOIN runs r ON r.id = token.id
+       WHERE c.deleted_at IS NULL AND c.step < $5
+       ORDER BY c.step DESC OFFSET (SELECT greatest(0, (r.config -> 'checkpoint' ->> 'keep_last')::int - 1) FROM runs r WHERE r.id = $1)
+     ), dropped AS (
+       UPDATE checkpoints c SET deleted_at = now() FROM old WHERE c.id = old.id RETURNING c.blob_key
+     )
+     SELECT checkpoint.id, coalesce((SELECT json_agg(blob_key) FROM dropped), '[]') AS dropped FROM checkpoint`,
+    [newId('checkpoint'), step, blobKey, sizeBytes, sha256, JSON.stringify(metrics)],
+  );
+  for (const key of row.dropped) {
+    await s.blobs
+      .remove(key)
+      .catch((error: unknown) => s.log.warn({ err: error, key }, 'an old checkpoint stays until it is collected'));
+  }
+  return { id: row.id, sizeBytes };
+}

@@ -1,0 +1,30 @@
+import { type EvaluationResult, newId } from '@moraine/contract';
+import type { AttemptToken, Services } from '../ground/context.js';
+import { fenced, TOKEN } from '../work/fence.js';
+
+/** Stores the result of one file at one step; the same file and step again replaces it. @throws AppError `stale_attempt`. */
+export async function recordEvaluation(s: Services, token: AttemptToken, result: EvaluationResult): Promise<void> {
+  await fenced(
+    s,
+    token,
+    `WITH ${TOKEN}
+     INSERT INTO evaluations (id, project_id, run_id, attempt, file_id, name, step, rows, supervised_tokens, loss, token_accuracy, exact_match, samples)
+     SELECT $4, token.project_id, token.id, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM token
+     ON CONFLICT (run_id, file_id, step) DO UPDATE SET attempt = EXCLUDED.attempt, name = EXCLUDED.name, rows = EXCLUDED.rows,
+       supervised_tokens = EXCLUDED.supervised_tokens, loss = EXCLUDED.loss, token_accuracy = EXCLUDED.token_accuracy,
+       exact_match = EXCLUDED.exact_match, samples = EXCLUDED.samples
+     RETURNING id`,
+    [
+      newId('evaluation'),
+      result.fileId,
+      result.name,
+      result.step,
+      result.rows,
+      result.supervisedTokens,
+      result.loss,
+      result.tokenAccuracy,
+      result.exactMatch,
+      JSON.stringify(result.samples),
+    ],
+  );
+}

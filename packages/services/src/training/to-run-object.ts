@@ -1,0 +1,79 @@
+import { type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
+import type { Prisma } from '../ground/db.js';
+import { toSeconds, toSecondsOrNull } from '../ground/time.js';
+
+/** What a run's row must be read with to become its wire object. */
+export const RUN_PARTS = {
+  base: { select: { name: true } },
+  attempts: { orderBy: { attempt: 'asc' } },
+  adapters: { select: { kind: true }, orderBy: { kind: 'asc' } },
+} as const satisfies Prisma.RunInclude;
+
+export type RunWithParts = Prisma.RunGetPayload<{ include: typeof RUN_PARTS }>;
+
+/** The `fine_tuning.job` of the wire, field by field as the OpenAI API has it, with ours beside. */
+export function toRunObject(run: RunWithParts, waiting: StateReason | null): RunObject {
+  const config = storedRunConfig(run.config);
+  const hyperparameters = {
+    n_epochs: config.n_epochs,
+    batch_size: config.batch_size,
+    learning_rate_multiplier: config.learning_rate_multiplier ?? ('auto' as const),
+  };
+  const secondsLeft = secondsRemaining(run);
+  return {
+    id: run.id,
+    object: 'fine_tuning.job',
+    created_at: toSeconds(run.createdAt),
+    started_at: toSecondsOrNull(run.startedAt),
+    finished_at: toSecondsOrNull(run.finishedAt),
+    model: run.base.name,
+    fine_tuned_model: run.fineTunedModel,
+    organization_id: run.projectId,
+    status: run.status as RunObject['status'],
+    hyperparameters,
+    training_file: run.trainingFileId,
+    validation_file: run.validationFileId,
+    result_files: run.resultFileId === null ? [] : [run.resultFileId],
+    trained_tokens: run.finishedAt === null ? null : Number(run.trainedTokens),
+    error:
+      run.errorCode === null ? null : { code: run.errorCode, message: run.errorMessage ?? '', param: run.errorParam },
+    seed: run.seed,
+    estimated_finish: secondsLeft === null ? null : Math.round(Date.now() / 1_000 + secondsLeft),
+    integrations: [],
+    method: { type: 'supervised', supervised: { hyperparameters } },
+    metadata: run.metadata as RunObject['metadata'],
+    suffix: run.suffix,
+    state: run.state as RunObject['state'],
+    state_reason: waiting ?? (run.stateReason as StateReason | null),
+    config,
+    progress: {
+      step: run.step,
+      steps: run.steps,
+      trained_tokens: Number(run.trainedTokens),
+      tokens_per_second: run.tokensPerSecond,
+      train_loss: run.trainLoss,
+      seconds_remaining: secondsLeft,
+    },
+    attempts: run.attempts.map((attempt) => ({
+      attempt: attempt.attempt,
+      status: attempt.status as RunObject['attempts'][number]['status'],
+      worker_id: attempt.workerId,
+      started_at: toSeconds(attempt.startedAt),
+      finished_at: toSecondsOrNull(attempt.finishedAt),
+      start_step: attempt.startStep,
+      cause: attempt.cause,
+      message: attempt.message,
+    })),
+    pool: run.pool,
+    priority: run.priority,
+    exports: run.adapters.map((adapter) => adapter.kind),
+  };
+}
+
+/** Seconds to the last step at the pace that the run has now; null while there is none. Evaluations come on top. */
+function secondsRemaining(run: RunWithParts): number | null {
+  const { status, step, steps, tokensPerSecond } = run;
+  if (status !== 'running' || step === 0 || tokensPerSecond === null || tokensPerSecond <= 0) return null;
+  const tokensPerStep = Number(run.trainedTokens) / step;
+  return tokensPerStep === 0 ? null : ((steps - step) * tokensPerStep) / tokensPerSecond;
+}

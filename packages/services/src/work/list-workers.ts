@@ -1,0 +1,64 @@
+import type { WorkerObject, WorkerStatus } from '@moraine/contract';
+import type { Actor, Services } from '../ground/context.js';
+import { type Page, toPage } from '../ground/paging.js';
+import { toSeconds } from '../ground/time.js';
+
+interface WorkerRow {
+  id: string;
+  name: string;
+  pool: string;
+  status: WorkerStatus;
+  status_reason: string | null;
+  host: string;
+  pid: number;
+  version: string;
+  device: WorkerObject['device'];
+  cores: number;
+  memory_bytes: string;
+  started_at: Date;
+  heartbeat_at: Date;
+  age_s: number;
+  run_id: string | null;
+  attempt: number | null;
+}
+
+/** Workers without a sign of life for so long are lost. */
+export const WORKER_SILENT_MS = 20_000;
+
+/**
+ * Workers that live, and lost ones of the last day unless a worker of that name has come back since. A run is named only when it is of
+ * the caller's project.
+ */
+export async function listWorkers(s: Services, actor: Actor): Promise<Page<WorkerObject>> {
+  const { rows } = await s.pg.query<WorkerRow>(
+    `SELECT w.*, extract(epoch FROM now() - w.heartbeat_at)::float8 AS age_s, r.id AS run_id, CASE WHEN r.id IS NULL THEN NULL ELSE a.attempt END AS attempt
+     FROM workers w
+     LEFT JOIN attempts a ON a.worker_id = w.id AND a.status IN ('claimed', 'provisioning', 'running')
+     LEFT JOIN runs r ON r.id = a.run_id AND r.project_id = $1
+     WHERE w.status <> 'gone' AND (w.status <> 'lost' OR w.heartbeat_at > now() - interval '1 day' AND NOT EXISTS (
+       SELECT 1 FROM workers n WHERE n.name = w.name AND n.host = w.host AND n.started_at > w.started_at))
+     ORDER BY w.pool, w.name, w.started_at DESC`,
+    [actor.projectId],
+  );
+  return toPage(rows.map(toWorkerObject), rows.length);
+}
+
+const toWorkerObject = (row: WorkerRow): WorkerObject => ({
+  id: row.id,
+  object: 'worker',
+  name: row.name,
+  pool: row.pool,
+  status: row.status,
+  status_reason: row.status_reason,
+  host: row.host,
+  pid: row.pid,
+  version: row.version,
+  device: row.device,
+  cores: row.cores,
+  memory_bytes: Number(row.memory_bytes),
+  started_at: toSeconds(row.started_at),
+  heartbeat_at: toSeconds(row.heartbeat_at),
+  heartbeat_age_s: Math.max(0, row.age_s),
+  run_id: row.run_id,
+  attempt: row.attempt,
+});

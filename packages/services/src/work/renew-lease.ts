@@ -1,0 +1,27 @@
+import type { AttemptToken, Services } from '../ground/context.js';
+import { LEASE_MS } from './claim.js';
+import { fenced, TOKEN } from './fence.js';
+
+/**
+ * Says that the attempt lives, by the database's clock; a run that had been given up for lost is taken back. The answer carries what a
+ * lost control message would have said. @throws AppError `stale_attempt` when the run has gone on without us.
+ */
+export async function renewLease(
+  s: Services,
+  token: AttemptToken,
+  leaseMs = LEASE_MS,
+): Promise<{ cancelRequested: boolean }> {
+  const row = await fenced<{ state: string | null }>(
+    s,
+    token,
+    `WITH ${TOKEN}, lease AS (
+       UPDATE attempts a SET lease_expires_at = now() + $4 * interval '1 millisecond' FROM token
+       WHERE a.run_id = token.id AND a.attempt = $2
+     ), found AS (
+       UPDATE runs r SET state = NULL, state_reason = NULL FROM token WHERE r.id = token.id AND r.state = 'lost_contact'
+     )
+     SELECT state FROM token`,
+    [leaseMs],
+  );
+  return { cancelRequested: row.state === 'cancelling' };
+}
