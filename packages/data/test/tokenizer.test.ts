@@ -81,6 +81,28 @@ test('the shipped base splits digits, knows its specials and its end token', asy
   expect(tokenizer.decode([])).toBe('');
 });
 
+test('digits are split one by one, or stay together where the base says so', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'moraine-tokenizer-'));
+  try {
+    await cp(base, folder, { recursive: true });
+    const file = join(folder, 'tokenizer.json');
+    const json = JSON.parse(await readFile(file, 'utf8'));
+    const [digits, bytes] = json.pre_tokenizer.pretokenizers;
+    // A merge of two digits can only be used where nothing splits them.
+    json.model.vocab['12'] = json.model.vocab['0'];
+    json.model.merges.push(typeof json.model.merges[0] === 'string' ? '1 2' : ['1', '2']);
+    const lengthOf = async (individual: boolean): Promise<number> => {
+      json.pre_tokenizer.pretokenizers = [{ ...digits, individual_digits: individual }, bytes];
+      await writeFile(file, JSON.stringify(json));
+      return (await loadTokenizer(folder)).encode('12').length;
+    };
+    expect(await lengthOf(true)).toBe(2);
+    expect(await lengthOf(false)).toBe(1);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test('a base that names no end token, or one outside its vocabulary, is refused', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'moraine-tokenizer-'));
   try {

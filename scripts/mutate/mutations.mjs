@@ -1,0 +1,250 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts of source code
+// Faults that somebody could write, and for each the test that must see it. A mutation is a text that is in its file exactly once, what
+// stands there instead, and the full name of a test (`describe > test`) of the same package.
+
+const lm = (file, testFile, rest) => ({
+  file: `packages/lm/src/${file}`,
+  testFile: `packages/lm/test/${testFile}.test.ts`,
+  ...rest,
+});
+const data = (file, testFile, rest) => ({
+  file: `packages/data/src/${file}`,
+  testFile: `packages/data/test/${testFile}.test.ts`,
+  ...rest,
+});
+const services = (file, testFile, rest) => ({
+  file: `packages/services/src/${file}`,
+  testFile: `packages/services/test/${testFile}.test.ts`,
+  ...rest,
+});
+
+const learning = [
+  lm('model.ts', 'model', {
+    name: 'attention mask: a token sees the next one',
+    find: 'const future = tf.greater(tf.reshape(steps, [1, 1, 1, time]), tf.reshape(steps, [1, 1, time, 1]));',
+    replace:
+      'const future = tf.greater(tf.reshape(steps, [1, 1, 1, time]), tf.add(tf.reshape(steps, [1, 1, time, 1]), tf.scalar(1, "int32")));',
+    test: 'a token does not see the ones after it',
+  }),
+  lm('model.ts', 'trainer', {
+    name: 'attention mask: documents see each other',
+    find: 'tf.logicalOr(other, future)',
+    replace: 'tf.logicalOr(future, future)',
+    test: 'documents packed into one row train as documents in rows of their own',
+  }),
+  lm('batch.ts', 'golden', {
+    name: 'label shift: a token predicts itself',
+    find: 'const label = labels[at + 1] ?? IGNORED;',
+    replace: 'const label = labels[at] ?? IGNORED;',
+    test: 'PyTorch and plain > llama-tied, lora: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('batch.ts', 'trainer', {
+    name: 'a document predicts the first token of the next',
+    find: 'if (segments[at] !== segments[at + 1]) continue;',
+    replace: '',
+    test: 'documents packed into one row train as documents in rows of their own',
+  }),
+  lm('optim/clip.ts', 'golden', {
+    name: 'clip: gradients are never scaled down',
+    find: 'return tf.minimum(1, tf.div(normMax, tf.add(norm, 1e-6)));',
+    replace: 'return tf.maximum(1, tf.div(normMax, tf.add(norm, 1e-6)));',
+    test: 'PyTorch and plain > llama-tied, lora: ten losses and the parameters after them agree',
+  }),
+  lm('optim/adam.ts', 'optim', {
+    name: 'bias correction of the second moment forgets its root',
+    find: 'rootCorrection2: Math.sqrt(1 - beta2 ** step)',
+    replace: 'rootCorrection2: 1 - beta2 ** step',
+    test: 'adamw > twenty steps are those of its formula in double precision (plain, clipped and decayed)',
+  }),
+  lm('optim/decay.ts', 'golden', {
+    name: 'weight decay on vectors',
+    find: 'if (gradient.shape.length < 2) return gradient;',
+    replace: '',
+    test: 'PyTorch and plain > llama-tied, full: ten losses and the parameters after them agree',
+  }),
+  lm('optim/schedule.ts', 'optim', {
+    name: 'schedule: the decay begins a step early',
+    find: '(step - 1 - warmupSteps)',
+    replace: '(step - warmupSteps)',
+    test: 'the learning rate of a step, counted from 1 > keeps its peak in the step after warm-up',
+  }),
+  lm('net.ts', 'trainer', {
+    name: 'dropout: every step has the same mask',
+    find: "const siteSeed = tf.add(seed, tf.tensor1d([0, site], 'int32'));",
+    replace: "const siteSeed = tf.add(tf.zerosLike(seed), tf.tensor1d([0, site], 'int32'));",
+    test: 'dropout changes the loss from step to step and the seed decides how',
+  }),
+  lm('ops.ts', 'gradients', {
+    name: 'the norm’s gradient lacks a factor',
+    find: 'tf.mul(keptX, tf.mul(inner, tf.mul(tf.square(scale), scale)))',
+    replace: 'tf.mul(keptX, tf.mul(inner, tf.square(scale)))',
+    test: 'the norm has the gradients of its formula, with a trained and a frozen weight',
+  }),
+  lm('methods/lora.ts', 'golden', {
+    name: 'scale of LoRA: rank instead of its root under rsLoRA',
+    find: 'useRslora ? Math.sqrt(rank) : rank',
+    replace: 'rank',
+    test: 'PyTorch and plain > llama-tied, lora-rs: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('methods/mora.ts', 'golden', {
+    name: 'angle of MoRA: the base of the rotation',
+    find: '10_000 ** ((-2 * t) / side)',
+    replace: '10_000 ** ((-t) / side)',
+    test: 'PyTorch and plain > llama-tied, mora-6: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('merge.ts', 'methods', {
+    name: 'merge: the identity begins in the wrong column',
+    find: 'unit[row * inDim + first + row] = 1',
+    replace: 'unit[row * inDim + row] = 2',
+    test: 'LoRA: the merged model computes what base and adapter compute',
+  }),
+  lm('generation/sampling.ts', 'sampling', {
+    name: 'top-p: the token that reaches it is left out',
+    find: 'ids.slice(0, last + 1)',
+    replace: 'ids.slice(0, Math.max(1, last))',
+    test: 'topK keeps the likeliest, and topP those of them that reach it',
+  }),
+];
+
+const rows = [
+  data('encode-row.ts', 'encode-row', {
+    name: 'the prompt is learned too',
+    find: 'labels: ids.map((id, i) => (i < promptLength ? IGNORED : id))',
+    replace: 'labels: ids.map((id, i) => (i < 0 * promptLength ? IGNORED : id))',
+    test: 'what is learned of a row > of prompt and completion end to end: the completion and an end token',
+  }),
+  data('packing.ts', 'layout', {
+    name: 'packing: a row that fills a sequence exactly opens another',
+    find: 'let room = length;',
+    replace: 'let room = length + 1;',
+    test: 'packing puts each row where the least room is left',
+  }),
+  data('batch.ts', 'batch', {
+    name: 'packing: a document that the row’s end cuts is not shown again',
+    find: 'if (taken === document.length || startsRow) i += 1;',
+    replace: 'i += 1;',
+    test: 'packing > a row starts at a document; a cut document is shown again whole',
+  }),
+  data('batch.ts', 'batch', {
+    name: 'padding has a document’s segment',
+    find: 'segments: new Int32Array(size).fill(-1)',
+    replace: 'segments: new Int32Array(size)',
+    test: 'collate > pads to the longest row, rounded up, with ignored labels and a segment of their own',
+  }),
+  data('tokenizer.ts', 'tokenizer', {
+    name: 'tokenizer: digits are not split',
+    find: "isIndividual === true ? '\\\\p{N}' : '\\\\p{N}+'",
+    replace: "isIndividual === true ? '\\\\p{N}+' : '\\\\p{N}'",
+    test: 'digits are split one by one, or stay together where the base says so',
+  }),
+  {
+    name: 'order of rows: each epoch begins where the last began',
+    file: 'packages/recipes/src/row-order.ts',
+    find: 'epochOrder(rows, seed, epoch)',
+    replace: 'epochOrder(rows, seed, 0)',
+    testFile: 'packages/recipes/test/row-order.test.ts',
+    test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
+  },
+  {
+    name: 'order of rows: the rows of a step are reversed',
+    file: 'packages/recipes/src/row-order.ts',
+    find: 'picked.push(order[i % rows] ?? 0);',
+    replace: 'picked.unshift(order[i % rows] ?? 0);',
+    testFile: 'packages/recipes/test/row-order.test.ts',
+    test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
+  },
+  {
+    name: 'resume cursor: one step back',
+    file: 'packages/recipes/src/row-order.ts',
+    find: 'let i = (step - 1) * batchSize; i < step * batchSize;',
+    replace: 'let i = Math.max(0, step - 2) * batchSize; i < Math.max(1, step - 1) * batchSize;',
+    testFile: 'packages/recipes/test/row-order.test.ts',
+    test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
+  },
+];
+
+const product = [
+  services('secrets.ts', 'access', {
+    name: 'key hashing: keys are stored as they are',
+    find: "createHash('sha256').update(secret).digest('hex')",
+    replace: "createHash('sha256') && secret",
+    test: 'API keys > a key opens its project and is stored only as its hash',
+  }),
+  services('attempts/claim-run.ts', 'attempts', {
+    name: 'claim: the number does not grow',
+    find: 'attempt = r.attempt + 1',
+    replace: 'attempt = greatest(1, r.attempt)',
+    test: 'leases > an attempt that stays silent is lost and its run is claimed again',
+  }),
+  services('attempts/claim-run.ts', 'attempts', {
+    name: 'claim: the least busy project comes last',
+    find: 'ORDER BY r.priority DESC, coalesce(b.running, 0),',
+    replace: 'ORDER BY r.priority DESC, coalesce(b.running, 0) DESC,',
+    test: 'claiming > a claim takes the highest priority, then the project with the fewest running runs, then the oldest',
+  }),
+  services('runs/require-run.ts', 'runs', {
+    name: 'project filter: a run of another project is found',
+    find: 'id: runId, projectId: actor.projectId,',
+    replace: 'id: runId,',
+    test: 'another project > sees none of our files, runs and models, whichever verb it tries',
+  }),
+  services('files/list-files.ts', 'order', {
+    name: 'paging cursor: items of one moment are passed over',
+    find: '{ createdAt: from.createdAt, id: { [beyond]: from.id } },',
+    replace: '',
+    test: 'files of one moment are on one page each, in both directions',
+  }),
+  services('metrics/ingest-metrics.ts', 'metrics', {
+    name: 'metrics: a batch that comes again counts again',
+    find: 'n = r.n + EXCLUDED.n, sum = r.sum + EXCLUDED.sum,',
+    replace: 'n = r.n + EXCLUDED.n + 1, sum = r.sum + EXCLUDED.sum,',
+    test: 'an attempt that goes on from step 300 leaves each step once and exact roll-ups',
+  }),
+  services('metrics/rewind.ts', 'metrics', {
+    name: 'rewind: the point of the step itself goes too',
+    find: 'AND p.step > ${step}',
+    replace: 'AND p.step >= ${step}',
+    test: 'an attempt that goes on from step 300 leaves each step once and exact roll-ups',
+  }),
+  services('streams/positions.ts', 'order', {
+    name: 'SSE position: ids of one millisecond count as equal',
+    find: 'return aTime - bTime || aCount - bCount;',
+    replace: 'return aTime - bTime || 0 * (aCount - bCount);',
+    test: 'a follower gets every message of one millisecond',
+  }),
+  services('queue/offer-run.ts', 'queue', {
+    name: 'wake-up id: every offer is another one',
+    find: '`${offer.id}-${offer.submission}`',
+    replace: '`${offer.id}-${Math.random()}`',
+    test: 'offering a run twice gives one wake-up',
+  }),
+];
+
+const checks = [
+  {
+    name: 'import check: circles of folders pass',
+    file: 'scripts/house/graph.mjs',
+    find: "if (state.get(node) === 'open') {",
+    replace: "if (state.get(node) === 'never') {",
+    testFile: 'scripts/test/checks.test.ts',
+    test: 'import rules > folders that import each other are a circle although no two files do, and so are a folder and a file beside it',
+  },
+  {
+    name: 'docs check: links are not looked at',
+    file: 'scripts/check-docs.mjs',
+    find: '!existsSync(path.join(folder, target))',
+    replace: 'false',
+    testFile: 'scripts/test/checks.test.ts',
+    test: 'documents: missing paths, links and scripts are named with their line; what exists or is an example is not',
+  },
+  {
+    name: 'redaction: a refused value is shown whole',
+    file: 'packages/contract/src/validate.ts',
+    find: 'text.length > 80 ?',
+    replace: 'text.length > 8000 ?',
+    testFile: 'packages/contract/test/validate.test.ts',
+    test: 'a request that is refused > keeps a long value short',
+  },
+];
+
+export const mutations = [...learning, ...rows, ...product, ...checks];
