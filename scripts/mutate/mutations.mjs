@@ -164,55 +164,80 @@ const rows = [
 ];
 
 const product = [
-  services('secrets.ts', 'access', {
+  services('ground/secrets.ts', 'access', {
     name: 'key hashing: keys are stored as they are',
     find: "createHash('sha256').update(secret).digest('hex')",
     replace: "createHash('sha256') && secret",
     test: 'API keys > a key opens its project and is stored only as its hash',
   }),
-  services('attempts/claim-run.ts', 'attempts', {
+  services('work/fence.ts', 'fence', {
+    name: 'fence: the attempt’s number is not asked',
+    find: 'WHERE r.id = $1 AND r.attempt = $2 AND a.worker_id = $3',
+    replace: 'WHERE r.id = $1 AND $2::int > 0 AND a.worker_id = $3',
+    test: 'the same worker that claims a run again makes the writes of its own older attempt bounce',
+  }),
+  services('work/claim.ts', 'attempts', {
     name: 'claim: the number does not grow',
     find: 'attempt = r.attempt + 1',
     replace: 'attempt = greatest(1, r.attempt)',
     test: 'leases > an attempt that stays silent is lost and its run is claimed again',
   }),
-  services('attempts/claim-run.ts', 'attempts', {
+  services('work/claim.ts', 'attempts', {
     name: 'claim: the least busy project comes last',
     find: 'ORDER BY r.priority DESC, coalesce(b.running, 0),',
     replace: 'ORDER BY r.priority DESC, coalesce(b.running, 0) DESC,',
     test: 'claiming > a claim takes the highest priority, then the project with the fewest running runs, then the oldest',
   }),
-  services('runs/require-run.ts', 'runs', {
+  services('work/renew-lease.ts', 'fence', {
+    name: 'lease: a renewal moves nothing',
+    find: "now() + $4 * interval '1 millisecond'",
+    replace: "a.lease_expires_at + 0 * $4 * interval '1 millisecond'",
+    test: 'a renewal puts the end of the lease off, from now and by as long as it says',
+  }),
+  services('reconcile/leases.ts', 'attempts', {
+    name: 'lease condition: a lease that still runs counts as expired',
+    find: "AND a.status IN ('claimed', 'provisioning', 'running') AND a.lease_expires_at < now()\n       FOR NO KEY UPDATE OF r SKIP LOCKED",
+    replace:
+      "AND a.status IN ('claimed', 'provisioning', 'running') AND a.lease_expires_at > now()\n       FOR NO KEY UPDATE OF r SKIP LOCKED",
+    test: 'leases > an expired lease passes through lost_contact, and a renewal takes the run back',
+  }),
+  services('work/transition.ts', 'runs', {
+    name: 'transition: a run that ended may be queued again',
+    find: '  succeeded: [],',
+    replace: "  succeeded: ['failed', 'cancelled'],",
+    test: 'transitions > of a success and a failure at once one wins, and the end never changes',
+  }),
+  services('work/require-run.ts', 'runs', {
     name: 'project filter: a run of another project is found',
     find: 'id: runId, projectId: actor.projectId,',
     replace: 'id: runId,',
     test: 'another project > sees none of our files, runs and models, whichever verb it tries',
   }),
-  services('files/list-files.ts', 'order', {
+  services('library/list-files.ts', 'order', {
     name: 'paging cursor: items of one moment are passed over',
     find: '{ createdAt: from.createdAt, id: { [beyond]: from.id } },',
     replace: '',
     test: 'files of one moment are on one page each, in both directions',
   }),
-  services('metrics/ingest-metrics.ts', 'metrics', {
+  services('training/ingest-metrics.ts', 'metrics', {
     name: 'metrics: a batch that comes again counts again',
     find: 'n = r.n + EXCLUDED.n, sum = r.sum + EXCLUDED.sum,',
     replace: 'n = r.n + EXCLUDED.n + 1, sum = r.sum + EXCLUDED.sum,',
     test: 'an attempt that goes on from step 300 leaves each step once and exact roll-ups',
   }),
-  services('metrics/rewind.ts', 'metrics', {
+  services('training/rewind.ts', 'metrics', {
     name: 'rewind: the point of the step itself goes too',
     find: 'AND p.step > ${step}',
     replace: 'AND p.step >= ${step}',
     test: 'an attempt that goes on from step 300 leaves each step once and exact roll-ups',
   }),
-  services('streams/positions.ts', 'order', {
+  services('ground/positions.ts', 'order', {
     name: 'SSE position: ids of one millisecond count as equal',
     find: 'return aTime - bTime || aCount - bCount;',
     replace: 'return aTime - bTime || 0 * (aCount - bCount);',
     test: 'a follower gets every message of one millisecond',
   }),
-  services('queue/offer-run.ts', 'queue', {
+  services('work/offer-run.ts', 'queue', {
     name: 'wake-up id: every offer is another one',
     find: '`${offer.id}-${offer.submission}`',
     replace: '`${offer.id}-${Math.random()}`',
