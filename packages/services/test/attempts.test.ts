@@ -138,54 +138,59 @@ describe('claiming', () => {
 });
 
 describe('the fence', () => {
-  test('every write of an overtaken attempt is refused and changes nothing', async () => {
-    const { token, pool } = await claimed();
-    await startAttempt(s, token, { startStep: 0 });
-    await failAttempt(s, token, { cause: 'internal', code: 'gone', message: 'Gone.' });
-    const next = (await claimOrThrow(await seedWorker(s, pool), pool)).token;
-    await publish(s, token.runId, [{ message: { event: 'reset', data: { step: 0, attempt: 2 } }, seq: 1 }], 2);
-    const before = await runOf(token.runId);
-    const writes: Record<string, () => Promise<unknown>> = {
-      renewLease: () => renewLease(s, token),
-      startAttempt: () => startAttempt(s, token, { startStep: 0 }),
-      markRunning: () => markRunning(s, token, ready),
-      ingestMetrics: () => ingestMetrics(s, token, [{ step: 1, values: { train_loss: 1 } }]),
-      recordEvent: () => recordEvent(s, token, { level: 'info', message: 'stale' }),
-      recordLogs: () => recordLogs(s, token, [{ line: 1, at: 0, level: 'info', message: 'stale' }]),
-      recordEvaluation: () => recordEvaluation(s, token, evaluation),
-      recordCheckpoint: async () => recordCheckpoint(s, token, { step: 1, dir: await folder('x'), metrics: {} }),
-      recordExports: async () => recordExports(s, token, [{ kind: 'adapter', dir: await folder('x') }]),
-      recordResultFile: () => recordResultFile(s, token, { id: newId('file'), csv: 'step\n' }),
-      finishAttempt: () => finishAttempt(s, token, { step: 1, trainedTokens: 1 }),
-      cancelAttempt: () => cancelAttempt(s, token, { step: 1, trainedTokens: 1 }),
-      releaseAttempt: () => releaseAttempt(s, token, 'stale'),
-      'failAttempt of a third party': () =>
-        failAttempt(s, { ...token, workerId: 'wrk_x' }, { cause: 'nan', code: 'x', message: 'stale' }),
-    };
-    for (const [name, write] of Object.entries(writes)) {
-      const error = await write().then(
-        () => null,
-        (cause: unknown) => cause,
-      );
-      expect(error, name).toBeInstanceOf(AppError);
-      expect(error, name).toMatchObject({ code: 'stale_attempt' });
-    }
-    // An attempt that already ended this way is told so, and nothing happens again.
-    expect(await failAttempt(s, token, { cause: 'internal', code: 'gone', message: 'Gone.' })).toBe('already');
-    expect(
-      await publish(s, token.runId, [{ message: { event: 'reset', data: { step: 0, attempt: 1 } }, seq: 99 }], 1),
-    ).toBe(false);
+  test.each(['another worker', 'the same worker'])(
+    'every write of an attempt that %s overtook is refused and changes nothing',
+    async (who) => {
+      const { token, pool, workerId } = await claimed();
+      await startAttempt(s, token, { startStep: 0 });
+      await failAttempt(s, token, { cause: 'internal', code: 'gone', message: 'Gone.' });
+      const overtaker = who === 'the same worker' ? workerId : await seedWorker(s, pool);
+      const next = (await claimOrThrow(overtaker, pool)).token;
+      await startAttempt(s, next, { startStep: 0 });
+      await publish(s, token.runId, [{ message: { event: 'reset', data: { step: 0, attempt: 2 } }, seq: 1 }], 2);
+      const before = await runOf(token.runId);
+      const writes: Record<string, () => Promise<unknown>> = {
+        renewLease: () => renewLease(s, token),
+        startAttempt: () => startAttempt(s, token, { startStep: 0 }),
+        markRunning: () => markRunning(s, token, ready),
+        ingestMetrics: () => ingestMetrics(s, token, [{ step: 1, values: { train_loss: 1 } }]),
+        recordEvent: () => recordEvent(s, token, { level: 'info', message: 'stale' }),
+        recordLogs: () => recordLogs(s, token, [{ line: 1, at: 0, level: 'info', message: 'stale' }]),
+        recordEvaluation: () => recordEvaluation(s, token, evaluation),
+        recordCheckpoint: async () => recordCheckpoint(s, token, { step: 1, dir: await folder('x'), metrics: {} }),
+        recordExports: async () => recordExports(s, token, [{ kind: 'adapter', dir: await folder('x') }]),
+        recordResultFile: () => recordResultFile(s, token, { id: newId('file'), csv: 'step\n' }),
+        finishAttempt: () => finishAttempt(s, token, { step: 1, trainedTokens: 1 }),
+        cancelAttempt: () => cancelAttempt(s, token, { step: 1, trainedTokens: 1 }),
+        releaseAttempt: () => releaseAttempt(s, token, 'stale'),
+        'failAttempt of a third party': () =>
+          failAttempt(s, { ...token, workerId: 'wrk_x' }, { cause: 'nan', code: 'x', message: 'stale' }),
+      };
+      for (const [name, write] of Object.entries(writes)) {
+        const error = await write().then(
+          () => null,
+          (cause: unknown) => cause,
+        );
+        expect(error, name).toBeInstanceOf(AppError);
+        expect(error, name).toMatchObject({ code: 'stale_attempt' });
+      }
+      // An attempt that already ended this way is told so, and nothing happens again.
+      expect(await failAttempt(s, token, { cause: 'internal', code: 'gone', message: 'Gone.' })).toBe('already');
+      expect(
+        await publish(s, token.runId, [{ message: { event: 'reset', data: { step: 0, attempt: 1 } }, seq: 99 }], 1),
+      ).toBe(false);
 
-    expect(await runOf(token.runId)).toEqual(before);
-    const where = { where: { runId: token.runId } };
-    expect(await s.db.metricSeries.count(where)).toBe(0);
-    expect(await s.db.logLine.count(where)).toBe(0);
-    expect(await s.db.evaluation.count(where)).toBe(0);
-    expect(await s.db.checkpoint.count(where)).toBe(0);
-    expect(await s.db.adapter.count(where)).toBe(0);
-    expect(await eventsOf(token.runId)).not.toContain('stale');
-    await expect(renewLease(s, next)).resolves.toEqual({ cancelRequested: false });
-  });
+      expect(await runOf(token.runId)).toEqual(before);
+      const where = { where: { runId: token.runId } };
+      expect(await s.db.metricSeries.count(where)).toBe(0);
+      expect(await s.db.logLine.count(where)).toBe(0);
+      expect(await s.db.evaluation.count(where)).toBe(0);
+      expect(await s.db.checkpoint.count(where)).toBe(0);
+      expect(await s.db.adapter.count(where)).toBe(0);
+      expect(await eventsOf(token.runId)).not.toContain('stale');
+      await expect(renewLease(s, next)).resolves.toEqual({ cancelRequested: false });
+    },
+  );
 
   test('a stale ingest that waits for the claim of another worker is refused when it gets its turn', async () => {
     const { token } = await claimed();
@@ -357,6 +362,29 @@ describe('leases', () => {
     ]);
     expect((await claimOrThrow(await seedWorker(s, pool), pool)).token.attempt).toBe(2);
     await expect(renewLease(s, token)).rejects.toMatchObject({ code: 'stale_attempt' });
+  });
+
+  test('a lease that is renewed while its end waits for the lock is not ended, also of a run that is being cancelled', async () => {
+    const { token } = await claimed();
+    await expire(token);
+    await s.db.run.update({ where: { id: token.runId }, data: { state: 'cancelling' } });
+    const client = await s.pg.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query('SELECT 1 FROM runs WHERE id = $1 FOR NO KEY UPDATE', [token.runId]);
+      await client.query(`UPDATE attempts SET lease_expires_at = now() + interval '20 seconds' WHERE run_id = $1`, [
+        token.runId,
+      ]);
+      const ending = expireLeases(s);
+      ending.catch(() => undefined);
+      await client.query('SELECT pg_sleep(0.3)');
+      await client.query('COMMIT');
+      expect(await ending).toBe(0);
+    } finally {
+      client.release();
+    }
+    expect(await attemptOf(token)).toMatchObject({ status: 'claimed' });
+    expect(await runOf(token.runId)).toMatchObject({ status: 'running', state: 'cancelling' });
   });
 
   test('a lost attempt beyond the budget fails the run, and one of a run that is to be cancelled cancels it', async () => {

@@ -2,9 +2,10 @@ import { newId, type StateReason } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
 import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
 import { endAttempt } from '../work/end-attempt.js';
-import { TOKEN } from '../work/fence.js';
+import { LIVE } from '../work/fence.js';
 import { WORKER_SILENT_MS } from '../work/list-workers.js';
 import { type EventRow, eventMessage } from '../work/record-event.js';
+import type { Ending } from '../work/verdict.js';
 
 type LostRow = StatusRow & { id: string; event: EventRow; event_created_at: Date };
 
@@ -15,7 +16,7 @@ export async function markLostContact(s: Services): Promise<number> {
        SELECT r.id, w.name, w.id AS worker_id FROM runs r
        JOIN attempts a ON a.run_id = r.id AND a.attempt = r.attempt JOIN workers w ON w.id = a.worker_id
        WHERE r.status = 'running' AND r.state IS DISTINCT FROM 'lost_contact' AND r.state IS DISTINCT FROM 'cancelling'
-         AND a.status IN ('claimed', 'provisioning', 'running') AND a.lease_expires_at < now()
+         AND a.status IN ${LIVE} AND a.lease_expires_at < now()
        FOR NO KEY UPDATE OF r SKIP LOCKED
      ), run AS (
        UPDATE runs r SET state = 'lost_contact', state_reason = jsonb_build_object('code', 'lost_contact',
@@ -51,23 +52,20 @@ export async function expireLeases(s: Services): Promise<number> {
   const { rows } = await s.pg.query<{ run_id: string; attempt: number; worker_id: string; name: string }>(
     `SELECT a.run_id, a.attempt, a.worker_id, w.name FROM attempts a
      JOIN runs r ON r.id = a.run_id AND r.attempt = a.attempt JOIN workers w ON w.id = a.worker_id
-     WHERE a.status IN ('claimed', 'provisioning', 'running') AND a.lease_expires_at < now() - interval '1 second'
+     WHERE a.status IN ${LIVE} AND a.lease_expires_at < now() - interval '1 second'
        AND r.status = 'running' AND r.state IN ('lost_contact', 'cancelling')`,
   );
-  // The same fence, and the lease must still be expired when the run is locked: a worker may have come back meanwhile.
-  const stillExpired = TOKEN.replace(
-    'AND a.status IN',
-    "AND r.state IN ('lost_contact', 'cancelling') AND a.status IN",
-  ).replace('FOR NO KEY UPDATE OF r', 'AND a.lease_expires_at < now() FOR NO KEY UPDATE OF r, a');
   let ended = 0;
   for (const row of rows) {
     try {
-      const verdict = await endAttempt(s, stillExpired, [row.run_id, row.attempt, row.worker_id], {
-        status: 'lost',
-        cause: 'lost_worker',
-        code: 'lost_worker',
-        message: `Contact with worker ${row.name} was lost.`,
-      });
+      const verdict = await endAttempt(
+        s,
+        { runId: row.run_id, attempt: row.attempt, workerId: row.worker_id },
+        lostBy(row.name),
+        {
+          lease: 'expired',
+        },
+      );
       if (verdict) ended++;
     } catch (error) {
       // One run that cannot be ended must not keep the others waiting; it is tried again in the next round.
@@ -76,6 +74,13 @@ export async function expireLeases(s: Services): Promise<number> {
   }
   return ended;
 }
+
+const lostBy = (worker: string): Ending => ({
+  status: 'lost',
+  cause: 'lost_worker',
+  code: 'lost_worker',
+  message: `Contact with worker ${worker} was lost.`,
+});
 
 /** Workers without a heartbeat are lost; a heartbeat brings them back. */
 export async function markLostWorkers(s: Services, silentMs = WORKER_SILENT_MS): Promise<void> {

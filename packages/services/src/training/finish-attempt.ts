@@ -1,8 +1,11 @@
-import { newId } from '@moraine/contract';
+import type pg from 'pg';
 import type { AttemptToken, Services } from '../ground/context.js';
-import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
-import { hasEnded, staleAttempt, TOKEN } from '../work/fence.js';
-import { type EventRow, eventMessage } from '../work/record-event.js';
+import { notify, statusMessage } from '../ground/publish.js';
+import { inTransaction } from '../ground/transaction.js';
+import { fineTunedModelName } from '../library/fine-tuned-model-name.js';
+import { hasEnded, staleAttempt, TOKEN, tokenValues } from '../work/fence.js';
+import { moveRun } from '../work/move-run.js';
+import { addEvent, eventMessage } from '../work/record-event.js';
 
 /** Where the run ended; null where that is not known, then what was measured last stands. */
 export interface Finish {
@@ -10,47 +13,61 @@ export interface Finish {
   trainedTokens: number | null;
 }
 
-type FinishedRow = StatusRow & { fine_tuned_model: string | null; event: EventRow; event_created_at: Date };
+interface LockedRow {
+  state: string | null;
+  step: number;
+  steps: number;
+  trained_tokens: string;
+  suffix: string | null;
+  base_name: string;
+  project_name: string;
+}
 
 /**
  * Ends the run: `succeeded` with the name of its model after `finished`, `cancelled` after `stopped` or when a cancel came first.
  * Exports and the result file are registered before. Sending it twice is safe. @throws AppError `stale_attempt`.
  */
-async function end(
-  s: Services,
-  token: AttemptToken,
-  { step, trainedTokens }: Finish,
-  outcome: 'succeeded' | 'cancelled',
-): Promise<void> {
-  const { rows } = await s.pg.query<FinishedRow>(
-    `WITH ${TOKEN}, attempt AS (
-       UPDATE attempts a SET status = 'finished', finished_at = now() FROM token WHERE a.run_id = token.id AND a.attempt = $2
-     ), run AS (
-       UPDATE runs r SET
-         status = CASE WHEN token.state = 'cancelling' THEN 'cancelled' ELSE $4 END, state = NULL, state_reason = NULL, finished_at = now(),
-         step = least(coalesce($5::int, r.step), r.steps), trained_tokens = coalesce($6::bigint, r.trained_tokens), tokens_per_second = NULL,
-         fine_tuned_model = CASE WHEN token.state IS DISTINCT FROM 'cancelling' AND $4 = 'succeeded'
-           THEN 'ft:' || b.name || ':' || p.name || ':' || coalesce(r.suffix, '') || ':' || right(r.id, 8) END
-       FROM token, bases b, projects p WHERE r.id = token.id AND b.id = r.base_id AND p.id = r.project_id
-       RETURNING r.id, r.project_id, r.status, r.state, r.state_reason, r.attempt, r.fine_tuned_model
-     ), event AS (
-       INSERT INTO events (id, project_id, run_id, attempt, level, type, message, data)
-       SELECT $7, project_id, id, attempt, 'info', 'message',
-         CASE status WHEN 'succeeded' THEN 'The run succeeded; new model ' || fine_tuned_model ELSE 'The run was cancelled' END,
-         jsonb_build_object('step', $5::int, 'trained_tokens', $6::bigint) FROM run
-       RETURNING id, level, type, message, data, created_at
-     )
-     SELECT run.*, to_json(event) AS event, event.created_at AS event_created_at FROM run CROSS JOIN event`,
-    [token.runId, token.attempt, token.workerId, outcome, step, trainedTokens, newId('event')],
-  );
-  const row = rows[0];
-  if (!row) {
-    if (await hasEnded(s, token, ['finished'])) return;
-    throw staleAttempt(token);
-  }
-  const event = eventMessage({ ...row.event, created_at: row.event_created_at });
-  await notify(s, token.runId, [event, statusMessage(row)], token.attempt);
+async function end(s: Services, token: AttemptToken, finish: Finish, wanted: 'succeeded' | 'cancelled'): Promise<void> {
+  const ended = await inTransaction(s, async (client) => {
+    const locked = await lockRun(client, token);
+    if (!locked) return null;
+    const outcome = locked.state === 'cancelling' ? 'cancelled' : wanted;
+    const model = outcome === 'succeeded' ? nameOf(token.runId, locked) : null;
+    await client.query(
+      `UPDATE attempts SET status = 'finished', finished_at = now() WHERE run_id = $1 AND attempt = $2`,
+      [token.runId, token.attempt],
+    );
+    const run = await moveRun(client, token.runId, outcome, {
+      step: Math.min(finish.step ?? locked.step, locked.steps),
+      trained_tokens: finish.trainedTokens ?? locked.trained_tokens,
+      fine_tuned_model: model,
+    });
+    if (!run) throw staleAttempt(token);
+    const event = await addEvent(client, run.project_id, token, {
+      level: 'info',
+      message: model ? `The run succeeded; new model ${model}` : 'The run was cancelled',
+      data: { step: finish.step, trained_tokens: finish.trainedTokens },
+    });
+    return { run, event };
+  });
+  if (ended) return notify(s, token.runId, [eventMessage(ended.event), statusMessage(ended.run)], token.attempt);
+  if (!(await hasEnded(s, token, ['finished']))) throw staleAttempt(token);
 }
+
+/** The run under its lock: first the lock, then what is read, so that nothing read is older than the lock. */
+async function lockRun(client: pg.PoolClient, token: AttemptToken): Promise<LockedRow | undefined> {
+  const held = await client.query(`WITH ${TOKEN} SELECT id FROM token`, tokenValues(token));
+  if (held.rowCount === 0) return undefined;
+  const { rows } = await client.query<LockedRow>(
+    `SELECT r.state, r.step, r.steps, r.trained_tokens, r.suffix, b.name AS base_name, p.name AS project_name
+     FROM runs r JOIN bases b ON b.id = r.base_id JOIN projects p ON p.id = r.project_id WHERE r.id = $1`,
+    [token.runId],
+  );
+  return rows[0];
+}
+
+const nameOf = (runId: string, row: LockedRow): string =>
+  fineTunedModelName({ runId, baseName: row.base_name, projectName: row.project_name, suffix: row.suffix });
 
 export const finishAttempt = (s: Services, token: AttemptToken, finish: Finish): Promise<void> =>
   end(s, token, finish, 'succeeded');

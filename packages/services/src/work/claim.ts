@@ -2,6 +2,7 @@ import type { StateReason } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { notify, statusMessage } from '../ground/publish.js';
 import { withdrawOffer } from './offer-run.js';
+import { statusesBefore } from './transition.js';
 
 /** How long an attempt may stay silent before somebody else may take its run, by the database's clock. */
 export const LEASE_MS = 20_000;
@@ -28,7 +29,7 @@ const CLAIM = `
     SELECT project_id, count(*) AS running FROM runs WHERE status = 'running' GROUP BY project_id
   ), picked AS (
     SELECT r.id FROM runs r LEFT JOIN busy b ON b.project_id = r.project_id
-    WHERE r.pool = $2 AND r.status = 'queued' AND r.deleted_at IS NULL AND r.queued_at <= now()
+    WHERE r.pool = $2 AND r.status = ANY($4) AND r.deleted_at IS NULL AND r.queued_at <= now()
       AND EXISTS (SELECT 1 FROM workers w WHERE w.id = $1 AND w.status NOT IN ('cordoned', 'draining', 'unhealthy', 'gone'))
     ORDER BY r.priority DESC, coalesce(b.running, 0), r.queued_at, r.id
     LIMIT 1
@@ -53,7 +54,7 @@ export async function claim(
   s: Services,
   { workerId, pool, leaseMs = LEASE_MS }: ClaimOptions,
 ): Promise<{ run: ClaimedRun; token: AttemptToken } | null> {
-  const { rows } = await s.pg.query<ClaimedRun>(CLAIM, [workerId, pool, leaseMs]);
+  const { rows } = await s.pg.query<ClaimedRun>(CLAIM, [workerId, pool, leaseMs, statusesBefore('running')]);
   const run = rows[0];
   return run ? { run, token: { runId: run.id, attempt: run.attempt, workerId } } : null;
 }

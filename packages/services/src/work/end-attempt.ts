@@ -1,112 +1,88 @@
-import { type FailureCause, newId, RETRYABLE_CAUSES, type StateReason } from '@moraine/contract';
-import type { Services } from '../ground/context.js';
-import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
+import type pg from 'pg';
+import type { AttemptToken, Services } from '../ground/context.js';
+import { notify, statusMessage } from '../ground/publish.js';
+import { inTransaction } from '../ground/transaction.js';
+import { type FenceOptions, fence, staleAttempt, tokenValues } from './fence.js';
+import { type MovedRun, moveRun } from './move-run.js';
 import { offerRun } from './offer-run.js';
-import { type EventRow, eventMessage } from './record-event.js';
+import { addEvent, type EventRow, eventMessage } from './record-event.js';
+import { type Decision, type Ending, type Facts, type Verdict, verdictOf } from './verdict.js';
 
-export type Verdict = 'retry' | 'retry_smaller' | 'failed' | 'cancelled';
+type LockedRow = Facts & { config: Record<string, unknown>; now: Date };
 
-export interface Ending {
-  /** How the attempt ends; `superseded` is not charged to the run's budget of attempts. */
-  status: 'failed' | 'lost' | 'superseded';
-  cause: FailureCause;
-  code: string;
-  message: string;
-  param?: string | null;
-}
-
-interface EndedRow extends StatusRow {
-  id: string;
-  verdict: Verdict;
-  pool: string;
-  submission: number;
-  priority: number;
-  delay_ms: number;
+interface Ended {
+  run: MovedRun;
   event: EventRow;
-  event_created_at: Date;
+  decision: Decision;
 }
 
 /**
- * Ends an attempt that did not finish and decides what becomes of its run, in one statement. `tokenSql` is a `token AS (…)` part that
- * locks the run; its parameters are $1 to $3. The run is cancelled when that was asked for; it is queued again while the cause is one of
- * ours and the budget of attempts lasts (with a growing pause from the second fault on); memory that ran out earns one more try with
- * half the micro-batch and the same batch; everything else fails the run. Answers null when `tokenSql` gives no row.
+ * Ends an attempt that did not finish and decides, under the run's lock, what becomes of its run (`verdictOf`).
+ * Returns null when the fence does not let the token through.
  */
 export async function endAttempt(
   s: Services,
-  tokenSql: string,
-  token: readonly [string, number, string],
+  token: AttemptToken,
   ending: Ending,
-): Promise<EndedRow | null> {
-  const { rows } = await s.pg.query<EndedRow>(
-    `WITH ${tokenSql}, history AS (
-       SELECT count(*) FILTER (WHERE a.status IN ('failed', 'lost')) AS charged, count(*) FILTER (WHERE a.cause = 'oom') AS ooms
-       FROM attempts a JOIN token ON a.run_id = token.id WHERE a.attempt < $2 AND a.worker_id IS NOT NULL
-     ), facts AS (
-       SELECT r.*, h.charged, coalesce((r.config ->> 'accumulation')::int, 1) AS accumulation, h.ooms,
-         coalesce((r.config ->> 'batch_size')::int, 1) AS batch_size
-       FROM runs r JOIN token ON r.id = token.id CROSS JOIN history h
-     ), verdict AS (
-       SELECT id, charged, accumulation, CASE
-         WHEN state = 'cancelling' THEN 'cancelled'
-         WHEN $4 = 'superseded' THEN 'retry'
-         WHEN $5 = 'oom' THEN CASE WHEN ooms = 0 AND batch_size % (2 * accumulation) = 0 THEN 'retry_smaller' ELSE 'failed' END
-         WHEN $5 = ANY ($9::text[]) AND charged + 1 < max_attempts THEN 'retry'
-         ELSE 'failed' END AS verdict,
-         CASE WHEN $4 <> 'failed' OR charged = 0 THEN 0 ELSE least(30000, 1000 * 2 ^ least(charged, 10)) END::int AS delay_ms
-       FROM facts
-     ), attempt AS (
-       UPDATE attempts a SET status = $4, cause = $5, message = $7, finished_at = now() FROM token WHERE a.run_id = token.id AND a.attempt = $2
-     ), run AS (
-       UPDATE runs r SET
-         status = CASE WHEN v.verdict IN ('retry', 'retry_smaller') THEN 'queued' ELSE v.verdict END,
-         state = NULL,
-         state_reason = CASE WHEN v.verdict IN ('retry', 'retry_smaller')
-           THEN jsonb_build_object('code', 'resuming', 'message', $7, 'since', extract(epoch FROM now())::int) END,
-         queued_at = CASE WHEN v.verdict = 'retry' AND v.delay_ms > 0 THEN now() + v.delay_ms * interval '1 millisecond' ELSE r.queued_at END,
-         finished_at = CASE WHEN v.verdict IN ('failed', 'cancelled') THEN now() END,
-         tokens_per_second = NULL,
-         error_code = CASE WHEN v.verdict = 'failed' THEN $6 END,
-         error_message = CASE WHEN v.verdict = 'failed' THEN $7
-           || CASE WHEN $5 = ANY ($9::text[]) THEN format(' This was attempt %s; %s of %s were charged.', $2, v.charged + 1, r.max_attempts) ELSE '' END END,
-         error_param = CASE WHEN v.verdict = 'failed' THEN $8 END,
-         config = CASE WHEN v.verdict = 'retry_smaller' THEN jsonb_set(r.config, '{accumulation}', to_jsonb(2 * v.accumulation)) ELSE r.config END
-       FROM verdict v WHERE r.id = v.id
-       RETURNING r.id, r.project_id, r.status, r.state, r.state_reason, r.attempt, r.pool, r.submission, r.priority, v.verdict, v.delay_ms, v.accumulation
-     ), event AS (
-       INSERT INTO events (id, project_id, run_id, attempt, level, type, message, data)
-       SELECT $10, run.project_id, run.id, run.attempt,
-         CASE run.verdict WHEN 'failed' THEN 'error' WHEN 'cancelled' THEN 'info' ELSE CASE WHEN $4 = 'superseded' THEN 'info' ELSE 'warn' END END,
-         'message',
-         CASE run.verdict
-           WHEN 'cancelled' THEN 'The run was cancelled'
-           WHEN 'failed' THEN 'The run failed: ' || $7
-           WHEN 'retry_smaller' THEN format('%s The run is queued again with micro-batches half as large (accumulation %s); the batch stays the same.', $7, 2 * run.accumulation)
-           ELSE $7 || ' The run is queued again and goes on from its last checkpoint.' END,
-         jsonb_build_object('cause', $5::text, 'code', $6::text, 'attempt', run.attempt)
-       FROM run RETURNING id, level, type, message, data, created_at
-     )
-     SELECT run.*, to_json(event) AS event, event.created_at AS event_created_at FROM run CROSS JOIN event`,
-    [
-      ...token,
-      ending.status,
-      ending.cause,
-      ending.code,
-      ending.message,
-      ending.param ?? null,
-      RETRYABLE_CAUSES,
-      newId('event'),
-    ],
+  options: FenceOptions = {},
+): Promise<Verdict | null> {
+  const ended = await inTransaction(s, async (client): Promise<Ended | null> => {
+    const locked = await lockRun(client, token, options);
+    if (!locked) return null;
+    const decision = verdictOf(locked, ending);
+    await client.query(
+      'UPDATE attempts SET status = $3, cause = $4, message = $5, finished_at = now() WHERE run_id = $1 AND attempt = $2',
+      [token.runId, token.attempt, ending.status, ending.cause, ending.message],
+    );
+    const run = await moveRun(client, token.runId, statusAfter(decision), patchOf(locked, ending, decision));
+    if (!run) throw staleAttempt(token);
+    const event = await addEvent(client, run.project_id, token, {
+      level: decision.level,
+      message: decision.sentence,
+      data: { cause: ending.cause, code: ending.code, attempt: token.attempt },
+    });
+    return { run, event, decision };
+  });
+  if (!ended) return null;
+  const { run, event, decision } = ended;
+  await notify(s, run.id, [statusMessage(run), eventMessage(event)], run.attempt);
+  if (run.status === 'queued') await offerRun(s, run, { delayMs: decision.delayMs });
+  return decision.verdict;
+}
+
+/** The facts of a run under its lock; the history is read after the lock is held. */
+async function lockRun(
+  client: pg.PoolClient,
+  token: AttemptToken,
+  options: FenceOptions,
+): Promise<LockedRow | undefined> {
+  const held = await client.query(`WITH ${fence(options)} SELECT id FROM token`, tokenValues(token));
+  if (held.rowCount === 0) return undefined;
+  const { rows } = await client.query<LockedRow>(
+    `SELECT r.state, r.attempt, r.max_attempts AS "maxAttempts", r.config, now() AS now,
+       coalesce((r.config ->> 'batch_size')::int, 1) AS "batchSize", coalesce((r.config ->> 'accumulation')::int, 1) AS accumulation,
+       h.charged, h.ooms
+     FROM runs r CROSS JOIN (
+       SELECT count(*) FILTER (WHERE status IN ('failed', 'lost'))::int AS charged, count(*) FILTER (WHERE cause = 'oom')::int AS ooms
+       FROM attempts WHERE run_id = $1 AND attempt < $2) h
+     WHERE r.id = $1`,
+    [token.runId, token.attempt],
   );
-  const row = rows[0];
-  if (!row) return null;
-  const event = eventMessage({ ...row.event, created_at: row.event_created_at });
-  await notify(
-    s,
-    row.id,
-    [statusMessage({ ...row, state_reason: row.state_reason as StateReason | null }), event],
-    row.attempt,
-  );
-  if (row.status === 'queued') await offerRun(s, row, { delayMs: row.delay_ms });
-  return row;
+  return rows[0];
+}
+
+const statusAfter = ({ verdict }: Decision): 'queued' | 'failed' | 'cancelled' =>
+  verdict === 'failed' || verdict === 'cancelled' ? verdict : 'queued';
+
+/** The columns of the run that the decision changes, beside its status. */
+function patchOf(locked: LockedRow, { message }: Ending, decision: Decision): Record<string, unknown> {
+  const { verdict, error, delayMs, accumulation } = decision;
+  if (verdict === 'cancelled') return {};
+  if (error) return { error_code: error.code, error_message: error.message, error_param: error.param };
+  const since = Math.floor(locked.now.getTime() / 1_000);
+  return {
+    state_reason: { code: 'resuming', message, since },
+    ...(delayMs > 0 ? { queued_at: new Date(locked.now.getTime() + delayMs) } : {}),
+    ...(verdict === 'retry_smaller' ? { config: { ...locked.config, accumulation } } : {}),
+  };
 }

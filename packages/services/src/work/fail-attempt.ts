@@ -1,24 +1,18 @@
-import type { FailureCause } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
-import { endAttempt, type Verdict } from './end-attempt.js';
-import { hasEnded, staleAttempt, TOKEN } from './fence.js';
+import { endAttempt } from './end-attempt.js';
+import { hasEnded, staleAttempt } from './fence.js';
+import type { Ending, Verdict } from './verdict.js';
 
-export interface Failure {
-  cause: FailureCause;
-  code: string;
-  message: string;
-  param?: string | null;
-}
-
-const asKey = (token: AttemptToken): [string, number, string] => [token.runId, token.attempt, token.workerId];
+/** Why an attempt failed. */
+export type Failure = Omit<Ending, 'status'>;
 
 /**
  * Ends the attempt with a cause; the run is queued again, failed or (when that was asked for) cancelled: see `endAttempt`.
  * Sending it twice is safe. @throws AppError `stale_attempt`.
  */
 export async function failAttempt(s: Services, token: AttemptToken, failure: Failure): Promise<Verdict | 'already'> {
-  const row = await endAttempt(s, TOKEN, asKey(token), { status: 'failed', ...failure });
-  if (row) return row.verdict;
+  const verdict = await endAttempt(s, token, { ...failure, status: 'failed' });
+  if (verdict) return verdict;
   if (await hasEnded(s, token, ['failed'])) return 'already';
   throw staleAttempt(token);
 }
@@ -29,8 +23,8 @@ export async function failAttempt(s: Services, token: AttemptToken, failure: Fai
  */
 export async function releaseAttempt(s: Services, token: AttemptToken, message: string): Promise<Verdict | 'already'> {
   const ending = { status: 'superseded', cause: 'preempted', code: 'released', message } as const;
-  const row = await endAttempt(s, TOKEN, asKey(token), ending);
-  if (row) return row.verdict;
+  const verdict = await endAttempt(s, token, ending);
+  if (verdict) return verdict;
   if (await hasEnded(s, token, ['superseded'])) return 'already';
   throw staleAttempt(token);
 }

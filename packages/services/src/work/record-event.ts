@@ -1,4 +1,5 @@
 import { type EventObject, newId, type StreamMessage } from '@moraine/contract';
+import type pg from 'pg';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { fenced, TOKEN } from './fence.js';
 
@@ -44,4 +45,30 @@ export async function recordEvent(s: Services, token: AttemptToken, event: NewEv
      RETURNING id, level, type, message, data, created_at`,
     [event.id ?? newId('event'), event.level, event.type ?? 'message', event.message, JSON.stringify(event.data ?? {})],
   );
+}
+
+/** Adds an event inside the transaction of what it tells about; publish it after the commit. */
+export async function addEvent(
+  client: pg.PoolClient,
+  projectId: string,
+  token: AttemptToken,
+  event: NewEvent,
+): Promise<EventRow> {
+  const { rows } = await client.query<EventRow>(
+    `INSERT INTO events (id, project_id, run_id, attempt, level, type, message, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+     RETURNING id, level, type, message, data, created_at`,
+    [
+      event.id ?? newId('event'),
+      projectId,
+      token.runId,
+      token.attempt,
+      event.level,
+      event.type ?? 'message',
+      event.message,
+      JSON.stringify(event.data ?? {}),
+    ],
+  );
+  const [row] = rows;
+  if (!row) throw new Error('Postgres returned no row for an event that it stored.');
+  return row;
 }

@@ -1,0 +1,24 @@
+import type pg from 'pg';
+import type { Services } from './context.js';
+
+/** Runs `work` in one transaction on a connection of its own. A connection that breaks meanwhile is thrown away. */
+export async function inTransaction<T>(s: Services, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await s.pg.connect();
+  let broken: Error | undefined;
+  const onError = (error: Error): void => {
+    broken = error;
+  };
+  client.on('error', onError);
+  try {
+    await client.query('BEGIN');
+    const result = await work(client);
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(onError);
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
+}

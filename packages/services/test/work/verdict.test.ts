@@ -1,0 +1,76 @@
+import { RETRYABLE_CAUSES } from '@moraine/contract';
+import { describe, expect, test } from 'vitest';
+import { type Ending, type Facts, verdictOf } from '../../src/work/verdict.js';
+
+const facts: Facts = { state: null, attempt: 3, maxAttempts: 10, charged: 0, ooms: 0, batchSize: 8, accumulation: 2 };
+const ending: Ending = { status: 'failed', cause: 'hardware', code: 'killed', message: 'Killed.' };
+const oom = { cause: 'oom', code: 'out_of_memory' } as const;
+
+const rows: [name: string, facts: Partial<Facts>, ending: Partial<Ending>, verdict: string, delayMs: number][] = [
+  ['a first fault is tried again at once', {}, {}, 'retry', 0],
+  ['a second fault is tried again after two seconds', { charged: 1 }, {}, 'retry', 2_000],
+  ['the pause doubles', { charged: 3 }, {}, 'retry', 8_000],
+  ['the pause ends at thirty seconds', { charged: 8 }, {}, 'retry', 30_000],
+  ['a lost worker costs no pause', { charged: 3 }, { status: 'lost', cause: 'lost_worker' }, 'retry', 0],
+  ['the last attempt of the budget may still be retried into', { charged: 8 }, { status: 'lost' }, 'retry', 0],
+  ['a fault that spends the budget fails the run', { charged: 9 }, {}, 'failed', 0],
+  ['a budget of one is spent by the first fault', { maxAttempts: 1 }, {}, 'failed', 0],
+  ['a fault of the data fails the run', {}, { cause: 'user_data' }, 'failed', 0],
+  ['a fault of the configuration fails the run', {}, { cause: 'user_config' }, 'failed', 0],
+  ['a loss that is not a number fails the run', {}, { cause: 'nan' }, 'failed', 0],
+  ['a released run is not charged, whatever was charged before', { charged: 9 }, { status: 'superseded' }, 'retry', 0],
+  ['memory that ran out halves the micro-batch', {}, oom, 'retry_smaller', 0],
+  ['memory that ran out after other faults halves it at once', { charged: 3 }, oom, 'retry_smaller', 0],
+  ['memory that ran out again fails the run', { ooms: 1 }, oom, 'failed', 0],
+  ['a batch that cannot be halved fails the run', { batchSize: 6, accumulation: 2 }, oom, 'failed', 0],
+  ['a cancel comes before a retry', { state: 'cancelling' }, {}, 'cancelled', 0],
+  ['a cancel comes before a failure', { state: 'cancelling' }, { cause: 'nan' }, 'cancelled', 0],
+  ['a cancel comes before a release', { state: 'cancelling' }, { status: 'superseded' }, 'cancelled', 0],
+  ['a run that was given up for lost is tried again', { state: 'lost_contact' }, { status: 'lost' }, 'retry', 0],
+];
+
+test.each(rows)('%s', (_name, changedFacts, changedEnding, verdict, delayMs) => {
+  const decision = verdictOf({ ...facts, ...changedFacts }, { ...ending, ...changedEnding });
+  expect(decision).toMatchObject({ verdict, delayMs });
+  expect(decision.error !== null).toBe(verdict === 'failed');
+});
+
+test.each(RETRYABLE_CAUSES)('%s is a fault of ours', (cause) => {
+  expect(verdictOf(facts, { ...ending, cause }).verdict).toBe('retry');
+});
+
+describe('what is said', () => {
+  test('a retry tells where the run goes on, as a warning; a release as information', () => {
+    const sentence = 'Killed. The run is queued again and goes on from its last checkpoint.';
+    expect(verdictOf(facts, ending)).toMatchObject({ level: 'warn', sentence, error: null, accumulation: 2 });
+    expect(verdictOf(facts, { ...ending, status: 'superseded' })).toMatchObject({ level: 'info', sentence });
+  });
+
+  test('a smaller micro-batch doubles the accumulation and says so', () => {
+    const decision = verdictOf(facts, { ...ending, ...oom });
+    expect(decision).toMatchObject({ level: 'warn', accumulation: 4 });
+    expect(decision.sentence).toContain('(accumulation 4); the batch stays the same.');
+  });
+
+  test('a spent budget is counted in the error; a fault of the user is not', () => {
+    const spent = verdictOf({ ...facts, charged: 9 }, { ...ending, param: 'steps' });
+    expect(spent).toMatchObject({
+      level: 'error',
+      sentence: 'The run failed: Killed.',
+      error: { code: 'killed', param: 'steps', message: 'Killed. This was attempt 3; 10 of 10 were charged.' },
+    });
+    expect(verdictOf(facts, { ...ending, cause: 'nan' }).error).toEqual({
+      code: 'killed',
+      param: null,
+      message: 'Killed.',
+    });
+  });
+
+  test('a cancelled run has no error', () => {
+    expect(verdictOf({ ...facts, state: 'cancelling' }, ending)).toMatchObject({
+      level: 'info',
+      sentence: 'The run was cancelled',
+      error: null,
+    });
+  });
+});
