@@ -196,10 +196,27 @@ const product = [
   }),
   services('reconcile/leases.ts', 'attempts', {
     name: 'lease condition: a lease that still runs counts as expired',
-    find: "AND a.status IN ('claimed', 'provisioning', 'running') AND a.lease_expires_at < now()\n       FOR NO KEY UPDATE OF r SKIP LOCKED",
-    replace:
-      "AND a.status IN ('claimed', 'provisioning', 'running') AND a.lease_expires_at > now()\n       FOR NO KEY UPDATE OF r SKIP LOCKED",
+    find: 'a.lease_expires_at < now()\n       FOR NO KEY UPDATE OF r SKIP LOCKED',
+    replace: 'a.lease_expires_at > now()\n       FOR NO KEY UPDATE OF r SKIP LOCKED',
     test: 'leases > an expired lease passes through lost_contact, and a renewal takes the run back',
+  }),
+  services('work/fence.ts', 'attempts', {
+    name: 'lease condition: an expiry does not look at the lease again',
+    find: ' AND a.lease_expires_at < now()`',
+    replace: '`',
+    test: 'leases > a lease that is renewed while its end waits for the lock is not ended, also of a run that is being cancelled',
+  }),
+  services('work/transition.ts', 'attempts', {
+    name: 'transition: a run that runs cannot be queued again',
+    find: "running: ['queued', 'paused',",
+    replace: "running: ['paused',",
+    test: 'ends > faults of ours queue the run again until its budget of attempts is spent',
+  }),
+  services('work/verdict.ts', 'work/verdict', {
+    name: 'verdict: the budget of attempts is one longer',
+    find: 'facts.charged + 1 < facts.maxAttempts',
+    replace: 'facts.charged < facts.maxAttempts',
+    test: 'a fault that spends the budget fails the run',
   }),
   services('work/transition.ts', 'runs', {
     name: 'transition: a run that ended may be queued again',
