@@ -1,16 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
-
-const CONNECTION =
-  /ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Connection terminated|connection timeout|timeout exceeded|not queryable|Connection is closed|isn't writeable/i;
+import { isServerAway } from '@moraine/services';
 
 /** True for what passes by itself: a server that is away, restarts or is overloaded. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof AppError) return error.code === 'unavailable';
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  // SQLSTATE classes: connection, rollback (deadlock), resources, operator (shutdown, starting up).
-  return /^(08|40|53|57)/.test(code) || CONNECTION.test(`${code} ${error.message}`);
+  return isServerAway(error);
 }
 
 export const isStale = (error: unknown): boolean => error instanceof AppError && error.code === 'stale_attempt';

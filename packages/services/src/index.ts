@@ -16,6 +16,7 @@ export type { Page } from './ground/paging.js';
 export type { StreamEntry } from './ground/positions.js';
 export { notify, type Outgoing, publish } from './ground/publish.js';
 export { type ControlMessage, publishControl } from './ground/publish-control.js';
+export { isServerAway } from './ground/server-away.js';
 export { addToUpload, discardUpload, startUpload, type Upload, type UploadedFile } from './ground/upload.js';
 export { type HeldWakeUp, openWakeConsumer, type WakeConsumer } from './ground/wake-consumer.js';
 export { assertBaseFilename } from './library/base-filename.js';

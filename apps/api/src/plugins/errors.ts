@@ -1,23 +1,7 @@
 import { AppError, type ErrorBody, explain, nearest, ROUTES } from '@moraine/contract';
+import { isServerAway } from '@moraine/services';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-
-/** Driver and socket codes that mean "a server is away", not "this request is wrong". */
-const AWAY = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'P1001', // Prisma: cannot reach the database
-  'P1008', // Prisma: timed out
-  'P1017', // Prisma: the server closed the connection
-  'P2024', // Prisma: no connection from the pool in time
-  '57P01', // Postgres: terminated by an administrator
-  '57P02', // Postgres: crash shutdown
-  '57P03', // Postgres: cannot connect now (starting, recovering)
-  '08001',
-  '08006',
-]);
 
 /** Fastify's own refusals, said in our words. */
 const REFUSALS: Record<string, (error: FastifyError) => AppError> = {
@@ -49,20 +33,6 @@ const notJson = (error: Error): AppError =>
     cause: error,
   });
 
-function isAway(error: unknown): boolean {
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    const { code, errors } = at as { code?: unknown; errors?: unknown };
-    if (typeof code === 'string' && AWAY.has(code)) return true;
-    if (
-      at.message === 'Connection is closed.' ||
-      /Connection terminated|Can't reach database|Stream isn't writeable/.test(at.message)
-    )
-      return true;
-    if (Array.isArray(errors) && errors.some(isAway)) return true;
-  }
-  return false;
-}
-
 /** Whatever was thrown, as the error that is reported to the caller. Errors that nobody foresaw become a generic one: their text stays in the log. */
 export function toWireError(error: unknown): AppError {
   if (error instanceof AppError) return error;
@@ -74,7 +44,7 @@ export function toWireError(error: unknown): AppError {
     return new AppError('rate_limited', (error as Error).message, {
       hint: 'Wait as long as the retry-after header says.',
     });
-  if (isAway(error))
+  if (isServerAway(error))
     return new AppError('unavailable', 'A server that the API depends on does not respond.', {
       hint: 'Try again in a few seconds; GET /readyz names what is away.',
       cause: error,

@@ -5,6 +5,7 @@ import type { BlobStore } from './blob-store.js';
 import { openPool, openPrisma, type PrismaClient } from './db.js';
 import { createFsBlobStore } from './fs-blob-store.js';
 import { createQueueSet, type QueueSet } from './queue-set.js';
+import { redisRetryMs } from './redis-retry.js';
 
 /** Everything a verb needs, passed as its first argument. */
 export interface Services {
@@ -67,7 +68,7 @@ export async function openServices({
     maxRetriesPerRequest: 1,
     // A server that holds the connection and says nothing is away, too.
     commandTimeout: COMMAND_TIMEOUT_MS,
-    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000),
+    retryStrategy: redisRetryMs,
   });
   // Said once an outage, not once a try.
   let isAway = false;

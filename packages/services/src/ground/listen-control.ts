@@ -1,13 +1,14 @@
 import { Redis } from 'ioredis';
 import type { Services } from './context.js';
 import { type ControlMessage, controlChannel } from './publish-control.js';
+import { redisRetryMs } from './redis-retry.js';
 
 /** Listens on a connection of its own until the answer is called. Subscribes again by itself when Redis comes back. */
 export function listenControl(s: Services, onMessage: (message: ControlMessage) => void): () => void {
   const redis = new Redis(s.redisUrl, {
     connectionName: 'moraine-control',
     maxRetriesPerRequest: null,
-    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000),
+    retryStrategy: redisRetryMs,
   });
   redis.on('error', (error: Error) => s.log.debug({ err: error }, 'the control channel lost Redis'));
   redis.on('message', (_channel: string, text: string) => {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Services } from './context.js';
 import { type StreamEntry, toEntries } from './positions.js';
+import { redisRetryMs } from './redis-retry.js';
 
 export type Sink = (entries: readonly StreamEntry[]) => void;
 
@@ -46,7 +47,7 @@ class StreamReader {
       connectionName: 'moraine-streams',
       maxRetriesPerRequest: 1,
       commandTimeout: BLOCK_MS + 5_000,
-      retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1_000),
+      retryStrategy: redisRetryMs,
     });
     redis.on('error', (error: Error) => this.s.log.debug({ err: error }, 'the stream reader lost Redis'));
     try {

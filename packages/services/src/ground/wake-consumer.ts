@@ -3,6 +3,7 @@ import { newId } from '@moraine/contract';
 import { type Job, Worker } from 'bullmq';
 import type { Services } from './context.js';
 import { queueName, type WakeUp } from './queue-set.js';
+import { redisRetryMs } from './redis-retry.js';
 
 /** A wake-up in hand. Finish it whether or not a claim followed: it only says "look". */
 export interface HeldWakeUp {
@@ -29,7 +30,7 @@ export function openWakeConsumer(s: Services, pool: string, { blockSeconds = BLO
   const connection = {
     url: s.redisUrl,
     maxRetriesPerRequest: null,
-    retryStrategy: (times: number) => Math.min(50 * 2 ** Math.min(times, 6), 1_000),
+    retryStrategy: redisRetryMs,
   };
   let restarts = 0;
   let closed = false;

@@ -1,7 +1,6 @@
 import { type EventObject, newId } from '@moraine/contract';
 import type { Prisma } from '../ground/db.js';
-import type { EventModel } from '../ground/generated/models.js';
-import { toSeconds } from '../ground/time.js';
+import { toEventObject } from './record-event.js';
 
 export interface NewEvent {
   projectId: string;
@@ -16,16 +15,4 @@ export interface NewEvent {
 /** Writes an event inside the transaction of what it tells about. Publish the answer to the run's stream after the commit. */
 export async function insertEvent(tx: Prisma.TransactionClient, event: NewEvent): Promise<EventObject> {
   return toEventObject(await tx.event.create({ data: { id: newId('event'), type: 'message', ...event } }));
-}
-
-export function toEventObject(row: EventModel): EventObject {
-  return {
-    object: 'fine_tuning.job.event',
-    id: row.id,
-    created_at: toSeconds(row.createdAt),
-    level: row.level as EventObject['level'],
-    message: row.message,
-    type: row.type as EventObject['type'],
-    data: row.data as EventObject['data'],
-  };
 }

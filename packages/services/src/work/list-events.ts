@@ -1,7 +1,7 @@
 import type { EventObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
-import { toEventObject } from './insert-event.js';
+import { toEventObject } from './record-event.js';
 import { requireRun } from './require-run.js';
 
 /** Events of a run, newest first. */

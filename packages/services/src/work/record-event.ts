@@ -1,6 +1,8 @@
 import { type EventObject, newId, type StreamMessage } from '@moraine/contract';
 import type pg from 'pg';
 import type { AttemptToken, Services } from '../ground/context.js';
+import type { EventModel } from '../ground/generated/models.js';
+import { toSeconds } from '../ground/time.js';
 import { fenced, TOKEN } from './fence.js';
 
 export interface EventRow {
@@ -15,12 +17,16 @@ export interface EventRow {
 export const eventObject = (row: EventRow): EventObject => ({
   object: 'fine_tuning.job.event',
   id: row.id,
-  created_at: Math.floor(row.created_at.getTime() / 1000),
+  created_at: toSeconds(row.created_at),
   level: row.level as EventObject['level'],
   message: row.message,
   type: row.type as EventObject['type'],
   data: row.data,
 });
+
+/** The same for a row that Prisma read. */
+export const toEventObject = (row: EventModel): EventObject =>
+  eventObject({ ...row, created_at: row.createdAt, data: row.data as EventRow['data'] });
 
 export const eventMessage = (row: EventRow): StreamMessage => ({ event: 'event', data: eventObject(row) });
 
