@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // `npm run mutate`: breaks the code in a scratch copy, once for each mutation of the list, and fails unless the named test sees it.
-// usage: node scripts/mutate/mutate.mjs [--only NAME] [--list]   --only: those whose name has NAME in it; a whole run writes docs/mutations.md
+// usage: node scripts/mutate/mutate.mjs [--only NAME] [--list]   --only (may be repeated): those whose name has NAME in it; a whole run writes docs/mutations.md
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,8 +10,8 @@ import { makeScratch, runTests, tryMutation } from './run.mjs';
 import { table } from './table.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const { values } = parseArgs({ options: { only: { type: 'string' }, list: { type: 'boolean' } } });
-const wanted = mutations.filter(({ name }) => values.only === undefined || name.includes(values.only));
+const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, list: { type: 'boolean' } } });
+const wanted = mutations.filter(({ name }) => values.only?.some((part) => name.includes(part)) ?? true);
 
 /** Names of tests that do not pass on the code as it is: what they say of a mutation is worth nothing. */
 function failingBefore(folder) {

@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts of source code
 // Faults that somebody could write, and for each the test that must see it. A mutation is a text that is in its file exactly once, what
-// stands there instead, and the full name of a test (`describe > test`) of the same package.
+// replaces it, and the full name of a test (`describe > test`) of the same package.
 
 const lm = (file, testFile, rest) => ({
   file: `packages/lm/src/${file}`,
@@ -10,6 +10,11 @@ const lm = (file, testFile, rest) => ({
 const data = (file, testFile, rest) => ({
   file: `packages/data/src/${file}`,
   testFile: `packages/data/test/${testFile}.test.ts`,
+  ...rest,
+});
+const recipes = (file, testFile, rest) => ({
+  file: `packages/recipes/src/${file}`,
+  testFile: `packages/recipes/test/${testFile}.test.ts`,
   ...rest,
 });
 const services = (file, testFile, rest) => ({
@@ -67,6 +72,126 @@ const learning = [
     find: '(step - 1 - warmupSteps)',
     replace: '(step - warmupSteps)',
     test: 'the learning rate of a step, counted from 1 > keeps its peak in the step after warm-up',
+  }),
+  lm('optim/schedule.ts', 'optim', {
+    name: 'schedule: the warm-up begins a step late',
+    find: '(learningRate * step) / warmupSteps',
+    replace: '(learningRate * (step - 1)) / warmupSteps',
+    test: 'the learning rate of a step, counted from 1 > warms up on a line and reaches its peak with the last step of it',
+  }),
+  lm('optim/schedule.ts', 'optim', {
+    name: 'schedule: the decay ends a step early',
+    find: 'Math.max(1, totalSteps - warmupSteps)',
+    replace: 'Math.max(1, totalSteps - 1 - warmupSteps)',
+    test: 'the learning rate of a step, counted from 1 > falls by equal parts',
+  }),
+  lm('optim/clip.ts', 'optim', {
+    name: 'clip: the factor is twice the maximum over the norm',
+    find: 'tf.div(normMax, tf.add(norm, 1e-6))',
+    replace: 'tf.div(2 * normMax, tf.add(norm, 1e-6))',
+    test: 'adamw > twenty steps are those of its formula in double precision (plain, clipped and decayed)',
+  }),
+  lm('optim/clip.ts', 'optim', {
+    name: 'clip: the norm is a sum of absolute values',
+    find: 'tf.sum(tf.square(grad))',
+    replace: 'tf.sum(tf.abs(grad))',
+    test: 'the global norm is that of all gradients together',
+  }),
+  lm('step.ts', 'optim', {
+    name: 'clip: the norm is of the sums, not of the means',
+    find: 'tf.mul(globalNorm(gradients.map(({ sum }) => sum)), perToken)',
+    replace: 'tf.mul(globalNorm(gradients.map(({ sum }) => sum)), 1)',
+    test: 'adamw > twenty steps are those of its formula in double precision (plain, clipped and decayed)',
+  }),
+  lm('optim/optimizer.ts', 'optim', {
+    name: 'links of an optimiser run in the reverse order',
+    find: 'links.reduce((given, link)',
+    replace: 'links.reduceRight((given, link)',
+    test: 'links run in the order given, each on what the one before left',
+  }),
+  lm('optim/adam.ts', 'optim', {
+    name: 'bias correction of the first moment is left out',
+    find: 'correction1: 1 - beta1 ** step',
+    replace: 'correction1: 1 - 0 ** step',
+    test: 'adamw > twenty steps are those of its formula in double precision (plain, clipped and decayed)',
+  }),
+  lm('optim/adam.ts', 'optim', {
+    name: 'a fused update starts from the value before decay',
+    find: 'start: value,',
+    replace: 'start: value && undefined,',
+    test: 'adamw > twenty steps are those of its formula in double precision (plain, clipped and decayed)',
+  }),
+  lm('step.ts', 'optim', {
+    name: 'sums of gradients: not zeroed after a step',
+    find: 'tf.fill([...shape], 0)',
+    replace: 'tf.fill([...shape], 1)',
+    test: 'adamw > twenty steps are those of its formula in double precision (plain, clipped and decayed)',
+  }),
+  lm('trainer.ts', 'trainer', {
+    name: 'sums of gradients: what a failed step added is kept',
+    find: 'if (!areSumsZero) session.write(',
+    replace: 'if (areSumsZero && !areSumsZero) session.write(',
+    test: 'a step that fails half way leaves nothing for the next to add to',
+  }),
+  lm('trainer.ts', 'golden', {
+    name: 'learning rate: every step has that of the first',
+    find: 'learningRateAt(schedule, number)',
+    replace: 'learningRateAt(schedule, Math.min(1, number))',
+    test: 'PyTorch and plain > llama-tied, lora: ten losses and the parameters after them agree',
+  }),
+  lm('trainer.ts', 'golden', {
+    name: 'scalars of the optimiser: every step has those of the first',
+    find: 'optimizer.scalarsAt(number)',
+    replace: 'optimizer.scalarsAt(Math.min(1, number))',
+    test: 'PyTorch and plain > llama-tied, lora: ten losses and the parameters after them agree',
+  }),
+  lm('trainer.ts', 'trainer', {
+    name: 'dropout: the mask does not depend on the step',
+    find: 'mix32(seed, number, index)',
+    replace: 'mix32(seed, 0 * number, index)',
+    test: 'dropout changes the loss from step to step and the seed decides how',
+  }),
+  lm('trainer.ts', 'trainer', {
+    name: 'dropout: micro-batches of a step have one mask',
+    find: 'mix32(seed, number, index)',
+    replace: 'mix32(seed, number, 0 * index)',
+    test: 'dropout changes the loss from step to step and the seed decides how',
+  }),
+  lm('trainer.ts', 'trainer', {
+    name: 'dropout: the mask does not depend on the seed',
+    find: 'mix32(seed, number, index)',
+    replace: 'mix32(0 * seed, number, index)',
+    test: 'dropout changes the loss from step to step and the seed decides how',
+  }),
+  lm('trainer.ts', 'trainer', {
+    name: 'resume cursor: a loaded trainer counts from its first step',
+    find: 'steps = state.step;',
+    replace: 'steps = 0 * state.step;',
+    test: 'LoRA with dropout: a resumed run repeats the uninterrupted one bit for bit',
+  }),
+  lm('trainer-state.ts', 'trainer', {
+    name: 'saved state: its tensors of the optimiser are not counted',
+    find: 'state.optimizer.size !== shapes.optimizer.size',
+    replace: 'state.optimizer.size < shapes.optimizer.size',
+    test: 'a state of another optimiser is refused, and nothing of it is written',
+  }),
+  lm('trainer-state.ts', 'trainer', {
+    name: 'saved state: its variables are not counted',
+    find: 'state.trainable.size !== shapes.trainable.size',
+    replace: 'state.trainable.size < shapes.trainable.size',
+    test: 'a state of more variables is refused, and nothing of it is written',
+  }),
+  lm('trainer-state.ts', 'trainer', {
+    name: 'saved state: shapes are not compared',
+    find: 'tensor.shape.join() === shape.join()',
+    replace: 'tensor.shape.length === shape.length',
+    test: 'a state of another method is refused by name of the difference',
+  }),
+  lm('trainer-state.ts', 'trainer', {
+    name: 'saved state: the optimiser’s part is not written',
+    find: "for (const part of ['trainable', 'optimizer'] as const)",
+    replace: "for (const part of ['trainable'] as const)",
+    test: 'LoRA with dropout: a resumed run repeats the uninterrupted one bit for bit',
   }),
   lm('net.ts', 'trainer', {
     name: 'dropout: every step has the same mask',
@@ -137,30 +262,43 @@ const rows = [
     replace: "isIndividual === true ? '\\\\p{N}+' : '\\\\p{N}'",
     test: 'digits are split one by one, or stay together where the base says so',
   }),
-  {
+  recipes('row-order.ts', 'row-order', {
     name: 'order of rows: each epoch begins where the last began',
-    file: 'packages/recipes/src/row-order.ts',
     find: 'epochOrder(rows, seed, epoch)',
     replace: 'epochOrder(rows, seed, 0)',
-    testFile: 'packages/recipes/test/row-order.test.ts',
     test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
-  },
-  {
+  }),
+  recipes('row-order.ts', 'row-order', {
     name: 'order of rows: the rows of a step are reversed',
-    file: 'packages/recipes/src/row-order.ts',
     find: 'picked.push(order[i % rows] ?? 0);',
     replace: 'picked.unshift(order[i % rows] ?? 0);',
-    testFile: 'packages/recipes/test/row-order.test.ts',
     test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
-  },
-  {
+  }),
+  recipes('row-order.ts', 'row-order', {
     name: 'resume cursor: one step back',
-    file: 'packages/recipes/src/row-order.ts',
     find: 'let i = (step - 1) * batchSize; i < step * batchSize;',
     replace: 'let i = Math.max(0, step - 2) * batchSize; i < Math.max(1, step - 1) * batchSize;',
-    testFile: 'packages/recipes/test/row-order.test.ts',
     test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
-  },
+  }),
+  recipes('sft.ts', 'sft', {
+    name: 'resume cursor: a resumed run begins with the rows of the first step',
+    find: 'stepBatches.at(trainer.steps + 1)',
+    replace: 'stepBatches.at(trainer.steps - startStep + 1)',
+    test: 'a run with lora > repeats, resumed with dropout from another process, the losses of the uninterrupted run bit for bit',
+  }),
+  recipes('sft.ts', 'run-rows', {
+    name: 'resume cursor: tokens are counted from nothing',
+    find: 'resumed?.trainedTokens ?? 0',
+    replace: '0',
+    test: 'a run that is resumed counts on from the tokens it had trained on',
+  }),
+  recipes('sft.ts', 'run-rows', {
+    name: 'order of rows: one method sees those of a step reversed',
+    find: 'rowsOf: createRowOrder(rows.length, config.seed, config.batch_size),',
+    replace:
+      "rowsOf: (step) => {\n      const order = createRowOrder(rows.length, config.seed, config.batch_size)(step);\n      return config.adapter.type === 'mora' ? order.reverse() : order;\n    },",
+    test: 'a run with mora type 6 learns from the rows of a step in their order, to the bit',
+  }),
 ];
 
 const product = [

@@ -216,6 +216,25 @@ test('a state of another method is refused by name of the difference', async () 
   for (const each of [run, smaller, full]) each.dispose();
 });
 
+/** A state with one tensor more in a part, and numbers that would show if any of it was written. */
+function stateWithMore(run: Trainer, part: 'trainable' | 'optimizer') {
+  const state = run.state();
+  for (const { data } of [...state.trainable.values(), ...state.optimizer.values()]) data.fill(0.5);
+  state[part].set('model.extra', { shape: [2], data: new Float32Array(2) });
+  return state;
+}
+
+test.each([
+  ['a state of another optimiser', 'optimizer', /it holds 57 tensors of its optimiser, this run's has 56/],
+  ['a state of more variables', 'trainable', /it holds 29 variables, this run trains 28/],
+] as const)('%s is refused, and nothing of it is written', async (_, part, message) => {
+  const run = await trainer(loraAdapter());
+  const before = run.state();
+  expect(() => run.load(stateWithMore(run, part))).toThrow(message);
+  expect(run.state()).toEqual(before);
+  run.dispose();
+});
+
 test('a loss that is not a number is an error with its step and changes nothing', async () => {
   const weights = hostWeights();
   const shape = [tinyConfig.hiddenSize];
