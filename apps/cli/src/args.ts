@@ -134,6 +134,22 @@ export function required(args: Arguments, index: number, what: string, command: 
   return value;
 }
 
+/** Runs the action that the first word names. @throws AppError naming the nearest action. */
+export function runAction(
+  args: Arguments,
+  command: Command,
+  actions: Record<string, (args: Arguments) => Promise<number>>,
+): Promise<number> {
+  const name = required(args, 0, 'What to do', command);
+  const action = Object.hasOwn(actions, name) ? actions[name] : undefined;
+  if (action) return action(args);
+  const near = nearest(name, Object.keys(actions));
+  throw mistake(
+    `moraine ${command.name} has no action '${name}'.`,
+    near ? `Did you mean '${command.name} ${near}'?` : `Its actions are ${Object.keys(actions).join(', ')}.`,
+  );
+}
+
 /** Refuses more arguments than the command takes. */
 export function noMoreThan(args: Arguments, count: number, command: Command): void {
   const extra = args.positionals[count];

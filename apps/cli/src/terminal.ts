@@ -45,6 +45,12 @@ export function table(columns: Column[], rows: string[][]): string {
   return [titles, rule, ...rows.map(line)].join('\n');
 }
 
+/** Rows of a label and what it stands for; a row without a value is left out. */
+export function labelled(rows: [string, string | null][]): string {
+  const width = Math.max(...rows.map(([label]) => label.length));
+  return rows.flatMap(([label, value]) => (value ? `${paint('bold', label.padEnd(width))}  ${value}` : [])).join('\n');
+}
+
 export const bytes = (n: number): string => {
   const units = ['B', 'KB', 'MB', 'GB', 'TB'];
   const at = n < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(n) / 3));

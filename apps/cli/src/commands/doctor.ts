@@ -1,6 +1,6 @@
 import type { NvidiaReport } from '@moraine/engine/install';
 import { type Command, noMoreThan } from '../args.js';
-import { bytes, paint, print } from '../terminal.js';
+import { bytes, labelled, paint, print } from '../terminal.js';
 
 export const doctorCommand: Command = {
   name: 'doctor',
@@ -33,7 +33,7 @@ export const doctorCommand: Command = {
       ['Python', python ? `${python.version}, pip ${python.pip ?? 'missing'} (${python.program})` : 'not found'],
       ['Compiler', compiler ? compiler.version : 'not found'],
     ];
-    for (const [what, value] of rows) print(`${paint('bold', what.padEnd(11))} ${value}`);
+    print(labelled(rows));
     if (report.problems.length === 0) print(`\n${paint('green', 'Ready to train.')}`);
     for (const { what, fix } of report.problems) print(`\n${paint('yellow', '!')} ${what}\n  ${fix}`);
     return report.problems.length === 0 ? 0 : 1;

@@ -1,24 +1,13 @@
-import { AppError, nearest } from '@moraine/contract';
-import { type Arguments, type Command, DATA_OPTION, noMoreThan, required } from '../args.js';
+import { type Arguments, type Command, DATA_OPTION, noMoreThan, required, runAction } from '../args.js';
 import { connect } from '../connect.js';
 import { registerBase } from '../register-base.js';
 import { print, table } from '../terminal.js';
-
-const ACTIONS = ['add', 'ls'];
 
 export const modelsCommand: Command = {
   name: 'models',
   forms: ['add NAME DIR', 'ls'],
   options: { data: DATA_OPTION },
-  run: async (args) => {
-    const action = required(args, 0, 'What to do', modelsCommand);
-    if (action === 'add') return add(args);
-    if (action === 'ls') return list(args);
-    const near = nearest(action, ACTIONS);
-    throw new AppError('invalid_request', `moraine models has no action '${action}'.`, {
-      hint: near ? `Did you mean 'models ${near}'?` : 'Its actions are `add NAME DIR` and `ls`.',
-    });
-  },
+  run: (args) => runAction(args, modelsCommand, { add, ls: list }),
 };
 
 async function add(args: Arguments): Promise<number> {

@@ -2,14 +2,21 @@ import { createWriteStream } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError, nearest, type RunObject } from '@moraine/contract';
-import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, required, text } from '../args.js';
+import { AppError, type RunObject } from '@moraine/contract';
+import {
+  type Arguments,
+  type Command,
+  DATA_OPTION,
+  integer,
+  noMoreThan,
+  oneOf,
+  required,
+  runAction,
+  text,
+} from '../args.js';
 import { connect } from '../connect.js';
-import { duration, paint, print, table } from '../terminal.js';
+import { duration, labelled, paint, print, table } from '../terminal.js';
 
-type Action = (args: Arguments) => Promise<number>;
-
-const ACTIONS: Record<string, Action> = { ls: list, show, cancel, logs, download };
 const FORMATS = ['native', 'peft', 'merged'] as const;
 
 export const runsCommand: Command = {
@@ -31,15 +38,7 @@ export const runsCommand: Command = {
     },
     out: { type: 'string', value: 'FILE', help: 'Where to write the tar; default <run>-<format>.tar here.' },
   },
-  run: async (args) => {
-    const name = required(args, 0, 'What to do', runsCommand);
-    const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
-    if (action) return action(args);
-    const near = nearest(name, Object.keys(ACTIONS));
-    throw new AppError('invalid_request', `moraine runs has no action '${name}'.`, {
-      hint: near ? `Did you mean 'runs ${near}'?` : `Its actions are ${Object.keys(ACTIONS).join(', ')}.`,
-    });
-  },
+  run: (args) => runAction(args, runsCommand, { ls: list, show, cancel, logs, download }),
 };
 
 const params = (args: Arguments): { id: string } => {
@@ -115,7 +114,7 @@ async function show(args: Arguments): Promise<number> {
     ],
     ['downloads', run.exports.join(', ')],
   ];
-  for (const [what, value] of rows) if (value) print(`${paint('bold', what.padEnd(14))} ${value}`);
+  print(labelled(rows));
   const { data } = await client.call('listRunEvents', { params: { id: run.id }, query: { limit: 20 } });
   if (data.length > 0) print();
   for (const event of data.toReversed())
@@ -146,12 +145,7 @@ async function logs(args: Arguments): Promise<number> {
 
 async function download(args: Arguments): Promise<number> {
   const { id } = params(args);
-  const asked = text(args, 'format') ?? 'native';
-  const format = FORMATS.find((name) => name === asked);
-  if (!format)
-    throw new AppError('invalid_request', `--format is '${asked}', which is none of ${FORMATS.join(', ')}.`, {
-      hint: `Did you mean '${nearest(asked, FORMATS) ?? 'native'}'?`,
-    });
+  const format = oneOf(args, 'format', FORMATS) ?? 'native';
   const file = path.resolve(text(args, 'out') ?? `${id}-${format}.tar`);
   const response = await connect(args).call('getRunAdapter', { params: { id }, query: { format } });
   if (!response.body) throw new AppError('internal', 'The response of the server is empty.');

@@ -8,7 +8,7 @@ import type { BenchOptions, BenchResult } from '@moraine/recipes';
 import { type Command, integer, noMoreThan, number, oneOf, text } from '../args.js';
 import { childEnv } from '../env.js';
 import { version } from '../paths.js';
-import { bytes, print } from '../terminal.js';
+import { bytes, labelled, print } from '../terminal.js';
 import { methodOf } from './config.js';
 import { BASE_OPTION, JSON_OPTION, METHOD_OPTION, MODE_OPTION, MODES, pathOf } from './options.js';
 
@@ -132,5 +132,5 @@ function describe(result: BenchResult & { shape: string }): string {
   if (result.decode_tokens_per_second !== null)
     rows.push(['decode', `${result.decode_tokens_per_second.toFixed(1)} tokens/s`]);
   rows.push(['memory', `${bytes(result.peak_rss_mb * 2 ** 20)} at most`]);
-  return rows.map(([what, words]) => `${what.padEnd(7)} ${words}`).join('\n');
+  return labelled(rows);
 }
