@@ -8,6 +8,8 @@ export interface Bars {
 }
 
 const BAR = 24;
+/** Letters kept for what is said behind the bar: on a narrow terminal the bar is shorter, so that no line wraps. */
+const TAIL_LEAST = 12;
 const REDRAW_MS = 150;
 /** Without a terminal: a line a run each time that this share of its steps is done. */
 const PLAIN_SHARE = 0.1;
@@ -69,7 +71,6 @@ function plainBars(runs: WatchedRun[]): Bars {
 
 function barLine(run: WatchedRun, columns: number): string {
   const share = run.steps === 0 ? 0 : Math.min(1, run.step / run.steps);
-  const full = Math.round(share * BAR);
   const colour =
     run.status === 'failed' || run.status === 'cancelled' ? 'red' : run.status === 'succeeded' ? 'green' : 'cyan';
   const head = `${run.label.padEnd(14)} `;
@@ -83,8 +84,11 @@ function barLine(run: WatchedRun, columns: number): string {
     .filter((part) => part !== '')
     .join('  ');
   // Cut before painting: colours must not count, and must not be cut in half.
-  const room = columns - head.length - BAR - counts.length - 2;
-  const bar = paint(colour, '━'.repeat(full)) + paint('dim', '─'.repeat(BAR - full));
+  const free = columns - head.length - counts.length - 2;
+  const width = Math.max(0, Math.min(BAR, free - TAIL_LEAST));
+  const full = Math.round(share * width);
+  const room = free - width;
+  const bar = paint(colour, '━'.repeat(full)) + paint('dim', '─'.repeat(width - full));
   return `${head}${bar}${counts}  ${tail.length > room ? `${tail.slice(0, Math.max(0, room - 1))}…` : tail}`;
 }
 
