@@ -51,8 +51,8 @@ async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void
   process.on('unhandledRejection', onCrash);
   setInterval(() => tell({ type: 'alive' }), ALIVE_MS).unref();
   try {
-    const { runSft } = await import('@moraine/recipes');
-    await runSft(message.spec, emit, { stopRequested: () => stopReason });
+    const { runJob } = await import('@moraine/recipes');
+    await runJob(message.spec, emit, { stopRequested: () => stopReason });
     await told;
     process.exit(0);
   } catch (error) {

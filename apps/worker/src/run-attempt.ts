@@ -1,20 +1,11 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { explain, type JobSpec, type StopReason } from '@moraine/contract';
-import {
-  type Claim,
-  cancelAttempt,
-  failAttempt,
-  recordEvent,
-  releaseAttempt,
-  renewLease,
-  type Services,
-  startAttempt,
-} from '@moraine/services';
+import { type Claim, failAttempt, releaseAttempt, renewLease, type Services } from '@moraine/services';
 import type { Logger } from 'pino';
 import { attemptSink } from './attempt-sink.js';
 import { type Death, isTerminal, type Terminal } from './child-protocol.js';
-import { fetchInputs, type Inputs } from './fetch-inputs.js';
+import { KINDS } from './kinds.js';
 import { openLivePublisher } from './live-publisher.js';
 import { openOutbox } from './outbox.js';
 import { isStale, untilDone } from './retry.js';
@@ -48,6 +39,7 @@ export interface RunningAttempt {
  */
 export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings, parentLog: Logger): RunningAttempt {
   const { token } = claim;
+  const work = KINDS[claim.kind](s, claim);
   const log = parentLog.child({ runId: token.runId, attempt: token.attempt });
   const abandoned = new AbortController();
   let child: TrainingChild | null = null;
@@ -89,20 +81,11 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     }
   };
 
-  const prepare = async (): Promise<Inputs> => {
-    const inputs = await fetchInputs(s, claim.job, settings.cacheDir, (checkpoint) => {
-      const message = `The files of the checkpoint at step ${checkpoint.step} are damaged or gone; an older one is used`;
-      log.error({ step: checkpoint.step }, message);
-      recordEvent(s, token, { level: 'warn', message }).catch(() => undefined);
-    });
-    await persist(() => startAttempt(s, token, { startStep: inputs.resume?.step ?? 0 }));
-    return inputs;
-  };
-
-  /** The child's whole life; answers its last word, if it had one, and how it ended. */
-  const train = async (inputs: Inputs, outDir: string): Promise<{ last: Terminal | null; death: Death }> => {
+  /** The child's whole life; returns its last word, if it had one, and how it ended. */
+  const runChild = async (spec: JobSpec): Promise<{ last: Terminal | null; death: Death }> => {
     const live = openLivePublisher(s, token.runId, token.attempt);
-    const sink = attemptSink({ s, token, config: claim.job.config, live, onCancel: () => stop('cancel') });
+    const kindSink = work.sink(live, () => stop('cancel'));
+    const sink = attemptSink({ s, token, live, work, kindSink });
     const outbox = openOutbox(sink, {
       onWait,
       onError: (error) => {
@@ -126,8 +109,8 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
       },
     });
     child = running;
-    log.info({ childPid: running.pid, startStep: inputs.resume?.step ?? 0 }, 'training process started');
-    running.start(specOf(claim, inputs, outDir, settings.threads));
+    log.info({ childPid: running.pid }, 'training process started');
+    running.start(spec);
     if (stopReason) running.stop(stopReason, settings.cancelDeadlineMs);
     try {
       const death = await running.ended;
@@ -140,7 +123,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
   };
 
   const endWithoutWord = async (death: Death): Promise<void> => {
-    if (stopReason === 'cancel') await persist(() => cancelAttempt(s, token, { step: null, trainedTokens: null }));
+    if (stopReason === 'cancel') await persist(() => work.cancel({ step: null, trainedTokens: null }));
     else if (stopReason === 'drain') await persist(() => releaseAttempt(s, token, 'The worker was stopped.'));
     else await persist(() => failAttempt(s, token, death));
   };
@@ -150,11 +133,12 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     const timer = setInterval(() => void renew().catch(() => undefined), settings.renewEveryMs);
     try {
       await mkdir(outDir, { recursive: true, mode: 0o700 });
-      const inputs = await prepare();
+      const { cacheDir, threads } = settings;
+      const spec = await work.prepare({ cacheDir, outDir, threads, log, persist });
       // Asked to stop while the inputs were fetched: no process is needed for that.
       if (stopReason)
         return await endWithoutWord({ cause: 'preempted', code: 'released', message: 'Stopped before the start.' });
-      const { last, death } = await train(inputs, outDir);
+      const { last, death } = await runChild(spec);
       if (abandoned.signal.aborted) return;
       if (last) log.info({ end: last.type }, 'attempt ended');
       else {
@@ -177,17 +161,3 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
 
   return { runId: token.runId, stop, done: execute() };
 }
-
-const specOf = ({ token, job }: Claim, inputs: Inputs, outDir: string, threads: number): JobSpec => ({
-  runId: token.runId,
-  attempt: token.attempt,
-  config: job.config,
-  baseDir: inputs.baseDir,
-  baseName: job.base.name,
-  trainingFile: inputs.trainingFile,
-  validationFile: inputs.validationFile,
-  evaluationFiles: inputs.evaluationFiles,
-  outDir,
-  resumeFrom: inputs.resume?.dir ?? null,
-  threads,
-});

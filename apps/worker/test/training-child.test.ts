@@ -34,7 +34,8 @@ function start(test: { stepMs?: number; fault?: Fault }, options: Partial<ChildO
     ...options,
   });
   const config = { steps, checkpoint: { every_steps: 1_000 }, test };
-  const spec = { runId: 'ftjob-1', attempt: 1, config, outDir: mkdtempSync(join(dir, 'out-')), resumeFrom: null };
+  const job = { kind: 'train', taskId: 'ftjob-1', attempt: 1 };
+  const spec = { ...job, config, outDir: mkdtempSync(join(dir, 'out-')), resumeFrom: null };
   child.start({ ...spec, trainingFile } as unknown as JobSpec);
   return { child, events, lines };
 }

@@ -1,12 +1,10 @@
 import type { NumericMode, RunConfig } from './run-config.js';
 import type { FailureCause } from './states.js';
 
-/**
- * What crosses the pipe between a worker's supervisor and the child that trains (architecture: the child has no connections of its own).
- * Down: one `start`, then at most one `stop`. Up: a stream of `AttemptEvent`, ended by exactly one `finished`, `stopped` or `failed`.
- */
-export interface JobSpec {
-  runId: string;
+/** What the child of an attempt that trains is given. */
+export interface TrainSpec {
+  kind: 'train';
+  taskId: string;
   attempt: number;
   config: RunConfig;
   /** A Hugging Face folder: config.json, safetensors, tokenizer.json. */
@@ -25,6 +23,20 @@ export interface JobSpec {
   /** TensorFlow's threads: cores of the host divided by its workers. */
   threads: number;
 }
+
+interface JobSpecs {
+  train: TrainSpec;
+}
+
+/** The kinds of work that a worker does. */
+export type JobKind = keyof JobSpecs;
+
+/**
+ * What crosses the pipe between a worker's supervisor and the child that computes (architecture: the child has no connections of its own).
+ * Down: one `start`, then at most one `stop`. Up: a stream of `AttemptEvent`, ended by exactly one `finished`, `stopped` or `failed`.
+ * A union by `kind`; `JobSpec<'train'>` is one member.
+ */
+export type JobSpec<K extends JobKind = JobKind> = { [P in K]: JobSpecs[P] & { kind: P } }[K];
 
 export type StopReason = 'cancel' | 'drain';
 

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { AppError, type JobSpec, type NumericMode } from '@moraine/contract';
+import { AppError, type NumericMode, type TrainSpec } from '@moraine/contract';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor, Trainer, TrainerState } from '@moraine/lm';
 import { lazyTensors } from './lazy-tensors.js';
@@ -37,7 +37,7 @@ export interface LoadedCheckpoint extends CheckpointState {
 }
 
 /** Hash of what decides the numbers of a run: configuration, training file, and of the base (whose files never change) what is small. */
-export async function fingerprint(spec: Pick<JobSpec, 'config' | 'trainingFile' | 'baseDir'>): Promise<string> {
+export async function fingerprint(spec: Pick<TrainSpec, 'config' | 'trainingFile' | 'baseDir'>): Promise<string> {
   const hash = createHash('sha256');
   // Micro-batches only move rounding, and a run whose memory ran out goes on with more of them.
   // The mode is compared by itself.

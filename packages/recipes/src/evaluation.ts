@@ -1,4 +1,4 @@
-import type { Batch, BatchShape, EvaluationResult, JobSpec } from '@moraine/contract';
+import type { Batch, BatchShape, EvaluationResult, TrainSpec } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { type Layout, layOut, layoutCost, planLayout, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
@@ -31,7 +31,7 @@ const SHAPES_MAX = 3;
 
 /** Reads and encodes the validation file and the evaluation files of a run. */
 export async function createEvaluator(
-  spec: JobSpec,
+  spec: TrainSpec,
   config: LlamaConfig,
   tokenizer: TextTokenizer,
   encode: Encode,
@@ -74,7 +74,7 @@ export async function createEvaluator(
 }
 
 /** How all files are laid out; null when there are none. */
-function evaluationLayout(files: readonly TrainingRow[][], { config }: JobSpec, model: LlamaConfig): Layout | null {
+function evaluationLayout(files: readonly TrainingRow[][], { config }: TrainSpec, model: LlamaConfig): Layout | null {
   const rows = files.flat();
   if (rows.length === 0) return null;
   let first = 0;

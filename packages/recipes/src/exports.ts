@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppError, type JobSpec } from '@moraine/contract';
+import { AppError, type TrainSpec } from '@moraine/contract';
 import { type TensorData, type TensorDtype, writeSafetensors } from '@moraine/engine';
 import {
   type Adapter,
@@ -15,7 +15,7 @@ import { type Base, readWeight } from './base.js';
 import { lazyTensors } from './lazy-tensors.js';
 
 export interface Trained {
-  spec: JobSpec;
+  spec: TrainSpec;
   base: Base;
   adapter: Adapter | null;
   trainer: Pick<Trainer, 'stateShapes' | 'variables'>;

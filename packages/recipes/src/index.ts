@@ -8,5 +8,6 @@ export { type Failure, failureOf } from './failure.js';
 export { planRun, type RunPlan, readBaseConfig } from './plan-run.js';
 export { BENCH_SHAPES, type BenchShape, writeRandomBase } from './random-base.js';
 export { type ReadAdapter, readAdapter } from './read-adapter.js';
+export { RECIPES, runJob } from './recipes.js';
 export { type FileScore, type ScoreOptions, scoreFile } from './score-file.js';
 export { runSft } from './sft.js';

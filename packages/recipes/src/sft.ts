@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CheckpointMetrics, JobSpec, MetricValues, RunConfig } from '@moraine/contract';
+import type { CheckpointMetrics, MetricValues, RunConfig, TrainSpec } from '@moraine/contract';
 import { loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { createOptimizer, createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
@@ -21,7 +21,7 @@ import { createStepBatches, type StepBatches } from './step-batches.js';
  * `finished` or `stopped`, or throws. Yields to the event loop after every step.
  * @throws AppError `user_data`, `invalid_base`, `checkpoint_mismatch`, `nan_loss`.
  */
-export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promise<void> {
+export async function runSft(spec: TrainSpec, emit: Emit, control: Control): Promise<void> {
   const begun = performance.now();
   const { config } = spec;
   const base = loadBase(spec.baseDir);
@@ -77,7 +77,7 @@ export async function runSft(spec: JobSpec, emit: Emit, control: Control): Promi
 }
 
 interface Run {
-  spec: JobSpec;
+  spec: TrainSpec;
   rows: number;
   stepBatches: StepBatches;
   trainer: Trainer;

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JobSpec, MethodConfig } from '@moraine/contract';
+import type { MethodConfig, TrainSpec } from '@moraine/contract';
 import { describe, expect, it } from 'vitest';
 import { failureOf } from '../src/index.js';
 import { lossesOf, METHODS, ofType, runOf, specOf, writeTinyBase } from './tiny-base.js';
@@ -16,7 +16,11 @@ writeFileSync(rowsFile, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
 const lora: MethodConfig = { type: 'none', ...METHODS.lora };
 const still = (method: MethodConfig): MethodConfig => (method.type === 'none' ? method : { ...method, dropout: 0 });
 
-function mixedSpec(method: MethodConfig, config: Partial<JobSpec['config']>, patch: Partial<JobSpec> = {}): JobSpec {
+function mixedSpec(
+  method: MethodConfig,
+  config: Partial<TrainSpec['config']>,
+  patch: Partial<TrainSpec> = {},
+): TrainSpec {
   const spec = specOf(base, rowsFile, method, patch);
   Object.assign(spec.config, config);
   return spec;

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JobSpec } from '@moraine/contract';
+import type { TrainSpec } from '@moraine/contract';
 import { collate, encodeFile, epochOrder, loadTokenizer, type TrainingRow } from '@moraine/data';
 import { createModel, createOptimizer, createTrainer, evaluate } from '@moraine/lm';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -23,7 +23,7 @@ const words = Array.from({ length: COUNT }, (_, i) => ({
 }));
 writeFileSync(file, words.map((row) => `${JSON.stringify(row)}\n`).join(''));
 
-function stillSpec(name: string, packing: boolean, patch: Partial<JobSpec> = {}): JobSpec {
+function stillSpec(name: string, packing: boolean, patch: Partial<TrainSpec> = {}): TrainSpec {
   const adapter = METHODS[name] ?? { type: 'none' as const };
   const spec = specOf(base, file, adapter.type === 'none' ? adapter : { ...adapter, dropout: 0 }, patch);
   Object.assign(spec.config, { steps: STEPS, batch_size: BATCH, accumulation: 1, packing, seed: SEED });
@@ -97,7 +97,7 @@ it('a run that is resumed counts on from the tokens it had trained on', async ()
 });
 
 /** The micro-batches of the documented order, given to a trainer without any recipe. */
-async function lossesWithoutRecipe({ config: run }: JobSpec): Promise<number[]> {
+async function lossesWithoutRecipe({ config: run }: TrainSpec): Promise<number[]> {
   const { config, weights } = loadBase(base);
   const stepBatches = createStepBatches({
     rows,

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AttemptEvent, JobSpec, MethodConfig } from '@moraine/contract';
+import type { AttemptEvent, MethodConfig, TrainSpec } from '@moraine/contract';
 import { linearShapes, parseLlamaConfig } from '@moraine/contract/plan';
 import { writeSafetensors } from '@moraine/engine';
 import { initialWeights } from '@moraine/lm';
@@ -87,12 +87,13 @@ export function specOf(
   baseDir: string,
   trainingFile: string,
   adapter: MethodConfig,
-  patch: Partial<JobSpec> = {},
-): JobSpec {
+  patch: Partial<TrainSpec> = {},
+): TrainSpec {
   const outDir = mkdtempSync(join(tmpdir(), 'moraine-out-'));
   mkdirSync(outDir, { recursive: true });
   return {
-    runId: 'ftjob-test',
+    kind: 'train',
+    taskId: 'ftjob-test',
     attempt: 1,
     baseDir,
     baseName: 'tiny',
@@ -133,7 +134,7 @@ export function specOf(
 
 /** Runs to the end and answers everything that was emitted. */
 export async function runOf(
-  spec: JobSpec,
+  spec: TrainSpec,
   stopAfter = Number.POSITIVE_INFINITY,
   reason: 'cancel' | 'drain' = 'drain',
 ): Promise<AttemptEvent[]> {

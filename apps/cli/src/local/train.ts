@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import path from 'node:path';
-import type { JobSpec, RunConfig, StopReason } from '@moraine/contract';
+import type { RunConfig, StopReason, TrainSpec } from '@moraine/contract';
 import { type Arguments, type Command, noMoreThan } from '../args.js';
 import { print, printError } from '../terminal.js';
 import { type LocalConfig, readConfig, readConfigOn } from './config.js';
@@ -88,8 +88,9 @@ async function train({ args, local, config, stored, base, data, valid, evaluatio
   const checkpoint = stored ? checkpointsIn(out).at(-1) : undefined;
   if (stored && checkpoint === undefined) printError('There is no checkpoint yet; the run starts anew.');
   if (!stored) writeStoredRun(out, { format: 1, base, data, valid, body: local.body, config });
-  const spec: JobSpec = {
-    runId: 'local',
+  const spec: TrainSpec = {
+    kind: 'train',
+    taskId: 'local',
     attempt: 1,
     config,
     baseDir: base,

@@ -5,6 +5,7 @@ import { failAttempt } from '../work/fail-attempt.js';
 import { type Job, loadJob } from './load-job.js';
 
 export interface Claim {
+  kind: 'train';
   token: AttemptToken;
   job: Job;
 }
@@ -29,5 +30,5 @@ export async function claimRun(s: Services, options: ClaimOptions): Promise<Clai
     throw error;
   }
   await announceClaim(s, run);
-  return { token, job };
+  return { kind: 'train', token, job };
 }

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import type { Job, JobCheckpoint, Services } from '@moraine/services';
+import { fetchFile, fetchFolder } from './fetch-blobs.js';
+
+export interface TrainInputs {
+  baseDir: string;
+  trainingFile: string;
+  validationFile: string | null;
+  evaluationFiles: { id: string; name: string; path: string }[];
+  resume: { step: number; dir: string } | null;
+}
+
+/**
+ * Brings base, files and the newest whole checkpoint onto this machine. Where the store is on this machine they are used in place, else
+ * they are kept in `cacheDir` under the hash of their content. `onDamaged` is called for each checkpoint that is passed over.
+ * @throws AppError `storage` or `not_found` when the bytes of a base or a file are gone.
+ */
+export async function fetchTrainInputs(
+  s: Services,
+  job: Job,
+  cacheDir: string,
+  onDamaged: (checkpoint: JobCheckpoint) => void,
+): Promise<TrainInputs> {
+  const fileOf = ({ blobKey, sha256 }: { blobKey: string; sha256: string }) =>
+    fetchFile(s, blobKey, join(cacheDir, 'files', sha256));
+  const evaluationFiles = [];
+  for (const file of job.evaluationFiles)
+    evaluationFiles.push({ id: file.id, name: file.name, path: await fileOf(file) });
+  return {
+    baseDir: await fetchFolder(s, job.base.blobPrefix, join(cacheDir, 'bases', job.base.sha256)),
+    trainingFile: await fileOf(job.trainingFile),
+    validationFile: job.validationFile ? await fileOf(job.validationFile) : null,
+    evaluationFiles,
+    resume: await fetchCheckpoint(s, job.checkpoints, cacheDir, onDamaged),
+  };
+}
+
+async function fetchCheckpoint(
+  s: Services,
+  checkpoints: readonly JobCheckpoint[],
+  cacheDir: string,
+  onDamaged: (checkpoint: JobCheckpoint) => void,
+): Promise<TrainInputs['resume']> {
+  for (const checkpoint of checkpoints) {
+    const files = await s.blobs.list(checkpoint.blobKey);
+    const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+    if (files.length > 0 && sizeBytes === checkpoint.sizeBytes) {
+      return {
+        step: checkpoint.step,
+        dir: await fetchFolder(s, checkpoint.blobKey, join(cacheDir, 'checkpoints', checkpoint.sha256)),
+      };
+    }
+    onDamaged(checkpoint);
+  }
+  return null;
+}

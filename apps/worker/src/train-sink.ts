@@ -1,0 +1,89 @@
+import { newId, type RunConfig, type StreamMessage } from '@moraine/contract';
+import {
+  type AttemptToken,
+  finishAttempt,
+  ingestMetrics,
+  markRunning,
+  recordCheckpoint,
+  recordEvaluation,
+  recordExports,
+  recordResultFile,
+  type Services,
+} from '@moraine/services';
+import { eventId, eventSender, storeEvent } from './attempt-events.js';
+import type { LivePublisher } from './live-publisher.js';
+import type { KindEvent, KindSink } from './work.js';
+
+/** Step events that a run's history gets; the metrics have every step. */
+const STEP_EVENTS = 50;
+
+export interface TrainSinkOptions {
+  s: Services;
+  token: AttemptToken;
+  config: RunConfig;
+  live: LivePublisher;
+  onCancel(): void;
+}
+
+/** Stores what only training says: metrics, evaluations, checkpoints and the results. */
+export function trainSink({ s, token, config, live, onCancel }: TrainSinkOptions): KindSink {
+  const resultFileId = newId('file');
+  const every = Math.max(1, Math.ceil(config.steps / STEP_EVENTS));
+  const send = eventSender(s, token, live);
+
+  return {
+    async metrics(batch) {
+      const { cancelRequested } = await ingestMetrics(s, token, batch);
+      if (cancelRequested) onCancel();
+      const messages = batch.map(
+        ({ step, at, values }): StreamMessage => ({
+          event: 'metric',
+          data: { step, attempt: token.attempt, at: at / 1000, values: finite(values) },
+        }),
+      );
+      for (const { step, values } of batch) {
+        if (values.train_loss === undefined || (step % every !== 0 && step !== config.steps)) continue;
+        const message = `Step ${step}/${config.steps}: training loss=${values.train_loss.toFixed(4)}`;
+        const data = { step, ...finite(values) };
+        messages.push(await storeEvent(s, token, `step-${step}`, { level: 'info', type: 'metrics', message, data }));
+      }
+      // Last, because all before it may be done again.
+      live.send(messages);
+    },
+    async event(event: KindEvent, order: number) {
+      switch (event.type) {
+        case 'ready':
+          return markRunning(s, token, event, eventId(token, order));
+        case 'evaluation': {
+          const { result } = event;
+          await recordEvaluation(s, token, result);
+          const exact = result.exactMatch === null ? '' : `, exact match ${(100 * result.exactMatch).toFixed(1)} %`;
+          const message = `Evaluated ${result.name} at step ${result.step}: loss ${result.loss.toFixed(4)}, token accuracy ${(100 * result.tokenAccuracy).toFixed(1)} %${exact}`;
+          return send(order, { level: 'info', message, data: { file_id: result.fileId, step: result.step } });
+        }
+        case 'checkpoint': {
+          const { id, sizeBytes } = await recordCheckpoint(s, token, event);
+          return send(order, {
+            level: 'info',
+            message: `Checkpoint saved at step ${event.step}`,
+            data: { step: event.step, id, bytes: sizeBytes },
+          });
+        }
+        default:
+          return unknownEvent(event);
+      }
+    },
+    async finish(event) {
+      await recordExports(s, token, event.exports);
+      await recordResultFile(s, token, { id: resultFileId, csv: event.resultFile });
+      await finishAttempt(s, token, event);
+    },
+  };
+}
+
+const finite = (values: Record<string, number>): Record<string, number> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)));
+
+function unknownEvent(event: never): never {
+  throw new Error(`The training process sent something unknown: ${JSON.stringify(event)}`);
+}
