@@ -122,7 +122,7 @@ test('the table has the base once, then each method with what it cost; a run tha
 });
 
 test('three held-out rows are shown with what the base and each adapter write; a right one is marked', () => {
-  const sample = (i: number, generated: string) => ({ prompt: `p${i}`, expected: `e${i}`, generated });
+  const sample = (i: number, generated: string) => ({ prompt: `p${i}`, expected: ` e${i}\n`, generated });
   const rows = (...generated: string[]) => generated.map((words, i) => sample(i, words));
   const before = { ...evaluation(0, 4, 0), samples: rows('x'.repeat(200), 'a\nb', 'c', 'd') };
   const after = { ...evaluation(9, 1, 1), samples: rows('e0', 'e0', ' e2 ', 'e3') };

@@ -1,0 +1,231 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { RunObject } from '@moraine/contract';
+import { type Client, createClient } from '@moraine/contract/client';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { BASE, demoPlan, type TaskFile } from '../src/demo/plan.js';
+import { reportOf } from '../src/demo/report.js';
+import { ensureBase, openaiClient, submitRuns, uploadFiles } from '../src/demo/submit.js';
+import { watched, watchRun } from '../src/demo/watch.js';
+import type { StackAddress } from '../src/up/stack-file.js';
+import { readStack } from '../src/up/stack-file.js';
+import { type Cli, moraine, moraineOnce, processesOf } from './stack.js';
+import { writeTinyBase } from './tiny-base.js';
+
+// One stack with one worker for all tests, in order: the demo trains, and the commands show what it made.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 });
+const dataDir = mkdtempSync(path.join(tmpdir(), 'moraine trained '));
+const baseDir = path.join(dataDir, 'tiny');
+const out = (name: string): string => path.join(dataDir, name);
+const plan = demoPlan(true);
+let up: Cli;
+let client: Client;
+let address: StackAddress;
+let runs: RunObject[];
+
+const cli = (...words: string[]) => moraineOnce([...words, '--data', dataDir]);
+const columnsOf = (line: string | undefined): string[] => (line ?? '').split(/ {2,}/);
+/** The run of a method of the demo. */
+const runOf = (suffix: string): RunObject => {
+  const run = runs.find((one) => one.suffix === suffix);
+  if (!run) throw new Error(`no run ${suffix}`);
+  return run;
+};
+
+beforeAll(async () => {
+  writeTinyBase(baseDir);
+  up = moraine(['up', '--data', dataDir]);
+  await up.says(/Moraine is up after/, 240_000);
+  const { api, apiKey } = readStack(dataDir);
+  address = { origin: api?.url ?? '', apiKey: apiKey ?? '' };
+  client = createClient(address);
+});
+afterAll(async () => {
+  up?.child.kill('SIGINT');
+  await up?.ended;
+  for (const pid of processesOf(dataDir)) process.kill(pid, 'SIGKILL');
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+test('the demo uses a stack that runs, trains on it, shows what came of it and leaves it running', async () => {
+  const { status, output } = await cli('demo', '--short', '--seed', '3', '--base', baseDir);
+  runs = (await client.call('listRuns', { query: {} })).data;
+  expect(runs.map((run) => [run.suffix, run.status, run.progress.step])).toEqual([
+    ['mora-sharing', 'succeeded', 15],
+    ['mora-rotation', 'succeeded', 15],
+    ['lora', 'succeeded', 15],
+  ]);
+  expect(output).toContain(`A stack already runs on ${dataDir} (${address.origin}): the demo uses it`);
+  expect(output).toContain('Base model registered, 6 files uploaded, 3 runs queued (seed 3).');
+  for (const { label } of plan.methods)
+    expect(output).toMatch(new RegExp(`^${label} +━{24} 15/15  loss \\d\\.\\d{4}  [\\d,]+ tokens/s  done$`, 'm'));
+  expect(output).toMatch(/^MoRA sharing .*this run is next\.$/m);
+  expect(output).toContain('held-out: 24 rows that were not trained on. new-name: 24 rows');
+  expect(output.match(/^ {2}prompt /gm)).toHaveLength(3);
+  expect(output).toContain('eval "$(npx moraine env)"');
+  // Whether 15 steps teach these weights anything is for the verdict to say; the status follows it.
+  const hasFailed = output.includes('the held-out loss did not fall');
+  expect(status).toBe(hasFailed ? 1 : 0);
+  expect(up.child.exitCode).toBeNull();
+});
+
+describe('what the demo submits', () => {
+  test('is registered and uploaded once: a second demo finds it there', async () => {
+    expect(await ensureBase(client, '/nowhere')).toBe('present');
+    const before = (await client.call('listFiles', { query: {} })).data.map(({ id }) => id);
+    const ids = await uploadFiles(openaiClient(address), client, plan.files);
+    expect(before).toEqual(expect.arrayContaining(Object.values(ids)));
+    expect((await client.call('listFiles', { query: {} })).data).toHaveLength(before.length);
+    expect(runs[0]?.training_file).toBe(ids.train);
+    expect(runs[0]?.validation_file).toBe(ids.validation);
+  });
+
+  test('is uploaded again under the same name when its bytes differ, and refused when a row is wrong', async () => {
+    const [file] = plan.files;
+    if (!file) throw new Error('no file');
+    const upload = (content: string) =>
+      uploadFiles(openaiClient(address), client, [{ ...file, content: Buffer.from(content) }]);
+    expect((await upload('{"prompt":"a","completion":"b"}\n'.repeat(12))).train).not.toBe(runs[0]?.training_file);
+    await expect(upload(`${'{"prompt":"a","completion":"b"}\n'.repeat(12)}{"prompt":"a"}\n`)).rejects.toMatchObject({
+      code: 'invalid_file',
+      message: expect.stringMatching(new RegExp(`^${file.filename} was refused: Line 13, `)),
+    });
+  });
+});
+
+test('a report has the first and the last evaluation of each file, and speed by the time of the steps', async () => {
+  const files = (await client.call('listFiles', { query: {} })).data;
+  const idOf = (name: string): string => files.findLast(({ filename }) => filename === name)?.id ?? '';
+  const ids = Object.fromEntries(plan.files.map(({ role, filename }) => [role, idOf(filename)])) as Record<
+    TaskFile,
+    string
+  >;
+  const [method] = plan.methods;
+  if (!method) throw new Error('no method');
+  const report = await reportOf(client, runOf('lora').id, method, ids);
+  for (const role of ['heldout', 'newnames', 'closedBook', 'source'] as const) {
+    expect(report.before[role], role).toMatchObject({ step: 0, file_id: ids[role] });
+    expect(report.after[role], role).toMatchObject({ step: 15, file_id: ids[role] });
+  }
+  const { trainingSeconds, tokensPerSecond, run } = report;
+  expect(trainingSeconds).toBeGreaterThan(0);
+  expect((tokensPerSecond ?? 0) * (trainingSeconds ?? 0)).toBeCloseTo(run.trained_tokens ?? -1, 3);
+});
+
+describe('watching a run', () => {
+  test('that has ended takes its last step, its loss and how it ended', async () => {
+    const { id, progress } = runOf('lora');
+    const run = watched('LoRA', { id }, 99);
+    await watchRun(address, run, new AbortController().signal);
+    expect(run).toMatchObject({ status: 'succeeded', steps: 15, note: '' });
+    if (run.loss !== null) expect(run.loss).toBeCloseTo(progress.train_loss ?? 0, 6);
+  });
+
+  test('of which nobody knows goes on until it is given up', async () => {
+    const abort = new AbortController();
+    const run = watched('none', { id: 'ftjob-none' }, 15);
+    const watching = watchRun(address, run, abort.signal);
+    expect(
+      await Promise.race([
+        watching.then(() => 'ended'),
+        new Promise((resolve) => setTimeout(resolve, 800, 'watching')),
+      ]),
+    ).toBe('watching');
+    abort.abort();
+    await watching;
+    expect(run).toEqual(watched('none', { id: 'ftjob-none' }, 15));
+  });
+
+  test('follows it live: queued behind another, training, cancelled with its reason', async () => {
+    const ids = await uploadFiles(openaiClient(address), client, plan.files);
+    const [lora] = plan.methods;
+    if (!lora) throw new Error('no method');
+    const long = { ...plan, steps: 18_000, batchSize: 1, methods: [lora, lora] };
+    const [first, second] = await submitRuns(openaiClient(address), long, ids, 0);
+    if (!first || !second) throw new Error('not submitted');
+    const states = [first, second].map(({ id }) => watched('LoRA', { id }, long.steps));
+    const [now, next] = states;
+    const watching = states.map((state) => watchRun(address, state, new AbortController().signal));
+    await expect.poll(() => now?.step, { timeout: 60_000 }).toBeGreaterThan(2);
+    expect(now).toMatchObject({ status: 'running', note: '', steps: 18_000 });
+    expect(now?.loss).toBeGreaterThan(0);
+    await expect.poll(() => next?.note, { timeout: 10_000 }).toMatch(/this run is next/);
+    expect((await cli('runs', 'ls')).output).toMatch(new RegExp(`^${first.id} +running`, 'm'));
+    const { output } = await cli('status');
+    expect(columnsOf(output.split('\n')[3]).at(-1)).toBe(first.id);
+    for (const { id } of [second, first]) expect((await cli('runs', 'cancel', id)).status).toBe(0);
+    await Promise.all(watching);
+    expect(states.map(({ status }) => status)).toEqual(['cancelled', 'cancelled']);
+  });
+});
+
+describe('of a run that succeeded', () => {
+  test('runs show names its model, tokens, attempt and downloads', async () => {
+    const run = runOf('mora-rotation');
+    const { status, output } = await cli('runs', 'show', run.id);
+    expect(status).toBe(0);
+    for (const line of [
+      `trained model  ${run.fine_tuned_model}`,
+      'method         mora type 6 r8, 2,224 trainable parameters',
+      'learning rate  0.001 (cosine, 2 steps of warm-up)',
+      'step           15 of 15, 24 rows each',
+      `tokens         ${run.trained_tokens?.toLocaleString('en')}`,
+      'attempts       1 finished',
+      `downloads      ${run.exports.join(', ')}`,
+    ])
+      expect(output).toContain(line);
+    expect(output).not.toMatch(/^(why|time left)/m);
+  });
+
+  test('runs logs has the lines of its worker, in order', async () => {
+    const { status, output } = await cli('runs', 'logs', runOf('lora').id);
+    expect(status).toBe(0);
+    const lines = output.trimEnd().split('\n');
+    for (const line of lines) expect(line).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z 1 (debug|info|warn|error) +\S/);
+    expect(lines).toEqual(lines.toSorted((a, b) => a.slice(0, 24).localeCompare(b.slice(0, 24))));
+  });
+
+  test.each([
+    ['lora', 'native', 'adapter_model.safetensors'],
+    ['mora-sharing', 'peft', 'adapter_config.json'],
+    ['lora', 'merged', 'config.json'],
+  ])('runs download writes a tar: %s as %s', async (suffix, format, member) => {
+    const file = out(`${suffix}-${format}.tar`);
+    const { status, output } = await cli('runs', 'download', runOf(suffix).id, '--format', format, '--out', file);
+    expect([status, output]).toEqual([0, `${file}\n`]);
+    expect(execFileSync('tar', ['-tf', file], { encoding: 'utf8' })).toContain(member);
+    expect(readFileSync(file).length % 512).toBe(0);
+  });
+
+  test('models ls has its model beside the base', async () => {
+    const rows = (await cli('models', 'ls')).output.split('\n').slice(2).map(columnsOf);
+    const run = runOf('lora');
+    expect(rows.find(([id]) => id === run.fine_tuned_model)?.slice(1)).toEqual(
+      expect.arrayContaining(['fine-tuned', run.id]),
+    );
+    expect(rows.find(([id]) => id === BASE)?.[1]).toBe('base');
+  });
+});
+
+test('status lists the worker and what it computes on', async () => {
+  const { status, output } = await cli('status');
+  const lines = output.trimEnd().split('\n');
+  expect(status).toBe(0);
+  expect(lines[0]).toBe(`The stack on ${dataDir} is at ${address.origin} (process ${up.child.pid}).`);
+  expect(columnsOf(lines[1]).slice(0, 3)).toEqual(['WORKER', 'STATUS', 'DEVICE']);
+  expect(lines).toHaveLength(4);
+  expect(columnsOf(lines[3])[0]).toMatch(/-worker-1$/);
+});
+
+test('status of a stack whose supervisor was killed names what it left running', async () => {
+  process.kill(up.child.pid ?? 0, 'SIGKILL');
+  await up.ended;
+  const { status, output } = await cli('status');
+  expect(status).toBe(1);
+  expect(output).toMatch(
+    /^No stack runs on .*\nLeft by one that was killed, and taken over by the next start: .*worker-1 \(process \d+\).*\.\n$/,
+  );
+  expect(output).toMatch(/api \(process \d+\)/);
+});
