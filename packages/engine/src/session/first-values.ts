@@ -3,7 +3,7 @@ import { EngineError } from '../error.js';
 import type { GraphDtype } from '../graph/attributes.js';
 import type { Entry, Graph } from '../graph/graph.js';
 import { INT, typed } from '../graph/kernel.js';
-import type { Handles } from './traced-scope.js';
+import type { Handles } from './traced-state.js';
 import type { FileSlice, Program } from './types.js';
 
 const fileTypes: Partial<Record<FileSlice['dtype'], { dtype: GraphDtype; bytes: number }>> = {

@@ -3,7 +3,8 @@ import { type Entry, Graph } from '../graph/graph.js';
 import { typed } from '../graph/kernel.js';
 import { firstValues } from './first-values.js';
 import { traceError, withDeepStacks } from './trace-errors.js';
-import { type Handles, tracedScope } from './traced-scope.js';
+import { tracedScope } from './traced-scope.js';
+import { type Handles, TracedState } from './traced-state.js';
 import { readGroups, type TransferGroup, transferGroups, writeGroups } from './transfer.js';
 import type { Feeds, NumericMode, Program, Signature } from './types.js';
 
@@ -97,12 +98,13 @@ function traceSignature(
             placeholder(graph, `${node}.in${i}`, shape, dtype),
           ]),
         );
-        const scope = tracedScope(graph, backend, program, handles, { isCompiled, inPlace });
+        const state = new TracedState(graph, backend, program, handles);
+        const scope = tracedScope(state, { isCompiled, inPlace });
         const tensors = Object.fromEntries([...feeds].map(([key, entry]) => [key, backend.tensor(entry)]));
         const built = Object.entries(signature.build(tensors, scope));
         const entries = new Map(built.map(([key, tensor]) => [key, backend.entry(tensor)]));
         outputs = [...entries.keys()];
-        finish(graph, callNames.program(name), node, feeds, entries, scope.finish());
+        finish(graph, callNames.program(name), node, feeds, entries, state.finish());
       }),
     );
   } catch (error) {

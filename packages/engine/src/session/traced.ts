@@ -15,7 +15,7 @@ import {
   traceProgram,
   zeroFeed,
 } from './trace-program.js';
-import { pack, travels, unpack } from './transfer.js';
+import { pack, type TransferGroup, travels, unpack } from './transfer.js';
 import type { FeedValue, FetchedValue, HostTensor, Program, Session } from './types.js';
 
 /** Traces a program's signatures into one TensorFlow graph, loads it, and gives the variables their first values. */
@@ -43,7 +43,25 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
       return clock.runMs;
     },
   };
+  return {
+    mode,
+    timings,
+    run: (name, values) => {
+      checkFeeds(name, signatureOf(program, name), values);
+      return call(callNames.program(name), values, name);
+    },
+    ...transfers(program, mode, groups, call),
+    dispose: loaded.dispose,
+  };
+}
 
+/** How variables come to the host and go back: a group a call. */
+function transfers(
+  program: Program,
+  mode: TracedMode,
+  groups: readonly TransferGroup[],
+  call: Call,
+): Pick<Session, 'read' | 'write'> {
   const groupOf = new Map(groups.flatMap(({ names }, i) => names.map((name) => [name, i] as const)));
   const groupsOf = (names: Iterable<string>) => {
     const indices = new Set(Array.from(names, (name) => groupOf.get(name) ?? -1));
@@ -52,20 +70,14 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
   const readFlat = (index: number): Float32Array =>
     call(callNames.read, { [groupFeed]: index }, 'read')[flatName] as Float32Array;
   return {
-    mode,
-    timings,
-    run: (name, values) => {
-      checkFeeds(name, signatureOf(program, name), values);
-      return call(callNames.program(name), values, name);
-    },
     read: (names) => {
       for (const name of names) variableOf(program, name);
       const wanted = new Set(names);
-      const found = new Map<string, HostTensor>();
+      const travelled = new Map<string, HostTensor>();
       for (const { group, index } of groupsOf(names)) {
-        for (const [name, tensor] of unpack(program, group, readFlat(index), wanted)) found.set(name, tensor);
+        for (const [name, tensor] of unpack(program, group, readFlat(index), wanted)) travelled.set(name, tensor);
       }
-      return new Map(names.map((name) => [name, found.get(name) ?? fromFile(program, name, mode)]));
+      return new Map(names.map((name) => [name, travelled.get(name) ?? fromFile(program, name, mode)]));
     },
     write: (values) => {
       for (const [name, tensor] of values) {
@@ -78,7 +90,6 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
         call(callNames.write, { [groupFeed]: index, [flatName]: flat }, 'write');
       }
     },
-    dispose: loaded.dispose,
   };
 }
 

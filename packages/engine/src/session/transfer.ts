@@ -2,7 +2,7 @@ import { buildCases } from '../graph/choice.js';
 import type { Entry, Graph } from '../graph/graph.js';
 import { INT, typed } from '../graph/kernel.js';
 import { sizeOf } from '../graph/sizes.js';
-import type { Handles } from './traced-scope.js';
+import type { Handles } from './traced-state.js';
 import type { HostTensor, Program, VariableSpec } from './types.js';
 
 /**
