@@ -1,3 +1,4 @@
+import type { Batch } from '@moraine/contract';
 import {
   type EncodedRow,
   type EncodeReport,
@@ -8,7 +9,7 @@ import {
   planLayout,
 } from '@moraine/data';
 import { type Device, device, type NumericMode } from '@moraine/engine';
-import { createModel, supervised } from '@moraine/lm';
+import { createModel, supervised, type TokenScores } from '@moraine/lm';
 import { loadBase } from './base.js';
 import { refuseNoFile } from './plan-run.js';
 import { readAdapter } from './read-adapter.js';
@@ -20,7 +21,7 @@ export interface ScoreOptions {
   mode: NumericMode;
   /** Longest row in tokens; longer ones are cut. Default: the context of the base. */
   maxSeqLen?: number;
-  /** Told after every pass. */
+  /** Called after every pass. */
   onProgress?(rowsDone: number, rows: number): void;
 }
 
@@ -57,12 +58,12 @@ export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
   const passes = Array.from({ length: Math.ceil(rows.length / ROWS_PER_PASS) }, (_, i) =>
     rows.slice(i * ROWS_PER_PASS, (i + 1) * ROWS_PER_PASS),
   );
-  const found = device();
+  const computed = device();
   const layout = planLayout({
     lengths: Int32Array.from(rows, ({ ids }) => ids.length),
     steps: passes.map((pass, i) => pass.map((_, row) => i * ROWS_PER_PASS + row)),
     packing: true,
-    cost: layoutCost(base.config, found.kind),
+    cost: layoutCost(base.config, computed.kind),
     passes: 1,
     tokensMax: TOKENS_MAX,
   });
@@ -73,23 +74,13 @@ export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
     mode,
     evaluation: layout.shapes,
   });
-  const total = { all: 0, tokens: 0, supervised: 0, supervisedTokens: 0, correct: 0 };
+  const sums: Sums = { nats: 0, tokens: 0, supervisedNats: 0, supervisedTokens: 0, correct: 0 };
   try {
     for (const [i, pass] of passes.entries()) {
-      const asked = layOut(pass, layout, tokenizer.padId);
+      const learned = layOut(pass, layout, tokenizer.padId);
       const whole = layOut(pass.map(everyToken), layout, tokenizer.padId);
       for (const [b, batch] of whole.entries()) {
-        const { positions, targets } = supervised(batch);
-        const { losses, best } = model.score(batch);
-        for (const [at, position] of positions.entries()) {
-          const loss = losses[at] ?? Number.NaN;
-          total.all += loss;
-          if ((asked[b]?.labels[position + 1] ?? -1) < 0) continue;
-          total.supervised += loss;
-          total.supervisedTokens += 1;
-          if (best[at] === targets[at]) total.correct += 1;
-        }
-        total.tokens += positions.length;
+        addScores(sums, batch, learned[b]?.labels, model.score(batch));
         await new Promise(setImmediate);
       }
       onProgress?.(Math.min(rows.length, (i + 1) * ROWS_PER_PASS), rows.length);
@@ -99,14 +90,36 @@ export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
   }
   return {
     rows: rows.length,
-    tokens: total.tokens,
-    supervisedTokens: total.supervisedTokens,
-    natsPerToken: total.all / total.tokens,
-    natsPerSupervisedToken: total.supervised / total.supervisedTokens,
-    tokenAccuracy: total.correct / total.supervisedTokens,
+    tokens: sums.tokens,
+    supervisedTokens: sums.supervisedTokens,
+    natsPerToken: sums.nats / sums.tokens,
+    natsPerSupervisedToken: sums.supervisedNats / sums.supervisedTokens,
+    tokenAccuracy: sums.correct / sums.supervisedTokens,
     report,
-    device: found,
+    device: computed,
   };
+}
+
+interface Sums {
+  nats: number;
+  tokens: number;
+  supervisedNats: number;
+  supervisedTokens: number;
+  correct: number;
+}
+
+/** Adds the scores of a batch whose every token is supervised; `labels` are those of the same batch as its rows are learned. */
+function addScores(sums: Sums, batch: Batch, labels: Int32Array | undefined, { losses, best }: TokenScores): void {
+  const { positions, targets } = supervised(batch);
+  sums.tokens += positions.length;
+  for (const [at, position] of positions.entries()) {
+    const loss = losses[at] ?? Number.NaN;
+    sums.nats += loss;
+    if ((labels?.[position + 1] ?? -1) < 0) continue;
+    sums.supervisedNats += loss;
+    sums.supervisedTokens += 1;
+    if (best[at] === targets[at]) sums.correct += 1;
+  }
 }
 
 /** The row with every token supervised; its place in a layout depends on its length alone. */
