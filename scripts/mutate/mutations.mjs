@@ -127,40 +127,40 @@ const learning = [
     replace: 'tf.fill([...shape], 1)',
     test: 'adamw > twenty steps are those of its formula in double precision (plain, clipped and decayed)',
   }),
-  lm('trainer.ts', 'trainer', {
+  lm('run-step.ts', 'trainer', {
     name: 'sums of gradients: what a failed step added is kept',
     find: 'if (!areSumsZero) session.write(',
     replace: 'if (areSumsZero && !areSumsZero) session.write(',
     test: 'a step that fails half way leaves nothing for the next to add to',
   }),
-  lm('trainer.ts', 'golden', {
+  lm('run-step.ts', 'golden', {
     name: 'learning rate: every step has that of the first',
     find: 'learningRateAt(schedule, number)',
     replace: 'learningRateAt(schedule, Math.min(1, number))',
     test: 'PyTorch and plain > llama-tied, lora: ten losses and the parameters after them agree',
   }),
-  lm('trainer.ts', 'golden', {
+  lm('run-step.ts', 'golden', {
     name: 'scalars of the optimiser: every step has those of the first',
     find: 'optimizer.scalarsAt(number)',
     replace: 'optimizer.scalarsAt(Math.min(1, number))',
     test: 'PyTorch and plain > llama-tied, lora: ten losses and the parameters after them agree',
   }),
-  lm('trainer.ts', 'trainer', {
+  lm('run-step.ts', 'trainer', {
     name: 'dropout: the mask does not depend on the step',
-    find: 'mix32(seed, number, index)',
-    replace: 'mix32(seed, 0 * number, index)',
+    find: 'mix32(seed, step, index)',
+    replace: 'mix32(seed, 0 * step, index)',
     test: 'dropout changes the loss from step to step and the seed decides how',
   }),
-  lm('trainer.ts', 'trainer', {
+  lm('run-step.ts', 'trainer', {
     name: 'dropout: micro-batches of a step have one mask',
-    find: 'mix32(seed, number, index)',
-    replace: 'mix32(seed, number, 0 * index)',
+    find: 'mix32(seed, step, index)',
+    replace: 'mix32(seed, step, 0 * index)',
     test: 'dropout changes the loss from step to step and the seed decides how',
   }),
-  lm('trainer.ts', 'trainer', {
+  lm('run-step.ts', 'trainer', {
     name: 'dropout: the mask does not depend on the seed',
-    find: 'mix32(seed, number, index)',
-    replace: 'mix32(0 * seed, number, index)',
+    find: 'mix32(seed, step, index)',
+    replace: 'mix32(0 * seed, step, index)',
     test: 'dropout changes the loss from step to step and the seed decides how',
   }),
   lm('trainer.ts', 'trainer', {

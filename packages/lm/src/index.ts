@@ -29,6 +29,7 @@ export { createNet, type Net } from './net.js';
 export { createOptimizer, type OptimizerOptions } from './optim/index.js';
 export type { Gradient, Link, Optimizer } from './optim/optimizer.js';
 export { learningRateAt, type Schedule } from './optim/schedule.js';
+export type { StepResult } from './run-step.js';
 export { gradName, microName } from './step.js';
-export { createTrainer, type StepResult, type Trainer, type TrainerOptions, trainingProgram } from './trainer.js';
+export { createTrainer, type Trainer, type TrainerOptions, trainingProgram } from './trainer.js';
 export type { StateShapes, TrainerState } from './trainer-state.js';

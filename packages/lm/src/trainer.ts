@@ -1,8 +1,7 @@
-import { AppError, type Batch, type BatchShape } from '@moraine/contract';
+import type { Batch, BatchShape } from '@moraine/contract';
 import type { LlamaConfig } from '@moraine/contract/plan';
 import { compile, type NumericMode, type Program, type SessionTimings } from '@moraine/engine';
 import { type Adapter, initialAdapter } from './adapter.js';
-import { checkTokens, feedBatch, shapeFor, supervised } from './batch.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
 import { generationVariables } from './generation/cache.js';
 import { createGenerator, type Generator } from './generation/generator.js';
@@ -10,10 +9,10 @@ import type { GenerationPlan } from './generation/plan.js';
 import { generationSignatures } from './generation/program.js';
 import { type HostTensor, isOnHost, type WeightSource } from './host.js';
 import type { Optimizer } from './optim/optimizer.js';
-import { learningRateAt, type Schedule } from './optim/schedule.js';
+import type { Schedule } from './optim/schedule.js';
 import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
-import { mix32 } from './random.js';
-import { APPLY, applySignature, gradName, microName, microSignatures, slotVariables } from './step.js';
+import { createRunStep, type StepResult } from './run-step.js';
+import { APPLY, applySignature, gradName, microSignatures, slotVariables } from './step.js';
 import { readState, type StateShapes, stateShapes, type TrainerState, writeState } from './trainer-state.js';
 
 export interface TrainerOptions {
@@ -35,18 +34,6 @@ export interface TrainerOptions {
   evaluation?: readonly BatchShape[];
   /** Shapes to generate with; absent when nothing is. */
   generation?: GenerationPlan | undefined;
-}
-
-export interface StepResult {
-  /** Number of the step, from 1. */
-  step: number;
-  /** Mean cross entropy over the supervised tokens of the step, nats. */
-  loss: number;
-  /** Global norm of the mean gradient, before clipping. */
-  gradNorm: number;
-  supervisedTokens: number;
-  correctTokens: number;
-  learningRate: number;
 }
 
 export interface Trainer {
@@ -87,40 +74,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   session.write(initial);
   const names = trained.map(({ name }) => name);
   const stored = stateShapes(trained, optimizer.slots);
+  const runStep = createRunStep(session, trained, { config, adapter, optimizer, schedule, seed, shapes });
   let steps = 0;
-  // Sums of gradients are zero between steps, unless a step ended by an error.
-  let areSumsZero = true;
-
-  function step(microBatches: readonly Batch[]): StepResult {
-    const number = steps + 1;
-    const found = microBatches.map(supervised);
-    const supervisedTokens = found.reduce((sum, { positions }) => sum + positions.length, 0);
-    if (supervisedTokens === 0) throw nothingSupervised(number, microBatches.length);
-    for (const batch of microBatches) checkTokens(batch, config.vocabSize);
-    const learningRate = learningRateAt(schedule, number);
-    if (!areSumsZero) session.write(zeroGradients(program, names));
-    areSumsZero = false;
-    let lossSum = 0;
-    let correctTokens = 0;
-    for (const [index, batch] of microBatches.entries()) {
-      const targets = found[index];
-      if (targets === undefined || targets.positions.length === 0) continue;
-      const shape = shapeFor(batch, shapes);
-      const feeds = feedBatch(batch, shape, targets);
-      if (adapter !== null && adapter.dropout > 0) feeds.seed = Int32Array.of(mix32(seed, number, index), 0);
-      const micro = session.run(microName(shape), feeds);
-      lossSum += micro.lossSum?.[0] ?? Number.NaN;
-      correctTokens += micro.correct?.[0] ?? 0;
-    }
-    const loss = lossSum / supervisedTokens;
-    const scalars = { ...optimizer.scalarsAt(number), learningRate, perToken: 1 / supervisedTokens };
-    const gradNorm = Number.isFinite(loss) ? (session.run(APPLY, scalars).gradNorm?.[0] ?? Number.NaN) : Number.NaN;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw notANumber(number, loss, gradNorm, learningRate);
-    areSumsZero = true;
-    steps = number;
-    return { step: number, loss, gradNorm, supervisedTokens, correctTokens, learningRate };
-  }
-
   return {
     get steps() {
       return steps;
@@ -128,7 +83,11 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     parameterCount: trained.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
     mode,
     timings: session.timings,
-    step,
+    step: (microBatches) => {
+      const result = runStep(steps + 1, microBatches);
+      steps = result.step;
+      return result;
+    },
     score: (batch) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize }),
     generator: generation === undefined ? null : createGenerator(session, config, generation),
     stateShapes: stored,
@@ -172,27 +131,4 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
     },
   };
   return { program, trained, initial };
-}
-
-function zeroGradients({ variables }: Program, names: readonly string[]): Map<string, HostTensor> {
-  return new Map(
-    names.map((name) => {
-      const grad = gradName(name);
-      const shape = [...(variables.get(grad)?.shape ?? [])];
-      return [grad, { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }];
-    }),
-  );
-}
-
-function nothingSupervised(step: number, microBatches: number): AppError {
-  return new AppError('user_data', `Step ${step} has no supervised token among ${microBatches} micro-batches.`, {
-    hint: 'Rows whose answer is cut off leave nothing to learn; raise the maximum sequence length or drop them.',
-  });
-}
-
-function notANumber(step: number, loss: number, gradNorm: number, learningRate: number): AppError {
-  const found = Number.isFinite(loss) ? `loss is ${loss}, gradient norm ${gradNorm}` : `loss is ${loss}`;
-  return new AppError('nan_loss', `Step ${step}: ${found}, learning rate ${learningRate}.`, {
-    hint: 'Lower the learning rate, lengthen the warm-up or clip gradients; the last checkpoint is unharmed.',
-  });
 }

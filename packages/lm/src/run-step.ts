@@ -1,0 +1,100 @@
+import { AppError, type Batch, type BatchShape } from '@moraine/contract';
+import type { LlamaConfig } from '@moraine/contract/plan';
+import type { Session } from '@moraine/engine';
+import type { Adapter } from './adapter.js';
+import { checkTokens, feedBatch, type Supervised, shapeFor, supervised } from './batch.js';
+import type { HostTensor } from './host.js';
+import type { Optimizer } from './optim/optimizer.js';
+import { learningRateAt, type Schedule } from './optim/schedule.js';
+import { mix32 } from './random.js';
+import { APPLY, gradName, microName, type Trained } from './step.js';
+
+export interface StepResult {
+  /** Number of the step, from 1. */
+  step: number;
+  /** Mean cross entropy over the supervised tokens of the step, nats. */
+  loss: number;
+  /** Global norm of the mean gradient, before clipping. */
+  gradNorm: number;
+  supervisedTokens: number;
+  correctTokens: number;
+  learningRate: number;
+}
+
+/** What a step needs besides the variables. */
+export interface StepOptions {
+  config: LlamaConfig;
+  adapter: Adapter | null;
+  optimizer: Optimizer;
+  schedule: Schedule;
+  seed: number;
+  shapes: readonly BatchShape[];
+}
+
+/**
+ * Runs steps, by number from 1, in a session that has the signatures of `step.ts`. Errors are those of `Trainer.step`.
+ */
+export function createRunStep(
+  session: Session,
+  trained: readonly Trained[],
+  { config, adapter, optimizer, schedule, seed, shapes }: StepOptions,
+): (number: number, microBatches: readonly Batch[]) => StepResult {
+  // Sums of gradients are zero between steps, unless a step ended by an error.
+  let areSumsZero = true;
+
+  /** Adds up the gradients of a step's micro-batches, each with its supervised tokens. */
+  function accumulate(step: number, microBatches: readonly Batch[], targets: readonly Supervised[]) {
+    let lossSum = 0;
+    let correctTokens = 0;
+    for (const [index, batch] of microBatches.entries()) {
+      const own = targets[index];
+      if (own === undefined || own.positions.length === 0) continue;
+      const shape = shapeFor(batch, shapes);
+      const feeds = feedBatch(batch, shape, own);
+      if (adapter !== null && adapter.dropout > 0) feeds.seed = Int32Array.of(mix32(seed, step, index), 0);
+      const micro = session.run(microName(shape), feeds);
+      lossSum += micro.lossSum?.[0] ?? Number.NaN;
+      correctTokens += micro.correct?.[0] ?? 0;
+    }
+    return { lossSum, correctTokens };
+  }
+
+  return (number, microBatches) => {
+    const targets = microBatches.map(supervised);
+    const supervisedTokens = targets.reduce((sum, { positions }) => sum + positions.length, 0);
+    if (supervisedTokens === 0) throw nothingSupervised(number, microBatches.length);
+    for (const batch of microBatches) checkTokens(batch, config.vocabSize);
+    const learningRate = learningRateAt(schedule, number);
+    if (!areSumsZero) session.write(zeroGradients(trained));
+    areSumsZero = false;
+    const { lossSum, correctTokens } = accumulate(number, microBatches, targets);
+    const loss = lossSum / supervisedTokens;
+    const scalars = { ...optimizer.scalarsAt(number), learningRate, perToken: 1 / supervisedTokens };
+    const gradNorm = Number.isFinite(loss) ? (session.run(APPLY, scalars).gradNorm?.[0] ?? Number.NaN) : Number.NaN;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw notANumber(number, loss, gradNorm, learningRate);
+    areSumsZero = true;
+    return { step: number, loss, gradNorm, supervisedTokens, correctTokens, learningRate };
+  };
+}
+
+function zeroGradients(trained: readonly Trained[]): Map<string, HostTensor> {
+  return new Map(
+    trained.map(({ name, shape }) => {
+      const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+      return [gradName(name), { shape: [...shape], data }];
+    }),
+  );
+}
+
+function nothingSupervised(step: number, microBatches: number): AppError {
+  return new AppError('user_data', `Step ${step} has no supervised token among ${microBatches} micro-batches.`, {
+    hint: 'Rows whose answer is cut off leave nothing to learn; raise the maximum sequence length or drop them.',
+  });
+}
+
+function notANumber(step: number, loss: number, gradNorm: number, learningRate: number): AppError {
+  const values = Number.isFinite(loss) ? `loss is ${loss}, gradient norm ${gradNorm}` : `loss is ${loss}`;
+  return new AppError('nan_loss', `Step ${step}: ${values}, learning rate ${learningRate}.`, {
+    hint: 'Lower the learning rate, lengthen the warm-up or clip gradients; the last checkpoint is unharmed.',
+  });
+}
