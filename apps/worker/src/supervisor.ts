@@ -15,7 +15,7 @@ import {
   type WorkerDevice,
 } from '@moraine/services';
 import type { Logger } from 'pino';
-import { memoryBytes } from './memory.js';
+import { memoryBytes, memoryLimitBytes } from './memory.js';
 import { type Probe, probeRuntime } from './probe-runtime.js';
 import { untilDone } from './retry.js';
 import { type AttemptSettings, type RunningAttempt, runAttempt } from './run-attempt.js';
@@ -57,7 +57,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     workDir: join(settings.workDir, `${process.pid}`),
     cacheDir: join(settings.workDir, 'cache'),
     threads,
-    memoryLimitBytes: settings.memoryLimitBytes ?? Math.round(0.9 * memoryBytes()),
+    memoryLimitBytes: settings.memoryLimitBytes ?? memoryLimitBytes(),
     leaseMs: settings.leaseMs ?? LEASE_MS,
     renewEveryMs: settings.renewEveryMs ?? 5_000,
     cancelDeadlineMs: settings.cancelDeadlineMs ?? 10_000,

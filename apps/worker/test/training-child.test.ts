@@ -5,7 +5,7 @@ import type { AttemptEvent, JobSpec } from '@moraine/contract';
 import type { NewLogLine } from '@moraine/services';
 import { describe, expect, it } from 'vitest';
 import type { Death } from '../src/child-protocol.js';
-import { memoryBytes, residentBytes } from '../src/memory.js';
+import { memoryBytes, memoryLimitBytes, residentBytes } from '../src/memory.js';
 import { probeRuntime } from '../src/probe-runtime.js';
 import { type ChildOptions, startTrainingChild, type TrainingChild } from '../src/training-child.js';
 import { childScript, type Fault, until } from './helpers.js';
@@ -56,6 +56,21 @@ describe('the process of an attempt', () => {
     ]);
   });
 
+  it('has not ended before its output has: a process of its own may write after it', async () => {
+    const script = join(mkdtempSync(join(dir, 'late-')), 'program.mjs');
+    writeFileSync(
+      script,
+      `import { spawn } from 'node:child_process';
+       process.on('message', () => {
+         spawn('sh', ['-c', 'sleep 0.5; echo the last line'], { stdio: ['ignore', 'inherit', 'inherit'] });
+         process.exit(3);
+       });`,
+    );
+    const { child, lines } = start({}, { script });
+    await child.ended;
+    expect(lines.map(({ message }) => message)).toEqual(['the last line']);
+  });
+
   it.each<[string, Fault['kind'], Partial<Death>]>([
     [
       'is killed from outside',
@@ -78,7 +93,9 @@ describe('the process of an attempt', () => {
     const { child } = start({ fault: { kind: 'oom', step: 2 } }, { memoryLimitBytes: 200 * 2 ** 20 });
     const death = await child.ended;
     expect(death).toMatchObject({ cause: 'oom', code: 'out_of_memory' });
-    expect(death.message).toMatch(/held \d+ MB of at most 200 MB/);
+    const held = /held (\d+) MB of at most 200 MB/.exec(death.message)?.[1];
+    expect(Number(held)).toBeGreaterThan(200);
+    expect(Number(held)).toBeLessThan(1_000); // the fixture takes 320 MB between two looks
   });
 
   it('that says nothing for too long is ended as stuck', async () => {
@@ -140,6 +157,8 @@ describe('the probe of the runtime', () => {
 
 it('the memory of this machine and of a process is known, of a process that is gone not', () => {
   expect(memoryBytes()).toBeGreaterThan(2 ** 28);
+  expect(memoryLimitBytes()).toBeGreaterThan(memoryBytes() / 2);
+  expect(memoryLimitBytes()).toBeLessThan(memoryBytes());
   expect(residentBytes(process.pid)).toBeGreaterThan(2 ** 24);
   expect(residentBytes(2 ** 22 + 1)).toBeNull();
 });
