@@ -1,0 +1,109 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { moraine, moraineOnce } from './stack.js';
+import { writeTinyBase } from './tiny-base.js';
+
+// What a person reads of `moraine local`: the same commands with --json are in local.test.ts.
+vi.setConfig({ testTimeout: 120_000 });
+const dir = mkdtempSync(path.join(tmpdir(), 'moraine local text '));
+const [base, data, out] = ['tiny', 'rows.jsonl', 'out'].map((name) => path.join(dir, name)) as [string, string, string];
+const local = (...words: string[]) => moraineOnce(['local', ...words], { TF_NUM_INTRAOP_THREADS: '1' });
+const stepsOf = (): number[] =>
+  readFileSync(path.join(out, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { step: number }).step);
+
+beforeAll(() => {
+  writeTinyBase(base);
+  const row = JSON.stringify({ prompt: 'Nalmen called Kelna.', completion: 'Kelna.' });
+  writeFileSync(data, `${row}\n`.repeat(40));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test('a dry run prints the whole configuration and leaves no folder', async () => {
+  const { status, output } = await local(
+    ...['train', '--base', base, '--data', data, '--out', out, '--steps', '9', '--seed', '5', '--dry-run'],
+  );
+  expect(status).toBe(0);
+  expect(JSON.parse(output)).toMatchObject({ steps: 9, seed: 5, adapter: { type: 'lora', rank: 8 } });
+  expect(existsSync(out)).toBe(false);
+});
+
+test('Ctrl-C saves a checkpoint and says how the run goes on; --resume trains the rest with the same steps', async () => {
+  const config = path.join(dir, 'config.json');
+  writeFileSync(config, '{"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 50}}}}');
+  const words = ['train', '--base', base, '--data', data, '--out', out, '--batch-size', '1', '--seed', '5'];
+  const cli = moraine(['local', ...words, '--config', config, '--steps', '2000'], { TF_NUM_INTRAOP_THREADS: '1' });
+  await cli.says(/^step 200\/2000 /m);
+  cli.child.kill('SIGINT');
+  expect(await cli.ended).toBe(130);
+  expect(cli.output()).toMatch(/^40 rows, 2000 steps of 1; 2,176 numbers are trained \(11\.46 %\) on /m);
+  expect(cli.output()).toContain('Stopping after this step; a checkpoint is written. Once more ends at once.');
+  const [, step] =
+    /^Stopped after step (\d+) of 2000\. `moraine local train --resume --out .*` goes on\.$/m.exec(cli.output()) ?? [];
+  expect(Number(step)).toBeGreaterThanOrEqual(200);
+  expect(stepsOf().at(-1)).toBe(Number(step));
+
+  const resumed = await local('train', '--resume', '--out', out);
+  expect(resumed.status).toBe(0);
+  expect(resumed.output).toContain(` It goes on after step ${step}.`);
+  expect(resumed.output).toMatch(/^Trained 2000 steps, [\d,]+ tokens, in \d+ s\.$/m);
+  expect(resumed.output).toContain(`adapter  ${path.join(out, 'adapter')}`);
+  expect(stepsOf()).toEqual(Array.from({ length: 2000 }, (_, i) => i + 1));
+});
+
+test('eval says rows, tokens and nats, and how many rows were cut; with no row left it is an error', async () => {
+  const mixed = path.join(dir, 'mixed.jsonl');
+  writeFileSync(mixed, `${readFileSync(data, 'utf8').split('\n').slice(0, 3).join('\n')}\n`);
+  const { status, output } = await local(
+    'eval',
+    '--base',
+    base,
+    '--adapter',
+    path.join(out, 'adapter'),
+    '--data',
+    mixed,
+  );
+  expect(status).toBe(0);
+  expect(output).toMatch(/^3 rows, \d+ tokens, \d+ supervised$/m);
+  expect(output).toMatch(/^nats per token +\d+\.\d{7}$/m);
+  expect(output).toMatch(/^nats per supervised token +\d+\.\d{7}$/m);
+  expect(output).toMatch(/^supervised tokens right +\d+\.\d\d %$/m);
+  const text = path.join(dir, 'text.jsonl');
+  writeFileSync(text, `${JSON.stringify({ text: 'Nalmen called Kelna. '.repeat(9) })}\n{"text":"Kelna"}\n`);
+  const cut = await local('eval', '--base', base, '--data', text, '--seq', '8');
+  expect(cut.output).toContain('1 rows were cut to the longest length.');
+  const none = await local('eval', '--base', base, '--data', mixed, '--seq', '2');
+  expect(none.status).toBe(1);
+  expect(none.output).toContain('None of 3 rows');
+});
+
+test('generate prints one answer alone, and several each below its prompt', async () => {
+  const words = ['generate', '--base', base, '--max-new-tokens', '4', '--raw'];
+  const one = await local(...words, '--prompt', 'Kelna');
+  expect(one.status).toBe(0);
+  expect(one.output).not.toContain('Kelna\n');
+  const prompts = path.join(dir, 'prompts.txt');
+  writeFileSync(prompts, '{"prompt": "Nalmen"}\n\n{not JSON\n');
+  const several = await local(...words, '--prompt', 'Kelna', '--prompts', prompts);
+  const at = ['Kelna', 'Nalmen', '{not JSON'].map((prompt) => several.output.split('\n').indexOf(prompt));
+  expect(at[0]).toBe(0);
+  expect(at).toEqual(at.toSorted((a, b) => a - b));
+  expect(several.output.startsWith(`Kelna\n${one.output}`)).toBe(true);
+});
+
+test('bench prints a line for each kind of figure', async () => {
+  const { status, output } = await local(
+    ...['bench', '--shape', '260k', '--batch', '1', '--seq', '8', '--steps', '3', '--decode', '2'],
+  );
+  expect(status).toBe(0);
+  const labels = output
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split(' ')[0]);
+  expect(labels).toEqual(['shape', 'device', 'rows', 'speed', 'step', 'loss', 'start', 'decode', 'memory']);
+  expect(output).toMatch(/^rows +3 steps of 1 rows, 8 tokens, random$/m);
+});
