@@ -62,7 +62,7 @@ try {
   process.exitCode = error instanceof AppError && error.code === 'invalid_request' ? 2 : 1;
 }
 
-/** Errors of the engine, which imports nothing of ours, carry their remedy in the same field. */
+/** Errors of the engine, which does not know `AppError`, carry their remedy in the same field. */
 function explainAny(error: unknown): string {
   if (error instanceof AppError || !(error instanceof Error)) return explain(error);
   return 'hint' in error && typeof error.hint === 'string' ? `${error.message} ${error.hint}` : error.message;

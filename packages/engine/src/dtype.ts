@@ -1,26 +1,9 @@
+import type { TensorDtype } from '@moraine/contract/safetensors';
 import { EngineError } from './error.js';
 
-/** The element types of the safetensors format that this project reads, with their size in bytes. */
-export const dtypeBytes = {
-  F64: 8,
-  F32: 4,
-  F16: 2,
-  BF16: 2,
-  I64: 8,
-  U64: 8,
-  I32: 4,
-  U32: 4,
-  I16: 2,
-  U16: 2,
-  I8: 1,
-  U8: 1,
-  BOOL: 1,
-} as const;
+export type { TensorDtype };
 
-export type TensorDtype = keyof typeof dtypeBytes;
 export type TensorData = Float32Array | Int32Array | Uint32Array | Uint8Array | BigInt64Array | BigUint64Array;
-
-export const isDtype = (name: unknown): name is TensorDtype => typeof name === 'string' && name in dtypeBytes;
 
 /**
  * Bytes of a file (little endian, at the start of an ArrayBuffer of their own) as numbers:

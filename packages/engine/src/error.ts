@@ -1,5 +1,5 @@
 /**
- * An error of this package, in the same shape as the project's `AppError` (this package imports nothing of ours):
+ * An error of this package, in the same shape as the project's `AppError` (of ours, this package imports only the parser of safetensors headers):
  * `code` for programs, `message` with the values in it, `hint` with what to do.
  */
 export class EngineError extends Error {

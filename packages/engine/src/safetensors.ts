@@ -1,9 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { decode, dtypeBytes, encode, naturalDtype, type TensorData, type TensorDtype } from './dtype.js';
+import {
+  dtypeBytes,
+  headerEnd,
+  parseHeader,
+  SafetensorsError,
+  type SafetensorsHeader,
+  type TensorDtype,
+} from '@moraine/contract/safetensors';
+import { decode, encode, naturalDtype, type TensorData } from './dtype.js';
 import { EngineError } from './error.js';
-import { headerBytesMax, invalid, parseHeader, type SafetensorsHeader } from './safetensors-header.js';
 
 export type { TensorData, TensorDtype } from './dtype.js';
 
@@ -117,18 +124,25 @@ function checked(name: string, shape: readonly number[], count: number, data: Te
 
 function header(file: string, fd: number): SafetensorsHeader {
   const fileBytes = fstatSync(fd).size;
-  if (fileBytes < 8) throw invalid(file, `it has ${fileBytes} bytes, too few for a header`);
-  const size = Buffer.alloc(8);
-  readExactly(file, fd, size, 0);
-  const headerBytes = size.readBigUInt64LE();
-  if (headerBytes > BigInt(headerBytesMax)) {
-    throw invalid(file, `it announces a header of ${headerBytes} bytes; the format allows ${headerBytesMax}`);
+  const read = (bytes: number): Uint8Array => {
+    const head = new Uint8Array(bytes);
+    readExactly(file, fd, head, 0);
+    return head;
+  };
+  try {
+    return parseHeader(read(headerEnd(read(Math.min(8, fileBytes)), fileBytes)), fileBytes);
+  } catch (error) {
+    throw error instanceof SafetensorsError ? invalid(file, error.message, error) : error;
   }
-  const length = Number(headerBytes);
-  if (8 + length > fileBytes) throw invalid(file, `it is cut short inside its header of ${length} bytes`);
-  const text = Buffer.alloc(length);
-  readExactly(file, fd, text, 8);
-  return parseHeader(file, text.toString('utf8'), 8 + length, fileBytes);
+}
+
+function invalid(file: string, what: string, cause?: unknown): EngineError {
+  return new EngineError(
+    'safetensors_invalid',
+    `${file} is not a valid safetensors file: ${what}.`,
+    'Fetch or export the file again; if it was copied, compare its size and sha256 with the original.',
+    { cause },
+  );
 }
 
 function withFile<T>(file: string, use: (fd: number) => T): T {

@@ -75,15 +75,18 @@ test('the same files under the same name again are the same base; other files ar
   });
 });
 
-test('two shards make one base', async () => {
+test('two shards and their index make one base', async () => {
   const names = Object.keys(TINY_SHAPES);
   const half = (from: number, to?: number) =>
     safetensors(layOut(Object.fromEntries(names.slice(from, to).map((name) => [name, TINY_SHAPES[name] ?? []]))));
   const { 'model.safetensors': _, ...small } = tinyFiles();
+  const shards = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+  const weight_map = Object.fromEntries(names.map((tensor, i) => [tensor, shards[i < 5 ? 0 : 1]]));
   const model = await register('sharded', {
     ...small,
     'model-00001-of-00002.safetensors': half(0, 5),
     'model-00002-of-00002.safetensors': half(5),
+    'model.safetensors.index.json': JSON.stringify({ weight_map }),
   });
   expect(model.parameters).toBe(4_432);
 });
@@ -95,7 +98,11 @@ describe('refused before a row exists', () => {
     ['code', { ...tinyFiles(), 'modeling_tiny.py': 'import os' }, /modeling_tiny\.py/],
     ['a path', { ...tinyFiles(), '../config.json': '{}' }, /'\.\.\/config\.json'/],
     ['no config', { 'tokenizer.json': '{}', 'model.safetensors': '' }, /no config\.json/],
-    ['no weights', { 'config.json': JSON.stringify(TINY_CONFIG), 'tokenizer.json': '{}' }, /no model\.safetensors/],
+    [
+      'no weights',
+      { 'config.json': JSON.stringify(TINY_CONFIG), 'tokenizer.json': '{}' },
+      /neither model\.safetensors/,
+    ],
     ['no tokenizer', { 'config.json': JSON.stringify(TINY_CONFIG), 'model.safetensors': '' }, /no tokenizer\.json/],
     ['a config that is not JSON', { ...tinyFiles(), 'config.json': '{' }, /config\.json is not JSON/],
     [
@@ -123,11 +130,11 @@ describe('refused before a row exists', () => {
       withTensors(layOut({ ...TINY_SHAPES, 'model.layers.0.self_attn.q_proj.bias': [16] })),
       /q_proj\.bias/,
     ],
-    ['trailing bytes', withTensors(layOut(TINY_SHAPES), 4), /4 bytes after its last tensor/],
+    ['trailing bytes', withTensors(layOut(TINY_SHAPES), 4), /4 bytes after the last tensor/],
     [
       'a cut file',
       { ...tinyFiles(), 'model.safetensors': safetensors(layOut(TINY_SHAPES)).subarray(0, -8) },
-      /-8 bytes/,
+      /cut short/,
     ],
     [
       'a header longer than the file',
@@ -135,7 +142,7 @@ describe('refused before a row exists', () => {
         ...tinyFiles(),
         'model.safetensors': Buffer.concat([Buffer.from([255, 255, 255, 0, 0, 0, 0, 0]), Buffer.from('{}')]),
       },
-      /header is 16777215 bytes/,
+      /header of 16777215 bytes/,
     ],
     [
       'a header that is not JSON',
@@ -166,7 +173,7 @@ describe('refused before a row exists', () => {
     up.data_offsets = [...gate.data_offsets];
     await expect(register('aliased', withTensors(tensors))).rejects.toMatchObject({
       code: 'invalid_base',
-      message: expect.stringMatching(/over the same bytes.*gate_proj.*up_proj/),
+      message: expect.stringMatching(/up_proj\.weight overlaps/),
     });
   });
 

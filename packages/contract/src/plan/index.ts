@@ -1,3 +1,4 @@
+export * from '../architectures/check-folder.js';
 export * from '../architectures/llama.js';
 export * from '../architectures/tensor.js';
 export * from './learning-rate.js';

@@ -1,12 +1,19 @@
 import { createHash } from 'node:crypto';
 import { AppError, type ModelObject, newId } from '@moraine/contract';
-import { parseLlamaConfig, totalParameters } from '@moraine/contract/plan';
+import {
+  checkFolder,
+  INDEX_FILE,
+  type LlamaConfig,
+  parseLlamaConfig,
+  totalParameters,
+  weightFiles,
+} from '@moraine/contract/plan';
+import { SafetensorsError } from '@moraine/contract/safetensors';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
 import type { Upload, UploadedFile } from '../ground/upload.js';
 import { assertBaseFilename } from './base-filename.js';
-import { checkWeights } from './check-weights.js';
-import { readTensorHeaders, type TensorHeader } from './safetensors-header.js';
+import { readHeader } from './safetensors-header.js';
 import { baseToModel } from './to-model-object.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/;
@@ -40,8 +47,7 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
   const config = await readJson(s, need(files, 'config.json'));
   const llama = parseLlamaConfig(config);
   await readJson(s, need(files, 'tokenizer.json'));
-  const tensors = await readAllTensors(s, files);
-  checkWeights(llama, tensors);
+  await checkWeights(s, files, llama);
 
   const id = newId('base');
   const blobPrefix = `bases/${id}`;
@@ -99,17 +105,25 @@ function need(files: ReadonlyMap<string, UploadedFile>, filename: string): Uploa
   });
 }
 
-async function readAllTensors(s: Services, files: ReadonlyMap<string, UploadedFile>): Promise<TensorHeader[]> {
-  const weights = [...files].filter(([filename]) => filename.endsWith('.safetensors'));
-  if (weights.length === 0) need(files, 'model.safetensors');
-  const tensors = await Promise.all(
-    weights.map(([filename, file]) =>
-      readTensorHeaders(filename, file.sizeBytes, async (start, end) =>
-        collect(await s.blobs.open(file.blobKey, { start, end })),
-      ),
-    ),
-  );
-  return tensors.flat();
+/** Reads the index and the headers of the weights, then holds them against config.json as training will. */
+async function checkWeights(s: Services, files: ReadonlyMap<string, UploadedFile>, config: LlamaConfig): Promise<void> {
+  const names = [...files.keys()];
+  const indexFile = files.get(INDEX_FILE);
+  const index = indexFile && (await readJson(s, indexFile));
+  const found = weightFiles(names, index).map(async (filename) => {
+    const { blobKey, sizeBytes } = need(files, filename);
+    const read = async (start: number, end: number) => collect(await s.blobs.open(blobKey, { start, end }));
+    return [filename, await readHeader(sizeBytes, read)] as const;
+  });
+  const headers = new Map(await Promise.all(found));
+  checkFolder(names, config, {
+    json: () => index,
+    header: (file) => {
+      const header = headers.get(file);
+      if (header === undefined || header instanceof SafetensorsError) throw header ?? new SafetensorsError('not read');
+      return header;
+    },
+  });
 }
 
 async function readJson(s: Services, file: UploadedFile): Promise<unknown> {

@@ -1,0 +1,128 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AppError } from '@moraine/contract';
+import { llamaTensors, parseLlamaConfig } from '@moraine/contract/plan';
+import { loadBase } from '@moraine/recipes';
+import { createApiKey, createBaseFromDir, ensureDefaultProject, verifyApiKey } from '@moraine/services';
+import { testServices } from '@moraine/testing';
+import { afterAll, expect, test } from 'vitest';
+
+// What is registered can be trained: both sides are asked about the same folder, and must say the same.
+
+const t = await testServices();
+afterAll(() => t.close());
+const project = await ensureDefaultProject(t.services);
+const { key } = await createApiKey(t.services, { projectId: project.id }, { name: 'test' });
+const actor = await verifyApiKey(t.services, key);
+
+const CONFIG = {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  vocab_size: 8,
+  hidden_size: 4,
+  intermediate_size: 6,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  tie_word_embeddings: true,
+};
+const UNTIED = JSON.stringify({ ...CONFIG, tie_word_embeddings: false });
+const SHAPES: Shapes = new Map(llamaTensors(parseLlamaConfig(CONFIG)).map(({ name, shape }) => [name, shape]));
+const HEAD = 'lm_head.weight';
+const EMBEDDING = 'model.embed_tokens.weight';
+
+type Shapes = Map<string, number[]>;
+type Files = Record<string, string | Buffer>;
+
+/** The bytes of a safetensors file of zeros. */
+function weights(shapes: Iterable<[string, number[]]>, dtype = 'F32'): Buffer {
+  let at = 0;
+  const head: Record<string, unknown> = {};
+  for (const [name, shape] of shapes) {
+    const begin = at;
+    at += shape.reduce((a, b) => a * b, { F64: 8, F32: 4, I32: 4, F8_E4M3: 1 }[dtype] ?? 2);
+    head[name] = { dtype, shape, data_offsets: [begin, at] };
+  }
+  return file(JSON.stringify(head), at);
+}
+
+function file(header: string, dataBytes: number, announced = header.length): Buffer {
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(announced));
+  return Buffer.concat([length, Buffer.from(header), Buffer.alloc(dataBytes)]);
+}
+
+const single = (shapes: Iterable<[string, number[]]>, dtype?: string): Files => ({
+  'model.safetensors': weights(shapes, dtype),
+});
+const and = (name: string, shape: number[]): Shapes => new Map([...SHAPES, [name, shape]]);
+const without = (name: string): Shapes => new Map([...SHAPES].filter(([one]) => one !== name));
+
+const [A, B, INDEX] = [
+  'model-00001-of-00002.safetensors',
+  'model-00002-of-00002.safetensors',
+  'model.safetensors.index.json',
+];
+const SHARDS: Files = { [A]: weights([...SHAPES].slice(0, 4)), [B]: weights([...SHAPES].slice(4)) };
+const indexOf = (...files: string[]) => ({
+  [INDEX]: JSON.stringify({ weight_map: Object.fromEntries(files.map((name, i) => [`tensor ${i}`, name])) }),
+});
+
+const rows: [what: string, files: Files, says: RegExp | 'good'][] = [
+  ['one file', single(SHAPES), 'good'],
+  ['one file of float64', single(SHAPES, 'F64'), 'good'],
+  ['one file of bfloat16', single(SHAPES, 'BF16'), 'good'],
+  ['one file under another name', { 'weights.safetensors': weights(SHAPES) }, /neither model\.safetensors/],
+  ['a file beside the weights that is none', { ...single(SHAPES), 'extra.safetensors': 'no' }, 'good'],
+  ['shards with an index', { ...SHARDS, ...indexOf(A, B) }, 'good'],
+  ['shards without an index', SHARDS, /neither model\.safetensors/],
+  ['an index that names a missing shard', { [A]: weights(SHAPES), ...indexOf(A, B) }, /which is not there/],
+  ['an index that leaves a shard out', { ...SHARDS, ...indexOf(A) }, /missing/],
+  ['an index that names another folder', { ...SHARDS, ...indexOf(`../${A}`) }, /outside the folder/],
+  ['an index without a map', { ...single(SHAPES), [INDEX]: 'null' }, /has no weight_map/],
+  ['a tensor in two shards', { ...SHARDS, [B]: weights(SHAPES), ...indexOf(A, B) }, /Two files have the tensor/],
+  ['a missing tensor', single(without('model.norm.weight')), /model\.norm\.weight .*missing/],
+  ['a tensor of another shape', single(and('model.norm.weight', [5])), /model\.norm\.weight is \[5\].*\[4\]/],
+  ['a tensor too many', single(and('model.extra.weight', [1])), /model\.extra\.weight \[1\] is not part/],
+  ['a buffer that follows from config.json', single(and('model.layers.0.self_attn.rotary_emb.inv_freq', [1])), 'good'],
+  ['a tied head beside the embedding', single(and(HEAD, [8, 4])), 'good'],
+  ['a tied head of another shape', single(and(HEAD, [9, 4])), /lm_head\.weight is \[9, 4\]/],
+  ['a tied head alone', single([...without(EMBEDDING), [HEAD, [8, 4]]]), 'good'],
+  ['an untied model with its head', { ...single(and(HEAD, [8, 4])), 'config.json': UNTIED }, 'good'],
+  ['an untied model without a head', { ...single(SHAPES), 'config.json': UNTIED }, /lm_head\.weight .*missing/],
+  [
+    'an untied model without an embedding',
+    { ...single([...without(EMBEDDING), [HEAD, [8, 4]]]), 'config.json': UNTIED },
+    /embed_tokens\.weight .*missing/,
+  ],
+  ['a file that is cut', { 'model.safetensors': weights(SHAPES).subarray(0, -8) }, /cut short/],
+  ['an empty file', { 'model.safetensors': '' }, /it has 0 bytes/],
+  ['a header too large', { 'model.safetensors': file('{}', 0, 100_000_001) }, /header of 100000001 bytes/],
+  ['a header beyond the file', { 'model.safetensors': file('{}', 0, 50) }, /cut short inside its header/],
+  ['a name given twice', { 'model.safetensors': file('{"a":{},"a":{}}', 0) }, /"a" appears twice/],
+  ['an unknown type', single(SHAPES, 'F8_E4M3'), /has type F8_E4M3/],
+  ['integers', single(SHAPES, 'I32'), /stored as I32/],
+];
+
+test.each(rows)('registration and training agree about %s', async (what, files, says) => {
+  const dir = mkdtempSync(join(tmpdir(), 'moraine-rule-'));
+  const all = { 'config.json': JSON.stringify(CONFIG), 'tokenizer.json': '{}', ...files };
+  for (const [name, bytes] of Object.entries(all)) writeFileSync(join(dir, name), bytes);
+  const name = what.replaceAll(/[^a-z]/g, '-');
+  const answers = [
+    await said(() => createBaseFromDir(t.services, actor, { name, dir })),
+    await said(() => loadBase(dir)),
+  ];
+  for (const answer of answers) expect(answer).toMatch(says);
+});
+
+/** The message of a refusal as `invalid_base`, or 'good'. */
+async function said(act: () => unknown): Promise<string> {
+  try {
+    await act();
+    return 'good';
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'invalid_base') return error.message;
+    throw error;
+  }
+}

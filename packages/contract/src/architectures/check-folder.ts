@@ -1,0 +1,132 @@
+import { AppError } from '../errors.js';
+import { SafetensorsError, type SafetensorsHeader, type TensorEntry } from '../safetensors.js';
+import { nearest } from '../suggest.js';
+import { type LlamaConfig, llamaTensors } from './llama.js';
+
+export const WEIGHTS_FILE = 'model.safetensors';
+export const INDEX_FILE = 'model.safetensors.index.json';
+
+/** A weight of a model: the file and the name it is stored under, which for a tied head may not be the model's. */
+export interface StoredWeight extends TensorEntry {
+  file: string;
+}
+
+/** How a folder's files are read, by name. Each may throw for a file that cannot be read. */
+export interface FolderReader {
+  json: (file: string) => unknown;
+  header: (file: string) => SafetensorsHeader;
+}
+
+const HINT = 'A base is a complete Hugging Face folder: config.json, tokenizer.json and safetensors weights.';
+const EMBEDDING = 'model.embed_tokens.weight';
+const HEAD = 'lm_head.weight';
+const FLOATS = ['F32', 'F16', 'BF16', 'F64'];
+
+/**
+ * Returns the files that hold the weights of a folder with these files: the shards that the index names, else `model.safetensors`.
+ * Other safetensors files are not read. `index` is the parsed index, undefined when there is none.
+ * @throws AppError `invalid_base` when the folder has no such files
+ */
+export function weightFiles(names: readonly string[], index: unknown): string[] {
+  if (index === undefined) {
+    if (names.includes(WEIGHTS_FILE)) return [WEIGHTS_FILE];
+    throw refused(`There is neither ${WEIGHTS_FILE} nor ${INDEX_FILE}.`, WEIGHTS_FILE);
+  }
+  const map = isRecord(index) ? index.weight_map : undefined;
+  const shards = isRecord(map) ? [...new Set(Object.values(map))].sort() : [];
+  if (shards.length === 0) throw refused(`${INDEX_FILE} has no weight_map.`, INDEX_FILE);
+  return shards.map((shard) => {
+    if (typeof shard !== 'string' || /[\\/]/.test(shard)) {
+      throw refused(`${INDEX_FILE} names '${String(shard)}', which lies outside the folder.`, INDEX_FILE);
+    }
+    if (names.includes(shard)) return shard;
+    throw refused(`${INDEX_FILE} names ${shard}, which is not there.`, shard, 'Send every shard that the index names.');
+  });
+}
+
+/**
+ * Holds the weights of a folder against its configuration; registration and training both ask here, so what is registered can be trained.
+ * Returns every weight by its Hugging Face name. With a tied head one matrix is both; it may be stored under either name, or under both
+ * (then the embedding counts, as in transformers). Buffers that follow from the configuration are left out.
+ * @throws AppError `invalid_base` naming the file or the tensor
+ */
+export function checkFolder(
+  names: readonly string[],
+  config: LlamaConfig,
+  read: FolderReader,
+): Map<string, StoredWeight> {
+  const files = weightFiles(names, names.includes(INDEX_FILE) ? read.json(INDEX_FILE) : undefined);
+  const stored = new Map<string, StoredWeight>();
+  for (const weight of files.flatMap((file) => storedIn(file, read))) {
+    const { name } = weight;
+    if (stored.has(name)) throw refused(`Two files have the tensor ${name}.`, name, 'Keep each shard once.');
+    stored.set(name, weight);
+  }
+  const expected = new Map(llamaTensors(config).map((tensor) => [tensor.name, tensor.shape]));
+  for (const weight of stored.values()) checkWeight(weight, expected, config);
+  const head = stored.get(HEAD);
+  if (config.tieEmbeddings && head) {
+    stored.delete(HEAD);
+    if (!stored.has(EMBEDDING)) stored.set(EMBEDDING, head);
+  }
+  refuseMissing([...expected.keys()].filter((name) => !stored.has(name)));
+  return stored;
+}
+
+function storedIn(file: string, read: FolderReader): StoredWeight[] {
+  try {
+    const { entries, dataStart } = read.header(file);
+    return entries
+      .filter(({ name }) => !name.endsWith('.rotary_emb.inv_freq'))
+      .map((entry) => ({ ...entry, file, begin: dataStart + entry.begin, end: dataStart + entry.end }));
+  } catch (cause) {
+    if (!(cause instanceof SafetensorsError)) throw cause;
+    throw refused(
+      `${file} is not a valid safetensors file: ${cause.message}.`,
+      file,
+      'Fetch or export the file again; if it was copied, compare its size and sha256 with the original.',
+      cause,
+    );
+  }
+}
+
+function checkWeight(
+  { name, dtype, shape }: StoredWeight,
+  expected: ReadonlyMap<string, number[]>,
+  { tieEmbeddings }: LlamaConfig,
+): void {
+  const wanted = expected.get(name === HEAD && tieEmbeddings ? EMBEDDING : name);
+  if (!wanted) {
+    const near = nearest(name, [...expected.keys()]);
+    throw refused(
+      `The tensor ${name} [${shape.join(', ')}] is not part of the model that config.json describes.`,
+      name,
+      near ? `The nearest one is ${near}.` : undefined,
+    );
+  }
+  if (wanted.join() !== shape.join()) {
+    throw refused(
+      `${name} is [${shape.join(', ')}], but config.json makes it [${wanted.join(', ')}].`,
+      name,
+      'config.json and the weights belong to different models, or one of them was edited.',
+    );
+  }
+  if (!FLOATS.includes(dtype))
+    throw refused(`${name} is stored as ${dtype}, which is none of ${FLOATS.join(', ')}.`, name);
+}
+
+function refuseMissing(missing: readonly string[]): void {
+  const [first] = missing;
+  if (first === undefined) return;
+  const others = missing.length > 1 ? ` and ${missing.length - 1} other tensors` : '';
+  throw refused(
+    `${first}${others} of the model that config.json describes: missing in the weights.`,
+    first,
+    `Send every shard that ${INDEX_FILE} names.`,
+  );
+}
+
+const isRecord = (x: unknown): x is Record<string, unknown> => typeof x === 'object' && x !== null && !Array.isArray(x);
+
+const refused = (message: string, param: string, hint = HINT, cause?: unknown): AppError =>
+  new AppError('invalid_base', message, { param, hint, cause });
