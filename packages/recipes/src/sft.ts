@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CheckpointMetrics, MetricValues, RunConfig, TrainSpec } from '@moraine/contract';
+import type { AttemptEvent, CheckpointMetrics, RunConfig, TrainSpec } from '@moraine/contract';
 import { loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { createOptimizer, createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
 import { loadBase } from './base.js';
-import { fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { fingerprint, folderBytes, type LoadedCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
 import { createEncode } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
@@ -15,6 +15,7 @@ import { checkpointsAt, evaluatesAt } from './pace.js';
 import { createResultCsv } from './result-csv.js';
 import { createRowOrder } from './row-order.js';
 import { createStepBatches, type StepBatches } from './step-batches.js';
+import { accuracyOf, checkpointMetrics, stepValues } from './step-metrics.js';
 
 /**
  * Supervised fine-tuning of one run, from a validated specification to adapters on disk. Emits everything it does; ends with exactly one
@@ -88,38 +89,16 @@ interface Run {
   begun: number;
 }
 
-/** From where the run stands to its last step. Answers null when it was stopped on the way. */
+/** Trains from the run's step, which a checkpoint may set, to the last. Returns null when it was stopped on the way. */
 async function train(run: Run): Promise<{ trainedTokens: number; resultFile: string } | null> {
   const { spec, stepBatches, trainer, evaluator, emit, control } = run;
   const { config } = spec;
   const print = await fingerprint(spec);
-  const { mode } = config;
-  const resumed =
-    spec.resumeFrom === null
-      ? null
-      : readCheckpoint(spec.resumeFrom, { fingerprint: print, mode, forceMode: spec.forceMode });
-  if (resumed) trainer.load(resumed.trainer);
-  if (resumed && (resumed.mode ?? 'eager') !== mode) {
-    const message = `Goes on in mode ${mode} from a checkpoint of mode ${resumed.mode ?? 'eager'}, as forced.`;
-    emit({ type: 'message', level: 'warn', at: Date.now(), message });
-  }
+  const resumed = resume(run, print);
   const result = createResultCsv(resumed?.resultCsv);
   let trainedTokens = resumed?.trainedTokens ?? 0;
   const startStep = trainer.steps;
-  const { timings } = trainer;
-  emit({
-    type: 'ready',
-    device: device(),
-    startStep,
-    steps: config.steps,
-    trainableParameters: trainer.parameterCount,
-    totalParameters: run.totalParameters,
-    rows: run.rows,
-    trainedTokens,
-    secondsToReady: (performance.now() - run.begun) / 1000,
-    mode: trainer.mode,
-    timings: { traceMs: timings.traceMs, loadMs: timings.loadMs, initMs: timings.initMs },
-  });
+  emit(readyEvent(run, trainedTokens));
   if (startStep === 0) await evaluateFiles(run);
 
   const checkpoints = join(spec.outDir, 'checkpoints');
@@ -127,7 +106,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
   let savedAt = performance.now();
   let savedStep = startStep;
   const save = (metrics: CheckpointMetrics): void => {
-    const state = { format: 1 as const, step: trainer.steps, trainedTokens, mode, fingerprint: print };
+    const state = { format: 1 as const, step: trainer.steps, trainedTokens, mode: config.mode, fingerprint: print };
     const dir = writeCheckpoint(checkpoints, state, trainer, result.text());
     emit({ type: 'checkpoint', step: trainer.steps, at: Date.now(), dir, sizeBytes: folderBytes(dir), metrics });
     savedAt = performance.now();
@@ -147,32 +126,48 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
     const step = trainer.step(batches);
     const stepMs = performance.now() - stepBegun;
     trainedTokens += tokens;
-    const accuracy = step.correctTokens / step.supervisedTokens;
-    const values: MetricValues = {
-      train_loss: step.loss,
-      train_mean_token_accuracy: accuracy,
-      learning_rate: step.learningRate,
-      grad_norm: step.gradNorm,
-      tokens_per_second: (1000 * tokens) / stepMs,
-      supervised_tokens: step.supervisedTokens,
-      step_ms: stepMs,
-      memory_mb: process.memoryUsage.rss() / 2 ** 20,
-      trained_tokens: trainedTokens,
-    };
-    metrics = { train_loss: step.loss, train_mean_token_accuracy: accuracy };
-    const valid = evaluator.hasValidation && evaluatesAt(step.step, config) ? await evaluator.validate(trainer) : null;
-    if (valid) {
-      const { loss, tokenAccuracy } = valid;
-      Object.assign(values, { valid_loss: loss, valid_mean_token_accuracy: tokenAccuracy });
-      Object.assign(metrics, { valid_loss: loss, valid_mean_token_accuracy: tokenAccuracy });
-      Object.assign(metrics, { full_valid_loss: loss, full_valid_mean_token_accuracy: tokenAccuracy });
-    }
+    const measured = { tokens, stepMs, trainedTokens, memoryMb: process.memoryUsage.rss() / 2 ** 20 };
+    const validates = evaluator.hasValidation && evaluatesAt(step.step, config);
+    const valid = validates ? await evaluator.validate(trainer) : null;
+    const values = stepValues(step, valid, measured);
+    metrics = checkpointMetrics(step, valid);
     emit({ type: 'metrics', step: step.step, at: Date.now(), values });
-    result.add({ step: step.step, trainLoss: step.loss, trainAccuracy: accuracy, valid });
+    result.add({ step: step.step, trainLoss: step.loss, trainAccuracy: accuracyOf(step), valid });
     if (checkpointsAt(step.step, (performance.now() - savedAt) / 1000, config)) save(metrics);
     await new Promise(setImmediate);
   }
   return { trainedTokens, resultFile: result.text() };
+}
+
+/** Loads the checkpoint that the run is to go on from; null where there is none. */
+function resume({ spec, trainer, emit }: Run, print: string): LoadedCheckpoint | null {
+  const { mode } = spec.config;
+  if (spec.resumeFrom === null) return null;
+  const checkpoint = readCheckpoint(spec.resumeFrom, { fingerprint: print, mode, forceMode: spec.forceMode });
+  trainer.load(checkpoint.trainer);
+  const before = checkpoint.mode ?? 'eager';
+  if (before !== mode) {
+    const message = `Goes on in mode ${mode} from a checkpoint of mode ${before}, as forced.`;
+    emit({ type: 'message', level: 'warn', at: Date.now(), message });
+  }
+  return checkpoint;
+}
+
+function readyEvent({ spec, trainer, totalParameters, rows, begun }: Run, trainedTokens: number): AttemptEvent {
+  const { traceMs, loadMs, initMs } = trainer.timings;
+  return {
+    type: 'ready',
+    device: device(),
+    startStep: trainer.steps,
+    steps: spec.config.steps,
+    trainableParameters: trainer.parameterCount,
+    totalParameters,
+    rows,
+    trainedTokens,
+    secondsToReady: (performance.now() - begun) / 1000,
+    mode: trainer.mode,
+    timings: { traceMs, loadMs, initMs },
+  };
 }
 
 function trainerOptions({
@@ -203,6 +198,6 @@ function trainerOptions({
 }
 
 async function evaluateFiles({ evaluator, trainer, emit }: Run): Promise<void> {
-  for await (const found of evaluator.files(trainer, trainer.steps))
-    emit({ type: 'evaluation', at: Date.now(), result: found });
+  for await (const result of evaluator.files(trainer, trainer.steps))
+    emit({ type: 'evaluation', at: Date.now(), result });
 }
