@@ -111,7 +111,7 @@ export function cudaEnvironment(
   return add;
 }
 
-/** A card as the driver's text files tell of it. */
+/** A card as the driver's text files describe it. */
 export interface Card {
   /** For example `NVIDIA H100 80GB HBM3`. */
   name: string;
@@ -120,7 +120,7 @@ export interface Card {
 }
 
 /**
- * The card that computes: the first visible one. Cards stand in the order of the PCI bus; where `isByBus` is false (CUDA sorts by speed)
+ * The card that computes: the first visible one. Cards are in the order of the PCI bus; where `isByBus` is false (CUDA sorts by speed)
  * a number names a card only if all are of one kind.
  */
 export function firstVisibleCard(cards: readonly Card[], visible: VisibleCards, isByBus = true): Card | undefined {

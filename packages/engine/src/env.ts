@@ -20,7 +20,7 @@ export const intraOpThreads = (): number | undefined => {
   return Number.isInteger(n) && n > 0 ? n : undefined;
 };
 
-/** Sets a variable that TensorFlow's native code reads when it is loaded, unless the user set it. Tells whether it was set here. */
+/** Sets a variable that TensorFlow's native code reads when it is loaded, unless the user set it. Returns whether it was set here. */
 export const defaultNativeEnv = (name: string, value: string): boolean => {
   if (process.env[name] !== undefined) return false;
   process.env[name] = value;
@@ -35,7 +35,7 @@ export const setNativeEnv = (variables: Readonly<Record<string, string>>): void 
   Object.assign(process.env, variables);
 };
 
-/** CUDA_VISIBLE_DEVICES as it stands: an empty text hides every card, so it is not the same as undefined. */
+/** CUDA_VISIBLE_DEVICES as it is: an empty text hides every card, so it is not the same as undefined. */
 export const visibleDevices = (): string | undefined => process.env.CUDA_VISIBLE_DEVICES;
 
 /** Whether CUDA numbers its cards by the PCI bus, as the driver's text files do. */
@@ -43,6 +43,6 @@ export const isOrderedByBus = (): boolean => process.env.CUDA_DEVICE_ORDER === '
 
 export const searchPath = (): string[] => (process.env.PATH ?? '').split(path.delimiter).filter((p) => p !== '');
 
-/** Folders that the dynamic loader is told to search first. */
+/** Folders that the dynamic loader searches first. */
 export const libraryPath = (): string[] =>
   (process.env.LD_LIBRARY_PATH ?? '').split(path.delimiter).filter((p) => p !== '');

@@ -51,7 +51,7 @@ export function loadTf(): Tf {
     throw new EngineError(
       'runtime_missing',
       `The TensorFlow runtime is not installed: ${missing} does not exist.`,
-      'Run `npm start` (or `npm run setup`) in the repository; `npx moraine doctor` tells what is missing.',
+      'Run `npm start` (or `npm run setup`) in the repository; `npx moraine doctor` says what is missing.',
     );
   }
   const require = createRequire(import.meta.url);
@@ -97,15 +97,15 @@ function libraryMissing(packageDir: string, missing: readonly CudaLibrary[]): En
   );
 }
 
-function whyCpu(packageDir: string, found: NvidiaDriver): string {
+function whyCpu(packageDir: string, installed: NvidiaDriver): string {
   const setting = visibleDevices();
   if (visibleCards(setting) === 'none')
     return `CUDA_VISIBLE_DEVICES is '${setting}', which hides every GPU: the CPU computes.`;
-  const driver = `The NVIDIA driver${found.version === undefined ? '' : ` ${found.version}`}`;
+  const driver = `The NVIDIA driver${installed.version === undefined ? '' : ` ${installed.version}`}`;
   if (readLinkStamp(packageDir)?.variant === 'cpu') {
     return `${driver} is here, but TensorFlow for the CPU is linked: the CPU computes. Run \`npm run setup -- --cuda\`.`;
   }
-  const part = missingDriverPart(found) ?? '`npx moraine doctor` tells more.';
+  const part = missingDriverPart(installed) ?? '`npx moraine doctor` says more.';
   return `${driver} is here, but TensorFlow registered no GPU: the CPU computes. ${part}`;
 }
 
@@ -127,7 +127,7 @@ function restoreRemovedUtil(require: NodeJS.Require): void {
   util.isArray ??= Array.isArray;
 }
 
-/** The part of tfjs-node's backend that tells about the library underneath. */
+/** The part of tfjs-node's backend that describes the library underneath. */
 interface NativeBackend {
   isUsingGpuDevice: boolean;
   binding: { TF_Version: string };

@@ -18,7 +18,7 @@ export function nvidiaCards(root = '/proc/driver/nvidia/gpus'): Card[] {
   }
 }
 
-/** Name of the card that computes, as CUDA_VISIBLE_DEVICES chooses it; undefined where there is none or it cannot be told. */
+/** Name of the card that computes, as CUDA_VISIBLE_DEVICES chooses it; undefined where there is none or it is not known. */
 export function nvidiaName(root?: string, setting = visibleDevices()): string | undefined {
   return firstVisibleCard(nvidiaCards(root), visibleCards(setting), isOrderedByBus())?.name;
 }

@@ -40,10 +40,10 @@ export function targetOf({ os, arch, glibc }: Platform): Target {
     throw new EngineError('runtime_unsupported_platform', `There is no TensorFlow 2.21 for ${name}.`, hint);
   }
   if (os === 'linux' && (glibc === undefined || compareVersions(glibc, '2.28') < 0)) {
-    const found = glibc === undefined ? 'another C library (musl?)' : `glibc ${glibc}`;
+    const library = glibc === undefined ? 'another C library (musl?)' : `glibc ${glibc}`;
     throw new EngineError(
       'runtime_unsupported_platform',
-      `There is no TensorFlow 2.21 for ${name} with ${found}.`,
+      `There is no TensorFlow 2.21 for ${name} with ${library}.`,
       hint,
     );
   }
@@ -108,7 +108,7 @@ export function missingDriverPart({
   return `libnvidia-ml.so.1 was not found: start the container with NVIDIA_DRIVER_CAPABILITIES=compute,utility, or ${remedy}`;
 }
 
-/** The driver's version also stands in the name of the file that libcuda.so.1 links to: libcuda.so.570.124.06. */
+/** The driver's version is also in the name of the file that libcuda.so.1 links to: libcuda.so.570.124.06. */
 function versionFromName(folder: string): string | undefined {
   for (const name of readdirSync(folder)) {
     const version = /^libcuda\.so\.(\d+\.\d[\d.]*)$/.exec(name)?.[1];

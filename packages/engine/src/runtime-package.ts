@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { EngineError } from './error.js';
 
-/** Where the npm package `@tensorflow/tfjs-node-gpu` lies, seen from this package. */
+/** Where the npm package `@tensorflow/tfjs-node-gpu` is, seen from this package. */
 export function runtimePackageDir(): string {
   try {
     const require = createRequire(import.meta.url);

@@ -164,7 +164,7 @@ export function gpuProblems(
   if (runtime?.variant === 'cpu') {
     return [{ what: `${driver}, but TensorFlow for the CPU is linked.`, fix: 'Run `npm run setup -- --cuda`.' }];
   }
-  // A TensorFlow that does not load at all is told of elsewhere.
+  // A TensorFlow that does not load at all is reported elsewhere.
   if (device === null) return [];
   const fix =
     missingDriverPart({ library, management }) ??

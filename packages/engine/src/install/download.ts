@@ -126,8 +126,8 @@ function wrongHash(what: string, wheel: LockedWheel, got: string | undefined): E
 function findWheel(folder: string, { name, version }: LockedWheel): string | undefined {
   if (!existsSync(folder)) return undefined;
   const prefix = `${name.replaceAll(/[-_.]+/g, '_')}-${version}-`.toLowerCase();
-  const found = readdirSync(folder).find((file) => file.endsWith('.whl') && file.toLowerCase().startsWith(prefix));
-  return found === undefined ? undefined : path.join(folder, found);
+  const wheel = readdirSync(folder).find((file) => file.endsWith('.whl') && file.toLowerCase().startsWith(prefix));
+  return wheel === undefined ? undefined : path.join(folder, wheel);
 }
 
 export async function sha256File(file: string): Promise<string> {

@@ -36,10 +36,10 @@ export async function withFileLock<T>(
   onWait?: (pid: number) => void,
 ): Promise<T> {
   mkdirSync(path.dirname(file), { recursive: true });
-  let told = false;
+  let isReported = false;
   while (!tryLock(file)) {
-    if (!told) onWait?.(readOwner(file)?.pid ?? 0);
-    told = true;
+    if (!isReported) onWait?.(readOwner(file)?.pid ?? 0);
+    isReported = true;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   const beat = setInterval(() => touch(file), beatMs);

@@ -18,7 +18,7 @@ export interface Compiler {
   version: string;
 }
 
-/** Where a program lies on PATH, or undefined. */
+/** Path of a program on PATH, or undefined. */
 export function findProgram(name: string): string | undefined {
   return searchPath()
     .map((dir) => path.join(dir, name))
@@ -41,7 +41,7 @@ export function installCommand(packages: ('python3' | 'python3-pip' | 'g++')[]):
 
 /** The first Python on PATH, with its pip; null when there is none. Starts a process, about 0.5 s. */
 export async function findPython(): Promise<Python | null> {
-  const program = ['python3', 'python'].map(findProgram).find((found) => found !== undefined);
+  const program = ['python3', 'python'].map(findProgram).find((program) => program !== undefined);
   if (program === undefined) return null;
   const version = await runCommand(program, ['-c', 'import platform; print(platform.python_version())']);
   if (version.status !== 0) return null;

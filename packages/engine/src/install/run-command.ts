@@ -15,7 +15,7 @@ export interface CommandOptions {
   timeoutMs?: number;
 }
 
-/** Runs a program without a shell, so paths with spaces need no care, and collects what it says. Never rejects. */
+/** Runs a program without a shell, so paths with spaces need no care, and collects its output. Never rejects. */
 export function runCommand(program: string, args: string[], options: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve) => {
     const child = spawn(program, args, {

@@ -9,7 +9,7 @@ import { requirePip } from './prerequisites.js';
 import type { OnProgress } from './progress.js';
 import { unzip } from './zip.js';
 
-/** The lock files lie beside `src` and `dist`, so both find them. */
+/** The lock files are beside `src` and `dist`, so both find them. */
 const wheelsFolder = fileURLToPath(new URL('../../wheels/', import.meta.url));
 
 /** Reads `packages/engine/wheels/<name>.txt`. */
@@ -77,10 +77,10 @@ async function fetchAll(
   const largestBytes = Math.max(...lock.wheels.map((wheel) => wheel.sizeBytes));
   requireSpace(part, downloadBytes * growth + largestBytes * 2);
   const handPlaced = path.join(cache, 'wheels');
-  let asked: ReturnType<typeof requirePip> | undefined;
+  let pip: ReturnType<typeof requirePip> | undefined;
   const python = (): ReturnType<typeof requirePip> => {
-    asked ??= requirePip();
-    return asked;
+    pip ??= requirePip();
+    return pip;
   };
   for (const wheel of lock.wheels) {
     const into = path.join(part, '.download');

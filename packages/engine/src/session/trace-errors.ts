@@ -26,7 +26,7 @@ export function traceError(cause: unknown, signature: string): unknown {
     return new EngineError(
       'kernel_unregistered',
       `${where}: tfjs’s kernel ${kernel} cannot be traced yet.`,
-      'Add its entry to packages/engine/src/graph/kernels (docs/engine.md tells how), or use other operations.',
+      'Add its entry to packages/engine/src/graph/kernels (docs/engine.md says how), or use other operations.',
       { cause },
     );
   }
@@ -39,10 +39,10 @@ export function traceError(cause: unknown, signature: string): unknown {
 /** `file:line` of the first frame that is neither tfjs nor this package's tracing code. */
 function callerOf(stack: string): string | undefined {
   for (const line of stack.split('\n')) {
-    const found = /(?:\(|at )((?:file:\/\/)?\/[^()]+):(\d+):\d+\)?$/.exec(line);
-    const file = found?.[1];
+    const place = /(?:\(|at )((?:file:\/\/)?\/[^()]+):(\d+):\d+\)?$/.exec(line);
+    const file = place?.[1];
     if (file === undefined || isOurs(file)) continue;
-    return `${file.startsWith('file:') ? fileURLToPath(file) : file}:${found?.[2]}`;
+    return `${file.startsWith('file:') ? fileURLToPath(file) : file}:${place?.[2]}`;
   }
   return undefined;
 }

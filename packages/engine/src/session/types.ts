@@ -8,7 +8,7 @@ import type { Tensor } from '../raw-ops.js';
  */
 export type NumericMode = 'plain' | 'xla' | 'bf16' | 'eager';
 
-/** Where in a safetensors file a tensor's bytes lie. */
+/** Where in a safetensors file a tensor's bytes are. */
 export interface FileSlice {
   path: string;
   /** First byte in the file, and how many. */

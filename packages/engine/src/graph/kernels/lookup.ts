@@ -7,8 +7,8 @@ import { axisOf } from '../sizes.js';
 export const lookupKernels: Kernels = {
   GatherV2: ({ graph, input, attrs }) => {
     const [x, indices] = [input('x'), input('indices')];
-    const { axis: asked, batchDims = 0 } = attrs<GatherV2Attrs>();
-    const axis = axisOf(asked, x.shape.length);
+    const { axis: given, batchDims = 0 } = attrs<GatherV2Attrs>();
+    const axis = axisOf(given, x.shape.length);
     const shape = [...x.shape.slice(0, axis), ...indices.shape.slice(batchDims), ...x.shape.slice(axis + 1)];
     const types = { Tparams: typed(x.dtype), Tindices: typed(indices.dtype), Taxis: INT };
     return graph.one(

@@ -92,8 +92,8 @@ export const shapeKernels: Kernels = {
   },
   SplitV: ({ graph, inputs, attrs }) => {
     const x = only(inputs);
-    const { numOrSizeSplits, axis: asked } = attrs<SplitVAttrs>();
-    const axis = axisOf(asked, x.shape.length);
+    const { numOrSizeSplits, axis: given } = attrs<SplitVAttrs>();
+    const axis = axisOf(given, x.shape.length);
     const sizes = loadTf().backend_util.prepareSplitSize({ shape: x.shape } as never, numOrSizeSplits, axis);
     const outputs = sizes.map((size) => ({ shape: x.shape.map((d, i) => (i === axis ? size : d)), dtype: x.dtype }));
     const attributes = { num_split: { int: sizes.length }, T: typed(x.dtype), Tlen: INT };
