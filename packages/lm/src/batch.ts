@@ -79,21 +79,21 @@ export function shapeFor({ batch, time }: BatchShape, shapes: readonly BatchShap
 }
 
 /** The feeds of a batch, padded to a shape: padding is a document of its own that nothing looks at. */
-export function feedBatch(batch: Batch, shape: BatchShape, found: Supervised): Record<string, FeedValue> {
+export function feedBatch(batch: Batch, shape: BatchShape, learned: Supervised): Record<string, FeedValue> {
   const size = shape.batch * shape.time;
   const rows = new Int32Array(size);
   const targets = new Int32Array(size);
   const widened = shape.time - batch.time;
-  for (const [i, position] of found.positions.entries())
+  for (const [i, position] of learned.positions.entries())
     rows[i] = widened === 0 ? position : position + widened * Math.floor(position / batch.time);
-  targets.set(found.targets);
+  targets.set(learned.targets);
   return {
     ids: padded(batch, shape, batch.ids, 0),
     segments: padded(batch, shape, batch.segments, -1),
     positions: padded(batch, shape, batch.positions, 0),
     rows,
     targets,
-    count: found.positions.length,
+    count: learned.positions.length,
   };
 }
 

@@ -28,10 +28,10 @@ export function scoreBatch(
   { shapes, vocabSize }: { shapes: readonly BatchShape[]; vocabSize: number },
 ): TokenScores {
   checkTokens(batch, vocabSize);
-  const found = supervised(batch);
+  const targets = supervised(batch);
   const shape = shapeFor(batch, shapes);
-  const { losses, best } = session.run(evaluateName(shape), feedBatch(batch, shape, found));
-  const count = found.positions.length;
+  const { losses, best } = session.run(evaluateName(shape), feedBatch(batch, shape, targets));
+  const count = targets.positions.length;
   return {
     losses: Float32Array.from(losses ?? []).subarray(0, count),
     best: Int32Array.from(best ?? []).subarray(0, count),

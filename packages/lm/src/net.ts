@@ -4,7 +4,7 @@ import { embedding, frozenLinear, linear } from './ops.js';
 
 /**
  * What the model sees of its weights. Names and paths are those of Hugging Face; the model does not know that adapters exist.
- * Weights lie as [out, in].
+ * Weights are [out, in].
  */
 export interface Net {
   /** A weight by full name, for example `model.norm.weight`. */

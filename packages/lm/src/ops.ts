@@ -147,7 +147,7 @@ export function attention(
   const split = (x: Tensor, count: number) => tf.transpose(tf.reshape(x, [batch, time, count, headDim]), [0, 2, 1, 3]);
   const merge = (x: Tensor, count: number) =>
     tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch * time, count * headDim]);
-  // Query heads of one group lie side by side, so a group is one tall matrix and keys are never repeated.
+  // Query heads of one group are side by side, so a group is one tall matrix and keys are never repeated.
   const grouped = (x: Tensor) => tf.reshape(x, [batch, kvHeads, (heads / kvHeads) * time, x.shape[3] ?? 0]);
   const ungrouped = (x: Tensor) => tf.reshape(x, [batch, heads, time, x.shape[3] ?? 0]);
   return differentiable(

@@ -48,9 +48,9 @@ export interface Trainer {
    * has changed, with a gradient that is not one the variables are spoilt and a checkpoint must be loaded.
    */
   step(microBatches: readonly Batch[]): StepResult;
-  /** Scores a batch with the variables as they stand, without dropout. */
+  /** Scores a batch with the variables as they are, without dropout. */
   score(batch: Batch): TokenScores;
-  /** Answers prompts with the variables as they stand; null without a plan of generation. */
+  /** Answers prompts with the variables as they are; null without a plan of generation. */
   readonly generator: Generator | null;
   /** Names and shapes of what a state holds. */
   readonly stateShapes: StateShapes;

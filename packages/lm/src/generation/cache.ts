@@ -6,7 +6,7 @@ import { type GenerationPlan, largest } from './plan.js';
 
 /**
  * Keys (rotated) and values of every position so far, as variables `cache.<layer>.k` and `.v`, each [rows*Hkv*contextMax, hd]: one row of
- * numbers for each (row of the batch, key/value head, position), so that a token is a scatter of Hkv rows and a head's history lies in one
+ * numbers for each (row of the batch, key/value head, position), so that a token is a scatter of Hkv rows and a head's history is one
  * piece. What a row held before is never seen: a position is attended to only after this prompt or answer has written it.
  */
 export function generationVariables(config: LlamaConfig, plan: GenerationPlan): Map<string, VariableSpec> {
@@ -49,7 +49,7 @@ export function prefillAttention(
 }
 
 /**
- * Attention of one new token a row to all that is in the caches up to it. `positions` int32 [B]: where each row's token stands; its key
+ * Attention of one new token a row to all that is in the caches up to it. `positions` int32 [B]: where each row's token is; its key
  * and value are written there. Row b of the batch is row b of the caches.
  */
 export function decodeAttention(

@@ -20,7 +20,7 @@ export interface Completion {
   ids: number[];
   /** Log-probability of each of them: natural logarithm, at temperature 1. */
   logprobs: number[];
-  /** The likeliest tokens at each place, likeliest first; empty lists when none were asked for. */
+  /** The likeliest tokens at each place, likeliest first; empty lists when none were wanted. */
   top: TokenProbability[][];
   /** The answer as text, cut before the stop string; null without `decode`. */
   text: string | null;

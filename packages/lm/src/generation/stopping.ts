@@ -2,7 +2,7 @@
 export interface Stopping {
   /** Tokens that end an answer; they are not part of it. */
   stopIds?: readonly number[];
-  /** Strings that end an answer, wherever they lie among its tokens; they are not part of its text. Needs `decode`. */
+  /** Strings that end an answer, wherever they are among its tokens; they are not part of its text. Needs `decode`. */
   stop?: readonly string[];
   /** The text of an answer's tokens. */
   decode?: (ids: readonly number[]) => string;
@@ -22,9 +22,9 @@ export function cutAt(ids: readonly number[], { stop = [], decode, isStopped }: 
   if (kept !== null) return { kept, text: decode?.(ids.slice(0, kept)) ?? null };
   if (decode === undefined || stop.length === 0) return null;
   const whole = decode(ids);
-  const found = stop.map((string) => whole.indexOf(string)).filter((place) => place >= 0);
-  if (found.length === 0) return null;
-  const text = whole.slice(0, Math.min(...found));
+  const places = stop.map((string) => whole.indexOf(string)).filter((place) => place >= 0);
+  if (places.length === 0) return null;
+  const text = whole.slice(0, Math.min(...places));
   return { kept: shortest(ids, text, decode), text };
 }
 
