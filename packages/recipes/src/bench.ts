@@ -79,7 +79,7 @@ const DECODE_REPEATS = 3;
 
 /** Trains a few steps on a base and measures them, then decodes. Meant for a process of its own: memory is the process's. */
 export async function runBench(options: BenchOptions): Promise<BenchResult> {
-  const found = device();
+  const computed = device();
   const base = loadBase(options.baseDir);
   const measured = options.steps > 0 ? await trainSteps(options, base) : await decodeOnly(options, base);
   const parameters = [...base.weights.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
@@ -96,8 +96,8 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
     parameters,
     ...measured,
     peak_rss_mb: peakRssMb(),
-    device: found,
-    versions: { node: process.versions.node, tensorflow: found.tensorflow },
+    device: computed,
+    versions: { node: process.versions.node, tensorflow: computed.tensorflow },
   };
 }
 
@@ -238,8 +238,8 @@ async function trainSteps(options: BenchOptions, base: Base): Promise<Measuremen
 }
 
 function openTrainer(options: BenchOptions, base: Base, shapes: readonly BatchShape[]): Promise<Trainer> {
-  const { adapter: asked, rank, mode, learningRate, seed, steps } = options;
-  const body = asked.type === 'none' ? asked : { ...asked, rank };
+  const { adapter: wanted, rank, mode, learningRate, seed, steps } = options;
+  const body = wanted.type === 'none' ? wanted : { ...wanted, rank };
   const { adapter } = resolveAdapter(AdapterRequest.parse(body), adapterKeysOf({ adapter: body }), base.config);
   return createTrainer({
     config: base.config,

@@ -6,7 +6,7 @@ import { type Evaluation, evaluate, type GenerationPlan, type Generator, type To
 import type { Encode } from './encode.js';
 import { sample, samplePlan, sampleRows } from './samples.js';
 
-/** What is evaluated: a trainer as it stands, or a model. */
+/** What is evaluated: a trainer as it is, or a model. */
 export interface Scored {
   score(batch: Batch): TokenScores;
   readonly generator: Generator | null;
@@ -55,17 +55,17 @@ export async function createEvaluator(
     validate: ({ score }) => evaluate(score, passes(validation)),
     async *files({ score, generator }, step) {
       for (const { id, name, rows, sampled } of files) {
-        const found = await evaluate(score, passes(rows));
+        const evaluation = await evaluate(score, passes(rows));
         const isAnswered = rows.every(({ promptLength }) => promptLength > 0);
         yield {
           fileId: id,
           name,
           step,
           rows: rows.length,
-          supervisedTokens: found.supervisedTokens,
-          loss: found.loss,
-          tokenAccuracy: found.tokenAccuracy,
-          exactMatch: isAnswered ? found.exactMatch : null,
+          supervisedTokens: evaluation.supervisedTokens,
+          loss: evaluation.loss,
+          tokenAccuracy: evaluation.tokenAccuracy,
+          exactMatch: isAnswered ? evaluation.exactMatch : null,
           samples: generator === null || sampled.length === 0 ? [] : await sample(generator, tokenizer, sampled),
         };
       }

@@ -6,7 +6,7 @@ const TURN_BYTES = 64 * 2 ** 20;
 
 /**
  * Float32 tensors that are read from the device when they are written to a file, some 64 MB at a time, so that a checkpoint of all weights
- * never lies in memory at once. They are to be written in the order of their names, as a safetensors file is.
+ * is never in memory at once. They are to be written in the order of their names, as a safetensors file is.
  */
 export function lazyTensors(
   shapes: ReadonlyMap<string, readonly number[]>,

@@ -47,9 +47,9 @@ export function readBaseConfig(dir: string): LlamaConfig {
 
 /** @throws AppError `not_found` where a path names no file: nothing, or a folder. */
 export function refuseNoFile(path: string): void {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory() === false) return;
-  throw new AppError('not_found', found ? `${path} is a folder, not a file.` : `There is no file ${path}.`, {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status?.isDirectory() === false) return;
+  throw new AppError('not_found', status ? `${path} is a folder, not a file.` : `There is no file ${path}.`, {
     hint: 'Name a JSONL file, one row a line.',
   });
 }

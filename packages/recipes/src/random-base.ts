@@ -83,7 +83,7 @@ export function writeRandomBase(dir: string, shape: BenchShape, seed: number): v
 
 const count = (sides: readonly number[]): number => sides.reduce((product, side) => product * side, 1);
 
-/** Fills with uniform numbers of mean 0 and standard deviation `STD` (Marsaglia's xorshift) and answers the state to go on from. */
+/** Fills with uniform numbers of mean 0 and standard deviation `STD` (Marsaglia's xorshift) and returns the state to go on from. */
 function fillUniform(values: Float32Array, from: number): number {
   const scale = (STD * Math.sqrt(3)) / 2 ** 31;
   let state = from;

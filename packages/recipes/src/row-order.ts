@@ -3,7 +3,7 @@ import { epochOrder } from '@moraine/data';
 /**
  * Which rows a step trains on: a window of `batchSize` over the epochs' shuffled orders, laid end to end. A pure function of
  * (seed, step), so equal seeds give every method the same data, and a resumed run needs no cursor but its step.
- * Steps count from 1; answers row numbers.
+ * Steps count from 1; returns row numbers.
  */
 export function createRowOrder(rows: number, seed: number, batchSize: number): (step: number) => number[] {
   let epoch = -1;

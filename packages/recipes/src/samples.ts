@@ -31,7 +31,7 @@ export function samplePlan(
   };
 }
 
-/** Greedy answers to the prompts of some rows of a file, beside what stands there. */
+/** Greedy answers to the prompts of some rows of a file, beside what is there. */
 export async function sample(
   generator: Generator,
   tokenizer: TextTokenizer,
