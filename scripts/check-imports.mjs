@@ -72,7 +72,7 @@ function roomProblems(root, room, edges) {
     const outside = targets.flatMap((target, i) =>
       target.startsWith(path.join(root, room) + path.sep)
         ? []
-        : [`imports ${imports.filter(({ name }) => name.startsWith('.'))[i]?.name}, which lies in another room`],
+        : [`imports ${imports.filter(({ name }) => name.startsWith('.'))[i]?.name}, which is in another room`],
     );
     const said = [...imports.flatMap((found) => packageProblems(room, found, declared)), ...outside];
     problems.push(...said.map((text) => `${path.relative(root, file)} ${text}`));

@@ -78,7 +78,7 @@ async function loadEngine() {
 
 /**
  * adapter-pg does not know the catalogue types "char" (18), name[] (1003), int2vector (22), regclass and their like, which the
- * engine asks for: they are read as text, and "char" is told to the engine as a character. Patches the adapters' prototype once.
+ * engine asks for: they are read as text, and "char" is reported to the engine as a character. Patches the adapters' prototype once.
  */
 function readCatalogueTypes(adapter) {
   const CHAR = 18;
@@ -100,14 +100,14 @@ function readCatalogueTypes(adapter) {
       result = await this.performIO.call(this, asked);
       return result;
     };
-    const answer = await queryRaw.call(Object.create(this, { performIO: { value: io } }), query);
-    answer.columnTypes = answer.columnTypes.map((type, i) => (result.areChars[i] ? ColumnTypeEnum.Character : type));
-    return answer;
+    const rows = await queryRaw.call(Object.create(this, { performIO: { value: io } }), query);
+    rows.columnTypes = rows.columnTypes.map((type, i) => (result.areChars[i] ? ColumnTypeEnum.Character : type));
+    return rows;
   };
 }
 
 /** adapter-pg splits scripts at each `;`, which breaks functions, triggers and DO blocks: they are sent whole. */
-function mend(adapter) {
+function fix(adapter) {
   readCatalogueTypes(adapter);
   adapter.executeScript = async (script) => {
     try {
@@ -135,7 +135,7 @@ function openFactory(opened) {
   const factory = new PrismaPg(config, { schema });
   const connect = factory.connect.bind(factory);
   factory.connect = async () => {
-    const adapter = mend(await connect());
+    const adapter = fix(await connect());
     opened.push(adapter);
     return adapter;
   };
@@ -143,7 +143,7 @@ function openFactory(opened) {
   factory.connectToShadowDb = async () => {
     const name = `prisma_migrate_shadow_db_${crypto.randomUUID()}`;
     await createDatabase(name);
-    const adapter = mend(await new PrismaPg({ ...config, database: name }).connect());
+    const adapter = fix(await new PrismaPg({ ...config, database: name }).connect());
     const dispose = adapter.dispose.bind(adapter);
     adapter.dispose = async () => {
       await dispose();
@@ -154,7 +154,7 @@ function openFactory(opened) {
   return bindMigrationAwareSqlAdapterFactory(factory);
 }
 
-/** Answers JSON-RPC requests, one a line, until stdin ends. */
+/** Responds to JSON-RPC requests, one a line, until stdin ends. */
 function serve(wasm) {
   const files = valuesOf('--datamodels').map((file) => [file, readFileSync(file, 'utf8')]);
   const datamodels = files.length > 0 ? files : undefined;
@@ -166,18 +166,18 @@ function serve(wasm) {
       const opened = [];
       // A fresh engine each time: one that has used a shadow database cannot use a second.
       const newEngine = () => wasm.SchemaEngine.new({ datamodels }, () => undefined, openFactory(opened));
-      let answer;
+      let response;
       try {
         const result = await perform(request, newEngine);
         if (request.method === 'diff' && result.stdout != null) {
           say({ id: 1e9, jsonrpc: '2.0', method: 'print', params: { content: result.stdout } });
         }
-        answer = { id: request.id, jsonrpc: '2.0', result: result ?? {} };
+        response = { id: request.id, jsonrpc: '2.0', result: result ?? {} };
       } catch (error) {
-        answer = { id: request.id, jsonrpc: '2.0', error: toRpcError(error) };
+        response = { id: request.id, jsonrpc: '2.0', error: toRpcError(error) };
       }
       for (const adapter of opened) await adapter.dispose().catch(() => undefined);
-      say(answer);
+      say(response);
     })
     .on('close', () => process.exit(0));
 }
@@ -198,12 +198,12 @@ async function perform({ method, params }, newEngine) {
 }
 
 function toRpcError(error) {
-  const told = parseJson(error.message) ?? {};
+  const details = parseJson(error.message) ?? {};
   const data = {
     is_panic: false,
-    message: told.message ?? error.message ?? String(error),
-    error_code: error.code ?? told.error_code ?? told.code ?? null,
-    meta: error.meta ?? told.meta ?? null,
+    message: details.message ?? error.message ?? String(error),
+    error_code: error.code ?? details.error_code ?? details.code ?? null,
+    meta: error.meta ?? details.meta ?? null,
   };
   return { code: 4466, message: 'An error happened. Check the data field for details.', data };
 }

@@ -6,7 +6,7 @@ import { askSlots, FACT_KINDS, factQuestion } from './documents.js';
 import { drawPassage, type Handover } from './passage.js';
 import { ASSISTANT, COMMON_NAMES, END, NEW_NAMES, RARE_NAMES, RESIDENTS, USER } from './world.js';
 
-/** Scores a batch with the model as it stands. */
+/** Scores a batch with the model as it is. */
 export type Score = (batch: Batch) => TokenScores;
 type Encode = (text: string) => number[];
 

@@ -17,7 +17,7 @@ import type { CorpusReport } from './corpus.js';
 import { closedBookScore, type NameScores, quoteScores } from './probe.js';
 import { CONTEXT_LENGTH, writeTokenizer } from './tokenizer.js';
 
-/** One line of the training log; scores stand at some steps only. */
+/** One line of the training log; scores are there at some steps only. */
 export interface LogEntry {
   step: number;
   loss: number;

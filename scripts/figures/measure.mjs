@@ -21,15 +21,15 @@ function walk(node, visit, parent = null) {
 
 /** Functions with a name (declarations, methods, functions that are a variable's or a property's value): {name, lines}. */
 export function functionsOf(name, text) {
-  const found = [];
+  const functions = [];
   walk(parseSync(name, text).program, (node, parent) => {
     const isFunction = /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type);
     if (!isFunction || node.body === null) return;
     const named = node.id ?? parent?.id ?? parent?.key;
     if (named?.name === undefined || !holdsAsValue(parent, node)) return;
-    found.push({ name: named.name, lines: lineCount(text.slice(node.start, node.end)) });
+    functions.push({ name: named.name, lines: lineCount(text.slice(node.start, node.end)) });
   });
-  return found;
+  return functions;
 }
 
 const holdsAsValue = (parent, node) =>
@@ -117,7 +117,7 @@ export function measure(root, roomNames, rules) {
   for (const file of rooms.flatMap(({ sources }) => sources)) {
     const name = path.relative(root, file);
     const text = readFileSync(file, 'utf8');
-    functions.push(...functionsOf(name, text).map((found) => ({ ...found, file: name })));
+    functions.push(...functionsOf(name, text).map((one) => ({ ...one, file: name })));
     const { all, bare } = errorsOf(name, text);
     errors.all += all;
     errors.bare += bare;

@@ -128,7 +128,7 @@ function arrange(panels, width, gap) {
 export function drawHouse(root) {
   const { arrows, isLazy } = roomArrows(root);
   const house = panel(
-    'Packages and apps: who imports stands above what it imports; dashed is loaded later',
+    'Packages and apps: who imports is above what it imports; dashed is loaded later',
     layOut(arrows),
     {
       fillOf: (name) => fills[name.split('/')[0]],

@@ -1,4 +1,4 @@
-// Places the nodes of a small graph on floors so that arrows go down: who imports stands above what it imports.
+// Places the nodes of a small graph on floors so that arrows go down: who imports is above what it imports.
 import { circlesOf } from './graph.mjs';
 
 const gapX = 18;

@@ -84,7 +84,7 @@ describe('import rules', () => {
     write('packages/data/src/b.ts', "import type { A } from './a.js';\nimport '../../lm/src/x.js';\n");
     expect(checkImports(root)).toEqual([
       'packages/data/src/a.ts imports pg, which packages/data/package.json does not list',
-      'packages/data/src/b.ts imports ../../lm/src/x.js, which lies in another room',
+      'packages/data/src/b.ts imports ../../lm/src/x.js, which is in another room',
       'cycle: packages/data/src/a.ts → packages/data/src/b.ts → packages/data/src/a.ts',
     ]);
   });

@@ -32,7 +32,7 @@ test('of memory less is better, and the first step has a limit of its own', () =
   expect(measured('first135', speeds([7000], [5000], 'first_step_ms')).isMet).toBe(true);
 });
 
-test('sides that did not compute the same are told', () => {
+test('sides that did not compute the same are reported', () => {
   const side = (first: number, last: number) => ({ loss_first: first, loss_last10: last });
   expect(disagreements('dense15', { Moraine: side(10.4401, 10.3), PEFT: side(10.44011, 10.31) })).toEqual([]);
   expect(disagreements('dense15', { Moraine: side(10.45, 10.3), PEFT: side(10.44, 10.3) })).toHaveLength(1);

@@ -20,7 +20,7 @@ test('the first twenty steps of the base repeat their recorded losses', { timeou
   expect(replayDifference(await replayBase(20), losses)).toBeNull();
 });
 
-test('a difference is told with its step and values', () => {
+test('a difference is reported with its step and values', () => {
   expect(replayDifference([6.9, 6.8], [6.9, 6.7])).toBe('Step 2: loss 6.800000, recorded 6.700000, tolerance 0.002.');
   expect(replayDifference([6.9, 6.8], [6.9])).toContain('Only 1 losses are recorded');
 });

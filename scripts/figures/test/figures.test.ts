@@ -22,7 +22,7 @@ class Third {
   ]);
 });
 
-test('a bare Error is told apart from errors of the product', () => {
+test('a bare Error is counted apart from errors of the product', () => {
   const text = "throw new Error('x'); throw new AppError('y'); const e = new EngineError('z'); throw e; new Map();";
   expect(errorsOf('a.ts', text)).toEqual({ all: 3, bare: 1 });
 });

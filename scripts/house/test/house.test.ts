@@ -17,7 +17,7 @@ const graph = (arrows: Record<string, string[]>) =>
   new Map(Object.entries(arrows).map(([from, to]) => [from, new Set(to)]));
 
 describe('layout', () => {
-  test('who imports stands above what it imports, over as many floors as it takes', () => {
+  test('who imports is above what it imports, over as many floors as it takes', () => {
     const { nodes, arrows } = layOut(graph({ index: ['a', 'c'], a: ['b'], b: ['c'], c: [] }));
     const y = new Map(nodes.map((node) => [node.name, node.y]));
     for (const { from, to } of arrows) expect(y.get(from)).toBeLessThan(y.get(to) ?? 0);
