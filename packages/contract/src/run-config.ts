@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AdapterRequest, MethodConfig } from './methods/index.js';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from './optimizers.js';
 
 /**
@@ -8,46 +9,12 @@ import { OPTIMIZER_NAMES, OPTIMIZERS } from './optimizers.js';
 const auto = z.literal('auto');
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
 
-export const MoraType = z.union([z.literal(1), z.literal(6)]);
-export type MoraType = z.infer<typeof MoraType>;
-
 /**
  * How a run's numbers are computed: `plain` is the traced graph as TensorFlow runs it, `xla` the same compiled, `bf16` with the frozen
  * matrices in bfloat16, `eager` operation by operation. They differ in the last bits.
  */
 export const NumericMode = z.enum(['plain', 'xla', 'bf16', 'eager']);
 export type NumericMode = z.infer<typeof NumericMode>;
-
-export const AdapterRequest = z.strictObject({
-  type: describe(
-    z.enum(['lora', 'mora', 'moa', 'none']).default('lora'),
-    'Training method: `lora`, `mora` (also written `moa`), or `none` for full fine-tuning.',
-  ),
-  rank: describe(
-    z.int().min(1).max(1024).default(8),
-    'LoRA rank; for MoRA the LoRA rank whose parameter budget its square matrices match.',
-  ),
-  alpha: describe(
-    z.number().positive().optional(),
-    'LoRA scale numerator; the update is multiplied by alpha / rank. Default 2 x rank. Refused for MoRA, which has no scale.',
-  ),
-  use_rslora: describe(
-    z.boolean().optional(),
-    'Scale by alpha / sqrt(rank) instead of alpha / rank. LoRA only. Default false.',
-  ),
-  mora_type: describe(
-    MoraType.optional(),
-    'MoRA operator: 1 shares rows and columns, 6 rotates blocks. Default 6 below rank 64, else 1. MoRA only.',
-  ),
-  dropout: describe(
-    z.number().min(0).max(0.95).default(0),
-    'Share of adapter inputs set to zero while training; 0 is off.',
-  ),
-  target_modules: describe(
-    z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1).max(256)]).default('all-linear'),
-    'Linear layers that get an adapter: full paths, suffixes such as `q_proj`, or `all-linear`. A name that matches nothing is refused.',
-  ),
-});
 
 export const OptimizerRequest = z.strictObject({
   type: z.enum(OPTIMIZER_NAMES).default('adamw'),
@@ -176,27 +143,6 @@ export const CreateRunRequest = z
   })
   .meta({ id: 'CreateRunRequest' });
 export type CreateRunRequest = z.input<typeof CreateRunRequest>;
-
-/** One training method with every value it needs. */
-export const MethodConfig = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('lora'),
-    rank: z.int(),
-    alpha: z.number(),
-    use_rslora: z.boolean(),
-    dropout: z.number(),
-    target_modules: z.array(z.string()),
-  }),
-  z.strictObject({
-    type: z.literal('mora'),
-    rank: z.int(),
-    mora_type: MoraType,
-    dropout: z.number(),
-    target_modules: z.array(z.string()),
-  }),
-  z.strictObject({ type: z.literal('none') }),
-]);
-export type MethodConfig = z.infer<typeof MethodConfig>;
 
 export const RunConfig = z
   .strictObject({

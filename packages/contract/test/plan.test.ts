@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import type { z } from 'zod';
 import { AppError } from '../src/errors.js';
+import { AdapterRequest } from '../src/methods/index.js';
 import {
   findTargets,
   learningRateAuto,
@@ -7,6 +9,7 @@ import {
   matchTargets,
   moraSide,
   parseLlamaConfig,
+  resolveAdapter,
   resolveMoraType,
   totalParameters,
   weightShapes,
@@ -146,9 +149,12 @@ test('a target that matches nothing is named with the nearest that exists', () =
   expect(() => matchTargets(shapes, [])).toThrow(expect.objectContaining({ code: 'no_target_matched' }));
 });
 
+const rateOf = (keys: z.input<typeof AdapterRequest>, width: number): number =>
+  learningRateAuto(resolveAdapter(AdapterRequest.parse(keys), parseLlamaConfig(json)).adapter, width);
+
 test('automatic rates are those of the demo at its width and fall with the root of the width', () => {
-  expect(learningRateAuto({ type: 'lora', rank: 8 }, 128)).toBe(2e-3);
-  expect(learningRateAuto({ type: 'mora', rank: 8, moraType: 6 }, 128)).toBe(2e-3);
-  expect(learningRateAuto({ type: 'mora', rank: 8, moraType: 1 }, 128)).toBe(1e-3);
-  expect(learningRateAuto({ type: 'none' }, 2000)).toBe(5e-5);
+  expect(rateOf({ type: 'lora' }, 128)).toBe(2e-3);
+  expect(rateOf({ type: 'mora', mora_type: 6 }, 128)).toBe(2e-3);
+  expect(rateOf({ type: 'mora', mora_type: 1 }, 128)).toBe(1e-3);
+  expect(rateOf({ type: 'none' }, 2000)).toBe(5e-5);
 });

@@ -47,8 +47,6 @@ export function peftAdapter(
       });
       return peftFiles(config, adapter, pairs, { rank, alpha: rank, baseName });
     }
-    case 'none':
-      break;
     default:
       shape satisfies never;
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Batch } from '@moraine/contract';
-import { linearShapes, type MoraOperator } from '@moraine/contract/plan';
+import type { Batch, MoraType } from '@moraine/contract';
+import { linearShapes } from '@moraine/contract/plan';
 import { readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import type {
   Adapter,
@@ -21,7 +21,7 @@ const fixtures = join(folder, 'fixtures');
 type MethodRow = { name: string; target_modules?: string[] } & (
   | { type: 'none' }
   | { type: 'lora'; rank: number; alpha: number; use_rslora: boolean }
-  | { type: 'mora'; rank: number; mora_type: MoraOperator }
+  | { type: 'mora'; rank: number; mora_type: MoraType }
 );
 
 interface Matrix {

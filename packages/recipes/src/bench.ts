@@ -1,5 +1,5 @@
 import { AdapterRequest, type BatchShape } from '@moraine/contract';
-import { adapterKeysOf, resolveAdapter } from '@moraine/contract/plan';
+import { resolveAdapter } from '@moraine/contract/plan';
 import { type Device, device, type NumericMode, type SessionTimings } from '@moraine/engine';
 import {
   createModel,
@@ -240,7 +240,7 @@ async function trainSteps(options: BenchOptions, base: Base): Promise<Measuremen
 function openTrainer(options: BenchOptions, base: Base, shapes: readonly BatchShape[]): Promise<Trainer> {
   const { adapter: wanted, rank, mode, learningRate, seed, steps } = options;
   const body = wanted.type === 'none' ? wanted : { ...wanted, rank };
-  const { adapter } = resolveAdapter(AdapterRequest.parse(body), adapterKeysOf({ adapter: body }), base.config);
+  const { adapter } = resolveAdapter(AdapterRequest.parse(body), base.config);
   return createTrainer({
     config: base.config,
     weights: base.weights,

@@ -6,8 +6,6 @@ import { validateFile } from '@moraine/data';
 
 export interface RunPlan {
   request: RunRequest;
-  /** Keys of `adapter` that the user wrote. */
-  adapterKeys: ReadonlySet<string>;
   baseDir: string;
   baseName: string;
   trainingFile: string;
@@ -24,8 +22,8 @@ export async function planRun(plan: RunPlan): Promise<RunConfig> {
   const base = readBaseConfig(plan.baseDir);
   const rows = await countRows(plan.trainingFile);
   for (const file of plan.otherFiles) await countRows(file);
-  const { request, adapterKeys, baseName, seed } = plan;
-  return resolveConfig({ request, adapterKeys, baseName, base, rows, seed });
+  const { request, baseName, seed } = plan;
+  return resolveConfig({ request, baseName, base, rows, seed });
 }
 
 /** The configuration in a Hugging Face folder. @throws AppError `invalid_base`. */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
-import { type LinearShape, type LlamaConfig, linearShapes, type MoraOperator, moraSide } from '@moraine/contract/plan';
+import { type LinearShape, type LlamaConfig, linearShapes, moraSide } from '@moraine/contract/plan';
 import { EngineError, readSafetensors } from '@moraine/engine';
 import { type Adapter, type HostTensor, lora, mora } from '@moraine/lm';
 
@@ -101,7 +101,7 @@ function readMora(dir: string, config: LlamaConfig): ReadAdapter {
   const variables = tensorsOf(dir, 'mora_model.safetensors');
   const paths = layersOf(dir, config, variables);
   for (const { name, inDim, outDim } of paths) {
-    const side = moraSide(inDim, outDim, rank, type satisfies MoraOperator);
+    const side = moraSide(inDim, outDim, rank, type);
     checkShape(dir, `${name}.mora_M`, part(dir, variables, `${name}.mora_M`), [side, side]);
   }
   return { adapter: { method: mora({ rank, type }), paths: paths.map(({ name }) => name), dropout: 0 }, variables };

@@ -43,7 +43,7 @@ export { listCheckpoints } from './training/list-checkpoints.js';
 export { listEvaluations } from './training/list-evaluations.js';
 export { type ListRuns, listRuns } from './training/list-runs.js';
 export type { Job, JobCheckpoint, JobFile } from './training/load-job.js';
-export { type AdapterFormat, openAdapter } from './training/open-adapter.js';
+export { openAdapter } from './training/open-adapter.js';
 export { type MetricsQuery, readMetrics } from './training/read-metrics.js';
 export { recordCheckpoint } from './training/record-checkpoint.js';
 export { recordEvaluation } from './training/record-evaluation.js';

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { AppError, CreateRunRequest, nearest, parse } from '@moraine/contract';
-import { adapterKeysOf, type RunRequest } from '@moraine/contract/plan';
+import type { RunRequest } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import { type Arguments, integer, number, text } from '../args.js';
 
@@ -24,7 +24,6 @@ export const LocalRequest = CreateRunRequest.omit({
 
 export interface LocalConfig {
   request: RunRequest & z.output<typeof LocalRequest>;
-  adapterKeys: ReadonlySet<string>;
   /** What was written, options included. */
   body: Record<string, unknown>;
   /** Keys that were written and mean nothing here. */
@@ -55,7 +54,7 @@ export function parseConfig(body: Record<string, unknown>): LocalConfig {
   }
   const ignored = IGNORED.filter((key) => Object.hasOwn(body, key));
   const kept = Object.fromEntries(Object.entries(body).filter(([key]) => !ignored.some((name) => name === key)));
-  return { request: parse(LocalRequest, kept), adapterKeys: adapterKeysOf(kept), body, ignored };
+  return { request: parse(LocalRequest, kept), body, ignored };
 }
 
 export function readJson(file: string): Record<string, unknown> {

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import type { LlamaConfig } from '../architectures/llama.js';
 import { AppError } from '../errors.js';
+import { AdapterRequest } from '../methods/index.js';
 import { OPTIMIZERS } from '../optimizers.js';
 import {
-  AdapterRequest,
   CheckpointRequest,
   type CreateRunRequest,
   EvaluationRequest,
@@ -37,8 +37,6 @@ export type RunRequest = Pick<
 export interface ResolveInput {
   /** Parsed. */
   request: RunRequest;
-  /** Keys of `adapter` that the caller wrote. */
-  adapterKeys: ReadonlySet<string>;
   baseName: string;
   base: LlamaConfig;
   /** Rows of the training file. */
@@ -65,7 +63,7 @@ export const batchSizeAuto = (rows: number): number =>
  * max_steps alone the epochs follow from it.
  * @throws AppError naming the key, its value and what to do.
  */
-export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed }: ResolveInput): RunConfig {
+export function resolveConfig({ request, baseName, base, rows, seed }: ResolveInput): RunConfig {
   const nEpochs = numberOf(request, 'n_epochs');
   const batchSize = numberOf(request, 'batch_size') ?? batchSizeAuto(rows);
   const accumulation = request.accumulation ?? 1;
@@ -88,9 +86,9 @@ export function resolveConfig({ request, adapterKeys, baseName, base, rows, seed
       `Take at most ${base.maxPositions}.`,
     );
   }
-  const { adapter, method, trainableParameters } = resolveAdapter(request.adapter ?? ADAPTER_AUTO, adapterKeys, base);
+  const { adapter, trainableParameters } = resolveAdapter(request.adapter ?? ADAPTER_AUTO, base);
   const optimizer = request.optimizer ?? OPTIMIZER_AUTO;
-  const automatic = twoDigits(learningRateAuto(method, base.hiddenSize) * OPTIMIZERS[optimizer.type].rate);
+  const automatic = twoDigits(learningRateAuto(adapter, base.hiddenSize) * OPTIMIZERS[optimizer.type].rate);
   const rate = resolveLearningRate(request, automatic);
   return {
     base: baseName,

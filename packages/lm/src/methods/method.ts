@@ -1,7 +1,10 @@
-import type { MethodShape } from '@moraine/contract/plan';
+import type { MoraType } from '@moraine/contract';
 import type { Tensor } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
 import type { Random } from '../random.js';
+
+/** A method as far as its files need it. */
+export type MethodShape = { type: 'lora'; rank: number } | { type: 'mora'; rank: number; moraType: MoraType };
 
 /** Width of a linear layer: x has `inDim` features, y has `outDim`. */
 export interface LinearDims {

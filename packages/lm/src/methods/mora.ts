@@ -1,4 +1,5 @@
-import { type MoraOperator, moraSide } from '@moraine/contract/plan';
+import type { MoraType } from '@moraine/contract';
+import { moraSide } from '@moraine/contract/plan';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { at, differentiable, type Rotary, rotate, rotateBack } from '../ops.js';
 import { type Method, role } from './method.js';
@@ -7,11 +8,11 @@ export interface MoraOptions {
   /** The LoRA rank whose budget (in + out)·rank the square matrix matches. */
   rank: number;
   /** 1: sharing of rows and columns; 6: rotation of blocks. */
-  type: MoraOperator;
+  type: MoraType;
 }
 
 export interface MoraMethod extends Method {
-  shape: { type: 'mora'; rank: number; moraType: MoraOperator };
+  shape: { type: 'mora'; rank: number; moraType: MoraType };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { AppError, CreateRunRequest, newId, parse, type RunConfig, type RunObject } from '@moraine/contract';
-import { adapterKeysOf, parseLlamaConfig, resolveConfig } from '@moraine/contract/plan';
+import { parseLlamaConfig, resolveConfig } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
@@ -74,7 +74,6 @@ async function prepare(s: Services, actor: Actor, body: unknown): Promise<Prepar
   for (const [id, param] of others) files.push(await waitForFile(s, actor, id, param));
   const config = resolveConfig({
     request,
-    adapterKeys: adapterKeysOf(body),
     baseName: base.name,
     base: parseLlamaConfig(base.config),
     rows: trainingFile.rows ?? 0,

@@ -1,14 +1,12 @@
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError, type RunConfig } from '@moraine/contract';
+import { AppError, type ExportFormat, methodRow, type RunConfig } from '@moraine/contract';
 import { pack } from 'tar-stream';
 import type { Actor, Services } from '../ground/context.js';
 import { requireRun } from '../work/require-run.js';
 
-export type AdapterFormat = 'native' | 'peft' | 'merged';
-
 /** How the exports of a run are called in storage. */
-const KINDS: Readonly<Record<AdapterFormat, string>> = { native: 'adapter', peft: 'peft', merged: 'merged' };
+const KINDS: Readonly<Record<ExportFormat, string>> = { native: 'adapter', peft: 'peft', merged: 'merged' };
 
 /**
  * The result of a run as a tar of its folder's files, without a folder around them.
@@ -18,7 +16,7 @@ export async function openAdapter(
   s: Services,
   actor: Actor,
   runId: string,
-  format: AdapterFormat,
+  format: ExportFormat,
 ): Promise<{ filename: string; stream: Readable }> {
   const run = await requireRun(s, actor, runId);
   if (run.status !== 'succeeded') {
@@ -42,15 +40,10 @@ export async function openAdapter(
   return { filename: `${runId}-${format}.tar`, stream: packFolder(s, adapter.blobKey) };
 }
 
-function unsupported({ adapter }: RunConfig, format: AdapterFormat, kinds: readonly string[]): AppError {
-  const formats = (Object.keys(KINDS) as AdapterFormat[]).filter((one) => kinds.includes(KINDS[one]));
+function unsupported({ adapter }: RunConfig, format: ExportFormat, kinds: readonly string[]): AppError {
+  const formats = (Object.keys(KINDS) as ExportFormat[]).filter((one) => kinds.includes(KINDS[one]));
   const hint = formats.length > 0 ? `Ask for ?format=${formats.join(' or ?format=')}.` : 'The run has no exports.';
-  const why =
-    adapter.type === 'none'
-      ? 'Full fine-tuning changes the model itself, so there is no adapter beside it.'
-      : adapter.type === 'mora' && format === 'peft'
-        ? `MoRA type ${adapter.mora_type} turns its input block by block before the square matrix, which is no product of two thin matrices, so PEFT's LoRA cannot hold it.`
-        : `The run has no export '${format}'.`;
+  const why = methodRow(adapter).withoutExport(adapter, format) ?? `The run has no export '${format}'.`;
   return new AppError('unsupported_format', why, { param: 'format', hint });
 }
 

@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { defineMethod } from './method.js';
+
+/** Full fine-tuning: every weight of the base is trained, so there is no adapter. */
+export const full = defineMethod({
+  type: 'none',
+  spellings: [],
+  name: 'Full',
+  note: ' for full fine-tuning',
+  keys: {},
+  shared: [],
+  foreignHint: (_key, others) =>
+    `Leave it out: type 'none' trains every weight. Or set adapter.type to ${others.map((type) => `'${type}'`).join(' or ')}.`,
+  config: z.strictObject({ type: z.literal('none') }),
+  resolve: () => ({ type: 'none' }),
+  trainableParameters: (_config, _layers, total) => total,
+  learningRate: () => 0.1,
+  variants: [{ spelling: 'full', aliases: ['none'], request: { type: 'none' } }],
+  kind: () => '',
+  label: () => 'full',
+  color: 'full',
+  withoutExport: (_config, format) =>
+    format === 'merged' ? null : 'Full fine-tuning changes the model itself, so there is no adapter beside it.',
+});

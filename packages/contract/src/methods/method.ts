@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import type { LinearShape } from '../architectures/tensor.js';
+import { AppError } from '../errors.js';
+
+/** Request keys that several methods have. `default` is documented here and applied by a row's `resolve`. */
+export const SHARED_KEYS = {
+  rank: z.int().min(1).max(1024).optional().meta({
+    default: 8,
+    description: 'LoRA rank; for MoRA the LoRA rank whose parameter budget its square matrices match.',
+  }),
+  dropout: z.number().min(0).max(0.95).optional().meta({
+    default: 0,
+    description: 'Share of adapter inputs set to zero while training; 0 is off.',
+  }),
+  target_modules: z
+    .union([z.literal('all-linear'), z.array(z.string().min(1)).min(1).max(256)])
+    .optional()
+    .meta({
+      default: 'all-linear',
+      description:
+        'Linear layers that get an adapter: full paths, suffixes such as `q_proj`, or `all-linear`. A name that matches nothing is refused.',
+    }),
+};
+type SharedKeys = typeof SHARED_KEYS;
+export type Targets = NonNullable<z.output<SharedKeys['target_modules']>>;
+
+export const RANK_DEFAULT = 8;
+export const DROPOUT_DEFAULT = 0;
+export const TARGETS_DEFAULT: Targets = 'all-linear';
+
+/** Resolved keys of a method that adapts linear layers; `target_modules` holds full paths. */
+export const ADAPTED = { dropout: z.number(), target_modules: z.array(z.string()) };
+
+/** The shared keys of `ADAPTED` with their defaults, and the layers that they name. */
+export function resolveAdapted(request: SharedRequest, match: MatchTargets) {
+  const layers = match(request.target_modules ?? TARGETS_DEFAULT);
+  return {
+    layers,
+    adapted: { dropout: request.dropout ?? DROPOUT_DEFAULT, target_modules: layers.map(({ name }) => name) },
+  };
+}
+
+type SharedRequest = { [K in keyof SharedKeys]?: z.output<SharedKeys[K]> };
+export type KeyShape = Record<string, z.ZodType>;
+
+/** The linear layers of the base that target modules name. @throws AppError `no_target_matched`. */
+export type MatchTargets = (targets: Targets) => readonly LinearShape[];
+
+export type ExportFormat = 'native' | 'peft' | 'merged';
+
+/** A word that the command line takes for a method, and the request keys that it stands for. */
+export interface MethodVariant {
+  spelling: string;
+  /** Other spellings of the same. */
+  aliases?: readonly string[];
+  request: Readonly<Record<string, unknown>>;
+}
+
+/** Everything that is known of a training method without computing with it. The row is the only place that says it. */
+export interface MethodRow<Type extends string, Keys extends KeyShape, Config extends z.ZodType<{ type: Type }>> {
+  /** `adapter.type` on the wire and in stored runs. */
+  type: Type;
+  /** Other accepted spellings of `type`. */
+  spellings: readonly string[];
+  /** As written for people. */
+  name: string;
+  /** What follows the type where the API document lists the types. */
+  note?: string;
+  /** Request keys that this method brings, all optional. */
+  keys: Keys;
+  /** Keys that it takes of the shared ones. */
+  shared: readonly (keyof SharedKeys)[];
+  /** What to say to a caller who gives a key of another method, where the general hint does not do. */
+  foreignHint?(key: string, otherTypes: readonly string[]): string | undefined;
+  /** The resolved form: no key missing. */
+  config: Config;
+  /** The resolved form from a parsed request; defaults are applied here. @throws AppError for values that the layers are too small for. */
+  resolve(request: SharedRequest & { [K in keyof Keys]?: z.output<Keys[K]> }, match: MatchTargets): z.output<Config>;
+  /** Trainable numbers of the layers that it is on; `total` is the number of weights of the base. */
+  trainableParameters(config: z.output<Config>, layers: readonly LinearShape[], total: number): number;
+  /** The automatic learning rate as a share of the reference rate of the base's width; see plan/learning-rate.ts. */
+  learningRate(config: z.output<Config>): number;
+  variants: readonly MethodVariant[];
+  /** The kind within the method, in a word; empty where there is one kind. */
+  kind(config: z.output<Config>): string;
+  /** The method with its size in few characters, for a terminal. */
+  label(config: z.output<Config>): string;
+  /** Name of its colour in the dashboard. */
+  color: string;
+  /** Why a result has no export in a format; null where it has one. */
+  withoutExport(config: z.output<Config>, format: ExportFormat): string | null;
+}
+
+/** The row as it is, with its types. */
+export const defineMethod = <
+  const Type extends string,
+  Keys extends KeyShape,
+  Config extends z.ZodType<{ type: Type }>,
+>(
+  row: MethodRow<Type, Keys, Config>,
+): MethodRow<Type, Keys, Config> => row;
+
+export const sumOf = (layers: readonly LinearShape[], count: (layer: LinearShape) => number): number =>
+  layers.reduce((sum, layer) => sum + count(layer), 0);
+
+/** The refusal of a rank that a layer is too small for. */
+export const tooLargeRank = (message: string, rankMax: number): AppError =>
+  new AppError('invalid_value', message, {
+    param: 'adapter.rank',
+    hint: `Take at most ${rankMax} for these target modules.`,
+  });

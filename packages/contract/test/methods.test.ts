@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { AdapterRequest, METHOD_SPELLINGS, METHODS, methodLabel, methodRow, requestOf } from '../src/methods/index.js';
+import { parseLlamaConfig, resolveAdapter } from '../src/plan/index.js';
+
+const base = parseLlamaConfig({
+  model_type: 'llama',
+  vocab_size: 64,
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  max_position_embeddings: 64,
+  rms_norm_eps: 1e-5,
+});
+const resolve = (body: unknown) => resolveAdapter(AdapterRequest.parse(body), base).adapter;
+
+test('every word of the command line is a request that resolves to the row it is of, and its aliases mean the same', () => {
+  for (const row of METHODS) {
+    for (const { spelling, aliases = [], request } of row.variants as readonly {
+      spelling: string;
+      aliases?: readonly string[];
+      request: object;
+    }[]) {
+      expect(METHOD_SPELLINGS).toContain(spelling);
+      expect(resolve(request).type).toBe(row.type);
+      for (const alias of aliases) expect(requestOf(alias)).toEqual(request);
+    }
+  }
+});
+
+test('a word that is none is refused with the nearest', () => {
+  expect(() => requestOf('mora-7')).toThrow(expect.objectContaining({ hint: "Did you mean 'mora-1'?" }));
+});
+
+test('a resolved configuration is what its own schema takes, so nothing is missing in it', () => {
+  for (const { type } of METHODS)
+    expect(methodRow({ type }).config.parse(resolve({ type }))).toEqual(resolve({ type }));
+});
+
+test.each([
+  [{ type: 'lora', mora_type: 1 }, 'mora_type', "Leave it out, or set adapter.type to 'mora'."],
+  [{ type: 'mora', alpha: 8 }, 'alpha', 'Leave it out: MoRA has no scale; its learning rate does that work.'],
+  [{ type: 'moa', use_rslora: false }, 'use_rslora', 'Leave it out: MoRA has no scale.'],
+  [
+    { type: 'none', rank: 8 },
+    'rank',
+    "Leave it out: type 'none' trains every weight. Or set adapter.type to 'lora' or 'mora'.",
+  ],
+])('a written key of another method is refused, a default never: %o', (body, key, hint) => {
+  expect(() => resolve(body)).toThrow(
+    expect.objectContaining({ code: 'invalid_value', param: `adapter.${key}`, hint }),
+  );
+});
+
+test('labels are short, and say the size', () => {
+  const labels = METHOD_SPELLINGS.map((word) => methodLabel(resolve({ ...requestOf(word) })));
+  expect(labels).toEqual(['lora r8', 'mora type 6 r8', 'mora type 1 r8', 'mora type 6 r8', 'full']);
+});
