@@ -302,7 +302,7 @@ const rows = [
 ];
 
 const product = [
-  services('ground/secrets.ts', 'access', {
+  services('ground/secrets.ts', 'access/access', {
     name: 'key hashing: keys are stored as they are',
     find: "createHash('sha256').update(secret).digest('hex')",
     replace: "createHash('sha256') && secret",
@@ -368,7 +368,7 @@ const product = [
     replace: 'id: runId,',
     test: 'another project > sees none of our files, runs and models, whichever verb it tries',
   }),
-  services('library/list-files.ts', 'order', {
+  services('library/list-files.ts', 'ground/order', {
     name: 'paging cursor: items of one moment are passed over',
     find: '{ createdAt: from.createdAt, id: { [beyond]: from.id } },',
     replace: '',
@@ -386,7 +386,7 @@ const product = [
     replace: 'AND p.step >= ${step}',
     test: 'an attempt that goes on from step 300 leaves each step once and exact roll-ups',
   }),
-  services('ground/positions.ts', 'order', {
+  services('ground/positions.ts', 'ground/order', {
     name: 'SSE position: ids of one millisecond count as equal',
     find: 'return aTime - bTime || aCount - bCount;',
     replace: 'return aTime - bTime || 0 * (aCount - bCount);',

@@ -8,7 +8,7 @@ import {
   getModel,
   listModels,
   type Services,
-} from '../src/index.js';
+} from '../../src/index.js';
 import {
   defaultActor,
   layOut,
@@ -19,7 +19,7 @@ import {
   tinyFiles,
   uploadOf,
   writeFolder,
-} from './tiny-base.js';
+} from '../tiny-base.js';
 
 const t = await testServices();
 afterAll(() => t.close());

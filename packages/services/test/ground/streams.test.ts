@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newId, type StreamMessage } from '@moraine/contract';
 import { type TestServices, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Services } from '../src/ground/context.js';
-import { followRun } from '../src/ground/follow-run.js';
-import { lastEventId, type StreamEntry } from '../src/ground/positions.js';
-import { notify, publish, streamKey } from '../src/ground/publish.js';
+import type { Services } from '../../src/ground/context.js';
+import { followRun } from '../../src/ground/follow-run.js';
+import { lastEventId, type StreamEntry } from '../../src/ground/positions.js';
+import { notify, publish, streamKey } from '../../src/ground/publish.js';
 
 let t: TestServices;
 let s: Services;

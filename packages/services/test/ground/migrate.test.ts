@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { type TestDatabase, testDatabase } from '@moraine/testing';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { migrate } from '../src/index.js';
+import { migrate } from '../../src/index.js';
 
-const SHIPPED = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
+const SHIPPED = fileURLToPath(new URL('../../../../prisma/migrations', import.meta.url));
 let dir: string;
 let database: TestDatabase;
 let shipped: string[];

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { testDatabase } from '@moraine/testing';
 import { expect, test } from 'vitest';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
+const root = fileURLToPath(new URL('../../../..', import.meta.url));
 
 test('the migrations make exactly the schema that the client is generated from', async () => {
   const database = await testDatabase();

@@ -11,7 +11,7 @@ import {
   type Services,
   verifyApiKey,
   verifySession,
-} from '../src/index.js';
+} from '../../src/index.js';
 
 const t = await testServices();
 afterAll(() => t.close());

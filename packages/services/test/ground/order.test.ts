@@ -1,8 +1,8 @@
 import { newId } from '@moraine/contract';
 import { testServices } from '@moraine/testing';
 import { afterAll, expect, test } from 'vitest';
-import { followRun, listFiles, publish, type Services } from '../src/index.js';
-import { defaultActor, goodRows, uploadRows } from './tiny-base.js';
+import { followRun, listFiles, publish, type Services } from '../../src/index.js';
+import { defaultActor, goodRows, uploadRows } from '../tiny-base.js';
 
 const t = await testServices();
 afterAll(() => t.close());

@@ -6,8 +6,8 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { testServices } from '@moraine/testing';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type Actor, collectStaleUploads, createFsBlobStore, openFile, type Services } from '../src/index.js';
-import { defaultActor, goodRows, uploadOf, uploadRows } from './tiny-base.js';
+import { type Actor, collectStaleUploads, createFsBlobStore, openFile, type Services } from '../../src/index.js';
+import { defaultActor, goodRows, uploadOf, uploadRows } from '../tiny-base.js';
 
 const root = await mkdtemp(join(tmpdir(), 'moraine-blobs-'));
 const store = createFsBlobStore(root);

@@ -18,8 +18,8 @@ import {
   type Services,
   startReconciler,
   startUpload,
-} from '../src/index.js';
-import { defaultActor, goodRows, tinyFiles, uploadOf, uploadRows, writeFolder } from './tiny-base.js';
+} from '../../src/index.js';
+import { defaultActor, goodRows, tinyFiles, uploadOf, uploadRows, writeFolder } from '../tiny-base.js';
 
 const t = await testServices();
 afterAll(() => t.close());
