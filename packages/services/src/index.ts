@@ -8,6 +8,7 @@ export { verifySession } from './access/verify-session.js';
 export type { BlobEntry, BlobStore, StoredBlob } from './ground/blob-store.js';
 export { collectStaleUploads } from './ground/collect-stale-uploads.js';
 export { type Actor, type AttemptToken, openServices, type Services, type ServicesOptions } from './ground/context.js';
+export { describeError } from './ground/describe-error.js';
 export { followRun } from './ground/follow-run.js';
 export { createFsBlobStore } from './ground/fs-blob-store.js';
 export { listenControl } from './ground/listen-control.js';

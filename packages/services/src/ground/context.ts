@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { BlobStore } from './blob-store.js';
 import { openPool, openPrisma, type PrismaClient } from './db.js';
+import { describeError } from './describe-error.js';
 import { createFsBlobStore } from './fs-blob-store.js';
 import { createQueueSet, type QueueSet } from './queue-set.js';
 import { redisRetryMs } from './redis-retry.js';
@@ -57,9 +58,10 @@ export async function openServices({
   databaseUrl,
   redisUrl,
   blobsDir,
-  log,
+  log: parentLog,
   redisPrefix = 'moraine',
 }: ServicesOptions): Promise<Services> {
+  const log = parentLog.child({}, { serializers: { err: describeError } });
   const pool = openPool(databaseUrl, (error) => log.warn({ err: error }, 'a Postgres connection broke'));
   const db = openPrisma(pool);
   const redis = new Redis(redisUrl, {
