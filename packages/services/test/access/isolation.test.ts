@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises';
+import { testServices } from '@moraine/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Actor, Services } from '../../src/index.js';
+import * as services from '../../src/index.js';
+import { defaultActor, goodRows, otherActor, tinyFiles, uploadOf, uploadRows, writeFolder } from '../tiny-base.js';
+
+const t = await testServices();
+afterAll(() => t.close());
+const s: Services = t.services;
+
+let owner: Actor;
+let stranger: Actor;
+const ours = { file: '', run: '', base: 'tiny', tuned: '', key: '' };
+beforeAll(async () => {
+  owner = await defaultActor(s);
+  stranger = await otherActor(s);
+  await services.createBaseFromDir(s, owner, { name: ours.base, dir: await writeFolder(tinyFiles()) });
+  ours.file = (await uploadRows(s, owner, goodRows(64))).id;
+  ours.run = (await services.createRun(s, owner, { model: ours.base, training_file: ours.file })).id;
+  const done = await services.createRun(s, owner, { model: ours.base, training_file: ours.file, suffix: 'done' });
+  ours.tuned = `ft:tiny:default:done:${done.id.slice(-8)}`;
+  await s.db.run.update({
+    where: { id: done.id },
+    data: { status: 'succeeded', finishedAt: new Date(), fineTunedModel: ours.tuned },
+  });
+  ours.key = (await services.createApiKey(s, owner, { name: 'ours' })).id;
+});
+
+type Call = (actor: Actor) => Promise<unknown>;
+
+/** Verbs that take an id or a name of ours. What changes something comes last. */
+const BY_ID: Record<string, Call> = {
+  getFile: (actor) => services.getFile(s, actor, ours.file),
+  openFile: async (actor) => (await services.openFile(s, actor, ours.file)).stream.destroy(),
+  getModel: (actor) => services.getModel(s, actor, ours.tuned),
+  'getModel of a base': (actor) => services.getModel(s, actor, ours.base),
+  getRun: (actor) => services.getRun(s, actor, ours.run),
+  requireRun: (actor) => services.requireRun(s, actor, ours.run),
+  listEvents: (actor) => services.listEvents(s, actor, ours.run, { limit: 10 }),
+  listLogs: (actor) => services.listLogs(s, actor, ours.run, { after: 0, limit: 10 }),
+  listCheckpoints: (actor) => services.listCheckpoints(s, actor, ours.run, { limit: 10 }),
+  listEvaluations: (actor) => services.listEvaluations(s, actor, ours.run),
+  readMetrics: (actor) => services.readMetrics(s, actor, ours.run, { buckets: 10 }),
+  openAdapter: (actor) => services.openAdapter(s, actor, ours.run, 'native'),
+  createRun: (actor) => services.createRun(s, actor, { model: ours.base, training_file: ours.file }),
+  deleteFile: (actor) => services.deleteFile(s, actor, ours.file),
+  cancelRun: (actor) => services.cancelRun(s, actor, ours.run),
+  revokeApiKey: (actor) => services.revokeApiKey(s, actor, ours.key),
+};
+
+/** Verbs that list what the caller has. */
+const LISTS: Record<string, Call> = {
+  listFiles: (actor) => services.listFiles(s, actor, { limit: 100, order: 'desc' }),
+  listRuns: (actor) => services.listRuns(s, actor, { limit: 100 }),
+  listModels: (actor) => services.listModels(s, actor),
+  listWorkers: (actor) => services.listWorkers(s, actor),
+};
+
+/** Verbs that only make something in the caller's own project. */
+const MAKERS = ['createFile', 'createBase', 'createBaseFromDir', 'createLoginLink'];
+
+/** Exported verbs whose second parameter is the caller, by the source of their files. */
+async function verbsOfACaller(): Promise<string[]> {
+  const index = await readFile(new URL('../../src/index.ts', import.meta.url), 'utf8');
+  const sources = [...index.matchAll(/from '\.\/(.+)\.js'/g)].map(([, path]) => `../../src/${path}.ts`);
+  const texts = await Promise.all(sources.map((path) => readFile(new URL(path, import.meta.url), 'utf8')));
+  const verbs = texts.flatMap((text) =>
+    [...text.matchAll(/export (?:async )?function (\w+)\(\s*s: Services,\s*actor: Actor/g)].map(
+      ([, name]) => name ?? '',
+    ),
+  );
+  return verbs.filter((name) => name in services).sort();
+}
+
+test('every exported verb that takes a caller is in one of the tables below', async () => {
+  const known = [...Object.keys(BY_ID), ...Object.keys(LISTS), ...MAKERS];
+  const verbs = await verbsOfACaller();
+  expect(verbs.length).toBeGreaterThan(15);
+  expect(verbs.filter((name) => !known.includes(name))).toEqual([]);
+});
+
+describe('an id of another project', () => {
+  test.each(Object.entries(BY_ID))('%s does not find it', async (_name, call) => {
+    await expect(call(stranger)).rejects.toMatchObject({ code: 'not_found', status: 404 });
+  });
+
+  test.each(Object.entries(BY_ID))('%s finds it for its owner', async (_name, call) => {
+    const code = await call(owner).then(
+      () => 'done',
+      (error: { code?: string }) => error.code,
+    );
+    // A queued run has no adapter yet, and a file that a run needs is not deleted: both were found.
+    expect(['done', 'not_ready', 'conflict']).toContain(code);
+  });
+
+  test('is refused in the same words as an id that does not exist', async () => {
+    const refusal = (id: string) =>
+      services.getFile(s, stranger, id).catch((error: Error) => error.message.replace(id, 'ID'));
+    expect(await refusal(ours.file)).toBe(await refusal(`file-${'0'.repeat(24)}`));
+  });
+});
+
+describe('a list', () => {
+  test.each(Object.entries(LISTS))('%s names nothing of another project', async (_name, call) => {
+    const text = JSON.stringify(await call(stranger));
+    for (const id of [ours.file, ours.run, ours.tuned, ours.key, owner.projectId]) expect(text).not.toContain(id);
+  });
+
+  test('does not go on from an item of another project', async () => {
+    const refused = { code: 'invalid_value', param: 'after' };
+    const { file, run } = ours;
+    await expect(services.listFiles(s, stranger, { limit: 1, order: 'asc', after: file })).rejects.toMatchObject(
+      refused,
+    );
+    await expect(services.listRuns(s, stranger, { limit: 1, after: run })).rejects.toMatchObject(refused);
+  });
+});
+
+test('two projects have a base and a file of the same name without seeing each other', async () => {
+  const upload = await uploadOf(s, tinyFiles());
+  const theirs = await services.createBase(s, stranger, { name: ours.base, upload });
+  const mine = await services.getModel(s, owner, ours.base);
+  expect(theirs.owned_by).toBe(stranger.projectId);
+  expect(mine.owned_by).toBe(owner.projectId);
+});
