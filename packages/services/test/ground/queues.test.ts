@@ -1,0 +1,69 @@
+import { testServices } from '@moraine/testing';
+import { afterAll, expect, test } from 'vitest';
+import { openServices, openWakeConsumer, type Services } from '../../src/index.js';
+import { openBetween } from './silent-redis.js';
+
+const t = await testServices();
+afterAll(() => t.close());
+const s: Services = t.services;
+const { databaseUrl, blobsDir } = t;
+
+const wake = (services: Services, pool: string, runId: string) =>
+  services.queues.of(pool).add('run', { runId, submission: 1 });
+
+test('a pool has one queue however often it is asked for, and other pools have others', () => {
+  expect(s.queues.of('one')).toBe(s.queues.of('one'));
+  expect(s.queues.of('one')).not.toBe(s.queues.of('two'));
+  expect(s.queues.of('one').name).toBe('moraine-one');
+});
+
+test('a queue that could not be opened while Redis was silent is opened anew by the next call', async () => {
+  const between = await openBetween(t.redisUrl);
+  const through = await openServices({ databaseUrl, blobsDir, redisUrl: between.redisUrl, log: s.log });
+  between.silence();
+  const broken = through.queues.of('reopened');
+  await expect(broken.waitUntilReady()).rejects.toThrow();
+  await expect.poll(() => through.queues.of('reopened') !== broken, { timeout: 2_000 }).toBe(true);
+  between.close();
+  await through.close();
+}, 30_000);
+
+test('a consumer whose connection went silent is opened again and gets the wake-up that came meanwhile', async () => {
+  const pool = 'silent';
+  const between = await openBetween(t.redisUrl);
+  const consumer = openWakeConsumer({ ...s, redisUrl: between.redisUrl }, pool, { blockSeconds: 0.5 });
+  expect(await consumer.next(100)).toBeNull();
+  expect(consumer.restarts()).toBe(0);
+  between.silence();
+  await wake(s, pool, 'run-late');
+  const held = await consumer.next(15_000);
+  expect(held?.runId).toBe('run-late');
+  expect(consumer.restarts()).toBeGreaterThanOrEqual(1);
+  await held?.finish();
+  await consumer.close();
+  between.close();
+}, 30_000);
+
+test('a consumer hears of its own pool only, and of nothing after it was closed', async () => {
+  const consumer = openWakeConsumer(s, 'mine', { blockSeconds: 0.5 });
+  await wake(s, 'theirs', 'run-theirs');
+  expect(await consumer.next(200)).toBeNull();
+  await wake(s, 'mine', 'run-mine');
+  const held = await consumer.next(5_000);
+  expect(held?.runId).toBe('run-mine');
+  await held?.finish();
+  await consumer.close();
+  expect(await consumer.next(10_000)).toBeNull();
+});
+
+test('a wake-up that was not finished is not handed to another consumer while its first one lives', async () => {
+  const pool = 'held';
+  await wake(s, pool, 'run-held');
+  const [first, second] = [0, 1].map(() => openWakeConsumer(s, pool, { blockSeconds: 0.5 }));
+  const held = await first?.next(5_000);
+  expect(held?.runId).toBe('run-held');
+  expect(await second?.next(300)).toBeNull();
+  await held?.finish();
+  expect(await s.queues.of(pool).getJobCountByTypes('active', 'waiting', 'prioritized')).toBe(0);
+  await Promise.all([first?.close(), second?.close()]);
+});
