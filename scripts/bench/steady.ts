@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { linearShapes } from '@moraine/contract/plan';
 import { createRandom, type EncodedRow, layOut, layoutCost, planLayout } from '@moraine/data';
-import { createOptimizer, createTrainer, lora } from '@moraine/lm';
+import { createMethod, createOptimizer, createTrainer } from '@moraine/lm';
 import { loadBase, writeRandomBase } from '@moraine/recipes';
 
 const steps = Number(process.argv[2] ?? 20_000);
@@ -35,7 +35,7 @@ const trainer = await createTrainer({
   config,
   weights,
   adapter: {
-    method: lora({ rank: 8, alpha: 16, useRslora: false }),
+    method: createMethod({ type: 'lora', rank: 8, alpha: 16, use_rslora: false }),
     paths: linearShapes(config).map(({ name }) => name),
     dropout: 0.1,
   },

@@ -4,11 +4,10 @@ import type { EncodedRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import {
   type Adapter,
+  createMethod,
   createOptimizer,
   createTrainer,
   type LlamaConfig,
-  lora,
-  mora,
   type TrainerOptions,
 } from '@moraine/lm';
 import type { Cell, CellPlan } from './uuid-cells.js';
@@ -27,11 +26,15 @@ function adapterOf(method: MethodName, paths: readonly string[]): Adapter | null
     case 'full':
       return null;
     case 'lora':
-      return { method: lora({ rank: RANK, alpha: LORA_ALPHA, useRslora: false }), paths, dropout: 0 };
+      return {
+        method: createMethod({ type: 'lora', rank: RANK, alpha: LORA_ALPHA, use_rslora: false }),
+        paths,
+        dropout: 0,
+      };
     case 'mora-1':
-      return { method: mora({ rank: RANK, type: 1 }), paths, dropout: 0 };
+      return { method: createMethod({ type: 'mora', rank: RANK, mora_type: 1 }), paths, dropout: 0 };
     case 'mora-6':
-      return { method: mora({ rank: RANK, type: 6 }), paths, dropout: 0 };
+      return { method: createMethod({ type: 'mora', rank: RANK, mora_type: 6 }), paths, dropout: 0 };
     default:
       return method satisfies never;
   }

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { linearShapes } from '@moraine/contract/plan';
-import { type Adapter, createOptimizer, lora, mora, trainingProgram } from '@moraine/lm';
+import { type Adapter, createMethod, createOptimizer, trainingProgram } from '@moraine/lm';
 import { loadBase } from '@moraine/recipes';
 import { loadTf } from '../../packages/engine/dist/load.js';
 import { runtimePackageDir } from '../../packages/engine/dist/runtime-package.js';
@@ -75,9 +75,9 @@ const { config } = loadBase(join(root, 'examples/base'));
 const paths = linearShapes(config).map(({ name }) => name);
 const adapters: Record<string, Adapter | null> = {
   full: null,
-  lora: { method: lora({ rank: 8, alpha: 16, useRslora: false }), paths, dropout: 0.05 },
-  'mora-1': { method: mora({ rank: 8, type: 1 }), paths, dropout: 0.05 },
-  'mora-6': { method: mora({ rank: 8, type: 6 }), paths, dropout: 0.05 },
+  lora: { method: createMethod({ type: 'lora', rank: 8, alpha: 16, use_rslora: false }), paths, dropout: 0.05 },
+  'mora-1': { method: createMethod({ type: 'mora', rank: 8, mora_type: 1 }), paths, dropout: 0.05 },
+  'mora-6': { method: createMethod({ type: 'mora', rank: 8, mora_type: 6 }), paths, dropout: 0.05 },
 };
 if (!existsSync(library)) throw new Error(`${library} does not exist. Run: npm run setup -- --cuda`);
 

@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { createClient } from '@moraine/contract/client';
 import { encodeFile, loadTokenizer } from '@moraine/data';
 import { loadTf, readSafetensors, type Tensor, writeSafetensors } from '@moraine/engine';
-import { adapterNet, createNet, forward, lora, type Method, mora, type Net, toDevice } from '@moraine/lm';
+import { adapterNet, createMethod, createNet, forward, type Method, type Net, toDevice } from '@moraine/lm';
 import { type Base, loadBase, readWeight } from '@moraine/recipes';
 import OpenAI from 'openai';
 import { referencePython } from './environment.js';
@@ -43,19 +43,19 @@ const METHODS: {
   {
     name: 'lora',
     adapter: { type: 'lora', rank: 8, alpha: 16 },
-    method: lora({ rank: 8, alpha: 16, useRslora: false }),
+    method: createMethod({ type: 'lora', rank: 8, alpha: 16, use_rslora: false }),
     formats: ['native', 'peft', 'merged'],
   },
   {
     name: 'mora-1',
     adapter: { type: 'mora', rank: 8, mora_type: 1 },
-    method: mora({ rank: 8, type: 1 }),
+    method: createMethod({ type: 'mora', rank: 8, mora_type: 1 }),
     formats: ['native', 'peft', 'merged'],
   },
   {
     name: 'mora-6',
     adapter: { type: 'mora', rank: 8, mora_type: 6 },
-    method: mora({ rank: 8, type: 6 }),
+    method: createMethod({ type: 'mora', rank: 8, mora_type: 6 }),
     formats: ['native', 'merged'],
   },
 ];

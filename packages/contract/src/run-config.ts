@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AdapterRequest, MethodConfig } from './methods/index.js';
+import { AdapterRequest, MethodConfig } from './methods/registry.js';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from './optimizers.js';
 
 /**

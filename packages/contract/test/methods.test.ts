@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { AdapterRequest, METHOD_SPELLINGS, METHODS, methodLabel, methodRow, requestOf } from '../src/methods/index.js';
+import {
+  AdapterRequest,
+  METHOD_SPELLINGS,
+  METHODS,
+  methodLabel,
+  methodRow,
+  requestOf,
+} from '../src/methods/registry.js';
 import { parseLlamaConfig, resolveAdapter } from '../src/plan/index.js';
 
 const base = parseLlamaConfig({

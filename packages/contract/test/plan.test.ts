@@ -1,16 +1,15 @@
 import { expect, test } from 'vitest';
 import type { z } from 'zod';
 import { AppError } from '../src/errors.js';
-import { AdapterRequest } from '../src/methods/index.js';
+import { AdapterRequest } from '../src/methods/registry.js';
+import { moraSide, resolveMoraType } from '../src/methods/mora.js';
 import {
   findTargets,
   learningRateAuto,
   linearShapes,
   matchTargets,
-  moraSide,
   parseLlamaConfig,
   resolveAdapter,
-  resolveMoraType,
   totalParameters,
   weightShapes,
 } from '../src/plan/index.js';

@@ -2,7 +2,7 @@ export { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
 export { type Adapter, adapterNet, initialAdapter } from './adapter.js';
 export { type Supervised, supervised } from './batch.js';
 export { type Evaluation, evaluate, type TokenScores } from './evaluate.js';
-export { type AdapterFiles, moraAdapter, peftAdapter } from './export.js';
+export { type AdapterForms, exportAdapter } from './export.js';
 export {
   type AdapterGroup,
   type AdapterSlots,
@@ -20,9 +20,9 @@ export type { TokenProbability } from './generation/rows.js';
 export { type HostTensor, toDevice, toHost, type WeightSource } from './host.js';
 export { initialWeights, type WeightInit } from './init.js';
 export { createMerge } from './merge.js';
-export { type LoraMethod, type LoraOptions, lora } from './methods/lora.js';
-export type { LinearDims, Method } from './methods/method.js';
-export { type MoraMethod, type MoraOptions, mora } from './methods/mora.js';
+export type { AdapterFiles, LinearDims, Method, StoredForm } from './methods/method.js';
+export { createMethod, METHOD_MODULES, type MethodOptions } from './methods/registry.js';
+export { type AdapterSource, unsupported } from './methods/source.js';
 export { forward, headLogits, hiddenStates, type ModelInput } from './model.js';
 export { createModel, type Model, type ModelOptions } from './model-session.js';
 export { createNet, type Net } from './net.js';

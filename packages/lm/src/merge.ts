@@ -7,20 +7,26 @@ const BLOCK_ROWS = 256;
 
 /**
  * Merges one weight of the base at a time, by name: `<path>.weight`, W0 [out, in] -> W' [out, in] in float32. W'ᵀ = apply(I, W0, W0ᵀ),
- * block of rows by block, so a method has no merging code of its own. Weights that the adapter does not touch come back as they are.
+ * block of rows by block, so a method has no merging code of its own. With λ, the share of the update that is applied: 1 is all of it, 0
+ * gives the base bit for bit. Weights that the adapter does not touch come back as they are.
  */
 export function createMerge(
   adapter: Adapter,
   variables: ReadonlyMap<string, HostTensor>,
+  lambda = 1,
 ): (name: string, base: HostTensor) => HostTensor {
   const tf = loadTf();
   const layers = layerVariables(adapter, variables);
   return (name, base) => {
     const roles = layers.get(name.replace(/\.weight$/, ''));
-    if (roles === undefined) return base;
+    if (roles === undefined || lambda === 0) return base;
+    const scaled = lambda === 1 ? roles : (adapter.method.atLambda?.(roles, lambda) ?? roles);
     const merged = tf.tidy(() => {
-      const onDevice = Object.fromEntries(Object.entries(roles).map(([role, value]) => [role, toDevice(value)]));
-      return mergedWeight(adapter, toDevice(base), onDevice);
+      const onDevice = Object.fromEntries(Object.entries(scaled).map(([role, value]) => [role, toDevice(value)]));
+      const weight = toDevice(base);
+      const whole = mergedWeight(adapter, weight, onDevice);
+      if (lambda === 1 || adapter.method.atLambda !== undefined) return whole;
+      return tf.add(weight, tf.mul(lambda, tf.sub(whole, weight))); // W0 + λ(W − W0)
     });
     const value = toHost(merged);
     merged.dispose();

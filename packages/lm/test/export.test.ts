@@ -4,12 +4,10 @@ import { expect, test } from 'vitest';
 import {
   type Adapter,
   createMerge,
+  createMethod,
+  exportAdapter,
   type HostTensor,
   initialAdapter,
-  lora,
-  mora,
-  moraAdapter,
-  peftAdapter,
   toDevice,
   toHost,
 } from '../src/index.js';
@@ -32,15 +30,16 @@ function mergedByReader(weight: HostTensor, a: HostTensor, b: HostTensor, alpha:
 }
 
 test.each([
-  ['LoRA', lora({ rank: 4, alpha: 16, useRslora: false }), 4, 16],
-  ['rsLoRA, its scale folded into B', lora({ rank: 4, alpha: 16, useRslora: true }), 4, 4],
-  ['MoRA type 1 as an exact LoRA of its side', mora({ rank: 4, type: 1 }), 17, 17],
+  ['LoRA', createMethod({ type: 'lora', rank: 4, alpha: 16, use_rslora: false }), 4, 16],
+  ['rsLoRA, its scale folded into B', createMethod({ type: 'lora', rank: 4, alpha: 16, use_rslora: true }), 4, 4],
+  ['MoRA type 1 as an exact LoRA of its side', createMethod({ type: 'mora', rank: 4, mora_type: 1 }), 17, 17],
 ])('%s: the PEFT folder describes the merged weights', (_, method, rank, alpha) => {
   const weights = hostWeights();
   const read = (name: string): HostTensor => weights.get(name) ?? { shape: [0], data: new Float32Array() };
   const adapter = adapterOf(method);
   const variables = trained(adapter);
-  const { tensors, config } = peftAdapter(tinyConfig, adapter, variables, 'tiny');
+  const { peft } = exportAdapter(tinyConfig, adapter, variables, 'tiny');
+  const { tensors = new Map<string, HostTensor>(), config = {} } = peft ?? {};
   expect(config).toMatchObject({ peft_type: 'LORA', r: rank, lora_alpha: alpha, use_rslora: false, bias: 'none' });
   expect(config.target_modules).toEqual(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']);
   expect(tensors.size).toBe(2 * paths.length);
@@ -59,17 +58,16 @@ test.each([
 
 test('an adapter on some layers only names full paths', () => {
   const some = ['model.layers.0.mlp.up_proj', 'model.layers.1.self_attn.q_proj'];
-  const adapter = adapterOf(lora({ rank: 2, alpha: 2, useRslora: false }), some);
-  expect(peftAdapter(tinyConfig, adapter, trained(adapter), 'tiny').config.target_modules).toEqual(some);
+  const adapter = adapterOf(createMethod({ type: 'lora', rank: 2, alpha: 2, use_rslora: false }), some);
+  expect(exportAdapter(tinyConfig, adapter, trained(adapter), 'tiny').peft?.config.target_modules).toEqual(some);
 });
 
-test('MoRA type 6 is refused as LoRA and keeps its own format', () => {
-  const adapter = adapterOf(mora({ rank: 4, type: 6 }));
+test('MoRA type 6 has no form as a LoRA and keeps its own', () => {
+  const adapter = adapterOf(createMethod({ type: 'mora', rank: 4, mora_type: 6 }));
   const variables = trained(adapter);
-  expect(() => peftAdapter(tinyConfig, adapter, variables, 'tiny')).toThrow(
-    /mora \(type 6\) has no exact form as a LoRA/,
-  );
-  const { tensors, config } = moraAdapter(adapter, variables, 'tiny');
+  const { native, peft } = exportAdapter(tinyConfig, adapter, variables, 'tiny');
+  expect(peft).toBeNull();
+  const { tensors, config } = native;
   expect(config).toMatchObject({
     rank: 4,
     mora_type: 6,
@@ -79,7 +77,11 @@ test('MoRA type 6 is refused as LoRA and keeps its own format', () => {
   });
   expect((config.side as Record<string, number>)['model.layers.0.self_attn.q_proj']).toBe(16);
   expect(tensors.get('model.layers.1.mlp.down_proj.mora_M')?.shape).toEqual([16, 16]);
-  expect(() => moraAdapter(adapterOf(lora({ rank: 2, alpha: 2, useRslora: false })), new Map(), 'x')).toThrow(
-    /lora is not MoRA/,
-  );
+});
+
+test('what has no form of its own is the PEFT folder itself', () => {
+  const adapter = adapterOf(createMethod({ type: 'lora', rank: 2, alpha: 2, use_rslora: false }));
+  const { native, peft } = exportAdapter(tinyConfig, adapter, trained(adapter), 'tiny');
+  expect(native).toBe(peft);
+  expect(native.configName).toBe('adapter_config.json');
 });

@@ -2,14 +2,13 @@ import { loadTf, type NumericMode } from '@moraine/engine';
 import { afterAll, describe, expect, test } from 'vitest';
 import {
   adapterNet,
+  createMethod,
   createModel,
   createNet,
   forward,
   initialAdapter,
   initialWeights,
   type LlamaConfig,
-  lora,
-  mora,
   type Net,
   toDevice,
 } from '../src/index.js';
@@ -121,11 +120,11 @@ for (const mode of ['eager', 'plain'] as const) {
     test('adapters in one session answer each for itself, and without one the base answers', async () => {
       const paths = ['model.layers.0.self_attn.q_proj', 'model.layers.1.mlp.down_proj'];
       const loraGroup = {
-        adapter: { method: lora({ rank: 2, alpha: 4, useRslora: false }), paths, dropout: 0 },
+        adapter: { method: createMethod({ type: 'lora', rank: 2, alpha: 4, use_rslora: false }), paths, dropout: 0 },
         slots: 2,
       };
       const moraGroup = {
-        adapter: { method: mora({ rank: 2, type: 6 }), paths: paths.slice(1), dropout: 0 },
+        adapter: { method: createMethod({ type: 'mora', rank: 2, mora_type: 6 }), paths: paths.slice(1), dropout: 0 },
         slots: 1,
       };
       const model = await generating(tinyConfig, mode, { groups: [loraGroup, moraGroup] });
@@ -179,7 +178,7 @@ for (const mode of ['eager', 'plain'] as const) {
 
 test('a model that was made with room for adapters answers with the one that a call names', async () => {
   const adapter = {
-    method: lora({ rank: 2, alpha: 4, useRslora: false }),
+    method: createMethod({ type: 'lora', rank: 2, alpha: 4, use_rslora: false }),
     paths: ['model.layers.0.mlp.up_proj'],
     dropout: 0,
   };

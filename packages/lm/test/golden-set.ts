@@ -1,28 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Batch, MoraType } from '@moraine/contract';
+import type { Batch } from '@moraine/contract';
 import { linearShapes } from '@moraine/contract/plan';
 import { readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import type {
   Adapter,
   HostTensor,
   LlamaConfig,
-  Method,
+  MethodOptions,
   OptimizerOptions,
   Schedule,
   WeightSource,
 } from '../src/index.js';
-import { lora, mora, parseLlamaConfig } from '../src/index.js';
+import { createMethod, parseLlamaConfig } from '../src/index.js';
 
 /** The golden set of scripts/golden: what PyTorch computed for every family and method of matrix.json. See scripts/golden/README.md. */
 const folder = join(import.meta.dirname, '../../../scripts/golden');
 const fixtures = join(folder, 'fixtures');
 
-type MethodRow = { name: string; target_modules?: string[] } & (
-  | { type: 'none' }
-  | { type: 'lora'; rank: number; alpha: number; use_rslora: boolean }
-  | { type: 'mora'; rank: number; mora_type: MoraType }
-);
+type MethodRow = { name: string; target_modules?: string[] } & ({ type: 'none' } | MethodOptions);
 
 interface Matrix {
   families: { name: string; config: Record<string, unknown> }[];
@@ -36,6 +32,9 @@ type OptimizerRow = OptimizerOptions & { learningRate: number; methods?: string[
 
 const matrix = json<Matrix>(join(folder, 'matrix.json'));
 const [first, ...others] = matrix.optimizers;
+
+/** The methods of the matrix that train an adapter. */
+export const adapterRows = matrix.methods.flatMap((row) => (row.type === 'none' ? [] : [row]));
 
 /** Every family with every method, and the further optimisers with theirs; `file` is the fixture's name without its ending. */
 export const goldenRows = matrix.families.flatMap((family) =>
@@ -113,28 +112,14 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
 }
 
 function adapterOf(config: LlamaConfig, row: MethodRow): Adapter | null {
-  const method = methodOf(row);
-  if (method === null) return null;
+  if (row.type === 'none') return null;
   const paths = linearShapes(config).map(({ name }) => name);
   const { target_modules: targets } = row;
   return {
-    method,
+    method: createMethod(row),
     paths: paths.filter((path) => targets?.some((target) => path.endsWith(target)) ?? true),
     dropout: 0,
   };
-}
-
-function methodOf(row: MethodRow): Method | null {
-  switch (row.type) {
-    case 'none':
-      return null;
-    case 'lora':
-      return lora({ rank: row.rank, alpha: row.alpha, useRslora: row.use_rslora });
-    case 'mora':
-      return mora({ rank: row.rank, type: row.mora_type });
-    default:
-      return row satisfies never;
-  }
 }
 
 /** Where the tensors of a file lie, as a base's weights are given. */

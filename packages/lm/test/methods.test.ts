@@ -1,34 +1,32 @@
-import { AdapterRequest } from '@moraine/contract';
-import { linearShapes, moraSide, resolveAdapter, totalParameters } from '@moraine/contract/plan';
+import { type AdapterConfig, type MethodConfig, methodRow } from '@moraine/contract';
+import { moraSide } from '@moraine/contract/methods/mora';
+import { linearShapes, totalParameters } from '@moraine/contract/plan';
 import { loadTf, type Tensor } from '@moraine/engine';
 import { expect, test } from 'vitest';
-import type { z } from 'zod';
 import {
   type Adapter,
   adapterNet,
   createMerge,
+  createMethod,
   createNet,
   forward,
   initialAdapter,
-  lora,
-  type Method,
-  mora,
+  type MethodOptions,
   toDevice,
   toHost,
 } from '../src/index.js';
 import { createRandom } from '../src/random.js';
 import { denseRotation, denseSharing } from './dense.js';
+import { adapterRows } from './golden-set.js';
 import { demoConfig, hostWeights, idsOf, tinyConfig, tinyWeights } from './tiny.js';
 
 const tf = loadTf();
 const allPaths = linearShapes(tinyConfig).map(({ name }) => name);
-const methods: [string, Method][] = [
-  ['LoRA', lora({ rank: 4, alpha: 8, useRslora: false })],
-  ['rsLoRA', lora({ rank: 4, alpha: 8, useRslora: true })],
-  ['MoRA type 1', mora({ rank: 4, type: 1 })],
-  ['MoRA type 6', mora({ rank: 4, type: 6 })],
-  ['MoRA type 1 of one block', mora({ rank: 64, type: 1 })],
-  ['MoRA type 6 of one block', mora({ rank: 64, type: 6 })],
+/** Every method of the golden matrix, and MoRA's square when it is wider than the layers. */
+const methods: [string, MethodOptions][] = [
+  ...adapterRows.map((row): [string, MethodOptions] => [row.name, row]),
+  ['mora-1 of one block', { type: 'mora', rank: 64, mora_type: 1 }],
+  ['mora-6 of one block', { type: 'mora', rank: 64, mora_type: 6 }],
 ];
 const ids = () => tf.tensor2d([...idsOf(1, 9), ...idsOf(2, 9)], [2, 9], 'int32');
 const distance = (a: Tensor, b: Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0] ?? Number.NaN);
@@ -47,7 +45,8 @@ function trainedVariables(adapter: Adapter): Map<string, Tensor> {
   );
 }
 
-test.each(methods)('%s: a fresh adapter leaves the logits unchanged', (_, method) => {
+test.each(methods)('%s: a fresh adapter leaves the logits unchanged', (_, options) => {
+  const method = createMethod(options);
   const weights = tinyWeights();
   const adapter = { method, paths: allPaths, dropout: 0 };
   const base = forward(createNet({ weights }), tinyConfig, { ids: ids() });
@@ -57,7 +56,8 @@ test.each(methods)('%s: a fresh adapter leaves the logits unchanged', (_, method
   expect(distance(base, adapted)).toBe(0);
 });
 
-test.each(methods)('%s: the merged model computes what base and adapter compute', (_, method) => {
+test.each(methods)('%s: the merged model computes what base and adapter compute', (_, options) => {
+  const method = createMethod(options);
   const weights = tinyWeights();
   const adapter = { method, paths: allPaths, dropout: 0 };
   const variables = trainedVariables(adapter);
@@ -89,12 +89,18 @@ test.each([
     const x = tf.randomNormal([5, inDim], 0, 1, 'float32', 4);
     const dense = (type === 1 ? denseSharing : denseRotation)(m.dataSync() as Float32Array, side, inDim, outDim);
     const expected = tf.matMul(x, tf.tensor2d(dense), false, true);
-    const y = mora({ rank, type }).apply(x, tf.zeros([outDim, inDim]), tf.zeros([5, outDim]), { mora_M: m });
+    const y = createMethod({ type: 'mora', rank, mora_type: type }).apply(
+      x,
+      tf.zeros([outDim, inDim]),
+      tf.zeros([5, outDim]),
+      { mora_M: m },
+    );
     expect(distance(y, expected) / (tf.max(tf.abs(expected)).dataSync()[0] ?? 1)).toBeLessThan(2e-6);
   }
 });
 
-test.each(methods)('%s: gradients equal those through the merged weight', (_, method) => {
+test.each(methods)('%s: gradients equal those through the merged weight', (_, options) => {
+  const method = createMethod(options);
   for (const [inDim, outDim] of [
     [24, 24],
     [24, 10],
@@ -102,25 +108,25 @@ test.each(methods)('%s: gradients equal those through the merged weight', (_, me
   ] as const) {
     const start = Object.entries(method.init({ inDim, outDim }, createRandom(1)));
     const names = start.map(([name]) => name);
-    const values = start.map(([, { shape }], i) => tf.randomNormal(shape, 0, 1, 'float32', i) as Tensor);
+    const values = start.map(([, { shape }], i) => tf.randomNormal(shape, 0, 0.3, 'float32', i) as Tensor);
     const x = tf.randomNormal([7, inDim], 0, 1, 'float32', 8) as Tensor;
     const probe = tf.randomNormal([7, outDim], 0, 1, 'float32', 9);
-    const weight = tf.zeros([outDim, inDim]);
+    const weight = tf.randomNormal([outDim, inDim], 0, 1, 'float32', 10) as Tensor;
     const through = (input: Tensor, variables: Tensor[]) =>
       method.apply(
         input,
         weight,
-        tf.zeros([input.shape[0] ?? 0, outDim]),
+        tf.matMul(input, weight, false, true) as Tensor,
         Object.fromEntries(names.map((n, i) => [n, variables[i] as Tensor])),
       );
-    // Reference for x: a plain product with the dense update. Reference for the variables: the update is linear in each of them,
-    // so a central difference along a random direction is exact up to rounding.
+    // Reference for x: a plain product with the merged weight. Reference for the variables: y is a polynomial of at most the fourth degree
+    // in each of them, so the difference of five points along a random direction is exact up to rounding.
     const direct = tf.valueAndGrads(((a: Tensor, ...v: Tensor[]) => tf.sum(tf.mul(through(a, v), probe))) as never)([
       x,
       ...values,
     ]);
-    const denseT = through(tf.eye(inDim), values); // [in, out]
-    const dx = tf.matMul(probe, denseT as never, false, true);
+    const mergedT = through(tf.eye(inDim), values); // [in, out]
+    const dx = tf.matMul(probe, mergedT as never, false, true);
     const scale = tf.max(tf.abs(dx)).dataSync()[0] ?? 1;
     expect(distance(direct.grads[0] as Tensor, dx) / scale).toBeLessThan(1e-5);
     for (const [i, value] of values.entries()) {
@@ -138,40 +144,75 @@ test.each(methods)('%s: gradients equal those through the merged weight', (_, me
           )
           .dataSync()[0] ?? 0;
       const slope = tf.sum(tf.mul(direct.grads[i + 1] as Tensor, direction)).dataSync()[0] ?? 0;
-      expect(Math.abs((moved(1) - moved(-1)) / 2 - slope)).toBeLessThan(1e-3 * Math.max(1, Math.abs(slope)));
+      const [h, near, far] = [0.2, moved(0.2) - moved(-0.2), moved(0.4) - moved(-0.4)];
+      expect(Math.abs((8 * near - far) / (12 * h) - slope)).toBeLessThan(1e-3 * Math.max(1, Math.abs(slope)));
     }
   }
 });
 
-/** Trainable numbers of a request on every linear layer of the demo's base, as they are planned. */
-const countOf = (keys: z.input<typeof AdapterRequest>): number =>
-  resolveAdapter(AdapterRequest.parse(keys), demoConfig).trainableParameters;
+const demoPaths = linearShapes(demoConfig).map(({ name }) => name);
+const shared = { dropout: 0, target_modules: demoPaths };
+const planned = (config: MethodConfig): number =>
+  methodRow(config).trainableParameters(config, linearShapes(demoConfig), totalParameters(demoConfig));
 
 test('the demo base has 1,120,640 parameters and its three adapters the planned counts', () => {
   expect(totalParameters(demoConfig)).toBe(1_120_640);
-  expect(countOf({ type: 'lora' })).toBe(97_600);
-  expect(countOf({ type: 'mora', mora_type: 1 })).toBe(96_315);
-  expect(countOf({ type: 'mora', mora_type: 6 })).toBe(92_720);
+  const counts = [
+    { type: 'lora', rank: 8, alpha: 16, use_rslora: false, ...shared } as const,
+    { type: 'mora', rank: 8, mora_type: 1, ...shared } as const,
+    { type: 'mora', rank: 8, mora_type: 6, ...shared } as const,
+    { type: 'none' } as const,
+  ].map(planned);
+  expect(counts).toEqual([97_600, 96_315, 92_720, 1_120_640]);
 });
 
-test('what a method creates has as many numbers as the plan counts', () => {
-  for (const [, method] of methods) {
-    const created = [
-      ...initialAdapter(
-        demoConfig,
-        { method, paths: linearShapes(demoConfig).map((s) => s.name), dropout: 0 },
-        1,
-      ).values(),
-    ];
-    const count = created.reduce((sum, { data }) => sum + data.length, 0);
-    const { type, rank } = method.shape;
-    const keys = 'moraType' in method.shape ? { mora_type: method.shape.moraType } : {};
-    expect(count).toBe(countOf({ type, rank, ...keys }));
+test.each(methods)('%s creates as many numbers as the plan counts', (_, options) => {
+  const adapter = { method: createMethod(options), paths: demoPaths, dropout: 0 };
+  const created = [...initialAdapter(demoConfig, adapter, 1).values()];
+  const config = { ...options, ...shared } as AdapterConfig;
+  expect(created.reduce((sum, { data }) => sum + data.length, 0)).toBe(planned(config));
+});
+
+test.each(methods)('%s: several layers that read one input give what each gives alone', (_, options) => {
+  const method = createMethod(options);
+  const x = tf.randomNormal([5, 24], 0, 1, 'float32', 1) as Tensor;
+  const layers = [24, 10].map((outDim, i) => {
+    const weight = tf.randomNormal([outDim, 24], 0, 1, 'float32', 2 + i) as Tensor;
+    const start = Object.entries(method.init({ inDim: 24, outDim }, createRandom(i)));
+    const variables = Object.fromEntries(
+      start.map(([name, { shape }], j) => [name, tf.randomNormal(shape, 0, 0.3, 'float32', 5 + 2 * j + i) as Tensor]),
+    );
+    return { weight, y0: tf.matMul(x, weight, false, true) as Tensor, variables };
+  });
+  const alone = layers.map(({ weight, y0, variables }) => method.apply(x, weight, y0, variables));
+  const together = method.applyAll?.(x, layers) ?? alone;
+  expect(together).toHaveLength(2);
+  for (const [i, y] of together.entries()) expect(distance(y, alone[i] as Tensor)).toBeLessThan(2e-5);
+});
+
+test.each(methods)('%s: λ = 0 is the base bit for bit, λ = 1 the merged model, between them a share', (_, options) => {
+  const adapter = { method: createMethod(options), paths: allPaths, dropout: 0 };
+  const variables = new Map([...trainedVariables(adapter)].map(([name, value]) => [name, toHost(value)]));
+  const [none, half, all, whole] = [0, 0.5, 1, undefined].map((lambda) => createMerge(adapter, variables, lambda));
+  for (const [name, base] of hostWeights()) {
+    expect(none?.(name, base).data).toEqual(base.data);
+    const merged = all?.(name, base) ?? base;
+    expect(merged.data).toEqual(whole?.(name, base).data);
+    if (!allPaths.includes(name.replace(/\.weight$/, ''))) continue;
+    const [full, part] = [merged, half?.(name, base) ?? base].map((weight) =>
+      distance(toDevice(weight), toDevice(base)),
+    );
+    expect(part).toBeGreaterThan(0.3 * (full ?? 0));
+    expect(part).toBeLessThan(0.7 * (full ?? 0));
   }
 });
 
 test('LoRA starts with A uniform within 1/sqrt(in) and B zero, by seed and name alone', () => {
-  const adapter = { method: lora({ rank: 8, alpha: 16, useRslora: false }), paths: allPaths, dropout: 0 };
+  const adapter = {
+    method: createMethod({ type: 'lora', rank: 8, alpha: 16, use_rslora: false }),
+    paths: allPaths,
+    dropout: 0,
+  };
   const values = initialAdapter(tinyConfig, adapter, 3);
   const a = values.get('model.layers.0.mlp.down_proj.lora_A')?.data ?? new Float32Array();
   const bound = 1 / Math.sqrt(tinyConfig.intermediateSize);

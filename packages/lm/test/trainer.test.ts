@@ -4,10 +4,9 @@ import { loadTf, type Tensor } from '@moraine/engine';
 import { expect, test } from 'vitest';
 import {
   type Adapter,
+  createMethod,
   createOptimizer,
   createTrainer,
-  lora,
-  mora,
   type Trainer,
   type TrainerOptions,
 } from '../src/index.js';
@@ -17,15 +16,15 @@ import { batchOf, hostWeights, idsOf, tinyConfig } from './tiny.js';
 const tf = loadTf();
 const paths = linearShapes(tinyConfig).map(({ name }) => name);
 const loraAdapter = (dropout = 0): Adapter => ({
-  method: lora({ rank: 4, alpha: 8, useRslora: false }),
+  method: createMethod({ type: 'lora', rank: 4, alpha: 8, use_rslora: false }),
   paths,
   dropout,
 });
 const adapters: [string, Adapter | null][] = [
   ['full', null],
   ['LoRA', loraAdapter()],
-  ['MoRA type 1', { method: mora({ rank: 4, type: 1 }), paths, dropout: 0 }],
-  ['MoRA type 6', { method: mora({ rank: 4, type: 6 }), paths, dropout: 0 }],
+  ['MoRA type 1', { method: createMethod({ type: 'mora', rank: 4, mora_type: 1 }), paths, dropout: 0 }],
+  ['MoRA type 6', { method: createMethod({ type: 'mora', rank: 4, mora_type: 6 }), paths, dropout: 0 }],
 ];
 
 const shapes = [
@@ -209,7 +208,10 @@ test('an optimiser is its value: its slots are stored, and a resumed run repeats
 test('a state of another method is refused by name of the difference', async () => {
   const run = await trainer(loraAdapter());
   const state = run.state();
-  const smaller = await trainer({ ...loraAdapter(), method: lora({ rank: 2, alpha: 4, useRslora: false }) });
+  const smaller = await trainer({
+    ...loraAdapter(),
+    method: createMethod({ type: 'lora', rank: 2, alpha: 4, use_rslora: false }),
+  });
   expect(() => smaller.load(state)).toThrow(/q_proj\.lora_A has shape \[4, 32\], this run needs \[2, 32\]/);
   const full = await trainer(null);
   expect(() => full.load(state)).toThrow(/28 variables/);

@@ -1,14 +1,13 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppError, type TrainSpec } from '@moraine/contract';
+import type { TrainSpec } from '@moraine/contract';
 import { type TensorData, type TensorDtype, writeSafetensors } from '@moraine/engine';
 import {
   type Adapter,
   type AdapterFiles,
   createMerge,
+  exportAdapter,
   type HostTensor,
-  moraAdapter,
-  peftAdapter,
   type Trainer,
 } from '@moraine/lm';
 import { type Base, readWeight } from './base.js';
@@ -67,26 +66,10 @@ function writeAdapters(
   adapter: Adapter,
   variables: ReadonlyMap<string, HostTensor>,
 ): Export[] {
-  const lora = (kind: Export['kind'], files: AdapterFiles) =>
-    writeFolder(parent, kind, (dir) => writeAdapter(dir, 'adapter_model', 'adapter_config.json', files));
-  const peft = peftFiles(() => peftAdapter(base.config, adapter, variables, spec.baseName));
-  const exports = peft === null ? [] : [lora('peft', peft)];
-  if (adapter.method.shape.type === 'lora' && peft !== null) return [...exports, lora('adapter', peft)];
-  const mora = moraAdapter(adapter, variables, spec.baseName);
-  return [
-    ...exports,
-    writeFolder(parent, 'adapter', (dir) => writeAdapter(dir, 'mora_model', 'mora_config.json', mora)),
-  ];
-}
-
-/** Null for a method that no LoRA equals exactly. */
-function peftFiles(make: () => AdapterFiles): AdapterFiles | null {
-  try {
-    return make();
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'unsupported_format') return null;
-    throw error;
-  }
+  const { native, peft } = exportAdapter(base.config, adapter, variables, spec.baseName);
+  const write = (kind: Export['kind'], files: AdapterFiles) =>
+    writeFolder(parent, kind, (dir) => writeAdapter(dir, files));
+  return [...(peft === null ? [] : [write('peft', peft)]), write('adapter', native)];
 }
 
 /** The folder appears whole or not at all. */
@@ -100,8 +83,8 @@ function writeFolder(parent: string, kind: Export['kind'], fill: (dir: string) =
   return { kind, dir };
 }
 
-function writeAdapter(dir: string, stem: string, configName: string, { tensors, config }: AdapterFiles): void {
-  writeSafetensors(join(dir, `${stem}.safetensors`), tensors, { format: 'pt' });
+function writeAdapter(dir: string, { configName, weightsName, tensors, config }: AdapterFiles): void {
+  writeSafetensors(join(dir, weightsName), tensors, { format: 'pt' });
   writeFileSync(join(dir, configName), `${JSON.stringify(config, null, 2)}\n`);
 }
 

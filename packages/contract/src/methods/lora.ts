@@ -2,9 +2,19 @@ import { z } from 'zod';
 import type { LinearShape } from '../architectures/tensor.js';
 import { ADAPTED, defineMethod, RANK_DEFAULT, resolveAdapted, sumOf, tooLargeRank } from './method.js';
 
+const LoraConfig = z.strictObject({
+  type: z.literal('lora'),
+  rank: z.int(),
+  alpha: z.number(),
+  use_rslora: z.boolean(),
+  ...ADAPTED,
+});
+export type LoraConfig = z.output<typeof LoraConfig>;
+
 export const lora = defineMethod({
   type: 'lora',
   spellings: [],
+  isDefault: true,
   name: 'LoRA',
   keys: {
     alpha: z
@@ -20,13 +30,7 @@ export const lora = defineMethod({
       .describe('Scale by alpha / sqrt(rank) instead of alpha / rank. LoRA only. Default false.'),
   },
   shared: ['rank', 'dropout', 'target_modules'],
-  config: z.strictObject({
-    type: z.literal('lora'),
-    rank: z.int(),
-    alpha: z.number(),
-    use_rslora: z.boolean(),
-    ...ADAPTED,
-  }),
+  config: LoraConfig,
   resolve: (request, match) => {
     const rank = request.rank ?? RANK_DEFAULT;
     const { layers, adapted } = resolveAdapted(request, match);

@@ -62,6 +62,8 @@ export interface MethodRow<Type extends string, Keys extends KeyShape, Config ex
   type: Type;
   /** Other accepted spellings of `type`. */
   spellings: readonly string[];
+  /** What a request without a type gets; true of one row. */
+  isDefault?: true;
   /** As written for people. */
   name: string;
   /** What follows the type where the API document lists the types. */

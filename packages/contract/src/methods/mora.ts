@@ -6,6 +6,9 @@ import { ADAPTED, defineMethod, RANK_DEFAULT, resolveAdapted, sumOf, tooLargeRan
 export const MoraType = z.union([z.literal(1), z.literal(6)]);
 export type MoraType = z.infer<typeof MoraType>;
 
+const MoraConfig = z.strictObject({ type: z.literal('mora'), rank: z.int(), mora_type: MoraType, ...ADAPTED });
+export type MoraConfig = z.output<typeof MoraConfig>;
+
 export const mora = defineMethod({
   type: 'mora',
   spellings: ['moa'],
@@ -21,7 +24,7 @@ export const mora = defineMethod({
       alpha: 'Leave it out: MoRA has no scale; its learning rate does that work.',
       use_rslora: 'Leave it out: MoRA has no scale.',
     })[key],
-  config: z.strictObject({ type: z.literal('mora'), rank: z.int(), mora_type: MoraType, ...ADAPTED }),
+  config: MoraConfig,
   resolve: (request, match) => {
     const rank = request.rank ?? RANK_DEFAULT;
     const mora_type = request.mora_type ?? resolveMoraType(rank);

@@ -1,7 +1,6 @@
 export * from '../architectures/check-folder.js';
 export * from '../architectures/llama.js';
 export * from '../architectures/tensor.js';
-export { moraSide, resolveMoraType } from '../methods/mora.js';
 export * from './learning-rate.js';
 export * from './resolve-adapter.js';
 export * from './resolve-config.js';

@@ -1,4 +1,4 @@
-import { type MethodConfig, methodRow } from '../methods/index.js';
+import { type MethodConfig, methodRow } from '../methods/registry.js';
 
 /** Peak rate of LoRA at hidden width 2000, which the methods' own are shares of; it falls with the root of the width. */
 const REFERENCE_RATE = 5e-4;

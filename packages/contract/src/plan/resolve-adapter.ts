@@ -1,6 +1,6 @@
 import type { LlamaConfig } from '../architectures/llama.js';
 import type { LinearShape } from '../architectures/tensor.js';
-import { type AdapterRequest, type MethodConfig, methodRow, resolveMethod } from '../methods/index.js';
+import { type AdapterRequest, type MethodConfig, methodRow, resolveMethod } from '../methods/registry.js';
 import { linearShapes, totalParameters } from './shapes.js';
 import { matchTargets } from './targets.js';
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { LlamaConfig } from '../architectures/llama.js';
 import { AppError } from '../errors.js';
-import { AdapterRequest } from '../methods/index.js';
+import { AdapterRequest } from '../methods/registry.js';
 import { OPTIMIZERS } from '../optimizers.js';
 import {
   CheckpointRequest,

@@ -72,12 +72,27 @@ export function adapterSlotNet(
         if (own === undefined) continue;
         const read = (role: string) => gatherRows(scope.read(stackName(group, `${path}.${role}`)), slot);
         const variables = Object.fromEntries(own.map((role) => [role, read(role)]));
-        y = adapter.method.apply(x, base.get(`${path}.weight`), y, variables);
+        y = adapted(adapter, x, base.get(`${path}.weight`), y, variables, () => base.linear(path, x));
       }
       return y;
     },
   };
   return net;
+}
+
+/** What a layer gives with a group's adapter beside what the groups before it added to the base. */
+function adapted(
+  { method }: Adapter,
+  x: Tensor,
+  weight: Tensor,
+  y: Tensor,
+  variables: Readonly<Record<string, Tensor>>,
+  base: () => Tensor,
+): Tensor {
+  if (!method.ignoresY0) return method.apply(x, weight, y, variables);
+  const tf = loadTf();
+  const y0 = base();
+  return tf.add(y, tf.sub(method.apply(x, weight, y0, variables), y0));
 }
 
 /** Which adapters are resident in a session. */

@@ -1,35 +1,24 @@
+import type { LoraConfig } from '@moraine/contract/methods/lora';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
+import type { HostTensor } from '../host.js';
 import { at, differentiable, linear } from '../ops.js';
 import { uniform } from '../random.js';
-import { type Method, role } from './method.js';
+import { type ExportedAdapter, type Method, type MethodModule, type ReadLayers, role } from './method.js';
+import { PEFT, peftFiles, peftName } from './peft.js';
+import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
 
-export interface LoraOptions {
-  rank: number;
-  /** Numerator of the scale. */
-  alpha: number;
-  /** Scale by alpha / sqrt(rank) instead of alpha / rank (Kalajdzievski 2023, arXiv:2312.03732). */
-  useRslora: boolean;
-}
+type LoraOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora'>;
 
-export interface LoraMethod extends Method {
-  shape: { type: 'lora'; rank: number };
-  options: LoraOptions;
-  /** What the update is multiplied by. */
-  scale: number;
-}
+export const lora: MethodModule<LoraOptions> = { create, form: { ...PEFT, peftType: 'LORA' }, read };
 
 /**
  * LoRA: y = x·W0ᵀ + scale · (x·Aᵀ)·Bᵀ, with lora_A [r, in] random and lora_B [out, r] zero, so that a fresh adapter changes nothing.
- * Hu et al. 2021, arXiv:2106.09685, Eq. 3 and §4.1; scale = alpha / r. Differs from the paper as the authors' code does: A is
- * Kaiming-uniform, U(±1/sqrt(in)), not Gaussian, and dropout acts on x.
+ * Hu et al. 2021, arXiv:2106.09685, Eq. 3 and §4.1; scale = alpha / r, or alpha / sqrt(r) (Kalajdzievski 2023, arXiv:2312.03732). Differs
+ * from the paper as the authors' code does: A is Kaiming-uniform, U(±1/sqrt(in)), not Gaussian, and dropout acts on x.
  */
-export function lora(options: LoraOptions): LoraMethod {
-  const { rank, alpha, useRslora } = options;
-  const scale = alpha / (useRslora ? Math.sqrt(rank) : rank);
+function create({ rank, alpha, use_rslora }: LoraOptions): Method {
+  const scale = alpha / (use_rslora ? Math.sqrt(rank) : rank);
   return {
-    shape: { type: 'lora', rank },
-    options,
-    scale,
     init: ({ inDim, outDim }, random) => ({
       lora_A: { shape: [rank, inDim], data: uniform(random, rank * inDim, 1 / Math.sqrt(inDim)) },
       lora_B: { shape: [outDim, rank], data: new Float32Array(outDim * rank) },
@@ -45,6 +34,15 @@ export function lora(options: LoraOptions): LoraMethod {
       ) as Tensor; // [k·r, in]
       const inner = tf.split(tf.mul(linear(x, all), scale), layers.length, 1) as Tensor[]; // k times [N, r]
       return layers.map(({ y0, variables }, i) => tf.add(y0, linear(at(inner, i), role(variables, 'lora_B'))));
+    },
+    // An rsLoRA scale is folded into B, because not every reader knows it.
+    toPeft: (adapter) => {
+      const bScale = use_rslora ? scale : 1;
+      const pairs = adapter.layers.map(({ name, value }) => {
+        const b = value('lora_B');
+        return { name, a: value('lora_A'), b: { ...b, data: b.data.map((x) => x * bScale) } };
+      });
+      return loraFiles(adapter, pairs, rank, use_rslora ? rank : alpha);
     },
   };
 }
@@ -64,4 +62,86 @@ function lowRank(x: Tensor, a: Tensor, b: Tensor, scale: number): Tensor {
       return [dx, matMul2d(dInner, at(saved, 0), true), matMul2d(dy, at(saved, 3), true)];
     },
   );
+}
+
+/** LoRA in PEFT's layout, as PEFT, vLLM and llama.cpp read it: `lora_A` [r, in] and `lora_B` [out, r] of every layer. */
+export function loraFiles(
+  adapter: ExportedAdapter,
+  pairs: readonly { name: string; a: HostTensor; b: HostTensor }[],
+  rank: number,
+  alpha: number,
+) {
+  const tensors = pairs.flatMap(({ name, a, b }) => [[`${name}.lora_A`, a] as const, [`${name}.lora_B`, b] as const]);
+  return peftFiles(adapter, 'LORA', tensors, {
+    r: rank,
+    lora_alpha: alpha,
+    lora_dropout: adapter.dropout,
+    fan_in_fan_out: false,
+    use_rslora: false,
+    use_dora: false,
+    init_lora_weights: true,
+    rank_pattern: {},
+    alpha_pattern: {},
+  });
+}
+
+/** What a PEFT configuration may ask for that changes the result and is not done here. */
+const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boolean, what: string])[] = [
+  ['use_dora', (value) => value === true, 'DoRA is not read yet'],
+  ['bias', (value) => value !== undefined && value !== 'none', 'trained biases are not read'],
+  ['lora_bias', (value) => value === true, 'trained biases are not read'],
+  ['modules_to_save', (value) => Array.isArray(value) && value.length > 0, 'whole trained modules are not read'],
+  ['fan_in_fan_out', (value) => value === true, 'transposed layers do not occur in Llama'],
+  ['layer_replication', (value) => Array.isArray(value) && value.length > 0, 'repeated layers are not read'],
+  ['use_qalora', (value) => value === true, 'QALoRA is not read'],
+  ['alora_invocation_tokens', (value) => Array.isArray(value), 'an adapter that some tokens switch on is not read'],
+  ['target_parameters', (value) => Array.isArray(value) && value.length > 0, 'only linear layers are read'],
+  ['trainable_token_indices', (value) => value !== undefined && value !== null, 'trained tokens are not read'],
+  [
+    'init_lora_weights',
+    (value) => typeof value === 'string' && /^(pissa|olora|corda|loftq)/.test(value),
+    'it changed the base; save it as a plain LoRA first',
+  ],
+];
+
+/** A LoRA in PEFT's layout, whoever wrote it. */
+function read(source: AdapterSource): ReadLayers {
+  const { dir, file, json } = source;
+  for (const [key, isAsked, what] of REFUSED) {
+    if (isAsked(json[key])) throw unsupported(file, `${key} is ${JSON.stringify(json[key])}: ${what}`);
+  }
+  const variables = new Map<string, HostTensor>();
+  for (const [stored, tensor] of source.tensors()) {
+    const name = peftName(stored);
+    if (!/^lora_[AB]$/.test(name?.role ?? '')) throw unsupported(dir, `it holds ${stored}, which is no part of LoRA`);
+    variables.set(`${name?.path}.${name?.role}`, tensor);
+  }
+  const layers = layersOf(source, variables);
+  for (const { name, inDim, outDim } of layers) {
+    const a = part(source, variables, `${name}.lora_A`);
+    const b = part(source, variables, `${name}.lora_B`);
+    const rank = a.shape[0] ?? 0;
+    checkShape(source, `${name}.lora_A`, a, [rank, inDim]);
+    checkShape(source, `${name}.lora_B`, b, [outDim, rank]);
+    const scale = scaleOf(source, name, rank);
+    // Ranks and scales may differ between layers: each layer's scale goes into its B, and the method's own is 1.
+    if (scale !== 1) variables.set(`${name}.lora_B`, { shape: b.shape, data: b.data.map((value) => value * scale) });
+  }
+  const rank = variables.get(`${layers[0].name}.lora_A`)?.shape[0] ?? 1;
+  const method = create({ rank, alpha: rank, use_rslora: false });
+  return { method, paths: layers.map(({ name }) => name), variables };
+}
+
+/** alpha / r of a layer, or alpha / sqrt(r); a pattern for the layer's name counts more than the common value, as in PEFT. */
+function scaleOf({ file, json }: AdapterSource, path: string, rank: number): number {
+  const own = (key: string): unknown => {
+    const patterns = json[key];
+    if (typeof patterns !== 'object' || patterns === null) return undefined;
+    return Object.entries(patterns).find(([pattern]) => new RegExp(`(^|.*\\.)${pattern}$`).test(path))?.[1];
+  };
+  const said = own('rank_pattern') ?? json.r;
+  if (said !== rank) throw unsupported(file, `the rank of ${path} is ${String(said)}, its matrices have ${rank}`);
+  const alpha = own('alpha_pattern') ?? json.lora_alpha;
+  if (typeof alpha !== 'number') throw unsupported(file, `lora_alpha is ${JSON.stringify(alpha)}, not a number`);
+  return alpha / (json.use_rslora === true ? Math.sqrt(rank) : rank);
 }

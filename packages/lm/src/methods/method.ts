@@ -1,10 +1,8 @@
-import type { MoraType } from '@moraine/contract';
-import type { Tensor } from '@moraine/engine';
+import type { LinearShape } from '@moraine/contract/plan';
+import { invariant, type Tensor } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
 import type { Random } from '../random.js';
-
-/** A method as far as its files need it. */
-export type MethodShape = { type: 'lora'; rank: number } | { type: 'mora'; rank: number; moraType: MoraType };
+import type { AdapterSource } from './source.js';
 
 /** Width of a linear layer: x has `inDim` features, y has `outDim`. */
 export interface LinearDims {
@@ -17,14 +15,46 @@ export interface LinearDims {
  * implementation.
  */
 export interface Method {
-  /** What the method is, for counting and export. */
-  shape: MethodShape;
   /** Starting values of the layer's variables by role; a fresh adapter changes nothing. */
   init(dims: LinearDims, random: Random): Record<string, HostTensor>;
   /** x [N, in], weight [out, in], y0 = x·W0ᵀ [N, out] -> adapted y [N, out]. */
   apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
   /** The same for several layers that read one x, where sharing work between them pays. */
   applyAll?(x: Tensor, layers: readonly LayerInput[]): Tensor[];
+  /** True when `apply` makes y from x and W0 anew instead of adding to y0. */
+  ignoresY0?: true;
+  /**
+   * A layer's variables with the share λ of their update, 1 all of it, 0 none. Absent: the merged weight is W0 + λ(W − W0), which is the
+   * same for every method whose update is a sum.
+   */
+  atLambda?(variables: Readonly<Record<string, HostTensor>>, lambda: number): Record<string, HostTensor>;
+  /** The adapter as PEFT reads it, exactly equal; null where there is no such form. */
+  toPeft(adapter: ExportedAdapter): AdapterFiles | null;
+  /** Its own form; absent where that is PEFT's. */
+  toNative?(adapter: ExportedAdapter): AdapterFiles;
+}
+
+/** A method as its file offers it; the export of `methods/index.ts` bears the name of the contract's row. */
+export interface MethodModule<C> {
+  /** @param config the method's keys of a stored configuration; those of every adapter are not needed. */
+  create(config: C): Method;
+  form: StoredForm;
+  /** An adapter in that form. @throws AppError `unsupported_format`, `invalid_value` when it is of another base. */
+  read(source: AdapterSource): ReadLayers;
+}
+
+/** How a folder says what it holds: the file of its configuration and, in PEFT's layout, the `peft_type` in it. */
+export interface StoredForm {
+  configName: string;
+  weightsName: string;
+  peftType?: string;
+}
+
+/** What was read: the method, and its variables `<path>.<role>` for the layers at `paths`. */
+export interface ReadLayers {
+  method: Method;
+  paths: string[];
+  variables: Map<string, HostTensor>;
 }
 
 /** One layer of several that read the same input. */
@@ -33,10 +63,31 @@ export interface LayerInput {
   variables: Readonly<Record<string, Tensor>>;
 }
 
-/** A variable of a layer by role. @throws Error when the adapter does not hold it. */
+/** An adapter about to be written. */
+export interface ExportedAdapter {
+  layers: readonly ExportedLayer[];
+  baseName: string;
+  dropout: number;
+  /** What PEFT calls `target_modules`. */
+  targetModules: readonly string[];
+}
+
+export interface ExportedLayer extends LinearShape {
+  /** A variable by role. */
+  value(role: string): HostTensor;
+}
+
+/** Tensors of one safetensors file and the JSON beside it. */
+export interface AdapterFiles {
+  configName: string;
+  weightsName: string;
+  tensors: Map<string, HostTensor>;
+  config: Record<string, unknown>;
+}
+
+/** A variable of a layer by role. */
 export function role<T>(variables: Readonly<Record<string, T>>, name: string): T {
   const tensor = variables[name];
-  if (tensor === undefined)
-    throw new Error(`the adapted layer has no ${name}, only ${Object.keys(variables).join(', ')}`);
+  invariant(tensor !== undefined, `the adapted layer has no ${name}, only ${Object.keys(variables).join(', ')}`);
   return tensor;
 }

@@ -1,28 +1,30 @@
-import type { MoraType } from '@moraine/contract';
-import { moraSide } from '@moraine/contract/plan';
+import { type MoraConfig, type MoraType, moraSide } from '@moraine/contract/methods/mora';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
+import type { HostTensor } from '../host.js';
 import { at, differentiable, type Rotary, rotate, rotateBack } from '../ops.js';
-import { type Method, role } from './method.js';
+import { loraFiles } from './lora.js';
+import {
+  type AdapterFiles,
+  type ExportedAdapter,
+  type Method,
+  type MethodModule,
+  type ReadLayers,
+  role,
+} from './method.js';
+import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
 
-export interface MoraOptions {
-  /** The LoRA rank whose budget (in + out)·rank the square matrix matches. */
-  rank: number;
-  /** 1: sharing of rows and columns; 6: rotation of blocks. */
-  type: MoraType;
-}
+type MoraOptions = Pick<MoraConfig, 'rank' | 'mora_type'>;
+const FORM = { configName: 'mora_config.json', weightsName: 'mora_model.safetensors' } as const;
 
-export interface MoraMethod extends Method {
-  shape: { type: 'mora'; rank: number; moraType: MoraType };
-}
+export const mora: MethodModule<MoraOptions> = { create, form: FORM, read };
 
 /**
  * MoRA: y = x·W0ᵀ + decompress(M · compress(x)) with one trainable square matrix mora_M [R, R], zero at the start.
  * Jiang et al. 2024, arXiv:2405.12130; R = moraSide(in, out, rank, type). There is no scale. As the authors' code does and the
  * paper's equations do not: inputs are padded circularly, halves are rotated instead of neighbours, and the first block is not rotated.
  */
-export function mora({ rank, type }: MoraOptions): MoraMethod {
+function create({ rank, mora_type: type }: MoraOptions): Method {
   return {
-    shape: { type: 'mora', rank, moraType: type },
     init: ({ inDim, outDim }) => {
       const side = moraSide(inDim, outDim, rank, type);
       return { mora_M: { shape: [side, side], data: new Float32Array(side * side) } };
@@ -31,6 +33,8 @@ export function mora({ rank, type }: MoraOptions): MoraMethod {
       const update = type === 1 ? sharing : rotation;
       return loadTf().add(y0, update(x, role(variables, 'mora_M'), y0.shape[1] ?? 0));
     },
+    toPeft: (adapter) => (type === 1 ? sharingFiles(adapter) : null),
+    toNative: (adapter) => nativeFiles(adapter, rank, type),
   };
 }
 
@@ -124,4 +128,67 @@ function fold(x: Tensor, width: number): Tensor {
           [0, missing],
         ] as [number, number][]);
   return blocks === 1 ? whole : tf.sum(tf.reshape(whole, [rows, blocks, width]), 1);
+}
+
+/** Type 1 is exactly a LoRA of rank R: A sums inputs, B = tiled M; smaller layers are padded with zeros to one rank, alpha = rank. */
+function sharingFiles(adapter: ExportedAdapter): AdapterFiles {
+  const rank = Math.max(...adapter.layers.map(({ value }) => value('mora_M').shape[0] ?? 0));
+  const pairs = adapter.layers.map(({ name, inDim, outDim, value }) => ({
+    name,
+    ...sharingAsLora(value('mora_M'), inDim, outDim, rank),
+  }));
+  return loraFiles(adapter, pairs, rank, rank);
+}
+
+/** Type 1 as a LoRA pair of rank `rank` >= R: A [rank, in] has a 1 (or 2, where padding wraps) per input's group, B [out, rank] = tiled M. */
+function sharingAsLora(m: HostTensor, inDim: number, outDim: number, rank: number): { a: HostTensor; b: HostTensor } {
+  const [side = 0] = m.shape;
+  const a = new Float32Array(rank * inDim);
+  const padded = Math.ceil(inDim / side) * side;
+  for (let j = 0; j < padded; j++) {
+    const index = (j % side) * inDim + (j % inDim);
+    a[index] = (a[index] ?? 0) + 1;
+  }
+  const b = new Float32Array(outDim * rank);
+  for (let i = 0; i < outDim; i++) b.set(m.data.subarray((i % side) * side, (i % side) * side + side), i * rank);
+  return { a: { shape: [rank, inDim], data: a }, b: { shape: [outDim, rank], data: b } };
+}
+
+/** Its own form: `<path>.mora_M` [R, R], and a configuration that says everything that is needed to apply it. */
+function nativeFiles({ layers, baseName }: ExportedAdapter, rank: number, type: MoraType): AdapterFiles {
+  const squares = layers.map(({ name, value }) => ({ name, m: value('mora_M') }));
+  return {
+    ...FORM,
+    tensors: new Map(squares.map(({ name, m }) => [`${name}.mora_M`, m])),
+    config: {
+      format: 'moraine-mora',
+      format_version: 1,
+      base_model_name_or_path: baseName,
+      rank,
+      mora_type: type,
+      side: Object.fromEntries(squares.map(({ name, m }) => [name, m.shape[0]])),
+      scale: 1,
+      angle_base: 10_000,
+      pairing: 'half',
+      padding: 'circular',
+    },
+  };
+}
+
+function read(source: AdapterSource): ReadLayers {
+  const { file } = source;
+  const { format, format_version: version, rank, mora_type } = source.json;
+  if (format !== 'moraine-mora' || version !== 1) {
+    throw unsupported(file, `format ${String(format)} ${String(version)} is not moraine-mora 1`);
+  }
+  if (typeof rank !== 'number' || !Number.isInteger(rank) || (mora_type !== 1 && mora_type !== 6)) {
+    throw unsupported(file, `rank ${String(rank)} and mora_type ${String(mora_type)} are not a rank and 1 or 6`);
+  }
+  const variables = source.tensors();
+  const layers = layersOf(source, variables);
+  for (const { name, inDim, outDim } of layers) {
+    const side = moraSide(inDim, outDim, rank, mora_type);
+    checkShape(source, `${name}.mora_M`, part(source, variables, `${name}.mora_M`), [side, side]);
+  }
+  return { method: create({ rank, mora_type }), paths: layers.map(({ name }) => name), variables };
 }

@@ -1,0 +1,117 @@
+import { z } from 'zod';
+import { AppError } from '../errors.js';
+import { nearest } from '../suggest.js';
+import * as rows from './index.js';
+import { type MatchTargets, type MethodRow, type MethodVariant, SHARED_KEYS } from './method.js';
+
+type Rows = typeof rows;
+type Row = Rows[keyof Rows];
+
+/** One training method with every value it needs. */
+export type MethodConfig = z.output<Row['config']>;
+/** The configurations of an adapter beside the base. */
+export type AdapterConfig = Extract<MethodConfig, { target_modules: string[] }>;
+
+/** All training methods; those that have no adapter come last. */
+export const METHODS: readonly Row[] = Object.values(rows).sort(
+  (a, b) => Number(b.shared.length > 0) - Number(a.shared.length > 0),
+);
+const DEFAULT = METHODS.find(({ isDefault }) => isDefault)?.type;
+
+const configs = METHODS.map((row) => row.config) as unknown as [
+  z.ZodObject<{ type: z.ZodLiteral<MethodConfig['type']> }>,
+];
+export const MethodConfig = z.discriminatedUnion('type', configs) as unknown as z.ZodType<MethodConfig>;
+
+type Intersected<T> = (T extends unknown ? (one: T) => void : never) extends (all: infer All) => void ? All : never;
+const { rank, ...SHARED_LAST } = SHARED_KEYS;
+const OWN_KEYS = Object.assign({}, ...METHODS.map((row) => row.keys)) as Intersected<Row['keys']>;
+const TYPES: readonly string[] = METHODS.flatMap((row) => [row.type, ...row.spellings]);
+
+/** `adapter` of a request: the keys of all methods, absent where the caller wrote none. */
+export const AdapterRequest = z.strictObject({
+  type: z
+    .enum(TYPES)
+    .default(DEFAULT ?? '')
+    .describe(`Training method: ${describeTypes()}.`),
+  rank,
+  ...OWN_KEYS,
+  ...SHARED_LAST,
+});
+export type AdapterRequest = z.output<typeof AdapterRequest>;
+
+function describeTypes(): string {
+  const words = (METHODS as readonly { type: string; spellings: readonly string[]; note?: string }[]).map(
+    ({ type, spellings, note = '' }) => {
+      const others = spellings.map((other) => `\`${other}\``).join(', ');
+      return `\`${type}\`${others && ` (also written ${others})`}${note}`;
+    },
+  );
+  return `${words.slice(0, -1).join(', ')}, or ${words.at(-1)}`;
+}
+
+type AnyRow = MethodRow<MethodConfig['type'], typeof OWN_KEYS, typeof MethodConfig>;
+/** A row's functions take the configurations of its own type alone: look a row up by the type of what it is given. */
+const ROWS = METHODS as unknown as readonly AnyRow[];
+
+/** The row of a configuration or of a request. */
+export function methodRow({ type }: { type: string }): AnyRow {
+  const row = ROWS.find((one) => one.type === type || one.spellings.includes(type));
+  if (row === undefined)
+    throw new AppError('invalid_value', `There is no training method '${type}'.`, {
+      hint: 'Take one of adapter.type.',
+    });
+  return row;
+}
+
+/** The configuration that a parsed request asks for. @throws AppError `invalid_value` for keys of another method, and what `resolve` throws. */
+export function resolveMethod(request: AdapterRequest, match: MatchTargets): MethodConfig {
+  const row = methodRow(request);
+  refuseForeign(request, row);
+  return row.resolve(request, match);
+}
+
+const takes = (row: AnyRow, key: string): boolean =>
+  Object.hasOwn(row.keys, key) || row.shared.some((shared) => shared === key);
+
+function refuseForeign(request: AdapterRequest, row: AnyRow): void {
+  for (const key of Object.keys(AdapterRequest.shape)) {
+    const value = request[key as keyof AdapterRequest];
+    if (key === 'type' || value === undefined || takes(row, key)) continue;
+    const others = ROWS.filter((one) => one !== row);
+    const owners = others.filter((one) => takes(one, key)).map(({ type }) => `'${type}'`);
+    const types = others.map(({ type }) => type);
+    throw new AppError(
+      'invalid_value',
+      `'adapter.${key}' is ${JSON.stringify(value)}, but adapter.type '${row.type}' does not have it.`,
+      {
+        param: `adapter.${key}`,
+        hint: row.foreignHint?.(key, types) ?? `Leave it out, or set adapter.type to ${owners.join(' or ')}.`,
+      },
+    );
+  }
+}
+
+export const methodLabel = (config: MethodConfig): string => methodRow(config).label(config);
+export const methodName = (config: MethodConfig): string => methodRow(config).name;
+export const methodKind = (config: MethodConfig): string => methodRow(config).kind(config);
+
+const VARIANTS: readonly MethodVariant[] = METHODS.flatMap((row): readonly MethodVariant[] => row.variants);
+/** The words that `--method` takes. */
+export const METHOD_SPELLINGS: readonly string[] = VARIANTS.map(({ spelling }) => spelling);
+
+/** The `adapter` keys that a word of `--method` stands for. @throws AppError naming the nearest word. */
+export function requestOf(word: string): Readonly<Record<string, unknown>> {
+  const found = VARIANTS.find(({ spelling, aliases = [] }) => spelling === word || aliases.includes(word));
+  if (found) return found.request;
+  const near = nearest(word, METHOD_SPELLINGS);
+  throw new AppError('invalid_request', `--method is '${word}', which is none of ${METHOD_SPELLINGS.join(', ')}.`, {
+    hint: near ? `Did you mean '${near}'?` : 'Take one of these.',
+  });
+}
+
+/** The request keys that a method takes. */
+export const keysOfMethod = (config: { type: string }): readonly string[] => {
+  const row = methodRow(config);
+  return [...row.shared, ...Object.keys(row.keys)];
+};
