@@ -75,7 +75,7 @@ function methodsOf(root) {
   const rows = readdirSync(path.join(root, 'packages/lm/src/methods')).map((name) => path.parse(name).name);
   return readdirSync(folder)
     .map((name) => path.parse(name).name)
-    .filter((name) => rows.includes(name) && !/^(index|method|full)$/.test(name));
+    .filter((name) => rows.includes(name) && !/^(index|method|registry|full)$/.test(name));
 }
 
 /** Where a method may be named: its rows, and the demo, which is three runs with chosen methods. */

@@ -33,7 +33,7 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import('./commands/up.js')).upCommand,
   },
   demo: {
-    summary: 'Start the stack and fine-tune the tiny base with LoRA and with two kinds of MoRA, to watch',
+    summary: 'Start the stack and fine-tune the tiny base by three methods, to watch',
     load: async () => (await import('./commands/demo.js')).demoCommand,
   },
   env: {

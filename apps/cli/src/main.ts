@@ -1,4 +1,4 @@
-import { AppError, explain, nearest } from '@moraine/contract';
+import { AppError, explain, METHODS, nearest } from '@moraine/contract';
 import { helpOf, readArguments } from './args.js';
 import { COMMANDS, describeCommands, type Entry } from './catalogue.js';
 import { version } from './paths.js';
@@ -50,7 +50,12 @@ async function main(words: string[]): Promise<number> {
     return 0;
   }
   const asked = first === 'help' ? [...rest, '--help'] : words;
-  return run('moraine', COMMANDS, `moraine ${version()}: self-hosted fine-tuning with LoRA, MoRA and full`, asked);
+  return run(
+    'moraine',
+    COMMANDS,
+    `moraine ${version()}: self-hosted fine-tuning, ${METHODS.map(({ name }) => name).join(', ')}`,
+    asked,
+  );
 }
 
 // A pager or terminal that goes away must not take the supervisor with it.

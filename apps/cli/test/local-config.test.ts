@@ -1,9 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { requestOf } from '@moraine/contract';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readArguments } from '../src/args.js';
-import { methodOf, parseConfig, readConfig } from '../src/local/config.js';
+import { parseConfig, readConfig } from '../src/local/config.js';
 import { readStoredRun, refuseUsedFolder } from '../src/local/out-folder.js';
 import { trainCommand } from '../src/local/train.js';
 import { inRepo } from '../src/paths.js';
@@ -71,7 +72,7 @@ test('another method on the command line leaves behind what only the method of t
   expect(adapterOf('mora-6')).toEqual({ type: 'mora', mora_type: 6, rank: 4, target_modules: ['q_proj'] });
   expect(adapterOf('full')).toEqual({ type: 'none' });
   expect(adapterOf('lora')).toEqual({ type: 'lora', rank: 4, alpha: 4, target_modules: ['q_proj'] });
-  expect(() => methodOf('moar-6')).toThrow(/--method is 'moar-6'/);
+  expect(() => requestOf('moar-6')).toThrow(/--method is 'moar-6'/);
 });
 
 test('a file is no folder for a run', () => {

@@ -200,7 +200,8 @@ export const ROUTES = table({
     method: 'GET',
     path: '/v1/runs/:id/adapter',
     tag: 'Runs',
-    summary: 'The trained adapter as a tar: its own format, `peft` (an exact LoRA) or `merged` (a whole model)',
+    summary:
+      'The trained adapter as a tar: its own format, `peft` (exactly equal, as PEFT reads it) or `merged` (a whole model)',
     params: id,
     query: z.object({ format: z.enum(['native', 'peft', 'merged']).default('native') }),
     produces: 'application/x-tar',

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { z } from 'zod';
 import { AppError } from '../src/errors.js';
-import { AdapterRequest } from '../src/methods/registry.js';
 import { moraSide, resolveMoraType } from '../src/methods/mora.js';
+import { AdapterRequest } from '../src/methods/registry.js';
 import {
   findTargets,
   learningRateAuto,

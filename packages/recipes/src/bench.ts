@@ -1,4 +1,4 @@
-import { AdapterRequest, type BatchShape } from '@moraine/contract';
+import { AdapterRequest, type BatchShape, methodRow, wordOf } from '@moraine/contract';
 import { resolveAdapter } from '@moraine/contract/plan';
 import { type Device, device, type NumericMode, type SessionTimings } from '@moraine/engine';
 import {
@@ -18,7 +18,7 @@ import { createStepBatches } from './step-batches.js';
 
 export interface BenchOptions extends BenchRowsOptions {
   /** Keys of `adapter` in a request, without the rank. */
-  adapter: { type: string; mora_type?: number };
+  adapter: Readonly<Record<string, unknown>> & { type: string };
   rank: number;
   steps: number;
   mode: NumericMode;
@@ -85,7 +85,7 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
   const parameters = [...base.weights.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const { adapter, rank, mode, dataFile, batch, seq, steps, seed } = options;
   return {
-    method: `${adapter.type}${adapter.mora_type === undefined ? '' : `-${adapter.mora_type}`}`,
+    method: wordOf(adapter),
     rank,
     mode,
     data: dataFile,
@@ -239,7 +239,7 @@ async function trainSteps(options: BenchOptions, base: Base): Promise<Measuremen
 
 function openTrainer(options: BenchOptions, base: Base, shapes: readonly BatchShape[]): Promise<Trainer> {
   const { adapter: wanted, rank, mode, learningRate, seed, steps } = options;
-  const body = wanted.type === 'none' ? wanted : { ...wanted, rank };
+  const body = methodRow(wanted).shared.includes('rank') ? { ...wanted, rank } : wanted;
   const { adapter } = resolveAdapter(AdapterRequest.parse(body), base.config);
   return createTrainer({
     config: base.config,

@@ -24,7 +24,7 @@ export function readAdapter(dir: string, base: LlamaConfig): ReadAdapter {
   const [first] = present.sort((a, b) => Number(a.form.peftType !== undefined) - Number(b.form.peftType !== undefined));
   if (first === undefined) {
     throw new AppError('not_found', `${dir} holds no adapter: neither ${configNames.join(' nor ')}.`, {
-      hint: "Name the folder of a LoRA in PEFT's layout or of a MoRA adapter, e.g. OUT/adapter of `local train`.",
+      hint: "Name the folder of an adapter in PEFT's layout or in a method's own, e.g. OUT/adapter of `local train`.",
     });
   }
   const file = join(dir, first.form.configName);

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError, type RunObject } from '@moraine/contract';
+import { AppError, methodLabel, type RunObject } from '@moraine/contract';
 import {
   type Arguments,
   type Command,
@@ -34,7 +34,7 @@ export const runsCommand: Command = {
     format: {
       type: 'string',
       value: 'NAME',
-      help: 'What to download: native (default), peft (an exact LoRA), merged (a whole model).',
+      help: 'What to download: native (default), peft (exactly equal, as PEFT reads it), merged (a whole model).',
     },
     out: { type: 'string', value: 'FILE', help: 'Where to write the tar; default <run>-<format>.tar here.' },
   },
@@ -52,11 +52,6 @@ const statusOf = ({ status, state }: RunObject): string => {
   const words = state ? `${status} (${state})` : status;
   return status in COLOUR ? paint(COLOUR[status as keyof typeof COLOUR], words) : words;
 };
-const methodOf = ({ config }: RunObject): string =>
-  config.adapter.type === 'none'
-    ? 'full'
-    : `${config.adapter.type}${config.adapter.type === 'mora' ? ` type ${config.adapter.mora_type}` : ''} r${config.adapter.rank}`;
-
 async function list(args: Arguments): Promise<number> {
   noMoreThan(args, 1, runsCommand);
   const { data } = await connect(args).call('listRuns', { query: { limit: integer(args, 'limit', 1, 100) ?? 20 } });
@@ -79,7 +74,7 @@ async function list(args: Arguments): Promise<number> {
         run.id,
         statusOf(run),
         run.model,
-        methodOf(run),
+        methodLabel(run.config.adapter),
         `${run.progress.step}/${run.progress.steps}`,
         run.progress.train_loss?.toFixed(4) ?? '',
         run.suffix ?? '',
@@ -99,7 +94,10 @@ async function show(args: Arguments): Promise<number> {
     ['why', run.state_reason?.message ?? run.error?.message ?? null],
     ['model', run.model],
     ['trained model', run.fine_tuned_model],
-    ['method', `${methodOf(run)}, ${config.trainable_parameters.toLocaleString('en')} trainable parameters`],
+    [
+      'method',
+      `${methodLabel(run.config.adapter)}, ${config.trainable_parameters.toLocaleString('en')} trainable parameters`,
+    ],
     [
       'learning rate',
       `${config.optimizer.learning_rate} (${config.schedule.type}, ${config.schedule.warmup_steps} steps of warm-up)`,

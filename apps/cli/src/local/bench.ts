@@ -3,13 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AppError } from '@moraine/contract';
+import { AppError, METHOD_SPELLINGS, requestOf } from '@moraine/contract';
 import type { BenchOptions, BenchResult } from '@moraine/recipes';
 import { type Command, integer, noMoreThan, number, oneOf, text } from '../args.js';
 import { childEnv } from '../env.js';
 import { version } from '../paths.js';
 import { bytes, labelled, print } from '../terminal.js';
-import { methodOf } from './config.js';
 import { BASE_OPTION, JSON_OPTION, METHOD_OPTION, MODE_OPTION, MODES, pathOf } from './options.js';
 
 const SHAPES = ['260k', '15m', '42m', '135m', '1b'] as const;
@@ -51,7 +50,7 @@ export const benchCommand: Command = {
       throw new AppError('invalid_request', '--data needs the tokenizer of a base.', { hint: 'Write --base DIR.' });
     const seed = integer(args, 'seed', 0, 2 ** 31 - 1) ?? 0;
     const options: Omit<BenchOptions, 'baseDir'> = {
-      adapter: methodOf(text(args, 'method') ?? 'lora'),
+      adapter: requestOf(text(args, 'method') ?? METHOD_SPELLINGS[0] ?? ''),
       rank: integer(args, 'rank', 1, 1024) ?? 8,
       batch: integer(args, 'batch', 1, 4096) ?? 4,
       seq: integer(args, 'seq', 2, 2 ** 20) ?? 256,

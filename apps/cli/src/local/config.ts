@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { AppError, CreateRunRequest, nearest, parse } from '@moraine/contract';
+import { AppError, CreateRunRequest, methodRow, parse, requestOf } from '@moraine/contract';
 import type { RunRequest } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import { type Arguments, integer, number, text } from '../args.js';
@@ -72,26 +72,6 @@ export function readJson(file: string): Record<string, unknown> {
   throw new AppError('invalid_value', `${file} holds no JSON object.`, { hint: 'Write {"adapter": {…}, …}.' });
 }
 
-const METHODS: Record<string, { type: string; mora_type?: number }> = {
-  lora: { type: 'lora' },
-  mora: { type: 'mora' },
-  'mora-1': { type: 'mora', mora_type: 1 },
-  'mora-6': { type: 'mora', mora_type: 6 },
-  full: { type: 'none' },
-};
-
-/** The `adapter` keys that a word of `--method` stands for. @throws AppError naming the nearest word. */
-export function methodOf(word: string): { type: string; mora_type?: number } {
-  const name = word === 'none' ? 'full' : word.replace(/^moa/, 'mora').replace(/^mora([16])$/, 'mora-$1');
-  const found = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
-  if (found) return found;
-  const names = Object.keys(METHODS);
-  const near = nearest(word, names);
-  throw new AppError('invalid_request', `--method is '${word}', which is none of ${names.join(', ')}.`, {
-    hint: near ? `Did you mean '${near}'?` : 'Take one of these.',
-  });
-}
-
 /** The options of the command line in the places where they stand in a request. */
 function withOptions(body: Record<string, unknown>, args: Arguments): Record<string, unknown> {
   const given = { ...body };
@@ -104,7 +84,7 @@ function withOptions(body: Record<string, unknown>, args: Arguments): Record<str
   };
   const method = text(args, 'method');
   // Another method has no use for what the file says about its own.
-  if (method !== undefined) given.adapter = { ...sharedKeys(given.adapter, method), ...methodOf(method) };
+  if (method !== undefined) given.adapter = { ...sharedKeys(given.adapter, method), ...requestOf(method) };
   inside('adapter', { rank: integer(args, 'rank', 1, 1024) });
   inside('optimizer', { learning_rate: number(args, 'lr', 0, 10) });
   put('max_steps', integer(args, 'steps', 1, 10_000_000));
@@ -118,9 +98,8 @@ function withOptions(body: Record<string, unknown>, args: Arguments): Record<str
 /** What a file says about its adapter, as far as the method of `--method` has the key too. */
 function sharedKeys(adapter: unknown, word: string): Record<string, unknown> {
   if (typeof adapter !== 'object' || adapter === null) return {};
-  const { type } = methodOf(word);
+  const wanted = methodRow(requestOf(word));
   const written = adapter as Record<string, unknown>;
-  if (written.type === type) return written;
-  const shared = type === 'none' ? [] : ['rank', 'dropout', 'target_modules'];
-  return Object.fromEntries(Object.entries(written).filter(([key]) => shared.includes(key)));
+  if (written.type === wanted.type) return written;
+  return Object.fromEntries(Object.entries(written).filter(([key]) => wanted.shared.some((shared) => shared === key)));
 }

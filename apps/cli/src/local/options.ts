@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { METHOD_SPELLINGS } from '@moraine/contract';
 import { type Arguments, type Command, needed, type Option, text } from '../args.js';
 
 export const MODES = ['plain', 'xla', 'bf16', 'eager'] as const;
@@ -16,12 +17,12 @@ export const MODE_OPTION: Option = {
 export const METHOD_OPTION: Option = {
   type: 'string',
   value: 'NAME',
-  help: 'lora (default), mora (the type that suits the rank), mora-1, mora-6 or full.',
+  help: `Training method: ${METHOD_SPELLINGS.join(', ')}; default ${METHOD_SPELLINGS[0]}. A word without a number takes what suits the rank.`,
 };
 export const ADAPTER_OPTION: Option = {
   type: 'string',
   value: 'DIR',
-  help: "An adapter's folder: LoRA in PEFT's layout, or MoRA as `local train` writes it.",
+  help: "An adapter's folder: PEFT's layout, or as `local train` writes it.",
 };
 export const JSON_OPTION: Option = { type: 'boolean', help: 'One line of JSON on standard output.' };
 

@@ -1,7 +1,6 @@
-import type { RunObject } from '@moraine/contract';
+import { methodKind, methodName, methodRow, type RunObject } from '@moraine/contract';
 import { useEffect, useState } from 'react';
 import type { Quantity } from '../lib/format.js';
-import { methodName } from '../lib/run-filter.js';
 import { Icon } from './icon.js';
 
 /** Digits in full strength, their unit weaker. */
@@ -15,12 +14,11 @@ export const Amount = ({ value, unit }: Quantity) => (
 /** The method's word beside its fixed colour. */
 export function MethodChip({ run }: { run: RunObject }) {
   const { adapter } = run.config;
-  const type = adapter.type === 'mora' ? (adapter.mora_type === 6 ? ' rotation' : ' sharing') : '';
   return (
     <span className="method clip">
-      <span className={`swatch method-${adapter.type}`} />
-      {methodName(run)}
-      <span className="weak">{type}</span>
+      <span className="swatch" style={{ background: `var(--method-${methodRow(adapter).color})` }} />
+      {methodName(adapter)}
+      <span className="weak"> {methodKind(adapter)}</span>
     </span>
   );
 }

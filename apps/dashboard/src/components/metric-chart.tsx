@@ -7,7 +7,7 @@ import { alignLines, type Line, valueAt } from '../series/lines.js';
 import type { Range } from '../series/range.js';
 import { linearTicks, logTicks, tickTexts } from '../series/ticks.js';
 
-export type ChartColor = '--method-lora' | '--method-mora' | '--method-full' | '--series-valid' | '--text-weak';
+export type ChartColor = `--method-${string}` | '--series-valid' | '--text-weak';
 
 export interface ChartLine {
   label: string;
@@ -40,15 +40,7 @@ interface MetricChartProps {
 }
 
 const AXIS_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif';
-const COLORS = [
-  '--method-lora',
-  '--method-mora',
-  '--method-full',
-  '--series-valid',
-  '--text-weak',
-  '--chart-grid',
-  '--line-strong',
-] as const;
+const COLORS = ['--series-valid', '--text-weak', '--chart-grid', '--line-strong'] as const;
 
 /**
  * One chart of the run page. The plot is made once per shape (lines, axis kind, theme) and only fed afterwards; the cursor is shared by
@@ -82,7 +74,7 @@ export function MetricChart(props: MetricChartProps) {
   useEffect(() => {
     const host = box.current;
     if (!host || !hasData) return;
-    const colors = resolveColors(COLORS);
+    const colors = resolveColors([...COLORS, ...latest.current.lines.map(({ color }) => color)]);
     const made = new uPlot(
       {
         width: Math.max(100, host.clientWidth),
@@ -90,7 +82,7 @@ export function MetricChart(props: MetricChartProps) {
         padding: [8, 20, 0, 0],
         legend: { show: false },
         scales: { x: { time: false }, y: { distr: isLog ? 3 : 1, auto: false } },
-        series: [{}, ...latest.current.lines.map((line) => seriesOf(line, colors[line.color]))],
+        series: [{}, ...latest.current.lines.map((line) => seriesOf(line, colors[line.color] ?? ''))],
         axes: [
           {
             stroke: colors['--text-weak'],

@@ -1,4 +1,4 @@
-import { type RunObject, RunStatus } from '@moraine/contract';
+import { methodName, type RunObject, RunStatus } from '@moraine/contract';
 
 /** What the Runs page is asked for. It lives in the URL: `?status=failed&q=method:mora demo`. */
 export interface RunFilter {
@@ -32,34 +32,20 @@ export function toQuery(filter: RunFilter): Record<string, unknown> {
   return query;
 }
 
-export const methodName = (run: RunObject): 'LoRA' | 'MoRA' | 'Full' => {
-  const { type } = run.config.adapter;
-  switch (type) {
-    case 'lora':
-      return 'LoRA';
-    case 'mora':
-      return 'MoRA';
-    case 'none':
-      return 'Full';
-    default:
-      return type satisfies never;
-  }
-};
-
 /** What a person calls a run: its suffix, else the name in its metadata, else its id. */
 export const runName = (run: RunObject): string => run.suffix ?? run.metadata.name ?? run.id;
 
 /** `method:mora`, `base:tiny`, `status:failed`, `pool:gpu`; a bare word is looked for in name, id, base and metadata. */
 export function matches(run: RunObject, terms: readonly string[]): boolean {
   const fields: Record<string, string> = {
-    method: methodName(run),
+    method: methodName(run.config.adapter),
     base: run.model,
     status: run.status,
     state: run.state ?? run.status,
     pool: run.pool,
     name: runName(run),
   };
-  const words = [runName(run), run.id, run.model, methodName(run), ...Object.values(run.metadata)]
+  const words = [runName(run), run.id, run.model, methodName(run.config.adapter), ...Object.values(run.metadata)]
     .join(' ')
     .toLowerCase();
   return terms.every((term) => {

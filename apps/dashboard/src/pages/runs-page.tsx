@@ -1,4 +1,4 @@
-import type { RunStatus } from '@moraine/contract';
+import { METHODS, type RunStatus } from '@moraine/contract';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { useSearchParams } from 'react-router';
 import { Command } from '../components/bits.js';
@@ -9,12 +9,10 @@ import { type Runs, useRuns } from '../hooks/use-runs.js';
 import { readFilter } from '../lib/run-filter.js';
 import { RunsTable } from './runs-table.js';
 
-const METHODS = [
+const METHOD_CHOICES: readonly (readonly [query: string, label: string])[] = [
   ['', 'Any method'],
-  ['method:lora', 'LoRA'],
-  ['method:mora', 'MoRA'],
-  ['method:full', 'Full'],
-] as const;
+  ...METHODS.map(({ name }) => [`method:${name.toLowerCase()}`, name] as const),
+];
 
 /** Every run of the project, newest first, live. The filter lives in the URL. */
 export function RunsPage() {
@@ -79,7 +77,7 @@ export function RunsPage() {
           ))}
         </select>
         <select aria-label="Method" value={method} onChange={(event) => setMethod(event.target.value)}>
-          {METHODS.map(([value, word]) => (
+          {METHOD_CHOICES.map(([value, word]) => (
             <option key={value} value={value}>
               {word}
             </option>

@@ -155,7 +155,7 @@ const RunCells = memo(function RunCells({ run, now }: { run: RunObject; now: num
       </span>
       <span role="cell" className={cell(4)}>
         <Amount {...si(run.config.trainable_parameters)} />
-        {adapter.type !== 'none' && <span className="weak num">{` · r ${adapter.rank}`}</span>}
+        {'rank' in adapter && <span className="weak num">{` · r ${adapter.rank}`}</span>}
       </span>
       <span role="cell" className={`${cell(5)} num`}>
         {shortest(run.config.optimizer.learning_rate)}

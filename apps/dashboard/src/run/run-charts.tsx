@@ -1,8 +1,8 @@
-import { type CheckpointObject, isTerminal, type RunObject } from '@moraine/contract';
+import { type CheckpointObject, isTerminal, methodRow, type RunObject } from '@moraine/contract';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo } from 'react';
 import { useSearchParams } from 'react-router';
-import { type ChartColor, type ChartLine, type Marker, MetricChart } from '../components/metric-chart.js';
+import { type ChartLine, type Marker, MetricChart } from '../components/metric-chart.js';
 import { ErrorNotice, Loading } from '../components/notice.js';
 import { useHotkeys } from '../hooks/use-hotkeys.js';
 import { type Feed, useFeedVersion } from '../hooks/use-run.js';
@@ -12,12 +12,6 @@ import { type ChartView, HALF_LIVES, readChartView } from '../series/chart-view.
 import { rawLine, smoothLine, valuesWithin, withDetail } from '../series/lines.js';
 import type { MetricStore } from '../series/metric-store.js';
 import { type Range, stepRange, valueRange } from '../series/range.js';
-
-const METHOD_COLOR: Record<RunObject['config']['adapter']['type'], ChartColor> = {
-  lora: '--method-lora',
-  mora: '--method-mora',
-  none: '--method-full',
-};
 
 interface Plan {
   title: string;
@@ -166,7 +160,7 @@ function useDetail(runId: string, feed: Feed['feed'], window: Range | null): Met
 }
 
 function drawChart(plan: Plan, run: RunObject, store: MetricStore, detail: MetricStore | null, view: ChartView) {
-  const color = METHOD_COLOR[run.config.adapter.type];
+  const color = `--method-${methodRow(run.config.adapter).color}` as const;
   const steps = run.config.steps;
   const whole = store.get(plan.metric);
   const isLog = view.isLog;

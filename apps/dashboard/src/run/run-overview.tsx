@@ -234,7 +234,7 @@ function Modules({ run }: { run: RunObject }) {
   return (
     <section className="block">
       <h2>Trained weights</h2>
-      {adapter.type === 'none' ? (
+      {!('target_modules' in adapter) ? (
         <p className="weak">All of them: full fine-tuning has no adapter.</p>
       ) : (
         <div className="scroll-x">

@@ -53,7 +53,7 @@ export interface MethodVariant {
   spelling: string;
   /** Other spellings of the same. */
   aliases?: readonly string[];
-  request: Readonly<Record<string, unknown>>;
+  request: Readonly<Record<string, unknown>> & { readonly type: string };
 }
 
 /** Everything that is known of a training method without computing with it. The row is the only place that says it. */

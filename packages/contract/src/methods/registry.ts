@@ -101,13 +101,21 @@ const VARIANTS: readonly MethodVariant[] = METHODS.flatMap((row): readonly Metho
 export const METHOD_SPELLINGS: readonly string[] = VARIANTS.map(({ spelling }) => spelling);
 
 /** The `adapter` keys that a word of `--method` stands for. @throws AppError naming the nearest word. */
-export function requestOf(word: string): Readonly<Record<string, unknown>> {
+export function requestOf(word: string): MethodVariant['request'] {
   const found = VARIANTS.find(({ spelling, aliases = [] }) => spelling === word || aliases.includes(word));
   if (found) return found.request;
   const near = nearest(word, METHOD_SPELLINGS);
   throw new AppError('invalid_request', `--method is '${word}', which is none of ${METHOD_SPELLINGS.join(', ')}.`, {
     hint: near ? `Did you mean '${near}'?` : 'Take one of these.',
   });
+}
+
+/** The word of `--method` for request keys; their type where no word stands for them. */
+export function wordOf(request: MethodVariant['request']): string {
+  const entries = Object.entries(request);
+  const isSame = (other: MethodVariant['request']): boolean =>
+    Object.keys(other).length === entries.length && entries.every(([key, value]) => other[key] === value);
+  return VARIANTS.find((variant) => isSame(variant.request))?.spelling ?? request.type;
 }
 
 /** The request keys that a method takes. */
