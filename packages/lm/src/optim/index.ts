@@ -1,8 +1,8 @@
 import type { OptimizerName } from '@moraine/contract';
-import { adam } from './adam.js';
 import { clipByGlobalNorm } from './clip.js';
 import { decoupledDecay } from './decay.js';
 import { chain, type Link, type Optimizer } from './optimizer.js';
+import * as rules from './rules.js';
 
 /** An optimiser by name and numbers, as a run's configuration has it. */
 export interface OptimizerOptions {
@@ -17,10 +17,7 @@ export interface OptimizerOptions {
   maxGradNorm: number;
 }
 
-/** The rule of every name: one line an optimiser. */
-const RULES = {
-  adamw: adam,
-} satisfies Record<OptimizerName, (options: OptimizerOptions) => Optimizer>;
+const RULES: Record<OptimizerName, (options: OptimizerOptions) => Optimizer> = rules;
 
 /** The named rule behind clipping and decay. */
 export function createOptimizer(options: OptimizerOptions): Optimizer {

@@ -1,0 +1,2 @@
+// The rule of every optimiser, under its name in a configuration: one line an optimiser.
+export { adam as adamw } from './adam.js';
