@@ -9,8 +9,7 @@ export const full = defineMethod({
   note: ' for full fine-tuning',
   keys: {},
   shared: [],
-  foreignHint: (_key, others) =>
-    `Leave it out: type 'none' trains every weight. Or set adapter.type to ${others.map((type) => `'${type}'`).join(' or ')}.`,
+  foreignHint: (_key, others) => `Leave it out: type 'none' trains every weight. Or set adapter.type to ${others}.`,
   config: z.strictObject({ type: z.literal('none') }),
   resolve: () => ({ type: 'none' }),
   trainableParameters: (_config, _layers, total) => total,

@@ -73,7 +73,7 @@ export interface MethodRow<Type extends string, Keys extends KeyShape, Config ex
   /** Keys that it takes of the shared ones. */
   shared: readonly (keyof SharedKeys)[];
   /** What to say to a caller who gives a key of another method, where the general hint does not do. */
-  foreignHint?(key: string, otherTypes: readonly string[]): string | undefined;
+  foreignHint?(key: string, otherTypes: string): string | undefined;
   /** The resolved form: no key missing. */
   config: Config;
   /** The resolved form from a parsed request; defaults are applied here. @throws AppError for values that the layers are too small for. */

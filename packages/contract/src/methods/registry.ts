@@ -74,19 +74,25 @@ export function resolveMethod(request: AdapterRequest, match: MatchTargets): Met
 const takes = (row: AnyRow, key: string): boolean =>
   Object.hasOwn(row.keys, key) || row.shared.some((shared) => shared === key);
 
+/** `'lora', 'mora' or 'none'`. */
+const eitherOf = (all: readonly AnyRow[]): string =>
+  all
+    .map(({ type }) => `'${type}'`)
+    .join(', ')
+    .replace(/, ([^,]*)$/, ' or $1');
+
 function refuseForeign(request: AdapterRequest, row: AnyRow): void {
   for (const key of Object.keys(AdapterRequest.shape)) {
     const value = request[key as keyof AdapterRequest];
     if (key === 'type' || value === undefined || takes(row, key)) continue;
     const others = ROWS.filter((one) => one !== row);
-    const owners = others.filter((one) => takes(one, key)).map(({ type }) => `'${type}'`);
-    const types = others.map(({ type }) => type);
+    const owners = others.filter((one) => takes(one, key));
     throw new AppError(
       'invalid_value',
       `'adapter.${key}' is ${JSON.stringify(value)}, but adapter.type '${row.type}' does not have it.`,
       {
         param: `adapter.${key}`,
-        hint: row.foreignHint?.(key, types) ?? `Leave it out, or set adapter.type to ${owners.join(' or ')}.`,
+        hint: row.foreignHint?.(key, eitherOf(others)) ?? `Leave it out, or set adapter.type to ${eitherOf(owners)}.`,
       },
     );
   }
