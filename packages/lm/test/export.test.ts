@@ -8,9 +8,11 @@ import {
   exportAdapter,
   type HostTensor,
   initialAdapter,
+  METHOD_MODULES,
   toDevice,
   toHost,
 } from '../src/index.js';
+import { adapterRows } from './golden-set.js';
 import { hostWeights, tinyConfig } from './tiny.js';
 
 const tf = loadTf();
@@ -85,3 +87,29 @@ test('what has no form of its own is the PEFT folder itself', () => {
   expect(native).toBe(peft);
   expect(native.configName).toBe('adapter_config.json');
 });
+
+test.each(adapterRows.map((row) => [row.name, row] as const))(
+  '%s: every form is read back as the same model',
+  (_, row) => {
+    const adapter = adapterOf(createMethod(row));
+    const variables = trained(adapter);
+    const merge = createMerge(adapter, variables);
+    const { native, peft } = exportAdapter(tinyConfig, adapter, variables, 'tiny');
+    for (const { configName, config, tensors } of peft === null ? [native] : [native, peft]) {
+      const module = METHOD_MODULES.find(
+        ({ form }) => form.configName === configName && form.peftType === config.peft_type,
+      );
+      const source = { dir: 'x', file: 'x', json: config, tensors: () => new Map(tensors), base: tinyConfig };
+      const read = module?.read(source);
+      expect([...(read?.paths ?? [])].sort()).toEqual([...paths].sort());
+      if (read === undefined) continue;
+      const again = createMerge({ method: read.method, paths: read.paths, dropout: 0 }, read.variables);
+      for (const [name, base] of hostWeights()) {
+        const difference = tf
+          .max(tf.abs(tf.sub(toDevice(merge(name, base)), toDevice(again(name, base)))))
+          .dataSync()[0];
+        expect(difference).toBeLessThan(1e-5);
+      }
+    }
+  },
+);
