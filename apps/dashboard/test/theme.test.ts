@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { METHODS } from '@moraine/contract';
 import { describe, expect, it } from 'vitest';
 
 const css = readFileSync(new URL('../src/theme.css', import.meta.url), 'utf8');
@@ -51,7 +52,8 @@ describe('the look', () => {
 
   it('every curve and method can be told from its surface (3 : 1 for graphics)', () => {
     const all = pairs(/^--(method-|series-)/);
-    expect(all.length).toBe(5 * 3 * 2);
+    // A colour for each method, one for the base and one for validation, on three surfaces of two themes.
+    expect(all.length).toBe((METHODS.length + 2) * 3 * 2);
     expect(all.filter(({ ratio }) => ratio < 3)).toEqual([]);
   });
 
