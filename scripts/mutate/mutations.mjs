@@ -310,20 +310,20 @@ const product = [
   }),
   services('work/fence.ts', 'fence', {
     name: 'fence: the attempt’s number is not asked',
-    find: 'WHERE r.id = $1 AND r.attempt = $2 AND a.worker_id = $3',
-    replace: 'WHERE r.id = $1 AND $2::int > 0 AND a.worker_id = $3',
+    find: 'WHERE t.id = $1 AND t.attempt = $2 AND a.worker_id = $3',
+    replace: 'WHERE t.id = $1 AND $2::int > 0 AND a.worker_id = $3',
     test: 'the same worker that claims a run again makes the writes of its own older attempt bounce',
   }),
   services('work/claim.ts', 'attempts', {
     name: 'claim: the number does not grow',
-    find: 'attempt = r.attempt + 1',
-    replace: 'attempt = greatest(1, r.attempt)',
+    find: 'attempt = t.attempt + 1',
+    replace: 'attempt = greatest(1, t.attempt)',
     test: 'leases > an attempt that stays silent is lost and its run is claimed again',
   }),
   services('work/claim.ts', 'attempts', {
     name: 'claim: the least busy project comes last',
-    find: 'ORDER BY r.priority DESC, coalesce(b.running, 0),',
-    replace: 'ORDER BY r.priority DESC, coalesce(b.running, 0) DESC,',
+    find: 'ORDER BY t.priority DESC, coalesce(b.running, 0),',
+    replace: 'ORDER BY t.priority DESC, coalesce(b.running, 0) DESC,',
     test: 'claiming > a claim takes the highest priority, then the project with the fewest running runs, then the oldest',
   }),
   services('work/renew-lease.ts', 'fence', {
@@ -334,8 +334,8 @@ const product = [
   }),
   services('reconcile/leases.ts', 'attempts', {
     name: 'lease condition: a lease that still runs counts as expired',
-    find: 'a.lease_expires_at < now()\n       FOR NO KEY UPDATE OF r SKIP LOCKED',
-    replace: 'a.lease_expires_at > now()\n       FOR NO KEY UPDATE OF r SKIP LOCKED',
+    find: 'a.lease_expires_at < now()\n         FOR NO KEY UPDATE OF t SKIP LOCKED',
+    replace: 'a.lease_expires_at > now()\n         FOR NO KEY UPDATE OF t SKIP LOCKED',
     test: 'leases > an expired lease passes through lost_contact, and a renewal takes the run back',
   }),
   services('work/fence.ts', 'attempts', {
@@ -362,11 +362,35 @@ const product = [
     replace: "  succeeded: ['failed', 'cancelled'],",
     test: 'transitions > of a success and a failure at once one wins, and the end never changes',
   }),
-  services('work/require-run.ts', 'runs', {
+  services('training/require-run.ts', 'runs', {
     name: 'project filter: a run of another project is found',
     find: 'id: runId, projectId: actor.projectId,',
     replace: 'id: runId,',
     test: 'another project > sees none of our files, runs and models, whichever verb it tries',
+  }),
+  services('work/require-task.ts', 'runs', {
+    name: 'project filter: a task of another project is found',
+    find: 'id: taskId, projectId: actor.projectId,',
+    replace: 'id: taskId,',
+    test: 'another project > sees none of our files, runs and models, whichever verb it tries',
+  }),
+  services('work/claim.ts', 'work/kinds', {
+    name: 'claim: the kind of the task is not asked',
+    find: 't.kind = ANY($5)',
+    replace: '$5::text[] IS NOT NULL',
+    test: 'a worker claims only tasks of the kinds that it can execute',
+  }),
+  services('training/train-kind.ts', 'attempts', {
+    name: 'out of memory: the micro-batch stays as large',
+    find: '[runId, 2 * accumulation]',
+    replace: '[runId, accumulation]',
+    test: 'ends > memory that ran out earns one try with half the micro-batch, then fails the run',
+  }),
+  services('reconcile/outbox.ts', 'reconcile/outbox', {
+    name: 'wake-ups: only the first page of the backlog is offered',
+    find: 'more = rows.length === PAGE;',
+    replace: 'more = false;',
+    test: 'after Redis was wiped every task of a long backlog is offered again, once',
   }),
   services('library/list-files.ts', 'ground/order', {
     name: 'paging cursor: items of one moment are passed over',
@@ -392,7 +416,7 @@ const product = [
     replace: 'return aTime - bTime || 0 * (aCount - bCount);',
     test: 'a follower gets every message of one millisecond',
   }),
-  services('work/offer-run.ts', 'queue', {
+  services('work/offer-task.ts', 'queue', {
     name: 'wake-up id: every offer is another one',
     find: '`${offer.id}-${offer.submission}`',
     replace: '`${offer.id}-${Math.random()}`',

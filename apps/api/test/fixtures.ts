@@ -153,7 +153,7 @@ export async function train(s: Services, runId: string): Promise<void> {
     memoryBytes: 1,
   });
   const claim = await claimRun(s, { workerId, pool: 'default' });
-  if (claim?.token.runId !== runId) throw new Error(`claimed ${claim?.token.runId}, not ${runId}`);
+  if (claim?.token.taskId !== runId) throw new Error(`claimed ${claim?.token.taskId}, not ${runId}`);
   const { token } = claim;
   const dir = await mkdtemp(join(tmpdir(), 'moraine-train-'));
   await writeFile(join(dir, 'adapter_config.json'), '{"peft_type":"LORA"}');

@@ -4,8 +4,8 @@ import { type AttemptToken, eventMessage, type NewEvent, recordEvent, type Servi
 import type { LivePublisher } from './live-publisher.js';
 
 /** The same event of an attempt has the same id when it is sent again. */
-export function eventId({ runId, attempt }: AttemptToken, order: number | string): string {
-  const digest = createHash('sha256').update(`${runId} ${attempt} ${order}`).digest('hex');
+export function eventId({ taskId, attempt }: AttemptToken, order: number | string): string {
+  const digest = createHash('sha256').update(`${taskId} ${attempt} ${order}`).digest('hex');
   return `${ID_PREFIX.event}${digest.slice(0, 24)}`;
 }
 

@@ -1,7 +1,7 @@
-import type { JobKind } from '@moraine/contract';
+import type { TaskKind } from '@moraine/contract';
 import type { Claim, Services } from '@moraine/services';
 import { trainWork } from './train-work.js';
 import type { Work } from './work.js';
 
 /** What a worker does with a claim, by the kind of its task. */
-export const KINDS: { readonly [K in JobKind]: (s: Services, claim: Claim) => Work } = { train: trainWork };
+export const KINDS: { readonly [K in TaskKind]: (s: Services, claim: Claim) => Work } = { train: trainWork };

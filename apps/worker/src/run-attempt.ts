@@ -27,7 +27,7 @@ export interface AttemptSettings {
 }
 
 export interface RunningAttempt {
-  runId: string;
+  taskId: string;
   stop(reason: StopReason): void;
   /** Resolves, and never rejects, when nothing of the attempt is left in this process. */
   done: Promise<void>;
@@ -40,7 +40,7 @@ export interface RunningAttempt {
 export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings, parentLog: Logger): RunningAttempt {
   const { token } = claim;
   const work = KINDS[claim.kind](s, claim);
-  const log = parentLog.child({ runId: token.runId, attempt: token.attempt });
+  const log = parentLog.child({ runId: token.taskId, attempt: token.attempt });
   const abandoned = new AbortController();
   let child: TrainingChild | null = null;
   let stopReason: StopReason | null = null;
@@ -83,7 +83,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
 
   /** The child's whole life; returns its last word, if it had one, and how it ended. */
   const runChild = async (spec: JobSpec): Promise<{ last: Terminal | null; death: Death }> => {
-    const live = openLivePublisher(s, token.runId, token.attempt);
+    const live = openLivePublisher(s, token.taskId, token.attempt);
     const kindSink = work.sink(live, () => stop('cancel'));
     const sink = attemptSink({ s, token, live, work, kindSink });
     const outbox = openOutbox(sink, {
@@ -129,7 +129,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
   };
 
   const execute = async (): Promise<void> => {
-    const outDir = join(settings.workDir, `${token.runId}-${token.attempt}`);
+    const outDir = join(settings.workDir, `${token.taskId}-${token.attempt}`);
     const timer = setInterval(() => void renew().catch(() => undefined), settings.renewEveryMs);
     try {
       await mkdir(outDir, { recursive: true, mode: 0o700 });
@@ -159,5 +159,5 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     }
   };
 
-  return { runId: token.runId, stop, done: execute() };
+  return { taskId: token.taskId, stop, done: execute() };
 }

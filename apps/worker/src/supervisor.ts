@@ -101,8 +101,8 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     beat().catch((error: unknown) => log.debug({ err: error }, 'heartbeat not delivered'));
   }, heartbeatMs);
 
-  const stopListening = listenControl(s, ({ runId }) => {
-    if (current?.runId === runId) current.stop('cancel');
+  const stopListening = listenControl(s, ({ taskId }) => {
+    if (current?.taskId === taskId) current.stop('cancel');
   });
 
   /** The best run to take, asked until Postgres answers. */

@@ -15,7 +15,7 @@ export function trainWork(s: Services, { token, job }: Claim): Work {
       const startStep = resume?.step ?? 0;
       await persist(() => startAttempt(s, token, { startStep }));
       log.info({ startStep }, 'the inputs are on this machine');
-      const { runId: taskId, attempt } = token;
+      const { taskId, attempt } = token;
       const { config } = job;
       const resumeFrom = resume?.dir ?? null;
       return {

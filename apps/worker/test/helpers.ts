@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { newId, type RunConfig } from '@moraine/contract';
-import { offerRun, type Services } from '@moraine/services';
+import { offerTask, type Services } from '@moraine/services';
 import { expect } from 'vitest';
 
 export const childScript = fileURLToPath(new URL('./fixtures/child.mjs', import.meta.url));
@@ -87,27 +87,21 @@ export async function submitRun(s: Services, options: RunOptions): Promise<strin
     trainable_parameters: 1,
     test: { stepMs, fault, silent },
   };
-  const data = {
-    id: runId,
-    projectId,
-    baseId,
-    status: 'queued',
-    pool,
-    maxAttempts,
-    config,
-    seed: 1,
-    steps,
-    request: {},
-    requestHash: '',
-  };
-  await s.db.run.create({ data: { ...data, trainingFileId: fileId } });
-  await offerRun(s, { id: runId, pool, submission: 1, priority: 50 });
+  const common = { id: runId, projectId };
+  await s.db.task.create({ data: { ...common, kind: 'train', status: 'queued', pool, maxAttempts } });
+  const run = { ...common, baseId, trainingFileId: fileId, config, seed: 1, steps, request: {}, requestHash: '' };
+  await s.db.run.create({ data: run });
+  await offerTask(s, { id: runId, pool, submission: 1, priority: 50 });
   return runId;
 }
 
-export const runOf = (s: Services, id: string) => s.db.run.findUniqueOrThrow({ where: { id } });
-export const attemptsOf = (s: Services, runId: string) =>
-  s.db.attempt.findMany({ where: { runId }, orderBy: { attempt: 'asc' } });
+/** The columns of a run and of its task. */
+export async function runOf(s: Services, id: string) {
+  const { task, ...run } = await s.db.run.findUniqueOrThrow({ where: { id }, include: { task: true } });
+  return { ...task, ...run };
+}
+export const attemptsOf = (s: Services, taskId: string) =>
+  s.db.attempt.findMany({ where: { taskId }, orderBy: { attempt: 'asc' } });
 
 /** Looks until the answer is true; the last error counts when time is up. */
 export async function until(

@@ -67,8 +67,8 @@ async function withWorker(
   }
 }
 
-const eventsOf = async (runId: string) =>
-  (await s.db.event.findMany({ where: { runId, type: 'message' }, orderBy: { seq: 'asc' } })).map(
+const eventsOf = async (taskId: string) =>
+  (await s.db.event.findMany({ where: { taskId, type: 'message' }, orderBy: { seq: 'asc' } })).map(
     ({ message }) => message,
   );
 
@@ -99,8 +99,8 @@ describe('a run', () => {
         ...[20, 40, 60, 80, 100].map((step) => `Checkpoint saved at step ${step}`),
         expect.stringMatching(/^The run succeeded; new model ft:tiny:/),
       ]);
-      expect(await s.db.event.count({ where: { runId: id, type: 'metrics' } })).toBe(50);
-      const lines = await s.db.logLine.findMany({ where: { runId: id }, orderBy: { seq: 'asc' } });
+      expect(await s.db.event.count({ where: { taskId: id, type: 'metrics' } })).toBe(50);
+      const lines = await s.db.logLine.findMany({ where: { taskId: id }, orderBy: { seq: 'asc' } });
       expect(lines.map(({ level, message }) => [level, message]).toSorted()).toEqual([
         ['error', 'an error line of pino'],
         ['info', `training ${id} attempt 1 from step 0`],
@@ -201,8 +201,8 @@ describe('a child that goes wrong', () => {
 
 describe('a request to stop', () => {
   const cancel = async (id: string): Promise<void> => {
-    await s.db.run.update({ where: { id }, data: { state: 'cancelling' } });
-    await s.redis.publish('moraine:control', JSON.stringify({ type: 'cancel', runId: id }));
+    await s.db.task.update({ where: { id }, data: { state: 'cancelling' } });
+    await s.redis.publish('moraine:control', JSON.stringify({ type: 'cancel', taskId: id }));
   };
 
   test('cancels a running run within two seconds', async () => {
@@ -224,7 +224,7 @@ describe('a request to stop', () => {
       for (const silent of [false, true]) {
         const id = await submitRun(s, { pool, steps: 100_000, stepMs: 10, silent });
         await until('running', async () => (await attemptsOf(s, id))[0]?.status === 'running');
-        await s.db.run.update({ where: { id }, data: { state: 'cancelling' } });
+        await s.db.task.update({ where: { id }, data: { state: 'cancelling' } });
         await untilStatus(s, id, 'cancelled', 5_000);
       }
     });

@@ -28,15 +28,15 @@ interface JobSpecs {
   train: TrainSpec;
 }
 
-/** The kinds of work that a worker does. */
-export type JobKind = keyof JobSpecs;
+/** What a task can be, and a worker can do. A fine-tuning job is a task of kind `train`. */
+export type TaskKind = keyof JobSpecs;
 
 /**
  * What crosses the pipe between a worker's supervisor and the child that computes (architecture: the child has no connections of its own).
  * Down: one `start`, then at most one `stop`. Up: a stream of `AttemptEvent`, ended by exactly one `finished`, `stopped` or `failed`.
  * A union by `kind`; `JobSpec<'train'>` is one member.
  */
-export type JobSpec<K extends JobKind = JobKind> = { [P in K]: JobSpecs[P] & { kind: P } }[K];
+export type JobSpec<K extends TaskKind = TaskKind> = { [P in K]: JobSpecs[P] & { kind: P } }[K];
 
 export type StopReason = 'cancel' | 'drain';
 

@@ -1,12 +1,12 @@
-import type { JobKind, JobSpec } from '@moraine/contract';
+import type { JobSpec, TaskKind } from '@moraine/contract';
 import type { Control, Emit } from './control.js';
 import { runSft } from './sft.js';
 
-type Recipe<K extends JobKind> = (spec: JobSpec<K>, emit: Emit, control: Control) => Promise<void>;
+type Recipe<K extends TaskKind> = (spec: JobSpec<K>, emit: Emit, control: Control) => Promise<void>;
 
 /** How each kind of job is done: one function per kind. */
-export const RECIPES: { readonly [K in JobKind]: Recipe<K> } = { train: runSft };
+export const RECIPES: { readonly [K in TaskKind]: Recipe<K> } = { train: runSft };
 
 /** Does a job by its kind. Emits exactly one `finished` or `stopped` as its last event, or throws. */
-export const runJob = <K extends JobKind>(spec: JobSpec<K>, emit: Emit, control: Control): Promise<void> =>
+export const runJob = <K extends TaskKind>(spec: JobSpec<K>, emit: Emit, control: Control): Promise<void> =>
   RECIPES[spec.kind](spec, emit, control);

@@ -8,6 +8,7 @@ import type { AttemptToken, Services } from '../src/ground/context.js';
 import { publish } from '../src/ground/publish.js';
 import { expireLeases, markLostContact } from '../src/reconcile/leases.js';
 import { type Claim, claimRun } from '../src/training/claim-run.js';
+import { failAttempt, releaseAttempt } from '../src/training/end-attempt.js';
 import { cancelAttempt, finishAttempt } from '../src/training/finish-attempt.js';
 import { ingestMetrics } from '../src/training/ingest-metrics.js';
 import { recordCheckpoint } from '../src/training/record-checkpoint.js';
@@ -15,11 +16,10 @@ import { recordEvaluation } from '../src/training/record-evaluation.js';
 import { recordExports } from '../src/training/record-exports.js';
 import { recordResultFile } from '../src/training/record-result-file.js';
 import { markRunning, startAttempt } from '../src/training/start-attempt.js';
-import { failAttempt, releaseAttempt } from '../src/work/fail-attempt.js';
 import { recordEvent } from '../src/work/record-event.js';
 import { recordLogs } from '../src/work/record-logs.js';
 import { renewLease } from '../src/work/renew-lease.js';
-import { type Seeded, seedProject, seedRun, seedWorker } from './seed-run.js';
+import { type Seeded, seedProject, seedRun, seedWorker, wholeRun } from './seed-run.js';
 
 let t: TestServices;
 let s: Services;
@@ -48,11 +48,11 @@ async function claimed(
   return { token: (await claimOrThrow(workerId, pool)).token, pool, workerId };
 }
 
-const runOf = (runId: string) => s.db.run.findUniqueOrThrow({ where: { id: runId } });
-const attemptOf = ({ runId, attempt }: AttemptToken) =>
-  s.db.attempt.findUniqueOrThrow({ where: { runId_attempt: { runId, attempt } } });
-const eventsOf = async (runId: string) =>
-  (await s.db.event.findMany({ where: { runId }, orderBy: { seq: 'asc' } })).map((event) => event.message);
+const runOf = (id: string) => wholeRun(s, id);
+const attemptOf = ({ taskId, attempt }: AttemptToken) =>
+  s.db.attempt.findUniqueOrThrow({ where: { taskId_attempt: { taskId, attempt } } });
+const eventsOf = async (taskId: string) =>
+  (await s.db.event.findMany({ where: { taskId }, orderBy: { seq: 'asc' } })).map((event) => event.message);
 
 async function folder(text: string): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'moraine-attempts-'));
@@ -93,9 +93,9 @@ describe('claiming', () => {
       const runs = await Promise.all(Array.from({ length: 10 }, () => seedRun(s, project, { pool })));
       const workers = await Promise.all(Array.from({ length: 20 }, () => seedWorker(s, pool)));
       const claims = await Promise.all(workers.map((workerId) => claimRun(s, { workerId, pool })));
-      const taken = claims.flatMap((claim) => (claim ? [claim.token.runId] : []));
+      const taken = claims.flatMap((claim) => (claim ? [claim.token.taskId] : []));
       expect(taken.toSorted()).toEqual(runs.toSorted());
-      expect(await s.db.attempt.count({ where: { runId: { in: runs } } })).toBe(10);
+      expect(await s.db.attempt.count({ where: { taskId: { in: runs } } })).toBe(10);
     }
   });
 
@@ -108,7 +108,7 @@ describe('claiming', () => {
     const second = await seedRun(s, project, { pool });
     const foreign = await seedRun(s, other, { pool });
     const order = [];
-    for (let i = 0; i < 4; i++) order.push((await claimOrThrow(worker, pool)).token.runId);
+    for (let i = 0; i < 4; i++) order.push((await claimOrThrow(worker, pool)).token.taskId);
     expect(order).toEqual([urgent, foreign, first, second]);
   });
 
@@ -123,8 +123,8 @@ describe('claiming', () => {
     expect(job.trainingFile.blobKey).toBe(`files/${project.fileId}`);
     // keep_last is 2: the files of the oldest are gone, its row stays.
     expect(job.checkpoints.map(({ step }) => step)).toEqual([30, 20]);
-    expect(await s.db.checkpoint.count({ where: { runId: token.runId } })).toBe(3);
-    expect(await s.blobs.list(`runs/${token.runId}/attempts/1/checkpoints/step-10`)).toEqual([]);
+    expect(await s.db.checkpoint.count({ where: { runId: token.taskId } })).toBe(3);
+    expect(await s.blobs.list(`runs/${token.taskId}/attempts/1/checkpoints/step-10`)).toEqual([]);
     expect(await s.blobs.list(job.checkpoints[0]?.blobKey ?? '')).toHaveLength(1);
   });
 
@@ -147,8 +147,8 @@ describe('the fence', () => {
       const overtaker = who === 'the same worker' ? workerId : await seedWorker(s, pool);
       const next = (await claimOrThrow(overtaker, pool)).token;
       await startAttempt(s, next, { startStep: 0 });
-      await publish(s, token.runId, [{ message: { event: 'reset', data: { step: 0, attempt: 2 } }, seq: 1 }], 2);
-      const before = await runOf(token.runId);
+      await publish(s, token.taskId, [{ message: { event: 'reset', data: { step: 0, attempt: 2 } }, seq: 1 }], 2);
+      const before = await runOf(token.taskId);
       const writes: Record<string, () => Promise<unknown>> = {
         renewLease: () => renewLease(s, token),
         startAttempt: () => startAttempt(s, token, { startStep: 0 }),
@@ -177,17 +177,17 @@ describe('the fence', () => {
       // An attempt that already ended this way is told so, and nothing happens again.
       expect(await failAttempt(s, token, { cause: 'internal', code: 'gone', message: 'Gone.' })).toBe('already');
       expect(
-        await publish(s, token.runId, [{ message: { event: 'reset', data: { step: 0, attempt: 1 } }, seq: 99 }], 1),
+        await publish(s, token.taskId, [{ message: { event: 'reset', data: { step: 0, attempt: 1 } }, seq: 99 }], 1),
       ).toBe(false);
 
-      expect(await runOf(token.runId)).toEqual(before);
-      const where = { where: { runId: token.runId } };
+      expect(await runOf(token.taskId)).toEqual(before);
+      const where = { where: { runId: token.taskId } };
       expect(await s.db.metricSeries.count(where)).toBe(0);
-      expect(await s.db.logLine.count(where)).toBe(0);
+      expect(await s.db.logLine.count({ where: { taskId: token.taskId } })).toBe(0);
       expect(await s.db.evaluation.count(where)).toBe(0);
       expect(await s.db.checkpoint.count(where)).toBe(0);
       expect(await s.db.adapter.count(where)).toBe(0);
-      expect(await eventsOf(token.runId)).not.toContain('stale');
+      expect(await eventsOf(token.taskId)).not.toContain('stale');
       await expect(renewLease(s, next)).resolves.toEqual({ cancelRequested: false });
     },
   );
@@ -198,7 +198,7 @@ describe('the fence', () => {
     const client = await s.pg.connect();
     try {
       await client.query('BEGIN');
-      await client.query('UPDATE runs SET attempt = attempt + 1 WHERE id = $1', [token.runId]);
+      await client.query('UPDATE tasks SET attempt = attempt + 1 WHERE id = $1', [token.taskId]);
       const write = ingestMetrics(s, token, [{ step: 1, values: { train_loss: 1 } }]);
       write.catch(() => undefined);
       await client.query('SELECT pg_sleep(0.2)');
@@ -207,7 +207,7 @@ describe('the fence', () => {
     } finally {
       client.release();
     }
-    expect(await s.db.metricSeries.count({ where: { runId: token.runId } })).toBe(0);
+    expect(await s.db.metricSeries.count({ where: { runId: token.taskId } })).toBe(0);
   });
 
   test('an event, a log line and a checkpoint that are sent twice are stored once', async () => {
@@ -221,11 +221,11 @@ describe('the fence', () => {
       await recordCheckpoint(s, token, { step: 5, dir, metrics: {} });
       await recordExports(s, token, [{ kind: 'adapter', dir }]);
     }
-    expect((await eventsOf(token.runId)).filter((message) => message === 'once')).toHaveLength(1);
-    const lines = await s.db.logLine.findMany({ where: { runId: token.runId } });
+    expect((await eventsOf(token.taskId)).filter((message) => message === 'once')).toHaveLength(1);
+    const lines = await s.db.logLine.findMany({ where: { taskId: token.taskId } });
     expect(lines.map(({ message, at }) => [message, at.getTime()])).toEqual([['once\uFFFD', 1_700_000_000_500]]);
-    expect(await s.db.checkpoint.count({ where: { runId: token.runId } })).toBe(1);
-    expect(await s.db.adapter.count({ where: { runId: token.runId } })).toBe(1);
+    expect(await s.db.checkpoint.count({ where: { runId: token.taskId } })).toBe(1);
+    expect(await s.db.adapter.count({ where: { runId: token.taskId } })).toBe(1);
   });
 });
 
@@ -238,11 +238,11 @@ describe('ends', () => {
     const id = newId('file');
     await recordResultFile(s, token, { id, csv: 'step,train_loss\n' });
     for (let i = 0; i < 2; i++) await finishAttempt(s, token, { step: 100, trainedTokens: 1234 });
-    const run = await runOf(token.runId);
+    const run = await runOf(token.taskId);
     expect(run).toMatchObject({ status: 'succeeded', state: null, step: 100, trainedTokens: 1234n, resultFileId: id });
     expect(run.fineTunedModel).toMatch(/^ft:tiny:proj_.*::[a-z0-9]{8}$/);
     expect(await attemptOf(token)).toMatchObject({ status: 'finished' });
-    expect((await eventsOf(token.runId)).filter((message) => message.startsWith('The run succeeded'))).toHaveLength(1);
+    expect((await eventsOf(token.taskId)).filter((message) => message.startsWith('The run succeeded'))).toHaveLength(1);
     expect(await s.db.file.findUniqueOrThrow({ where: { id } })).toMatchObject({
       purpose: 'fine-tune-results',
       status: 'processed',
@@ -252,11 +252,15 @@ describe('ends', () => {
   test('faults of ours queue the run again until its budget of attempts is spent', async () => {
     const { token, pool, workerId } = await claimed({ maxAttempts: 2 });
     expect(await failAttempt(s, token, { cause: 'hardware', code: 'killed', message: 'Killed.' })).toBe('retry');
-    expect(await runOf(token.runId)).toMatchObject({ status: 'queued', attempt: 1, stateReason: { code: 'resuming' } });
+    expect(await runOf(token.taskId)).toMatchObject({
+      status: 'queued',
+      attempt: 1,
+      stateReason: { code: 'resuming' },
+    });
     const second = (await claimOrThrow(workerId, pool)).token;
     expect(second.attempt).toBe(2);
     expect(await failAttempt(s, second, { cause: 'hardware', code: 'killed', message: 'Killed.' })).toBe('failed');
-    expect(await runOf(token.runId)).toMatchObject({
+    expect(await runOf(token.taskId)).toMatchObject({
       status: 'failed',
       errorCode: 'killed',
       errorMessage: 'Killed. This was attempt 2; 2 of 2 were charged.',
@@ -268,7 +272,7 @@ describe('ends', () => {
     await failAttempt(s, token, { cause: 'internal', code: 'x', message: 'One.' });
     await failAttempt(s, (await claimOrThrow(workerId, pool)).token, { cause: 'internal', code: 'x', message: 'Two.' });
     expect(await claimRun(s, { workerId, pool })).toBeNull();
-    const { queuedAt } = await runOf(token.runId);
+    const { queuedAt } = await runOf(token.taskId);
     expect(queuedAt.getTime() - Date.now()).toBeGreaterThan(1_000);
   });
 
@@ -281,7 +285,7 @@ describe('ends', () => {
       param: 'optimizer.learning_rate',
     } as const;
     expect(await failAttempt(s, token, failure)).toBe('failed');
-    expect(await runOf(token.runId)).toMatchObject({
+    expect(await runOf(token.taskId)).toMatchObject({
       status: 'failed',
       errorCode: 'nan_loss',
       errorMessage: 'The loss is NaN at step 7.',
@@ -306,7 +310,7 @@ describe('ends', () => {
       expect(await releaseAttempt(s, current, 'The worker was stopped.')).toBe('retry');
       expect(await attemptOf(current)).toMatchObject({ status: 'superseded', cause: 'preempted' });
     }
-    expect(await runOf(token.runId)).toMatchObject({ status: 'queued', attempt: 3 });
+    expect(await runOf(token.taskId)).toMatchObject({ status: 'queued', attempt: 3 });
   });
 
   test('a run that is to be cancelled ends cancelled, whatever its attempt does', async () => {
@@ -318,16 +322,16 @@ describe('ends', () => {
     ];
     for (const way of ways) {
       const { token } = await claimed();
-      await s.db.run.update({ where: { id: token.runId }, data: { state: 'cancelling' } });
+      await s.db.task.update({ where: { id: token.taskId }, data: { state: 'cancelling' } });
       expect(await renewLease(s, token)).toEqual({ cancelRequested: true });
       expect(await ingestMetrics(s, token, [{ step: 1, values: { train_loss: 1 } }])).toEqual({
         added: 1,
         cancelRequested: true,
       });
       await markRunning(s, token, ready);
-      expect((await runOf(token.runId)).state).toBe('cancelling');
+      expect((await runOf(token.taskId)).state).toBe('cancelling');
       await way(token);
-      expect(await runOf(token.runId)).toMatchObject({ status: 'cancelled', state: null, fineTunedModel: null });
+      expect(await runOf(token.taskId)).toMatchObject({ status: 'cancelled', state: null, fineTunedModel: null });
     }
   });
 });
@@ -335,8 +339,8 @@ describe('ends', () => {
 describe('leases', () => {
   const expire = (token: AttemptToken) =>
     s.pg.query(
-      `UPDATE attempts SET lease_expires_at = now() - interval '5 seconds' WHERE run_id = $1 AND attempt = $2`,
-      [token.runId, token.attempt],
+      `UPDATE attempts SET lease_expires_at = now() - interval '5 seconds' WHERE task_id = $1 AND attempt = $2`,
+      [token.taskId, token.attempt],
     );
 
   test('an expired lease passes through lost_contact, and a renewal takes the run back', async () => {
@@ -344,9 +348,9 @@ describe('leases', () => {
     await expire(token);
     expect(await expireLeases(s)).toBe(0);
     expect(await markLostContact(s)).toBe(1);
-    expect(await runOf(token.runId)).toMatchObject({ status: 'running', state: 'lost_contact' });
+    expect(await runOf(token.taskId)).toMatchObject({ status: 'running', state: 'lost_contact' });
     await renewLease(s, token);
-    expect(await runOf(token.runId)).toMatchObject({ status: 'running', state: null });
+    expect(await runOf(token.taskId)).toMatchObject({ status: 'running', state: null });
     expect(await expireLeases(s)).toBe(0);
   });
 
@@ -356,7 +360,7 @@ describe('leases', () => {
     await markLostContact(s);
     expect(await expireLeases(s)).toBe(1);
     expect(await attemptOf(token)).toMatchObject({ status: 'lost', cause: 'lost_worker' });
-    expect(await eventsOf(token.runId)).toEqual([
+    expect(await eventsOf(token.taskId)).toEqual([
       'Contact with worker w was lost',
       'Contact with worker w was lost. The run is queued again and goes on from its last checkpoint.',
     ]);
@@ -367,13 +371,13 @@ describe('leases', () => {
   test('a lease that is renewed while its end waits for the lock is not ended, also of a run that is being cancelled', async () => {
     const { token } = await claimed();
     await expire(token);
-    await s.db.run.update({ where: { id: token.runId }, data: { state: 'cancelling' } });
+    await s.db.task.update({ where: { id: token.taskId }, data: { state: 'cancelling' } });
     const client = await s.pg.connect();
     try {
       await client.query('BEGIN');
-      await client.query('SELECT 1 FROM runs WHERE id = $1 FOR NO KEY UPDATE', [token.runId]);
-      await client.query(`UPDATE attempts SET lease_expires_at = now() + interval '20 seconds' WHERE run_id = $1`, [
-        token.runId,
+      await client.query('SELECT 1 FROM tasks WHERE id = $1 FOR NO KEY UPDATE', [token.taskId]);
+      await client.query(`UPDATE attempts SET lease_expires_at = now() + interval '20 seconds' WHERE task_id = $1`, [
+        token.taskId,
       ]);
       const ending = expireLeases(s);
       ending.catch(() => undefined);
@@ -384,7 +388,7 @@ describe('leases', () => {
       client.release();
     }
     expect(await attemptOf(token)).toMatchObject({ status: 'claimed' });
-    expect(await runOf(token.runId)).toMatchObject({ status: 'running', state: 'cancelling' });
+    expect(await runOf(token.taskId)).toMatchObject({ status: 'running', state: 'cancelling' });
   });
 
   test('a lost attempt beyond the budget fails the run, and one of a run that is to be cancelled cancels it', async () => {
@@ -392,11 +396,11 @@ describe('leases', () => {
     await expire(spent.token);
     const cancelled = await claimed();
     await expire(cancelled.token);
-    await s.db.run.update({ where: { id: cancelled.token.runId }, data: { state: 'cancelling' } });
+    await s.db.task.update({ where: { id: cancelled.token.taskId }, data: { state: 'cancelling' } });
     await markLostContact(s);
     await expireLeases(s);
-    expect(await runOf(spent.token.runId)).toMatchObject({ status: 'failed', errorCode: 'lost_worker' });
-    expect(await runOf(cancelled.token.runId)).toMatchObject({ status: 'cancelled' });
+    expect(await runOf(spent.token.taskId)).toMatchObject({ status: 'failed', errorCode: 'lost_worker' });
+    expect(await runOf(cancelled.token.taskId)).toMatchObject({ status: 'cancelled' });
   });
 });
 
@@ -407,7 +411,7 @@ test('a run whose file is gone fails at once and says so, and its worker gets th
   const next = await seedRun(s, project, { pool });
   await s.db.file.update({ where: { id: poorer.fileId }, data: { deletedAt: new Date() } });
   const { token } = await claimOrThrow(await seedWorker(s, pool), pool);
-  expect(token).toMatchObject({ runId: next, attempt: 1 });
+  expect(token).toMatchObject({ taskId: next, attempt: 1 });
   const run = await runOf(broken);
   expect(run).toMatchObject({ status: 'failed', errorCode: 'not_found' });
   expect(run.errorMessage).toContain(poorer.fileId);

@@ -32,7 +32,7 @@ test('what an ended attempt left without a row is removed, what a row names is k
     },
   });
   expect(await collectOrphans(s)).toBe(0); // it still runs
-  await s.pg.query(`UPDATE attempts SET status = 'lost', cause = 'lost_worker', finished_at = $2 WHERE run_id = $1`, [
+  await s.pg.query(`UPDATE attempts SET status = 'lost', cause = 'lost_worker', finished_at = $2 WHERE task_id = $1`, [
     runId,
     ago(2),
   ]);

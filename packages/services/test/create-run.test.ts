@@ -329,7 +329,7 @@ describe('the same request again', () => {
       { retryCount: 1 },
     );
     expect(byOther.id).not.toBe(first.id);
-    await s.db.run.updateMany({ data: { createdAt: new Date(Date.now() - 61_000) } });
+    await s.db.task.updateMany({ data: { createdAt: new Date(Date.now() - 61_000) } });
     expect((await post(body, { retryCount: 1 })).id).not.toBe(first.id);
   });
 
@@ -341,7 +341,7 @@ describe('the same request again', () => {
       code: 'conflict',
       message: expect.stringContaining(first.id),
     });
-    await s.db.run.update({ where: { id: first.id }, data: { createdAt: new Date(Date.now() - 25 * 3_600_000) } });
+    await s.db.task.update({ where: { id: first.id }, data: { createdAt: new Date(Date.now() - 25 * 3_600_000) } });
     expect((await post({ seed: 4 }, key)).id).not.toBe(first.id);
     expect((await getRun(s, actor, first.id)).id).toBe(first.id);
   });

@@ -38,7 +38,7 @@ test('the same worker that claims a run again makes the writes of its own older 
   };
   for (const [name, write] of Object.entries(writes))
     await expect(write(), name).rejects.toMatchObject({ code: 'stale_attempt' });
-  expect(await s.db.logLine.count({ where: { runId: token.runId } })).toBe(0);
+  expect(await s.db.logLine.count({ where: { taskId: token.taskId } })).toBe(0);
 });
 
 test('a renewal puts the end of the lease off, from now and by as long as it says', async () => {
@@ -46,11 +46,11 @@ test('a renewal puts the end of the lease off, from now and by as long as it say
   await seedRun(s, await seedProject(s), { pool });
   const claim = await claimRun(s, { workerId: await seedWorker(s, pool), pool, leaseMs: 1_000 });
   if (!claim) throw new Error('nothing to claim');
-  const { runId, attempt } = claim.token;
+  const { taskId, attempt } = claim.token;
   await renewLease(s, claim.token, 60_000);
   const { rows } = await s.pg.query<{ left: number }>(
-    'SELECT extract(epoch FROM lease_expires_at - now())::float8 AS left FROM attempts WHERE run_id = $1 AND attempt = $2',
-    [runId, attempt],
+    'SELECT extract(epoch FROM lease_expires_at - now())::float8 AS left FROM attempts WHERE task_id = $1 AND attempt = $2',
+    [taskId, attempt],
   );
   expect(rows[0]?.left).toBeGreaterThan(50);
   expect(rows[0]?.left).toBeLessThanOrEqual(60);

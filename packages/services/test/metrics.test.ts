@@ -3,11 +3,11 @@ import { type TestServices, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Actor, AttemptToken, Services } from '../src/ground/context.js';
 import { claimRun } from '../src/training/claim-run.js';
+import { failAttempt } from '../src/training/end-attempt.js';
 import { ingestMetrics, type StepMetrics } from '../src/training/ingest-metrics.js';
 import { readMetrics } from '../src/training/read-metrics.js';
 import { recordEvaluation } from '../src/training/record-evaluation.js';
 import { startAttempt } from '../src/training/start-attempt.js';
-import { failAttempt } from '../src/work/fail-attempt.js';
 import { listLogs } from '../src/work/list-logs.js';
 import { recordLogs } from '../src/work/record-logs.js';
 import { type Seeded, seedProject, seedRun, seedWorker } from './seed-run.js';
@@ -89,10 +89,10 @@ test('the same batch three times gives each point once and roll-ups that equal a
   await startAttempt(s, token, { startStep: 0 });
   for (const part of [batch(1, 700), batch(1, 700), batch(500, 900), batch(1, 700)])
     await ingestMetrics(s, token, part);
-  expect(await s.db.metricPoint.count({ where: { series: { runId: token.runId } } })).toBe(900 * NAMES.length);
-  const rollups = await rollupsOf(token.runId);
+  expect(await s.db.metricPoint.count({ where: { series: { runId: token.taskId } } })).toBe(900 * NAMES.length);
+  const rollups = await rollupsOf(token.taskId);
   expect(rollups).toHaveLength(4 * NAMES.length);
-  expect(rollups).toEqual(await recomputed(token.runId));
+  expect(rollups).toEqual(await recomputed(token.taskId));
 });
 
 test('two ingests of one batch at the same time count each point once', async () => {
@@ -100,7 +100,7 @@ test('two ingests of one batch at the same time count each point once', async ()
   await startAttempt(s, token, { startStep: 0 });
   const answers = await Promise.all(Array.from({ length: 4 }, () => ingestMetrics(s, token, batch(1, 300))));
   expect(answers.map(({ added }) => added).toSorted()).toEqual([0, 0, 0, 300 * NAMES.length]);
-  expect(await rollupsOf(token.runId)).toEqual(await recomputed(token.runId));
+  expect(await rollupsOf(token.taskId)).toEqual(await recomputed(token.taskId));
 });
 
 test('values that are not finite are left out, and the run shows its progress', async () => {
@@ -108,9 +108,9 @@ test('values that are not finite are left out, and the run shows its progress', 
   await startAttempt(s, token, { startStep: 0 });
   const values = { train_loss: 2.5, grad_norm: Number.NaN, trained_tokens: 640, tokens_per_second: 100 };
   await ingestMetrics(s, token, [{ step: 3, values }]);
-  const run = await s.db.run.findUniqueOrThrow({ where: { id: token.runId } });
+  const run = await s.db.run.findUniqueOrThrow({ where: { id: token.taskId } });
   expect(run).toMatchObject({ step: 3, trainLoss: 2.5, trainedTokens: 640n, tokensPerSecond: 100 });
-  expect((await readMetrics(s, actor, token.runId, { buckets: 10 })).series.map(({ name }) => name)).toEqual([
+  expect((await readMetrics(s, actor, token.taskId, { buckets: 10 })).series.map(({ name }) => name)).toEqual([
     'tokens_per_second',
     'train_loss',
     'trained_tokens',
@@ -140,17 +140,17 @@ test.each([0, 255, 256, 300, 511, 640])(
     await startAttempt(s, second, { startStep: cut });
     const { rows } = await s.pg.query<{ last: number; n: string }>(
       'SELECT max(step) AS last, count(*) AS n FROM metric_points p JOIN metric_series m ON m.id = p.series_id WHERE m.run_id = $1',
-      [token.runId],
+      [token.taskId],
     );
     expect(rows[0]).toEqual({ last: cut, n: String((cut + 1) * NAMES.length) });
-    expect(await rollupsOf(token.runId)).toEqual(await recomputed(token.runId));
-    const evaluations = await s.db.evaluation.findMany({ where: { runId: token.runId } });
+    expect(await rollupsOf(token.taskId)).toEqual(await recomputed(token.taskId));
+    const evaluations = await s.db.evaluation.findMany({ where: { runId: token.taskId } });
     expect(evaluations.every(({ step }) => step <= cut)).toBe(true);
-    expect((await s.db.run.findUniqueOrThrow({ where: { id: token.runId } })).step).toBe(cut);
+    expect((await s.db.run.findUniqueOrThrow({ where: { id: token.taskId } })).step).toBe(cut);
 
     await ingestMetrics(s, second, batch(cut + 1, 800));
-    expect(await s.db.metricPoint.count({ where: { series: { runId: token.runId } } })).toBe(801 * NAMES.length);
-    expect(await rollupsOf(token.runId)).toEqual(await recomputed(token.runId));
+    expect(await s.db.metricPoint.count({ where: { series: { runId: token.taskId } } })).toBe(801 * NAMES.length);
+    expect(await rollupsOf(token.taskId)).toEqual(await recomputed(token.taskId));
   },
 );
 
@@ -170,7 +170,7 @@ test('buckets that are read equal min, max, mean, count and last of the raw poin
     { buckets: 500, from: 1_000, to: 1_400 },
   ];
   for (const query of queries) {
-    const { series } = await readMetrics(s, actor, token.runId, { ...query, names: ['train_loss'] });
+    const { series } = await readMetrics(s, actor, token.taskId, { ...query, names: ['train_loss'] });
     const from = query.from ?? 0;
     const to = query.to ?? steps;
     const label = JSON.stringify(query);
@@ -198,10 +198,10 @@ test('buckets that are read equal min, max, mean, count and last of the raw poin
 
 test('metrics of a run without any, and of a run of somebody else', async () => {
   const { token } = await claimed();
-  const empty: RunMetrics = await readMetrics(s, actor, token.runId, { buckets: 10 });
+  const empty: RunMetrics = await readMetrics(s, actor, token.taskId, { buckets: 10 });
   expect(empty.series).toEqual([]);
   const stranger = { projectId: (await seedProject(s)).projectId, keyId: null };
-  await expect(readMetrics(s, stranger, token.runId, { buckets: 10 })).rejects.toMatchObject({ code: 'not_found' });
+  await expect(readMetrics(s, stranger, token.taskId, { buckets: 10 })).rejects.toMatchObject({ code: 'not_found' });
 });
 
 test('log lines come in order, by page and by attempt', async () => {
@@ -222,13 +222,13 @@ test('log lines come in order, by page and by attempt', async () => {
   expect(await recordLogs(s, token, lines(2, 3))).toMatchObject([{ message: 'line 4' }]);
   await failAttempt(s, token, { cause: 'hardware', code: 'killed', message: 'Killed.' });
   await recordLogs(s, await claimOf(pool), lines(1, 1));
-  const first = await listLogs(s, actor, token.runId, { after: 0, limit: 3 });
+  const first = await listLogs(s, actor, token.taskId, { after: 0, limit: 3 });
   expect(first.data.map(({ message }) => message)).toEqual(['line 1', 'line 2', 'line 3']);
   expect(first.has_more).toBe(true);
-  const rest = await listLogs(s, actor, token.runId, { after: first.data.at(-1)?.seq ?? 0, limit: 3 });
+  const rest = await listLogs(s, actor, token.taskId, { after: first.data.at(-1)?.seq ?? 0, limit: 3 });
   expect(rest.data.map(({ message, attempt }) => [message, attempt])).toEqual([
     ['line 4', 1],
     ['line 1', 2],
   ]);
-  expect((await listLogs(s, actor, token.runId, { after: 0, limit: 9, attempt: 2 })).data).toHaveLength(1);
+  expect((await listLogs(s, actor, token.taskId, { after: 0, limit: 9, attempt: 2 })).data).toHaveLength(1);
 });

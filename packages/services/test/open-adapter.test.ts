@@ -6,7 +6,8 @@ import { newId } from '@moraine/contract';
 import { testServices } from '@moraine/testing';
 import { extract } from 'tar-stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Actor, createBaseFromDir, createRun, openAdapter, type Services, transitionRun } from '../src/index.js';
+import { type Actor, createBaseFromDir, createRun, openAdapter, type Services } from '../src/index.js';
+import { moveTask } from '../src/work/move-task.js';
 import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
 
 const t = await testServices();
@@ -29,8 +30,8 @@ const FILES = {
 /** A run that succeeded with exports of these kinds. */
 async function succeeded(adapter: Record<string, unknown>, kinds: string[]): Promise<string> {
   const { id } = await createRun(s, actor, { model: 'tiny', training_file: trainingFile, adapter });
-  await s.db.run.update({ where: { id }, data: { status: 'running', attempt: 1 } });
-  await transitionRun(s.db, { runId: id, to: 'succeeded', attempt: 1 });
+  await s.db.task.update({ where: { id }, data: { status: 'running', attempt: 1 } });
+  await moveTask(s.pg, id, 'succeeded');
   for (const kind of kinds) {
     const dir = await mkdtemp(join(tmpdir(), 'moraine-export-'));
     await mkdir(join(dir, 'nested'));

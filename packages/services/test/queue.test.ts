@@ -8,7 +8,7 @@ import { startReconciler } from '../src/reconcile/reconciler.js';
 import { claimRun } from '../src/training/claim-run.js';
 import { heartbeatWorker } from '../src/work/heartbeat-worker.js';
 import { listWorkers } from '../src/work/list-workers.js';
-import { offerRun } from '../src/work/offer-run.js';
+import { offerTask } from '../src/work/offer-task.js';
 import { retireWorker } from '../src/work/retire-worker.js';
 import { type Seeded, seedProject, seedRun, seedWorker } from './seed-run.js';
 
@@ -25,7 +25,7 @@ afterAll(() => t.close());
 
 async function offered(pool: string, priority = 50): Promise<string> {
   const id = await seedRun(s, project, { pool, priority });
-  await offerRun(s, { id, pool, submission: 1, priority });
+  await offerTask(s, { id, pool, submission: 1, priority });
   return id;
 }
 
@@ -40,7 +40,7 @@ test('wake-ups come one at a time, the most urgent first, and leave no trace whe
   const order = [];
   for (let i = 0; i < 3; i++) {
     const wakeUp = await consumer.next(5_000);
-    order.push(wakeUp?.runId);
+    order.push(wakeUp?.taskId);
     // What is in hand is not waiting; what is waiting is the backlog.
     expect(await waiting(pool)).toBe(2 - i);
     await wakeUp?.finish();
@@ -49,7 +49,7 @@ test('wake-ups come one at a time, the most urgent first, and leave no trace whe
   const next = consumer.next(10_000);
   await sleep(100);
   const late = await offered(pool);
-  expect((await next)?.runId).toBe(late);
+  expect((await next)?.taskId).toBe(late);
   expect(await consumer.next(100)).toBeNull();
   await consumer.close();
 });
@@ -63,7 +63,7 @@ test('a wait that nobody wants any more ends at once and loses no wake-up', asyn
   stop.abort();
   expect(await next).toBeNull();
   const id = await offered(pool);
-  expect((await consumer.next(5_000))?.runId).toBe(id);
+  expect((await consumer.next(5_000))?.taskId).toBe(id);
   await consumer.close();
 });
 
@@ -78,7 +78,7 @@ test('without workers wake-ups stay visible in Redis; a claim takes away its own
 test('offering a run twice gives one wake-up', async () => {
   const pool = 'twice';
   const id = await offered(pool);
-  await offerRun(s, { id, pool, submission: 1, priority: 50 });
+  await offerTask(s, { id, pool, submission: 1, priority: 50 });
   expect(await waiting(pool)).toBe(1);
 });
 
@@ -92,9 +92,9 @@ test('after Redis is wiped every queued run has its wake-up again within ten sec
   const seen = [];
   for (let i = 0; i < 2; i++) {
     const wakeUp = await consumer.next(10_000);
-    seen.push(wakeUp?.runId);
+    seen.push(wakeUp?.taskId);
     // Claimed meanwhile, or the reconciler offers it again.
-    await s.db.run.update({ where: { id: wakeUp?.runId ?? '' }, data: { status: 'paused' } });
+    await s.db.task.update({ where: { id: wakeUp?.taskId ?? '' }, data: { status: 'paused' } });
     await wakeUp?.finish();
   }
   expect(Date.now() - began).toBeLessThan(10_000);
@@ -122,7 +122,7 @@ test('a worker whose process died loses its run to the queue, and a heartbeat br
   const worker = await seedWorker(s, pool);
   await claimRun(s, { workerId: worker, pool, leaseMs: 100 });
   const reconciler = startReconciler(s, { intervalMs: 50, leaseMs: 100, workerSilentMs: 200 });
-  const statusOf = async () => (await s.db.run.findUniqueOrThrow({ where: { id } })).status;
+  const statusOf = async () => (await s.db.task.findUniqueOrThrow({ where: { id } })).status;
   for (let waits = 0; (await statusOf()) !== 'queued' && waits < 300; waits++) await sleep(20);
   expect(await statusOf()).toBe('queued');
   // Offered after the commit.
@@ -179,11 +179,11 @@ test('a Redis that holds its connections and says nothing is away: a run is clai
   const workerId = await seedWorker(s, pool);
   expect(await through.redis.ping()).toBe('PONG');
   for (const socket of sockets) socket.unpipe().pause();
-  expect((await claimRun(through, { workerId, pool }))?.token.runId).toBe(id);
+  expect((await claimRun(through, { workerId, pool }))?.token.taskId).toBe(id);
   // It was silent while the queue of this pool was opened; the queue must not stay broken for that.
   for (const socket of sockets) socket.pipe(ends.get(socket) ?? socket);
   const offer = { id, pool, submission: 1, priority: 50 };
-  await expect.poll(() => offerRun(through, offer), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => offerTask(through, offer), { timeout: 10_000 }).toBe(true);
   for (const socket of sockets) socket.destroy();
   await through.close();
   between.close();

@@ -82,16 +82,23 @@ export async function seedRun(
 ): Promise<string> {
   const id = newId('run');
   const resolved = { ...config, ...options.config };
+  await s.db.task.create({
+    data: {
+      id,
+      kind: 'train',
+      projectId,
+      status: 'queued',
+      priority: options.priority ?? 50,
+      pool: options.pool ?? 'default',
+      maxAttempts: options.maxAttempts ?? 10,
+    },
+  });
   await s.db.run.create({
     data: {
       id,
       projectId,
       baseId,
-      status: 'queued',
       trainingFileId: fileId,
-      priority: options.priority ?? 50,
-      pool: options.pool ?? 'default',
-      maxAttempts: options.maxAttempts ?? 10,
       request: {},
       requestHash: '',
       config: resolved,
@@ -100,6 +107,12 @@ export async function seedRun(
     },
   });
   return id;
+}
+
+/** The columns of a run and of its task. */
+export async function wholeRun(s: Services, id: string) {
+  const { task, ...run } = await s.db.run.findUniqueOrThrow({ where: { id }, include: { task: true } });
+  return { ...task, ...run };
 }
 
 export const seedWorker = (s: Services, pool = 'default', name = 'w'): Promise<string> =>

@@ -34,7 +34,7 @@ export interface Actor {
 
 /** The fencing token: every write of an attempt checks it in the same statement. */
 export interface AttemptToken {
-  runId: string;
+  taskId: string;
   attempt: number;
   workerId: string;
 }

@@ -23,8 +23,8 @@ function parseControl(text: string): ControlMessage | null {
   try {
     const value: unknown = JSON.parse(text);
     const isControl =
-      typeof value === 'object' && value !== null && 'type' in value && value.type === 'cancel' && 'runId' in value;
-    return isControl && typeof value.runId === 'string' ? { type: 'cancel', runId: value.runId } : null;
+      typeof value === 'object' && value !== null && 'type' in value && value.type === 'cancel' && 'taskId' in value;
+    return isControl && typeof value.taskId === 'string' ? { type: 'cancel', taskId: value.taskId } : null;
   } catch {
     return null;
   }

@@ -1,9 +1,9 @@
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 
-/** All that travels through Redis for a run; everything else is read from Postgres by whoever claims it. */
+/** All that travels through Redis for a task; everything else is read from Postgres by whoever claims it. */
 export interface WakeUp {
-  runId: string;
+  taskId: string;
   submission: number;
 }
 

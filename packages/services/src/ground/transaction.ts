@@ -1,5 +1,16 @@
 import type pg from 'pg';
 import type { Services } from './context.js';
+import type { Prisma } from './db.js';
+
+/** What runs one statement: a connection inside a transaction, or the pool outside one. */
+export interface Queryable {
+  query<Row extends pg.QueryResultRow>(sql: string, values: unknown[]): Promise<{ rows: Row[] }>;
+}
+
+/** The same over a transaction of Prisma. */
+export const queryableOf = (tx: Prisma.TransactionClient): Queryable => ({
+  query: async <Row>(sql: string, values: unknown[]) => ({ rows: await tx.$queryRawUnsafe<Row[]>(sql, ...values) }),
+});
 
 /** Runs `work` in one transaction on a connection of its own. A connection that breaks meanwhile is thrown away. */
 export async function inTransaction<T>(s: Services, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {

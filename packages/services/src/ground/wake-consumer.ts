@@ -7,7 +7,7 @@ import { redisRetryMs } from './redis-retry.js';
 
 /** A wake-up in hand. Finish it whether or not a claim followed: it only says "look". */
 export interface HeldWakeUp {
-  runId: string;
+  taskId: string;
   finish(): Promise<void>;
 }
 
@@ -86,11 +86,11 @@ export function openWakeConsumer(s: Services, pool: string, { blockSeconds = BLO
 }
 
 const held = (s: Services, job: Job<WakeUp>, token: string): HeldWakeUp => ({
-  runId: job.data.runId,
+  taskId: job.data.taskId,
   finish: async () => {
     await job.moveToCompleted('', token, false).catch((error: unknown) => {
       s.log.debug(
-        { err: error, runId: job.data.runId },
+        { err: error, taskId: job.data.taskId },
         'a wake-up was not finished; it will be seen again and do no harm',
       );
     });

@@ -15,8 +15,8 @@ export async function deleteFile(
   await s.db.$transaction(async (tx) => {
     await tx.$queryRaw`SELECT id FROM files WHERE id = ${id} FOR UPDATE`;
     const users = await tx.$queryRaw<{ id: string; status: string }[]>`
-      SELECT id, status FROM runs
-      WHERE project_id = ${actor.projectId} AND finished_at IS NULL AND deleted_at IS NULL
+      SELECT r.id, t.status FROM tasks t JOIN runs r ON r.id = t.id
+      WHERE t.project_id = ${actor.projectId} AND t.finished_at IS NULL AND t.deleted_at IS NULL
         AND (training_file_id = ${id} OR validation_file_id = ${id} OR config->'evaluation'->'files' ? ${id}) LIMIT 1`;
     const user = users[0];
     if (user) {

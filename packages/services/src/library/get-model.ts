@@ -20,8 +20,8 @@ async function findFineTuned(s: Services, actor: Actor, name: string): Promise<M
   const parsed = parseFineTunedModelName(name);
   if (!parsed) return null;
   const runs = await s.db.run.findMany({
-    where: { projectId: actor.projectId, deletedAt: null, id: { endsWith: parsed.runIdEnd } },
-    include: { base: true, project: true },
+    where: { projectId: actor.projectId, id: { endsWith: parsed.runIdEnd }, task: { deletedAt: null } },
+    include: { base: true, project: true, task: true },
   });
   for (const run of runs) {
     const whole = fineTunedModelName({
@@ -32,8 +32,8 @@ async function findFineTuned(s: Services, actor: Actor, name: string): Promise<M
     });
     const common = { runId: run.id, base: run.base };
     if (parsed.step === null) {
-      const isDone = run.status === 'succeeded' && whole === name;
-      if (isDone) return fineTunedToModel({ ...common, name, created: run.finishedAt ?? run.createdAt });
+      const isDone = run.task.status === 'succeeded' && whole === name;
+      if (isDone) return fineTunedToModel({ ...common, name, created: run.task.finishedAt ?? run.task.createdAt });
     } else if (checkpointModelName(whole, parsed.step) === name) {
       const checkpoint = await s.db.checkpoint.findFirst({
         where: { runId: run.id, step: parsed.step, deletedAt: null },

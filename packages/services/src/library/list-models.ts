@@ -8,9 +8,13 @@ export async function listModels(s: Services, actor: Actor): Promise<Page<ModelO
   const [bases, runs] = await Promise.all([
     s.db.base.findMany({ where: { projectId: actor.projectId, deletedAt: null }, orderBy: { name: 'asc' } }),
     s.db.run.findMany({
-      where: { projectId: actor.projectId, deletedAt: null, status: 'succeeded', fineTunedModel: { not: null } },
-      include: { base: true },
-      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      where: {
+        projectId: actor.projectId,
+        fineTunedModel: { not: null },
+        task: { deletedAt: null, status: 'succeeded' },
+      },
+      include: { base: true, task: true },
+      orderBy: [{ task: { createdAt: 'desc' } }, { id: 'desc' }],
     }),
   ]);
   const tuned = runs.flatMap((run) =>
@@ -19,7 +23,7 @@ export async function listModels(s: Services, actor: Actor): Promise<Page<ModelO
       : [
           fineTunedToModel({
             name: run.fineTunedModel,
-            created: run.finishedAt ?? run.createdAt,
+            created: run.task.finishedAt ?? run.task.createdAt,
             runId: run.id,
             base: run.base,
           }),

@@ -1,75 +1,73 @@
-import { newId, type StateReason } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
 import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
+import { inTransaction } from '../ground/transaction.js';
 import { endAttempt } from '../work/end-attempt.js';
 import { LIVE } from '../work/fence.js';
 import { WORKER_SILENT_MS } from '../work/list-workers.js';
-import { type EventRow, eventMessage } from '../work/record-event.js';
+import { type EventOf, type EventRow, eventMessage, insertEvent, type NewEvent } from '../work/record-event.js';
 import type { Ending } from '../work/verdict.js';
+import { KINDS, kindOf } from './kinds.js';
 
-type LostRow = StatusRow & { id: string; event: EventRow; event_created_at: Date };
+type LostRow = StatusRow & { id: string; project_id: string; name: string; worker_id: string };
 
-/** Marks the runs whose lease has run out; a renewal still takes them back. */
+/** Marks the tasks whose lease has run out; a renewal still takes them back. */
 export async function markLostContact(s: Services): Promise<number> {
-  const { rows } = await s.pg.query<LostRow>(
-    `WITH expired AS (
-       SELECT r.id, w.name, w.id AS worker_id FROM runs r
-       JOIN attempts a ON a.run_id = r.id AND a.attempt = r.attempt JOIN workers w ON w.id = a.worker_id
-       WHERE r.status = 'running' AND r.state IS DISTINCT FROM 'lost_contact' AND r.state IS DISTINCT FROM 'cancelling'
-         AND a.status IN ${LIVE} AND a.lease_expires_at < now()
-       FOR NO KEY UPDATE OF r SKIP LOCKED
-     ), run AS (
-       UPDATE runs r SET state = 'lost_contact', state_reason = jsonb_build_object('code', 'lost_contact',
+  const lost = await inTransaction(s, async (client) => {
+    const { rows } = await client.query<LostRow>(
+      `WITH expired AS (
+         SELECT t.id, w.name, w.id AS worker_id FROM tasks t
+         JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt JOIN workers w ON w.id = a.worker_id
+         WHERE t.status = 'running' AND t.state IS DISTINCT FROM 'lost_contact' AND t.state IS DISTINCT FROM 'cancelling'
+           AND a.status IN ${LIVE} AND a.lease_expires_at < now()
+         FOR NO KEY UPDATE OF t SKIP LOCKED
+       )
+       UPDATE tasks t SET state = 'lost_contact', state_reason = jsonb_build_object('code', 'lost_contact',
          'message', format('Worker %s has not been heard of.', e.name), 'since', extract(epoch FROM now())::int)
-       FROM expired e WHERE r.id = e.id
-       RETURNING r.id, r.project_id, r.status, r.state, r.state_reason, r.attempt, e.name, e.worker_id
-     ), event AS (
-       INSERT INTO events (id, project_id, run_id, attempt, level, type, message, data)
-       SELECT $1 || row_number() OVER (), project_id, id, attempt, 'warn', 'message',
-         format('Contact with worker %s was lost', name), jsonb_build_object('worker_id', worker_id) FROM run
-       RETURNING id, run_id, level, type, message, data, created_at
-     )
-     SELECT run.*, to_json(event) AS event, event.created_at AS event_created_at FROM run JOIN event ON event.run_id = run.id`,
-    [newId('event')],
-  );
-  for (const row of rows) {
-    const event = eventMessage({ ...row.event, created_at: row.event_created_at });
-    await notify(
-      s,
-      row.id,
-      [statusMessage({ ...row, state_reason: row.state_reason as StateReason | null }), event],
-      row.attempt,
+       FROM expired e WHERE t.id = e.id
+       RETURNING t.id, t.project_id, t.status, t.state, t.state_reason, t.attempt, e.name, e.worker_id`,
     );
-  }
-  return rows.length;
+    const marked: { task: LostRow; event: EventRow }[] = [];
+    for (const task of rows) marked.push({ task, event: await insertEvent(client, eventOf(task), lostEvent(task)) });
+    return marked;
+  });
+  for (const { task, event } of lost)
+    await notify(s, task.id, [statusMessage(task), eventMessage(event)], task.attempt);
+  return lost.length;
 }
 
+const eventOf = ({ id, project_id, attempt }: LostRow): EventOf => ({ projectId: project_id, taskId: id, attempt });
+
+const lostEvent = ({ name, worker_id }: LostRow): NewEvent => ({
+  level: 'warn',
+  message: `Contact with worker ${name} was lost`,
+  data: { worker_id },
+});
+
 /**
- * Gives up attempts whose lease has run out and that were marked in an earlier round: the run is queued again, or failed when its budget
+ * Gives up attempts whose lease has run out and that were marked in an earlier round: the task is queued again, or failed when its budget
  * of attempts is spent, or cancelled when that was asked for.
  */
-export async function expireLeases(s: Services): Promise<number> {
-  const { rows } = await s.pg.query<{ run_id: string; attempt: number; worker_id: string; name: string }>(
-    `SELECT a.run_id, a.attempt, a.worker_id, w.name FROM attempts a
-     JOIN runs r ON r.id = a.run_id AND r.attempt = a.attempt JOIN workers w ON w.id = a.worker_id
+export async function expireLeases(s: Services, kinds = KINDS): Promise<number> {
+  const { rows } = await s.pg.query<{
+    task_id: string;
+    kind: string;
+    attempt: number;
+    worker_id: string;
+    name: string;
+  }>(
+    `SELECT a.task_id, t.kind, a.attempt, a.worker_id, w.name FROM attempts a
+     JOIN tasks t ON t.id = a.task_id AND t.attempt = a.attempt JOIN workers w ON w.id = a.worker_id
      WHERE a.status IN ${LIVE} AND a.lease_expires_at < now() - interval '1 second'
-       AND r.status = 'running' AND r.state IN ('lost_contact', 'cancelling')`,
+       AND t.status = 'running' AND t.state IN ('lost_contact', 'cancelling')`,
   );
   let ended = 0;
-  for (const row of rows) {
+  for (const { task_id: taskId, kind, attempt, worker_id: workerId, name } of rows) {
     try {
-      const verdict = await endAttempt(
-        s,
-        { runId: row.run_id, attempt: row.attempt, workerId: row.worker_id },
-        lostBy(row.name),
-        {
-          lease: 'expired',
-        },
-      );
-      if (verdict) ended++;
+      const token = { taskId, attempt, workerId };
+      if (await endAttempt(s, kindOf(kind, kinds), token, lostBy(name), { lease: 'expired' })) ended++;
     } catch (error) {
-      // One run that cannot be ended must not keep the others waiting; it is tried again in the next round.
-      s.log.error({ err: error, runId: row.run_id, attempt: row.attempt }, 'a lost attempt could not be ended');
+      // One task that cannot be ended must not keep the others waiting; it is tried again in the next round.
+      s.log.error({ err: error, taskId, attempt }, 'a lost attempt could not be ended');
     }
   }
   return ended;

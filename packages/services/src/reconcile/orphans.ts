@@ -9,7 +9,7 @@ export async function collectExpiredFiles(s: Services): Promise<number> {
   const { rows } = await s.pg.query<{ blob_key: string }>(
     `UPDATE files f SET deleted_at = now() WHERE f.id IN (
        SELECT id FROM files WHERE expires_at < now() AND deleted_at IS NULL LIMIT $1)
-       AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.finished_at IS NULL AND r.deleted_at IS NULL AND r.project_id = f.project_id
+       AND NOT EXISTS (SELECT 1 FROM tasks t JOIN runs r ON r.id = t.id WHERE t.finished_at IS NULL AND t.deleted_at IS NULL AND t.project_id = f.project_id
          AND (r.training_file_id = f.id OR r.validation_file_id = f.id OR r.config -> 'evaluation' -> 'files' ? f.id))
      RETURNING blob_key`,
     [PAGE],
@@ -34,10 +34,10 @@ export async function forgetExpired(s: Services): Promise<void> {
  */
 export async function collectOrphans(s: Services): Promise<number> {
   const { rows } = await s.pg.query<{ run_id: string; attempt: number; keys: string[] }>(
-    `SELECT a.run_id, a.attempt, array(
-       SELECT blob_key FROM checkpoints c WHERE c.run_id = a.run_id AND c.deleted_at IS NULL
-       UNION ALL SELECT blob_key FROM adapters d WHERE d.run_id = a.run_id
-       UNION ALL SELECT blob_key FROM files f WHERE f.blob_key LIKE 'runs/' || a.run_id || '/%' AND f.deleted_at IS NULL
+    `SELECT a.task_id AS run_id, a.attempt, array(
+       SELECT blob_key FROM checkpoints c WHERE c.run_id = a.task_id AND c.deleted_at IS NULL
+       UNION ALL SELECT blob_key FROM adapters d WHERE d.run_id = a.task_id
+       UNION ALL SELECT blob_key FROM files f WHERE f.blob_key LIKE 'runs/' || a.task_id || '/%' AND f.deleted_at IS NULL
      ) AS keys
      FROM attempts a WHERE a.finished_at BETWEEN now() - interval '1 day' AND now() - interval '${AGE}' ORDER BY random() LIMIT $1`,
     [PAGE],

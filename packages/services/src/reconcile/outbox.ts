@@ -1,29 +1,39 @@
 import type { Services } from '../ground/context.js';
-import { type Offer, offerRun, wakeUpId } from '../work/offer-run.js';
+import { type Offer, offerTask, wakeUpId } from '../work/offer-task.js';
 
 const PAGE = 500;
 
 /**
- * Queued runs that have no wake-up in Redis get one: the process died between the commit and the queue, or Redis was wiped.
- * Rejects when Redis is away.
+ * Queued tasks that have no wake-up in Redis get one: the process died between the commit and the queue, or Redis was wiped.
+ * Looks at all of them, a page at a time. Rejects when Redis is away.
  */
 export async function offerForgotten(s: Services): Promise<number> {
-  const { rows } = await s.pg.query<Offer>(
-    `SELECT id, pool, submission, priority FROM runs
-     WHERE status = 'queued' AND deleted_at IS NULL AND queued_at <= now() - interval '500 milliseconds'
-     ORDER BY priority DESC, queued_at LIMIT $1`,
-    [PAGE],
-  );
-  if (rows.length === 0) return 0;
+  let offered = 0;
+  for (let after = '', more = true; more; ) {
+    const { rows } = await s.pg.query<Offer>(
+      `SELECT id, pool, submission, priority FROM tasks
+       WHERE status = 'queued' AND deleted_at IS NULL AND queued_at <= now() - interval '500 milliseconds' AND id > $2
+       ORDER BY id LIMIT $1`,
+      [PAGE, after],
+    );
+    offered += await offerMissing(s, rows);
+    more = rows.length === PAGE;
+    after = rows.at(-1)?.id ?? after;
+  }
+  if (offered > 0) s.log.warn({ tasks: offered }, 'queued tasks without a wake-up were offered again');
+  return offered;
+}
+
+async function offerMissing(s: Services, offers: readonly Offer[]): Promise<number> {
+  if (offers.length === 0) return 0;
   const asking = s.redis.pipeline();
-  for (const row of rows) asking.exists(s.queues.of(row.pool).toKey(wakeUpId(row)));
+  for (const offer of offers) asking.exists(s.queues.of(offer.pool).toKey(wakeUpId(offer)));
   const answers = (await asking.exec()) ?? [];
   let offered = 0;
-  for (const [index, row] of rows.entries()) {
+  for (const [index, offer] of offers.entries()) {
     const [error, exists] = answers[index] ?? [new Error('no answer'), 0];
     if (error) throw error;
-    if (exists === 0 && (await offerRun(s, row))) offered++;
+    if (exists === 0 && (await offerTask(s, offer))) offered++;
   }
-  if (offered > 0) s.log.warn({ runs: offered }, 'queued runs without a wake-up were offered again');
   return offered;
 }

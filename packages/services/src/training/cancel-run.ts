@@ -1,11 +1,12 @@
 import { AppError, isTerminal, type RunObject, type RunStatus, type StateReason } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
-import { notify } from '../ground/publish.js';
+import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
 import { publishControl } from '../ground/publish-control.js';
-import { insertEvent } from '../work/insert-event.js';
-import { withdrawOffer } from '../work/offer-run.js';
-import { requireRun } from '../work/require-run.js';
-import { transitionRun } from '../work/transition.js';
+import { inTransaction } from '../ground/transaction.js';
+import { moveTask } from '../work/move-task.js';
+import { withdrawOffer } from '../work/offer-task.js';
+import { eventMessage, insertEvent } from '../work/record-event.js';
+import { requireTask } from '../work/require-task.js';
 import { getRun } from './get-run.js';
 
 const WAITING = ['validating_files', 'queued', 'paused'] as const satisfies readonly RunStatus[];
@@ -19,8 +20,8 @@ const LOOKS = 5;
  */
 export async function cancelRun(s: Services, actor: Actor, runId: string): Promise<RunObject> {
   for (let look = 0; look < LOOKS; look++) {
-    const run = await requireRun(s, actor, runId);
-    const status = run.status as RunStatus;
+    const task = await requireTask(s, actor, runId);
+    const status = task.status as RunStatus;
     if (isTerminal(status)) {
       throw new AppError(
         'conflict',
@@ -31,8 +32,8 @@ export async function cancelRun(s: Services, actor: Actor, runId: string): Promi
         },
       );
     }
-    if (run.state === 'cancelling') return getRun(s, actor, runId);
-    const isDone = status === 'running' ? await askToStop(s, runId, run.attempt) : await cancelWaiting(s, runId);
+    if (task.state === 'cancelling') return getRun(s, actor, runId);
+    const isDone = status === 'running' ? await askToStop(s, runId, task.attempt) : await cancelWaiting(s, runId);
     if (isDone) return getRun(s, actor, runId);
   }
   throw new AppError('unavailable', `${runId} keeps changing.`, { hint: 'Send the request again.' });
@@ -40,28 +41,16 @@ export async function cancelRun(s: Services, actor: Actor, runId: string): Promi
 
 /** False when the run was not waiting any more. */
 async function cancelWaiting(s: Services, runId: string): Promise<boolean> {
-  try {
-    const { run, event } = await s.db.$transaction(async (tx) => {
-      const moved = await transitionRun(tx, { runId, to: 'cancelled', from: WAITING });
-      const { projectId, attempt } = moved;
-      return {
-        run: moved,
-        event: await insertEvent(tx, { projectId, runId, attempt, level: 'info', message: 'The run was cancelled' }),
-      };
-    });
-    const data = { status: 'cancelled' as const, state: null, state_reason: null, attempt: run.attempt };
-    await Promise.all([
-      notify(s, runId, [
-        { event: 'event', data: event },
-        { event: 'status', data },
-      ]),
-      withdrawOffer(s, run),
-    ]);
-    return true;
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'conflict') return false;
-    throw error;
-  }
+  const cancelled = await inTransaction(s, async (client) => {
+    const task = await moveTask(client, runId, 'cancelled', {}, WAITING);
+    if (!task) return null;
+    const of = { projectId: task.project_id, taskId: runId, attempt: task.attempt };
+    return { task, event: await insertEvent(client, of, { level: 'info', message: 'The run was cancelled' }) };
+  });
+  if (!cancelled) return false;
+  const { task, event } = cancelled;
+  await Promise.all([notify(s, runId, [eventMessage(event), statusMessage(task)]), withdrawOffer(s, task)]);
+  return true;
 }
 
 /** False when the run was not running any more, or somebody asked first. */
@@ -71,28 +60,22 @@ async function askToStop(s: Services, runId: string, attempt: number): Promise<b
     message: 'The run stops after the step that it is in.',
     since: Math.floor(Date.now() / 1_000),
   };
-  const asked = await s.db.$transaction(async (tx) => {
-    const [run] = await tx.run.updateManyAndReturn({
-      where: { id: runId, status: 'running', attempt, OR: [{ state: null }, { state: { not: 'cancelling' } }] },
-      data: { state: 'cancelling', stateReason: { ...reason } },
-    });
-    if (!run) return null;
-    return insertEvent(tx, {
-      projectId: run.projectId,
-      runId,
-      attempt,
-      level: 'info',
-      message: 'Cancelling the run was asked for',
-    });
+  const asked = await inTransaction(s, async (client) => {
+    const { rows } = await client.query<StatusRow & { project_id: string }>(
+      `UPDATE tasks SET state = 'cancelling', state_reason = $3
+       WHERE id = $1 AND attempt = $2 AND status = 'running' AND state IS DISTINCT FROM 'cancelling'
+       RETURNING project_id, status, state, state_reason, attempt`,
+      [runId, attempt, reason],
+    );
+    const task = rows[0];
+    if (!task) return null;
+    const of = { projectId: task.project_id, taskId: runId, attempt };
+    return { task, event: await insertEvent(client, of, { level: 'info', message: 'Cancellation requested' }) };
   });
   if (!asked) return false;
-  const data = { status: 'running' as const, state: 'cancelling' as const, state_reason: reason, attempt };
   await Promise.all([
-    publishControl(s, { type: 'cancel', runId }),
-    notify(s, runId, [
-      { event: 'event', data: asked },
-      { event: 'status', data },
-    ]),
+    publishControl(s, { type: 'cancel', taskId: runId }),
+    notify(s, runId, [eventMessage(asked.event), statusMessage(asked.task)]),
   ]);
   return true;
 }

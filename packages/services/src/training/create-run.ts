@@ -6,15 +6,17 @@ import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
 import type { BaseModel, FileModel } from '../ground/generated/models.js';
 import { notify } from '../ground/publish.js';
+import { queryableOf } from '../ground/transaction.js';
 import { plainSuffix } from '../library/fine-tuned-model-name.js';
 import { requireBase } from '../library/require-base.js';
 import { waitForFile } from '../library/wait-for-file.js';
-import { insertEvent } from '../work/insert-event.js';
-import { offerRun } from '../work/offer-run.js';
+import { offerTask } from '../work/offer-task.js';
+import { eventMessage, insertEvent } from '../work/record-event.js';
 import { findRepeated, type Repeatable } from './find-repeated.js';
 import { getRun } from './get-run.js';
 import { requestHash } from './request-hash.js';
 import { toRunObject } from './to-run-object.js';
+import { trainKind } from './train-kind.js';
 
 const SEED_END = 2 ** 31;
 
@@ -38,26 +40,23 @@ export async function createRun(
   repeatable: Repeatable = {},
 ): Promise<RunObject> {
   const prepared = await prepare(s, actor, body);
-  const row = toRow(actor, prepared, body, repeatable);
-  if (prepared.request.dry_run) return dryRun(row, prepared);
+  const rows = toRows(actor, prepared, body, repeatable);
+  if (prepared.request.dry_run) return dryRun(rows, prepared);
+  const { task, run } = rows;
 
   const created = await s.db.$transaction(async (tx) => {
-    const repeated = await findRepeated(tx, actor, row.requestHash, repeatable);
+    const repeated = await findRepeated(tx, actor, run.requestHash, repeatable);
     if (repeated) return { runId: repeated, event: null };
     await holdFiles(tx, prepared.files);
-    await tx.run.create({ data: row });
-    const event = {
-      projectId: actor.projectId,
-      runId: row.id,
-      attempt: 0,
-      level: 'info',
-      message: `Created fine-tuning job: ${row.id}`,
-    } as const;
-    return { runId: row.id, event: await insertEvent(tx, event) };
+    await tx.task.create({ data: task });
+    await tx.run.create({ data: run });
+    const of = { projectId: actor.projectId, taskId: run.id, attempt: 0 };
+    const message = `Created fine-tuning job: ${run.id}`;
+    return { runId: run.id, event: await insertEvent(queryableOf(tx), of, { level: 'info', message }) };
   });
   if (created.event) {
-    await offerRun(s, row);
-    await notify(s, row.id, [{ event: 'event', data: created.event }]);
+    await offerTask(s, task);
+    await notify(s, run.id, [eventMessage(created.event)]);
   }
   return getRun(s, actor, created.runId);
 }
@@ -82,17 +81,22 @@ async function prepare(s: Services, actor: Actor, body: unknown): Promise<Prepar
   return { request, base, files, config };
 }
 
-function toRow(actor: Actor, { request, base, config }: Prepared, body: unknown, { idempotencyKey }: Repeatable) {
-  return {
-    id: newId('run'),
-    projectId: actor.projectId,
-    keyId: actor.keyId,
-    baseId: base.id,
+/** The task and the run beside it, under one id. */
+function toRows(actor: Actor, { request, base, config }: Prepared, body: unknown, { idempotencyKey }: Repeatable) {
+  const common = { id: newId('run'), projectId: actor.projectId };
+  const task = {
+    ...common,
+    kind: trainKind.name,
     submission: 1,
     status: 'queued',
     pool: request.pool ?? 'default',
     priority: request.priority ?? 50,
     maxAttempts: request.max_attempts ?? 10,
+  } satisfies Prisma.TaskUncheckedCreateInput;
+  const run = {
+    ...common,
+    keyId: actor.keyId,
+    baseId: base.id,
     suffix: request.suffix ? plainSuffix(request.suffix) : null,
     metadata: request.metadata ?? {},
     request: body as Prisma.InputJsonObject,
@@ -104,6 +108,7 @@ function toRow(actor: Actor, { request, base, config }: Prepared, body: unknown,
     trainingFileId: request.training_file,
     validationFileId: request.validation_file ?? null,
   } satisfies Prisma.RunUncheckedCreateInput;
+  return { task, run };
 }
 
 /** Locks the files of the run until it is stored: one that is being deleted now is either gone before, or kept for it. */
@@ -116,40 +121,44 @@ async function holdFiles(tx: Prisma.TransactionClient, files: readonly FileModel
 }
 
 /** What the run would be. It has no id that anything could be asked about. */
-function dryRun(row: ReturnType<typeof toRow>, { base }: Prepared): RunObject {
+function dryRun({ task, run }: ReturnType<typeof toRows>, { base }: Prepared): RunObject {
   const now = new Date();
   const reason = {
     code: 'dry_run',
     message: 'Everything was checked; nothing was queued.',
     since: Math.floor(now.getTime() / 1_000),
   };
-  const run = {
-    ...row,
-    id: 'ftjob-dry-run',
-    status: 'validating_files',
-    state: null,
-    stateReason: null,
-    attempt: 0,
+  const id = 'ftjob-dry-run';
+  const dry = {
+    ...run,
+    id,
+    config: run.config as Prisma.JsonObject,
+    request: run.request as Prisma.JsonObject,
     step: 0,
     trainedTokens: 0n,
     tokensPerSecond: null,
     trainLoss: null,
     resultFileId: null,
     fineTunedModel: null,
-    errorCode: null,
-    errorMessage: null,
-    errorParam: null,
-    createdAt: now,
-    queuedAt: now,
-    startedAt: null,
-    finishedAt: null,
-    deletedAt: null,
     base: { name: base.name },
-    attempts: [],
     adapters: [],
+    task: {
+      ...task,
+      id,
+      status: 'validating_files',
+      state: null,
+      stateReason: null,
+      attempt: 0,
+      errorCode: null,
+      errorMessage: null,
+      errorParam: null,
+      createdAt: now,
+      queuedAt: now,
+      startedAt: null,
+      finishedAt: null,
+      deletedAt: null,
+      attempts: [],
+    },
   };
-  return toRunObject(
-    { ...run, config: run.config as Prisma.JsonObject, request: run.request as Prisma.JsonObject },
-    reason,
-  );
+  return toRunObject(dry, reason);
 }

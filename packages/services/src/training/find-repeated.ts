@@ -27,9 +27,12 @@ export async function findRepeated(
   const { projectId, keyId } = actor;
   await tx.$queryRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${projectId} ${idempotencyKey ?? hash}`}, 0))::text`;
   if (idempotencyKey !== undefined) {
-    const run = await tx.run.findUnique({ where: { projectId_idempotencyKey: { projectId, idempotencyKey } } });
+    const run = await tx.run.findUnique({
+      where: { projectId_idempotencyKey: { projectId, idempotencyKey } },
+      include: { task: { select: { createdAt: true } } },
+    });
     if (!run) return null;
-    if (Date.now() - run.createdAt.getTime() > KEY_LIFE_MS) {
+    if (Date.now() - run.task.createdAt.getTime() > KEY_LIFE_MS) {
       await tx.run.update({ where: { id: run.id }, data: { idempotencyKey: null } });
       return null;
     }
@@ -41,8 +44,8 @@ export async function findRepeated(
   }
   if (retryCount < 1) return null;
   const run = await tx.run.findFirst({
-    where: { projectId, keyId, requestHash: hash, createdAt: { gt: new Date(Date.now() - RETRY_LIFE_MS) } },
-    orderBy: { createdAt: 'desc' },
+    where: { projectId, keyId, requestHash: hash, task: { createdAt: { gt: new Date(Date.now() - RETRY_LIFE_MS) } } },
+    orderBy: { task: { createdAt: 'desc' } },
   });
   return run?.id ?? null;
 }

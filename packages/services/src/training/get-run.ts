@@ -1,16 +1,16 @@
 import type { RunObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
-import { runNotFound } from '../work/require-run.js';
-import { waitingReasons } from '../work/waiting-reason.js';
-import { RUN_PARTS, toRunObject } from './to-run-object.js';
+import { taskNotFound } from '../work/require-task.js';
+import { toRunObjects } from './run-objects.js';
+import { RUN_PARTS } from './to-run-object.js';
 
 /** One run. @throws AppError `not_found`. */
 export async function getRun(s: Services, actor: Actor, runId: string): Promise<RunObject> {
   const run = await s.db.run.findFirst({
-    where: { id: runId, projectId: actor.projectId, deletedAt: null },
+    where: { id: runId, projectId: actor.projectId, task: { deletedAt: null } },
     include: RUN_PARTS,
   });
-  if (!run) throw runNotFound(runId);
-  const reasons = await waitingReasons(s, [run]);
-  return toRunObject(run, reasons.get(run.id) ?? null);
+  const [object] = run ? await toRunObjects(s, [run]) : [];
+  if (!object) throw taskNotFound(runId);
+  return object;
 }

@@ -41,7 +41,7 @@ const INGEST = `
       tokens_per_second = coalesce($9::float8, r.tokens_per_second), train_loss = coalesce($10::float8, r.train_loss)
     FROM token WHERE r.id = token.id
   ), beat AS (
-    UPDATE attempts a SET progress_at = now() FROM token WHERE a.run_id = token.id AND a.attempt = $2
+    UPDATE attempts a SET progress_at = now() FROM token WHERE a.task_id = token.id AND a.attempt = $2
   )
   SELECT token.state, (SELECT count(*)::int FROM points) AS added FROM token`;
 

@@ -3,7 +3,7 @@ import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
 import { toSeconds } from '../ground/time.js';
 import { checkpointModelName, fineTunedModelName } from '../library/fine-tuned-model-name.js';
-import { runNotFound } from '../work/require-run.js';
+import { taskNotFound } from '../work/require-task.js';
 
 /** Checkpoints of a run that are kept, latest step first. */
 export async function listCheckpoints(
@@ -13,10 +13,10 @@ export async function listCheckpoints(
   { limit, after }: { limit: number; after?: string },
 ): Promise<Page<CheckpointObject>> {
   const run = await s.db.run.findFirst({
-    where: { id: runId, projectId: actor.projectId, deletedAt: null },
+    where: { id: runId, projectId: actor.projectId, task: { deletedAt: null } },
     include: { base: { select: { name: true } }, project: { select: { name: true } } },
   });
-  if (!run) throw runNotFound(runId);
+  if (!run) throw taskNotFound(runId);
   const from = after ? cursorOrThrow(await s.db.checkpoint.findFirst({ where: { id: after, runId } }), after) : null;
   const rows = await s.db.checkpoint.findMany({
     where: { runId, deletedAt: null, ...(from ? { step: { lt: from.step } } : {}) },

@@ -2,7 +2,7 @@ import type { EvaluationObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { type Page, toPage } from '../ground/paging.js';
 import { toSeconds } from '../ground/time.js';
-import { requireRun } from '../work/require-run.js';
+import { requireRun } from './require-run.js';
 
 /** Evaluations of a run, by file name and step. */
 export async function listEvaluations(s: Services, actor: Actor, runId: string): Promise<Page<EvaluationObject>> {

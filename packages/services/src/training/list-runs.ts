@@ -1,8 +1,9 @@
 import type { RunObject, RunStatus } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
-import { waitingReasons } from '../work/waiting-reason.js';
-import { RUN_PARTS, toRunObject } from './to-run-object.js';
+import { toRunObjects } from './run-objects.js';
+import { RUN_PARTS } from './to-run-object.js';
+import { trainKind } from './train-kind.js';
 
 export interface ListRuns {
   limit: number;
@@ -19,27 +20,28 @@ export async function listRuns(
   { limit, after, status, metadata = {} }: ListRuns,
 ): Promise<Page<RunObject>> {
   const from = after
-    ? cursorOrThrow(await s.db.run.findFirst({ where: { id: after, projectId: actor.projectId } }), after)
+    ? cursorOrThrow(await s.db.task.findFirst({ where: { id: after, projectId: actor.projectId } }), after)
     : null;
-  const runs = await s.db.run.findMany({
+  // From the tasks, because their index has the order.
+  const page = await s.db.task.findMany({
     where: {
       projectId: actor.projectId,
+      kind: trainKind.name,
       deletedAt: null,
       ...(status ? { status } : {}),
       AND: [
-        ...Object.entries(metadata).map(([key, value]) => ({ metadata: { path: [key], equals: value } })),
+        ...Object.entries(metadata).map(([key, value]) => ({ run: { metadata: { path: [key], equals: value } } })),
         ...(from
           ? [{ OR: [{ createdAt: { lt: from.createdAt } }, { createdAt: from.createdAt, id: { lt: from.id } }] }]
           : []),
       ],
     },
-    include: RUN_PARTS,
+    select: { id: true },
     orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
     take: limit + 1,
   });
-  const reasons = await waitingReasons(s, runs);
-  return toPage(
-    runs.map((run) => toRunObject(run, reasons.get(run.id) ?? null)),
-    limit,
-  );
+  const ids = page.map(({ id }) => id);
+  const runs = await s.db.run.findMany({ where: { id: { in: ids } }, include: RUN_PARTS });
+  runs.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
+  return toPage(await toRunObjects(s, runs), limit);
 }

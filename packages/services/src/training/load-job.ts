@@ -36,7 +36,7 @@ interface RunRow {
 }
 
 /** Reads what the attempt needs. @throws AppError `not_found` when a file of the run is gone. */
-export async function loadJob(s: Services, { runId }: AttemptToken): Promise<Job> {
+export async function loadJob(s: Services, { taskId: runId }: AttemptToken): Promise<Job> {
   const [runs, checkpoints] = await Promise.all([
     s.pg.query<RunRow>(
       `SELECT r.project_id, r.config, r.training_file_id, r.validation_file_id,

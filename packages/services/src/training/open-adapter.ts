@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError, type ExportFormat, methodRow, type RunConfig } from '@moraine/contract';
 import { pack } from 'tar-stream';
 import type { Actor, Services } from '../ground/context.js';
-import { requireRun } from '../work/require-run.js';
+import { requireRun } from './require-run.js';
 
 /** How the exports of a run are called in storage. */
 const KINDS: Readonly<Record<ExportFormat, string>> = { native: 'adapter', peft: 'peft', merged: 'merged' };
@@ -19,13 +19,14 @@ export async function openAdapter(
   format: ExportFormat,
 ): Promise<{ filename: string; stream: Readable }> {
   const run = await requireRun(s, actor, runId);
-  if (run.status !== 'succeeded') {
+  const { status, finishedAt } = run.task;
+  if (status !== 'succeeded') {
     throw new AppError(
       'not_ready',
-      `${runId} is ${run.status} at step ${run.step} of ${run.steps}; it has no adapter${run.finishedAt ? '' : ' yet'}.`,
+      `${runId} is ${status} at step ${run.step} of ${run.steps}; it has no adapter${finishedAt ? '' : ' yet'}.`,
       {
         param: 'fine_tuning_job_id',
-        hint: run.finishedAt ? 'Only a run that succeeded has one.' : 'Poll the run until its status is succeeded.',
+        hint: finishedAt ? 'Only a run that succeeded has one.' : 'Poll the run until its status is succeeded.',
       },
     );
   }

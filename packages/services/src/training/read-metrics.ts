@@ -1,7 +1,7 @@
 import type { MetricSeries, RunMetrics } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { lastEventId } from '../ground/positions.js';
-import { requireRun } from '../work/require-run.js';
+import { requireRun } from './require-run.js';
 import { ROLLUP_STEPS } from './rewind.js';
 
 export interface MetricsQuery {

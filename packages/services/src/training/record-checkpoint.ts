@@ -19,7 +19,7 @@ export async function recordCheckpoint(
   token: AttemptToken,
   { step, dir, metrics }: NewCheckpoint,
 ): Promise<{ id: string; sizeBytes: number }> {
-  const blobKey = `runs/${token.runId}/attempts/${token.attempt}/checkpoints/step-${step}`;
+  const blobKey = `runs/${token.taskId}/attempts/${token.attempt}/checkpoints/step-${step}`;
   const { sizeBytes, sha256 } = await s.blobs.putDir(blobKey, dir);
   const row = await fenced<{ id: string; dropped: string[] }>(
     s,

@@ -12,7 +12,7 @@ export interface NewExport {
 export async function recordExports(s: Services, token: AttemptToken, exports: readonly NewExport[]): Promise<void> {
   const rows: unknown[] = [];
   for (const { kind, dir } of exports) {
-    const blob_key = `runs/${token.runId}/attempts/${token.attempt}/exports/${kind}`;
+    const blob_key = `runs/${token.taskId}/attempts/${token.attempt}/exports/${kind}`;
     const { sizeBytes, sha256 } = await s.blobs.putDir(blob_key, dir);
     rows.push({ id: newId('adapter'), kind, blob_key, size_bytes: sizeBytes, sha256 });
   }

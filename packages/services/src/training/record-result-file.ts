@@ -11,7 +11,7 @@ export async function recordResultFile(
   token: AttemptToken,
   { id, csv }: { id: string; csv: string },
 ): Promise<void> {
-  const blobKey = `runs/${token.runId}/attempts/${token.attempt}/step_metrics.csv`;
+  const blobKey = `runs/${token.taskId}/attempts/${token.attempt}/step_metrics.csv`;
   if ((await s.blobs.size(blobKey)) !== null) await s.blobs.remove(blobKey);
   const { sizeBytes, sha256 } = await s.blobs.put(blobKey, Readable.from([csv]));
   await fenced(

@@ -5,7 +5,7 @@ import { toSeconds, toSecondsOrNull } from '../ground/time.js';
 /** What a run's row must be read with to become its wire object. */
 export const RUN_PARTS = {
   base: { select: { name: true } },
-  attempts: { orderBy: { attempt: 'asc' } },
+  task: { include: { attempts: { orderBy: { attempt: 'asc' } } } },
   adapters: { select: { kind: true }, orderBy: { kind: 'asc' } },
 } as const satisfies Prisma.RunInclude;
 
@@ -13,6 +13,7 @@ export type RunWithParts = Prisma.RunGetPayload<{ include: typeof RUN_PARTS }>;
 
 /** The `fine_tuning.job` of the wire, field by field as the OpenAI API has it, with ours beside. */
 export function toRunObject(run: RunWithParts, waiting: StateReason | null): RunObject {
+  const { task } = run;
   const config = storedRunConfig(run.config);
   const hyperparameters = {
     n_epochs: config.n_epochs,
@@ -23,28 +24,30 @@ export function toRunObject(run: RunWithParts, waiting: StateReason | null): Run
   return {
     id: run.id,
     object: 'fine_tuning.job',
-    created_at: toSeconds(run.createdAt),
-    started_at: toSecondsOrNull(run.startedAt),
-    finished_at: toSecondsOrNull(run.finishedAt),
+    created_at: toSeconds(task.createdAt),
+    started_at: toSecondsOrNull(task.startedAt),
+    finished_at: toSecondsOrNull(task.finishedAt),
     model: run.base.name,
     fine_tuned_model: run.fineTunedModel,
     organization_id: run.projectId,
-    status: run.status as RunObject['status'],
+    status: task.status as RunObject['status'],
     hyperparameters,
     training_file: run.trainingFileId,
     validation_file: run.validationFileId,
     result_files: run.resultFileId === null ? [] : [run.resultFileId],
-    trained_tokens: run.finishedAt === null ? null : Number(run.trainedTokens),
+    trained_tokens: task.finishedAt === null ? null : Number(run.trainedTokens),
     error:
-      run.errorCode === null ? null : { code: run.errorCode, message: run.errorMessage ?? '', param: run.errorParam },
+      task.errorCode === null
+        ? null
+        : { code: task.errorCode, message: task.errorMessage ?? '', param: task.errorParam },
     seed: run.seed,
     estimated_finish: secondsLeft === null ? null : Math.round(Date.now() / 1_000 + secondsLeft),
     integrations: [],
     method: { type: 'supervised', supervised: { hyperparameters } },
     metadata: run.metadata as RunObject['metadata'],
     suffix: run.suffix,
-    state: run.state as RunObject['state'],
-    state_reason: waiting ?? (run.stateReason as StateReason | null),
+    state: task.state as RunObject['state'],
+    state_reason: waiting ?? (task.stateReason as StateReason | null),
     config,
     progress: {
       step: run.step,
@@ -54,7 +57,7 @@ export function toRunObject(run: RunWithParts, waiting: StateReason | null): Run
       train_loss: run.trainLoss,
       seconds_remaining: secondsLeft,
     },
-    attempts: run.attempts.map((attempt) => ({
+    attempts: task.attempts.map((attempt) => ({
       attempt: attempt.attempt,
       status: attempt.status as RunObject['attempts'][number]['status'],
       worker_id: attempt.workerId,
@@ -64,16 +67,16 @@ export function toRunObject(run: RunWithParts, waiting: StateReason | null): Run
       cause: attempt.cause,
       message: attempt.message,
     })),
-    pool: run.pool,
-    priority: run.priority,
+    pool: task.pool,
+    priority: task.priority,
     exports: run.adapters.map((adapter) => adapter.kind),
   };
 }
 
 /** Seconds to the last step at the pace that the run has now; null while there is none. Evaluations come on top. */
 function secondsRemaining(run: RunWithParts): number | null {
-  const { status, step, steps, tokensPerSecond } = run;
-  if (status !== 'running' || step === 0 || tokensPerSecond === null || tokensPerSecond <= 0) return null;
+  const { step, steps, tokensPerSecond } = run;
+  if (run.task.status !== 'running' || step === 0 || tokensPerSecond === null || tokensPerSecond <= 0) return null;
   const tokensPerStep = Number(run.trainedTokens) / step;
   return tokensPerStep === 0 ? null : ((steps - step) * tokensPerStep) / tokensPerSecond;
 }

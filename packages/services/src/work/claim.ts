@@ -1,20 +1,23 @@
 import type { StateReason } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { notify, statusMessage } from '../ground/publish.js';
-import { withdrawOffer } from './offer-run.js';
+import { withdrawOffer } from './offer-task.js';
 import { statusesBefore } from './transition.js';
 
-/** How long an attempt may stay silent before somebody else may take its run, by the database's clock. */
+/** How long an attempt may stay silent before somebody else may take its task, by the database's clock. */
 export const LEASE_MS = 20_000;
 
 export interface ClaimOptions {
   workerId: string;
   pool: string;
+  /** Kinds of tasks that the worker can execute. */
+  kinds: readonly string[];
   leaseMs?: number;
 }
 
-export interface ClaimedRun {
+export interface ClaimedTask {
   id: string;
+  kind: string;
   attempt: number;
   submission: number;
   pool: string;
@@ -23,43 +26,43 @@ export interface ClaimedRun {
   state_reason: StateReason;
 }
 
-/** Priority class first, then the project with the fewest runs on workers, then age. Rows that another worker is taking are passed over. */
+/** Priority class first, then the project with the fewest tasks on workers, then age. Rows that another worker is taking are passed over. */
 const CLAIM = `
   WITH busy AS (
-    SELECT project_id, count(*) AS running FROM runs WHERE status = 'running' GROUP BY project_id
+    SELECT project_id, count(*) AS running FROM tasks WHERE status = 'running' GROUP BY project_id
   ), picked AS (
-    SELECT r.id FROM runs r LEFT JOIN busy b ON b.project_id = r.project_id
-    WHERE r.pool = $2 AND r.status = ANY($4) AND r.deleted_at IS NULL AND r.queued_at <= now()
+    SELECT t.id FROM tasks t LEFT JOIN busy b ON b.project_id = t.project_id
+    WHERE t.pool = $2 AND t.kind = ANY($5) AND t.status = ANY($4) AND t.deleted_at IS NULL AND t.queued_at <= now()
       AND EXISTS (SELECT 1 FROM workers w WHERE w.id = $1 AND w.status NOT IN ('cordoned', 'draining', 'unhealthy', 'gone'))
-    ORDER BY r.priority DESC, coalesce(b.running, 0), r.queued_at, r.id
+    ORDER BY t.priority DESC, coalesce(b.running, 0), t.queued_at, t.id
     LIMIT 1
-    FOR NO KEY UPDATE OF r SKIP LOCKED
-  ), run AS (
-    UPDATE runs r SET status = 'running', state = 'provisioning', attempt = r.attempt + 1, started_at = coalesce(r.started_at, now()),
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+  ), task AS (
+    UPDATE tasks t SET status = 'running', state = 'provisioning', attempt = t.attempt + 1, started_at = coalesce(t.started_at, now()),
       state_reason = jsonb_build_object('code', 'provisioning', 'message', 'A worker has taken the run and fetches what it needs.',
         'since', extract(epoch FROM now())::int)
-    FROM picked WHERE r.id = picked.id
-    RETURNING r.id, r.attempt, r.submission, r.pool, r.project_id, r.status, r.state, r.state_reason
+    FROM picked WHERE t.id = picked.id
+    RETURNING t.id, t.attempt, t.submission, t.kind, t.pool, t.project_id, t.status, t.state, t.state_reason
   ), attempt AS (
-    INSERT INTO attempts (run_id, attempt, project_id, worker_id, status, lease_expires_at)
-    SELECT id, attempt, project_id, $1, 'claimed', now() + $3 * interval '1 millisecond' FROM run
+    INSERT INTO attempts (task_id, attempt, project_id, worker_id, status, lease_expires_at)
+    SELECT id, attempt, project_id, $1, 'claimed', now() + $3 * interval '1 millisecond' FROM task
   )
-  SELECT id, attempt, submission, pool, status, state, state_reason FROM run`;
+  SELECT id, kind, attempt, submission, pool, status, state, state_reason FROM task`;
 
 /**
- * Takes the best queued run of a pool for a worker, in one statement; null when there is none. The attempt number in the token is
+ * Takes the best queued task of a pool for a worker, in one statement; null when there is none. The attempt number in the token is
  * what every later write of this attempt is checked against.
  */
 export async function claim(
   s: Services,
-  { workerId, pool, leaseMs = LEASE_MS }: ClaimOptions,
-): Promise<{ run: ClaimedRun; token: AttemptToken } | null> {
-  const { rows } = await s.pg.query<ClaimedRun>(CLAIM, [workerId, pool, leaseMs, statusesBefore('running')]);
-  const run = rows[0];
-  return run ? { run, token: { runId: run.id, attempt: run.attempt, workerId } } : null;
+  { workerId, pool, kinds, leaseMs = LEASE_MS }: ClaimOptions,
+): Promise<{ task: ClaimedTask; token: AttemptToken } | null> {
+  const { rows } = await s.pg.query<ClaimedTask>(CLAIM, [workerId, pool, leaseMs, statusesBefore('running'), kinds]);
+  const task = rows[0];
+  return task ? { task, token: { taskId: task.id, attempt: task.attempt, workerId } } : null;
 }
 
-/** Says that a claimed run is on a worker, and takes its wake-up out of the queue. */
-export async function announceClaim(s: Services, run: ClaimedRun): Promise<void> {
-  await Promise.all([withdrawOffer(s, run), notify(s, run.id, [statusMessage(run)], run.attempt)]);
+/** Says that a claimed task is on a worker, and takes its wake-up out of the queue. */
+export async function announceClaim(s: Services, task: ClaimedTask): Promise<void> {
+  await Promise.all([withdrawOffer(s, task), notify(s, task.id, [statusMessage(task)], task.attempt)]);
 }

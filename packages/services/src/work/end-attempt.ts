@@ -1,88 +1,117 @@
 import type pg from 'pg';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { notify, statusMessage } from '../ground/publish.js';
-import { inTransaction } from '../ground/transaction.js';
-import { type FenceOptions, fence, staleAttempt, tokenValues } from './fence.js';
-import { type MovedRun, moveRun } from './move-run.js';
-import { offerRun } from './offer-run.js';
-import { addEvent, type EventRow, eventMessage } from './record-event.js';
+import { type FenceOptions, hasEnded, staleAttempt, underFence } from './fence.js';
+import type { Kind } from './kind.js';
+import { type MovePatch, moveTask } from './move-task.js';
+import { offerTask } from './offer-task.js';
+import { eventMessage, insertEvent } from './record-event.js';
 import { type Decision, type Ending, type Facts, type Verdict, verdictOf } from './verdict.js';
 
-type LockedRow = Facts & { config: Record<string, unknown>; now: Date };
+/** Why an attempt failed. */
+export type Failure = Omit<Ending, 'status'>;
 
-interface Ended {
-  run: MovedRun;
-  event: EventRow;
-  decision: Decision;
-}
+type LockedRow = Omit<Facts, 'lessMemory' | 'noun'> & { now: Date };
 
 /**
- * Ends an attempt that did not finish and decides, under the run's lock, what becomes of its run (`verdictOf`).
+ * Ends an attempt that did not finish and decides, under the task's lock, what becomes of its task (`verdictOf`).
  * Returns null when the fence does not let the token through.
  */
 export async function endAttempt(
   s: Services,
+  kind: Kind,
   token: AttemptToken,
   ending: Ending,
   options: FenceOptions = {},
 ): Promise<Verdict | null> {
-  const ended = await inTransaction(s, async (client): Promise<Ended | null> => {
-    const locked = await lockRun(client, token, options);
-    if (!locked) return null;
-    const decision = verdictOf(locked, ending);
-    await client.query(
-      'UPDATE attempts SET status = $3, cause = $4, message = $5, finished_at = now() WHERE run_id = $1 AND attempt = $2',
-      [token.runId, token.attempt, ending.status, ending.cause, ending.message],
-    );
-    const run = await moveRun(client, token.runId, statusAfter(decision), patchOf(locked, ending, decision));
-    if (!run) throw staleAttempt(token);
-    const event = await addEvent(client, run.project_id, token, {
-      level: decision.level,
-      message: decision.sentence,
-      data: { cause: ending.cause, code: ending.code, attempt: token.attempt },
-    });
-    return { run, event, decision };
-  });
+  const { taskId, attempt } = token;
+  const ended = await underFence(
+    s,
+    token,
+    async (client, { project_id }) => {
+      const row = await readFacts(client, token);
+      const facts = { ...row, noun: kind.noun, lessMemory: await kind.lessMemory(client, taskId) };
+      const decision = verdictOf(facts, ending);
+      await client.query(
+        'UPDATE attempts SET status = $3, cause = $4, message = $5, finished_at = now() WHERE task_id = $1 AND attempt = $2',
+        [taskId, attempt, ending.status, ending.cause, ending.message],
+      );
+      const task = await moveTask(client, taskId, statusAfter(decision), patchOf(row.now, ending, decision));
+      if (!task) throw staleAttempt(token);
+      await kind.ended(client, taskId, decision.verdict);
+      const { level, sentence: message } = decision;
+      const data = { cause: ending.cause, code: ending.code, attempt };
+      const event = await insertEvent(client, { ...token, projectId: project_id }, { level, message, data });
+      return { task, event, decision };
+    },
+    options,
+  );
   if (!ended) return null;
-  const { run, event, decision } = ended;
-  await notify(s, run.id, [statusMessage(run), eventMessage(event)], run.attempt);
-  if (run.status === 'queued') await offerRun(s, run, { delayMs: decision.delayMs });
+  const { task, event, decision } = ended;
+  await notify(s, task.id, [statusMessage(task), eventMessage(event)], task.attempt);
+  if (task.status === 'queued') await offerTask(s, task, { delayMs: decision.delayMs });
   return decision.verdict;
 }
 
-/** The facts of a run under its lock; the history is read after the lock is held. */
-async function lockRun(
-  client: pg.PoolClient,
-  token: AttemptToken,
-  options: FenceOptions,
-): Promise<LockedRow | undefined> {
-  const held = await client.query(`WITH ${fence(options)} SELECT id FROM token`, tokenValues(token));
-  if (held.rowCount === 0) return undefined;
+/** The facts that every kind has; the caller holds the task's lock. */
+async function readFacts(client: pg.PoolClient, token: AttemptToken): Promise<LockedRow> {
   const { rows } = await client.query<LockedRow>(
-    `SELECT r.state, r.attempt, r.max_attempts AS "maxAttempts", r.config, now() AS now,
-       coalesce((r.config ->> 'batch_size')::int, 1) AS "batchSize", coalesce((r.config ->> 'accumulation')::int, 1) AS accumulation,
-       h.charged, h.ooms
-     FROM runs r CROSS JOIN (
+    `SELECT t.state, t.attempt, t.max_attempts AS "maxAttempts", now() AS now, h.charged, h.ooms
+     FROM tasks t CROSS JOIN (
        SELECT count(*) FILTER (WHERE status IN ('failed', 'lost'))::int AS charged, count(*) FILTER (WHERE cause = 'oom')::int AS ooms
-       FROM attempts WHERE run_id = $1 AND attempt < $2) h
-     WHERE r.id = $1`,
-    [token.runId, token.attempt],
+       FROM attempts WHERE task_id = $1 AND attempt < $2) h
+     WHERE t.id = $1`,
+    [token.taskId, token.attempt],
   );
-  return rows[0];
+  const row = rows[0];
+  if (!row) throw staleAttempt(token);
+  return row;
 }
 
 const statusAfter = ({ verdict }: Decision): 'queued' | 'failed' | 'cancelled' =>
   verdict === 'failed' || verdict === 'cancelled' ? verdict : 'queued';
 
-/** The columns of the run that the decision changes, beside its status. */
-function patchOf(locked: LockedRow, { message }: Ending, decision: Decision): Record<string, unknown> {
-  const { verdict, error, delayMs, accumulation } = decision;
+/** The columns of the task that the decision changes, beside its status. */
+function patchOf(now: Date, { message }: Ending, { verdict, error, delayMs }: Decision): MovePatch {
   if (verdict === 'cancelled') return {};
   if (error) return { error_code: error.code, error_message: error.message, error_param: error.param };
-  const since = Math.floor(locked.now.getTime() / 1_000);
   return {
-    state_reason: { code: 'resuming', message, since },
-    ...(delayMs > 0 ? { queued_at: new Date(locked.now.getTime() + delayMs) } : {}),
-    ...(verdict === 'retry_smaller' ? { config: { ...locked.config, accumulation } } : {}),
+    state_reason: { code: 'resuming', message, since: Math.floor(now.getTime() / 1_000) },
+    ...(delayMs > 0 ? { queued_at: new Date(now.getTime() + delayMs) } : {}),
   };
+}
+
+/** Ends the attempt with a cause (`endAttempt`). Sending it twice is safe. @throws AppError `stale_attempt`. */
+export async function failTask(
+  s: Services,
+  kind: Kind,
+  token: AttemptToken,
+  failure: Failure,
+): Promise<Verdict | 'already'> {
+  return orAlready(s, token, await endAttempt(s, kind, token, { ...failure, status: 'failed' }), 'failed');
+}
+
+/**
+ * Gives the task back without charging it: the worker drains, or could not begin. It goes on elsewhere from where it was.
+ * Sending it twice is safe. @throws AppError `stale_attempt`.
+ */
+export async function releaseTask(
+  s: Services,
+  kind: Kind,
+  token: AttemptToken,
+  message: string,
+): Promise<Verdict | 'already'> {
+  const ending = { status: 'superseded', cause: 'preempted', code: 'released', message } as const;
+  return orAlready(s, token, await endAttempt(s, kind, token, ending), 'superseded');
+}
+
+async function orAlready(
+  s: Services,
+  token: AttemptToken,
+  verdict: Verdict | null,
+  status: Ending['status'],
+): Promise<Verdict | 'already'> {
+  if (verdict) return verdict;
+  if (await hasEnded(s, token, [status])) return 'already';
+  throw staleAttempt(token);
 }

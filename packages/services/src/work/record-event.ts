@@ -1,9 +1,9 @@
-import { type EventObject, newId, type StreamMessage } from '@moraine/contract';
-import type pg from 'pg';
+import { AppError, type EventObject, newId, type StreamMessage } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
 import type { EventModel } from '../ground/generated/models.js';
 import { toSeconds } from '../ground/time.js';
-import { fenced, TOKEN } from './fence.js';
+import type { Queryable } from '../ground/transaction.js';
+import { underToken } from './fence.js';
 
 export interface EventRow {
   id: string;
@@ -39,42 +39,30 @@ export interface NewEvent {
   data?: Record<string, unknown>;
 }
 
-/** Stores an event of an attempt. @throws AppError `stale_attempt`. */
-export async function recordEvent(s: Services, token: AttemptToken, event: NewEvent): Promise<EventRow> {
-  return fenced<EventRow>(
-    s,
-    token,
-    `WITH ${TOKEN}
-     INSERT INTO events (id, project_id, run_id, attempt, level, type, message, data)
-     SELECT $4, token.project_id, token.id, $2, $5, $6, $7, $8 FROM token
-     ON CONFLICT (id) DO UPDATE SET message = EXCLUDED.message
-     RETURNING id, level, type, message, data, created_at`,
-    [event.id ?? newId('event'), event.level, event.type ?? 'message', event.message, JSON.stringify(event.data ?? {})],
-  );
+/** Whose event it is; attempt 0 when no attempt is concerned. */
+export interface EventOf {
+  projectId: string;
+  taskId: string;
+  attempt: number;
 }
 
-/** Adds an event inside the transaction of what it tells about; publish it after the commit. */
-export async function addEvent(
-  client: pg.PoolClient,
-  projectId: string,
-  token: AttemptToken,
-  event: NewEvent,
+/** The one writer of events, inside the transaction of what it tells about; publish the row after the commit. */
+export async function insertEvent(
+  client: Queryable,
+  { projectId, taskId, attempt }: EventOf,
+  { id = newId('event'), level, type = 'message', message, data = {} }: NewEvent,
 ): Promise<EventRow> {
   const { rows } = await client.query<EventRow>(
-    `INSERT INTO events (id, project_id, run_id, attempt, level, type, message, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    `INSERT INTO events (id, project_id, task_id, attempt, level, type, message, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
+     ON CONFLICT (id) DO UPDATE SET message = EXCLUDED.message
      RETURNING id, level, type, message, data, created_at`,
-    [
-      event.id ?? newId('event'),
-      projectId,
-      token.runId,
-      token.attempt,
-      event.level,
-      event.type ?? 'message',
-      event.message,
-      JSON.stringify(event.data ?? {}),
-    ],
+    [id, projectId, taskId, attempt, level, type, message, JSON.stringify(data)],
   );
   const [row] = rows;
-  if (!row) throw new Error('Postgres returned no row for an event that it stored.');
+  if (!row) throw new AppError('internal', 'Postgres returned no row for an event that it stored.');
   return row;
 }
+
+/** Stores an event of an attempt. @throws AppError `stale_attempt`. */
+export const recordEvent = (s: Services, token: AttemptToken, event: NewEvent): Promise<EventRow> =>
+  underToken(s, token, (client, { project_id }) => insertEvent(client, { ...token, projectId: project_id }, event));

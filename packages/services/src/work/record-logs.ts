@@ -17,11 +17,11 @@ export async function recordLogs(s: Services, token: AttemptToken, lines: readon
     s,
     token,
     `WITH ${TOKEN}, stored AS (
-       INSERT INTO log_lines (run_id, project_id, attempt, line, at, level, message)
+       INSERT INTO log_lines (task_id, project_id, attempt, line, at, level, message)
        SELECT token.id, token.project_id, $2, i.line, to_timestamp(i.at / 1000.0), i.level, i.message
        FROM token CROSS JOIN unnest($4::int[], $5::float8[], $6::text[], $7::text[]) AS i(line, at, level, message)
        ORDER BY i.line
-       ON CONFLICT (run_id, attempt, line) DO NOTHING
+       ON CONFLICT (task_id, attempt, line) DO NOTHING
        RETURNING seq, attempt, extract(epoch FROM at)::float8 AS at, level, message
      )
      SELECT coalesce((SELECT json_agg(to_json(stored) ORDER BY seq) FROM stored), '[]') AS stored FROM token`,

@@ -3,8 +3,8 @@ import { LEASE_MS } from './claim.js';
 import { fenced, TOKEN } from './fence.js';
 
 /**
- * Says that the attempt lives, by the database's clock; a run that had been given up for lost is taken back. The answer carries what a
- * lost control message would have said. @throws AppError `stale_attempt` when the run has gone on without us.
+ * Says that the attempt lives, by the database's clock; a task that had been given up for lost is taken back. The answer carries what a
+ * lost control message would have said. @throws AppError `stale_attempt` when the task has gone on without us.
  */
 export async function renewLease(
   s: Services,
@@ -16,9 +16,9 @@ export async function renewLease(
     token,
     `WITH ${TOKEN}, lease AS (
        UPDATE attempts a SET lease_expires_at = now() + $4 * interval '1 millisecond' FROM token
-       WHERE a.run_id = token.id AND a.attempt = $2
+       WHERE a.task_id = token.id AND a.attempt = $2
      ), found AS (
-       UPDATE runs r SET state = NULL, state_reason = NULL FROM token WHERE r.id = token.id AND r.state = 'lost_contact'
+       UPDATE tasks t SET state = NULL, state_reason = NULL FROM token WHERE t.id = token.id AND t.state = 'lost_contact'
      )
      SELECT state FROM token`,
     [leaseMs],

@@ -2,7 +2,7 @@ import { type FailureCause, RETRYABLE_CAUSES } from '@moraine/contract';
 
 export type Verdict = 'retry' | 'retry_smaller' | 'failed' | 'cancelled';
 
-/** What the verdict depends on, read under the run's lock. */
+/** What the verdict depends on, read under the task's lock. */
 export interface Facts {
   state: string | null;
   attempt: number;
@@ -11,12 +11,14 @@ export interface Facts {
   charged: number;
   /** Earlier attempts that ran out of memory. */
   ooms: number;
-  batchSize: number;
-  accumulation: number;
+  /** How the kind would try again with less memory; null when it cannot. */
+  lessMemory: string | null;
+  /** How the kind's sentences call a task. */
+  noun: string;
 }
 
 export interface Ending {
-  /** How the attempt ends; `superseded` is not charged to the run's budget of attempts. */
+  /** How the attempt ends; `superseded` is not charged to the task's budget of attempts. */
   status: 'failed' | 'lost' | 'superseded';
   cause: FailureCause;
   code: string;
@@ -26,43 +28,40 @@ export interface Ending {
 
 export interface Decision {
   verdict: Verdict;
-  /** Pause before the run may be claimed again. */
+  /** Pause before the task may be claimed again. */
   delayMs: number;
   level: 'info' | 'warn' | 'error';
-  /** What the run's history says. */
+  /** What the task's history says. */
   sentence: string;
-  /** The run's error; null unless it failed. */
+  /** The task's error; null unless it failed. */
   error: { code: string; message: string; param: string | null } | null;
-  accumulation: number;
 }
 
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * What becomes of a run whose attempt did not finish. It is cancelled when that was asked for; it is queued again while the cause is one
- * of ours and the budget of attempts lasts (with a growing pause from the second fault on); memory that ran out earns one more try with
- * half the micro-batch and the same batch; everything else fails the run.
+ * What becomes of a task whose attempt did not finish. It is cancelled when that was asked for; it is queued again while the cause is one
+ * of ours and the budget of attempts lasts (with a growing pause from the second fault on); memory that ran out earns one more try
+ * that needs less of it, where the kind knows one; everything else fails the task.
  */
 export function verdictOf(facts: Facts, ending: Ending): Decision {
   const verdict = choose(facts, ending);
   const { message, cause, code, param = null } = ending;
-  const common = { verdict, delayMs: 0, error: null, accumulation: facts.accumulation };
+  const common = { verdict, delayMs: 0, error: null };
+  const noun = `The ${facts.noun}`;
   const again = ending.status === 'superseded' ? 'info' : 'warn';
   switch (verdict) {
     case 'cancelled':
-      return { ...common, level: 'info', sentence: 'The run was cancelled' };
+      return { ...common, level: 'info', sentence: `${noun} was cancelled` };
     case 'failed': {
       const budget = `This was attempt ${facts.attempt}; ${facts.charged + 1} of ${facts.maxAttempts} were charged.`;
       const error = { code, param, message: isRetryable(cause) ? `${message} ${budget}` : message };
-      return { ...common, level: 'error', sentence: `The run failed: ${message}`, error };
+      return { ...common, level: 'error', sentence: `${noun} failed: ${message}`, error };
     }
-    case 'retry_smaller': {
-      const accumulation = 2 * facts.accumulation;
-      const sentence = `${message} The run is queued again with micro-batches half as large (accumulation ${accumulation}); the batch stays the same.`;
-      return { ...common, level: again, sentence, accumulation };
-    }
+    case 'retry_smaller':
+      return { ...common, level: again, sentence: `${message} ${noun} is queued again with ${facts.lessMemory}.` };
     case 'retry': {
-      const sentence = `${message} The run is queued again and goes on from its last checkpoint.`;
+      const sentence = `${message} ${noun} is queued again and goes on from its last checkpoint.`;
       return { ...common, level: again, sentence, delayMs: pauseMs(facts, ending) };
     }
   }
@@ -71,10 +70,7 @@ export function verdictOf(facts: Facts, ending: Ending): Decision {
 function choose(facts: Facts, { status, cause }: Ending): Verdict {
   if (facts.state === 'cancelling') return 'cancelled';
   if (status === 'superseded') return 'retry';
-  if (cause === 'oom') {
-    const canHalve = facts.batchSize % (2 * facts.accumulation) === 0;
-    return facts.ooms === 0 && canHalve ? 'retry_smaller' : 'failed';
-  }
+  if (cause === 'oom') return facts.ooms === 0 && facts.lessMemory !== null ? 'retry_smaller' : 'failed';
   return isRetryable(cause) && facts.charged + 1 < facts.maxAttempts ? 'retry' : 'failed';
 }
 

@@ -22,7 +22,7 @@ beforeAll(async () => {
   ours.tuned = `ft:tiny:default:done:${done.id.slice(-8)}`;
   await s.db.run.update({
     where: { id: done.id },
-    data: { status: 'succeeded', finishedAt: new Date(), fineTunedModel: ours.tuned },
+    data: { task: { update: { status: 'succeeded', finishedAt: new Date() } }, fineTunedModel: ours.tuned },
   });
   ours.key = (await services.createApiKey(s, owner, { name: 'ours' })).id;
 });

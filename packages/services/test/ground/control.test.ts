@@ -24,18 +24,18 @@ async function listening(services: Services): Promise<{ heard: ControlMessage[];
 test('a cancel reaches a listener once', async () => {
   const services = apart();
   const { heard, stop } = await listening(services);
-  await publishControl(services, { type: 'cancel', runId: 'run-1' });
-  await expect.poll(() => heard).toEqual([{ type: 'cancel', runId: 'run-1' }]);
+  await publishControl(services, { type: 'cancel', taskId: 'run-1' });
+  await expect.poll(() => heard).toEqual([{ type: 'cancel', taskId: 'run-1' }]);
   stop();
 });
 
 test('what is no control message is passed over, and the next one is heard', async () => {
   const services = apart();
   const { heard, stop } = await listening(services);
-  const wrong = ['{', 'null', '7', '{"type":"stop","runId":"r"}', '{"type":"cancel"}', '{"type":"cancel","runId":7}'];
+  const wrong = ['{', 'null', '7', '{"type":"stop","taskId":"r"}', '{"type":"cancel"}', '{"type":"cancel","taskId":7}'];
   for (const text of wrong) await s.redis.publish(controlChannel(services), text);
-  await publishControl(services, { type: 'cancel', runId: 'run-2' });
-  await expect.poll(() => heard.at(-1)?.runId).toBe('run-2');
+  await publishControl(services, { type: 'cancel', taskId: 'run-2' });
+  await expect.poll(() => heard.at(-1)?.taskId).toBe('run-2');
   expect(heard).toHaveLength(1);
   stop();
 });
@@ -43,12 +43,12 @@ test('what is no control message is passed over, and the next one is heard', asy
 test('a listener hears nothing of another prefix, and nothing after it was stopped', async () => {
   const [ours, theirs] = [apart(), apart()];
   const { heard, stop } = await listening(ours);
-  await publishControl(theirs, { type: 'cancel', runId: 'theirs' });
-  await publishControl(ours, { type: 'cancel', runId: 'ours' });
-  await expect.poll(() => heard).toEqual([{ type: 'cancel', runId: 'ours' }]);
+  await publishControl(theirs, { type: 'cancel', taskId: 'theirs' });
+  await publishControl(ours, { type: 'cancel', taskId: 'ours' });
+  await expect.poll(() => heard).toEqual([{ type: 'cancel', taskId: 'ours' }]);
   stop();
   await sleep(50);
-  await publishControl(ours, { type: 'cancel', runId: 'late' });
+  await publishControl(ours, { type: 'cancel', taskId: 'late' });
   await sleep(50);
   expect(heard).toHaveLength(1);
 });
@@ -64,7 +64,7 @@ test('a listener whose connection was cut subscribes again by itself', async () 
   await expect
     .poll(
       async () => {
-        await publishControl(services, { type: 'cancel', runId: 'again' });
+        await publishControl(services, { type: 'cancel', taskId: 'again' });
         return heard.length > 0;
       },
       { timeout: 10_000 },
@@ -76,6 +76,6 @@ test('a listener whose connection was cut subscribes again by itself', async () 
 test('a control message that Redis cannot take is no error', async () => {
   const { databaseUrl, blobsDir } = t;
   const away = await openServices({ databaseUrl, blobsDir, redisUrl: 'redis://127.0.0.1:1', log: s.log });
-  await expect(publishControl(away, { type: 'cancel', runId: 'run-3' })).resolves.toBeUndefined();
+  await expect(publishControl(away, { type: 'cancel', taskId: 'run-3' })).resolves.toBeUndefined();
   await away.close();
 });

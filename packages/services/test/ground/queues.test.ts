@@ -8,8 +8,8 @@ afterAll(() => t.close());
 const s: Services = t.services;
 const { databaseUrl, blobsDir } = t;
 
-const wake = (services: Services, pool: string, runId: string) =>
-  services.queues.of(pool).add('run', { runId, submission: 1 });
+const wake = (services: Services, pool: string, taskId: string) =>
+  services.queues.of(pool).add('run', { taskId, submission: 1 });
 
 test('a pool has one queue however often it is asked for, and other pools have others', () => {
   expect(s.queues.of('one')).toBe(s.queues.of('one'));
@@ -37,7 +37,7 @@ test('a consumer whose connection went silent is opened again and gets the wake-
   between.silence();
   await wake(s, pool, 'run-late');
   const held = await consumer.next(15_000);
-  expect(held?.runId).toBe('run-late');
+  expect(held?.taskId).toBe('run-late');
   expect(consumer.restarts()).toBeGreaterThanOrEqual(1);
   await held?.finish();
   await consumer.close();
@@ -50,7 +50,7 @@ test('a consumer hears of its own pool only, and of nothing after it was closed'
   expect(await consumer.next(200)).toBeNull();
   await wake(s, 'mine', 'run-mine');
   const held = await consumer.next(5_000);
-  expect(held?.runId).toBe('run-mine');
+  expect(held?.taskId).toBe('run-mine');
   await held?.finish();
   await consumer.close();
   expect(await consumer.next(10_000)).toBeNull();
@@ -61,7 +61,7 @@ test('a wake-up that was not finished is not handed to another consumer while it
   await wake(s, pool, 'run-held');
   const [first, second] = [0, 1].map(() => openWakeConsumer(s, pool, { blockSeconds: 0.5 }));
   const held = await first?.next(5_000);
-  expect(held?.runId).toBe('run-held');
+  expect(held?.taskId).toBe('run-held');
   expect(await second?.next(300)).toBeNull();
   await held?.finish();
   expect(await s.queues.of(pool).getJobCountByTypes('active', 'waiting', 'prioritized')).toBe(0);

@@ -2,7 +2,15 @@ import { RETRYABLE_CAUSES } from '@moraine/contract';
 import { describe, expect, test } from 'vitest';
 import { type Ending, type Facts, verdictOf } from '../../src/work/verdict.js';
 
-const facts: Facts = { state: null, attempt: 3, maxAttempts: 10, charged: 0, ooms: 0, batchSize: 8, accumulation: 2 };
+const facts: Facts = {
+  state: null,
+  attempt: 3,
+  maxAttempts: 10,
+  charged: 0,
+  ooms: 0,
+  lessMemory: 'half of it',
+  noun: 'run',
+};
 const ending: Ending = { status: 'failed', cause: 'hardware', code: 'killed', message: 'Killed.' };
 const oom = { cause: 'oom', code: 'out_of_memory' } as const;
 
@@ -22,7 +30,7 @@ const rows: [name: string, facts: Partial<Facts>, ending: Partial<Ending>, verdi
   ['memory that ran out halves the micro-batch', {}, oom, 'retry_smaller', 0],
   ['memory that ran out after other faults halves it at once', { charged: 3 }, oom, 'retry_smaller', 0],
   ['memory that ran out again fails the run', { ooms: 1 }, oom, 'failed', 0],
-  ['a batch that cannot be halved fails the run', { batchSize: 6, accumulation: 2 }, oom, 'failed', 0],
+  ['memory that ran out where the kind knows no smaller try fails the run', { lessMemory: null }, oom, 'failed', 0],
   ['a cancel comes before a retry', { state: 'cancelling' }, {}, 'cancelled', 0],
   ['a cancel comes before a failure', { state: 'cancelling' }, { cause: 'nan' }, 'cancelled', 0],
   ['a cancel comes before a release', { state: 'cancelling' }, { status: 'superseded' }, 'cancelled', 0],
@@ -42,14 +50,20 @@ test.each(RETRYABLE_CAUSES)('%s is a fault of ours', (cause) => {
 describe('what is said', () => {
   test('a retry tells where the run goes on, as a warning; a release as information', () => {
     const sentence = 'Killed. The run is queued again and goes on from its last checkpoint.';
-    expect(verdictOf(facts, ending)).toMatchObject({ level: 'warn', sentence, error: null, accumulation: 2 });
+    expect(verdictOf(facts, ending)).toMatchObject({ level: 'warn', sentence, error: null });
     expect(verdictOf(facts, { ...ending, status: 'superseded' })).toMatchObject({ level: 'info', sentence });
   });
 
-  test('a smaller micro-batch doubles the accumulation and says so', () => {
-    const decision = verdictOf(facts, { ...ending, ...oom });
-    expect(decision).toMatchObject({ level: 'warn', accumulation: 4 });
-    expect(decision.sentence).toContain('(accumulation 4); the batch stays the same.');
+  test('a smaller try is said in the words of its kind', () => {
+    const sentence = 'Killed. The run is queued again with half of it.';
+    expect(verdictOf(facts, { ...ending, ...oom })).toMatchObject({ level: 'warn', sentence, error: null });
+  });
+
+  test('a task of another kind is called by its own noun', () => {
+    const other = { ...facts, noun: 'analysis' };
+    expect(verdictOf(other, ending).sentence).toContain('The analysis is queued again');
+    expect(verdictOf(other, { ...ending, cause: 'nan' }).sentence).toBe('The analysis failed: Killed.');
+    expect(verdictOf({ ...other, state: 'cancelling' }, ending).sentence).toBe('The analysis was cancelled');
   });
 
   test('a spent budget is counted in the error; a fault of the user is not', () => {

@@ -9,20 +9,20 @@ export interface Offer {
   priority: number;
 }
 
-/** Id of the wake-up of a run; BullMQ ignores an id that is there already. */
+/** Id of the wake-up of a task; BullMQ ignores an id that is there already. */
 export const wakeUpId = (offer: Pick<Offer, 'id' | 'submission'>): string => `${offer.id}-${offer.submission}`;
 
 /** BullMQ takes the lowest number first and runs a job without one before all others, so it is always set. */
 export const wakeUpPriority = (priority: number): number => 101 - Math.min(100, Math.max(0, priority));
 
 /**
- * Puts a wake-up for a queued run into its pool's queue; call it after the row is committed. Answers false when Redis is away: the
- * run is safe in Postgres and the reconciler offers it again.
+ * Puts a wake-up for a queued task into its pool's queue; call it after the row is committed. Answers false when Redis is away: the
+ * task is safe in Postgres and the reconciler offers it again.
  */
-export async function offerRun(s: Services, offer: Offer, { delayMs = 0 } = {}): Promise<boolean> {
+export async function offerTask(s: Services, offer: Offer, { delayMs = 0 } = {}): Promise<boolean> {
   const adding = s.queues.of(offer.pool).add(
     'wake',
-    { runId: offer.id, submission: offer.submission },
+    { taskId: offer.id, submission: offer.submission },
     {
       jobId: wakeUpId(offer),
       attempts: 1,
@@ -36,12 +36,15 @@ export async function offerRun(s: Services, offer: Offer, { delayMs = 0 } = {}):
     await withTimeout(adding, 2_000);
     return true;
   } catch (error) {
-    s.log.warn({ err: error, runId: offer.id }, 'no wake-up queued: Redis is away; the reconciler will offer the run');
+    s.log.warn(
+      { err: error, taskId: offer.id },
+      'no wake-up queued: Redis is away; the reconciler will offer the task',
+    );
     return false;
   }
 }
 
-/** Takes the wake-up of a claimed run out of the queue, so that what waits there is the backlog. Whoever holds it finishes it itself. */
+/** Takes the wake-up of a claimed task out of the queue, so that what waits there is the backlog. Whoever holds it finishes it itself. */
 export async function withdrawOffer(s: Services, offer: Pick<Offer, 'id' | 'pool' | 'submission'>): Promise<void> {
   const removing = s.queues.of(offer.pool).remove(wakeUpId(offer));
   await withTimeout(removing, 2_000).catch(() => undefined);
