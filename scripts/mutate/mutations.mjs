@@ -207,7 +207,7 @@ const learning = [
   }),
   lm('methods/lora.ts', 'golden', {
     name: 'scale of LoRA: rank instead of its root under rsLoRA',
-    find: 'useRslora ? Math.sqrt(rank) : rank',
+    find: 'use_rslora ? Math.sqrt(rank) : rank',
     replace: 'rank',
     test: 'PyTorch and plain > llama-tied, lora-rs: logits, loss and every gradient agree, packed or not',
   }),
