@@ -3,7 +3,7 @@ names that our adapters use). A new type is one function."""
 
 import re
 
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, OFTConfig, get_peft_model
 from torch import nn
 
 from mora import MoraLinear
@@ -41,6 +41,13 @@ def mora(model, method):
         setattr(model.get_submodule(parent), leaf, layer)
         trained[f"{name}.mora_M"] = layer.mora_M
     return model, trained
+
+
+def oft(model, method):
+    """Through Hugging Face PEFT itself, whose default is the five-term series."""
+    targets = method.get("target_modules", ALL_LINEAR)
+    config = OFTConfig(task_type="CAUSAL_LM", r=0, oft_block_size=method["block_size"], target_modules=targets)
+    return through_peft(model, config)
 
 
 def through_peft(model, config):

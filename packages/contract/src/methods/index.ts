@@ -2,3 +2,4 @@
 export { full } from './full.js';
 export { lora } from './lora.js';
 export { mora } from './mora.js';
+export { oft } from './oft.js';

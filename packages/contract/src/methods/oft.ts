@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { ADAPTED, defineMethod, resolveAdapted, sumOf } from './method.js';
+
+const BLOCK_DEFAULT = 32;
+const OftConfig = z.strictObject({ type: z.literal('oft'), block_size: z.int(), ...ADAPTED });
+export type OftConfig = z.output<typeof OftConfig>;
+
+/** OFT (Qiu et al. 2023, arXiv:2306.07280) on the input side, as PEFT has it, with the five-term series for the rotation. */
+export const oft = defineMethod({
+  type: 'oft',
+  spellings: [],
+  name: 'OFT',
+  keys: {
+    block_size: z.int().min(2).max(1024).optional().meta({
+      default: BLOCK_DEFAULT,
+      description: 'Side of the blocks of OFT, or the nearest divisor of the inputs of a layer. OFT only.',
+    }),
+  },
+  shared: ['target_modules'],
+  config: OftConfig,
+  resolve: ({ block_size = BLOCK_DEFAULT, target_modules }, match) => ({
+    type: 'oft',
+    block_size,
+    ...resolveAdapted({ target_modules }, match).adapted,
+  }),
+  trainableParameters: ({ block_size }, layers) =>
+    sumOf(layers, ({ inDim }) => (inDim * (oftBlock(inDim, block_size) - 1)) / 2),
+  learningRate: () => 1,
+  variants: [{ spelling: 'oft', request: { type: 'oft' } }],
+  kind: () => '',
+  label: ({ block_size }) => `oft b${block_size}`,
+  color: 'oft',
+  withoutExport: () => null,
+});
+
+/** Side of the blocks of a layer: the divisor of its inputs nearest to the one asked for, the smaller of two (PEFT's rule). */
+export function oftBlock(inDim: number, asked: number): number {
+  if (asked >= inDim) return inDim;
+  for (let step = 0; ; step++) {
+    if (inDim % (asked - step) === 0) return asked - step;
+    if (inDim % (asked + step) === 0) return asked + step;
+  }
+}
