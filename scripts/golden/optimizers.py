@@ -7,6 +7,19 @@ def adamw(groups, settings):
     return torch.optim.AdamW(groups, betas=(settings["beta1"], settings["beta2"]), eps=settings["eps"])
 
 
+def lion(groups, settings):
+    """Algorithm 2 of arXiv:2302.06675; PyTorch has none."""
+    class Lion(torch.optim.Optimizer):
+        @torch.no_grad()
+        def step(self):
+            (b1, b2), mean = (settings["beta1"], settings["beta2"]), lambda m, g, b: b * m + (1 - b) * g
+            for group, p in ((group, p) for group in self.param_groups for p in group["params"]):
+                m = self.state[p].get("m", torch.zeros_like(p))
+                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(group["lr"] * mean(m, p.grad, b1).sign())
+                self.state[p]["m"] = mean(m, p.grad, b2)
+    return Lion(groups, {"lr": 0.0, "weight_decay": 0.0})
+
+
 def groups_of(trained, settings):
     """Matrices decay, vectors do not."""
     matrices = [p for p in trained.values() if p.ndim >= 2]

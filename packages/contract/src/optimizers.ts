@@ -11,6 +11,7 @@ export interface OptimizerRow {
 /** Every optimiser by the name that requests and stored configurations use. */
 export const OPTIMIZERS = {
   adamw: { betas: [0.9, 0.999], eps: 1e-8, rate: 1 },
+  lion: { betas: [0.9, 0.99], eps: null, rate: 0.2 },
 } as const satisfies Record<string, OptimizerRow>;
 
 export type OptimizerName = keyof typeof OPTIMIZERS;

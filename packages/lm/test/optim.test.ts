@@ -34,6 +34,10 @@ const RULES: Record<OptimizerName, Rule> = {
     const root = Math.sqrt(state[1] / (1 - beta2 ** t)) + eps;
     return { state: [...state], update: state[0] / (1 - beta1 ** t) / root };
   },
+  lion: ([m = 0], g, _t, { beta1, beta2 }) => ({
+    state: [beta2 * m + (1 - beta2) * g],
+    update: Math.sign(beta1 * m + (1 - beta1) * g),
+  }),
 };
 
 const trained: Trained[] = [
