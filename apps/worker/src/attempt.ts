@@ -10,14 +10,14 @@ let stopReason: StopReason | null = null;
 
 const ALIVE_MS = 10_000;
 
-const tell = (message: FromChild): Promise<void> =>
+const send = (message: FromChild): Promise<void> =>
   new Promise((resolve) => {
     if (process.send && process.connected) process.send(message, () => resolve());
     else resolve();
   });
 
 async function leave(last: FromChild, status: number): Promise<void> {
-  await tell(last);
+  await send(last);
   process.exit(status);
 }
 
@@ -34,14 +34,14 @@ async function fail(error: unknown, step: number): Promise<void> {
 
 async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void> {
   let step = 0;
-  let told = Promise.resolve();
+  let sent = Promise.resolve();
   const narrate = createNarrator(message.spec.config.steps);
   const emit = (event: AttemptEvent): void => {
     if (event.type === 'metrics') step = event.step;
     const line = narrate(event);
     // In pino's form: the supervisor captures it into the run's log.
     if (line !== null) process.stdout.write(`${JSON.stringify({ level: 30, time: Date.now(), msg: line })}\n`);
-    told = tell(event);
+    sent = send(event);
   };
   const onCrash = (error: unknown): void => {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
@@ -49,11 +49,11 @@ async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void
   };
   process.on('uncaughtException', onCrash);
   process.on('unhandledRejection', onCrash);
-  setInterval(() => tell({ type: 'alive' }), ALIVE_MS).unref();
+  setInterval(() => send({ type: 'alive' }), ALIVE_MS).unref();
   try {
     const { runJob } = await import('@moraine/recipes');
     await runJob(message.spec, emit, { stopRequested: () => stopReason });
-    await told;
+    await sent;
     process.exit(0);
   } catch (error) {
     onCrash(error);

@@ -3,7 +3,7 @@ import type { StreamMessage } from '@moraine/contract';
 import { type Outgoing, publish, type Services } from '@moraine/services';
 
 const PAGE = 200;
-/** Messages that wait for Redis; beyond them followers are told to read from Postgres, which has them all. */
+/** Messages that wait for Redis; beyond them followers are sent to Postgres, which has them all. */
 const WAITING_MAX = 5_000;
 
 export interface LivePublisher {

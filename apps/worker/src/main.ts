@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  // A worker that cannot go on must not linger as a process that only looks alive: whoever started it starts another.
+  // A worker that cannot go on must not linger as a process that only looks alive: what started it starts another.
   await worker.ended;
   if (!asked) process.exit(1);
 }

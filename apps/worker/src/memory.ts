@@ -11,7 +11,7 @@ export function memoryBytes(): number {
 /** What a child may hold unless the worker is set otherwise: the rest is for the worker itself. */
 export const memoryLimitBytes = (): number => Math.round(0.9 * memoryBytes());
 
-/** Resident memory of a process; null where the system does not tell (only Linux does it this way). */
+/** Resident memory of a process; null where the system does not report it (only Linux does it this way). */
 export function residentBytes(pid: number): number | null {
   const kilobytes = field(`/proc/${pid}/status`, /^VmRSS:\s+(\d+) kB$/m);
   return kilobytes === null ? null : kilobytes * 1024;

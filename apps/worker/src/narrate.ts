@@ -1,12 +1,12 @@
 import type { AttemptEvent } from '@moraine/contract';
 
-/** Steps are told at most so often; the metrics have every one. */
+/** Steps are reported at most so often; the metrics have every one. */
 const STEP_MS_MIN = 5_000;
 
 const digits = (value: number | undefined): string =>
   value === undefined ? '–' : String(Number(value.toPrecision(4)));
 
-/** What an attempt's log says of its events: one line for each, null for those that are told elsewhere. Keeps when it last told a step. */
+/** The log line of each event of an attempt; null for events that are reported elsewhere. Remembers when it last reported a step. */
 export function createNarrator(steps: number): (event: AttemptEvent) => string | null {
   let toldAt = 0;
   return (event) => {

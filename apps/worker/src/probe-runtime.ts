@@ -17,14 +17,14 @@ export function probeRuntime(script: string, threads: number): Promise<Probe> {
       serialization: 'advanced',
     });
     let lastWords = '';
-    let answer: Probe | null = null;
+    let probe: Probe | null = null;
     const deadline = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       lastWords = (lastWords + text).slice(-500);
     });
     child.on('message', (message: FromChild) => {
-      if (message.type === 'device') answer = { device: message.device, problem: null };
-      if (message.type === 'no_runtime') answer = { device: NONE, problem: message.message };
+      if (message.type === 'device') probe = { device: message.device, problem: null };
+      if (message.type === 'no_runtime') probe = { device: NONE, problem: message.message };
     });
     child.once('error', (error) => {
       lastWords = error.message;
@@ -34,7 +34,7 @@ export function probeRuntime(script: string, threads: number): Promise<Probe> {
     child.once('close', (code, signal) => {
       clearTimeout(deadline);
       const problem = `The training runtime does not load: the process ended with ${signal ?? `status ${code}`}. ${lastWords.trim()} Run npx moraine doctor on this machine.`;
-      resolve(answer ?? { device: NONE, problem });
+      resolve(probe ?? { device: NONE, problem });
     });
     child.send({ type: 'probe' } satisfies ToChild, () => undefined);
   });

@@ -105,7 +105,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     if (current?.taskId === taskId) current.stop('cancel');
   });
 
-  /** The best run to take, asked until Postgres answers. */
+  /** The best run to take; tries again until Postgres is there. */
   const look = async (id: string): Promise<Claim | null> => {
     while (!draining.signal.aborted) {
       try {
@@ -118,7 +118,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     return null;
   };
 
-  /** Looks until a runtime is there; tells why it is not. */
+  /** Looks until a runtime is there; logs why it is not. */
   const becomeHealthy = async (): Promise<void> => {
     while (!draining.signal.aborted) {
       probe = await probeRuntime(script, threads);

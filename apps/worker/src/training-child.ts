@@ -11,7 +11,7 @@ export interface ChildOptions {
   script: string;
   threads: number;
   memoryLimitBytes: number;
-  /** Without a word for so long the child counts as stuck. */
+  /** Without a message for so long the child counts as stuck. */
   stuckAfterMs: number;
   onEvent(event: AttemptEvent): void;
   onLog(line: NewLogLine): void;
@@ -20,10 +20,10 @@ export interface ChildOptions {
 export interface TrainingChild {
   pid: number | undefined;
   start(spec: JobSpec): void;
-  /** Asks to stop after the step; kills after `deadlineMs`. Only the first reason is told. */
+  /** Asks to stop after the step; kills after `deadlineMs`. Only the first reason is sent. */
   stop(reason: StopReason, deadlineMs: number): void;
   kill(): void;
-  /** Resolves when the process has ended and everything it said has been handed over; says why it ended. */
+  /** Resolves when the process has ended and everything it sent has been handed over; returns why it ended. */
   ended: Promise<Death>;
 }
 

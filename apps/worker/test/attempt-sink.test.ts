@@ -105,8 +105,8 @@ describe('what every kind of attempt says', () => {
     expect((await eventsOf(attempt)).filter((text) => text === 'Two rows were cut')).toHaveLength(1);
     const seen = await seenUntil(attempt, (one) => one.event === 'log' && one.data.message === 'the next');
     expect(seen.filter(({ event }) => event === 'log')).toHaveLength(2);
-    const told = seen.find((one) => one.event === 'event' && one.data.message === 'Two rows were cut');
-    expect(told?.data).toMatchObject({ level: 'warn', type: 'message', data: { rows: 2 } });
+    const warning = seen.find((one) => one.event === 'event' && one.data.message === 'Two rows were cut');
+    expect(warning?.data).toMatchObject({ level: 'warn', type: 'message', data: { rows: 2 } });
   });
 
   it('is two events when the same words are said twice', async () => {

@@ -82,7 +82,7 @@ describe('what the training process sees', () => {
     expect(seen).toMatchObject({ OMP_NUM_THREADS: '3', TF_NUM_INTRAOP_THREADS: '3' });
   });
 
-  it('tells glibc to keep freed memory, unless the operator said otherwise', () => {
+  it('has glibc keep freed memory, unless the operator said otherwise', () => {
     expect(childEnv(1, {}).MALLOC_TRIM_THRESHOLD_).toMatch(/^\d+$/);
     expect(childEnv(1, { MALLOC_TRIM_THRESHOLD_: '0' }).MALLOC_TRIM_THRESHOLD_).toBe('0');
   });

@@ -20,7 +20,7 @@ interface Started {
   lines: NewLogLine[];
 }
 
-/** A process of the fixture that trains `steps` steps and goes wrong as told. */
+/** A process of the fixture that trains `steps` steps and goes wrong as `test` says. */
 function start(test: { stepMs?: number; fault?: Fault }, options: Partial<ChildOptions> = {}, steps = 20): Started {
   const events: AttemptEvent[] = [];
   const lines: NewLogLine[] = [];
@@ -111,7 +111,7 @@ describe('the process of an attempt', () => {
     const { child, events } = start({ stepMs: 10 }, {}, 10_000);
     await until('two steps are made', () => events.length > 2, 20_000);
     child.stop('drain', 20_000);
-    child.stop('cancel', 20_000); // only the first reason is told
+    child.stop('cancel', 20_000); // only the first reason is sent
     await child.ended;
     const last = events.at(-1);
     expect(last).toMatchObject({ type: 'stopped', reason: 'drain' });
