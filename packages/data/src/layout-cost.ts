@@ -1,9 +1,9 @@
 import type { BatchShape } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelShape } from '@moraine/contract/plan';
 
 /** The part of a model's configuration that decides how long a pass takes. */
 export type ModelWidths = Pick<
-  LlamaConfig,
+  ModelShape,
   'vocabSize' | 'hiddenSize' | 'intermediateSize' | 'layers' | 'heads' | 'kvHeads' | 'headDim'
 >;
 

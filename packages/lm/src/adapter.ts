@@ -1,4 +1,4 @@
-import { type LlamaConfig, linearShapes } from '@moraine/contract/plan';
+import { linearShapes, type ModelShape } from '@moraine/contract/plan';
 import type { Tensor } from '@moraine/engine';
 import type { HostTensor } from './host.js';
 import type { Method } from './methods/method.js';
@@ -18,7 +18,7 @@ export interface Adapter {
 const variableName = (path: string, role: string) => `${path}.${role}`;
 
 /** Starting values of all variables, `<path>.<role>` -> tensor. Each depends on the seed and its name alone. */
-export function initialAdapter(config: LlamaConfig, adapter: Adapter, seed: number): Map<string, HostTensor> {
+export function initialAdapter(config: ModelShape, adapter: Adapter, seed: number): Map<string, HostTensor> {
   const values = new Map<string, HostTensor>();
   for (const { name: path, inDim, outDim } of adaptedShapes(config, adapter)) {
     const roles = adapter.method.init({ inDim, outDim }, createRandom(mix32(seed, hashName(path))));
@@ -29,7 +29,7 @@ export function initialAdapter(config: LlamaConfig, adapter: Adapter, seed: numb
 
 /** Sorts named variables by layer, for a net. A layer's dropout site is its place among all linear layers of the model. */
 export function adaptedLinears(
-  config: LlamaConfig,
+  config: ModelShape,
   adapter: Adapter,
   variables: ReadonlyMap<string, Tensor>,
 ): Map<string, AdaptedLinear> {
@@ -53,14 +53,14 @@ export function layerVariables<T>(adapter: Adapter, variables: ReadonlyMap<strin
   return layers;
 }
 
-function adaptedShapes(config: LlamaConfig, adapter: Adapter) {
+function adaptedShapes(config: ModelShape, adapter: Adapter) {
   const wanted = new Set(adapter.paths);
   return linearShapes(config).filter(({ name }) => wanted.has(name));
 }
 
 /** A net over a base and an adapter's variables, without dropout: for evaluation and generation. */
 export function adapterNet(
-  config: LlamaConfig,
+  config: ModelShape,
   weights: ReadonlyMap<string, Tensor>,
   adapter: Adapter,
   variables: ReadonlyMap<string, Tensor>,

@@ -1,4 +1,4 @@
-import { type LlamaConfig, linearShapes } from '@moraine/contract/plan';
+import { linearShapes, type ModelShape } from '@moraine/contract/plan';
 import { invariant } from '@moraine/engine';
 import { type Adapter, layerVariables } from './adapter.js';
 import type { HostTensor } from './host.js';
@@ -12,7 +12,7 @@ export interface AdapterForms {
 
 /** The forms of an adapter; the method says what they are. At least one exists. */
 export function exportAdapter(
-  config: LlamaConfig,
+  config: ModelShape,
   adapter: Adapter,
   variables: ReadonlyMap<string, HostTensor>,
   baseName: string,
@@ -26,7 +26,7 @@ export function exportAdapter(
 }
 
 function exportedAdapter(
-  config: LlamaConfig,
+  config: ModelShape,
   adapter: Adapter,
   variables: ReadonlyMap<string, HostTensor>,
   baseName: string,
@@ -41,7 +41,7 @@ function exportedAdapter(
 }
 
 /** Leaf names (`q_proj`) where each is adapted in every layer, as all readers expect; full paths otherwise. */
-function targetNames(config: LlamaConfig, adapter: Adapter): string[] {
+function targetNames(config: ModelShape, adapter: Adapter): string[] {
   const leaf = (path: string) => path.slice(path.lastIndexOf('.') + 1);
   const leaves = new Set(adapter.paths.map(leaf));
   const named = linearShapes(config).filter(({ name }) => leaves.has(leaf(name)));

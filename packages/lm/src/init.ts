@@ -1,4 +1,4 @@
-import { type LlamaConfig, weightShapes } from '@moraine/contract/plan';
+import { type ModelShape, weightShapes } from '@moraine/contract/plan';
 import type { HostTensor } from './host.js';
 import { createRandom, hashName, mix32, normal } from './random.js';
 
@@ -14,7 +14,7 @@ const EMBEDDING_STD = 0.02;
  * Starting weights for pre-training: normal, norms at 1; the layers that write into the residual stream (o_proj, down_proj) are
  * scaled by 1/sqrt(2·layers) (Radford et al. 2019, §2.3). Each tensor's numbers depend on the seed and its name alone.
  */
-export function initialWeights(config: LlamaConfig, { seed, std }: WeightInit): Map<string, HostTensor> {
+export function initialWeights(config: ModelShape, { seed, std }: WeightInit): Map<string, HostTensor> {
   const weights = new Map<string, HostTensor>();
   for (const [name, shape] of weightShapes(config)) {
     const count = shape.reduce((a, b) => a * b, 1);

@@ -1,5 +1,5 @@
 import { AppError, type RunConfig } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelShape } from '@moraine/contract/plan';
 import { type EncodeReport, encodeFile, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import type { Emit } from './control.js';
 
@@ -10,7 +10,7 @@ export type Encode = (label: string, path: string) => Promise<TrainingRow[]>;
  * How a run reads its files: what is cut or left out is said, whichever file it is.
  * The result throws AppError `user_data`, `invalid_file`, or `invalid_base` when the tokenizer makes tokens that the base has no row for.
  */
-export function createEncode(config: RunConfig, model: LlamaConfig, tokenizer: TextTokenizer, emit: Emit): Encode {
+export function createEncode(config: RunConfig, model: ModelShape, tokenizer: TextTokenizer, emit: Emit): Encode {
   const limits = { maxSeqLen: config.max_seq_len, overLength: config.over_length };
   return async (label, path) => {
     const { rows, report } = await encodeFile(path, tokenizer, limits);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelShape } from '@moraine/contract/plan';
 import { EngineError, readSafetensors } from '@moraine/engine';
 import { type Adapter, type HostTensor, METHOD_MODULES, unsupported } from '@moraine/lm';
 
@@ -17,7 +17,7 @@ type Json = Record<string, unknown>;
  * Reads an adapter for a base, in the form of any method: its own, or PEFT's layout, whoever wrote it.
  * @throws AppError `unsupported_format` for what is neither (DoRA, trained biases, embeddings …), `invalid_value` when it is of another base.
  */
-export function readAdapter(dir: string, base: LlamaConfig): ReadAdapter {
+export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
   const configNames = [...new Set(METHOD_MODULES.map(({ form }) => form.configName))];
   const present = METHOD_MODULES.filter(({ form }) => existsSync(join(dir, form.configName)));
   // A form of its own says more than the exactly equal one beside it.

@@ -1,5 +1,5 @@
 import type { Batch, BatchShape } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelShape } from '@moraine/contract/plan';
 import { type EncodedRow, layOut, layoutCost, planLayout } from '@moraine/data';
 import { device } from '@moraine/engine';
 
@@ -8,7 +8,7 @@ export interface StepBatchesOptions {
   /** Row numbers of a step, from 1. */
   rowsOf: (step: number) => readonly number[];
   steps: number;
-  model: LlamaConfig;
+  model: ModelShape;
   packing: boolean;
   /** Parts that a step is computed in at least. */
   accumulation: number;

@@ -1,7 +1,8 @@
 import { AppError } from '../errors.js';
 import { SafetensorsError, type SafetensorsHeader, type TensorEntry } from '../safetensors.js';
 import { nearest } from '../suggest.js';
-import { type LlamaConfig, llamaTensors } from './llama.js';
+import { llamaTensors } from './llama.js';
+import type { ModelShape } from './tensor.js';
 
 export const WEIGHTS_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
@@ -52,7 +53,7 @@ export function weightFiles(names: readonly string[], index: unknown): string[] 
  */
 export function checkFolder(
   names: readonly string[],
-  config: LlamaConfig,
+  config: ModelShape,
   read: FolderReader,
 ): Map<string, StoredWeight> {
   const files = weightFiles(names, names.includes(INDEX_FILE) ? read.json(INDEX_FILE) : undefined);
@@ -93,7 +94,7 @@ function storedIn(file: string, read: FolderReader): StoredWeight[] {
 function checkWeight(
   { name, dtype, shape }: StoredWeight,
   expected: ReadonlyMap<string, number[]>,
-  { tieEmbeddings }: LlamaConfig,
+  { tieEmbeddings }: ModelShape,
 ): void {
   const wanted = expected.get(name === HEAD && tieEmbeddings ? EMBEDDING : name);
   if (!wanted) {

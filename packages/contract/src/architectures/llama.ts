@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js';
-import { linear, type ModelTensor } from './tensor.js';
+import { linear, type ModelShape, type ModelTensor } from './tensor.js';
 
 /** RoPE frequency scaling of Llama 3.1 and later (`rope_type: llama3`), the one kind besides none that is supported. */
 export interface Llama3RopeScaling {
@@ -9,27 +9,15 @@ export interface Llama3RopeScaling {
   originalMaxPositions: number;
 }
 
-/** What shapes a Llama-family model, from a Hugging Face `config.json`. Widths are numbers of features. */
-export interface LlamaConfig {
-  vocabSize: number;
-  hiddenSize: number;
-  intermediateSize: number;
-  layers: number;
-  heads: number;
-  /** Key and value heads; fewer than `heads` is grouped-query attention. */
-  kvHeads: number;
-  headDim: number;
-  /** Longest context in tokens. */
-  maxPositions: number;
+/** What a Llama-family model computes with, from a Hugging Face `config.json`: its sizes and its constants. */
+export interface LlamaConfig extends ModelShape {
   rmsNormEps: number;
   ropeTheta: number;
   ropeScaling: Llama3RopeScaling | null;
-  /** The head is the embedding table. */
-  tieEmbeddings: boolean;
 }
 
 /** Every weight of a Llama-family model, in Hugging Face order; the seven linear layers of a block in order of computation. */
-export function llamaTensors(config: LlamaConfig): ModelTensor[] {
+export function llamaTensors(config: ModelShape): ModelTensor[] {
   const { vocabSize, hiddenSize, tieEmbeddings } = config;
   const blocks = Array.from({ length: config.layers }, (_, layer) => blockTensors(config, `model.layers.${layer}`));
   return [
@@ -41,7 +29,7 @@ export function llamaTensors(config: LlamaConfig): ModelTensor[] {
 }
 
 function blockTensors(
-  { hiddenSize, intermediateSize, heads, kvHeads, headDim }: LlamaConfig,
+  { hiddenSize, intermediateSize, heads, kvHeads, headDim }: ModelShape,
   path: string,
 ): ModelTensor[] {
   return [

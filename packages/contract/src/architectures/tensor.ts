@@ -1,3 +1,19 @@
+/** The sizes of a decoder: all that counting, planning and checking weights need. Widths are numbers of features. */
+export interface ModelShape {
+  vocabSize: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  layers: number;
+  heads: number;
+  /** Key and value heads; fewer than `heads` is grouped-query attention. */
+  kvHeads: number;
+  headDim: number;
+  /** Longest context in tokens. */
+  maxPositions: number;
+  /** The head is the embedding table. */
+  tieEmbeddings: boolean;
+}
+
 /** One linear layer of a model: its Hugging Face module path and widths. */
 export interface LinearShape {
   name: string;

@@ -1,5 +1,4 @@
-import type { LlamaConfig } from '../architectures/llama.js';
-import type { LinearShape } from '../architectures/tensor.js';
+import type { LinearShape, ModelShape } from '../architectures/tensor.js';
 import { type AdapterRequest, type MethodConfig, methodRow, resolveMethod } from '../methods/registry.js';
 import { linearShapes, totalParameters } from './shapes.js';
 import { matchTargets } from './targets.js';
@@ -13,7 +12,7 @@ export interface ResolvedAdapter {
  * The training method with every value it needs, its target modules as full paths of this base.
  * @throws AppError `invalid_value` for keys of another method and for ranks that a layer is too small for; `no_target_matched`.
  */
-export function resolveAdapter(request: AdapterRequest, base: LlamaConfig): ResolvedAdapter {
+export function resolveAdapter(request: AdapterRequest, base: ModelShape): ResolvedAdapter {
   const shapes = linearShapes(base);
   let layers: readonly LinearShape[] = [];
   const adapter = resolveMethod(request, (targets) => {

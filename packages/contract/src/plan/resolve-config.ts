@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { LlamaConfig } from '../architectures/llama.js';
+import type { ModelShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
 import { AdapterRequest } from '../methods/registry.js';
 import { OPTIMIZERS } from '../optimizers.js';
@@ -38,7 +38,7 @@ export interface ResolveInput {
   /** Parsed. */
   request: RunRequest;
   baseName: string;
-  base: LlamaConfig;
+  base: ModelShape;
   /** Rows of the training file. */
   rows: number;
   seed: number;

@@ -1,17 +1,17 @@
-import { type LlamaConfig, llamaTensors } from '../architectures/llama.js';
-import type { LinearShape } from '../architectures/tensor.js';
+import { llamaTensors } from '../architectures/llama.js';
+import type { LinearShape, ModelShape } from '../architectures/tensor.js';
 
 /** Names and shapes of all weights, in Hugging Face order. */
-export function weightShapes(config: LlamaConfig): Map<string, number[]> {
+export function weightShapes(config: ModelShape): Map<string, number[]> {
   return new Map(llamaTensors(config).map(({ name, shape }) => [name, shape]));
 }
 
 /** The linear layers of every block, in order of computation. Embedding and head are not among them. */
-export function linearShapes(config: LlamaConfig): LinearShape[] {
+export function linearShapes(config: ModelShape): LinearShape[] {
   return llamaTensors(config).flatMap(({ linear }) => linear ?? []);
 }
 
 /** Numbers in all weights of a model. */
-export function totalParameters(config: LlamaConfig): number {
+export function totalParameters(config: ModelShape): number {
   return llamaTensors(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }

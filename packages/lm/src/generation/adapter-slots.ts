@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelShape } from '@moraine/contract/plan';
 import {
   type Feed,
   type FeedValue,
@@ -35,7 +35,7 @@ export function adapterSlotFeeds(groups: readonly AdapterGroup[]): Record<string
 }
 
 /** The stacked variables of all groups, `adapters.<group>.<path>.<role>`, zeros at the start. */
-export function adapterSlotVariables(config: LlamaConfig, groups: readonly AdapterGroup[]): Map<string, VariableSpec> {
+export function adapterSlotVariables(config: ModelShape, groups: readonly AdapterGroup[]): Map<string, VariableSpec> {
   return new Map(
     groups.flatMap(({ slots }, group) =>
       [...groupShapes(config, groups, group)].map(([name, shape]) => [
@@ -49,7 +49,7 @@ export function adapterSlotVariables(config: LlamaConfig, groups: readonly Adapt
 /** A net that adds to `base` what the fed slot of each group holds. */
 export function adapterSlotNet(
   base: Net,
-  config: LlamaConfig,
+  config: ModelShape,
   groups: readonly AdapterGroup[],
   scope: Scope,
   feeds: Readonly<Record<string, Tensor>>,
@@ -113,7 +113,7 @@ export interface AdapterSlots {
 /** The adapters of a session whose program has `adapterSlotVariables` of the same groups. */
 export function createAdapterSlots(
   session: Session,
-  config: LlamaConfig,
+  config: ModelShape,
   groups: readonly AdapterGroup[],
 ): AdapterSlots {
   const resident = new Map<string, { group: number; slot: number }>();
@@ -146,13 +146,13 @@ export function createAdapterSlots(
 const stackName = (group: number, name: string) => `adapters.${group}.${name}`;
 
 /** Shape of every variable of one adapter of a group, `<path>.<role>`. */
-function groupShapes(config: LlamaConfig, groups: readonly AdapterGroup[], group: number): Map<string, number[]> {
+function groupShapes(config: ModelShape, groups: readonly AdapterGroup[], group: number): Map<string, number[]> {
   const adapter = groups[group]?.adapter;
   invariant(adapter !== undefined, `there is no group ${group} of adapters among ${groups.length}`);
   return new Map([...initialAdapter(config, adapter, 0)].map(([name, { shape }]) => [name, shape]));
 }
 
-function rolesByPath(config: LlamaConfig, groups: readonly AdapterGroup[], group: number): Map<string, string[]> {
+function rolesByPath(config: ModelShape, groups: readonly AdapterGroup[], group: number): Map<string, string[]> {
   const roles = new Map<string, string[]>();
   for (const name of groupShapes(config, groups, group).keys()) {
     const dot = name.lastIndexOf('.');

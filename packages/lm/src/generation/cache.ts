@@ -1,4 +1,4 @@
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { LlamaConfig, ModelShape } from '@moraine/contract/plan';
 import { loadTf, type Scope, smallMatMul, type Tensor, type VariableSpec } from '@moraine/engine';
 import { type Attend, attentionMask, MASKED, rotaryTables } from '../model.js';
 import { rotate } from '../ops.js';
@@ -9,7 +9,7 @@ import { type GenerationPlan, largest } from './plan.js';
  * numbers for each (row of the batch, key/value head, position), so that a token is a scatter of Hkv rows and a head's history is one
  * piece. What a row held before is never seen: a position is attended to only after this prompt or answer has written it.
  */
-export function generationVariables(config: LlamaConfig, plan: GenerationPlan): Map<string, VariableSpec> {
+export function generationVariables(config: ModelShape, plan: GenerationPlan): Map<string, VariableSpec> {
   const shape = [largest(plan.batches) * config.kvHeads * plan.contextMax, config.headDim];
   const layers = Array.from({ length: config.layers }, (_, layer) => layer);
   return new Map(layers.flatMap((layer) => [keysOf(layer), valuesOf(layer)]).map((name) => [name, { shape }]));
@@ -82,7 +82,7 @@ export function decodeAttention(
 }
 
 /** The cache's row of position 0 of every key/value head: slots int32 [B] -> int32 [B, Hkv]. */
-function firstRows({ kvHeads }: LlamaConfig, { contextMax }: GenerationPlan, slots: Tensor): Tensor {
+function firstRows({ kvHeads }: ModelShape, { contextMax }: GenerationPlan, slots: Tensor): Tensor {
   const tf = loadTf();
   const int = (value: number) => tf.scalar(value, 'int32');
   const heads = tf.add(tf.mul(tf.expandDims(slots, 1), int(kvHeads)), tf.range(0, kvHeads, 1, 'int32'));
@@ -90,7 +90,7 @@ function firstRows({ kvHeads }: LlamaConfig, { contextMax }: GenerationPlan, slo
 }
 
 /** softmax(q·kᵀ + mask)·v: q [B, H, T, hd] with the scale in it, k and v [B, Hkv, S, hd], mask [B or 1, 1, T, S] -> [B, H, T, hd]. */
-function attendAll({ heads, kvHeads }: LlamaConfig, q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
+function attendAll({ heads, kvHeads }: ModelShape, q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
   const tf = loadTf();
   const [batch = 0, , time = 0, headDim = 0] = q.shape;
   const [, , span = 0] = k.shape;
@@ -105,7 +105,7 @@ function attendAll({ heads, kvHeads }: LlamaConfig, q: Tensor, k: Tensor, v: Ten
  * The same for one query a row, q [B, H, 1, hd] -> [B, H*hd]. The work is so small that tf.softmax and tf.matMul, which wait for every
  * thread, would take most of a token's time; the division by the sum comes last, where there are fewest numbers.
  */
-function attendOne({ heads, kvHeads }: LlamaConfig, q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
+function attendOne({ heads, kvHeads }: ModelShape, q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
   const tf = loadTf();
   const [batch = 0, , , headDim = 0] = q.shape;
   const scores = smallMatMul(tf.reshape(q, [batch, kvHeads, heads / kvHeads, headDim]), k, true); // [B, Hkv, H/Hkv, S]

@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelShape } from '@moraine/contract/plan';
 
 /** The fixed shapes that a program generates with. Each number of rows is a signature, each pair of rows and prompt length another. */
 export interface GenerationPlan {
@@ -14,7 +14,7 @@ export interface GenerationPlan {
 }
 
 /** @throws AppError `invalid_value` naming what cannot work. */
-export function checkPlan(config: LlamaConfig, { batches, prefillTimes, contextMax }: GenerationPlan): void {
+export function checkPlan(config: ModelShape, { batches, prefillTimes, contextMax }: GenerationPlan): void {
   const problem =
     sequenceProblem('batches', batches, Number.POSITIVE_INFINITY) ??
     sequenceProblem('prefillTimes', prefillTimes, contextMax) ??

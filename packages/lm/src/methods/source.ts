@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import { type LinearShape, type LlamaConfig, linearShapes } from '@moraine/contract/plan';
+import { type LinearShape, linearShapes, type ModelShape } from '@moraine/contract/plan';
 import type { HostTensor } from '../host.js';
 
 /** An adapter's folder as its files say it, for a method to read. */
@@ -10,7 +10,7 @@ export interface AdapterSource {
   json: Readonly<Record<string, unknown>>;
   /** Reads the weights file, which may be large: after the configuration was found good. */
   tensors(): Map<string, HostTensor>;
-  base: LlamaConfig;
+  base: ModelShape;
 }
 
 /** The layers that variables `<path>.<role>` belong to, in the model's order. @throws AppError when one is not a linear layer of the base. */

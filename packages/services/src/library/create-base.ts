@@ -3,7 +3,7 @@ import { AppError, type ModelObject, newId } from '@moraine/contract';
 import {
   checkFolder,
   INDEX_FILE,
-  type LlamaConfig,
+  type ModelShape,
   parseLlamaConfig,
   totalParameters,
   weightFiles,
@@ -106,7 +106,7 @@ function need(files: ReadonlyMap<string, UploadedFile>, filename: string): Uploa
 }
 
 /** Reads the index and the headers of the weights, then holds them against config.json as training will. */
-async function checkWeights(s: Services, files: ReadonlyMap<string, UploadedFile>, config: LlamaConfig): Promise<void> {
+async function checkWeights(s: Services, files: ReadonlyMap<string, UploadedFile>, config: ModelShape): Promise<void> {
   const names = [...files.keys()];
   const indexFile = files.get(INDEX_FILE);
   const index = indexFile && (await readJson(s, indexFile));
