@@ -221,7 +221,7 @@ const learning = [
     name: 'merge: the identity begins in the wrong column',
     find: 'unit[row * inDim + first + row] = 1',
     replace: 'unit[row * inDim + row] = 2',
-    test: 'LoRA: the merged model computes what base and adapter compute',
+    test: 'lora: the merged model computes what base and adapter compute',
   }),
   lm('generation/sampling.ts', 'sampling', {
     name: 'top-p: the token that reaches it is left out',
