@@ -123,9 +123,3 @@ export function wordOf(request: MethodVariant['request']): string {
     Object.keys(other).length === entries.length && entries.every(([key, value]) => other[key] === value);
   return VARIANTS.find((variant) => isSame(variant.request))?.spelling ?? request.type;
 }
-
-/** The request keys that a method takes. */
-export const keysOfMethod = (config: { type: string }): readonly string[] => {
-  const row = methodRow(config);
-  return [...row.shared, ...Object.keys(row.keys)];
-};

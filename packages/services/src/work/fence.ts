@@ -41,8 +41,8 @@ export const staleAttempt = (token: AttemptToken): AppError =>
   });
 
 /**
- * Runs one statement that begins with `WITH ${TOKEN}` and answers exactly one row when the token holds.
- * @throws AppError `stale_attempt` when it answers none.
+ * Runs one statement that begins with `WITH ${TOKEN}` and returns exactly one row when the token holds.
+ * @throws AppError `stale_attempt` when it returns none.
  */
 export async function fenced<Row extends pg.QueryResultRow>(
   s: Services,
@@ -91,7 +91,7 @@ export async function underToken<T>(
   return done.result;
 }
 
-/** True when this very attempt has already ended so: its answer was lost on the way and it was sent again. */
+/** True when this very attempt has already ended so: the response was lost on the way and it was sent again. */
 export async function hasEnded(s: Services, token: AttemptToken, statuses: readonly string[]): Promise<boolean> {
   const { rowCount } = await s.pg.query(
     'SELECT 1 FROM attempts WHERE task_id = $1 AND attempt = $2 AND worker_id = $3 AND status = ANY($4)',
