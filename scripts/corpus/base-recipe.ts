@@ -1,5 +1,5 @@
 /** What the base model is and how it is trained: every number of the recipe in one place. */
-import { type OptimizerOptions, parseLlamaConfig, type Schedule } from '@moraine/lm';
+import { type OptimizerOptions, parseModelConfig, type Schedule } from '@moraine/lm';
 import { CONTEXT_LENGTH, VOCABULARY_SIZE } from './tokenizer.js';
 
 /** The Hugging Face `config.json` of the base: a Llama of 1,120,640 parameters. */
@@ -29,7 +29,7 @@ export const BASE_CONFIG = {
 
 export const GENERATION_CONFIG = { eos_token_id: 0, pad_token_id: 3, do_sample: false, max_new_tokens: 64 } as const;
 
-export const baseConfig = parseLlamaConfig(BASE_CONFIG);
+export const baseConfig = parseModelConfig(BASE_CONFIG);
 
 /** Rows of 256 tokens a step; step s takes rows 16·(s-1) … 16·s-1 of the corpus, once through and in order. */
 export const ROWS_PER_STEP = 16;

@@ -7,7 +7,7 @@ import {
   createMethod,
   createOptimizer,
   createTrainer,
-  type LlamaConfig,
+  type ModelConfig,
   type TrainerOptions,
 } from '@moraine/lm';
 import type { Cell, CellPlan } from './uuid-cells.js';
@@ -15,7 +15,7 @@ import { EVALUATE_AT, LORA_ALPHA, type MethodName, OPTIMIZER, RANK, ROWS_PER_BAT
 import { batchOf, decodeAll, type Recall, ROW_TOKENS, stepRows } from './uuid-data.js';
 
 export interface CellBase {
-  config: LlamaConfig;
+  config: ModelConfig;
   weights: TrainerOptions['weights'];
   /** Every linear layer: q, k, v, o, gate, up and down of each block. */
   linears: readonly string[];

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
-import { llamaTensors, parseLlamaConfig } from '@moraine/contract/plan';
+import { modelTensors, parseModelConfig } from '@moraine/contract/plan';
 import { loadBase } from '@moraine/recipes';
 import { createApiKey, createBaseFromDir, ensureDefaultProject, verifyApiKey } from '@moraine/services';
 import { testServices } from '@moraine/testing';
@@ -27,7 +27,7 @@ const CONFIG = {
   tie_word_embeddings: true,
 };
 const UNTIED = JSON.stringify({ ...CONFIG, tie_word_embeddings: false });
-const SHAPES: Shapes = new Map(llamaTensors(parseLlamaConfig(CONFIG)).map(({ name, shape }) => [name, shape]));
+const SHAPES: Shapes = new Map(modelTensors(parseModelConfig(CONFIG)).map(({ name, shape }) => [name, shape]));
 const HEAD = 'lm_head.weight';
 const EMBEDDING = 'model.embed_tokens.weight';
 

@@ -7,9 +7,9 @@ import {
   methodRow,
   requestOf,
 } from '../src/methods/registry.js';
-import { parseLlamaConfig, resolveAdapter } from '../src/plan/index.js';
+import { parseModelConfig, resolveAdapter } from '../src/plan/index.js';
 
-const base = parseLlamaConfig({
+const base = parseModelConfig({
   model_type: 'llama',
   vocab_size: 64,
   hidden_size: 32,

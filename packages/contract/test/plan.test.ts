@@ -4,11 +4,12 @@ import { AppError } from '../src/errors.js';
 import { moraSide, resolveMoraType } from '../src/methods/mora.js';
 import { AdapterRequest } from '../src/methods/registry.js';
 import {
+  ARCHITECTURES,
   findTargets,
   learningRateAuto,
   linearShapes,
   matchTargets,
-  parseLlamaConfig,
+  parseModelConfig,
   resolveAdapter,
   totalParameters,
   weightShapes,
@@ -28,7 +29,7 @@ const json = {
 };
 const problem = (change: Record<string, unknown>): AppError => {
   try {
-    parseLlamaConfig({ ...json, ...change });
+    parseModelConfig({ ...json, ...change });
   } catch (error) {
     if (error instanceof AppError) return error;
     throw error;
@@ -37,7 +38,8 @@ const problem = (change: Record<string, unknown>): AppError => {
 };
 
 test('a config takes the defaults of transformers for what it leaves out', () => {
-  expect(parseLlamaConfig(json)).toEqual({
+  expect(parseModelConfig(json)).toEqual({
+    modelType: 'llama',
     vocabSize: 1024,
     hiddenSize: 128,
     intermediateSize: 344,
@@ -62,21 +64,86 @@ test('both spellings of the rotary keys are read', () => {
     original_max_position_embeddings: 8192,
   };
   const expected = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
-  const old = parseLlamaConfig({ ...json, rope_theta: 5e5, rope_scaling: scaling });
-  const recent = parseLlamaConfig({ ...json, rope_parameters: { rope_theta: 5e5, ...scaling } });
+  const old = parseModelConfig({ ...json, rope_theta: 5e5, rope_scaling: scaling });
+  const recent = parseModelConfig({ ...json, rope_parameters: { rope_theta: 5e5, ...scaling } });
   expect(old).toMatchObject({ ropeTheta: 5e5, ropeScaling: expected });
   expect(recent).toEqual(old);
+});
+
+// The right values are what LlamaConfig of transformers 5.24 makes of the same keys.
+test.each([
+  ['the outer theta', { rope_theta: 5e5 }, 5e5],
+  ['a theta in rope_scaling alone', { rope_scaling: { type: 'default', rope_theta: 500 } }, 500],
+  [
+    'the inner one of two thetas',
+    { rope_theta: 20_000, rope_parameters: { rope_type: 'default', rope_theta: 500 } },
+    500,
+  ],
+  [
+    'rope_scaling before rope_parameters',
+    { rope_scaling: { rope_theta: 300 }, rope_parameters: { rope_theta: 500 } },
+    300,
+  ],
+  ['rope_parameters beside an empty rope_scaling', { rope_scaling: {}, rope_parameters: { rope_theta: 500 } }, 500],
+  ['rope_parameters beside null', { rope_scaling: null, rope_parameters: { rope_theta: 500 } }, 500],
+  ['no theta', {}, 10_000],
+])('%s counts', (_name, keys, theta) => {
+  expect(parseModelConfig({ ...json, ...keys })).toMatchObject({ ropeTheta: theta, ropeScaling: null });
+});
+
+test.each([
+  ['that in the scaling, not one at the top of the file', { original_max_position_embeddings: 64 }, 64],
+  ['the longest context where the scaling names none', {}, 256],
+])('the original context of llama3 scaling is %s', (_name, keys, original) => {
+  const rope_scaling = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, ...keys };
+  const read = parseModelConfig({ ...json, rope_scaling, original_max_position_embeddings: 32 });
+  expect(read.ropeScaling).toMatchObject({ originalMaxPositions: original });
+});
+
+test('swish is another name of silu', () => {
+  expect(parseModelConfig({ ...json, hidden_act: 'swish' })).toEqual(parseModelConfig(json));
+});
+
+test('a config without model_type is of the family of its class; without either it is refused', () => {
+  const { model_type, ...untyped } = json;
+  expect(parseModelConfig(untyped)).toEqual(parseModelConfig(json));
+  const { architectures, ...bare } = untyped;
+  expect(() => parseModelConfig(bare)).toThrow('config.json: architectures: it is missing.');
+});
+
+test('a family that is not supported is refused with those that are', () => {
+  const { message, hint } = problem({ model_type: 'gpt2', architectures: ['GPT2LMHeadModel'] });
+  expect(message).toBe('config.json: model_type: "gpt2" is not a supported model family.');
+  for (const { modelType, className } of ARCHITECTURES) expect(hint).toContain(`${modelType} (${className})`);
 });
 
 test.each([
   ['model_type', { model_type: 'gpt2', architectures: ['GPT2LMHeadModel'] }, /gpt2/],
   ['attention_bias', { attention_bias: true }, /bias/],
-  ['hidden_act', { hidden_act: 'gelu' }, /gelu is not silu/],
-  ['rope_scaling', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, /yarn/],
+  [
+    'architectures',
+    { architectures: ['LlamaForSequenceClassification'] },
+    /LlamaForSequenceClassification.*has no LlamaForCausalLM/,
+  ],
+  ['hidden_act', { hidden_act: 'gelu' }, /"gelu" is not silu/],
+  ['attention_dropout', { attention_dropout: 0.1 }, /0.1 asks for dropout/],
+  ['tie_word_embeddings', { tie_word_embeddings: 'yes' }, /"yes" is neither true nor false/],
+  ['rope_scaling', { rope_scaling: 4 }, /4 is not an object/],
+  ['rope_scaling.rope_type', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, /yarn/],
+  ['rope_parameters.type', { rope_parameters: { type: 'dynamic', factor: 4 } }, /dynamic/],
+  [
+    'rope_scaling.factor',
+    { rope_scaling: { rope_type: 'llama3', low_freq_factor: 1, high_freq_factor: 4 } },
+    /is missing/,
+  ],
+  ['rope_scaling.rope_theta', { rope_scaling: { rope_theta: 0 } }, /0 is not a positive number/],
+  ['partial_rotary_factor', { partial_rotary_factor: 0.5 }, /0.5 asks for partial/],
+  ['rope_parameters.partial_rotary_factor', { rope_parameters: { partial_rotary_factor: 0.5 } }, /0.5 asks/],
   ['quantization_config', { quantization_config: { bits: 4 } }, /quantised/],
   ['hidden_size', { hidden_size: 'wide' }, /"wide" is not a positive number/],
   ['vocab_size', { vocab_size: undefined }, /is missing/],
   ['num_key_value_heads', { num_key_value_heads: 3 }, /3 does not divide num_attention_heads 4/],
+  ['hidden_size', { hidden_size: 130 }, /130 is not a multiple of num_attention_heads 4/],
   ['head_dim', { head_dim: 31 }, /odd/],
 ])('a config whose %s cannot be trained is refused by that name', (key, change, message) => {
   expect(problem(change)).toMatchObject({ code: 'invalid_base', param: key });
@@ -84,14 +151,14 @@ test.each([
 });
 
 test('layers have the widths of grouped-query attention and of the gated unit', () => {
-  const shapes = linearShapes(parseLlamaConfig({ ...json, num_key_value_heads: 2 }));
+  const shapes = linearShapes(parseModelConfig({ ...json, num_key_value_heads: 2 }));
   expect(shapes).toHaveLength(35);
   expect(shapes[1]).toEqual({ name: 'model.layers.0.self_attn.k_proj', inDim: 128, outDim: 64 });
   expect(shapes[34]).toEqual({ name: 'model.layers.4.mlp.down_proj', inDim: 344, outDim: 128 });
 });
 
 test('every weight is named once, in the order of Hugging Face, and a linear layer is its own [out, in] matrix', () => {
-  const config = parseLlamaConfig({
+  const config = parseModelConfig({
     ...json,
     num_key_value_heads: 2,
     num_hidden_layers: 1,
@@ -115,8 +182,8 @@ test('every weight is named once, in the order of Hugging Face, and a linear lay
 
 // transformers counts 1,120,640 (tied) for this config: 131,072 + 5·(4·16,384 + 3·44,032 + 256) + 128.
 test('all weights are counted, the head once when it is tied', () => {
-  expect(totalParameters(parseLlamaConfig(json))).toBe(1_120_640);
-  expect(totalParameters(parseLlamaConfig({ ...json, tie_word_embeddings: false }))).toBe(1_120_640 + 131_072);
+  expect(totalParameters(parseModelConfig(json))).toBe(1_120_640);
+  expect(totalParameters(parseModelConfig({ ...json, tie_word_embeddings: false }))).toBe(1_120_640 + 131_072);
 });
 
 // From the authors' code (arXiv:2405.12130): 4096 -> 4096, 4096 <-> 11008, Llama 3's 4096 -> 1024.
@@ -131,7 +198,7 @@ test('small ranks rotate, large ones share', () => {
   expect([8, 63, 64, 256].map(resolveMoraType)).toEqual([6, 6, 1, 1]);
 });
 
-const shapes = linearShapes(parseLlamaConfig(json));
+const shapes = linearShapes(parseModelConfig(json));
 
 test('a target is a full path, the end of one, or all', () => {
   expect(matchTargets(shapes, 'all-linear').matched).toHaveLength(35);
@@ -149,7 +216,7 @@ test('a target that matches nothing is named with the nearest that exists', () =
 });
 
 const rateOf = (keys: z.input<typeof AdapterRequest>, width: number): number =>
-  learningRateAuto(resolveAdapter(AdapterRequest.parse(keys), parseLlamaConfig(json)).adapter, width);
+  learningRateAuto(resolveAdapter(AdapterRequest.parse(keys), parseModelConfig(json)).adapter, width);
 
 test('automatic rates are those of the demo at its width and fall with the root of the width', () => {
   expect(rateOf({ type: 'lora' }, 128)).toBe(2e-3);

@@ -1,4 +1,4 @@
-export { type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
+export { type ModelConfig, parseModelConfig } from '@moraine/contract/plan';
 export { type Adapter, adapterNet, initialAdapter } from './adapter.js';
 export { type Supervised, supervised } from './batch.js';
 export { type Evaluation, evaluate, type TokenScores } from './evaluate.js';

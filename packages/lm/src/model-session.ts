@@ -1,5 +1,5 @@
 import type { Batch, BatchShape } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import { compile, type NumericMode, type Program, type SessionTimings } from '@moraine/engine';
 import type { Adapter } from './adapter.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
@@ -19,7 +19,7 @@ import { type HostTensor, isOnHost, type WeightSource } from './host.js';
 import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
 
 export interface ModelOptions {
-  config: LlamaConfig;
+  config: ModelConfig;
   weights: ReadonlyMap<string, WeightSource>;
   /** An adapter and its variables by name; absent for the base alone. */
   tuned?: { adapter: Adapter; variables: ReadonlyMap<string, HostTensor> };

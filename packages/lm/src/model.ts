@@ -1,4 +1,4 @@
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import { loadTf, type Tensor } from '@moraine/engine';
 import type { Net } from './net.js';
 import { attention, type Rotary, type RotaryTables, rmsNorm, swiglu } from './ops.js';
@@ -20,7 +20,7 @@ export interface ModelInput {
 export type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
 /** Everything up to the final norm: input -> [B*T, C]. */
-export function hiddenStates(net: Net, config: LlamaConfig, input: ModelInput): Tensor {
+export function hiddenStates(net: Net, config: ModelConfig, input: ModelInput): Tensor {
   const [batch = 0, time = 0] = input.ids.shape;
   const rotary = rotaryTables(config, batch, time, input.positions);
   const mask = attentionMask(batch, time, input.segments);
@@ -30,7 +30,7 @@ export function hiddenStates(net: Net, config: LlamaConfig, input: ModelInput): 
 }
 
 /** The blocks and the final norm with the attention that is given, which may look into a cache: ids int32 [N] -> [N, C]. */
-export function decoderStates(net: Net, config: LlamaConfig, ids: Tensor, attend: Attend): Tensor {
+export function decoderStates(net: Net, config: ModelConfig, ids: Tensor, attend: Attend): Tensor {
   const tf = loadTf();
   let x = net.gather('model.embed_tokens', ids); // [N, C]
   for (let layer = 0; layer < config.layers; layer++) {
@@ -44,22 +44,22 @@ export function decoderStates(net: Net, config: LlamaConfig, ids: Tensor, attend
   return norm(net, config, 'model.norm', x); // [N, C]
 }
 
-const headPath = (config: LlamaConfig): string => (config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head');
+const headPath = (config: ModelConfig): string => (config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head');
 
 /** Name of the head's weight [V, C], which is the embedding where they are tied. */
-export const headName = (config: LlamaConfig): string => `${headPath(config)}.weight`;
+export const headName = (config: ModelConfig): string => `${headPath(config)}.weight`;
 
 /** Scores of every token of the vocabulary: hidden [N, C] -> [N, V]. */
-export function headLogits(net: Net, config: LlamaConfig, hidden: Tensor): Tensor {
+export function headLogits(net: Net, config: ModelConfig, hidden: Tensor): Tensor {
   return net.linear(headPath(config), hidden);
 }
 
 /** Logits of every position: input -> [B*T, V]. Training and evaluation use hiddenStates and the supervised rows only. */
-export function forward(net: Net, config: LlamaConfig, input: ModelInput): Tensor {
+export function forward(net: Net, config: ModelConfig, input: ModelInput): Tensor {
   return headLogits(net, config, hiddenStates(net, config, input));
 }
 
-function norm(net: Net, config: LlamaConfig, path: string, x: Tensor): Tensor {
+function norm(net: Net, config: ModelConfig, path: string, x: Tensor): Tensor {
   const name = `${path}.weight`;
   return rmsNorm(x, net.get(name), config.rmsNormEps, net.trains(name));
 }
@@ -89,7 +89,7 @@ export function attentionMask(batch: number, time: number, segments: Tensor | un
 }
 
 /** Rotary tables for positions 0 … T-1 or the given ones (int32 [B, T]), for every head of queries and of keys. */
-export function rotaryTables(config: LlamaConfig, batch: number, time: number, positions?: Tensor): RotaryTables {
+export function rotaryTables(config: ModelConfig, batch: number, time: number, positions?: Tensor): RotaryTables {
   const tf = loadTf();
   const { headDim } = config;
   const inverse = tf.tensor2d(inverseFrequencies(config), [1, headDim / 2]);
@@ -112,7 +112,7 @@ export function rotaryTables(config: LlamaConfig, batch: number, time: number, p
  * Inverse frequencies theta^(-2t/hd), t = 0 … hd/2-1 (Su et al. 2021, arXiv:2104.09864, §3.2.2), slowed for long wavelengths when the
  * config asks for Llama 3.1's scaling (between the two wavelength limits the two are blended linearly).
  */
-export function inverseFrequencies({ headDim, ropeTheta, ropeScaling }: LlamaConfig): Float32Array {
+export function inverseFrequencies({ headDim, ropeTheta, ropeScaling }: ModelConfig): Float32Array {
   const plain = Float32Array.from({ length: headDim / 2 }, (_, t) => ropeTheta ** ((-2 * t) / headDim));
   if (ropeScaling === null) return plain;
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = ropeScaling;

@@ -1,5 +1,5 @@
 import type { BatchShape } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import { type Scope, type Signature, signature, type Tensor, type VariableSpec } from '@moraine/engine';
 import { type Adapter, adaptedLinears } from './adapter.js';
 import { batchFeeds, type FedBatch, shapeName } from './batch.js';
@@ -14,7 +14,7 @@ import { selectRows } from './ops.js';
  * Variables have Hugging Face's names; an adapter's are `<path>.<role>`.
  */
 export interface ModelParts {
-  config: LlamaConfig;
+  config: ModelConfig;
   /** What is trained or applied beside the base; null where the weights themselves are trained, or nothing is. */
   adapter: Adapter | null;
   /** Names of an adapter's variables. */
@@ -69,7 +69,7 @@ const evaluateSignature = (parts: ModelParts, shape: BatchShape): Signature =>
 /** The model up to the final norm, at the positions that predict: [S, C], with their targets and count. */
 export function predictingStates(
   net: Net,
-  config: LlamaConfig,
+  config: ModelConfig,
   { ids, segments, positions, rows, targets, count }: FedBatch,
 ): { hidden: Tensor; targets: Tensor; count: Tensor } {
   const hidden = hiddenStates(net, config, { ids, segments, positions });

@@ -1,5 +1,5 @@
 import { AppError, type Batch, type BatchShape } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import type { Session } from '@moraine/engine';
 import type { Adapter } from './adapter.js';
 import { checkTokens, feedBatch, type Supervised, shapeFor, supervised } from './batch.js';
@@ -23,7 +23,7 @@ export interface StepResult {
 
 /** What a step needs besides the variables. */
 export interface StepOptions {
-  config: LlamaConfig;
+  config: ModelConfig;
   adapter: Adapter | null;
   optimizer: Optimizer;
   schedule: Schedule;

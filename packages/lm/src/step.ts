@@ -1,5 +1,5 @@
 import type { BatchShape } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import { invariant, loadTf, type Scope, type Signature, signature, type Tensor } from '@moraine/engine';
 import { batchFeeds, type FedBatch, shapeName } from './batch.js';
 import { headLoss } from './head-loss.js';
@@ -70,7 +70,7 @@ function addGradients(
 
 /** Loss, correct tokens and the gradient of the loss for each value; `netOf` builds the net over the values it is given. */
 export function lossAndGradients(
-  config: LlamaConfig,
+  config: ModelConfig,
   values: Tensor[],
   netOf: (values: Tensor[]) => Net,
   feeds: FedBatch,

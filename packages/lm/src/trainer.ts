@@ -1,5 +1,5 @@
 import type { Batch, BatchShape } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import { compile, type NumericMode, type Program, type SessionTimings } from '@moraine/engine';
 import { type Adapter, initialAdapter } from './adapter.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
@@ -16,7 +16,7 @@ import { APPLY, applySignature, gradName, microSignatures, slotVariables } from 
 import { readState, type StateShapes, stateShapes, type TrainerState, writeState } from './trainer-state.js';
 
 export interface TrainerOptions {
-  config: LlamaConfig;
+  config: ModelConfig;
   /** The base's weights by name: places in files, or numbers. */
   weights: ReadonlyMap<string, WeightSource>;
   /** What is trained; null trains every weight. */

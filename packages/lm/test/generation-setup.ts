@@ -20,7 +20,7 @@ import {
   generationSignatures,
   generationVariables,
   initialWeights,
-  type LlamaConfig,
+  type ModelConfig,
 } from '../src/index.js';
 
 export const tinyPlan: GenerationPlan = { batches: [1, 3], prefillTimes: [8, 24], contextMax: 32 };
@@ -34,7 +34,7 @@ export interface Generating {
 
 /** A program that only generates, over random weights, with room for adapters. */
 export async function generating(
-  config: LlamaConfig,
+  config: ModelConfig,
   mode: NumericMode,
   { plan = tinyPlan, groups = [] as AdapterGroup[], values = initialWeights(config, { seed: 7, std: 0.2 }) } = {},
 ): Promise<Generating> {

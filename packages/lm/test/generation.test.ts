@@ -8,7 +8,7 @@ import {
   forward,
   initialAdapter,
   initialWeights,
-  type LlamaConfig,
+  type ModelConfig,
   type Net,
   toDevice,
 } from '../src/index.js';
@@ -19,14 +19,14 @@ import { idsOf, tinyConfig } from './tiny.js';
 /** The reference is a full pass over the whole row for every token, as training computes it (src/model.ts, no cache). */
 const tf = loadTf();
 
-function plainLogits(net: Net, config: LlamaConfig, ids: readonly number[]): Float32Array {
+function plainLogits(net: Net, config: ModelConfig, ids: readonly number[]): Float32Array {
   return tf.tidy(() => {
     const all = forward(net, config, { ids: tf.tensor2d([...ids], [1, ids.length], 'int32') });
     return Float32Array.from(tf.slice(all, [ids.length - 1, 0], [1, config.vocabSize]).dataSync());
   });
 }
 
-function plainGreedy(net: Net, config: LlamaConfig, prompt: readonly number[], count: number): number[] {
+function plainGreedy(net: Net, config: ModelConfig, prompt: readonly number[], count: number): number[] {
   const ids = [...prompt];
   for (let i = 0; i < count; i++) {
     const logits = plainLogits(net, config, ids);

@@ -6,13 +6,13 @@ import { readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import type {
   Adapter,
   HostTensor,
-  LlamaConfig,
   MethodOptions,
+  ModelConfig,
   OptimizerOptions,
   Schedule,
   WeightSource,
 } from '../src/index.js';
-import { createMethod, parseLlamaConfig } from '../src/index.js';
+import { createMethod, parseModelConfig } from '../src/index.js';
 
 /** The golden set of scripts/golden: what PyTorch computed for every family and method of matrix.json. See scripts/golden/README.md. */
 const folder = join(import.meta.dirname, '../../../scripts/golden');
@@ -54,7 +54,7 @@ export const goldenRows = matrix.families.flatMap((family) =>
 );
 
 export interface Golden {
-  config: LlamaConfig;
+  config: ModelConfig;
   optimizer: OptimizerOptions;
   schedule: Schedule;
   weights: Map<string, WeightSource>;
@@ -79,7 +79,7 @@ export interface Golden {
 }
 
 export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows)[number]): Golden {
-  const config = parseLlamaConfig(family.config);
+  const config = parseModelConfig(family.config);
   const tensors = hostTensors(join(fixtures, `${file}.safetensors`));
   const weightFile = join(fixtures, `${family.name}.safetensors`);
   type Fed = Record<'input_ids' | 'labels' | 'attention_mask', number[][]>;
@@ -111,7 +111,7 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
   };
 }
 
-function adapterOf(config: LlamaConfig, row: MethodRow): Adapter | null {
+function adapterOf(config: ModelConfig, row: MethodRow): Adapter | null {
   if (row.type === 'none') return null;
   const paths = linearShapes(config).map(({ name }) => name);
   const { target_modules: targets } = row;

@@ -1,9 +1,10 @@
 import type { Batch } from '@moraine/contract';
 import type { Tensor } from '@moraine/engine';
-import { type HostTensor, initialWeights, type LlamaConfig, toDevice } from '../src/index.js';
+import { type HostTensor, initialWeights, type ModelConfig, toDevice } from '../src/index.js';
 
 /** A model small enough for exact arithmetic in tests: grouped-query attention, tied head. */
-export const tinyConfig: LlamaConfig = {
+export const tinyConfig: ModelConfig = {
+  modelType: 'llama',
   vocabSize: 40,
   hiddenSize: 32,
   intermediateSize: 44,
@@ -18,11 +19,11 @@ export const tinyConfig: LlamaConfig = {
   tieEmbeddings: true,
 };
 
-export function hostWeights(config: LlamaConfig = tinyConfig, seed = 7): Map<string, HostTensor> {
+export function hostWeights(config: ModelConfig = tinyConfig, seed = 7): Map<string, HostTensor> {
   return initialWeights(config, { seed, std: 0.2 });
 }
 
-export function tinyWeights(config: LlamaConfig = tinyConfig, seed = 7): Map<string, Tensor> {
+export function tinyWeights(config: ModelConfig = tinyConfig, seed = 7): Map<string, Tensor> {
   return new Map([...hostWeights(config, seed)].map(([name, value]) => [name, toDevice(value)]));
 }
 
@@ -52,7 +53,8 @@ export function idsOf(seed: number, count: number): number[] {
 }
 
 /** The shape of the demo's base model. */
-export const demoConfig: LlamaConfig = {
+export const demoConfig: ModelConfig = {
+  modelType: 'llama',
   vocabSize: 1024,
   hiddenSize: 128,
   intermediateSize: 344,

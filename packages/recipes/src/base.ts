@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
-import { checkFolder, type LlamaConfig, parseLlamaConfig } from '@moraine/contract/plan';
+import { checkFolder, type ModelConfig, parseModelConfig } from '@moraine/contract/plan';
 import type { SafetensorsHeader } from '@moraine/contract/safetensors';
 import { EngineError, type FileSlice, readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import type { HostTensor } from '@moraine/lm';
@@ -15,7 +15,7 @@ export interface WeightSlice extends FileSlice {
 
 /** A base model on disk: its configuration and the place of every weight, by Hugging Face name. No weight is read. */
 export interface Base {
-  config: LlamaConfig;
+  config: ModelConfig;
   weights: Map<string, WeightSlice>;
 }
 
@@ -34,7 +34,7 @@ export function readWeight({ weights }: Base, name: string): HostTensor {
 export function loadBase(dir: string): Base {
   const configFile = join(dir, 'config.json');
   if (!existsSync(configFile)) throw invalid('config.json is missing');
-  const config = parseLlamaConfig(readJson(configFile));
+  const config = parseModelConfig(readJson(configFile));
   const stored = checkFolder(readdirSync(dir), config, {
     json: (file) => readJson(join(dir, file)),
     header: (file) => readHeader(join(dir, file)),

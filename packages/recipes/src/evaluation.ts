@@ -1,5 +1,5 @@
 import type { Batch, BatchShape, EvaluationResult, TrainSpec } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import { type Layout, layOut, layoutCost, planLayout, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { type Evaluation, evaluate, type GenerationPlan, type Generator, type TokenScores } from '@moraine/lm';
@@ -32,7 +32,7 @@ const SHAPES_MAX = 3;
 /** Reads and encodes the validation file and the evaluation files of a run. */
 export async function createEvaluator(
   spec: TrainSpec,
-  config: LlamaConfig,
+  config: ModelConfig,
   tokenizer: TextTokenizer,
   encode: Encode,
 ): Promise<Evaluator> {
@@ -74,7 +74,7 @@ export async function createEvaluator(
 }
 
 /** How all files are laid out; null when there are none. */
-function evaluationLayout(files: readonly TrainingRow[][], { config }: TrainSpec, model: LlamaConfig): Layout | null {
+function evaluationLayout(files: readonly TrainingRow[][], { config }: TrainSpec, model: ModelConfig): Layout | null {
   const rows = files.flat();
   if (rows.length === 0) return null;
   let first = 0;

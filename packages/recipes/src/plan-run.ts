@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError, type RunConfig } from '@moraine/contract';
-import { type LlamaConfig, parseLlamaConfig, type RunRequest, resolveConfig } from '@moraine/contract/plan';
+import { type ModelConfig, parseModelConfig, type RunRequest, resolveConfig } from '@moraine/contract/plan';
 import { validateFile } from '@moraine/data';
 
 export interface RunPlan {
@@ -27,7 +27,7 @@ export async function planRun(plan: RunPlan): Promise<RunConfig> {
 }
 
 /** The configuration in a Hugging Face folder. @throws AppError `invalid_base`. */
-export function readBaseConfig(dir: string): LlamaConfig {
+export function readBaseConfig(dir: string): ModelConfig {
   const file = join(dir, 'config.json');
   if (!existsSync(file)) {
     throw new AppError('invalid_base', `${dir} holds no config.json.`, {
@@ -40,7 +40,7 @@ export function readBaseConfig(dir: string): LlamaConfig {
   } catch (cause) {
     throw new AppError('invalid_base', `${file} is not JSON.`, { hint: 'Fetch the file again.', cause });
   }
-  return parseLlamaConfig(json);
+  return parseModelConfig(json);
 }
 
 /** @throws AppError `not_found` where a path names no file: nothing, or a folder. */

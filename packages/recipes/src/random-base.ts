@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseLlamaConfig, weightShapes } from '@moraine/contract/plan';
+import { parseModelConfig, weightShapes } from '@moraine/contract/plan';
 
 /**
  * Shapes to measure with, named by their parameters: [hidden, intermediate, layers, heads, vocabulary]. As many key heads as heads, the
@@ -46,7 +46,7 @@ export function writeRandomBase(dir: string, shape: BenchShape, seed: number): v
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
 
-  const shapes = [...weightShapes(parseLlamaConfig(config))];
+  const shapes = [...weightShapes(parseModelConfig(config))];
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   let end = 0;
   for (const [name, sides] of shapes) {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AttemptEvent, MethodConfig, TrainSpec } from '@moraine/contract';
-import { linearShapes, parseLlamaConfig } from '@moraine/contract/plan';
+import { linearShapes, parseModelConfig } from '@moraine/contract/plan';
 import { writeSafetensors } from '@moraine/engine';
 import { initialWeights } from '@moraine/lm';
 import { runSft } from '../src/index.js';
@@ -24,7 +24,7 @@ const CONFIG = {
   tie_word_embeddings: true,
   eos_token_id: 0,
 };
-export const tinyTargets = linearShapes(parseLlamaConfig(CONFIG)).map(({ name }) => name);
+export const tinyTargets = linearShapes(parseModelConfig(CONFIG)).map(({ name }) => name);
 
 /** The 256 letters that byte-level tokenizers write bytes with. */
 function byteLetters(): string[] {
@@ -61,7 +61,7 @@ export function writeTinyBase(): string {
   );
   writeFileSync(join(dir, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|end|>', pad_token: '<|pad|>' }));
   writeFileSync(join(dir, 'config.json'), JSON.stringify(CONFIG));
-  writeSafetensors(join(dir, 'model.safetensors'), initialWeights(parseLlamaConfig(CONFIG), { seed: 3, std: 0.1 }));
+  writeSafetensors(join(dir, 'model.safetensors'), initialWeights(parseModelConfig(CONFIG), { seed: 3, std: 0.1 }));
   return dir;
 }
 

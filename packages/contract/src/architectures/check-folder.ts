@@ -1,7 +1,7 @@
 import { AppError } from '../errors.js';
 import { SafetensorsError, type SafetensorsHeader, type TensorEntry } from '../safetensors.js';
 import { nearest } from '../suggest.js';
-import { llamaTensors } from './llama.js';
+import { architectureOf } from './registry.js';
 import type { ModelShape } from './tensor.js';
 
 export const WEIGHTS_FILE = 'model.safetensors';
@@ -19,8 +19,6 @@ export interface FolderReader {
 }
 
 const HINT = 'A base is a complete Hugging Face folder: config.json, tokenizer.json and safetensors weights.';
-const EMBEDDING = 'model.embed_tokens.weight';
-const HEAD = 'lm_head.weight';
 const FLOATS = ['F32', 'F16', 'BF16', 'F64'];
 
 /**
@@ -63,13 +61,16 @@ export function checkFolder(
     if (stored.has(name)) throw refused(`Two files have the tensor ${name}.`, name, 'Keep each shard once.');
     stored.set(name, weight);
   }
-  const expected = new Map(llamaTensors(config).map((tensor) => [tensor.name, tensor.shape]));
-  for (const weight of stored.values()) checkWeight(weight, expected, config);
-  const head = stored.get(HEAD);
-  if (config.tieEmbeddings && head) {
-    stored.delete(HEAD);
-    if (!stored.has(EMBEDDING)) stored.set(EMBEDDING, head);
+  const { embedding, head, tensors } = architectureOf(config);
+  const expected = new Map(tensors(config).map((tensor) => [tensor.name, tensor.shape]));
+  if (config.tieEmbeddings) expected.set(head, [config.vocabSize, config.hiddenSize]);
+  for (const weight of stored.values()) checkWeight(weight, expected);
+  const tiedHead = config.tieEmbeddings ? stored.get(head) : undefined;
+  if (tiedHead) {
+    stored.delete(head);
+    if (!stored.has(embedding)) stored.set(embedding, tiedHead);
   }
+  if (config.tieEmbeddings) expected.delete(head);
   refuseMissing([...expected.keys()].filter((name) => !stored.has(name)));
   return stored;
 }
@@ -91,12 +92,8 @@ function storedIn(file: string, read: FolderReader): StoredWeight[] {
   }
 }
 
-function checkWeight(
-  { name, dtype, shape }: StoredWeight,
-  expected: ReadonlyMap<string, number[]>,
-  { tieEmbeddings }: ModelShape,
-): void {
-  const wanted = expected.get(name === HEAD && tieEmbeddings ? EMBEDDING : name);
+function checkWeight({ name, dtype, shape }: StoredWeight, expected: ReadonlyMap<string, number[]>): void {
+  const wanted = expected.get(name);
   if (!wanted) {
     const near = nearest(name, [...expected.keys()]);
     throw refused(

@@ -1,5 +1,7 @@
-/** The sizes of a decoder: all that counting, planning and checking weights need. Widths are numbers of features. */
+/** The sizes of a decoder and its family: all that counting, planning and checking weights need. Widths are numbers of features. */
 export interface ModelShape {
+  /** `model_type` of config.json, which names the family. */
+  modelType: string;
   vocabSize: number;
   hiddenSize: number;
   intermediateSize: number;

@@ -1,4 +1,4 @@
-import type { LlamaConfig, ModelShape } from '@moraine/contract/plan';
+import type { ModelConfig, ModelShape } from '@moraine/contract/plan';
 import { loadTf, type Scope, smallMatMul, type Tensor, type VariableSpec } from '@moraine/engine';
 import { type Attend, attentionMask, MASKED, rotaryTables } from '../model.js';
 import { rotate } from '../ops.js';
@@ -23,7 +23,7 @@ const valuesOf = (layer: number) => `cache.${layer}.v`;
  * the caches that each prompt goes to.
  */
 export function prefillAttention(
-  config: LlamaConfig,
+  config: ModelConfig,
   plan: GenerationPlan,
   scope: Scope,
   { batch, time, slots }: { batch: number; time: number; slots: Tensor },
@@ -53,7 +53,7 @@ export function prefillAttention(
  * and value are written there. Row b of the batch is row b of the caches.
  */
 export function decodeAttention(
-  config: LlamaConfig,
+  config: ModelConfig,
   plan: GenerationPlan,
   scope: Scope,
   { batch, positions }: { batch: number; positions: Tensor },

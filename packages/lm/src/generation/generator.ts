@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import type { FeedValue, FetchedValue, Session } from '@moraine/engine';
 import { invariant } from '@moraine/engine';
 import { checkOptions, checkPrompts } from './check-request.js';
@@ -44,7 +44,7 @@ export interface Generator {
 /** A generator over a session whose program has `generationVariables` and `generationSignatures` of the same plan. */
 export function createGenerator(
   session: Session,
-  config: LlamaConfig,
+  config: ModelConfig,
   plan: GenerationPlan,
   adapterFeeds: AdapterFeeds = baseAlone,
 ): Generator {

@@ -1,4 +1,4 @@
-import type { LlamaConfig } from '@moraine/contract/plan';
+import type { ModelConfig } from '@moraine/contract/plan';
 import {
   type Feed,
   type Feeds,
@@ -27,7 +27,7 @@ export type NetOf = (scope: Scope, feeds: Readonly<Record<string, Tensor>>) => N
  * Every signature takes the net's own feeds as well.
  */
 export function generationSignatures(
-  config: LlamaConfig,
+  config: ModelConfig,
   plan: GenerationPlan,
   netOf: NetOf,
   netFeeds: Feeds = {},
@@ -48,7 +48,7 @@ export function generationSignatures(
 const ints = (...shape: number[]): Feed => ({ shape, dtype: 'int32' });
 
 function prefill(
-  config: LlamaConfig,
+  config: ModelConfig,
   plan: GenerationPlan,
   netOf: NetOf,
   netFeeds: Feeds,
@@ -71,7 +71,7 @@ function prefill(
 }
 
 function decodeOne(
-  config: LlamaConfig,
+  config: ModelConfig,
   plan: GenerationPlan,
   netOf: NetOf,
   netFeeds: Feeds,

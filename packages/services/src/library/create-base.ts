@@ -4,7 +4,7 @@ import {
   checkFolder,
   INDEX_FILE,
   type ModelShape,
-  parseLlamaConfig,
+  parseModelConfig,
   totalParameters,
   weightFiles,
 } from '@moraine/contract/plan';
@@ -45,7 +45,7 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
   if (existing) throw taken(name);
 
   const config = await readJson(s, need(files, 'config.json'));
-  const llama = parseLlamaConfig(config);
+  const llama = parseModelConfig(config);
   await readJson(s, need(files, 'tokenizer.json'));
   await checkWeights(s, files, llama);
 

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { AppError, CreateRunRequest, newId, parse, type RunConfig, type RunObject } from '@moraine/contract';
-import { parseLlamaConfig, resolveConfig } from '@moraine/contract/plan';
+import { parseModelConfig, resolveConfig } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
@@ -74,7 +74,7 @@ async function prepare(s: Services, actor: Actor, body: unknown): Promise<Prepar
   const config = resolveConfig({
     request,
     baseName: base.name,
-    base: parseLlamaConfig(base.config),
+    base: parseModelConfig(base.config),
     rows: trainingFile.rows ?? 0,
     seed: request.seed ?? randomInt(SEED_END),
   });
