@@ -28,7 +28,7 @@ interface Stream {
 /** Opens the live stream as `curl -N` does. */
 function open(query = '', headers: Record<string, string> = {}): Promise<Stream> {
   return new Promise((resolve, reject) => {
-    const url = `${api.url}/v1/runs/${run.id}/stream${query}`;
+    const url = new URL(`/v1/runs/${run.id}/stream${query}`, api.url);
     const request = get(url, { headers: { authorization: `Bearer ${api.key}`, ...headers } }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
@@ -137,3 +137,32 @@ describe('metrics of a run', () => {
 });
 
 const lastId = async () => (await api.ask('GET', `/v1/runs/${run.id}/metrics`)).json.last_event_id;
+
+describe('the stream of several runs', () => {
+  it('goes on with each from its own place, and names the run in the id of every message', async () => {
+    const other = await submit(api, await prepare(api));
+    const place = await lastId();
+    const stream = await open(`/../../../stream?runs=${run.id}@${place},${other.id}`);
+    await metric(21);
+    await notify(api.services, other.id, [
+      { event: 'metric', data: { step: 1, attempt: 1, at: 0, values: { train_loss: 3 } } },
+    ]);
+    const seen = () =>
+      stream.messages().flatMap(({ id, event, data }) => (event === 'metric' ? [[id, data.step]] : []));
+    await expect.poll(seen).toEqual([
+      [expect.stringMatching(new RegExp(`^${run.id}@\\d+-\\d+$`)), 21],
+      [expect.stringMatching(new RegExp(`^${other.id}@\\d+-\\d+$`)), 1],
+    ]);
+    stream.end();
+  });
+
+  it('is refused where a run is not the caller’s, a place is none, or no run is named', async () => {
+    const ask = async (runs: string, key = api.key) => (await api.ask('GET', `/v1/stream?runs=${runs}`, { key })).json;
+    expect((await ask(`${run.id},ftjob-nothing`)).error.message).toMatch(/ftjob-nothing/);
+    expect((await ask(run.id, await api.foreignKey())).error.code).toBe('not_found');
+    expect((await ask(`${run.id}@yesterday`)).error).toMatchObject({ code: 'invalid_value', param: 'runs' });
+    expect((await ask('')).error).toMatchObject({ code: 'invalid_value', param: 'runs' });
+    const many = Array.from({ length: 101 }, (_, at) => `ftjob-${at}`).join();
+    expect((await ask(many)).error.message).toMatch(/101 runs/);
+  });
+});

@@ -5,7 +5,7 @@ import type { AttemptEvent, StreamMessage } from '@moraine/contract';
 import {
   cancelRun,
   claimRun,
-  followRun,
+  followRuns,
   listCheckpoints,
   listEvents,
   listLogs,
@@ -67,7 +67,7 @@ const eventsOf = async ({ actor, id }: Attempt): Promise<string[]> => {
 async function seenUntil(attempt: Attempt, isLast: (message: StreamMessage) => boolean): Promise<StreamMessage[]> {
   await attempt.live.flush(10_000);
   const seen: StreamMessage[] = [];
-  for await (const { message } of followRun(s, attempt.id, null, AbortSignal.timeout(10_000))) {
+  for await (const { message } of followRuns(s, new Map([[attempt.id, null]]), AbortSignal.timeout(10_000))) {
     seen.push(message);
     if (isLast(message)) break;
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { followRun, migrate, openServices, type Reconciler, type Services, startReconciler } from '@moraine/services';
+import { followRuns, migrate, openServices, type Reconciler, type Services, startReconciler } from '@moraine/services';
 import { type RunningServer, startPostgres, startRedis } from 'moraine/up';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
@@ -77,7 +77,7 @@ async function watch(id: string, signal: AbortSignal): Promise<{ duplicates: num
   const seen = new Set<string>();
   const attempts = new Set<number>();
   let duplicates = 0;
-  for await (const { message } of followRun(s, id, null, signal)) {
+  for await (const { message } of followRuns(s, new Map([[id, null]]), signal)) {
     if (message.event !== 'metric') continue;
     const key = `${message.data.attempt} ${message.data.step}`;
     if (seen.has(key)) duplicates++;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamMessage } from '@moraine/contract';
-import { followRun, type Services } from '@moraine/services';
+import { followRuns, type Services } from '@moraine/services';
 import { type TestServices, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLivePublisher } from '../src/live-publisher.js';
@@ -23,7 +23,7 @@ async function stepsOf(runId: string, count: number): Promise<number[]> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), 5_000);
   const steps: number[] = [];
-  for await (const { message } of followRun(s, runId, null, stop.signal)) {
+  for await (const { message } of followRuns(s, new Map([[runId, null]]), stop.signal)) {
     if (message.event === 'metric') steps.push(message.data.step);
     if (steps.length >= count) break;
   }

@@ -183,6 +183,20 @@ export const ROUTES = table({
     params: id,
     produces: 'text/event-stream',
   },
+  streamRuns: {
+    method: 'GET',
+    path: '/v1/stream',
+    tag: 'Runs',
+    summary: 'The live messages of several runs as one stream (SSE)',
+    query: z.object({
+      runs: z
+        .string()
+        .describe(
+          'Comma-separated, at most 100: `<run>` for all that the buffer holds, or `<run>@<id of the last message>` for what came after it. Each message has `<run>@<id>` as its id.',
+        ),
+    }),
+    produces: 'text/event-stream',
+  },
   getRunLogs: {
     method: 'GET',
     path: '/v1/runs/:id/logs',

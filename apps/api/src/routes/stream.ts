@@ -1,31 +1,55 @@
 import type { SSEMessage } from '@fastify/sse';
 import { AppError } from '@moraine/contract';
-import { followRun, getRun, type StreamEntry } from '@moraine/services';
-import type { FastifyRequest } from 'fastify';
+import { followRuns, type RunEntry, requireRuns, type Services } from '@moraine/services';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Handler } from './bind.js';
 
 const RETRY_MS = 2_000;
+const RUNS_MAX = 100;
 
-/** Where the caller was: the header that EventSource sends by itself, or the query of a first connection that knows its place. */
-function lastEventId({ headers, query }: FastifyRequest): string | null {
-  const id = headers['last-event-id'] ?? (query as Record<string, unknown>).last_event_id;
+/** A place in a stream; null stands for its beginning. */
+function positionOf(id: unknown, param: string): string | null {
   if (id === undefined || id === '') return null;
   if (typeof id === 'string' && /^\d{1,20}-\d{1,20}$/.test(id)) return id;
-  throw new AppError('invalid_value', `Last-Event-ID is '${String(id)}', which is no id of this stream.`, {
-    param: 'last_event_id',
+  throw new AppError('invalid_value', `${param} is '${String(id)}', which is no id of this stream.`, {
+    param,
     hint: 'Send the id of the last message you got, or none.',
   });
 }
 
-/** Messages as @fastify/sse frames them. */
-async function* framed(entries: AsyncIterable<StreamEntry>): AsyncGenerator<SSEMessage> {
-  for await (const { id, message } of entries) yield { id, event: message.event, data: message.data };
+/** Where the caller was: the header that EventSource sends by itself, or the query of a first connection that knows its place. */
+const lastEventId = ({ headers, query }: FastifyRequest): string | null =>
+  positionOf(headers['last-event-id'] ?? (query as Record<string, unknown>).last_event_id, 'last_event_id');
+
+/** `<run>` and `<run>@<id>` of a query, comma-separated, as runs and their positions. */
+function positionsOf(text: string): Map<string, string | null> {
+  const positions = new Map<string, string | null>();
+  for (const item of text.split(',').filter(Boolean)) {
+    const [runId = '', id] = item.split('@');
+    positions.set(runId, positionOf(id, 'runs'));
+  }
+  if (positions.size >= 1 && positions.size <= RUNS_MAX) return positions;
+  throw new AppError('invalid_value', `'runs' names ${positions.size} runs; one stream follows 1 to ${RUNS_MAX}.`, {
+    param: 'runs',
+    hint: 'Name the runs by their ids, separated by commas.',
+  });
 }
 
-/** Live messages of a run as server-sent events: `id` is the place to resume at, comments every 15 s keep proxies awake. */
-export const streamRun: Handler<'streamRun'> = async ({ s, actor, params, request, reply }) => {
-  const from = lastEventId(request);
-  const run = await getRun(s, actor, params.id);
+/** Messages as @fastify/sse frames them. */
+async function* framed(
+  entries: AsyncIterable<RunEntry>,
+  idOf: (entry: RunEntry) => string,
+): AsyncGenerator<SSEMessage> {
+  for await (const entry of entries) yield { id: idOf(entry), event: entry.message.event, data: entry.message.data };
+}
+
+/** Sends messages of runs until the reader is gone; comments in between keep proxies awake. */
+async function follow(
+  s: Services,
+  reply: FastifyReply,
+  positions: ReadonlyMap<string, string | null>,
+  idOf: (entry: RunEntry) => string,
+): Promise<undefined> {
   const gone = new AbortController();
   const closed = new Promise<void>((resolve) => {
     reply.sse.onClose(() => {
@@ -34,7 +58,7 @@ export const streamRun: Handler<'streamRun'> = async ({ s, actor, params, reques
     });
   });
   await reply.sse.send({ retry: RETRY_MS, data: undefined });
-  const messages = framed(followRun(s, run.id, from, gone.signal));
+  const messages = framed(followRuns(s, positions, gone.signal), idOf);
   try {
     // A write that waits for a slow client never ends once that client is gone, so its departure ends the wait.
     await Promise.race([reply.sse.send(messages), closed]);
@@ -42,5 +66,18 @@ export const streamRun: Handler<'streamRun'> = async ({ s, actor, params, reques
     gone.abort();
     await messages.return(undefined);
   }
-  return undefined;
+}
+
+/** Live messages of one run as server-sent events: `id` is the place to resume at. */
+export const streamRun: Handler<'streamRun'> = async ({ s, actor, params, request, reply }) => {
+  const from = lastEventId(request);
+  await requireRuns(s, actor, [params.id]);
+  return follow(s, reply, new Map([[params.id, from]]), ({ id }) => id);
+};
+
+/** The same for several runs over one connection: a browser opens six to a server at most. */
+export const streamRuns: Handler<'streamRuns'> = async ({ s, actor, query, reply }) => {
+  const positions = positionsOf(query.runs);
+  await requireRuns(s, actor, [...positions.keys()]);
+  return follow(s, reply, positions, ({ runId, id }) => `${runId}@${id}`);
 };

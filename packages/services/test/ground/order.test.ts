@@ -1,7 +1,7 @@
 import { newId } from '@moraine/contract';
 import { testServices } from '@moraine/testing';
 import { afterAll, expect, test } from 'vitest';
-import { followRun, listFiles, publish, type Services } from '../../src/index.js';
+import { followRuns, listFiles, publish, type Services } from '../../src/index.js';
 import { defaultActor, goodRows, uploadRows } from '../tiny-base.js';
 
 const t = await testServices();
@@ -36,7 +36,7 @@ test('a follower gets every message of one millisecond', async () => {
   const steps: number[] = [];
   const ids: string[] = [];
   const following = (async () => {
-    for await (const entry of followRun(s, runId, null, abort.signal)) {
+    for await (const entry of followRuns(s, new Map([[runId, null]]), abort.signal)) {
       if (entry.message.event !== 'metric') continue;
       steps.push(entry.message.data.step);
       ids.push(entry.id);

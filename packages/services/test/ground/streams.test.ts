@@ -3,8 +3,8 @@ import { newId, type StreamMessage } from '@moraine/contract';
 import { type TestServices, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Services } from '../../src/ground/context.js';
-import { followRun } from '../../src/ground/follow-run.js';
-import { lastEventId, type StreamEntry } from '../../src/ground/positions.js';
+import { followRuns, type RunEntry } from '../../src/ground/follow-runs.js';
+import { lastEventId } from '../../src/ground/positions.js';
 import { notify, publish, streamKey } from '../../src/ground/publish.js';
 
 let t: TestServices;
@@ -25,11 +25,11 @@ const metric = (step: number, attempt = 1): StreamMessage => ({
 function follow(
   runId: string,
   from: string | null,
-): { entries: StreamEntry[]; upTo(count: number): Promise<StreamEntry[]>; stop(): Promise<void> } {
+): { entries: RunEntry[]; upTo(count: number): Promise<RunEntry[]>; stop(): Promise<void> } {
   const abort = new AbortController();
-  const entries: StreamEntry[] = [];
+  const entries: RunEntry[] = [];
   const done = (async () => {
-    for await (const entry of followRun(s, runId, from, abort.signal)) entries.push(entry);
+    for await (const entry of followRuns(s, new Map([[runId, from]]), abort.signal)) entries.push(entry);
   })();
   return {
     entries,
@@ -44,7 +44,7 @@ function follow(
   };
 }
 
-const steps = (entries: readonly StreamEntry[]): number[] =>
+const steps = (entries: readonly RunEntry[]): number[] =>
   entries.flatMap(({ message }) => (message.event === 'metric' ? [message.data.step] : []));
 
 test('a follower that comes back with the last id it saw gets exactly the rest, past and live', async () => {
@@ -159,4 +159,48 @@ test('a hundred followers of twenty runs share one connection, which closes afte
   await Promise.all(followers.map((follower) => follower.stop()));
   for (let waits = 0; (await readers()) > 0 && waits < 200; waits++) await sleep(20);
   expect(await readers()).toBe(0);
+});
+
+test('one follower of several runs gets each from its own place, and a reset where it was too slow', async () => {
+  const [first, second, unknown] = [newId('run'), newId('run'), newId('run')];
+  await publish(
+    s,
+    first,
+    [1, 2].map((step) => ({ message: metric(step), seq: step })),
+    1,
+  );
+  await publish(s, second, [{ message: metric(1), seq: 1 }], 1);
+  const abort = new AbortController();
+  const places = new Map([
+    [first, await lastEventId(s, first)],
+    [second, null],
+    [unknown, null],
+  ]);
+  const entries = followRuns(s, places, abort.signal);
+  const stepsOf = async (count: number): Promise<Record<string, number[]>> => {
+    const seen: Record<string, number[]> = { [first]: [], [second]: [], [unknown]: [] };
+    for (let at = 0; at < count; at++) {
+      const { value } = await entries.next();
+      if (value?.message.event === 'metric') seen[value.runId]?.push(value.message.data.step);
+    }
+    return seen;
+  };
+  expect(await stepsOf(2)).toEqual({ [first]: [], [second]: [1], [unknown]: [] });
+  for (let step = 3; step <= 6; step++) {
+    await publish(s, first, [{ message: metric(step), seq: step }], 1);
+    await publish(s, unknown, [{ message: metric(step), seq: step }], 1);
+  }
+  // The last run began with a reset of its own.
+  expect(await stepsOf(9)).toEqual({ [first]: [3, 4, 5, 6], [second]: [], [unknown]: [3, 4, 5, 6] });
+  // More than waits for a follower that does not read, and than the buffer keeps: it is told to read that run again, and goes on.
+  const many = Array.from({ length: 20_500 }, (_, at) => ({ message: metric(at + 2), seq: at + 2 }));
+  for (let at = 0; at < many.length; at += 500) await publish(s, second, many.slice(at, at + 500), 1);
+  await sleep(500);
+  const next = await entries.next();
+  expect(next.value).toMatchObject({ runId: second, message: { event: 'reset' } });
+  await publish(s, second, [{ message: metric(20_502), seq: 20_502 }], 1);
+  await publish(s, first, [{ message: metric(7), seq: 7 }], 1);
+  expect(await stepsOf(2)).toEqual({ [first]: [7], [second]: [20_502], [unknown]: [] });
+  abort.abort();
+  await entries.return();
 });
