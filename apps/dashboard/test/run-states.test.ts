@@ -71,7 +71,7 @@ describe('a run', () => {
     await on.badge('live');
     await on.server.close();
     await on.badge('offline');
-    await on.sees(/Offline \d+ s/);
+    await on.sees(/updated \d+ s ago/);
     expect(await on.page.locator('canvas').count()).toBe(4);
     await on.server.listen();
     on.server.point(id, { step: 51, attempt: 1, values: { train_loss: 0.5151 } });

@@ -1,8 +1,9 @@
-import { useCallback, useState, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useState, useSyncExternalStore } from 'react';
 import { NavLink, Outlet, useNavigate } from 'react-router';
 import { useHotkeys } from '../hooks/use-hotkeys.js';
-import { useNow } from '../hooks/use-now.js';
+import { keepAsking } from '../lib/client.js';
 import { connection } from '../lib/connection.js';
+import type { ConnectionStatus } from '../lib/connection-status.js';
 import { duration } from '../lib/format.js';
 import { type Theme, useTheme } from '../lib/theme.js';
 import { Icon } from './icon.js';
@@ -27,20 +28,19 @@ function ThemeButton() {
   );
 }
 
+const BADGE: Record<ConnectionStatus, string> = { live: 'Live', catching_up: 'Catching up', offline: 'Offline' };
+
+/** Whether what one sees is what is: the word, and beside it the age of the last answer. */
 function ConnectionBadge() {
-  const { status, offlineSince, retries } = useSyncExternalStore(connection.subscribe, connection.get);
-  const now = useNow();
-  const text =
-    status === 'live'
-      ? 'Live'
-      : status === 'catching_up'
-        ? 'Catching up'
-        : `Offline ${duration(now - (offlineSince ?? 0) / 1000)}`;
+  const { status, ageS, retries } = useSyncExternalStore(connection.subscribe, connection.get);
   return (
-    <p className={`connection ${status}`} role="status" data-connection={status}>
+    <p className={`connection ${status}`} data-connection={status}>
       <Icon name={status === 'offline' ? 'warning' : 'idle'} />
-      <span className="num">{text}</span>
-      {status === 'offline' && <span className="wide weak num">· {retries} tries</span>}
+      <span role="status">{BADGE[status]}</span>
+      <span className="label num">
+        {ageS === null ? '' : `updated ${ageS === 0 ? 'now' : `${duration(ageS)} ago`}`}
+        {status === 'offline' && retries > 0 ? ` · ${retries} ${retries === 1 ? 'try' : 'tries'}` : ''}
+      </span>
     </p>
   );
 }
@@ -78,6 +78,7 @@ export function Shell() {
   const navigate = useNavigate();
   const [isHelpOpen, setHelpOpen] = useState(false);
   const close = useCallback(() => setHelpOpen(false), []);
+  useEffect(keepAsking, []);
   useHotkeys({
     'g r': () => void navigate('/runs'),
     'g w': () => void navigate('/workers'),

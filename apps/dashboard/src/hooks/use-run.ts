@@ -3,9 +3,9 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import { client } from '../lib/client.js';
 import { keys } from '../lib/query-keys.js';
-import { RunFeed } from '../lib/run-feed.js';
+import { RunFeed } from '../stream/run-feed.js';
 
-/** The run itself: read at once, patched by the stream, and read again every few seconds while it goes on. */
+/** The run itself: read at once, patched by the stream, and read again every two seconds while it goes on. */
 export function useRun(id: string) {
   return useQuery({
     queryKey: keys.run(id),
@@ -15,7 +15,7 @@ export function useRun(id: string) {
       (state.data && isTerminal(state.data.status)) ||
       (state.error instanceof AppError && state.error.code === 'not_found')
         ? false
-        : 3000,
+        : 2000,
   });
 }
 

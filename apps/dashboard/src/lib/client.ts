@@ -2,21 +2,38 @@ import { AppError } from '@moraine/contract';
 import { createClient } from '@moraine/contract/client';
 import { connection } from './connection.js';
 
-/** Every call says whether the server answered, so that the badge knows without calls of its own. */
+/** No request waits longer, body included: a server that accepts and says nothing is away. */
+const TIMEOUT_MS = 10_000;
+/** How long nothing is asked or heard before the server is asked whether it is there. */
+const QUIET_MS = 1500;
+
+/** Every call says whether the server answered, so that the badge knows. The body is read here: an answer is one when it is whole. */
 const send: typeof fetch = async (input, init) => {
+  const waiting = connection.asked();
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  const signal = init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
   try {
-    const response = await fetch(input, init);
+    const response = await fetch(input, { ...init, signal });
+    const body = await response.arrayBuffer();
     // A gateway in front of a dead server responds for it.
-    connection.answered(response.status < 502 || response.status > 504);
-    return response;
+    waiting.end(response.status < 502 || response.status > 504 ? 'answered' : 'failed');
+    return new Response(body, response);
   } catch (cause) {
-    if (!init?.signal?.aborted) connection.answered(false);
+    waiting.end(init?.signal?.aborted ? 'dropped' : 'failed');
     throw cause;
   }
 };
 
 /** The typed client; the session cookie authenticates. */
 export const client = createClient({ origin: '', fetch: send });
+
+/** Asks whether the server is there while a page that has nothing to ask is in sight; returns how to stop. */
+export function keepAsking(): () => void {
+  const timer = setInterval(() => {
+    if (!document.hidden && connection.isQuietFor(QUIET_MS)) void send('/readyz').catch(() => undefined);
+  }, QUIET_MS / 4);
+  return () => clearInterval(timer);
+}
 
 export const isSignedOut = (error: unknown): boolean =>
   error instanceof AppError && (error.code === 'missing_api_key' || error.code === 'invalid_api_key');

@@ -1,48 +1,94 @@
-/** What the badge shows: live, catching up (a page with a stream is loading or replaying), or offline since a moment. */
+import {
+  type ConnectionFacts,
+  type ConnectionStatus,
+  connectionStatus,
+  type StreamStatus,
+} from './connection-status.js';
+
+/** What the badge shows. */
 export interface ConnectionState {
-  status: 'live' | 'catching_up' | 'offline';
-  /** When the server was first missed, milliseconds; null while it responds. */
-  offlineSince: number | null;
+  status: ConnectionStatus;
+  /** Whole seconds since the last answer; null before the first. */
+  ageS: number | null;
   retries: number;
 }
 
-export type StreamStatus = 'none' | 'connecting' | 'open' | 'retrying';
+const TICK_MS = 250;
 
 const listeners = new Set<() => void>();
-let offlineSince: number | null = null;
+const waiting = new Map<symbol, number>();
+const facts: ConnectionFacts = {
+  answeredAt: null,
+  hasFailed: false,
+  waitingSince: null,
+  shownAt: Date.now(),
+  stream: 'none',
+  streamHeardAt: null,
+};
 let retries = 0;
-let stream: StreamStatus = 'none';
-let hasAnswered = false;
-let state: ConnectionState = { status: 'catching_up', offlineSince: null, retries: 0 };
+let state: ConnectionState = { status: 'catching_up', ageS: null, retries: 0 };
 
 function publish(): void {
-  const isBehind = !hasAnswered || stream === 'connecting' || stream === 'retrying';
-  const status = offlineSince !== null ? 'offline' : isBehind ? 'catching_up' : 'live';
-  if (status === state.status && offlineSince === state.offlineSince && retries === state.retries) return;
-  state = { status, offlineSince, retries };
+  const now = Date.now();
+  facts.waitingSince = waiting.size > 0 ? Math.min(...waiting.values()) : null;
+  const status = connectionStatus(facts, now);
+  const ageS = facts.answeredAt === null ? null : Math.max(0, Math.floor((now - facts.answeredAt) / 1000));
+  if (status === state.status && ageS === state.ageS && retries === state.retries) return;
+  state = { status, ageS, retries };
   for (const listener of listeners) listener();
 }
 
-/** One store for the whole page: requests and the run's stream report here, the badge reads. */
+/** One request under way; `end` is called once, with what came of it. */
+export interface Waiting {
+  end(outcome: 'answered' | 'failed' | 'dropped'): void;
+}
+
+/** One store for the whole page: requests and the stream report here, the badge reads. Time alone changes it too. */
 export const connection = {
-  answered(ok: boolean): void {
-    if (ok) {
-      hasAnswered = true;
-      offlineSince = null;
-      retries = 0;
-    } else {
-      offlineSince ??= Date.now();
-      retries += 1;
-    }
+  asked(): Waiting {
+    const id = Symbol('request');
+    waiting.set(id, Date.now());
+    return {
+      end(outcome) {
+        waiting.delete(id);
+        if (outcome === 'answered') connection.heard();
+        if (outcome === 'failed') connection.missed();
+        publish();
+      },
+    };
+  },
+  heard(): void {
+    facts.answeredAt = Date.now();
+    facts.hasFailed = false;
+    retries = 0;
     publish();
+  },
+  missed(): void {
+    facts.hasFailed = true;
+    retries += 1;
+    publish();
+  },
+  heardStream(): void {
+    facts.streamHeardAt = Date.now();
+    connection.heard();
   },
   stream(status: StreamStatus): void {
-    stream = status;
+    facts.stream = status;
+    if (status === 'open') connection.heardStream();
     publish();
   },
+  /** Nothing was heard for so long, and nothing is being asked. */
+  isQuietFor: (ms: number): boolean => waiting.size === 0 && Date.now() - (facts.answeredAt ?? 0) >= ms,
   subscribe(listener: () => void): () => void {
     listeners.add(listener);
     return () => listeners.delete(listener);
   },
   get: (): ConnectionState => state,
 };
+
+setInterval(publish, TICK_MS);
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) return;
+  facts.shownAt = Date.now();
+  publish();
+});

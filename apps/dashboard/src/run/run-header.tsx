@@ -8,8 +8,8 @@ import { useFeedVersion } from '../hooks/use-run.js';
 import { client } from '../lib/client.js';
 import { age, dateTime, digits, duration, si } from '../lib/format.js';
 import { keys } from '../lib/query-keys.js';
-import type { RunFeed } from '../lib/run-feed.js';
 import { runName } from '../lib/run-filter.js';
+import type { RunFeed } from '../stream/run-feed.js';
 
 /** What the run does now: state with its reason, progress in steps and tokens, time left, and the buttons that are legal now. */
 export function RunHeader({ run, feed }: { run: RunObject; feed: RunFeed | null }) {

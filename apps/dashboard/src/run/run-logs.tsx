@@ -7,7 +7,7 @@ import { useFeedVersion } from '../hooks/use-run.js';
 import { client } from '../lib/client.js';
 import { clock } from '../lib/format.js';
 import { keys } from '../lib/query-keys.js';
-import type { RunFeed } from '../lib/run-feed.js';
+import type { RunFeed } from '../stream/run-feed.js';
 
 const PAGE = 10_000;
 

@@ -56,15 +56,47 @@ export class FixtureServer {
   private server: Server | null = null;
   private port = 0;
   private sequence = 0;
+  private heart: NodeJS.Timeout | undefined;
+  /** Requests that came while the server hangs. */
+  private hung: (() => void)[] | null = null;
 
   async listen(): Promise<string> {
-    this.server = createServer((req, res) => this.answer(req, res));
+    this.server = createServer((req, res) => {
+      if (this.hung) this.hung.push(() => this.answer(req, res));
+      else this.answer(req, res);
+    });
+    this.heart = setInterval(() => {
+      for (const reader of this.readers()) if (!this.hung) reader.write(': heartbeat\n\n');
+    }, 2000);
     await new Promise<void>((resolve) => this.server?.listen(this.port, '127.0.0.1', resolve));
     this.port = (this.server.address() as AddressInfo).port;
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** Takes connections and says nothing more, as a process that is stopped does. */
+  hang(): void {
+    this.hung = [];
+  }
+
+  /** Goes on, with all that was asked meanwhile. */
+  goOn(): void {
+    const asked = this.hung ?? [];
+    this.hung = null;
+    for (const answer of asked) answer();
+  }
+
+  /** Goes on without what was asked meanwhile: those requests are never answered. */
+  forget(): void {
+    this.hung = null;
+  }
+
+  /** Every open stream. */
+  readers(): Set<ServerResponse> {
+    return new Set([...this.held.values()].flatMap(({ readers }) => [...readers]));
+  }
+
   async close(): Promise<void> {
+    clearInterval(this.heart);
     this.server?.closeAllConnections();
     await new Promise<void>((resolve) => (this.server ? this.server.close(() => resolve()) : resolve()));
     this.server = null;
@@ -106,12 +138,12 @@ export class FixtureServer {
     this.sequence += 1;
     const entry = { id: `${Date.now()}-${this.sequence}`, event, data: JSON.stringify(data) };
     held.stream.push(entry);
-    for (const reader of held.readers) reader.write(frame(entry));
+    if (!this.hung) for (const reader of held.readers) reader.write(frame(id, entry));
   }
 
   /** Cuts every open stream, as a proxy does. */
   cutStreams(): void {
-    for (const { readers } of this.held.values()) for (const reader of readers) reader.destroy();
+    for (const reader of this.readers()) reader.destroy();
   }
 
   signOut(): void {
@@ -127,10 +159,12 @@ export class FixtureServer {
   private answer(req: IncomingMessage, res: ServerResponse): ServerResponse {
     const url = new URL(req.url ?? '/', 'http://fixture');
     this.seen.push(`${req.method} ${url.pathname}${url.search}`);
+    if (url.pathname === '/hold') return res;
     if (!url.pathname.startsWith('/v1/')) return serveFile(url.pathname, res);
     if (!this.isSignedIn) return fail(res, 401, 'missing_api_key', 'No session: log in first.');
     const [, , room = '', second = '', third = '', fourth = ''] = url.pathname.split('/');
     const query = url.searchParams;
+    if (room === 'stream') return this.answerStream(query.get('runs') ?? '', res);
     if (room === 'workers') return json(res, listOf(WorkerObject).parse(list(this.workers)));
     const isJobs = room === 'fine_tuning' && second === 'jobs';
     if (isJobs && !third) return this.answerRuns(query, res);
@@ -154,7 +188,6 @@ export class FixtureServer {
       return json(res, { object: 'list', data: lines.slice(0, most), has_more: lines.length > most });
     }
     if (verb === 'metrics') return json(res, RunMetrics.parse(metricsOf(held, query)));
-    if (verb === 'stream') return this.answerStream(held, req, res);
     return fail(res, 404, 'route_not_found', `Nothing at ${url.pathname}.`);
   }
 
@@ -169,19 +202,24 @@ export class FixtureServer {
     return json(res, listOf(RunObject).parse(page(wanted, query)));
   }
 
-  private answerStream(held: Held, req: IncomingMessage, res: ServerResponse): ServerResponse {
+  private answerStream(runs: string, res: ServerResponse): ServerResponse {
     res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     res.write('retry: 2000\n\n');
-    const from = req.headers['last-event-id'];
-    const start = from === undefined ? 0 : held.stream.findIndex(({ id }) => id === from) + 1;
-    for (const entry of held.stream.slice(start)) res.write(frame(entry));
-    held.readers.add(res);
-    return res.on('close', () => held.readers.delete(res));
+    res.setMaxListeners(0);
+    for (const item of runs.split(',')) {
+      const [runId = '', from] = item.split('@');
+      const held = this.get(runId);
+      const start = from === undefined ? 0 : held.stream.findIndex(({ id }) => id === from) + 1;
+      for (const entry of held.stream.slice(start)) res.write(frame(runId, entry));
+      held.readers.add(res);
+      res.on('close', () => held.readers.delete(res));
+    }
+    return res;
   }
 }
 
-const frame = ({ id, event, data }: { id: string; event: string; data: string }): string =>
-  `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
+const frame = (runId: string, { id, event, data }: { id: string; event: string; data: string }): string =>
+  `id: ${runId}@${id}\nevent: ${event}\ndata: ${data}\n\n`;
 
 function json(res: ServerResponse, body: unknown): ServerResponse {
   res.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });

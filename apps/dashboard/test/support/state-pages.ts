@@ -11,10 +11,13 @@ export const LONG = 'a-name-of-sixty-characters-that-somebody-really-chose-for-i
 /** Waits for a value; longer than expect.poll does by itself, for cores that are shared. */
 export const until = <T>(read: () => T, options = { timeout: 15_000 }) => expect.poll(read, options);
 
+type TrainedOptions = Parameters<typeof makeRun>[1] & { at?: number };
+
 /** A fresh fixture server and page for each test of a file, in one browser. After each test the page must have had nothing to complain of. */
 export class StatePages {
   private currentServer: FixtureServer | null = null;
   private currentPage: Page | null = null;
+  private readonly otherTabs: Page[] = [];
   private browser: TestBrowser | null = null;
   private origin = '';
 
@@ -30,6 +33,7 @@ export class StatePages {
       this.origin = await this.currentServer.listen();
     });
     afterEach(async () => {
+      for (const page of this.otherTabs.splice(0)) await page.close();
       await this.currentPage?.close();
       await this.currentServer?.close();
       // Nothing inline was refused by the content security policy, nothing was thrown, no key was missing.
@@ -49,6 +53,14 @@ export class StatePages {
 
   async open(path: string): Promise<void> {
     this.currentPage = (await this.browser?.open(this.origin + path)) ?? null;
+  }
+
+  /** Another tab of the same browser; `page` stays the first. */
+  async openTab(path: string): Promise<Page> {
+    if (!this.browser) throw new Error('No test is running.');
+    const page = await this.browser.open(this.origin + path);
+    this.otherTabs.push(page);
+    return page;
   }
 
   async goTo(path: string): Promise<void> {
@@ -73,8 +85,8 @@ export class StatePages {
   }
 
   /** A run with its points, as the database has it. */
-  trained(steps: number, last: number, options: Parameters<typeof makeRun>[1] = {}): string {
-    const id = this.server.add(makeRun(7, { status: 'running', steps, step: last, method: 0, ...options }));
+  trained(steps: number, last: number, { at = 7, ...options }: TrainedOptions = {}): string {
+    const id = this.server.add(makeRun(at, { status: 'running', steps, step: last, method: 0, ...options }));
     const random = noise(5);
     for (let step = 1; step <= last; step++)
       this.server.get(id).points.push({ step, attempt: 1, values: valuesAt(step, steps, random) });

@@ -3,7 +3,7 @@ import { AppError, ERROR_CODES, type ErrorCode } from '../errors.js';
 import { ErrorBody } from '../objects.js';
 import { ROUTES, type Route, type RouteName } from '../routes.js';
 
-export { readEvents, type ServerEvent } from './read-events.js';
+export { readEvents, type ServerEvent } from './events.js';
 
 type Table = typeof ROUTES;
 type In<N extends RouteName, K extends keyof Route> =

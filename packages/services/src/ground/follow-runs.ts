@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { compareIds } from '@moraine/contract/events';
 import type { Services } from './context.js';
-import { compareIds, isStreamId, lastEventId as newestId, START, type StreamEntry, toEntries } from './positions.js';
+import { isStreamId, lastEventId as newestId, START, type StreamEntry, toEntries } from './positions.js';
 import { streamKey } from './publish.js';
 import { readerOf, type Sink } from './stream-reader.js';
 

@@ -11,13 +11,6 @@ export interface StreamEntry {
   message: StreamMessage;
 }
 
-/** Order of two stream ids (`milliseconds-number`): below zero when `a` comes first. */
-export function compareIds(a: string, b: string): number {
-  const [aTime = 0, aCount = 0] = a.split('-').map(Number);
-  const [bTime = 0, bCount = 0] = b.split('-').map(Number);
-  return aTime - bTime || aCount - bCount;
-}
-
 export const isStreamId = (text: string): boolean => /^\d{1,15}-\d{1,15}$/.test(text);
 
 /** Entries as Redis gives them: id and fields; ours have one field. */

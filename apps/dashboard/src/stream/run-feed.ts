@@ -7,10 +7,9 @@ import {
   StreamMessage,
 } from '@moraine/contract';
 import type { ServerEvent } from '@moraine/contract/client';
+import { client } from '../lib/client.js';
 import { MetricStore } from '../series/metric-store.js';
-import { client } from './client.js';
-import { connection, type StreamStatus } from './connection.js';
-import { readSse, SseRefused } from './sse.js';
+import { followRun } from './follow.js';
 
 export interface RunFeedOptions {
   runId: string;
@@ -20,7 +19,6 @@ export interface RunFeedOptions {
   onError(error: unknown): void;
 }
 
-const SILENCE_MS = 40_000;
 const RETRY_MS_MAX = 8000;
 /** The last events of a run follow its last status. */
 const GRACE_MS = 1000;
@@ -30,7 +28,7 @@ const DRAW_MS_MAX = 500;
 
 /**
  * The live side of one run: first the metrics from the database, then the stream from exactly there, for as long as the page is open.
- * A broken stream resumes after its last message; `reset` or a refusal reads the metrics again. Readers subscribe to `version`, which
+ * `reset` or a refusal reads the metrics again; a broken stream is the hub's to mend. Readers subscribe to `version`, which
  * moves at most once per animation frame however many points came.
  */
 export class RunFeed {
@@ -42,10 +40,10 @@ export class RunFeed {
 
   private detail: MetricStore | null = null;
   private readonly stop = new AbortController();
-  private link = new AbortController();
   private readonly listeners = new Set<() => void>();
-  private lastEventId: string | null = null;
-  private isStale = true;
+  /** Ends the wait for whatever makes the metrics void: a reset, a refusal, the end of the run. */
+  private wake: () => void = () => {};
+  private isRefused = false;
   private isEnded = false;
   private frame = 0;
   private drawnAt = 0;
@@ -73,78 +71,68 @@ export class RunFeed {
 
   close(): void {
     this.stop.abort();
+    this.wake();
     cancelAnimationFrame(this.frame);
-    connection.stream('none');
-  }
-
-  private report(status: StreamStatus): void {
-    if (!this.stop.signal.aborted) connection.stream(status);
   }
 
   /** The run has ended: what was said last is still taken in, then the metrics are read once more and the stream is let go. */
   end(): void {
     if (this.isEnded) return;
     this.isEnded = true;
-    setTimeout(() => this.reconnect(), GRACE_MS);
-  }
-
-  /** Lets the stream go; the loop reads the metrics again and, if the run goes on, opens it anew. */
-  private reconnect(): void {
-    this.isStale = true;
-    this.link.abort();
+    setTimeout(() => this.wake(), GRACE_MS);
   }
 
   private async follow(): Promise<void> {
     const { signal } = this.stop;
     let failures = 0;
-    this.report('connecting');
     while (!signal.aborted) {
-      this.link = new AbortController();
       try {
-        if (this.isStale) await this.load();
-        if (this.isEnded) break;
-        await readSse({
-          url: client.url('streamRun', { params: { id: this.options.runId } }),
-          lastEventId: this.lastEventId,
-          signal: AbortSignal.any([signal, this.link.signal]),
-          silenceMs: SILENCE_MS,
-          onOpen: () => {
-            failures = 0;
-            connection.answered(true);
-            this.report('open');
-          },
-          onMessage: (message) => this.take(message),
-        });
-        await pause(250, signal);
+        const position = await this.load();
+        if (this.isEnded) return;
+        await this.listen(position);
+        failures = this.isRefused ? failures + 1 : 0;
       } catch (error) {
         if (signal.aborted) return;
-        if (this.link.signal.aborted) continue;
         failures += 1;
-        // What the stream refuses, the plain request explains; and its buffer may be gone.
-        if (error instanceof SseRefused) this.isStale = true;
-        else if (error instanceof TypeError) connection.answered(false);
         if (!this.isLoaded) this.options.onError(error);
-        this.report('retrying');
-        await pause(Math.min(RETRY_MS_MAX, 250 * 2 ** Math.min(failures, 5)), signal);
       }
+      if (failures > 0) await pause(Math.min(RETRY_MS_MAX, 250 * 2 ** Math.min(failures, 5)), signal);
     }
-    this.report('open');
   }
 
-  private async load(): Promise<void> {
+  /** Takes messages in until the metrics have to be read again. */
+  private async listen(position: string | null): Promise<void> {
+    this.isRefused = false;
+    const voided = new Promise<void>((resolve) => {
+      this.wake = resolve;
+    });
+    const unfollow = followRun(this.options.runId, position, {
+      onMessage: (message) => this.take(message),
+      onRefused: () => {
+        this.isRefused = true;
+        this.wake();
+      },
+    });
+    try {
+      await voided;
+    } finally {
+      unfollow();
+    }
+  }
+
+  /** Reads the metrics; returns the position of the stream that belongs to them. */
+  private async load(): Promise<string | null> {
     const { runId } = this.options;
     const { signal } = this.stop;
     const metrics = await client.call('getRunMetrics', { params: { id: runId }, query: { buckets: 2000 }, signal });
     this.metrics.load(metrics);
-    this.lastEventId = metrics.last_event_id;
-    this.isStale = false;
     this.isLoaded = true;
     this.options.onError(null);
     this.draw();
+    return metrics.last_event_id;
   }
 
   private take(message: ServerEvent): void {
-    if (message.id !== null) this.lastEventId = message.id;
     const parsed = StreamMessage.safeParse({ event: message.event, data: parseJson(message.data) });
     // A message of a later version of the server: nothing that this page shows.
     if (!parsed.success) return;
@@ -167,7 +155,7 @@ export class RunFeed {
         this.draw();
         return;
       case 'reset':
-        this.reconnect();
+        this.wake();
         return;
       default:
         event satisfies never;

@@ -29,3 +29,10 @@ export async function* readEvents(
     await reader.cancel().catch(() => undefined);
   }
 }
+
+/** Order of two stream ids (`milliseconds-number`): below zero when `a` comes first. */
+export function compareIds(a: string, b: string): number {
+  const [aTime = 0, aCount = 0] = a.split('-').map(Number);
+  const [bTime = 0, bCount = 0] = b.split('-').map(Number);
+  return aTime - bTime || aCount - bCount;
+}
