@@ -1,8 +1,8 @@
-import { CreateRunRequest, type EvaluationObject, parse, type RunObject } from '@moraine/contract';
-import { expect, test } from 'vitest';
+import { CreateRunRequest, type EvaluationObject, parse, type RunObject, type StreamMessage } from '@moraine/contract';
+import { describe, expect, test } from 'vitest';
 import { demoPlan, requestOf, type TaskFile } from '../src/demo/plan.js';
 import { legend, type RunReport, resultTable, samples, verdict } from '../src/demo/report.js';
-import { apply, secondsLeft, watched } from '../src/demo/watch.js';
+import { apply, secondsLeft, type WatchedRun, watched } from '../src/demo/watch.js';
 import { table } from '../src/terminal.js';
 
 const IDS: Record<TaskFile, string> = {
@@ -56,6 +56,88 @@ test('a watched run follows its stream, back to where a new attempt resumes', ()
   expect(secondsLeft(run)).toBeCloseTo(44.5);
   apply(run, { event: 'reset', data: { step: 5, attempt: 2 } });
   expect(run.step).toBe(5);
+});
+
+describe('of what a run says, a watcher keeps', () => {
+  const started = (): WatchedRun => ({ ...watched('LoRA', { id: 'r' }, 100), status: 'running', note: 'before' });
+  const reason = { code: 'no_worker', message: 'No worker is free.', since: 0 };
+  const point = (values: Record<string, number>, step = 7): StreamMessage => ({
+    event: 'metric',
+    data: { step, attempt: 1, at: 0, values },
+  });
+
+  test('the last step and loss, and a speed and a step time that jump by a fifth of the way', () => {
+    const run = started();
+    apply(run, point({ train_loss: 3, tokens_per_second: 100, step_ms: 50 }));
+    apply(run, point({ train_loss: 2, tokens_per_second: 200, step_ms: 100 }, 8));
+    expect(run).toMatchObject({ step: 8, loss: 2, firstLoss: 3, tokensPerSecond: 120, stepMs: 60, note: '' });
+    apply(run, point({ train_loss: 1 }, 6));
+    expect(run).toMatchObject({ step: 8, loss: 1, tokensPerSecond: 120, stepMs: 60 });
+  });
+
+  test('nothing of points that are not about training', () => {
+    const run = started();
+    apply(run, point({ valid_loss: 1 }));
+    expect(run).toEqual(started());
+  });
+
+  test('its status with the reason, and what it says once it runs', () => {
+    const run: WatchedRun = { ...started(), status: 'queued', note: '' };
+    const event = (message: string): StreamMessage => ({
+      event: 'event',
+      data: {
+        id: 'e',
+        object: 'fine_tuning.job.event',
+        created_at: 0,
+        level: 'info',
+        message,
+        type: 'message',
+        data: {},
+      },
+    });
+    const status = (now: RunObject['status'], why: typeof reason | null): StreamMessage => ({
+      event: 'status',
+      data: { status: now, state: null, state_reason: why, attempt: 1 },
+    });
+    apply(run, status('queued', reason));
+    apply(run, event('Created.'));
+    expect(run).toMatchObject({ status: 'queued', note: 'No worker is free.' });
+    apply(run, status('running', null));
+    apply(run, event('The base is loaded.'));
+    expect(run).toMatchObject({ status: 'running', note: 'The base is loaded.' });
+  });
+
+  test('no time left before there is a step to go by', () => {
+    expect(secondsLeft(started())).toBeNull();
+    expect(secondsLeft({ ...started(), step: 40, stepMs: 250 })).toBe(15);
+  });
+});
+
+describe('the short form', () => {
+  const [whole, short] = [demoPlan(false), demoPlan(true)];
+  const rowsOf = (plan: typeof whole, role: TaskFile): string[] =>
+    plan.files
+      .find((file) => file.role === role)
+      ?.content.toString('utf8')
+      .trimEnd()
+      .split('\n') ?? [];
+
+  test.each(whole.files.map(({ role }) => role))('has the first rows of the file %s, under another name', (role) => {
+    const [all, some] = [rowsOf(whole, role), rowsOf(short, role)];
+    expect(some.length).toBeLessThan(all.length);
+    expect(some).toEqual(all.slice(0, some.length));
+    expect(() => some.map((row) => JSON.parse(row))).not.toThrow();
+    const names = [whole, short].map((plan) => plan.files.find((file) => file.role === role)?.filename);
+    expect(names[1]).toBe(`short-${names[0]}`);
+  });
+
+  test('differs from the whole in steps and rows alone', () => {
+    expect(short.methods).toEqual(whole.methods);
+    expect(short.files.map(({ role, purpose }) => [role, purpose])).toEqual(
+      whole.files.map(({ role, purpose }) => [role, purpose]),
+    );
+    expect(short.steps * short.batchSize).toBeLessThan(0.1 * whole.steps * whole.batchSize);
+  });
 });
 
 const evaluation = (step: number, loss: number, exact_match: number): EvaluationObject => ({

@@ -6,7 +6,7 @@ import type { RunningPart } from '../src/up/keep-running.js';
 import { endLeftover, type NodePartOptions, startNodePart } from '../src/up/node-part.js';
 import { isRunning } from '../src/up/processes.js';
 import type { RememberedPart } from '../src/up/stack-file.js';
-import { processesOf } from './stack.js';
+import { killAllOf, processesOf } from './stack.js';
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -17,7 +17,7 @@ beforeEach(() => {
   remembered = [];
 });
 afterEach(() => {
-  for (const pid of processesOf(dir)) process.kill(pid, 'SIGKILL');
+  killAllOf(dir);
   rmSync(dir, { recursive: true, force: true });
 });
 

@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { type RunningServer, startPostgres } from '../src/up/postgres.js';
 import { isRunning } from '../src/up/processes.js';
 
@@ -103,6 +103,41 @@ test('stop ends the server while clients are connected', async () => {
   expect(isRunning(server.id)).toBe(false);
   running = null;
   await client.end().catch(() => {});
+});
+
+describe('a data folder that this server cannot use is refused with what Postgres says, and is as it was', () => {
+  const inData = (name: string): string => path.join(options.dir, 'data', name);
+
+  test('because another version of Postgres made it', async () => {
+    writeFileSync(inData('PG_VERSION'), '17\n');
+    await expect(start()).rejects.toMatchObject({
+      code: 'storage',
+      message: expect.stringMatching(/Postgres does not start: .*initialized by PostgreSQL version 17.*version 18/),
+      hint: `Its whole log is ${options.logFile}.`,
+    });
+    expect(readFileSync(inData('PG_VERSION'), 'utf8')).toBe('17\n');
+    writeFileSync(inData('PG_VERSION'), '18\n');
+  });
+
+  // Root starts Postgres in a user namespace, to which another user's files are closed. Without namespaces it is given them.
+  const isNamespaced = process.getuid?.() === 0 && spawnSync('unshare', ['--user', 'true']).status === 0;
+  test.runIf(isNamespaced)('because it belongs to another user', async () => {
+    const owners = ['.', 'PG_VERSION', 'postgresql.conf', 'global/pg_control'].map((name) => ({
+      file: inData(name),
+      uid: statSync(inData(name)).uid,
+    }));
+    for (const { file } of owners) chownSync(file, 1234, 1234);
+    await expect(start()).rejects.toMatchObject({ code: 'storage', message: expect.stringMatching(/[Pp]ermission/) });
+    expect(owners.map(({ file }) => statSync(file).uid)).toEqual([1234, 1234, 1234, 1234]);
+    for (const { file, uid } of owners) chownSync(file, uid, uid);
+  });
+
+  test('and is used again once it is right', async () => {
+    running = await start();
+    expect(await query(running, 'SELECT count(*)::int AS n FROM kept')).toEqual([{ n: 1000 }]);
+    await running.stop();
+    running = null;
+  });
 });
 
 test('data without its password file is an error that names both, not a new database', async () => {

@@ -1,23 +1,17 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, createClient } from '@moraine/contract/client';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { readStack } from '../src/up/stack-file.js';
-import { type Cli, moraine, moraineOnce, processesOf } from './stack.js';
+import { columnsOf, moraineOnce, processesOf, removeStack, startUp, type TestStack } from './stack.js';
 import { writeTinyBase } from './tiny-base.js';
 
 // The commands that talk to a stack, against a real one without workers: its runs stay queued.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 300_000 });
 const dataDir = mkdtempSync(path.join(tmpdir(), 'moraine remote '));
-let up: Cli;
-let client: Client;
-let address: { origin: string; apiKey: string };
+let stack: TestStack;
+let { up, client, address, cli } = {} as TestStack;
 let runIds: string[];
-
-const cli = (...words: string[]) => moraineOnce([...words, '--data', dataDir]);
-const columnsOf = (line: string | undefined): string[] => (line ?? '').split(/ {2,}/);
 
 async function submitRun(suffix: string, fileId: string): Promise<string> {
   const run = await client.call('createRun', { body: { model: 'tiny', training_file: fileId, suffix, max_steps: 7 } });
@@ -34,18 +28,10 @@ async function uploadRows(): Promise<string> {
 }
 
 beforeAll(async () => {
-  up = moraine(['up', '--data', dataDir, '--workers', '0']);
-  await up.says(/Moraine is up after/, 240_000);
-  const { api, apiKey } = readStack(dataDir);
-  address = { origin: api?.url ?? '', apiKey: apiKey ?? '' };
-  client = createClient(address);
+  stack = await startUp(dataDir, '--workers', '0');
+  ({ up, client, address, cli } = stack);
 });
-afterAll(async () => {
-  up?.child.kill('SIGINT');
-  await up?.ended;
-  for (const pid of processesOf(dataDir)) process.kill(pid, 'SIGKILL');
-  rmSync(dataDir, { recursive: true, force: true });
-});
+afterAll(() => removeStack(dataDir, stack));
 
 test('models and runs say that there are none yet', async () => {
   expect(await cli('models', 'ls')).toEqual({
@@ -144,4 +130,12 @@ test('status names the stack and says that no worker has reported', async () => 
     status: 0,
     output: `The stack on ${dataDir} is at ${address.origin} (process ${up.child.pid}).\nNo worker has reported yet.\n`,
   });
+});
+
+test('SIGTERM, as a service manager sends it, ends every part of the stack with status 0', async () => {
+  expect(processesOf(dataDir).length).toBeGreaterThanOrEqual(4);
+  up.child.kill('SIGTERM');
+  expect(await up.ended).toBe(0);
+  expect(processesOf(dataDir)).toEqual([]);
+  expect((await cli('status')).output).toBe(`No stack runs on ${dataDir}.\n`);
 });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -81,6 +81,17 @@ test('of four starts that find the lock of a dead one at the same moment exactly
   );
   expect(wins.toSorted((a, b) => a - b)).toEqual(Array.from({ length: rounds }, (_, i) => i));
 }, 30_000);
+
+test('a file in the place of the folder is refused by its name, and is not touched', () => {
+  const file = path.join(dir, 'data');
+  writeFileSync(file, 'mine');
+  for (const place of [file, path.join(file, 'below')])
+    expect(() => lockStack(place)).toThrow(
+      expect.objectContaining({ code: 'storage', hint: expect.stringContaining('--data DIR') }),
+    );
+  expect(() => lockStack(file)).toThrow(`The folder ${file} cannot be made: it is a file.`);
+  expect(readFileSync(file, 'utf8')).toBe('mine');
+});
 
 test('a stack runs while its supervisor does, and its key and port are remembered afterwards', () => {
   writeStack(dir, stackFile(identify(process.pid)));

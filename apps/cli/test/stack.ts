@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { type Client, createClient } from '@moraine/contract/client';
+import { signal } from '../src/up/processes.js';
+import { readStack, type StackAddress } from '../src/up/stack-file.js';
 
 const bin = fileURLToPath(new URL('../bin/moraine.mjs', import.meta.url));
 
@@ -71,15 +73,49 @@ export async function moraineOnce(
   return { status, output: cli.output() };
 }
 
-/** Pids of processes whose command line or environment names a folder (Linux). */
+/** A stack that `moraine up` runs, and what its tests talk to it with. */
+export interface TestStack {
+  up: Cli;
+  address: StackAddress;
+  client: Client;
+  /** A command about this stack. */
+  cli(...words: string[]): ReturnType<typeof moraineOnce>;
+}
+
+/** Runs `moraine up` on a folder and waits until it is up. */
+export async function startUp(dataDir: string, ...words: string[]): Promise<TestStack> {
+  const up = moraine(['up', '--data', dataDir, ...words]);
+  await up.says(/Moraine is up after/, 240_000);
+  const { api, apiKey } = readStack(dataDir);
+  const address = { origin: api?.url ?? '', apiKey: apiKey ?? '' };
+  return { up, address, client: createClient(address), cli: (...rest) => moraineOnce([...rest, '--data', dataDir]) };
+}
+
+/** Ends whatever works on a folder, and removes it. */
+export async function removeStack(dataDir: string, stack?: TestStack): Promise<void> {
+  stack?.up.child.kill('SIGINT');
+  await stack?.up.ended;
+  killAllOf(dataDir);
+  rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+}
+
+export function killAllOf(dir: string): void {
+  for (const pid of processesOf(dir)) signal(pid, 'SIGKILL');
+}
+
+/** The cells of a line of a table. */
+export const columnsOf = (line: string | undefined): string[] => (line ?? '').split(/ {2,}/);
+
+/** Pids of processes that work in a folder, or whose command line or environment names it (Linux). */
 export function processesOf(dir: string): number[] {
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => {
       if (!Number.isInteger(pid) || pid === process.pid) return false;
       try {
-        const read = (name: string): string => readFileSync(path.join('/proc', String(pid), name), 'utf8');
-        return (read('cmdline') + read('environ')).includes(dir);
+        const read = (name: string): string => readFileSync(`/proc/${pid}/${name}`, 'utf8');
+        // A server that names itself anew writes over both; it still works in its folder.
+        return `${read('cmdline')}\n${read('environ')}\n${readlinkSync(`/proc/${pid}/cwd`)}`.includes(dir);
       } catch {
         return false;
       }

@@ -1,14 +1,16 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
 import type { PartEvent } from '../src/up/keep-running.js';
-import { identify } from '../src/up/processes.js';
+import { startPostgres } from '../src/up/postgres.js';
+import { identify, isRunning } from '../src/up/processes.js';
+import { startRedis } from '../src/up/redis.js';
 import { readStack, runningStack } from '../src/up/stack-file.js';
-import { isReady, type StackOptions, startStack } from '../src/up/supervisor.js';
-import { processesOf } from './stack.js';
+import { isReady, type Stack, type StackOptions, startStack } from '../src/up/supervisor.js';
+import { killAllOf, processesOf, startUp } from './stack.js';
 
 // One data folder for all tests, in order: each start finds what the one before left. No worker: nothing is trained.
 vi.setConfig({ testTimeout: 120_000 });
@@ -17,15 +19,32 @@ vi.stubEnv('DATABASE_URL', '');
 vi.stubEnv('REDIS_URL', '');
 vi.stubEnv('MORAINE_API_KEY', '');
 const start = (more: Partial<StackOptions> = {}) => startStack({ dataDir, workers: 0, ...more });
+let stack: Stack;
+const events: PartEvent[] = [];
 afterAll(() => {
-  for (const pid of processesOf(dataDir)) process.kill(pid, 'SIGKILL');
+  killAllOf(dataDir);
   rmSync(dataDir, { recursive: true, force: true });
   vi.unstubAllEnvs();
 });
 
+/** Resolves once the events say that a part was started again. */
+const startedAgain = (name: string): Promise<void> =>
+  vi.waitFor(() => expect(events.filter(({ part, type }) => part === name && type === 'started')).toHaveLength(2), {
+    timeout: 30_000,
+  });
+/** Takes a port as soon as it is free, and keeps it. */
+async function squat(port: number): Promise<Server> {
+  for (;;) {
+    const server = createServer();
+    const taken = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (taken) return server;
+  }
+}
+
 test('a stack is ready when it resolves, and after stop nothing runs and the folder is free', async () => {
-  const events: PartEvent[] = [];
-  const stack = await start({ port: 0, onEvent: (event) => events.push(event) });
+  stack = await start({ port: 0, onEvent: (event) => events.push(event) });
   expect(await isReady(stack.origin)).toBe(true);
   expect(runningStack(dataDir)).toEqual({ origin: stack.origin, apiKey: stack.apiKey });
   expect(events.map(({ part, type }) => `${part} ${type}`).sort()).toEqual([
@@ -54,14 +73,32 @@ test('the next start has the same key, and another port when the last one is tak
       message: `Port ${api?.port} of 127.0.0.1 is taken by another program.`,
     });
     expect(processesOf(dataDir)).toEqual([]);
-    const stack = await start();
+    events.length = 0;
+    stack = await start({ onEvent: (event) => events.push(event) });
     expect(stack.apiKey).toBe(apiKey);
     expect(stack.origin).not.toBe(api?.url);
-    await stack.kill();
-    expect(processesOf(dataDir)).toEqual([]);
   } finally {
     squatter.close();
   }
+});
+
+test('a server that comes back on another port, because its own was taken, is made known to the API', async () => {
+  const before = new URL(readStack(dataDir).redis?.url ?? '');
+  const redis = events.find(({ part }) => part === 'redis');
+  process.kill(redis && 'pid' in redis ? redis.pid : 0, 'SIGKILL');
+  const squatter = await squat(Number(before.port));
+  try {
+    await startedAgain('redis');
+    await startedAgain('api');
+    const after = new URL(readStack(dataDir).redis?.url ?? '');
+    expect([after.port === before.port, after.password]).toEqual([false, before.password]);
+    expect(await isReady(stack.origin)).toBe(true);
+    expect(events.filter(({ part }) => part === 'postgres').map(({ type }) => type)).toEqual(['started']);
+  } finally {
+    squatter.close();
+    await stack.kill();
+  }
+  expect(processesOf(dataDir)).toEqual([]);
 });
 
 test('a start that is given up stops what runs by then and leaves the folder free', async () => {
@@ -72,4 +109,47 @@ test('a start that is given up stops what runs by then and leaves the folder fre
   await expect(start({ signal: abort.signal, onEvent })).rejects.toThrow('aborted');
   expect(processesOf(dataDir)).toEqual([]);
   expect(readStack(dataDir).supervisor).toBeNull();
+});
+
+test('what is left of a stack with more workers is taken over or ended: as many run as were asked for', async () => {
+  const { up } = await startUp(dataDir, '--workers', '2');
+  const left = readStack(dataDir).parts;
+  expect(left.map(({ name }) => name).sort()).toEqual(['api', 'worker-1', 'worker-2']);
+  up.child.kill('SIGKILL');
+  await up.ended;
+  events.length = 0;
+  stack = await start({ onEvent: (event) => events.push(event) });
+  expect(events.map(({ part, type }) => `${part} ${type}`)).toEqual(
+    expect.arrayContaining(['postgres adopted', 'redis adopted']),
+  );
+  const [first, second] = ['worker-1', 'worker-2'].map((worker) => left.find(({ name }) => name === worker));
+  expect([first && isRunning(first), second && isRunning(second)]).toEqual([false, false]);
+  expect(readStack(dataDir).parts.map(({ name }) => name)).toEqual(['api']);
+  await stack.stop();
+  expect(processesOf(dataDir)).toEqual([]);
+});
+
+test('servers and a key of the user are used as they are, and left running', async () => {
+  const folder = (name: string) => ({ dir: path.join(dataDir, name), logFile: path.join(dataDir, `${name}.log`) });
+  const [postgres, redis] = await Promise.all([startPostgres(folder('own pg')), startRedis(folder('own redis'))]);
+  const key = `mk-${'k'.repeat(40)}`;
+  vi.stubEnv('DATABASE_URL', postgres.url);
+  vi.stubEnv('REDIS_URL', redis.url);
+  vi.stubEnv('MORAINE_API_KEY', key);
+  try {
+    events.length = 0;
+    stack = await start({ onEvent: (event) => events.push(event) });
+    expect(events.map(({ part }) => part)).toEqual(['api']);
+    expect(stack.apiKey).toBe(key);
+    expect(readStack(dataDir)).toMatchObject({ postgres: { url: postgres.url }, redis: { url: redis.url } });
+    await stack.stop();
+    expect([isRunning(postgres.id), isRunning(redis.id)]).toEqual([true, true]);
+
+    vi.stubEnv('DATABASE_URL', postgres.url.replace(/:[^:@]+@/, ':wrong@'));
+    await expect(start()).rejects.toMatchObject({ code: 'storage', message: expect.stringContaining('password') });
+    expect(readStack(dataDir).supervisor).toBeNull();
+  } finally {
+    for (const name of ['DATABASE_URL', 'REDIS_URL', 'MORAINE_API_KEY']) vi.stubEnv(name, '');
+    await Promise.all([postgres.stop(), redis.stop()]);
+  }
 });

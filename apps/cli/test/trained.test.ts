@@ -1,17 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { RunObject } from '@moraine/contract';
-import { type Client, createClient } from '@moraine/contract/client';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { BASE, demoPlan, type TaskFile } from '../src/demo/plan.js';
 import { reportOf } from '../src/demo/report.js';
 import { ensureBase, openaiClient, submitRuns, uploadFiles } from '../src/demo/submit.js';
 import { watched, watchRun } from '../src/demo/watch.js';
-import type { StackAddress } from '../src/up/stack-file.js';
 import { readStack } from '../src/up/stack-file.js';
-import { type Cli, moraine, moraineOnce, processesOf } from './stack.js';
+import { columnsOf, removeStack, startUp, type TestStack } from './stack.js';
 import { writeTinyBase } from './tiny-base.js';
 
 // One stack with one worker for all tests, in order: the demo trains, and the commands show what it made.
@@ -20,13 +18,10 @@ const dataDir = mkdtempSync(path.join(tmpdir(), 'moraine trained '));
 const baseDir = path.join(dataDir, 'tiny');
 const out = (name: string): string => path.join(dataDir, name);
 const plan = demoPlan(true);
-let up: Cli;
-let client: Client;
-let address: StackAddress;
+let stack: TestStack;
+let { up, client, address, cli } = {} as TestStack;
 let runs: RunObject[];
 
-const cli = (...words: string[]) => moraineOnce([...words, '--data', dataDir]);
-const columnsOf = (line: string | undefined): string[] => (line ?? '').split(/ {2,}/);
 /** The run of a method of the demo. */
 const runOf = (suffix: string): RunObject => {
   const run = runs.find((one) => one.suffix === suffix);
@@ -36,18 +31,10 @@ const runOf = (suffix: string): RunObject => {
 
 beforeAll(async () => {
   writeTinyBase(baseDir);
-  up = moraine(['up', '--data', dataDir]);
-  await up.says(/Moraine is up after/, 240_000);
-  const { api, apiKey } = readStack(dataDir);
-  address = { origin: api?.url ?? '', apiKey: apiKey ?? '' };
-  client = createClient(address);
+  stack = await startUp(dataDir);
+  ({ up, client, address, cli } = stack);
 });
-afterAll(async () => {
-  up?.child.kill('SIGINT');
-  await up?.ended;
-  for (const pid of processesOf(dataDir)) process.kill(pid, 'SIGKILL');
-  rmSync(dataDir, { recursive: true, force: true });
-});
+afterAll(() => removeStack(dataDir, stack));
 
 test('the demo uses a stack that runs, trains on it, shows what came of it and leaves it running', async () => {
   const { status, output } = await cli('demo', '--short', '--seed', '3', '--base', baseDir);
@@ -152,6 +139,13 @@ describe('watching a run', () => {
     expect(now).toMatchObject({ status: 'running', note: '', steps: 18_000 });
     expect(now?.loss).toBeGreaterThan(0);
     await expect.poll(() => next?.note, { timeout: 10_000 }).toMatch(/this run is next/);
+
+    // The API is killed under the watch: its stream is taken up where it broke off.
+    process.kill(readStack(dataDir).parts.find(({ name }) => name === 'api')?.pid ?? 0, 'SIGKILL');
+    const { step } = now ?? { step: 0 };
+    await up.says(/^api ended; it is started again in 0\.2 s$/m);
+    await expect.poll(() => now?.step, { timeout: 60_000 }).toBeGreaterThan(step + 50);
+    expect(now?.status).toBe('running');
     expect((await cli('runs', 'ls')).output).toMatch(new RegExp(`^${first.id} +running`, 'm'));
     const { output } = await cli('status');
     expect(columnsOf(output.split('\n')[3]).at(-1)).toBe(first.id);

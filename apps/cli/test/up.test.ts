@@ -5,7 +5,6 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { RunObject } from '@moraine/contract';
-import { type Client, createClient } from '@moraine/contract/client';
 import { afterAll, expect, test, vi } from 'vitest';
 import { BASE } from '../src/demo/plan.js';
 import { CLIENTS } from '../src/demo/snippets.js';
@@ -14,22 +13,20 @@ import { registerBase } from '../src/register-base.js';
 import { buildStamp } from '../src/up/node-part.js';
 import { identify, isRunning, type ProcessId } from '../src/up/processes.js';
 import { readStack } from '../src/up/stack-file.js';
-import { type Cli, moraine, moraineOnce, processesOf } from './stack.js';
+import { moraineOnce, processesOf, removeStack, startUp, type TestStack } from './stack.js';
 import { writeTinyBase } from './tiny-base.js';
 
 // One stack for all tests, in order: each starts from what the one before left.
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 });
 const dataDir = mkdtempSync(path.join(tmpdir(), 'moraine up '));
 const baseDir = path.join(dataDir, 'tiny');
-let up: Cli;
-let client: Client;
+let stack: TestStack;
+let { up, client } = {} as TestStack;
 let runId = '';
 
-const start = async (): Promise<void> => {
-  up = moraine(['up', '--data', dataDir]);
-  await up.says(/Moraine is up after/, 240_000);
-  const { api, apiKey } = readStack(dataDir);
-  client = createClient({ origin: api?.url ?? '', apiKey: apiKey ?? '' });
+const start = async (...words: string[]): Promise<void> => {
+  stack = await startUp(dataDir, ...words);
+  ({ up, client } = stack);
 };
 const run = (): Promise<RunObject> => client.call('getRun', { params: { id: runId } });
 const until = async (what: string, holds: () => Promise<boolean>, timeoutMs = 120_000): Promise<void> => {
@@ -47,12 +44,7 @@ const pidOf = (part: string): ProcessId => {
   return id;
 };
 
-afterAll(async () => {
-  up?.child.kill('SIGKILL');
-  for (const pid of processesOf(dataDir)) process.kill(pid, 'SIGKILL');
-  await sleep(500);
-  rmSync(dataDir, { recursive: true, force: true });
-});
+afterAll(() => removeStack(dataDir, stack));
 
 test('up starts everything from an empty folder, and env points a client at it', async () => {
   await start();
@@ -151,8 +143,7 @@ test('Ctrl-C gives the run back to the queue and leaves no process; the next sta
   expect(processesOf(dataDir)).toEqual([]);
   expect((await moraineOnce(['status', '--data', dataDir])).status).toBe(1);
 
-  up = moraine(['up', '--data', dataDir, '--workers', '0']);
-  await up.says(/Moraine is up after/, 240_000);
+  await start('--workers', '0');
   expect((await run()).status).toBe('queued');
   expect(readFileSync(path.join(dataDir, 'stack.json'), 'utf8')).toContain('"supervisor": {');
 });

@@ -1,48 +1,57 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, watch } from 'node:fs';
 import path from 'node:path';
-import { inRepo } from '../paths.js';
+import { repoDir } from '../paths.js';
 import { signal } from './processes.js';
 import type { Stack } from './supervisor.js';
 
 const SETTLE_MS = 700;
+const PROGRAMS = [
+  ['apps', 'api'],
+  ['apps', 'worker'],
+];
 
-/**
- * Builds whatever source changes, and restarts the parts that run it: the API or the workers for a change of their own, all for a change
- * of a package. The dashboard is served from its build, so a reload shows it.
- */
-export function watchSources(stack: Stack, say: (line: string) => void): { close(): void } {
+type Say = (line: string) => void;
+type Parts = Pick<Stack, 'parts'>;
+interface Watching {
+  close(): void;
+}
+
+/** Builds whatever source changes below `root`, and restarts the parts that run it. */
+export function watchSources(stack: Parts, say: Say, root = repoDir): Watching {
   const builder = spawn(
     process.execPath,
-    [inRepo('node_modules/turbo/bin/turbo'), 'watch', 'build', '--ui=stream', '--output-logs=errors-only'],
-    {
-      cwd: inRepo(),
-      stdio: ['ignore', 'inherit', 'inherit'],
-      detached: true,
-    },
+    [path.join(root, 'node_modules/turbo/bin/turbo'), 'watch', 'build', '--ui=stream', '--output-logs=errors-only'],
+    { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], detached: true },
   );
   builder.once('error', (error) => say(`Sources are not watched: ${error.message}`));
+  const builds = watchBuilds(stack, say, root);
+  return {
+    close() {
+      builds.close();
+      if (builder.pid !== undefined) signal(-builder.pid, 'SIGTERM');
+    },
+  };
+}
 
+/**
+ * Restarts the parts that run what was built anew below `root`: the API or the workers for a change of their own, all for a change of a
+ * package. The dashboard is served from its build, so a reload shows it.
+ */
+export function watchBuilds({ parts }: Parts, say: Say, root = repoDir): Watching {
   const changed = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   const restart = (): void => {
-    const everything = [...changed].some((room) => room !== 'api' && room !== 'worker');
-    const parts = stack.parts.filter(
-      ({ name }) =>
-        (name === 'api' || name.startsWith('worker')) &&
-        (everything || [...changed].some((room) => name.startsWith(room))),
-    );
+    const stale = parts.filter(({ name }) => [...changed].some((room) => runs(name, room)));
     changed.clear();
-    say(`Rebuilt: ${parts.map(({ name }) => name).join(', ')} restarted.`);
-    for (const part of parts) part.restart().catch((error: unknown) => say(String(error)));
+    say(`Rebuilt: ${stale.map(({ name }) => name).join(', ')} restarted.`);
+    for (const part of stale) part.restart().catch((error: unknown) => say(String(error)));
   };
-  const rooms = [
-    ...readdirSync(inRepo('packages')).map((name): [string, string] => [name, inRepo('packages', name, 'dist')]),
-    ...['api', 'worker'].map((name): [string, string] => [name, inRepo('apps', name, 'dist')]),
-  ];
+  const rooms = [...readdirSync(path.join(root, 'packages')).map((name) => ['packages', name]), ...PROGRAMS];
   const watchers = rooms
-    .filter(([, dist]) => existsSync(dist))
-    .map(([room, dist]) =>
+    .map(([group = '', room = '']) => ({ room, dist: path.join(root, group, room, 'dist') }))
+    .filter(({ dist }) => existsSync(dist))
+    .map(({ room, dist }) =>
       watch(dist, { recursive: true }, (_event, file) => {
         if (file === null || path.extname(file) !== '.js') return;
         changed.add(room);
@@ -54,7 +63,12 @@ export function watchSources(stack: Stack, say: (line: string) => void): { close
     close() {
       clearTimeout(timer);
       for (const watcher of watchers) watcher.close();
-      if (builder.pid !== undefined) signal(-builder.pid, 'SIGTERM');
     },
   };
+}
+
+/** Whether a part runs the code of a room: `worker-1` runs the worker's, and each program every package's. */
+function runs(part: string, room: string): boolean {
+  const program = PROGRAMS.find(([, name = '']) => part === name || part.startsWith(`${name}-`))?.[1];
+  return program !== undefined && (room === program || !PROGRAMS.some(([, name]) => name === room));
 }

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -10,9 +11,23 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { AppError } from '@moraine/contract';
 
 /** Logs larger than this are set aside once, as `<name>.1`, when their part starts. */
 const LOG_BYTES_MAX = 20_000_000;
+
+/** Makes a folder unless it is there. @throws AppError `storage` naming it, where it cannot be made. */
+export function makeFolder(dir: string, mode = 0o700): void {
+  try {
+    mkdirSync(dir, { recursive: true, mode });
+  } catch (cause) {
+    const why = existsSync(dir) ? 'it is a file' : String(cause);
+    throw new AppError('storage', `The folder ${dir} cannot be made: ${why}.`, {
+      hint: 'Move away what is in its place, or name another folder with --data DIR.',
+      cause,
+    });
+  }
+}
 
 /** Writes a file that only its owner may read, whole or not at all. */
 export function writePrivate(file: string, text: string): void {

@@ -1,12 +1,12 @@
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
 import pg from 'pg';
 import { z } from 'zod';
-import { logSince, openLog, readJson, writePrivate } from './files.js';
+import { logSince, makeFolder, openLog, readJson, writePrivate } from './files.js';
 import { freePort, isPortFree } from './ports.js';
 import { findPostgres } from './postgres-binaries.js';
 import {
@@ -51,7 +51,7 @@ const ENVIRONMENT = { LANG: 'C', TZ: 'UTC' };
  */
 export async function startPostgres(options: PostgresOptions): Promise<RunningServer> {
   const binaries = findPostgres();
-  mkdirSync(options.dir, { recursive: true });
+  makeFolder(options.dir);
   chmodSync(options.dir, 0o700);
   const data = path.join(options.dir, 'data');
   const file = path.join(options.dir, 'server.json');

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, chmodSync, closeSync, constants, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { accessSync, chmodSync, closeSync, constants, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -8,7 +8,7 @@ import { AppError } from '@moraine/contract';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { searchPath } from '../env.js';
-import { logSince, openLog, readJson, writePrivate } from './files.js';
+import { logSince, makeFolder, openLog, readJson, writePrivate } from './files.js';
 import { freePort, isPortFree } from './ports.js';
 import { endOf, type RunningServer } from './postgres.js';
 import { endProcess, folderOf, identify, type ProcessId, programOf } from './processes.js';
@@ -62,7 +62,7 @@ export async function findRedis(): Promise<string> {
  * ever evicted. It outlives this process unless `stop` is called.
  */
 export async function startRedis(options: RedisOptions): Promise<RunningServer> {
-  mkdirSync(options.dir, { recursive: true });
+  makeFolder(options.dir);
   chmodSync(options.dir, 0o700);
   const dir = realpathSync(options.dir);
   const file = path.join(dir, 'server.json');

@@ -1,8 +1,8 @@
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { AppError } from '@moraine/contract';
 import { z } from 'zod';
-import { readJson, writePrivate } from './files.js';
+import { makeFolder, readJson, writePrivate } from './files.js';
 import { identify, isRunning, type ProcessId } from './processes.js';
 
 const Id = z.object({ pid: z.int(), started: z.string() });
@@ -52,7 +52,7 @@ export function runningStack(dataDir: string): StackAddress | null {
  */
 export function lockStack(dataDir: string): { release(): void } {
   // Not 0700: where Postgres has to become nobody it must pass through. Its own folder and every secret are closed to others.
-  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  makeFolder(dataDir, 0o711);
   const lock = path.join(dataDir, 'up.lock');
   const draft = `${lock}.${process.pid}`;
   writeFileSync(draft, JSON.stringify(identify(process.pid)));
