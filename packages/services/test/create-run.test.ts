@@ -35,7 +35,7 @@ test('a run is stored with every value resolved, its event, and a wake-up in the
     result_files: [],
     integrations: [],
     metadata: { team: 'a' },
-    suffix: 'my-model',
+    suffix: 'my model',
     hyperparameters: { n_epochs: 3, batch_size: 8, learning_rate_multiplier: 1 },
     method: {
       type: 'supervised',

@@ -8,12 +8,12 @@ export interface NamedRun {
 /** Letters of the run's random part that stand in the name. */
 const HASH_LETTERS = 8;
 
-/** What a suffix keeps of its text: letters that need no quoting in a URL, and no colon. */
-export const plainSuffix = (suffix: string): string => suffix.replaceAll(/[^A-Za-z0-9._-]/g, '-');
+/** What a model's name keeps of a suffix: letters that need no quoting in a URL, and no colon. */
+const plainSuffix = (suffix: string): string => suffix.replaceAll(/[^A-Za-z0-9._-]/g, '-');
 
 /** `ft:<base>:<project>:<suffix>:<hash>`, as the OpenAI API names its models; settled from the run's first day. */
 export function fineTunedModelName({ runId, baseName, projectName, suffix }: NamedRun): string {
-  return ['ft', baseName, projectName, suffix ?? '', runId.slice(-HASH_LETTERS)].join(':');
+  return ['ft', baseName, projectName, plainSuffix(suffix ?? ''), runId.slice(-HASH_LETTERS)].join(':');
 }
 
 export const checkpointModelName = (fineTunedModel: string, step: number): string =>

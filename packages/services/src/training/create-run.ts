@@ -7,7 +7,6 @@ import { Prisma } from '../ground/db.js';
 import type { BaseModel, FileModel } from '../ground/generated/models.js';
 import { notify } from '../ground/publish.js';
 import { queryableOf } from '../ground/transaction.js';
-import { plainSuffix } from '../library/fine-tuned-model-name.js';
 import { requireBase } from '../library/require-base.js';
 import { waitForFile } from '../library/wait-for-file.js';
 import { offerTask } from '../work/offer-task.js';
@@ -97,7 +96,7 @@ function toRows(actor: Actor, { request, base, config }: Prepared, body: unknown
     ...common,
     keyId: actor.keyId,
     baseId: base.id,
-    suffix: request.suffix ? plainSuffix(request.suffix) : null,
+    suffix: request.suffix ?? null,
     metadata: request.metadata ?? {},
     request: body as Prisma.InputJsonObject,
     requestHash: requestHash(body),
@@ -138,6 +137,7 @@ function dryRun({ task, run }: ReturnType<typeof toRows>, { base }: Prepared): R
     trainedTokens: 0n,
     tokensPerSecond: null,
     trainLoss: null,
+    pace: null,
     resultFileId: null,
     fineTunedModel: null,
     base: { name: base.name },

@@ -5,7 +5,6 @@ import {
   checkpointModelName,
   fineTunedModelName,
   parseFineTunedModelName,
-  plainSuffix,
 } from '../../src/library/fine-tuned-model-name.js';
 import { requireBase } from '../../src/library/require-base.js';
 import { defaultActor, otherActor, tinyFiles, uploadOf, writeFolder } from '../tiny-base.js';
@@ -46,8 +45,11 @@ describe('the name of a fine-tuned model', () => {
     expect(parseFineTunedModelName(name)).toBeNull();
   });
 
-  test('a suffix keeps letters that need no quoting and loses the colon', () => {
-    expect(plainSuffix('a:b c/d_e.f-g')).toBe('a-b-c-d_e.f-g');
+  test('keeps of a suffix the letters that need no quoting, without a colon', () => {
+    const named = { runId: 'ftjob-abcdefghijklmn', baseName: 'tiny', projectName: 'default' };
+    const name = fineTunedModelName({ ...named, suffix: 'a:b c/d_e.f-g Ü' });
+    expect(name).toBe('ft:tiny:default:a-b-c-d_e.f-g--:ghijklmn');
+    expect(parseFineTunedModelName(name)?.runIdEnd).toBe('ghijklmn');
   });
 });
 

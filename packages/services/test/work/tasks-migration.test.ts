@@ -49,7 +49,7 @@ const ROWS = `
       ('${done}', 'proj-1', 'base-1', 'succeeded', NULL, NULL, 'default', 50, 10, 2, NULL, '{"team":"a"}', '{}', 'h1', CONFIG, 1, 100000,
         100000, 4000, NULL, 1.25, 'file-1', 'file-2', '${model}', '2026-11-25T10:00:00Z', '2026-11-25T10:00:30Z', '2026-11-25T10:00:05Z',
         '2026-11-25T10:01:00Z'),
-      ('${waiting}', 'proj-1', 'base-1', 'queued', NULL, NULL, 'default', 70, 10, 0, 'v2', '{}', '{}', 'h2', CONFIG, 1, 100000,
+      ('${waiting}', 'proj-1', 'base-1', 'queued', NULL, NULL, 'default', 70, 10, 0, 'v2--', '{}', '{"suffix":"v2 Ü"}', 'h2', CONFIG, 1, 100000,
         0, 0, NULL, NULL, 'file-1', NULL, NULL, '2026-11-25T11:00:00Z', '2026-11-25T11:00:00Z', NULL, NULL),
       ('${interrupted}', 'proj-1', 'base-1', 'running', NULL, NULL, 'default', 50, 10, 1, NULL, '{}', '{}', 'h3', CONFIG, 1, 100000,
         25, 1000, 50, 2, 'file-1', NULL, NULL, '2026-11-25T12:00:00Z', '2026-11-25T12:00:00Z', '2026-11-25T12:00:05Z', NULL);
@@ -103,6 +103,8 @@ test('runs of a data folder from before are listed as they were, newest first', 
     [waiting, 'queued'],
     [done, 'succeeded'],
   ]);
+  // A name is what was written, not what a model's name can hold of it.
+  expect((await getRun(s, actor, waiting)).suffix).toBe('v2 Ü');
   const at = (time: string) => Date.parse(`2026-11-25T${time}Z`) / 1_000;
   const old = { worker_id: 'wrk-old' };
   expect(await getRun(s, actor, done)).toMatchObject({
