@@ -62,7 +62,10 @@ export const Progress = z.object({
   trained_tokens: z.int(),
   tokens_per_second: z.number().nullable(),
   train_loss: z.number().nullable(),
+  /** To the last step, at the pace of the attempt; null before there is one, and for a run that does not run. */
   seconds_remaining: z.number().nullable(),
+  /** From where to where that may be: the pace of the whole attempt and that of late, and a tenth more on both sides. */
+  seconds_remaining_range: z.tuple([z.number(), z.number()]).nullable(),
 });
 
 export const AttemptObject = z.object({
@@ -118,6 +121,53 @@ export const RunObject = z
   })
   .meta({ id: 'FineTuningJob' });
 export type RunObject = z.infer<typeof RunObject>;
+
+/** A run as a row of a list: what one looks for and compares by, without its configuration. */
+export const RunSummary = z
+  .object({
+    id: z.string(),
+    object: z.literal('run.summary'),
+    /** Its suffix as it was written, else the name in its metadata, else its id. */
+    name: z.string(),
+    created_at: seconds,
+    started_at: seconds.nullable(),
+    finished_at: seconds.nullable(),
+    model: z.string(),
+    status: RunStatus,
+    state: RunState.nullable(),
+    method: z.object({
+      type: z.string(),
+      name: z.string(),
+      kind: z.string(),
+      color: z.string(),
+      rank: z.int().nullable(),
+    }),
+    trainable_parameters: z.int(),
+    learning_rate: z.number(),
+    progress: Progress,
+    pool: z.string(),
+    priority: z.int(),
+  })
+  .meta({ id: 'RunSummary' });
+export type RunSummary = z.infer<typeof RunSummary>;
+
+/** What runs can be sorted by; a minus in front turns the order around. Runs that lack the value come last either way. */
+export const RUN_SORTS = [
+  'created',
+  'finished',
+  'name',
+  'status',
+  'base',
+  'method',
+  'parameters',
+  'learning_rate',
+  'progress',
+  'loss',
+  'speed',
+] as const;
+export type RunSort = (typeof RUN_SORTS)[number];
+export const RunOrder = z.enum(RUN_SORTS.flatMap((sort) => [sort, `-${sort}`] as const));
+export type RunOrder = z.infer<typeof RunOrder>;
 
 export const EventObject = z
   .object({

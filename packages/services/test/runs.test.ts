@@ -45,7 +45,8 @@ async function running(body: Record<string, unknown> = {}) {
     where: { id: run.id },
     data: { status: 'running', attempt: 1, startedAt: new Date() },
   });
-  await s.db.run.update({ where: { id: run.id }, data: { step: 6, trainedTokens: 600, tokensPerSecond: 50 } });
+  const pace = { attempt: 1, firstStep: 1, firstAt: 0, step: 6, at: 10_000, recentSteps: 5, recentMs: 10_000 };
+  await s.db.run.update({ where: { id: run.id }, data: { step: 6, trainedTokens: 600, tokensPerSecond: 50, pace } });
   return run.id;
 }
 
@@ -202,8 +203,9 @@ describe('why a queued run waits', () => {
 test('a running run says how long it will take: steps left at its pace', async () => {
   const id = await running({ max_steps: 24 });
   const run = await getRun(s, actor, id);
-  // 600 tokens in 6 steps, 18 steps left: 1800 tokens at 50 a second
+  // 5 steps took 10 s after the first; 18 steps are left.
   expect(run.progress).toMatchObject({ step: 6, steps: 24, seconds_remaining: 36 });
+  expect(run.progress.seconds_remaining_range?.map((seconds) => Math.round(seconds * 10) / 10)).toEqual([32.4, 39.6]);
   expect((run.estimated_finish ?? 0) - Date.now() / 1_000).toBeCloseTo(36, -1);
   expect(run.trained_tokens).toBeNull();
 });

@@ -56,6 +56,25 @@ export function duration(seconds: number | null | undefined): string {
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }
 
+/** A span of time that is not known exactly, in one unit and at most two digits: 40–55 s, 12–15 m, 1.5–2 h; one value where both round to it. */
+export function durationRange(range: readonly [number, number] | null | undefined): string {
+  if (!range) return '–';
+  const [size, unit] = DURATION_UNITS.find(([size]) => range[1] >= 1.5 * size) ?? [1, 's'];
+  const round = (seconds: number): number => {
+    const x = seconds / size;
+    const step = x >= 20 ? 5 : x >= 10 || unit === 's' ? 1 : x >= 3 ? 0.5 : 0.1;
+    return Number((Math.round(x / step) * step).toPrecision(2));
+  };
+  const [low, high] = [round(range[0]), round(range[1])];
+  return low === high ? `${high} ${unit}` : `${low}–${high} ${unit}`;
+}
+
+const DURATION_UNITS = [
+  [86_400, 'd'],
+  [3600, 'h'],
+  [60, 'm'],
+] as const;
+
 /** How long ago, coarse enough not to flicker: now, 12 s, 4 m, 3 h, 2 d. */
 export function age(atSeconds: number | null | undefined, nowSeconds: number): string {
   if (atSeconds === null || atSeconds === undefined) return '–';

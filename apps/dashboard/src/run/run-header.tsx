@@ -1,4 +1,4 @@
-import { explain, isTerminal, type RunObject } from '@moraine/contract';
+import { explain, isTerminal, methodRow, type RunObject } from '@moraine/contract';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { Amount, Copyable, MethodChip, ProgressBar } from '../components/bits.js';
@@ -6,13 +6,14 @@ import { RunStateBadge } from '../components/state.js';
 import { useNow } from '../hooks/use-now.js';
 import { useFeedVersion } from '../hooks/use-run.js';
 import { client } from '../lib/client.js';
-import { age, dateTime, digits, duration, si } from '../lib/format.js';
+import { age, dateTime, digits, duration, durationRange, si } from '../lib/format.js';
 import { keys } from '../lib/query-keys.js';
 import { runName } from '../lib/run-filter.js';
 import type { RunFeed } from '../stream/run-feed.js';
 
 /** What the run does now: state with its reason, progress in steps and tokens, time left, and the buttons that are legal now. */
 export function RunHeader({ run, feed }: { run: RunObject; feed: RunFeed | null }) {
+  const method = methodRow(run.config.adapter);
   return (
     <header className="run-header">
       <div className="run-title">
@@ -20,7 +21,7 @@ export function RunHeader({ run, feed }: { run: RunObject; feed: RunFeed | null 
         <h1 className="clip" title={runName(run)}>
           {runName(run)}
         </h1>
-        <MethodChip run={run} />
+        <MethodChip name={method.name} kind={method.kind(run.config.adapter)} color={method.color} />
         <span className="weak clip wide" title={run.model}>
           on {run.model}
         </span>
@@ -73,7 +74,7 @@ function ProgressLine({ run, feed }: { run: RunObject; feed: RunFeed | null }) {
   const tokens = (isRunning ? store?.last('trained_tokens') : null) ?? progress.trained_tokens;
   const speed = (isRunning ? store?.last('tokens_per_second') : null) ?? progress.tokens_per_second;
   const loss = store?.last('train_loss') ?? progress.train_loss;
-  const left = isRunning ? timeLeft(run, step, now) : null;
+  const left = isRunning ? timeLeft(run, step) : null;
   const elapsed = run.started_at === null ? null : (run.finished_at ?? now) - run.started_at;
   return (
     <div className="progress-line">
@@ -109,7 +110,7 @@ function ProgressLine({ run, feed }: { run: RunObject; feed: RunFeed | null }) {
         {isRunning && (
           <div>
             <dt className="label">Left</dt>
-            <dd className="num">{left === null ? '–' : duration(left)}</dd>
+            <dd className="num">{durationRange(left)}</dd>
           </div>
         )}
         <div>
@@ -134,10 +135,11 @@ function ProgressLine({ run, feed }: { run: RunObject; feed: RunFeed | null }) {
 }
 
 /** The server's estimate, moved on by the steps that came since it was made. */
-function timeLeft(run: RunObject, step: number, now: number): number | null {
-  const { seconds_remaining: remaining, step: known, steps } = run.progress;
-  if (remaining !== null && steps > known) return (remaining * Math.max(0, steps - step)) / (steps - known);
-  return run.estimated_finish === null ? null : Math.max(0, run.estimated_finish - now);
+function timeLeft({ progress }: RunObject, step: number): readonly [number, number] | null {
+  const { seconds_remaining_range: range, step: known, steps } = progress;
+  if (range === null || steps <= known) return null;
+  const share = Math.max(0, steps - step) / (steps - known);
+  return [range[0] * share, range[1] * share];
 }
 
 /** There while cancelling is legal; asks once more in its own place. */

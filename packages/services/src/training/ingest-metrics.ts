@@ -1,9 +1,12 @@
 import type { AttemptToken, Services } from '../ground/context.js';
 import { fenced, TOKEN } from '../work/fence.js';
+import { advancePace, type Pace } from './pace.js';
 import { ROLLUP_STEPS, ROLLUP_VALUES } from './rewind.js';
 
 export interface StepMetrics {
   step: number;
+  /** When the step ended, milliseconds of the worker's clock; absent: now. */
+  at?: number;
   values: Record<string, number>;
 }
 
@@ -38,7 +41,8 @@ const INGEST = `
       last_step = greatest(r.last_step, EXCLUDED.last_step)
   ), progress AS (
     UPDATE runs r SET step = greatest(r.step, least($7::int, r.steps)), trained_tokens = greatest(r.trained_tokens, $8::bigint),
-      tokens_per_second = coalesce($9::float8, r.tokens_per_second), train_loss = coalesce($10::float8, r.train_loss)
+      tokens_per_second = coalesce($9::float8, r.tokens_per_second), train_loss = coalesce($10::float8, r.train_loss),
+      pace = coalesce($11::jsonb, r.pace)
     FROM token WHERE r.id = token.id
   ), beat AS (
     UPDATE attempts a SET progress_at = now() FROM token WHERE a.task_id = token.id AND a.attempt = $2
@@ -64,6 +68,7 @@ export async function ingestMetrics(
   let loss: number | null = null;
   let tokens = 0;
   let lastStep = 0;
+  const trained = batch.filter(({ values: { train_loss } }) => train_loss !== undefined);
   for (const { step, values: measured } of batch) {
     for (const [name, value] of Object.entries(measured)) {
       if (!Number.isFinite(value)) continue;
@@ -88,6 +93,23 @@ export async function ingestMetrics(
     Math.round(tokens),
     speed,
     loss,
+    await nextPace(s, token, trained),
   ]);
   return { added: row.added, cancelRequested: row.state === 'cancelling' };
+}
+
+/** The pace of the run with these steps, as JSON; null where there is none. One attempt writes it, so nothing is lost in between. */
+async function nextPace(
+  s: Services,
+  { taskId, attempt }: AttemptToken,
+  steps: readonly StepMetrics[],
+): Promise<string | null> {
+  if (steps.length === 0) return null;
+  const { rows } = await s.pg.query<{ pace: Pace | null }>('SELECT pace FROM runs WHERE id = $1', [taskId]);
+  const pace = advancePace(
+    rows[0]?.pace ?? null,
+    attempt,
+    steps.map(({ step, at = Date.now() }) => ({ step, at })),
+  );
+  return pace && JSON.stringify(pace);
 }

@@ -1,6 +1,7 @@
 import { type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
 import type { Prisma } from '../ground/db.js';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
+import { type Pace, timeLeft } from './pace.js';
 
 /** What a run's row must be read with to become its wire object. */
 export const RUN_PARTS = {
@@ -20,7 +21,13 @@ export function toRunObject(run: RunWithParts, waiting: StateReason | null): Run
     batch_size: config.batch_size,
     learning_rate_multiplier: config.learning_rate_multiplier ?? ('auto' as const),
   };
-  const secondsLeft = secondsRemaining(run);
+  const progress = toProgress({
+    ...run,
+    status: task.status,
+    trainedTokens: Number(run.trainedTokens),
+    pace: run.pace as Pace | null,
+  });
+  const secondsLeft = progress.seconds_remaining;
   return {
     id: run.id,
     object: 'fine_tuning.job',
@@ -49,14 +56,7 @@ export function toRunObject(run: RunWithParts, waiting: StateReason | null): Run
     state: task.state as RunObject['state'],
     state_reason: waiting ?? (task.stateReason as StateReason | null),
     config,
-    progress: {
-      step: run.step,
-      steps: run.steps,
-      trained_tokens: Number(run.trainedTokens),
-      tokens_per_second: run.tokensPerSecond,
-      train_loss: run.trainLoss,
-      seconds_remaining: secondsLeft,
-    },
+    progress,
     attempts: task.attempts.map((attempt) => ({
       attempt: attempt.attempt,
       status: attempt.status as RunObject['attempts'][number]['status'],
@@ -73,10 +73,26 @@ export function toRunObject(run: RunWithParts, waiting: StateReason | null): Run
   };
 }
 
-/** Seconds to the last step at the pace that the run has now; null while there is none. Evaluations come on top. */
-function secondsRemaining(run: RunWithParts): number | null {
-  const { step, steps, tokensPerSecond } = run;
-  if (run.task.status !== 'running' || step === 0 || tokensPerSecond === null || tokensPerSecond <= 0) return null;
-  const tokensPerStep = Number(run.trainedTokens) / step;
-  return tokensPerStep === 0 ? null : ((steps - step) * tokensPerStep) / tokensPerSecond;
+/** What a run says of its progress; there is time left while it runs and has a pace. Evaluations after the last step come on top. */
+export function toProgress(run: ProgressRow): RunObject['progress'] {
+  const left = run.status === 'running' ? timeLeft(run.pace, run.step, run.steps) : null;
+  return {
+    step: run.step,
+    steps: run.steps,
+    trained_tokens: run.trainedTokens,
+    tokens_per_second: run.tokensPerSecond,
+    train_loss: run.trainLoss,
+    seconds_remaining: left?.seconds ?? null,
+    seconds_remaining_range: left?.range ?? null,
+  };
+}
+
+export interface ProgressRow {
+  status: string;
+  step: number;
+  steps: number;
+  trainedTokens: number;
+  tokensPerSecond: number | null;
+  trainLoss: number | null;
+  pace: Pace | null;
 }
