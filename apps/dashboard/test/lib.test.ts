@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { age, bytes, digits, duration, percent, shortest, si } from '../src/lib/format.js';
-import { matches, readFilter, runName, toQuery } from '../src/lib/run-filter.js';
+import { age, bytes, digits, duration, durationRange, percent, shortest, si } from '../src/lib/format.js';
+import { readFilter, runName, toQuery } from '../src/lib/run-filter.js';
 import { groupEvaluations } from '../src/run/evaluation-groups.js';
 import { groupModules } from '../src/run/modules.js';
 import { makeEvaluation, makeRun } from './support/scenario.js';
@@ -35,6 +35,17 @@ describe('numbers', () => {
   it('durations and ages have two units at most', () => {
     expect([0.4, 48, 134, 11_100, 187_000].map(duration)).toEqual(['0 s', '48 s', '2 m 14 s', '3 h 05 m', '2 d 3 h']);
     expect(duration(null)).toBe('–');
+    expect(
+      [
+        [40.2, 55.4],
+        [722, 883],
+        [5400, 7300],
+        [59, 61],
+        [86_400 * 1.9, 86_400 * 2.31],
+        [0.2, 0.4],
+      ].map(([low = 0, high = 0]) => durationRange([low, high])),
+    ).toEqual(['40–55 s', '12–15 m', '1.5–2 h', '60 s', '1.9–2.3 d', '0 s']);
+    expect(durationRange(null)).toBe('–');
     expect([0.2, 12.9, 250, 11_000, 180_000].map((s) => age(1000, 1000 + s))).toEqual([
       'now',
       '12 s',
@@ -46,24 +57,16 @@ describe('numbers', () => {
 });
 
 describe('the filter of the runs', () => {
-  const run = makeRun(1, { method: 1, suffix: 'Rotation-A' });
-
-  it('splits into what the server filters by and what the page looks for', () => {
-    const filter = readFilter(new URLSearchParams('status=failed&q=team%3Dblue%20method:MoRA%20word'));
-    expect(filter).toMatchObject({ status: 'failed', metadata: { team: 'blue' }, terms: ['method:mora', 'word'] });
-    expect(toQuery(filter)).toEqual({ status: 'failed', 'metadata[team]': 'blue' });
-    expect(readFilter(new URLSearchParams('status=nonsense')).status).toBeNull();
+  it('is the query of the server, with what the address does not say well left out', () => {
+    const filter = readFilter(new URLSearchParams('status=failed&q=team%3Dblue%20%20method:MoRA&sort=-loss'));
+    expect(toQuery(filter)).toEqual({ status: 'failed', q: 'team=blue  method:MoRA', sort: '-loss' });
+    expect(toQuery(readFilter(new URLSearchParams('status=nonsense&q=%20&sort=colour')))).toEqual({ sort: '-created' });
   });
 
-  it('finds by name, field and metadata, whatever the case', () => {
-    expect(matches(run, ['rotation'])).toBe(true);
-    expect(matches(run, ['method:mora', 'base:tiny', 'blue'])).toBe(true);
-    expect(matches(run, ['method:lora'])).toBe(false);
-    expect(matches(run, ['http://x'])).toBe(false);
-  });
-
-  it('a run without a suffix is called by its id', () => {
+  it('a run is called by its suffix, the name in its metadata, or its id', () => {
+    expect(runName(makeRun(2, { suffix: 'Übung' }))).toBe('Übung');
     expect(runName(makeRun(2, { suffix: null }))).toMatch(/^ftjob-/);
+    expect(runName({ ...makeRun(2, { suffix: null }), metadata: { name: 'a name' } })).toBe('a name');
   });
 });
 

@@ -35,21 +35,38 @@ describe('the runs', () => {
     expect(await on.overflow()).toBe(0);
   });
 
-  it('the filter lives in the URL, the server filters by status and metadata, and an empty result can be cleared', async () => {
+  it('the search lives in the URL, the server does it, and an empty result can be cleared', async () => {
     for (let at = 0; at < 40; at++) on.server.add(makeRun(at, { status: at % 2 ? 'failed' : 'succeeded', step: 9 }));
     await on.open('/runs?status=failed&q=team%3Dblue');
-    await on.sees('20 runs');
-    expect(
-      on.server.seen.some(
-        (request) => request.includes('status=failed') && decodeURIComponent(request).includes('metadata[team]=blue'),
-      ),
-    ).toBe(true);
+    await on.sees('20 runs match');
+    expect(on.server.seen.some((request) => /status=failed&q=team%3Dblue/.test(request))).toBe(true);
     await on.page.keyboard.press('/');
     await on.page.keyboard.type('nothing-has-this');
-    await on.sees('No run matches the filter');
+    await on.sees('No run matches');
     expect(new URL(on.page.url()).searchParams.get('q')).toBe('nothing-has-this');
-    await on.page.getByRole('button', { name: 'Clear the filter' }).click();
+    await on.page.getByRole('button', { name: 'Clear the search' }).click();
     await on.sees('40 runs');
+  });
+
+  it('beyond the first page a run is found by its id, and the list says how many there are', async () => {
+    const ids = Array.from({ length: 130 }, (_, at) => on.server.add(makeRun(at)));
+    await on.open('/runs');
+    await on.sees('130 runs');
+    await on.sees(/of 130 runs/);
+    await on.page.getByLabel('Search the runs').fill(ids[129] ?? '');
+    await on.sees('1 run matches');
+    expect(await on.rows().count()).toBe(1);
+    expect(await on.rows().first().getByRole('link').getAttribute('href')).toBe(`/runs/${ids[129]}`);
+  });
+
+  it('are sorted by the server at a click on a column', async () => {
+    for (let at = 0; at < 5; at++) on.server.add(makeRun(at));
+    await on.open('/runs');
+    await on.page.getByRole('button', { name: 'Loss' }).click();
+    await until(() => on.server.seen.some((request) => request.includes('sort=loss'))).toBe(true);
+    await on.page.getByRole('button', { name: 'Loss' }).click();
+    await until(() => on.server.seen.some((request) => request.includes('sort=-loss'))).toBe(true);
+    expect(new URL(on.page.url()).searchParams.get('sort')).toBe('-loss');
   });
 
   it('rows change in place, and a new run does not move them under the pointer', async () => {
@@ -81,7 +98,7 @@ describe('the runs', () => {
     await on.page.keyboard.press('w');
     await on.sees('No worker has registered');
     await on.page.keyboard.press('?');
-    await on.sees('Filter the runs');
+    await on.sees('Search the runs');
   });
 });
 

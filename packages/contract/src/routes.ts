@@ -10,6 +10,8 @@ import {
   ModelObject,
   RunMetrics,
   RunObject,
+  RunOrder,
+  RunSummary,
   WorkerObject,
 } from './objects.js';
 import { CreateRunRequest } from './run-config.js';
@@ -161,6 +163,28 @@ export const ROUTES = table({
     response: ModelObject,
   },
 
+  searchRuns: {
+    method: 'GET',
+    path: '/v1/runs',
+    tag: 'Runs',
+    summary: 'Search and sort all runs; a row each, without their configurations',
+    query: z.strictObject({
+      q: z
+        .string()
+        .max(1000)
+        .optional()
+        .describe(
+          'Terms that must all hold: a word in the name, the id, the base, the method, the trained model or the metadata; `field:part` of name, id, base, method, status, state or pool; `lr<1e-3`, `rank>=8`, also loss, step, steps, parameters, tokens, priority; `key=value` of the metadata.',
+        ),
+      status: RunStatus.optional(),
+      ids: z.string().max(8000).optional().describe('Comma-separated ids: these runs only, at most 100.'),
+      sort: RunOrder.default('-created').describe('Newest first by default. Runs that lack the value come last.'),
+      count: z.enum(['true', 'false']).default('false').describe('Whether `total_count` says how many runs match.'),
+      limit: limit(50, 200),
+      after,
+    }),
+    response: listOf(RunSummary).extend({ total_count: z.int().nullable() }),
+  },
   getRunMetrics: {
     method: 'GET',
     path: '/v1/runs/:id/metrics',

@@ -51,6 +51,7 @@ export { recordEvaluation } from './training/record-evaluation.js';
 export { recordExports } from './training/record-exports.js';
 export { recordResultFile } from './training/record-result-file.js';
 export { requireRun, requireRuns } from './training/require-run.js';
+export { type SearchRuns, searchRuns } from './training/search-runs.js';
 export { markRunning, startAttempt } from './training/start-attempt.js';
 export { LEASE_MS } from './work/claim.js';
 export type { Failure } from './work/end-attempt.js';

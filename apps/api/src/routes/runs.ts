@@ -1,20 +1,20 @@
-import { createHash } from 'node:crypto';
-import { listEvaluations, listLogs, openAdapter, readMetrics } from '@moraine/services';
+import { listEvaluations, listLogs, openAdapter, readMetrics, searchRuns } from '@moraine/services';
 import type { Handlers } from './bind.js';
 import { sendBytes } from './bytes.js';
 import { streamRun, streamRuns } from './stream.js';
+import { tagged } from './tagged.js';
 
-const tagOf = (body: unknown): string => `W/"${createHash('sha1').update(JSON.stringify(body)).digest('base64url')}"`;
+const listOf = (text: string | undefined): string[] | undefined => text?.split(',').map((item) => item.trim());
 
 export const runHandlers: Handlers<
-  'getRunMetrics' | 'streamRun' | 'streamRuns' | 'getRunLogs' | 'getRunAdapter' | 'listRunEvaluations'
+  'searchRuns' | 'getRunMetrics' | 'streamRun' | 'streamRuns' | 'getRunLogs' | 'getRunAdapter' | 'listRunEvaluations'
 > = {
+  async searchRuns({ s, actor, query, request, reply }) {
+    const search = { ...query, ids: listOf(query.ids), count: query.count === 'true' };
+    return tagged(request, reply, await searchRuns(s, actor, search));
+  },
   async getRunMetrics({ s, actor, params, query, request, reply }) {
-    const names = query.names?.split(',').map((name) => name.trim());
-    const metrics = await readMetrics(s, actor, params.id, { ...query, names });
-    const tag = tagOf(metrics);
-    void reply.header('etag', tag).header('cache-control', 'no-cache');
-    return request.headers['if-none-match'] === tag ? reply.code(304).send() : metrics;
+    return tagged(request, reply, await readMetrics(s, actor, params.id, { ...query, names: listOf(query.names) }));
   },
   streamRun,
   streamRuns,

@@ -1,4 +1,4 @@
-import { methodKind, methodName, methodRow, type RunObject } from '@moraine/contract';
+import type { RunSummary } from '@moraine/contract';
 import { useEffect, useState } from 'react';
 import type { Quantity } from '../lib/format.js';
 import { Icon } from './icon.js';
@@ -12,16 +12,13 @@ export const Amount = ({ value, unit }: Quantity) => (
 );
 
 /** The method's word beside its fixed colour. */
-export function MethodChip({ run }: { run: RunObject }) {
-  const { adapter } = run.config;
-  return (
-    <span className="method clip">
-      <span className="swatch" style={{ background: `var(--method-${methodRow(adapter).color})` }} />
-      {methodName(adapter)}
-      <span className="weak"> {methodKind(adapter)}</span>
-    </span>
-  );
-}
+export const MethodChip = ({ name, kind, color }: Pick<RunSummary['method'], 'name' | 'kind' | 'color'>) => (
+  <span className="method clip">
+    <span className="swatch" style={{ background: `var(--method-${color})` }} />
+    {name}
+    <span className="weak"> {kind}</span>
+  </span>
+);
 
 /** A bar with its words; the words are what a screen reader gets. */
 export function ProgressBar({ share, label }: { share: number; label: string }) {

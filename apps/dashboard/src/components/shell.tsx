@@ -46,7 +46,7 @@ function ConnectionBadge() {
 }
 
 const KEYS: readonly [string, string][] = [
-  ['/', 'Filter the runs'],
+  ['/', 'Search the runs'],
   ['j  k', 'Next and previous row'],
   ['Enter', 'Open the row'],
   ['g r', 'Go to the runs'],

@@ -1,19 +1,22 @@
-import { isTerminal, type RunObject } from '@moraine/contract';
-import { keepPreviousData, useInfiniteQuery, useQueries, useQuery, useQueryClient } from '@tanstack/react-query';
+import { isTerminal, type RunSummary } from '@moraine/contract';
+import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useCallback, useMemo } from 'react';
 import { client } from '../lib/client.js';
 import { keys } from '../lib/query-keys.js';
-import { matches, type RunFilter, toQuery } from '../lib/run-filter.js';
+import { NEWEST_FIRST, type RunFilter, toQuery } from '../lib/run-filter.js';
 
 const PAGE = 50;
 const POLL_MS = 2000;
-/** A text filter looks through so many rows by itself before it asks. */
-const SEARCHED_ROWS_MAX = 2000;
+/** Rows beyond the first page that are kept up to date at once. */
+const FOLLOWED_MAX = 100;
+/** Pages stay known while one looks at a run, so that Back finds them. */
+const KEEP_MS = 10 * 60_000;
 
 export interface Runs {
-  /** The rows that match, newest first; undefined while nothing is known. */
-  rows: RunObject[] | undefined;
-  loadedCount: number;
+  /** The rows that match, in the order that was asked for; undefined while nothing is known. */
+  rows: RunSummary[] | undefined;
+  /** How many match in all; null while that is not known. */
+  totalCount: number | null;
   hasMore: boolean;
   isLoadingMore: boolean;
   loadMore(): void;
@@ -24,71 +27,45 @@ export interface Runs {
 }
 
 /**
- * The list of runs, a page at a time by cursor. What is on the screen stays where it is; its rows are brought up to date from the newest
- * page and from the running runs, and a run that left both is asked for by its id.
+ * The list of runs, a page at a time by cursor. What is on the screen stays where it is; its rows are brought up to date from the first
+ * page, and those that go on beyond it are asked for by their ids.
  */
 export function useRuns(filter: RunFilter): Runs {
   const cache = useQueryClient();
   const pages = useInfiniteQuery({
     queryKey: keys.runs(filter),
     queryFn: ({ pageParam, signal }) =>
-      client.call('listRuns', { query: { limit: PAGE, after: pageParam, ...toQuery(filter) }, signal }),
+      client.call('searchRuns', { query: { limit: PAGE, after: pageParam, ...toQuery(filter) }, signal }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => (page.has_more ? (page.last_id ?? undefined) : undefined),
     staleTime: Number.POSITIVE_INFINITY,
-    gcTime: 0,
+    // New runs come in on top of the newest; any other order is another by now.
+    refetchOnMount: filter.sort === NEWEST_FIRST ? true : 'always',
+    gcTime: KEEP_MS,
     refetchInterval: ({ state }) => (state.error ? POLL_MS : false),
     placeholderData: keepPreviousData,
   });
   const head = useQuery({
     queryKey: keys.runsHead(filter),
-    queryFn: ({ signal }) => client.call('listRuns', { query: { limit: PAGE, ...toQuery(filter) }, signal }),
+    queryFn: ({ signal }) =>
+      client.call('searchRuns', { query: { limit: PAGE, count: 'true', ...toQuery(filter) }, signal }),
     refetchInterval: POLL_MS,
-    enabled: pages.isSuccess,
+    enabled: pages.isSuccess && !pages.isPlaceholderData,
   });
-  const running = useQuery({
-    queryKey: keys.runsRunning(),
-    queryFn: ({ signal }) => client.call('listRuns', { query: { limit: 100, status: 'running' }, signal }),
-    refetchInterval: POLL_MS,
-    enabled: pages.isSuccess,
-  });
-
   const known = useMemo(() => pages.data?.pages.flatMap((page) => page.data), [pages.data]);
-  const fresh = useMemo(() => {
-    const byId = new Map<string, RunObject>();
-    for (const run of [...(running.data?.data ?? []), ...(head.data?.data ?? [])]) byId.set(run.id, run);
-    return byId;
-  }, [running.data, head.data]);
-  const strays = useMemo(
+  const fresh = useFresh(known, head.data?.data);
+  const rows = useMemo(
     () =>
-      head.data && running.data
-        ? (known ?? []).filter((run) => !isTerminal(run.status) && !fresh.has(run.id)).slice(0, 10)
-        : [],
-    [known, fresh, head.data, running.data],
+      known
+        ?.map((run) => fresh.get(run.id) ?? run)
+        .filter((run) => pages.isPlaceholderData || !filter.status || run.status === filter.status),
+    [known, fresh, filter.status, pages.isPlaceholderData],
   );
-  const strayRuns = useQueries({
-    queries: strays.map((run) => ({
-      queryKey: keys.run(run.id),
-      queryFn: () => client.call('getRun', { params: { id: run.id } }),
-      refetchInterval: POLL_MS * 2,
-    })),
-    combine: (results) => results.map((result) => result.data),
-  });
 
-  const rows = useMemo(() => {
-    const polled = new Map(strayRuns.flatMap((run) => (run ? [[run.id, run] as const] : [])));
-    return known
-      ?.map((run) => fresh.get(run.id) ?? polled.get(run.id) ?? run)
-      .filter((run) => (!filter.status || run.status === filter.status) && matches(run, filter.terms));
-  }, [known, fresh, strayRuns, filter]);
-
-  const newCount = useMemo(() => {
-    const first = known?.[0];
-    if (!known || !head.data) return 0;
-    const at = first ? head.data.data.findIndex((run) => run.id === first.id) : -1;
-    return at < 0 ? head.data.data.filter((run) => !known.some((old) => old.id === run.id)).length : at;
-  }, [known, head.data]);
-
+  const newCount = useMemo(
+    () => (filter.sort === NEWEST_FIRST && known && head.data ? countNew(known, head.data.data) : 0),
+    [filter.sort, known, head.data],
+  );
   const showNew = useCallback(() => {
     const newest = head.data?.data ?? [];
     cache.setQueryData<typeof pages.data>(keys.runs(filter), (old) => {
@@ -106,15 +83,45 @@ export function useRuns(filter: RunFilter): Runs {
     if (pages.hasNextPage && !pages.isFetching) void pages.fetchNextPage();
   }, [pages.hasNextPage, pages.isFetching, pages.fetchNextPage]);
 
-  const loadedCount = known?.length ?? 0;
   return {
-    rows: pages.isPlaceholderData && pages.isError ? undefined : rows,
-    loadedCount,
-    hasMore: pages.hasNextPage && (filter.terms.length === 0 || loadedCount < SEARCHED_ROWS_MAX),
+    rows: pages.isError && pages.isPlaceholderData ? undefined : rows,
+    totalCount: head.data?.total_count ?? null,
+    hasMore: pages.hasNextPage,
     isLoadingMore: pages.isFetchingNextPage,
     loadMore,
     newCount,
     showNew,
-    error: known ? null : pages.error,
+    error: pages.isPlaceholderData || !known ? pages.error : null,
   };
+}
+
+/** Runs as they are now, by id: the first page, and what still goes on beyond it. */
+function useFresh(
+  known: readonly RunSummary[] | undefined,
+  head: readonly RunSummary[] | undefined,
+): ReadonlyMap<string, RunSummary> {
+  const unfinished = useMemo(() => {
+    const inHead = new Set(head?.map(({ id }) => id));
+    const beyond = (known ?? []).filter((run) => !isTerminal(run.status) && !inHead.has(run.id));
+    return head ? beyond.slice(0, FOLLOWED_MAX).map(({ id }) => id) : [];
+  }, [known, head]);
+  const followed = useQuery({
+    queryKey: keys.runsOf(unfinished),
+    queryFn: ({ signal }) =>
+      client.call('searchRuns', { query: { ids: unfinished.join(), limit: FOLLOWED_MAX }, signal }),
+    refetchInterval: POLL_MS,
+    enabled: unfinished.length > 0,
+    placeholderData: keepPreviousData,
+  });
+  return useMemo(
+    () => new Map([...(followed.data?.data ?? []), ...(head ?? [])].map((run) => [run.id, run] as const)),
+    [followed.data, head],
+  );
+}
+
+/** How many runs of the newest page come before the first that is shown. */
+function countNew(known: readonly RunSummary[], newest: readonly RunSummary[]): number {
+  const first = known[0];
+  const at = first ? newest.findIndex((run) => run.id === first.id) : -1;
+  return at < 0 ? newest.filter((run) => !known.some((old) => old.id === run.id)).length : at;
 }

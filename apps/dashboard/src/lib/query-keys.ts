@@ -2,9 +2,9 @@ import type { RunFilter } from './run-filter.js';
 
 /** Every cache key of the dashboard, in one place. */
 export const keys = {
-  runs: (filter: RunFilter) => ['runs', filter.status, filter.metadata] as const,
-  runsHead: (filter: RunFilter) => ['runs-head', filter.status, filter.metadata] as const,
-  runsRunning: () => ['runs-running'] as const,
+  runs: ({ status, text, sort }: RunFilter) => ['runs', status, text.trim(), sort] as const,
+  runsHead: ({ status, text, sort }: RunFilter) => ['runs-head', status, text.trim(), sort] as const,
+  runsOf: (ids: readonly string[]) => ['runs-of', ...ids] as const,
   run: (id: string) => ['run', id] as const,
   events: (id: string) => ['run', id, 'events'] as const,
   checkpoints: (id: string) => ['run', id, 'checkpoints'] as const,

@@ -1,4 +1,4 @@
-import { METHODS, type RunStatus } from '@moraine/contract';
+import { AppError, explain, METHODS, type RunOrder, type RunStatus } from '@moraine/contract';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { useSearchParams } from 'react-router';
 import { Command } from '../components/bits.js';
@@ -6,7 +6,7 @@ import { ErrorNotice, Loading, Notice } from '../components/notice.js';
 import { STATUS_WORDS } from '../components/state.js';
 import { useHotkeys } from '../hooks/use-hotkeys.js';
 import { type Runs, useRuns } from '../hooks/use-runs.js';
-import { readFilter } from '../lib/run-filter.js';
+import { NEWEST_FIRST, readFilter } from '../lib/run-filter.js';
 import { RunsTable } from './runs-table.js';
 
 const METHOD_CHOICES: readonly (readonly [query: string, label: string])[] = [
@@ -37,26 +37,27 @@ export function RunsPage() {
       },
       { replace: true },
     );
-  const method = filter.terms.find((term) => term.startsWith('method:')) ?? '';
+  const terms = filter.text.split(/\s+/).filter(Boolean);
+  const isMethod = (term: string): boolean => term.toLowerCase().startsWith('method:');
+  const method = terms.find(isMethod)?.toLowerCase() ?? '';
   const setMethod = (value: string): void =>
-    set(
-      'q',
-      [...filter.text.split(/\s+/).filter((term) => term && !term.toLowerCase().startsWith('method:')), value]
-        .filter(Boolean)
-        .join(' '),
-    );
+    set('q', [...terms.filter((term) => !isMethod(term)), value].filter(Boolean).join(' '));
 
+  const isFiltered = filter.status !== null || terms.length > 0;
   return (
     <section className="page" aria-label="Runs">
       <div className="toolbar">
         <h1>Runs</h1>
+        <span className="weak num count" role="status">
+          {countText(runs.totalCount, isFiltered)}
+        </span>
         <input
           ref={field}
           type="search"
           className="grow"
           value={text}
-          placeholder="Filter: a name, base:tiny, or key=value of the metadata"
-          aria-label="Filter the runs"
+          placeholder="Search all runs: a name or id, base:tiny, lr<1e-3, key=value of the metadata"
+          aria-label="Search the runs"
           aria-keyshortcuts="/"
           onChange={(event) => {
             setText(event.target.value);
@@ -86,31 +87,51 @@ export function RunsPage() {
       </div>
       <RunsBody
         runs={runs}
-        isFiltered={filter.status !== null || filter.text.trim() !== ''}
+        isFiltered={isFiltered}
+        sort={filter.sort}
+        onSort={(sort) => set('sort', sort === NEWEST_FIRST ? '' : sort)}
         onClear={() => setParams({}, { replace: true })}
       />
     </section>
   );
 }
 
-function RunsBody({ runs, isFiltered, onClear }: { runs: Runs; isFiltered: boolean; onClear: () => void }) {
+const countText = (count: number | null, isFiltered: boolean): string => {
+  if (count === null) return '';
+  const runs = `${count.toLocaleString('en-US')} ${count === 1 ? 'run' : 'runs'}`;
+  return isFiltered ? `${runs} ${count === 1 ? 'matches' : 'match'}` : runs;
+};
+
+interface RunsBodyProps {
+  runs: Runs;
+  isFiltered: boolean;
+  sort: RunOrder;
+  onSort: (sort: RunOrder) => void;
+  onClear: () => void;
+}
+
+function RunsBody({ runs, isFiltered, sort, onSort, onClear }: RunsBodyProps) {
   const { newCount, showNew } = runs;
   const isEmpty = runs.rows?.length === 0;
   useEffect(() => {
     // Where there is no row, none can move.
     if (isEmpty && newCount > 0) showNew();
   }, [isEmpty, newCount, showNew]);
+  if (isFiltered && runs.error instanceof AppError && runs.error.code === 'invalid_value')
+    return (
+      <Notice title="The search makes no sense yet">
+        <p>{explain(runs.error)}</p>
+      </Notice>
+    );
   if (runs.error) return <ErrorNotice error={runs.error} what="list of runs" />;
   if (!runs.rows) return <Loading what="runs" />;
-  if (runs.rows.length > 0) return <RunsTable runs={{ ...runs, rows: runs.rows }} />;
+  if (runs.rows.length > 0) return <RunsTable runs={{ ...runs, rows: runs.rows }} sort={sort} onSort={onSort} />;
   if (isFiltered)
     return (
-      <Notice title="No run matches the filter">
-        <p>
-          {runs.hasMore ? 'Older runs are being searched …' : `None of the ${runs.loadedCount} loaded runs has it.`}
-        </p>
+      <Notice title="No run matches">
+        <p>All runs of the project were searched.</p>
         <button type="button" onClick={onClear}>
-          Clear the filter
+          Clear the search
         </button>
       </Notice>
     );

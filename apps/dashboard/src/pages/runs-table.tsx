@@ -1,4 +1,4 @@
-import { isTerminal, type RunObject } from '@moraine/contract';
+import { isTerminal, type RunOrder, type RunSort, type RunSummary } from '@moraine/contract';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { memo, useCallback, useEffect, useRef, useState } from 'react';
 import { Link } from 'react-router';
@@ -8,28 +8,33 @@ import { useHotkeys } from '../hooks/use-hotkeys.js';
 import { useNarrow } from '../hooks/use-narrow.js';
 import { useNow } from '../hooks/use-now.js';
 import type { Runs } from '../hooks/use-runs.js';
-import { age, dateTime, digits, duration, shortest, si } from '../lib/format.js';
-import { runName } from '../lib/run-filter.js';
+import { age, dateTime, digits, durationRange, shortest, si } from '../lib/format.js';
 
-const COLUMNS = [
-  'State',
-  'Run',
-  'Method',
-  'Base',
-  'Parameters',
-  'Learning rate',
-  'Progress',
-  'Loss',
-  'Tokens/s',
-  'Left',
-  'Created',
+/** Columns with what the server sorts them by, and whether the first click puts the largest first. */
+const COLUMNS: readonly { name: string; css: string; sort?: RunSort; isLargestFirst?: boolean }[] = [
+  { name: 'State', css: 'state', sort: 'status' },
+  { name: 'Run', css: 'name', sort: 'name' },
+  { name: 'Method', css: 'method', sort: 'method' },
+  { name: 'Base', css: 'base', sort: 'base' },
+  { name: 'Parameters', css: 'params', sort: 'parameters', isLargestFirst: true },
+  { name: 'Learning rate', css: 'lr', sort: 'learning_rate', isLargestFirst: true },
+  { name: 'Progress', css: 'progress', sort: 'progress', isLargestFirst: true },
+  { name: 'Loss', css: 'loss', sort: 'loss' },
+  { name: 'Tokens/s', css: 'speed', sort: 'speed', isLargestFirst: true },
+  { name: 'Left', css: 'left' },
+  { name: 'Created', css: 'age', sort: 'created', isLargestFirst: true },
 ];
-const CLASSES = ['state', 'name', 'method', 'base', 'params', 'lr', 'progress', 'loss', 'speed', 'left', 'age'];
-const cell = (at: number): string => `cell cell-${CLASSES[at]}`;
+const cell = (at: number): string => `cell cell-${COLUMNS[at]?.css}`;
+
+interface RunsTableProps {
+  runs: Runs & { rows: RunSummary[] };
+  sort: RunOrder;
+  onSort: (sort: RunOrder) => void;
+}
 
 /** The virtual table: only rows in sight exist, however many are loaded; the next page is fetched before its rows are reached. */
-export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
-  const { rows, hasMore, isLoadingMore, loadMore, newCount, showNew } = runs;
+export function RunsTable({ runs, sort, onSort }: RunsTableProps) {
+  const { rows, totalCount, hasMore, isLoadingMore, loadMore, newCount, showNew } = runs;
   const scroller = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState(-1);
   const [isPointerInside, setPointerInside] = useState(false);
@@ -82,17 +87,11 @@ export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
         className="table runs"
         role="table"
         aria-label="Runs"
-        aria-rowcount={hasMore ? -1 : rows.length + 1}
+        aria-rowcount={totalCount === null ? -1 : totalCount + 1}
         onPointerEnter={() => setPointerInside(true)}
         onPointerLeave={() => setPointerInside(false)}
       >
-        <div className="table-head" role="row" tabIndex={-1}>
-          {COLUMNS.map((name, at) => (
-            <span key={name} role="columnheader" tabIndex={-1} className={`${cell(at)} label`}>
-              {name}
-            </span>
-          ))}
-        </div>
+        <TableHead sort={sort} onSort={onSort} />
         <div className="table-body" ref={scroller} role="rowgroup" tabIndex={-1}>
           <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
             {items.map((item) => {
@@ -119,20 +118,50 @@ export function RunsTable({ runs }: { runs: Runs & { rows: RunObject[] } }) {
         </div>
       </div>
       <p className="table-foot label" role="status">
-        {rows.length === runs.loadedCount
-          ? `${rows.length} ${rows.length === 1 ? 'run' : 'runs'}`
-          : `${rows.length} of ${runs.loadedCount} loaded runs`}
-        {isLoadingMore ? ' · loading older ones …' : hasMore ? ' · older ones load as you scroll' : ''}
+        {hasMore && totalCount !== null
+          ? `${rows.length.toLocaleString('en-US')} of ${totalCount.toLocaleString('en-US')} runs`
+          : `${rows.length.toLocaleString('en-US')} ${rows.length === 1 ? 'run' : 'runs'}`}
+        {isLoadingMore ? ' · loading more …' : hasMore ? ' · more load as you scroll' : ''}
       </p>
     </>
   );
 }
 
-const RunCells = memo(function RunCells({ run, now }: { run: RunObject; now: number }) {
+function TableHead({ sort, onSort }: Pick<RunsTableProps, 'sort' | 'onSort'>) {
+  return (
+    <div className="table-head" role="row" tabIndex={-1}>
+      {COLUMNS.map((column, at) => {
+        const by = column.sort;
+        const isUp = sort === by;
+        const isDown = sort === `-${by}`;
+        const next = isUp || (column.isLargestFirst && !isDown) ? (`-${by}` as RunOrder) : by;
+        return (
+          <span
+            key={column.name}
+            role="columnheader"
+            tabIndex={-1}
+            className={`${cell(at)} label`}
+            aria-sort={isUp ? 'ascending' : isDown ? 'descending' : undefined}
+          >
+            {next ? (
+              <button type="button" className="plain label" onClick={() => onSort(next)}>
+                {column.name}
+                {isUp ? ' ↑' : isDown ? ' ↓' : ''}
+              </button>
+            ) : (
+              column.name
+            )}
+          </span>
+        );
+      })}
+    </div>
+  );
+}
+
+const RunCells = memo(function RunCells({ run, now }: { run: RunSummary; now: number }) {
   const { progress } = run;
   const isGoing = run.status === 'running';
   const share = progress.steps > 0 ? progress.step / progress.steps : 0;
-  const { adapter } = run.config;
   return (
     <>
       <span role="cell" className={cell(0)}>
@@ -141,27 +170,27 @@ const RunCells = memo(function RunCells({ run, now }: { run: RunObject; now: num
       <span role="cell" className={cell(1)}>
         <Link
           to={`/runs/${run.id}`}
-          className={`row-link clip ${runName(run) === run.id ? 'mono' : ''}`}
-          title={`${runName(run)} · ${run.id}`}
+          className={`row-link clip ${run.name === run.id ? 'mono' : ''}`}
+          title={`${run.name} · ${run.id}`}
         >
-          {runName(run)}
+          {run.name}
         </Link>
       </span>
       <span role="cell" className={cell(2)}>
-        <MethodChip run={run} />
+        <MethodChip {...run.method} />
       </span>
       <span role="cell" className={`${cell(3)} clip`} title={run.model}>
         {run.model}
       </span>
       <span role="cell" className={cell(4)}>
-        <Amount {...si(run.config.trainable_parameters)} />
-        {'rank' in adapter && <span className="weak num">{` · r ${adapter.rank}`}</span>}
+        <Amount {...si(run.trainable_parameters)} />
+        {run.method.rank !== null && <span className="weak num">{` · r ${run.method.rank}`}</span>}
       </span>
       <span role="cell" className={`${cell(5)} num`}>
-        {shortest(run.config.optimizer.learning_rate)}
+        {shortest(run.learning_rate)}
       </span>
       <span role="cell" className={cell(6)}>
-        {isTerminal(run.status) ? null : <ProgressBar share={share} label={`Progress of ${runName(run)}`} />}
+        {isTerminal(run.status) ? null : <ProgressBar share={share} label={`Progress of ${run.name}`} />}
         <span className="num weak">
           {progress.step.toLocaleString('en-US')} / {progress.steps.toLocaleString('en-US')}
         </span>
@@ -173,7 +202,7 @@ const RunCells = memo(function RunCells({ run, now }: { run: RunObject; now: num
         {isGoing && progress.tokens_per_second !== null ? <Amount {...si(progress.tokens_per_second)} /> : '–'}
       </span>
       <span role="cell" className={`${cell(9)} num`}>
-        {isGoing ? duration(progress.seconds_remaining) : '–'}
+        {isGoing ? durationRange(progress.seconds_remaining_range) : '–'}
       </span>
       <span role="cell" className={`${cell(10)} num weak`} title={dateTime(run.created_at)}>
         {age(run.created_at, now)}

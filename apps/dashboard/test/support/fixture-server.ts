@@ -9,8 +9,10 @@ import {
   type EventObject,
   type LogLine,
   listOf,
+  methodRow,
   RunMetrics,
   RunObject,
+  RunSummary,
   StreamMessage,
   WorkerObject,
 } from '@moraine/contract';
@@ -166,8 +168,8 @@ export class FixtureServer {
     const query = url.searchParams;
     if (room === 'stream') return this.answerStream(query.get('runs') ?? '', res);
     if (room === 'workers') return json(res, listOf(WorkerObject).parse(list(this.workers)));
+    if (room === 'runs' && !second) return this.answerRuns(query, res);
     const isJobs = room === 'fine_tuning' && second === 'jobs';
-    if (isJobs && !third) return this.answerRuns(query, res);
     const held = this.held.get(isJobs ? third : second);
     if (!held) return fail(res, 404, 'not_found', `There is no run ${isJobs ? third : second}.`);
     const verb = isJobs ? fourth : third;
@@ -191,15 +193,19 @@ export class FixtureServer {
     return fail(res, 404, 'route_not_found', `Nothing at ${url.pathname}.`);
   }
 
+  /** As `searchRuns` of the services does it, for words, pairs and the order by time. */
   private answerRuns(query: URLSearchParams, res: ServerResponse): ServerResponse {
+    const ids = query.get('ids')?.split(',');
+    const terms = (query.get('q') ?? '').toLowerCase().split(' ').filter(Boolean);
     const wanted = [...this.held.values()]
-      .map(({ run }) => run)
-      .filter((run) => !query.get('status') || run.status === query.get('status'))
-      .filter((run) =>
-        [...query].every(([key, value]) => !key.startsWith('metadata[') || run.metadata[key.slice(9, -1)] === value),
-      )
+      .map(({ run }) => ({ run, row: summaryOf(run) }))
+      .filter(({ run }) => !query.get('status') || run.status === query.get('status'))
+      .filter(({ run }) => !ids || ids.includes(run.id))
+      .filter(({ run, row }) => terms.every((term) => textOf(run, row).includes(term)))
+      .map(({ row }) => row)
       .sort((a, b) => b.created_at - a.created_at || (a.id < b.id ? 1 : -1));
-    return json(res, listOf(RunObject).parse(page(wanted, query)));
+    const total_count = query.get('count') === 'true' ? wanted.length : null;
+    return json(res, { ...listOf(RunSummary).parse(page(wanted, query)), total_count });
   }
 
   private answerStream(runs: string, res: ServerResponse): ServerResponse {
@@ -216,6 +222,30 @@ export class FixtureServer {
     }
     return res;
   }
+}
+
+const textOf = (run: RunObject, { name, id, model, method }: RunSummary): string =>
+  [name, id, model, method.name, ...Object.entries(run.metadata).map(([key, value]) => `${key}=${value}`)]
+    .join(' ')
+    .toLowerCase();
+
+function summaryOf(run: RunObject): RunSummary {
+  const { adapter } = run.config;
+  const method = methodRow(adapter);
+  return RunSummary.parse({
+    ...run,
+    object: 'run.summary',
+    name: run.suffix ?? (run.metadata.name || run.id),
+    method: {
+      type: method.type,
+      name: method.name,
+      kind: method.kind(adapter),
+      color: method.color,
+      rank: 'rank' in adapter ? adapter.rank : null,
+    },
+    trainable_parameters: run.config.trainable_parameters,
+    learning_rate: run.config.optimizer.learning_rate,
+  });
 }
 
 const frame = (runId: string, { id, event, data }: { id: string; event: string; data: string }): string =>

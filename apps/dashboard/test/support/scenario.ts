@@ -130,6 +130,7 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
       tokens_per_second: step > 0 ? 2950 + (at % 7) * 31 : null,
       train_loss: step > 0 ? lossAt(step, steps) : null,
       seconds_remaining: status === 'running' ? (steps - step) * 0.4 : null,
+      seconds_remaining_range: status === 'running' ? [(steps - step) * 0.36, (steps - step) * 0.46] : null,
     },
     attempts:
       options.attempts ??

@@ -36,6 +36,7 @@ const BY_ID: Record<string, Call> = {
   getModel: (actor) => services.getModel(s, actor, ours.tuned),
   'getModel of a base': (actor) => services.getModel(s, actor, ours.base),
   getRun: (actor) => services.getRun(s, actor, ours.run),
+  requireRuns: (actor) => services.requireRuns(s, actor, [ours.run]),
   requireRun: (actor) => services.requireRun(s, actor, ours.run),
   listEvents: (actor) => services.listEvents(s, actor, ours.run, { limit: 10 }),
   listLogs: (actor) => services.listLogs(s, actor, ours.run, { after: 0, limit: 10 }),
@@ -53,6 +54,7 @@ const BY_ID: Record<string, Call> = {
 const LISTS: Record<string, Call> = {
   listFiles: (actor) => services.listFiles(s, actor, { limit: 100, order: 'desc' }),
   listRuns: (actor) => services.listRuns(s, actor, { limit: 100 }),
+  searchRuns: (actor) => services.searchRuns(s, actor, { limit: 100, sort: '-created', count: true, q: ours.run }),
   listModels: (actor) => services.listModels(s, actor),
   listWorkers: (actor) => services.listWorkers(s, actor),
 };
@@ -114,6 +116,8 @@ describe('a list', () => {
       refused,
     );
     await expect(services.listRuns(s, stranger, { limit: 1, after: run })).rejects.toMatchObject(refused);
+    const search = { limit: 1, after: run, sort: 'name', count: false } as const;
+    await expect(services.searchRuns(s, stranger, search)).rejects.toMatchObject(refused);
   });
 });
 

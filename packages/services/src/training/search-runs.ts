@@ -1,0 +1,165 @@
+import {
+  AppError,
+  type MethodConfig,
+  methodRow,
+  type RunOrder,
+  type RunSort,
+  type RunStatus,
+  type RunSummary,
+} from '@moraine/contract';
+import type { Actor, Services } from '../ground/context.js';
+import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
+import { toSeconds, toSecondsOrNull } from '../ground/time.js';
+import { RUN_NAME, runConditions, type Values } from './run-query.js';
+import { type ProgressRow, toProgress } from './to-run-object.js';
+import { trainKind } from './train-kind.js';
+
+export interface SearchRuns {
+  limit: number;
+  after?: string;
+  /** Terms that must all hold; see `runConditions`. */
+  q?: string;
+  status?: RunStatus;
+  /** These runs only. */
+  ids?: readonly string[];
+  sort: RunOrder;
+  /** Whether to count the runs that match. */
+  count: boolean;
+}
+
+const IDS_MAX = 100;
+
+/** What to sort by. No value is null, so that a place in the order can be named: what is missing comes last in both directions. */
+const SORTS: Record<RunSort, (missing: string) => string> = {
+  created: () => 't.created_at',
+  finished: (missing) => `coalesce(extract(epoch FROM t.finished_at)::float8, ${missing})`,
+  name: () => `lower(${RUN_NAME})`,
+  status: () => 't.status',
+  base: () => 'b.name',
+  method: () => `r.config->'adapter'->>'type'`,
+  parameters: () => `(r.config->>'trainable_parameters')::float8`,
+  learning_rate: () => `(r.config->'optimizer'->>'learning_rate')::float8`,
+  progress: () => 'r.step::float8 / greatest(r.steps, 1)',
+  loss: (missing) => `coalesce(r.train_loss, ${missing})`,
+  speed: (missing) => `coalesce(r.tokens_per_second, ${missing})`,
+};
+
+const FROM = 'FROM tasks t JOIN runs r ON r.id = t.id JOIN bases b ON b.id = r.base_id';
+
+const COLUMNS = `r.id, ${RUN_NAME} AS name, t.created_at, t.started_at, t.finished_at, b.name AS model, t.status, t.state, t.pool, t.priority,
+  (r.config->'adapter') - 'target_modules' AS adapter, (r.config->>'trainable_parameters')::float8 AS parameters,
+  (r.config->'optimizer'->>'learning_rate')::float8 AS learning_rate,
+  r.step, r.steps, r.trained_tokens::float8 AS "trainedTokens", r.tokens_per_second AS "tokensPerSecond", r.train_loss AS "trainLoss", r.pace`;
+
+interface SummaryRow extends ProgressRow {
+  id: string;
+  name: string;
+  created_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+  model: string;
+  state: string | null;
+  pool: string;
+  priority: number;
+  adapter: { type: string; rank?: number };
+  parameters: number;
+  learning_rate: number;
+}
+
+/** A page of the runs of the caller's project that match, over all of them, in any order. @throws AppError `invalid_value`. */
+export async function searchRuns(
+  s: Services,
+  actor: Actor,
+  search: SearchRuns,
+): Promise<Page<RunSummary> & { total_count: number | null }> {
+  const values: unknown[] = [];
+  const put = (value: unknown): string => `$${values.push(value)}`;
+  const where = conditions(actor, search, { put }).join(' AND ');
+  const counting = search.count
+    ? s.pg.query<{ count: number }>(`SELECT count(*)::int AS count ${FROM} WHERE ${where}`, [...values])
+    : null;
+  const order = orderOf(search.sort);
+  const after = search.after === undefined ? '' : ` AND ${await place(s, actor, search.after, order, put)}`;
+  const { rows } = await s.pg.query<SummaryRow>(
+    `SELECT ${COLUMNS} ${FROM} WHERE ${where}${after}
+     ORDER BY ${order.key} ${order.direction}, t.created_at DESC, t.id DESC LIMIT ${put(search.limit + 1)}`,
+    values,
+  );
+  return {
+    ...toPage(rows.map(toSummary), search.limit),
+    total_count: (await counting)?.rows[0]?.count ?? null,
+  };
+}
+
+function conditions(actor: Actor, { q = '', status, ids }: SearchRuns, values: Values): string[] {
+  if (ids && ids.length > IDS_MAX)
+    throw new AppError('invalid_value', `'ids' names ${ids.length} runs; at most ${IDS_MAX} at a time.`, {
+      param: 'ids',
+      hint: 'Ask in parts.',
+    });
+  return [
+    `t.project_id = ${values.put(actor.projectId)} AND t.kind = ${values.put(trainKind.name)} AND t.deleted_at IS NULL`,
+    ...(status ? [`t.status = ${values.put(status)}`] : []),
+    ...(ids ? [`t.id = ANY (${values.put(ids)}::text[])`] : []),
+    ...runConditions(q, values),
+  ];
+}
+
+interface Order {
+  key: string;
+  direction: 'ASC' | 'DESC';
+}
+
+function orderOf(sort: RunOrder): Order {
+  const isDown = sort.startsWith('-');
+  const key = SORTS[sort.replace('-', '') as RunSort](isDown ? `'-Infinity'::float8` : `'Infinity'::float8`);
+  return { key, direction: isDown ? 'DESC' : 'ASC' };
+}
+
+/** What comes after a run in an order: later by the key or, among equals, older. */
+async function place(
+  s: Services,
+  actor: Actor,
+  after: string,
+  { key, direction }: Order,
+  put: (value: unknown) => string,
+): Promise<string> {
+  const { rows } = await s.pg.query<{ id: string }>(
+    `SELECT t.id ${FROM} WHERE t.id = $1 AND t.project_id = $2 AND t.kind = $3`,
+    [after, actor.projectId, trainKind.name],
+  );
+  const { id } = cursorOrThrow(rows[0] ?? null, after);
+  const cursor = (column: string): string => `(SELECT ${column} ${FROM} WHERE t.id = ${put(id)})`;
+  const older = `(t.created_at, t.id) < (SELECT t.created_at, t.id ${FROM} WHERE t.id = ${put(id)})`;
+  if (key === 't.created_at' && direction === 'DESC') return older;
+  const later = `${key} ${direction === 'DESC' ? '<' : '>'} ${cursor(key)}`;
+  return `(${later} OR (${key} = ${cursor(key)} AND ${older}))`;
+}
+
+function toSummary(row: SummaryRow): RunSummary {
+  const method = methodRow(row.adapter);
+  const adapter = { target_modules: [], ...row.adapter } as unknown as MethodConfig;
+  return {
+    id: row.id,
+    object: 'run.summary',
+    name: row.name,
+    created_at: toSeconds(row.created_at),
+    started_at: toSecondsOrNull(row.started_at),
+    finished_at: toSecondsOrNull(row.finished_at),
+    model: row.model,
+    status: row.status as RunSummary['status'],
+    state: row.state as RunSummary['state'],
+    method: {
+      type: method.type,
+      name: method.name,
+      kind: method.kind(adapter),
+      color: method.color,
+      rank: row.adapter.rank ?? null,
+    },
+    trainable_parameters: row.parameters,
+    learning_rate: row.learning_rate,
+    progress: toProgress(row),
+    pool: row.pool,
+    priority: row.priority,
+  };
+}
