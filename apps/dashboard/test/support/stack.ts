@@ -80,6 +80,15 @@ export class Stack {
     this.api = null;
   }
 
+  /** The API takes connections and says nothing, as a process does that hangs. */
+  hangApi(): void {
+    this.api?.kill('SIGSTOP');
+  }
+
+  wakeApi(): void {
+    this.api?.kill('SIGCONT');
+  }
+
   startWorker(name: string): ChildProcess {
     const workDir = join(this.dir, name);
     mkdirSync(workDir, { recursive: true });
@@ -96,6 +105,7 @@ export class Stack {
   }
 
   async close(): Promise<void> {
+    this.wakeApi();
     await Promise.all(
       [...this.children].map(async (child) => {
         if (child.exitCode !== null || child.signalCode !== null) return;
