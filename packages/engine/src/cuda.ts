@@ -9,7 +9,7 @@ export interface CudaLibrary {
   wheel: string;
 }
 
-/** The first nine are opened by TensorFlow, the others by those. */
+/** The first seven are opened before a card is registered, the next two when they are used, the others by those. */
 export const cudaLibraries: readonly CudaLibrary[] = [
   { file: 'libcudart.so.12', folder: 'cuda_runtime', wheel: 'nvidia-cuda-runtime-cu12' },
   { file: 'libcublas.so.12', folder: 'cublas', wheel: 'nvidia-cublas-cu12' },
@@ -52,6 +52,34 @@ export function findCudaParts(
     ptxas: firstOf([path.join(data, 'bin', 'ptxas'), ...programs.map((dir) => path.join(dir, 'ptxas'))]),
     libdevice: firstOf([data, '/usr/local/cuda'].map((dir) => path.join(dir, 'nvvm', 'libdevice', 'libdevice.10.bc'))),
   };
+}
+
+/** Without these TensorFlow registers no card. */
+export const registeringLibraries = cudaLibraries.slice(0, 7);
+
+/** Of these a training step calls functions; the others are opened and not called. */
+export const steppingLibraries = cudaLibraries.slice(0, 3);
+
+/** Files that may be empty where nothing but a training step computes. */
+export const cudaStubs: readonly string[] = registeringLibraries
+  .filter((library) => !steppingLibraries.includes(library))
+  .map(({ file }) => file);
+
+/** What to do where a slim bundle leaves libraries to the machine. */
+export const slimHint =
+  'A slim bundle leaves them to the machine: name the folders of its CUDA 12 libraries in LD_LIBRARY_PATH (for example /usr/local/cuda/lib64, or those of the nvidia wheels beside PyTorch), or bring a bundle made without --slim.';
+
+/** Where the dynamic loader looks by itself. */
+const systemFolders = ['/usr/lib/x86_64-linux-gnu', '/usr/lib64', '/usr/lib', '/lib64'];
+
+/** Libraries that keep TensorFlow from the GPU; a slim bundle needs only those that register a card. */
+export function missingLibraries(
+  packageDir: string,
+  folders: readonly string[],
+  bundle: 'full' | 'slim' | undefined,
+): CudaLibrary[] {
+  const { missing } = findCudaParts(packageDir, [...folders, ...systemFolders]);
+  return bundle === 'slim' ? missing.filter((library) => registeringLibraries.includes(library)) : missing;
 }
 
 /** What CUDA_VISIBLE_DEVICES says: every card, none, or these (numbers, or identifiers such as `GPU-6c1f…`). */

@@ -12,10 +12,17 @@ export interface LinkStamp {
   key: string;
   /** Identifies our part of the binding; absent in stamps from before there was one. */
   native?: string;
+  /** The library that is linked; in a bundle relative to the npm package, so that its folder may be moved. */
   library: string;
+  /** What a bundle brought (docs/offline.md); absent where `npm run setup` installed. */
+  bundle?: 'full' | 'slim';
 }
 
 export const stampFile = (packageDir: string): string => path.join(packageDir, '.moraine-runtime.json');
+
+/** What to do about a damaged runtime: a bundle is unpacked again, a checkout runs `otherwise`. */
+export const repairHint = (packageDir: string, otherwise: string): string =>
+  readLinkStamp(packageDir)?.bundle === undefined ? otherwise : 'Run `sh install.sh` of the bundle again.';
 
 export function readLinkStamp(packageDir: string): LinkStamp | null {
   try {

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
 import path from 'node:path';
 import type * as TfNode from '@tensorflow/tfjs-node-gpu';
-import { type CudaLibrary, cudaEnvironment, findCudaParts, visibleCards } from './cuda.js';
+import { type CudaLibrary, cudaEnvironment, missingLibraries, slimHint, visibleCards } from './cuda.js';
 import {
   cacheDir,
   currentEnv,
@@ -13,7 +13,7 @@ import {
   visibleDevices,
 } from './env.js';
 import { EngineError } from './error.js';
-import { readLinkStamp } from './link-stamp.js';
+import { readLinkStamp, repairHint } from './link-stamp.js';
 import { nvidiaName } from './nvidia-cards.js';
 import { findNvidiaDriver, missingDriverPart, type NvidiaDriver } from './platform.js';
 import { missingRuntimeFile, quietFile, runtimePackageDir } from './runtime-package.js';
@@ -51,7 +51,10 @@ export function loadTf(): Tf {
     throw new EngineError(
       'runtime_missing',
       `The TensorFlow runtime is not installed: ${missing} does not exist.`,
-      'Run `npm start` (or `npm run setup`) in the repository; `npx moraine doctor` says what is missing.',
+      repairHint(
+        packageDir,
+        'Run `npm start` (or `npm run setup`) in the repository; `npx moraine doctor` says what is missing.',
+      ),
     );
   }
   const require = createRequire(import.meta.url);
@@ -67,7 +70,10 @@ export function loadTf(): Tf {
     throw new EngineError(
       'runtime_broken',
       `TensorFlow is installed but does not load: ${cause instanceof Error ? cause.message : String(cause)}`,
-      'Run `npm run setup -- --force` to fetch and compile it again; `npx moraine doctor` shows the details.',
+      repairHint(
+        packageDir,
+        'Run `npm run setup -- --force` to fetch and compile it again; `npx moraine doctor` shows the details.',
+      ),
       { cause },
     );
   } finally {
@@ -83,17 +89,21 @@ export function loadTf(): Tf {
 /** Everything that must be so before the library is loaded: it reads its variables once, and opens CUDA's libraries at once. */
 function prepareGpu(packageDir: string): void {
   setNativeEnv(cudaEnvironment(currentEnv(), packageDir, cacheDir()));
-  if (readLinkStamp(packageDir)?.variant !== 'cuda' || visibleCards(visibleDevices()) === 'none') return;
-  const { missing } = findCudaParts(packageDir, libraryPath());
+  const stamp = readLinkStamp(packageDir);
+  if (stamp?.variant !== 'cuda' || visibleCards(visibleDevices()) === 'none') return;
+  const missing = missingLibraries(packageDir, libraryPath(), stamp.bundle);
   if (missing.length > 0) throw libraryMissing(packageDir, missing);
 }
 
 function libraryMissing(packageDir: string, missing: readonly CudaLibrary[]): EngineError {
+  const cpu = 'To compute on the CPU instead set CUDA_VISIBLE_DEVICES=-1.';
   const files = missing.map(({ file, wheel }) => `${file} (of ${wheel})`).join(', ');
   return new EngineError(
     'cuda_library_missing',
     `CUDA's ${files} ${missing.length === 1 ? 'is' : 'are'} missing below ${path.join(packageDir, 'nvidia')}.`,
-    'Run `npm run setup -- --cuda --force` to fetch the wheels again. To compute on the CPU instead set CUDA_VISIBLE_DEVICES=-1.',
+    readLinkStamp(packageDir)?.bundle === 'slim'
+      ? `${slimHint} ${cpu}`
+      : `${repairHint(packageDir, 'Run `npm run setup -- --cuda --force` to fetch the wheels again.')} ${cpu}`,
   );
 }
 

@@ -6,8 +6,10 @@ import { describe, expect, test } from 'vitest';
 import {
   cudaEnvironment,
   cudaLibraries,
+  cudaStubs,
   findCudaParts,
   firstVisibleCard,
+  missingLibraries,
   visibleCards,
   withDataDir,
 } from '../src/cuda.js';
@@ -211,6 +213,18 @@ describe('a machine with a driver', () => {
   });
 });
 
+test('a slim bundle takes what it leaves out from the folders of the machine', () => {
+  const packageDir = path.join(folder, 'slim package');
+  for (const { folder: part, file } of cudaLibraries.slice(0, 3)) touch(packageDir, 'nvidia', part, 'lib', file);
+  const names = (folders: string[], bundle?: 'slim' | 'full'): string[] =>
+    missingLibraries(packageDir, folders, bundle).map(({ file }) => file);
+  expect(names([], 'slim')).toEqual([...cudaStubs]);
+  expect(names([])).toEqual(cudaLibraries.slice(3).map(({ file }) => file));
+  const machine = path.join(folder, 'cuda of the machine');
+  for (const file of cudaStubs) touch(machine, file);
+  expect(names([machine], 'slim')).toEqual([]);
+});
+
 describe('doctor on a machine with a driver', () => {
   const report: NvidiaReport = {
     version: '570.124.06',
@@ -238,6 +252,18 @@ describe('doctor on a machine with a driver', () => {
       "CUDA's libcublasLt.so.12 was not found; the wheel nvidia-cublas-cu12 holds it. Run `npm run setup -- --cuda --force`.",
       "XLA's ptxas was not found; the wheel nvidia-cuda-nvcc-cu12 holds it. Run `npm run setup -- --cuda --force`.",
     ]);
+  });
+
+  test('a slim bundle needs only what registers a card, from the machine where it has none, and no XLA', () => {
+    const missing = cudaLibraries.filter(({ folder: part }) => part === 'cudnn');
+    const cuda = { missing, ptxas: undefined, libdevice: undefined };
+    expect(said('cuda', { cuda, bundle: 'slim' }, 'cpu')).toMatch(
+      /^CUDA's libcudnn\.so\.9 was not found.*name the folders of its CUDA 12 libraries in LD_LIBRARY_PATH[^\n]*$/,
+    );
+    expect(said('cuda', { cuda, bundle: 'full' }, 'cpu')).toMatch(
+      /holds it\. Run `sh install\.sh` of the bundle again\./,
+    );
+    expect(said('cpu', { cuda: null, bundle: 'full' }, 'cpu')).toContain('Bring a bundle made with --cuda.');
   });
 
   test('a card that is not used is told with the reason', () => {

@@ -18,8 +18,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { requireSpace } from '../src/install/download.js';
 import { installRuntime, runtimeStatus } from '../src/install/install-runtime.js';
 import { findLibrary, isRuntimeFile } from '../src/install/library.js';
-import { parseWheelLock } from '../src/install/lock-file.js';
+import { keepWheels, parseWheelLock } from '../src/install/lock-file.js';
 import type { InstallProgress } from '../src/install/progress.js';
+import { stageRuntime } from '../src/install/stage-runtime.js';
 import { readWheelLock, unpackWheels } from '../src/install/unpack-wheels.js';
 import { chooseVariant, compareVersions, findNvidiaDriver, targetOf } from '../src/platform.js';
 import { runtimePackageDir } from '../src/runtime-package.js';
@@ -36,6 +37,19 @@ describe('lock files', () => {
     expect(one.wheels).toEqual([{ name: 'tensorflow-cpu', version: '2.21.0', sha256: hash, sizeBytes: 274000871 }]);
     expect(parseWheelLock('x.txt', line).key).toBe(one.key);
     expect(parseWheelLock('x.txt', line.replace('2.21.0', '2.21.1')).key).not.toBe(one.key);
+  });
+
+  test('some of the wheels are a lock of their own; all of them are the same lock', () => {
+    const whole = readWheelLock('linux-x64-cuda');
+    const some = keepWheels(whole, ['nvidia-cublas-cu12', 'tensorflow']);
+    expect(some.wheels.map(({ name }) => name)).toEqual(['tensorflow', 'nvidia-cublas-cu12']);
+    expect(some.key).not.toBe(whole.key);
+    expect(
+      keepWheels(
+        whole,
+        whole.wheels.map(({ name }) => name),
+      ).key,
+    ).toBe(whole.key);
   });
 
   test.each(['tensorflow-cpu==2.21.0', 'tensorflow-cpu>=2.21', '--extra-index-url=x', `x==1 --hash=sha256:${hash}0`])(
@@ -295,6 +309,26 @@ describe('linking into the npm package', () => {
       isInstalled: false,
       reason: expect.stringContaining('does not exist'),
     });
+  });
+
+  test('a runtime for another machine is listed from the cache, with a stamp that holds wherever its folder is put', async () => {
+    const staging = path.join(folder, 'staging');
+    mkdirSync(staging);
+    const { files, cuda, stamp } = await stageRuntime({ variant: 'cpu', isSlim: true, folder: staging });
+    expect(cuda).toEqual([]);
+    const names = files.map(({ name }) => name);
+    expect(names).toContain('lib/napi-v8/tfjs_binding.node');
+    expect(files).toContainEqual({ name: 'deps/lib/libtensorflow.so', link: 'libtensorflow_cc.so.2' });
+    // As a bundle unpacks it: everything inside of the package, no link leads out.
+    for (const file of files) {
+      const target = path.join(packageDir, file.name);
+      mkdirSync(path.dirname(target), { recursive: true });
+      symlinkSync('link' in file ? file.link : file.from, target);
+    }
+    writeFileSync(path.join(packageDir, '.moraine-runtime.json'), JSON.stringify(stamp));
+    expect(runtimeStatus({ packageDir })).toMatchObject({ isInstalled: true, variant: 'cpu' });
+    rmSync(path.join(packageDir, stamp.library));
+    expect(runtimeStatus({ packageDir }).isInstalled).toBe(false);
   });
 
   test('MORAINE_ENGINE_DIR takes the library of that folder, and says what is missing in an empty one', async () => {

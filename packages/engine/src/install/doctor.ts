@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
-import { type CudaParts, findCudaParts, visibleCards } from '../cuda.js';
+import { type CudaParts, findCudaParts, missingLibraries, slimHint, visibleCards } from '../cuda.js';
 import { cacheDir, libraryPath, searchPath, visibleDevices } from '../env.js';
 import { EngineError } from '../error.js';
+import { readLinkStamp, repairHint } from '../link-stamp.js';
 import type { Device } from '../load.js';
 import { nvidiaCards, nvidiaName } from '../nvidia-cards.js';
 import {
@@ -53,6 +54,8 @@ export interface NvidiaReport extends NvidiaDriver {
   visible: string | undefined;
   /** CUDA's libraries and XLA's tools; null where TensorFlow for the CPU is linked. */
   cuda: CudaParts | null;
+  /** What a bundle brought; absent in a checkout. A slim one has no XLA and leaves some libraries to the machine. */
+  bundle?: 'full' | 'slim';
 }
 
 const nodeMin = '20.19.0';
@@ -77,8 +80,9 @@ export async function doctor(): Promise<DoctorReport> {
   }
   if (probe !== null && 'what' in probe) problems.push(probe);
   const device = probe !== null && 'kind' in probe ? probe : null;
-  // pip and a compiler are needed to install, not to run.
-  if (device === null && runtime !== null) problems.push(...missingTools(python, compiler));
+  // pip and a compiler are needed to install, not to run; a bundle brings what they would make.
+  if (device === null && runtime !== null && bundleHere() === undefined)
+    problems.push(...missingTools(python, compiler));
   const nvidia = driver === null ? null : nvidiaReport(runtime, driver);
   if (nvidia !== null) problems.push(...gpuProblems(runtime, nvidia, device));
   const cache = cacheDir();
@@ -103,6 +107,10 @@ export async function doctor(): Promise<DoctorReport> {
   };
 }
 
+const bundleHere = (): 'full' | 'slim' | undefined => readLinkStamp(runtimePackageDir())?.bundle;
+
+const repair = (otherwise: string): string => repairHint(runtimePackageDir(), otherwise);
+
 function findRuntime(problems: DoctorProblem[]): RuntimeStatus | null {
   try {
     targetOf(thisPlatform());
@@ -110,7 +118,7 @@ function findRuntime(problems: DoctorProblem[]): RuntimeStatus | null {
     if (!status.isInstalled) {
       problems.push({
         what: `The TensorFlow runtime is not installed: ${status.reason}.`,
-        fix: 'Run `npm run setup`.',
+        fix: repair('Run `npm run setup`.'),
       });
     }
     return status;
@@ -134,35 +142,45 @@ function missingTools(python: Python | null, compiler: Compiler | null): DoctorP
 
 function nvidiaReport(runtime: RuntimeStatus | null, driver: NvidiaDriver): NvidiaReport {
   const hasCuda = runtime?.isInstalled === true && runtime.variant !== 'cpu';
+  const bundle = bundleHere();
   return {
     ...driver,
     device: nvidiaName(),
     cards: nvidiaCards().map(({ name }) => name),
     visible: visibleDevices(),
-    cuda: hasCuda ? findCudaParts(runtimePackageDir(), libraryPath(), searchPath()) : null,
+    cuda: hasCuda
+      ? {
+          ...findCudaParts(runtimePackageDir(), libraryPath(), searchPath()),
+          missing: missingLibraries(runtimePackageDir(), libraryPath(), bundle),
+        }
+      : null,
+    ...(bundle === undefined ? {} : { bundle }),
   };
 }
 
 /** What keeps a machine with an NVIDIA driver from computing on it. Cards that the user hides are no problem. */
 export function gpuProblems(
   runtime: Pick<RuntimeStatus, 'variant'> | null,
-  { version, library, management, cuda, visible }: NvidiaReport,
+  { version, library, management, cuda, visible, bundle }: NvidiaReport,
   device: Pick<Device, 'kind'> | null,
 ): DoctorProblem[] {
   if (visibleCards(visible) === 'none') return [];
   const problems: DoctorProblem[] = [];
-  const again = 'Run `npm run setup -- --cuda --force`.';
+  const setup = 'Run `npm run setup -- --cuda --force`.';
+  const again =
+    bundle === 'slim' ? slimHint : bundle === undefined ? setup : 'Run `sh install.sh` of the bundle again.';
   for (const { file, wheel } of cuda?.missing ?? []) {
     problems.push({ what: `CUDA's ${file} was not found; the wheel ${wheel} holds it.`, fix: again });
   }
   for (const tool of ['ptxas', 'libdevice'] as const) {
-    if (cuda === null || cuda[tool] !== undefined) continue;
+    if (cuda === null || cuda[tool] !== undefined || bundle === 'slim') continue;
     problems.push({ what: `XLA's ${tool} was not found; the wheel nvidia-cuda-nvcc-cu12 holds it.`, fix: again });
   }
   if (device?.kind === 'gpu' || problems.length > 0) return problems;
   const driver = `An NVIDIA driver${version === undefined ? '' : ` ${version}`} is here`;
   if (runtime?.variant === 'cpu') {
-    return [{ what: `${driver}, but TensorFlow for the CPU is linked.`, fix: 'Run `npm run setup -- --cuda`.' }];
+    const fix = bundle === undefined ? 'Run `npm run setup -- --cuda`.' : 'Bring a bundle made with --cuda.';
+    return [{ what: `${driver}, but TensorFlow for the CPU is linked.`, fix }];
   }
   // A TensorFlow that does not load at all is reported elsewhere.
   if (device === null) return [];
@@ -191,7 +209,7 @@ async function probeTensorflow(): Promise<Device | DoctorProblem> {
   return {
     what: `TensorFlow is installed but did not compute (status ${status}):\n${said}`,
     fix: existsSync('/proc/cpuinfo')
-      ? 'Run `npm run setup -- --force`. TensorFlow needs a processor with AVX; look for "Illegal instruction" above.'
-      : 'Run `npm run setup -- --force`.',
+      ? `${repair('Run `npm run setup -- --force`.')} TensorFlow needs a processor with AVX; look for "Illegal instruction" above.`
+      : repair('Run `npm run setup -- --force`.'),
   };
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { cacheDir, engineDir } from '../env.js';
 import { readLinkStamp } from '../link-stamp.js';
 import { chooseVariant, findNvidiaDriver, type Target, targetOf, thisPlatform, type Variant } from '../platform.js';
@@ -6,7 +7,7 @@ import { missingRuntimeFile, runtimePackageDir, runtimePackageVersion } from '..
 import { compileBinding, nativeKey } from './compile.js';
 import { findLibrary, isRuntimeFile, type Library, libraryKey } from './library.js';
 import { linkRuntime } from './link.js';
-import type { WheelLock } from './lock-file.js';
+import { keepWheels, type WheelLock } from './lock-file.js';
 import type { OnProgress } from './progress.js';
 import { readWheelLock, unpackWheels } from './unpack-wheels.js';
 
@@ -21,6 +22,8 @@ export interface InstallRuntimeOptions {
   cache?: string;
   /** Default: the installed @tensorflow/tfjs-node-gpu. */
   packageDir?: string;
+  /** Only these wheels of the lock file. Default: all. */
+  wheels?: readonly string[];
 }
 
 export interface RuntimeStatus {
@@ -88,7 +91,7 @@ export function runtimeStatus(options: InstallRuntimeOptions = {}): RuntimeStatu
   else if (stamp.key !== key || stamp.variant !== wanted)
     reason = `${stamp.variant} ${stamp.tensorflow} is linked, ${wanted} ${version} is wanted`;
   else if (stamp.native !== nativeKey()) reason = 'its binding was compiled from other sources';
-  else if (!existsSync(stamp.library)) reason = `${stamp.library} does not exist`;
+  else if (!existsSync(path.resolve(packageDir, stamp.library))) reason = `${stamp.library} does not exist`;
   return { isInstalled: reason === undefined, variant: wanted, tensorflow: version, library: stamp?.library, reason };
 }
 
@@ -104,5 +107,7 @@ function plan(options: InstallRuntimeOptions, packageDir: string): Plan {
   const target = targetOf(thisPlatform());
   const wish = options.variant ?? readLinkStamp(packageDir)?.wish ?? 'auto';
   const variant = chooseVariant(target, wish, findNvidiaDriver());
-  return { target, wish, variant, lock: readWheelLock(`${target}-${variant}`), own: options.engineDir ?? engineDir() };
+  const whole = readWheelLock(`${target}-${variant}`);
+  const lock = options.wheels === undefined ? whole : keepWheels(whole, options.wheels);
+  return { target, wish, variant, lock, own: options.engineDir ?? engineDir() };
 }

@@ -40,9 +40,19 @@ export function parseWheelLock(file: string, text: string): WheelLock {
   if (wheels.length === 0) {
     throw new EngineError('runtime_lock_invalid', `${file} locks no wheel.`, 'Restore the file from git.');
   }
+  return { wheels, key: keyOf(wheels) };
+}
+
+/** The lock of some of the wheels, in the same order, with a key of its own. */
+export function keepWheels({ wheels }: WheelLock, names: readonly string[]): WheelLock {
+  const kept = wheels.filter(({ name }) => names.includes(name));
+  return { wheels: kept, key: keyOf(kept) };
+}
+
+function keyOf(wheels: readonly LockedWheel[]): string {
   const hash = createHash('sha256');
   for (const { name, version, sha256 } of wheels) hash.update(`${name}==${version} ${sha256}\n`);
-  return { wheels, key: hash.digest('hex').slice(0, 16) };
+  return hash.digest('hex').slice(0, 16);
 }
 
 /** The same wheel as a line for pip. */
