@@ -64,6 +64,10 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Say what this machine has for training and what to do about what is missing',
     load: async () => (await import('./commands/doctor.js')).doctorCommand,
   },
+  bundle: {
+    summary: 'Make one folder of files that brings Moraine to a machine without a network',
+    load: async () => (await import('./commands/bundle.js')).bundleCommand,
+  },
   local: {
     summary: 'Train, evaluate, generate and measure on this machine, without any service',
     actions: LOCAL,
