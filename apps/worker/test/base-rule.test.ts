@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { modelTensors, parseModelConfig } from '@moraine/contract/plan';
-import { loadBase } from '@moraine/recipes';
+import { checkWeights, loadBase } from '@moraine/recipes';
 import { createApiKey, createBaseFromDir, ensureDefaultProject, verifyApiKey } from '@moraine/services';
 import { testServices } from '@moraine/testing';
 import { afterAll, expect, test } from 'vitest';
@@ -30,6 +30,7 @@ const UNTIED = JSON.stringify({ ...CONFIG, tie_word_embeddings: false });
 const SHAPES: Shapes = new Map(modelTensors(parseModelConfig(CONFIG)).map(({ name, shape }) => [name, shape]));
 const HEAD = 'lm_head.weight';
 const EMBEDDING = 'model.embed_tokens.weight';
+const NORM = 'model.norm.weight';
 
 type Shapes = Map<string, number[]>;
 type Files = Record<string, string | Buffer>;
@@ -55,6 +56,14 @@ function file(header: string, dataBytes: number, announced = header.length): Buf
 const single = (shapes: Iterable<[string, number[]]>, dtype?: string): Files => ({
   'model.safetensors': weights(shapes, dtype),
 });
+/** One file of zeros but for the second element of a tensor, which is these bytes. */
+function withElement(name: string, dtype: string, bytes: number[], shapes: Shapes = SHAPES): Files {
+  const all = weights(shapes, dtype);
+  const headerBytes = Number(all.readBigUInt64LE());
+  const header = JSON.parse(all.toString('utf8', 8, 8 + headerBytes)) as Record<string, { data_offsets: number[] }>;
+  all.set(bytes, 8 + headerBytes + (header[name]?.data_offsets[0] ?? 0) + bytes.length);
+  return { 'model.safetensors': all };
+}
 const and = (name: string, shape: number[]): Shapes => new Map([...SHAPES, [name, shape]]);
 const without = (name: string): Shapes => new Map([...SHAPES].filter(([one]) => one !== name));
 
@@ -102,18 +111,45 @@ const rows: [what: string, files: Files, says: RegExp | 'good'][] = [
   ['a name given twice', { 'model.safetensors': file('{"a":{},"a":{}}', 0) }, /"a" appears twice/],
   ['an unknown type', single(SHAPES, 'F8_E4M3'), /has type F8_E4M3/],
   ['integers', single(SHAPES, 'I32'), /stored as I32/],
+  ['NaN in float32', withElement(NORM, 'F32', [0, 0, 0xc0, 0x7f]), /norm\.weight \[4\] has NaN at \[1\]/],
+  ['infinity in bfloat16', withElement(NORM, 'BF16', [0x80, 0xff]), /norm\.weight \[4\] has -Infinity at \[1\]/],
+  ['infinity in float16', withElement(NORM, 'F16', [0, 0x7c]), /norm\.weight \[4\] has Infinity at \[1\]/],
+  ['a float64 beyond float32', withElement(NORM, 'F64', [0, 0, 0, 0, 0, 0, 0, 0x7f]), /has 5\.48.*e\+303 at \[1\]/],
+  ['the largest float16', withElement(NORM, 'F16', [0xff, 0x7b]), 'good'],
 ];
 
 test.each(rows)('registration and training agree about %s', async (what, files, says) => {
   const dir = mkdtempSync(join(tmpdir(), 'moraine-rule-'));
   const all = { 'config.json': JSON.stringify(CONFIG), 'tokenizer.json': '{}', ...files };
   for (const [name, bytes] of Object.entries(all)) writeFileSync(join(dir, name), bytes);
-  const name = what.replaceAll(/[^a-z]/g, '-');
+  const name = `base-${what.replaceAll(/[^a-z]/g, '-')}`;
   const answers = [
     await said(() => createBaseFromDir(t.services, actor, { name, dir })),
-    await said(() => loadBase(dir)),
+    await said(() => checkWeights(loadBase(dir).weights)),
   ];
   for (const answer of answers) expect(answer).toMatch(says);
+});
+
+test('a head that differs from the embedding is kept, whatever config.json ties: both sides count it', async () => {
+  const folder = (files: Files): string => {
+    const dir = mkdtempSync(join(tmpdir(), 'moraine-tied-'));
+    const all = { 'config.json': JSON.stringify(CONFIG), 'tokenizer.json': '{}', ...files };
+    for (const [name, bytes] of Object.entries(all)) writeFileSync(join(dir, name), bytes);
+    return dir;
+  };
+  const both = and(HEAD, [8, 4]);
+  const dirs = { same: folder(single(both)), other: folder(withElement(HEAD, 'F32', [0, 0, 0x80, 0x3f], both)) };
+  const [same, other] = [loadBase(dirs.same), loadBase(dirs.other)];
+  expect([same.config.tieEmbeddings, same.weights.has(HEAD), same.notes]).toEqual([true, false, []]);
+  expect([other.config.tieEmbeddings, other.weights.has(HEAD)]).toEqual([false, true]);
+  expect(other.notes[0]).toMatch(/head differs from the embedding/);
+
+  const parametersOf = async (name: string, dir: string) =>
+    (await createBaseFromDir(t.services, actor, { name, dir })).parameters ?? 0;
+  const shared = await parametersOf('tied-same', dirs.same);
+  expect(await parametersOf('tied-other', dirs.other)).toBe(shared + 8 * 4);
+  const stored = await t.services.db.base.findFirst({ where: { name: 'tied-other' } });
+  expect(parseModelConfig(stored?.config).tieEmbeddings).toBe(false);
 });
 
 /** The message of a refusal as `invalid_base`, or 'good'. */

@@ -4,6 +4,7 @@ import { type Device, device, type NumericMode } from '@moraine/engine';
 import { createModel, type GenerationPlan } from '@moraine/lm';
 import { loadBase } from './base.js';
 import { readAdapter } from './read-adapter.js';
+import { checkWeights } from './weight-bytes.js';
 
 export interface AnswerOptions {
   baseDir: string;
@@ -45,6 +46,7 @@ const TIME_MULTIPLE = 16;
 export async function answerPrompts(options: AnswerOptions): Promise<Answers> {
   const { baseDir, adapterDir, prompts, mode, isRaw } = options;
   const base = loadBase(baseDir);
+  await checkWeights(base.weights);
   const tokenizer = await loadTokenizer(baseDir);
   const tuned = adapterDir === null ? undefined : readAdapter(adapterDir, base.config);
   const encoded = prompts.map((prompt) => encodePrompt(prompt, tokenizer, isRaw));

@@ -1,22 +1,18 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
-import { checkFolder, type ModelConfig, parseModelConfig } from '@moraine/contract/plan';
+import { checkFolder, type ModelConfig, parseModelConfig, type StoredWeight } from '@moraine/contract/plan';
 import type { SafetensorsHeader } from '@moraine/contract/safetensors';
-import { EngineError, type FileSlice, readSafetensors, readSafetensorsHeader } from '@moraine/engine';
+import { EngineError, readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import type { HostTensor } from '@moraine/lm';
-
-/** Where a weight lies: its file, its name there, its bytes. */
-export interface WeightSlice extends FileSlice {
-  shape: number[];
-  /** The name in the file, which for a tied head may not be the model's. */
-  storedAs: string;
-}
+import { hasSameBytes, type WeightSlice } from './weight-bytes.js';
 
 /** A base model on disk: its configuration and the place of every weight, by Hugging Face name. No weight is read. */
 export interface Base {
   config: ModelConfig;
   weights: Map<string, WeightSlice>;
+  /** What a user should know of how the folder is read. */
+  notes: string[];
 }
 
 /** Reads one weight as float32. */
@@ -34,19 +30,29 @@ export function readWeight({ weights }: Base, name: string): HostTensor {
 export function loadBase(dir: string): Base {
   const configFile = join(dir, 'config.json');
   if (!existsSync(configFile)) throw invalid('config.json is missing');
-  const config = parseModelConfig(readJson(configFile));
-  const stored = checkFolder(readdirSync(dir), config, {
+  const asked = parseModelConfig(readJson(configFile));
+  const { config, weights } = checkFolder(readdirSync(dir), asked, {
     json: (file) => readJson(join(dir, file)),
     header: (file) => readHeader(join(dir, file)),
+    isSame: (a, b) => hasSameBytes(sliceOf(dir, a), sliceOf(dir, b)),
   });
-  const weights = [...stored].map(
-    ([name, { file, name: storedAs, dtype, shape, begin, end }]): [string, WeightSlice] => [
-      name,
-      { path: join(dir, file), storedAs, dtype, shape, offset: begin, bytes: end - begin },
-    ],
-  );
-  return { config, weights: new Map(weights) };
+  const notes =
+    config.tieEmbeddings === asked.tieEmbeddings
+      ? []
+      : [
+          'The head differs from the embedding though config.json ties them (tie_word_embeddings): both are used as stored.',
+        ];
+  return { config, weights: new Map([...weights].map(([name, stored]) => [name, sliceOf(dir, stored)])), notes };
 }
+
+const sliceOf = (dir: string, { file, name: storedAs, dtype, shape, begin, end }: StoredWeight): WeightSlice => ({
+  path: join(dir, file),
+  storedAs,
+  dtype,
+  shape,
+  offset: begin,
+  bytes: end - begin,
+});
 
 function readHeader(path: string): SafetensorsHeader {
   try {

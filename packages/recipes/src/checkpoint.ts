@@ -14,7 +14,9 @@ import { join } from 'node:path';
 import { AppError, type NumericMode, type TrainSpec } from '@moraine/contract';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor, Trainer, TrainerState } from '@moraine/lm';
+import type { Base } from './base.js';
 import { lazyTensors } from './lazy-tensors.js';
+import { hashWeights } from './weight-bytes.js';
 
 /**
  * A checkpoint is a folder: `trainable.safetensors`, `optimizer.safetensors`, `state.json` and `result.csv`. It is written under a
@@ -28,7 +30,11 @@ export interface CheckpointState {
   mode?: NumericMode;
   /** What must be equal for a resume to repeat the uninterrupted run. */
   fingerprint: string;
+  /** sha256 of the parts of the base that the fingerprint leaves out, null for a file that is not there; absent in older checkpoints. */
+  base?: BaseHashes;
 }
+
+export type BaseHashes = Record<string, string | null>;
 
 export interface LoadedCheckpoint extends CheckpointState {
   trainer: TrainerState;
@@ -36,7 +42,7 @@ export interface LoadedCheckpoint extends CheckpointState {
   resultCsv: string;
 }
 
-/** Hash of what decides the numbers of a run: configuration, training file, and of the base (whose files never change) what is small. */
+/** Hash of what decides the numbers of a run besides `hashBase`: configuration, training file, config.json and tokenizer.json of the base. */
 export async function fingerprint(spec: Pick<TrainSpec, 'config' | 'trainingFile' | 'baseDir'>): Promise<string> {
   const hash = createHash('sha256');
   // Micro-batches only move rounding, and a run whose memory ran out goes on with more of them.
@@ -46,6 +52,18 @@ export async function fingerprint(spec: Pick<TrainSpec, 'config' | 'trainingFile
   for (const file of [spec.trainingFile, join(spec.baseDir, 'config.json'), join(spec.baseDir, 'tokenizer.json')])
     for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   return hash.digest('hex');
+}
+
+/** Files of a base that decide how rows are written as tokens, and that the fingerprint does not have. */
+const WRITING = ['tokenizer_config.json', 'special_tokens_map.json', 'generation_config.json', 'chat_template.jinja'];
+
+/** Hashes of the weights and of the files that decide how rows are written. @throws AppError `invalid_base` for weights that are not finite. */
+export async function hashBase(baseDir: string, { weights }: Base): Promise<BaseHashes> {
+  const files = WRITING.map((name): [string, string | null] => {
+    const path = join(baseDir, name);
+    return [name, existsSync(path) ? createHash('sha256').update(readFileSync(path)).digest('hex') : null];
+  });
+  return { weights: await hashWeights(weights), ...Object.fromEntries(files) };
 }
 
 export function writeCheckpoint(
@@ -78,7 +96,7 @@ export function writeCheckpoint(
  */
 export function readCheckpoint(
   dir: string,
-  expected: { fingerprint: string; mode: NumericMode; forceMode?: boolean },
+  expected: { fingerprint: string; base?: BaseHashes; mode: NumericMode; forceMode?: boolean },
 ): LoadedCheckpoint {
   const state = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
   const { mode = 'eager' } = state;
@@ -101,6 +119,7 @@ export function readCheckpoint(
       },
     );
   }
+  refuseOtherBase(state, expected.base);
   const tensors = (name: string): Map<string, HostTensor> => {
     const read = new Map<string, HostTensor>();
     for (const [key, { shape, data }] of readSafetensors(join(dir, name)).tensors) {
@@ -117,6 +136,17 @@ export function readCheckpoint(
     },
     resultCsv: readFileSync(join(dir, 'result.csv'), 'utf8'),
   };
+}
+
+function refuseOtherBase({ step, base }: CheckpointState, expected: BaseHashes | undefined): void {
+  if (base === undefined || expected === undefined) return;
+  const changed = Object.keys(expected).find((part) => expected[part] !== base[part]);
+  if (changed === undefined) return;
+  const what = changed === 'weights' ? 'The weights' : changed;
+  throw new AppError('checkpoint_mismatch', `${what} of the base changed since the checkpoint at step ${step}.`, {
+    param: changed,
+    hint: 'Put the files back that the run was started with, or start a new run.',
+  });
 }
 
 /** Bytes of all files below a folder. */

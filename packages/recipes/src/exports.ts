@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TrainSpec } from '@moraine/contract';
 import { type TensorData, type TensorDtype, writeSafetensors } from '@moraine/engine';
@@ -99,6 +99,14 @@ function writeModel(dir: string, baseDir: string, base: Base, weightOf: (name: s
   writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });
   for (const name of COMPANIONS)
     if (existsSync(join(baseDir, name))) copyFileSync(join(baseDir, name), join(dir, name));
+  sayUntied(join(dir, 'config.json'), base);
+}
+
+/** Corrects a config.json that ties a head which differs from the embedding, so that no reader drops the head. */
+function sayUntied(file: string, { config }: Base): void {
+  const json = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  if (config.tieEmbeddings || json.tie_word_embeddings !== true) return;
+  writeFileSync(file, `${JSON.stringify({ ...json, tie_word_embeddings: false }, null, 2)}\n`);
 }
 
 /** Trained in float32, so a base in doubles is written in float32. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AppError, type RunConfig } from '@moraine/contract';
 import { type ModelConfig, parseModelConfig, type RunRequest, resolveConfig } from '@moraine/contract/plan';
 import { validateFile } from '@moraine/data';
+import { loadBase } from './base.js';
 
 export interface RunPlan {
   request: RunRequest;
@@ -15,11 +16,13 @@ export interface RunPlan {
 }
 
 /**
- * The configuration of a run on files of this machine: what a service does with a request, without one. Reads config.json and every row.
+ * The configuration of a run on files of this machine: what a service does with a request, without one. Reads config.json, the
+ * headers of the weights and every row.
  * @throws AppError naming the file, the line or the key.
  */
 export async function planRun(plan: RunPlan): Promise<RunConfig> {
-  const base = readBaseConfig(plan.baseDir);
+  readBaseConfig(plan.baseDir);
+  const { config: base } = loadBase(plan.baseDir);
   const rows = await countRows(plan.trainingFile);
   for (const file of plan.otherFiles) await countRows(file);
   const { request, baseName, seed } = plan;

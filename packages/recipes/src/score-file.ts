@@ -13,6 +13,7 @@ import { createModel, supervised, type TokenScores } from '@moraine/lm';
 import { loadBase } from './base.js';
 import { refuseNoFile } from './plan-run.js';
 import { readAdapter } from './read-adapter.js';
+import { checkWeights } from './weight-bytes.js';
 
 export interface ScoreOptions {
   baseDir: string;
@@ -51,6 +52,7 @@ export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
   const { baseDir, adapterDir, file, mode, onProgress } = options;
   refuseNoFile(file);
   const base = loadBase(baseDir);
+  await checkWeights(base.weights);
   const { maxPositions } = base.config;
   const tokenizer = await loadTokenizer(baseDir);
   const tuned = adapterDir === null ? undefined : readAdapter(adapterDir, base.config);

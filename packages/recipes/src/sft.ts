@@ -5,7 +5,15 @@ import { loadTokenizer } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { createOptimizer, createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
 import { loadBase } from './base.js';
-import { fingerprint, folderBytes, type LoadedCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import {
+  type BaseHashes,
+  fingerprint,
+  folderBytes,
+  hashBase,
+  type LoadedCheckpoint,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoint.js';
 import type { Control, Emit } from './control.js';
 import { createEncode } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
@@ -26,6 +34,8 @@ export async function runSft(spec: TrainSpec, emit: Emit, control: Control): Pro
   const begun = performance.now();
   const { config } = spec;
   const base = loadBase(spec.baseDir);
+  for (const message of base.notes) emit({ type: 'message', level: 'warn', at: Date.now(), message });
+  const baseHashes = await hashBase(spec.baseDir, base);
   const tokenizer = await loadTokenizer(spec.baseDir);
   const encode = createEncode(config, base.config, tokenizer, emit);
   const rows = await encode('Training file', spec.trainingFile);
@@ -58,6 +68,7 @@ export async function runSft(spec: TrainSpec, emit: Emit, control: Control): Pro
     );
     const run = {
       spec,
+      baseHashes,
       rows: rows.length,
       stepBatches,
       trainer,
@@ -79,6 +90,7 @@ export async function runSft(spec: TrainSpec, emit: Emit, control: Control): Pro
 
 interface Run {
   spec: TrainSpec;
+  baseHashes: BaseHashes;
   rows: number;
   stepBatches: StepBatches;
   trainer: Trainer;
@@ -91,7 +103,7 @@ interface Run {
 
 /** Trains from the run's step, which a checkpoint may set, to the last. Returns null when it was stopped on the way. */
 async function train(run: Run): Promise<{ trainedTokens: number; resultFile: string } | null> {
-  const { spec, stepBatches, trainer, evaluator, emit, control } = run;
+  const { spec, baseHashes, stepBatches, trainer, evaluator, emit, control } = run;
   const { config } = spec;
   const print = await fingerprint(spec);
   const resumed = resume(run, print);
@@ -106,7 +118,8 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
   let savedAt = performance.now();
   let savedStep = startStep;
   const save = (metrics: CheckpointMetrics): void => {
-    const state = { format: 1 as const, step: trainer.steps, trainedTokens, mode: config.mode, fingerprint: print };
+    const at = { step: trainer.steps, trainedTokens };
+    const state = { format: 1 as const, ...at, mode: config.mode, fingerprint: print, base: baseHashes };
     const dir = writeCheckpoint(checkpoints, state, trainer, result.text());
     emit({ type: 'checkpoint', step: trainer.steps, at: Date.now(), dir, sizeBytes: folderBytes(dir), metrics });
     savedAt = performance.now();
@@ -140,10 +153,15 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
 }
 
 /** Loads the checkpoint that the run is to go on from; null where there is none. */
-function resume({ spec, trainer, emit }: Run, print: string): LoadedCheckpoint | null {
+function resume({ spec, baseHashes, trainer, emit }: Run, print: string): LoadedCheckpoint | null {
   const { mode } = spec.config;
   if (spec.resumeFrom === null) return null;
-  const checkpoint = readCheckpoint(spec.resumeFrom, { fingerprint: print, mode, forceMode: spec.forceMode });
+  const checkpoint = readCheckpoint(spec.resumeFrom, {
+    fingerprint: print,
+    base: baseHashes,
+    mode,
+    forceMode: spec.forceMode,
+  });
   trainer.load(checkpoint.trainer);
   const before = checkpoint.mode ?? 'eager';
   if (before !== mode) {

@@ -1,9 +1,27 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor } from '@moraine/lm';
 import { describe, expect, it } from 'vitest';
-import { type CheckpointState, fingerprint, folderBytes, readCheckpoint, writeCheckpoint } from '../src/checkpoint.js';
+import { loadBase } from '../src/base.js';
+import {
+  type CheckpointState,
+  fingerprint,
+  folderBytes,
+  hashBase,
+  readCheckpoint,
+  writeCheckpoint,
+} from '../src/checkpoint.js';
 import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
 
 const base = writeTinyBase();
@@ -109,6 +127,17 @@ describe('a checkpoint', () => {
     expect(() => readCheckpoint(dir, expected)).toThrow(/computed in mode eager/);
   });
 
+  it('of a base that changed is refused by the name of what changed; one from before the hashes is taken', () => {
+    const hashes = { weights: 'w', 'chat_template.jinja': null };
+    const dir = writeCheckpoint(freshFolder(), { ...state, base: hashes }, trained, 'csv');
+    const read = (change: object) => readCheckpoint(dir, { ...expected, base: { ...hashes, ...change } });
+    expect(read({}).step).toBe(7);
+    expect(() => read({ weights: 'v' })).toThrow('The weights of the base changed since the checkpoint at step 7.');
+    expect(() => read({ 'chat_template.jinja': 't' })).toThrow('chat_template.jinja of the base changed since');
+    const old = writeCheckpoint(freshFolder(), state, trained, 'csv');
+    expect(readCheckpoint(old, { ...expected, base: hashes }).step).toBe(7);
+  });
+
   it('whose tensors are cut short is refused, not read as far as it goes', () => {
     const dir = writeCheckpoint(freshFolder(), state, trained, 'csv');
     truncateSync(join(dir, 'optimizer.safetensors'), 60);
@@ -153,6 +182,56 @@ describe('the fingerprint of a run', () => {
     ['name of the training file', (spec) => Object.assign(spec, { trainingFile: writeSums(base, 'same.jsonl', 12) })],
   ])('stays with other %s', async (_what, change) => {
     expect(await of(change)).toBe(await of());
+  });
+});
+
+describe('the hashes of a base', () => {
+  const copy = (change: (dir: string) => void = () => undefined): string => {
+    const dir = freshFolder();
+    cpSync(base, dir, { recursive: true });
+    change(dir);
+    return dir;
+  };
+  const hashesOf = (dir: string) => hashBase(dir, loadBase(dir));
+  const editNorm = (dir: string, change: (norm: Float32Array) => void): void => {
+    const file = join(dir, 'model.safetensors');
+    const { tensors } = readSafetensors(file);
+    const norm = tensors.get('model.norm.weight')?.data;
+    if (norm instanceof Float32Array) change(norm);
+    writeSafetensors(file, tensors);
+  };
+
+  it('are equal for equal files, and differ in the part that differs', async () => {
+    const first = await hashesOf(base);
+    expect(await hashesOf(copy())).toEqual(first);
+    const nudged = await hashesOf(copy((dir) => editNorm(dir, (norm) => norm.fill(1.0001))));
+    expect(nudged).toEqual({ ...first, weights: expect.not.stringMatching(String(first.weights)) });
+    const written = await hashesOf(copy((dir) => writeFileSync(join(dir, 'chat_template.jinja'), '{{ messages }}')));
+    expect(written).toEqual({ ...first, 'chat_template.jinja': expect.stringMatching(/^[0-9a-f]{64}$/) });
+  });
+
+  it('are not made of weights with NaN: a run on them is refused by the tensor and the place in it', async () => {
+    const dir = copy((folder) => editNorm(folder, (norm) => norm.set([Number.NaN], 5)));
+    await expect(runOf(specOf(dir, sums, lora))).rejects.toMatchObject({
+      code: 'invalid_base',
+      message: 'model.norm.weight [32] has NaN at [5].',
+      param: 'model.norm.weight',
+    });
+  });
+
+  it('keep a run from going on after its weights or its template were replaced', async () => {
+    const dir = copy();
+    const spec = specOf(dir, sums, lora);
+    const [checkpoint] = ofType(await runOf(spec, 5), 'checkpoint');
+    const resumed = () => runOf(specOf(dir, sums, lora, { resumeFrom: checkpoint?.dir ?? '' }), 6);
+    expect(ofType(await resumed(), 'ready')[0]?.startStep).toBe(5);
+    writeFileSync(join(dir, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|end|>' }));
+    await expect(resumed()).rejects.toThrow(
+      'tokenizer_config.json of the base changed since the checkpoint at step 5.',
+    );
+    cpSync(join(base, 'tokenizer_config.json'), join(dir, 'tokenizer_config.json'));
+    editNorm(dir, (norm) => norm.fill(0.5));
+    await expect(resumed()).rejects.toThrow('The weights of the base changed since the checkpoint at step 5.');
   });
 });
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttemptEvent } from '@moraine/contract';
-import { readSafetensors } from '@moraine/engine';
+import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBase, readAdapter } from '../src/index.js';
 import { METHODS, ofType, runOf, specOf, tinyTargets, writeSums, writeTinyBase } from './tiny-base.js';
@@ -122,4 +122,23 @@ it('a folder that broke off half-written in an earlier try does not leak into th
   });
   expect(existsSync(join(dirs.get('adapter') ?? '', 'half.bin'))).toBe(false);
   expect(readdirSync(dirs.get('adapter') ?? '').sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+});
+
+it('a head that differs from the embedding, though config.json ties them, is trained with, kept in merged/, and no longer tied there', async () => {
+  const dir = writeTinyBase();
+  const file = join(dir, 'model.safetensors');
+  const { tensors } = readSafetensors(file);
+  const embedding = tensors.get('model.embed_tokens.weight');
+  const head = Float32Array.from((embedding?.data as Float32Array) ?? [], (x, i) => x + (i % 7) / 100);
+  writeSafetensors(file, new Map([...tensors, ['lm_head.weight', { dtype: 'F32', shape: [260, 32], data: head }]]));
+  const spec = specOf(dir, sums, METHODS.lora ?? { type: 'none' });
+  spec.config.steps = 2;
+  const events = await runOf(spec);
+  expect(ofType(events, 'message').map(({ message }) => message)).toContainEqual(expect.stringMatching(/head differs/));
+  expect(ofType(events, 'metrics')[0]?.values.train_loss).not.toBe(
+    ofType(await runOf(specOf(base, sums, METHODS.lora ?? { type: 'none' })), 'metrics')[0]?.values.train_loss,
+  );
+  const merged = join(spec.outDir, 'exports', 'merged');
+  expect(json(merged, 'config.json')).toMatchObject({ tie_word_embeddings: false, vocab_size: 260 });
+  expect(readSafetensors(join(merged, 'model.safetensors')).tensors.get('lm_head.weight')?.data).toEqual(head);
 });

@@ -54,7 +54,7 @@ export const trainCommand: Command = {
     if (!stored && args.options['dry-run'] !== true) refuseUsedFolder(out);
     for (const key of local.ignored) printError(`'${key}' has no meaning without the service; it is left out.`);
 
-    const { planRun } = await import('@moraine/recipes');
+    const { checkWeights, loadBase, planRun } = await import('@moraine/recipes');
     const evaluationFiles = (local.request.evaluation?.files ?? []).map((name) => path.resolve(name));
     const config = await planRun({
       ...local,
@@ -65,6 +65,7 @@ export const trainCommand: Command = {
       seed: local.request.seed ?? stored?.config.seed ?? randomInt(2 ** 31),
     });
     if (args.options['dry-run'] || local.request.dry_run) {
+      await checkWeights(loadBase(base).weights);
       print(JSON.stringify(config, null, args.options.json ? 0 : 2));
       return 0;
     }

@@ -16,6 +16,16 @@ export interface StoredWeight extends TensorEntry {
 export interface FolderReader {
   json: (file: string) => unknown;
   header: (file: string) => SafetensorsHeader;
+  /** Whether two weights hold the same bytes. Asked of an embedding and a head that config.json ties though both are stored. */
+  isSame: (a: StoredWeight, b: StoredWeight) => boolean;
+}
+
+/** A folder whose weights are those that its configuration asks for. */
+export interface CheckedFolder<Shape extends ModelShape> {
+  /** The configuration as the weights have it: a head that differs from the embedding is not tied. */
+  config: Shape;
+  /** Every weight by its Hugging Face name. */
+  weights: Map<string, StoredWeight>;
 }
 
 const HINT = 'A base is a complete Hugging Face folder: config.json, tokenizer.json and safetensors weights.';
@@ -45,34 +55,36 @@ export function weightFiles(names: readonly string[], index: unknown): string[] 
 
 /**
  * Holds the weights of a folder against its configuration; registration and training both ask here, so what is registered can be trained.
- * Returns every weight by its Hugging Face name. With a tied head one matrix is both; it may be stored under either name, or under both
- * (then the embedding counts, as in transformers). Buffers that follow from the configuration are left out.
+ * With a tied head one matrix is both, stored under either name. Where both are stored and differ they are not tied, as in transformers 5,
+ * whatever config.json says. Buffers that follow from the configuration are left out.
  * @throws AppError `invalid_base` naming the file or the tensor
  */
-export function checkFolder(
+export function checkFolder<Shape extends ModelShape>(
   names: readonly string[],
-  config: ModelShape,
+  config: Shape,
   read: FolderReader,
-): Map<string, StoredWeight> {
+): CheckedFolder<Shape> {
   const files = weightFiles(names, names.includes(INDEX_FILE) ? read.json(INDEX_FILE) : undefined);
-  const stored = new Map<string, StoredWeight>();
+  const weights = new Map<string, StoredWeight>();
   for (const weight of files.flatMap((file) => storedIn(file, read))) {
     const { name } = weight;
-    if (stored.has(name)) throw refused(`Two files have the tensor ${name}.`, name, 'Keep each shard once.');
-    stored.set(name, weight);
+    if (weights.has(name)) throw refused(`Two files have the tensor ${name}.`, name, 'Keep each shard once.');
+    weights.set(name, weight);
   }
   const { embedding, head, tensors } = architectureOf(config);
-  const expected = new Map(tensors(config).map((tensor) => [tensor.name, tensor.shape]));
-  if (config.tieEmbeddings) expected.set(head, [config.vocabSize, config.hiddenSize]);
-  for (const weight of stored.values()) checkWeight(weight, expected);
-  const tiedHead = config.tieEmbeddings ? stored.get(head) : undefined;
-  if (tiedHead) {
-    stored.delete(head);
-    if (!stored.has(embedding)) stored.set(embedding, tiedHead);
+  const expected = new Map(tensors(config).map(({ name, shape }) => [name, shape]));
+  const optional = config.tieEmbeddings && weights.has(head);
+  if (optional) expected.set(head, [config.vocabSize, config.hiddenSize]);
+  for (const weight of weights.values()) checkWeight(weight, expected);
+  const stored = { embedding: weights.get(embedding), head: weights.get(head) };
+  const isUntied = optional && stored.embedding && stored.head && !read.isSame(stored.embedding, stored.head);
+  if (optional && !isUntied) {
+    expected.delete(head);
+    weights.delete(head);
+    if (!stored.embedding && stored.head) weights.set(embedding, stored.head);
   }
-  if (config.tieEmbeddings) expected.delete(head);
-  refuseMissing([...expected.keys()].filter((name) => !stored.has(name)));
-  return stored;
+  refuseMissing([...expected.keys()].filter((name) => !weights.has(name)));
+  return { config: isUntied ? { ...config, tieEmbeddings: false } : config, weights };
 }
 
 function storedIn(file: string, read: FolderReader): StoredWeight[] {

@@ -66,6 +66,12 @@ export class JsonConfig {
     if (value !== undefined && !neutral.includes(value)) throw this.refuse(key, problem);
   }
 
+  /** Refuses every key that holds an object. */
+  refuseObjects(problem: string): void {
+    const nested = Object.keys(this.json).find((key) => typeof this.value(key) === 'object');
+    if (nested !== undefined) throw this.refuse(nested, problem);
+  }
+
   /** The refusal of a key, with its value where it has one. */
   refuse(key: string, problem: string, hint = HINT): AppError {
     const value = this.value(key);

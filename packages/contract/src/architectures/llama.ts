@@ -61,6 +61,7 @@ function refuseUnsupported(config: JsonConfig): void {
  */
 function rotary(config: JsonConfig, maxPositions: number) {
   const rope = config.object('rope_scaling') ?? config.object('rope_parameters');
+  rope?.refuseObjects('asks for rotary constants that differ between layers, which are not supported');
   for (const place of [config, rope]) {
     place?.refuseUnless('partial_rotary_factor', [1], 'asks for partial rotary embeddings, which are not supported');
   }

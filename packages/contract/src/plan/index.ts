@@ -1,5 +1,6 @@
 export * from '../architectures/architecture.js';
 export * from '../architectures/check-folder.js';
+export * from '../architectures/check-numbers.js';
 export * from '../architectures/registry.js';
 export * from '../architectures/tensor.js';
 export * from './learning-rate.js';

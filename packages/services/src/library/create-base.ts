@@ -1,19 +1,11 @@
 import { createHash } from 'node:crypto';
 import { AppError, type ModelObject, newId } from '@moraine/contract';
-import {
-  checkFolder,
-  INDEX_FILE,
-  type ModelShape,
-  parseModelConfig,
-  totalParameters,
-  weightFiles,
-} from '@moraine/contract/plan';
-import { SafetensorsError } from '@moraine/contract/safetensors';
+import { INDEX_FILE, type ModelConfig, parseModelConfig, totalParameters } from '@moraine/contract/plan';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
 import type { Upload, UploadedFile } from '../ground/upload.js';
 import { assertBaseFilename } from './base-filename.js';
-import { readHeader } from './safetensors-header.js';
+import { type BaseFiles, checkWeights } from './check-weights.js';
 import { baseToModel } from './to-model-object.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/;
@@ -45,9 +37,9 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
   if (existing) throw taken(name);
 
   const config = await readJson(s, need(files, 'config.json'));
-  const llama = parseModelConfig(config);
+  const asked = parseModelConfig(config);
   await readJson(s, need(files, 'tokenizer.json'));
-  await checkWeights(s, files, llama);
+  const model = await checkWeights(await openFiles(s, files), asked);
 
   const id = newId('base');
   const blobPrefix = `bases/${id}`;
@@ -62,9 +54,9 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
         blobPrefix,
         sha256,
         sizeBytes,
-        config: config as Prisma.InputJsonObject,
-        parameters: totalParameters(llama),
-        context: llama.maxPositions,
+        config: storedConfig(config, model),
+        parameters: totalParameters(model),
+        context: model.maxPositions,
       },
     });
     return baseToModel(row);
@@ -105,25 +97,20 @@ function need(files: ReadonlyMap<string, UploadedFile>, filename: string): Uploa
   });
 }
 
-/** Reads the index and the headers of the weights, then holds them against config.json as training will. */
-async function checkWeights(s: Services, files: ReadonlyMap<string, UploadedFile>, config: ModelShape): Promise<void> {
-  const names = [...files.keys()];
+/** config.json as runs are planned by it: not tied where the weights are not, which the folder keeps as it was sent. */
+const storedConfig = (config: unknown, { tieEmbeddings }: ModelConfig): Prisma.InputJsonObject => ({
+  ...(config as Prisma.InputJsonObject),
+  ...(!tieEmbeddings && { tie_word_embeddings: false }),
+});
+
+async function openFiles(s: Services, files: ReadonlyMap<string, UploadedFile>): Promise<BaseFiles> {
   const indexFile = files.get(INDEX_FILE);
-  const index = indexFile && (await readJson(s, indexFile));
-  const found = weightFiles(names, index).map(async (filename) => {
-    const { blobKey, sizeBytes } = need(files, filename);
-    const read = async (start: number, end: number) => collect(await s.blobs.open(blobKey, { start, end }));
-    return [filename, await readHeader(sizeBytes, read)] as const;
-  });
-  const headers = new Map(await Promise.all(found));
-  checkFolder(names, config, {
-    json: () => index,
-    header: (file) => {
-      const header = headers.get(file);
-      if (header === undefined || header instanceof SafetensorsError) throw header ?? new SafetensorsError('not read');
-      return header;
-    },
-  });
+  return {
+    names: [...files.keys()],
+    index: indexFile && (await readJson(s, indexFile)),
+    sizeOf: (file) => need(files, file).sizeBytes,
+    read: async (file, start, end) => collect(await s.blobs.open(need(files, file).blobKey, { start, end })),
+  };
 }
 
 async function readJson(s: Services, file: UploadedFile): Promise<unknown> {
