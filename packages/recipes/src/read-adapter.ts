@@ -15,7 +15,8 @@ type Json = Record<string, unknown>;
 
 /**
  * Reads an adapter for a base, in the form of any method: its own, or PEFT's layout, whoever wrote it.
- * @throws AppError `unsupported_format` for what is neither (DoRA, trained biases, embeddings …), `invalid_value` when it is of another base.
+ * @throws AppError `unsupported_format` for what is neither (DoRA, trained biases, embeddings …), `invalid_value` when it is of another base or
+ * holds numbers that are not finite.
  */
 export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
   const configNames = [...new Set(METHOD_MODULES.map(({ form }) => form.configName))];
@@ -57,6 +58,8 @@ function tensorsOf(dir: string, name: string): Map<string, HostTensor> {
     const found = new Map<string, HostTensor>();
     for (const [key, { shape, data }] of readSafetensors(file).tensors) {
       if (!(data instanceof Float32Array)) throw unsupported(file, `${key} is not of a floating type`);
+      const at = data.findIndex((value) => !Number.isFinite(value));
+      if (at >= 0) throw notFinite(file, `${key} [${shape.join(', ')}] has ${data[at]} as element ${at}`);
       found.set(key, { shape, data });
     }
     return found;
@@ -65,6 +68,12 @@ function tensorsOf(dir: string, name: string): Map<string, HostTensor> {
     throw new AppError('unsupported_format', cause.message, { hint: cause.hint, cause });
   }
 }
+
+const notFinite = (file: string, problem: string): AppError =>
+  new AppError('invalid_value', `${file}: ${problem}.`, {
+    param: 'adapter',
+    hint: 'The run that wrote it diverged, or the file is damaged: take an earlier checkpoint, or copy it again.',
+  });
 
 function readJson(file: string): Json {
   try {

@@ -1,4 +1,4 @@
-import type { Batch } from '@moraine/contract';
+import { AppError, type Batch } from '@moraine/contract';
 import {
   type EncodedRow,
   type EncodeReport,
@@ -46,7 +46,7 @@ const TOKENS_MAX = 4096;
 
 /**
  * Mean negative log likelihood of a file's tokens under a base, with an adapter or without.
- * @throws AppError `not_found` where `file` is none, `invalid_file` at a bad line, `user_data` when no row is left.
+ * @throws AppError `not_found` where `file` is none, `invalid_file` at a bad line, `user_data` when no row is left, `nan_loss` when the loss is not a number.
  */
 export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
   const { baseDir, adapterDir, file, mode, onProgress } = options;
@@ -90,6 +90,7 @@ export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
   } finally {
     model.dispose();
   }
+  if (!Number.isFinite(sums.nats)) throw notANumber(file, sums.nats);
   return {
     rows: rows.length,
     tokens: sums.tokens,
@@ -101,6 +102,11 @@ export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
     device: computed,
   };
 }
+
+const notANumber = (file: string, nats: number): AppError =>
+  new AppError('nan_loss', `The model's loss on ${file} is ${nats}.`, {
+    hint: 'Every weight is a number, but some are so large that their products are not: the run that made them diverged. Take an earlier checkpoint.',
+  });
 
 interface Sums {
   nats: number;

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IGNORED } from '@moraine/contract';
 import { encodeFile, loadTokenizer, type TrainingRow } from '@moraine/data';
+import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import { describe, expect, it } from 'vitest';
 import { scoreFile } from '../src/index.js';
 import { samplePlan, sampleRows } from '../src/samples.js';
@@ -129,6 +130,19 @@ describe('the score of a file', () => {
     expect(found.rows).toBe(20);
     expect(found.tokens).toBe(rows.reduce((sum, { ids }) => sum + ids.length - 1, 0));
     expect(found.supervisedTokens).toBe(rows.reduce((sum, row) => sum + row.supervisedTokens, 0));
+  });
+
+  it('is an error where the products of large weights are no numbers', async () => {
+    const dir = writeTinyBase();
+    const file = join(dir, 'model.safetensors');
+    const { tensors } = readSafetensors(file);
+    const norm = tensors.get('model.norm.weight')?.data;
+    if (norm instanceof Float32Array) norm.fill(3e38);
+    writeSafetensors(file, tensors);
+    await expect(score(sums, { baseDir: dir })).rejects.toMatchObject({
+      code: 'nan_loss',
+      message: expect.stringMatching(/^The model's loss on .*sums.* is (NaN|Infinity)\.$/),
+    });
   });
 
   it('of plain text is one number, because all of it is supervised', async () => {

@@ -62,6 +62,16 @@ describe('an adapter that is not applied as it was trained is refused', () => {
   });
 });
 
+test('an adapter that holds a number which is none is refused by its name and place', () => {
+  const dir = peftFolder(PLAIN);
+  const file = join(dir, 'adapter_model.safetensors');
+  const { tensors } = readSafetensors(file);
+  const [[name, tensor] = []] = [...tensors];
+  if (tensor?.data instanceof Float32Array) tensor.data[3] = Number.POSITIVE_INFINITY;
+  writeSafetensors(file, tensors);
+  expect(() => readAdapter(dir, config)).toThrow(`${name} [${tensor?.shape.join(', ')}] has Infinity as element 3.`);
+});
+
 test.each(['lora', 'mora type 1', 'mora type 6'])(
   'an exported %s scores a file as the model that it is merged into',
   async (name) => {
