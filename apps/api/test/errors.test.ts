@@ -108,7 +108,7 @@ describe('errors', () => {
 });
 
 describe('an error that nobody foresaw', () => {
-  it('is told in general words with an id, while its text goes to the log only', async () => {
+  it('is reported in general words with an id, while its text goes to the log only', async () => {
     const lines: string[] = [];
     const app = Fastify({
       loggerInstance: pino({}, { write: (line: string) => lines.push(line) }) as FastifyBaseLogger,

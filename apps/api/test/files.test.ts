@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 
-/** Files in blob storage, whoever they belong to. */
+/** Files in blob storage, of all projects. */
 const storedFiles = async (): Promise<number> => {
   const entries = await readdir(api.blobsDir, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).length;

@@ -103,7 +103,7 @@ describe('the runs', () => {
 });
 
 describe('the workers', () => {
-  it('show their heart, device and run, and how to mend the one without a runtime', async () => {
+  it('show their heart, device and run, and how to fix the one without a runtime', async () => {
     on.server.workers = [
       makeWorker(1, { status: 'busy', run_id: 'ftjob-abc', attempt: 1 }),
       makeWorker(2, {

@@ -324,7 +324,7 @@ test('a worker that is killed takes its child with it, and another worker finish
   await reconciler.close();
 });
 
-test('a worker process that cannot go on ends, so that whoever started it sees that', async () => {
+test('a worker process that cannot go on ends, so that its parent sees that', async () => {
   const file = join(workDir, 'no-folder');
   writeFileSync(file, '');
   const env = {

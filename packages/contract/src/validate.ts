@@ -47,7 +47,7 @@ const show = (value: unknown): string => {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 };
 
-/** The first problem zod found, said so that the caller can mend it: the key, the value that came, and the nearest valid name or value. */
+/** The first problem zod found, said so that the caller can fix it: the key, the value that came, and the nearest valid name or value. */
 export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown, where = ''): AppError {
   const issue = error.issues[0];
   if (!issue) return new AppError('invalid_request', 'The request is not valid.', { cause: error });

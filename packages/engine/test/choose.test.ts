@@ -97,7 +97,7 @@ describe.each(modes)('in mode %s', (mode) => {
 });
 
 test('the side that is not taken is not computed', async () => {
-  // A row that is not there: whoever computes it fails.
+  // A row that is not there: what computes it fails.
   const missing = (x: Tensor): Tensor => gatherRows(x, tf.cast(tf.add(tf.sum(tf.square(x)), 1000), 'int32') as Tensor);
   const signature: Signature = {
     feeds: { x: matrix, n: { shape: [], dtype: 'int32' } },

@@ -266,7 +266,7 @@ describe('doctor on a machine with a driver', () => {
     expect(said('cpu', { cuda: null, bundle: 'full' }, 'cpu')).toContain('Bring a bundle made with --cuda.');
   });
 
-  test('a card that is not used is told with the reason', () => {
+  test('a card that is not used is reported with the reason', () => {
     expect(said('cpu', { cuda: null }, 'cpu')).toMatch(
       /driver 570\.124\.06 is here, but TensorFlow for the CPU is linked/,
     );

@@ -14,7 +14,7 @@ export interface ReadAdapter {
 type Json = Record<string, unknown>;
 
 /**
- * Reads an adapter for a base, in the form of any method: its own, or PEFT's layout, whoever wrote it.
+ * Reads an adapter for a base, in the form of any method: its own, or PEFT's layout, whatever tool wrote it.
  * @throws AppError `unsupported_format` for what is neither (DoRA, trained biases, embeddings …), `invalid_value` when it is of another base or
  * holds numbers that are not finite.
  */

@@ -230,7 +230,7 @@ describe('the fence', () => {
 });
 
 describe('ends', () => {
-  test('a finished attempt makes its run succeeded with a model name, also when it is told twice', async () => {
+  test('a finished attempt makes its run succeeded with a model name, also when it is reported twice', async () => {
     const { token } = await claimed();
     await startAttempt(s, token, { startStep: 0 });
     await markRunning(s, token, ready);

@@ -114,7 +114,7 @@ describe('resolving', () => {
     ).toMatchObject({ n_epochs: 4, batch_size: 4 });
   });
 
-  test('the multiplier scales the automatic learning rate; an absolute one is kept and told as a multiple', async () => {
+  test('the multiplier scales the automatic learning rate; an absolute one is kept and reported as a multiple', async () => {
     const automatic = (await dry({})).optimizer.learning_rate;
     expect(automatic).toBeGreaterThan(0);
     const scaled = await dry({ hyperparameters: { learning_rate_multiplier: 0.5 } });
@@ -152,7 +152,7 @@ describe('resolving', () => {
   });
 });
 
-describe('refused, saying what and how to mend it', () => {
+describe('refused, with what is wrong and how to fix it', () => {
   const cases: [string, Record<string, unknown>, Record<string, unknown>][] = [
     ['an unknown key', { epochs: 3 }, { code: 'unknown_key', param: 'epochs' }],
     [

@@ -104,7 +104,7 @@ const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boo
   ],
 ];
 
-/** A LoRA in PEFT's layout, whoever wrote it. */
+/** A LoRA in PEFT's layout, whatever tool wrote it. */
 function read(source: AdapterSource): ReadLayers {
   const { dir, file, json } = source;
   for (const [key, isAsked, what] of REFUSED) {

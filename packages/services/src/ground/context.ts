@@ -13,7 +13,7 @@ export interface Services {
   db: PrismaClient;
   /** The same connections for hand-written SQL. BIGINT columns arrive as text there. */
   pg: pg.Pool;
-  /** For commands only; whoever blocks or subscribes opens a connection of its own from `redisUrl`. */
+  /** For commands only; code that blocks or subscribes opens a connection of its own from `redisUrl`. */
   redis: Redis;
   redisUrl: string;
   /** First part of every key of ours in Redis. */

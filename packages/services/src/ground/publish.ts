@@ -10,7 +10,7 @@ export const streamKey = (s: Services, runId: string): string => `${s.redisPrefi
 
 /**
  * Adds messages once and in order. An attempt's messages are numbered: one that was sent before is skipped, those of an attempt that was
- * overtaken are refused. A stream that is new (or was wiped) begins with `reset`, because whoever followed the old one has missed some.
+ * overtaken are refused. A stream that is new (or was wiped) begins with `reset`, because a follower of the old one has missed some.
  */
 const PUBLISH = `
 local attempt, last = tonumber(ARGV[1]), 0

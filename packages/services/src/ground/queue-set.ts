@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 
-/** All that travels through Redis for a task; everything else is read from Postgres by whoever claims it. */
+/** All that travels through Redis for a task; everything else is read from Postgres by the worker that claims it. */
 export interface WakeUp {
   taskId: string;
   submission: number;

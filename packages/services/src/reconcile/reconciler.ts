@@ -8,7 +8,7 @@ import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
 import { collectExpiredFiles, collectOrphans, forgetExpired } from './orphans.js';
 import { offerForgotten } from './outbox.js';
 
-/** Our advisory lock: whoever holds it is the reconciler. */
+/** Our advisory lock: the process that holds it is the reconciler. */
 const LOCK = 72_707_370;
 
 export interface ReconcilerOptions {

@@ -63,7 +63,7 @@ function bucketWidth(from: number, to: number, buckets: number): number {
 
 /**
  * Metrics of a run, at most `buckets` points a series; a bucket keeps n, mean, min, max and the last value, so that spikes survive.
- * `last_event_id` is read before the points are: whoever follows the stream from there misses none.
+ * `last_event_id` is read before the points are: a follower of the stream from there misses none.
  * @throws AppError `not_found`.
  */
 export async function readMetrics(s: Services, actor: Actor, runId: string, query: MetricsQuery): Promise<RunMetrics> {

@@ -2,6 +2,7 @@ import type { WorkerObject, WorkerStatus } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { type Page, toPage } from '../ground/paging.js';
 import { toSeconds } from '../ground/time.js';
+import { LIVE } from './fence.js';
 
 interface WorkerRow {
   id: string;
@@ -33,7 +34,7 @@ export async function listWorkers(s: Services, actor: Actor): Promise<Page<Worke
   const { rows } = await s.pg.query<WorkerRow>(
     `SELECT w.*, extract(epoch FROM now() - w.heartbeat_at)::float8 AS age_s, t.id AS run_id, CASE WHEN t.id IS NULL THEN NULL ELSE a.attempt END AS attempt
      FROM workers w
-     LEFT JOIN attempts a ON a.worker_id = w.id AND a.status IN ('claimed', 'provisioning', 'running')
+     LEFT JOIN attempts a ON a.worker_id = w.id AND a.status IN ${LIVE}
      LEFT JOIN tasks t ON t.id = a.task_id AND t.project_id = $1
      WHERE w.status <> 'gone' AND (w.status <> 'lost' OR w.heartbeat_at > now() - interval '1 day' AND NOT EXISTS (
        SELECT 1 FROM workers n WHERE n.name = w.name AND n.host = w.host AND n.started_at > w.started_at))

@@ -113,7 +113,7 @@ test('a position that the buffer no longer reaches, or that never was, gives one
   await follower.stop();
 });
 
-test('whoever follows while Redis is wiped is told to read again', async () => {
+test('a follower is sent to read again when Redis is wiped', async () => {
   const runId = newId('run');
   await publish(s, runId, [{ message: metric(1), seq: 1 }], 1);
   const follower = follow(runId, await lastEventId(s, runId));

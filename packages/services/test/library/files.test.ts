@@ -77,7 +77,7 @@ describe('a bad file says what is wrong', () => {
     expect(empty.problems).toHaveLength(1);
   });
 
-  test('three problems are told in words and the count of the others', async () => {
+  test('three problems are reported in words, and the count of the others', async () => {
     const file = await bad(Array.from({ length: 9 }, () => '{"prompt":1,"completion":"x"}'));
     expect(file.problems).toHaveLength(9);
     expect(file.status_details).toContain("6 more; see 'problems'");
