@@ -9,6 +9,7 @@ import { access } from './plugins/access.js';
 import { dashboard } from './plugins/dashboard.js';
 import { documentPages, documents } from './plugins/documents.js';
 import { errors, sendError, toWireError } from './plugins/errors.js';
+import { parseQuery } from './plugins/query.js';
 import { rateLimit } from './plugins/rate-limit.js';
 import { requestId, requests } from './plugins/requests.js';
 import { security } from './plugins/security.js';
@@ -28,7 +29,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestId,
-    routerOptions: { maxParamLength: 512 },
+    routerOptions: { maxParamLength: 512, querystringParser: parseQuery },
     // Addresses that the router itself refuses meet no hook and no handler.
     frameworkErrors: (error, request, reply) => sendError(toWireError(error), reply.header('x-request-id', request.id)),
     // Live streams never end by themselves: closing must not wait for them.

@@ -6,7 +6,7 @@ import { startApi, type TestApi } from './support.js';
 
 let api: TestApi;
 beforeAll(async () => {
-  api = await startApi({ rateLimit: 50 });
+  api = await startApi({ rateLimit: 100 });
 });
 afterAll(() => api.close());
 
@@ -64,13 +64,78 @@ describe('errors', () => {
     expect(answer.status).toBe(400);
   });
 
-  it('say that no text may hold U+0000, which Postgres cannot store', async () => {
-    for (const path of ['/v1/files/file-%00', '/v1/models/a%00b', '/v1/files?after=%00'])
-      expect((await api.ask('GET', path)).status, path).toBe(400);
+  it('say that a body is no UTF-8, or is nested without end', async () => {
+    const send = (body: Uint8Array<ArrayBuffer>) =>
+      fetch(`${api.url}/v1/fine_tuning/jobs`, {
+        method: 'POST',
+        body,
+        headers: { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' },
+      });
+    // The bytes of half a surrogate pair, as a program writes them that encodes each half by itself.
+    const half = await send(Uint8Array.from([...Buffer.from('{"model":"'), 0xed, 0xa0, 0xbd, ...Buffer.from('"}')]));
+    expect([half.status, await half.json()]).toEqual([400, error('invalid_request', null, /The body is not UTF-8/)]);
+    const deep = await send(Buffer.from(`{"metadata":${'{"a":'.repeat(90_000)}1${'}'.repeat(90_001)}`));
+    expect([deep.status, await deep.json()]).toEqual([400, error('invalid_request', null, /64 levels/)]);
+  });
+
+  describe.each([
+    ['half of a surrogate pair', '\\ud83d', /half of a surrogate pair.*by characters/],
+    ['the other half', '\\ude00', /half of a surrogate pair/],
+    ['U+0000', '\\u0000', /U\+0000.*Leave it out/],
+  ])('say that no text of a body may hold %s', (_what, letter, message) => {
     const send = (body: string) =>
       api.ask('POST', '/v1/fine_tuning/jobs', { body, headers: { 'content-type': 'application/json' } });
-    expect((await send('{"metadata":{"a":"\\u0000"}}')).json.error.message).toContain('U+0000');
-    expect((await send('{"metadata":{"a":"\\\\u0000"}}')).json.error.message).not.toContain('U+0000');
+    it.each([
+      ['a value', `{"suffix":"a${letter}"}`, 'suffix'],
+      ['a nested value', `{"metadata":{"team":"${letter}b"}}`, 'metadata.team'],
+      ['an item of a list', `{"evaluation":{"files":["x","${letter}"]}}`, 'evaluation.files[1]'],
+      ['a key of metadata', `{"metadata":{"${letter}":"b"}}`, 'metadata'],
+      ['an unknown key', `{"${letter}":1}`, null],
+      ['the body itself', `"${letter}"`, 'body'],
+    ])('in %s', async (_where, body, param) => {
+      const answer = await send(body);
+      expect([answer.status, answer.json]).toEqual([400, error('invalid_value', param, message)]);
+    });
+  });
+
+  it('take whole pairs, and letters that only look like an escape', async () => {
+    const send = async (text: string) => {
+      const answer = await api.ask('POST', '/v1/fine_tuning/jobs', {
+        body: `{"model":"m","training_file":"f","metadata":{"a":"${text}"}}`,
+        headers: { 'content-type': 'application/json' },
+      });
+      return answer.json.error.code;
+    };
+    for (const text of ['\\ud83d\\ude00', '😀', '\\\\u0000', '\\\\ud83d'])
+      expect(await send(text), text).toBe('not_found');
+  });
+
+  it.each([
+    ['/v1/files/file-%00', 'id'],
+    ['/v1/models/a%00b', 'model'],
+    ['/v1/files?after=%00', 'after'],
+    ['/v1/fine_tuning/jobs?metadata%5Bteam%5D=a%00', 'metadata.team'],
+    ['/v1/files?after=%ED%A0%BD', 'after'],
+    ['/v1/fine_tuning/jobs?metadata[team]=%ED%A0%BD', 'metadata[team]'],
+    ['/v1/files?after=%', 'after'],
+  ])('say what is wrong in the address %s', async (path, param) => {
+    const answer = await api.ask('GET', path);
+    expect([answer.status, answer.json.error.param]).toEqual([400, param]);
+  });
+
+  it.each([
+    ['/v1/files?purpse=evals', 'purpse', /Did you mean 'purpose'\?/],
+    ['/v1/fine_tuning/jobs?metdata[team]=x', 'metdata', /Did you mean 'metadata'\?/],
+    ['/v1/models?limit=3', 'limit', /takes none/],
+    ['/v1/runs/ftjob-1/stream?last_event=1-0', 'last_event', /Did you mean 'last_event_id'\?/],
+  ])('name an unknown key of a query and the nearest valid one: %s', async (path, param, hint) => {
+    const answer = await api.ask('GET', path);
+    expect([answer.status, answer.json]).toEqual([400, error('unknown_key', param, hint)]);
+  });
+
+  it('refuse a key of a query that comes twice', async () => {
+    for (const path of ['/v1/files?after=a&after=b', '/v1/fine_tuning/jobs?metadata[a]=1&metadata[a]=2'])
+      expect((await api.ask('GET', path)).status, path).toBe(400);
   });
 
   it('carry x-request-id, the caller’s own where it is harmless', async () => {
@@ -99,9 +164,9 @@ describe('errors', () => {
   });
 
   it('come as 429 with retry-after when one key asks too often, and only to that key', async () => {
-    const answers = await Promise.all(Array.from({ length: 60 }, () => api.ask('GET', '/v1/models')));
+    const answers = await Promise.all(Array.from({ length: 110 }, () => api.ask('GET', '/v1/models')));
     const refused = answers.find((answer) => answer.status === 429);
-    expect(refused?.json).toEqual(error('rate_limited', null, /More than 50 requests/, 'rate_limit_error'));
+    expect(refused?.json).toEqual(error('rate_limited', null, /More than 100 requests/, 'rate_limit_error'));
     expect(Number(refused?.headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await api.ask('GET', '/v1/models', { key: await api.foreignKey() })).status).toBe(200);
   });

@@ -74,6 +74,66 @@ describe('uploading a file', () => {
     expect((await upload(form)).json.error).toMatchObject({ code: 'unknown_key', param: 'data' });
   });
 
+  it.each([
+    ['inside the file', 'name="file"; filename="x.jsonl"\r\n\r\n{"prompt":'],
+    ['inside the head of a part', 'name="file"; file'],
+    ['before the last boundary', 'name="purpose"\r\n\r\nfine-tune'],
+    ['inside the last boundary', 'name="purpose"\r\n\r\nfine-tune\r\n--'],
+  ])('refuses a form that is cut %s, and keeps nothing of it', async (_where, rest) => {
+    const before = await storedFiles();
+    const answer = await api.ask('POST', '/v1/files', {
+      body: `--b\r\ncontent-disposition: form-data; ${rest}`,
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+    });
+    expect([answer.status, answer.json.error.code]).toEqual([400, 'invalid_request']);
+    expect(answer.json.error.message).toMatch(/cut short or malformed/);
+    expect(await storedFiles()).toBe(before);
+  });
+
+  it.each([
+    ['no name', '\r\n\r\n{}', /has no name/],
+    ['no file name', '; name="file"\r\ncontent-type: application/octet-stream\r\n\r\n{}', /no filename/],
+  ])('refuses a form whose part has %s', async (_what, part, message) => {
+    const answer = await api.ask('POST', '/v1/files', {
+      body: `--b\r\ncontent-disposition: form-data${part}\r\n--b--\r\n`,
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+    });
+    expect([answer.status, answer.json.error.message]).toEqual([400, expect.stringMatching(message)]);
+  });
+
+  it('answers a form whose parser loses its way behind a damaged head', async () => {
+    const body = `--b\r\ncontent-disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n{}\r\n--b\r\ncontent-dispositXon: form-data; name="file"; filename="b"\r\n\r\n${'x'.repeat(120_000)}\r\n--b--\r\n`;
+    const answer = await api.ask('POST', '/v1/files', {
+      body,
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+    });
+    expect(answer.status).toBe(400);
+  });
+
+  it('refuses half a surrogate pair and U+0000 in a field and in the name of the file, and names it', async () => {
+    const send = (part: string) =>
+      api.ask('POST', '/v1/files', {
+        body: `--b\r\ncontent-disposition: form-data; ${part}\r\n--b--\r\n`,
+        headers: { 'content-type': 'multipart/form-data; boundary=b' },
+      });
+    const nul = await send('name="purpose"\r\n\r\nfine\0tune');
+    expect([nul.status, nul.json.error.param]).toEqual([400, 'purpose']);
+    const half = await send(
+      'name="purpose"\r\ncontent-type: text/plain; charset=utf-16le\r\n\r\n=\0=\u00d8'.replace('\u00d8', '\u00d8'),
+    );
+    expect(half.status).toBe(400);
+    const name = await send('name="file"; filename="a\0.jsonl"\r\n\r\n{}');
+    expect([name.status, name.json.error.param]).toEqual([400, 'file']);
+  });
+
+  it('keeps a long name without cutting a character in two', async () => {
+    const { status, json } = await upload(
+      fileForm(chatRows(1), { purpose: 'fine-tune' }, `${'a'.repeat(254)}😀.jsonl`),
+    );
+    expect(status).toBe(200);
+    expect([json.filename.length, /\p{Surrogate}/u.test(json.filename)]).toEqual([254, false]);
+  });
+
   it('answers 413 to a file beyond the limit, announced or not, and keeps nothing of it', async () => {
     const before = await storedFiles();
     const announced = await upload(fileForm('x'.repeat(2_000_000)));

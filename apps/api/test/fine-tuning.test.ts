@@ -68,8 +68,15 @@ describe('a run', () => {
 
   it('is listed by status and by metadata', async () => {
     const run = await submit(api, given, { metadata: { 'odd key': 'a&b' } });
+    const bare = await submit(api, given, { metadata: null });
     const found = await api.ask('GET', `${JOBS}?metadata%5Bodd%20key%5D=a%26b`);
     expect(found.json.data.map((one) => one.id)).toEqual([run.id]);
+    expect((await api.ask('GET', `${JOBS}?metadata[odd+key]=other`)).json.data).toEqual([]);
+    for (const none of ['metadata=null', 'metadata=']) {
+      const without = (await api.ask('GET', `${JOBS}?${none}&limit=100`)).json.data.map((one) => one.id);
+      expect(without, none).not.toContain(run.id);
+      expect(without, none).toContain(bare.id);
+    }
     expect((await api.ask('GET', `${JOBS}?status=failed`)).json.data).toEqual([]);
     expect((await api.ask('GET', `${JOBS}?status=runing`)).json.error.message).toMatch(/Did you mean "running"\?/);
   });

@@ -67,6 +67,8 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     const found = await client.fineTuning.jobs.list({ metadata: { team: `road-${_version}` } });
     expect(found.data.map((one) => one.id)).toEqual([job.id]);
     expect((await client.fineTuning.jobs.list({ metadata: { team: 'nobody' } })).data).toEqual([]);
+    const without = await client.fineTuning.jobs.list({ metadata: null, limit: 100 });
+    expect(without.data.map((one) => one.id)).not.toContain(job.id);
   });
 
   it('pages through lists without a repeat or a gap', async () => {
@@ -75,7 +77,7 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     for (let i = 0; i < 5; i++)
       made.push((await client.files.create({ file: createReadStream(join(dir, 'train.jsonl')), purpose: 'evals' })).id);
     const seen = [];
-    for await (const file of client.files.list({ limit: 2, purpose: 'evals' })) seen.push(file.id);
+    for await (const file of client.files.list({ limit: 2, purpose: 'evals', order: 'desc' })) seen.push(file.id);
     expect(seen.slice(0, 5)).toEqual(made.reverse());
     expect(new Set(seen).size).toBe(seen.length);
     for (const id of made) expect((await client.files.delete(id)).deleted).toBe(true);

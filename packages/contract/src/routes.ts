@@ -14,12 +14,15 @@ import {
   RunSummary,
   WorkerObject,
 } from './objects.js';
-import { CreateRunRequest } from './run-config.js';
+import { CreateRunRequest, Metadata } from './run-config.js';
 import { RunStatus } from './states.js';
 
 /** Query strings are text: numbers are coerced there and nowhere else. */
 const limit = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
 const after = z.string().optional().describe('Id of the last item of the page before.');
+const metadata = z
+  .preprocess((value) => (value === 'null' || value === '' ? null : value), Metadata.nullable())
+  .describe('`metadata[key]=value`: runs with these pairs; `metadata=null`: runs without any.');
 const id = z.object({ id: z.string() });
 const model = z.object({ model: z.string() });
 
@@ -55,7 +58,7 @@ export const ROUTES = table({
     path: '/v1/files',
     tag: 'Files',
     summary: 'List files, newest first',
-    query: z.object({
+    query: z.strictObject({
       purpose: z.string().optional(),
       limit: limit(10000, 10000),
       order: z.enum(['asc', 'desc']).default('desc'),
@@ -101,7 +104,12 @@ export const ROUTES = table({
     path: '/v1/fine_tuning/jobs',
     tag: 'Fine-tuning',
     summary: 'List runs, newest first; filter with metadata[key]=value',
-    query: z.looseObject({ limit: limit(20, 100), after, status: RunStatus.optional() }),
+    query: z.strictObject({
+      limit: limit(20, 100),
+      after,
+      status: RunStatus.optional(),
+      metadata: metadata.optional(),
+    }),
     response: listOf(RunObject),
   },
   getRun: {
@@ -126,7 +134,7 @@ export const ROUTES = table({
     tag: 'Fine-tuning',
     summary: 'Events of a run, newest first',
     params: id,
-    query: z.object({ limit: limit(20, 100), after }),
+    query: z.strictObject({ limit: limit(20, 100), after }),
     response: listOf(EventObject),
   },
   listRunCheckpoints: {
@@ -135,7 +143,7 @@ export const ROUTES = table({
     tag: 'Fine-tuning',
     summary: 'Checkpoints of a run, newest first',
     params: id,
-    query: z.object({ limit: limit(10, 100), after }),
+    query: z.strictObject({ limit: limit(10, 100), after }),
     response: listOf(CheckpointObject),
   },
 
@@ -191,7 +199,7 @@ export const ROUTES = table({
     tag: 'Runs',
     summary: 'Metrics of a run, at most `buckets` points a series; each bucket keeps mean, min, max and last',
     params: id,
-    query: z.object({
+    query: z.strictObject({
       names: z.string().optional().describe('Comma-separated metric names; all when absent.'),
       from: z.coerce.number().int().min(0).optional(),
       to: z.coerce.number().int().min(0).optional(),
@@ -205,6 +213,12 @@ export const ROUTES = table({
     tag: 'Runs',
     summary: 'Live metrics, events, status and logs (SSE, Last-Event-ID)',
     params: id,
+    query: z.strictObject({
+      last_event_id: z
+        .string()
+        .optional()
+        .describe('Where to go on, in place of the header Last-Event-ID, which counts more.'),
+    }),
     produces: 'text/event-stream',
   },
   streamRuns: {
@@ -212,7 +226,7 @@ export const ROUTES = table({
     path: '/v1/stream',
     tag: 'Runs',
     summary: 'The live messages of several runs as one stream (SSE)',
-    query: z.object({
+    query: z.strictObject({
       runs: z
         .string()
         .describe(
@@ -227,7 +241,7 @@ export const ROUTES = table({
     tag: 'Runs',
     summary: 'Log lines of a run, oldest first',
     params: id,
-    query: z.object({
+    query: z.strictObject({
       attempt: z.coerce.number().int().min(1).optional(),
       after: z.coerce.number().int().min(0).default(0),
       limit: limit(1000, 10000),
@@ -241,7 +255,7 @@ export const ROUTES = table({
     summary:
       'The trained adapter as a tar: its own format, `peft` (exactly equal, as PEFT reads it) or `merged` (a whole model)',
     params: id,
-    query: z.object({ format: z.enum(['native', 'peft', 'merged']).default('native') }),
+    query: z.strictObject({ format: z.enum(['native', 'peft', 'merged']).default('native') }),
     produces: 'application/x-tar',
   },
   listRunEvaluations: {

@@ -59,7 +59,11 @@ export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown,
     const full = param ? `${param}.${key}` : key;
     return new AppError('unknown_key', `Unknown key '${full}'${where}.`, {
       param: full,
-      hint: near ? `Did you mean '${param ? `${param}.` : ''}${near}'?` : `Valid keys here: ${valid.join(', ')}.`,
+      hint: near
+        ? `Did you mean '${param ? `${param}.` : ''}${near}'?`
+        : valid.length > 0
+          ? `Valid keys here: ${valid.join(', ')}.`
+          : 'It takes none here.',
       cause: error,
     });
   }

@@ -60,6 +60,9 @@ describe('a call', () => {
     expect(client.url('listRuns', { query: { limit: 5, after: undefined } })).toBe(
       `${origin}/v1/fine_tuning/jobs?limit=5`,
     );
+    expect(client.url('listRuns', { query: { metadata: { team: 'a b', 'odd key': '1' } } })).toBe(
+      `${origin}/v1/fine_tuning/jobs?metadata%5Bteam%5D=a+b&metadata%5Bodd+key%5D=1`,
+    );
   });
 
   test('sends a JSON body, and a form as a form', async () => {

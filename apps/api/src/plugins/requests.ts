@@ -1,20 +1,16 @@
+import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '@moraine/contract';
 import fp from 'fastify-plugin';
+import { refuseQuery } from './query.js';
+import { refuseTexts } from './text.js';
 
 /** The caller's own x-request-id when it is harmless to log, else a fresh one. */
 export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && /^[\w.-]{1,128}$/.test(given) ? given : `req_${randomBytes(12).toString('hex')}`;
 }
-
-/** U+0000 written as JSON does; an escaped backslash in front of `u0000` is none. */
-const NUL = /(?<!\\)(?:\\\\)*\\u0000/;
-const hasNul = (where: string): AppError =>
-  new AppError('invalid_request', `The ${where} contains the character U+0000, which is not allowed.`, {
-    hint: 'Leave it out.',
-  });
 
 /**
  * What every request gets: x-request-id on its answer, one log line without its query (a login token may stand there),
@@ -23,7 +19,13 @@ const hasNul = (where: string): AppError =>
 export const requests = fp(async (app) => {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    if (request.url.includes('%00')) throw hasNul('address');
+    refuseQuery(request.url);
+  });
+  // What a body, a query or an address holds is checked here, once for all routes; forms are read part by part (routes/form.ts).
+  app.addHook('preValidation', async ({ body, query, params }) => {
+    refuseTexts(params);
+    refuseTexts(query);
+    refuseTexts(body);
   });
   app.addHook('onResponse', async (request, reply) => {
     const level =
@@ -41,9 +43,14 @@ export const requests = fp(async (app) => {
 
   app.removeContentTypeParser('application/json');
   const parseJson = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     if (body.length === 0) done(null, undefined);
-    else if (NUL.test(body.toString())) done(hasNul('body'));
-    else void parseJson(request, body.toString(), done);
+    else if (isUtf8(body)) void parseJson(request, body.toString(), done);
+    else
+      done(
+        new AppError('invalid_request', 'The body is not UTF-8.', {
+          hint: 'Send JSON in UTF-8; a character cut in two is none.',
+        }),
+      );
   });
 });

@@ -3,11 +3,15 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
 import type { FastifyRequest } from 'fastify';
+import { refuseText } from '../plugins/text.js';
 
 const FIELD_BYTES = 64 * 1024;
 /** The form around the files: boundaries, part headers, fields. */
 const FRAME_BYTES = 1024 ** 2;
 const DRAIN_MS = 2_000;
+/** A parser that has taken nothing of what is there for so long has lost its way. */
+const TICK_MS = 250;
+const STUCK_TICKS = 12;
 
 export interface FormLimits {
   files: number;
@@ -41,6 +45,61 @@ const wrongField = (field: string, fileField: string): AppError =>
     hint: `Send it as '${fileField}'.`,
   });
 
+/** What is wrong with the bytes of a form, as far as the caller can mend it. */
+const malformed = (cause: Error): AppError =>
+  new AppError('invalid_request', `The form is cut short or malformed: ${cause.message}.`, {
+    hint: 'Send it again as a whole: each part between boundaries, the last boundary with -- behind it.',
+    cause,
+  });
+
+/** The parts of a form. Whatever the parser throws is about the bytes that came: a refusal with a code of its own, or a malformed form. */
+async function* partsOf(request: FastifyRequest, options: Parameters<FastifyRequest['parts']>[0]) {
+  const parts = request.parts(options);
+  try {
+    for (;;) {
+      const { done, value } = await unlessStuck(request.raw, parts.next());
+      if (done) return;
+      yield value;
+    }
+  } catch (error) {
+    throw error instanceof Error && !('code' in error) ? malformed(error) : error;
+  } finally {
+    void parts.return?.(undefined);
+  }
+}
+
+/** Waits for a part; rejects when the parser stops taking the bytes that are there, as it does behind some damaged headers. */
+async function unlessStuck<T>(body: Readable, part: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const stuck = new Promise<never>((_resolve, reject) => {
+    let ticks = 0;
+    timer = setInterval(() => {
+      const isWaiting = body.readableFlowing !== false && body.readableLength === 0 && !body.readableEnded;
+      ticks = isWaiting ? 0 : ticks + 1;
+      if (ticks === STUCK_TICKS) reject(malformed(new Error('one of its parts cannot be read')));
+    }, TICK_MS);
+  });
+  try {
+    return await Promise.race([part, stuck]);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Lets a file be read; a form that ends inside it is the caller's fault, not the reader's. */
+async function readFile<T>(file: Readable, read: (file: Readable) => Promise<T>): Promise<T> {
+  let broken: Error | null = null;
+  file.once('error', (error) => {
+    broken = error;
+  });
+  try {
+    return await read(file);
+  } catch (error) {
+    const fault = broken ?? file.errored;
+    throw fault !== null && error === fault ? malformed(fault) : error;
+  }
+}
+
 /**
  * Reads a form part by part, in whatever order they come: `onFile` takes the stream of each file (field `fileField`) before later fields are
  * known, and is given how many bytes it may still take. Returns the fields.
@@ -55,24 +114,36 @@ export async function readForm(
     throw new AppError('invalid_request', 'This route takes multipart/form-data.', {
       hint: 'Send a form, e.g. curl -F purpose=fine-tune -F file=@data.jsonl.',
     });
-  const fields: Record<string, string> = {};
+  const fields: Record<string, string> = Object.create(null);
   let left = sizeBytesMax;
   try {
     if (Number(request.headers['content-length'] ?? 0) > sizeBytesMax + FRAME_BYTES) throw tooLarge(sizeBytesMax);
     const limits = { fileSize: Number.POSITIVE_INFINITY, files, fields: 20, parts: files + 20, fieldSize: FIELD_BYTES };
-    for await (const part of request.parts({ limits, preservePath })) {
+    for await (const part of partsOf(request, { limits, preservePath })) {
+      // The parser's types promise both names; a damaged header of a part has neither.
+      if (part.fieldname === undefined) throw malformed(new Error('a part has no name'));
+      refuseText(part.fieldname, 'form field');
       if (part.type === 'file') {
+        if (part.filename === undefined) throw malformed(new Error(`the file in '${part.fieldname}' has no filename`));
         if (part.fieldname !== fileField) throw wrongField(part.fieldname, fileField);
-        left -= (await onFile(part.filename, part.file, left)).sizeBytes;
+        refuseText(part.filename, fileField);
+        left -= (await readFile(part.file, (file) => onFile(part.filename, file, left))).sizeBytes;
       } else if (part.fieldname in fields)
         throw new AppError('invalid_request', `The form has the field '${part.fieldname}' twice.`, {
           param: part.fieldname,
         });
-      else fields[part.fieldname] = String(part.value);
+      else {
+        const value = String(part.value);
+        refuseText(value, part.fieldname);
+        fields[part.fieldname] = value;
+      }
     }
     return fields;
   } catch (error) {
     await drain(request.raw);
+    // Nobody is left to read this; the log must not call it a fault of ours.
+    if (request.raw.destroyed && !request.raw.complete && !(error instanceof AppError))
+      throw new AppError('invalid_request', 'The connection ended before the form did.', { cause: error });
     throw error;
   }
 }

@@ -18,8 +18,8 @@ function positionOf(id: unknown, param: string): string | null {
 }
 
 /** Where the caller was: the header that EventSource sends by itself, or the query of a first connection that knows its place. */
-const lastEventId = ({ headers, query }: FastifyRequest): string | null =>
-  positionOf(headers['last-event-id'] ?? (query as Record<string, unknown>).last_event_id, 'last_event_id');
+const lastEventId = ({ headers }: FastifyRequest, inQuery: string | undefined): string | null =>
+  positionOf(headers['last-event-id'] ?? inQuery, 'last_event_id');
 
 /** `<run>` and `<run>@<id>` of a query, comma-separated, as runs and their positions. */
 function positionsOf(text: string): Map<string, string | null> {
@@ -69,8 +69,8 @@ async function follow(
 }
 
 /** Live messages of one run as server-sent events: `id` is the place to resume at. */
-export const streamRun: Handler<'streamRun'> = async ({ s, actor, params, request, reply }) => {
-  const from = lastEventId(request);
+export const streamRun: Handler<'streamRun'> = async ({ s, actor, params, query, request, reply }) => {
+  const from = lastEventId(request, query.last_event_id);
   await requireRuns(s, actor, [params.id]);
   return follow(s, reply, new Map([[params.id, from]]), ({ id }) => id);
 };

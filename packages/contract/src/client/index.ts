@@ -36,8 +36,12 @@ function address(origin: string, route: Route, params: unknown, query: unknown):
   const values = (params ?? {}) as Record<string, unknown>;
   const path = route.path.replaceAll(/:(\w+)/g, (_, key: string) => encodeURIComponent(String(values[key] ?? '')));
   const search = new URLSearchParams();
-  for (const [key, value] of Object.entries((query ?? {}) as Record<string, unknown>))
-    if (value !== undefined && value !== null) search.set(key, String(value));
+  const put = (key: string, value: unknown): void => {
+    if (value === undefined || value === null) return;
+    if (typeof value !== 'object') search.set(key, String(value));
+    else for (const [inner, item] of Object.entries(value)) put(`${key}[${inner}]`, item);
+  };
+  for (const [key, value] of Object.entries((query ?? {}) as Record<string, unknown>)) put(key, value);
   return origin + path + (search.size > 0 ? `?${search}` : '');
 }
 

@@ -9,6 +9,7 @@ const PURPOSES = ['fine-tune', 'evals'];
 const EXPIRY_S = { min: 3_600, max: 2_592_000 };
 /** A small file is checked within this time, so that its uploader reads the verdict in the answer. */
 const VERDICT_WAIT_MS = 2_000;
+const NAME_LENGTH_MAX = 255;
 
 export interface CreateFile {
   upload: Upload;
@@ -82,10 +83,10 @@ function refuseExpiry(seconds: number | undefined): void {
 /** The last part of a path, without control letters; only shown, never used as a path. */
 function plainName(filename: string): string {
   const last = filename.split(/[/\\]/).at(-1) ?? '';
-  return (
-    [...last]
-      .filter((letter) => letter >= ' ' && letter !== '\u007f')
-      .join('')
-      .slice(0, 255) || 'file.jsonl'
-  );
+  let name = '';
+  for (const letter of last) {
+    if (name.length + letter.length > NAME_LENGTH_MAX) break;
+    if (letter >= ' ' && letter !== '\u007f') name += letter;
+  }
+  return name || 'file.jsonl';
 }

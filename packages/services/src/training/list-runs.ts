@@ -9,15 +9,15 @@ export interface ListRuns {
   limit: number;
   after?: string;
   status?: RunStatus;
-  /** Runs whose metadata has all of these pairs. */
-  metadata?: Record<string, string>;
+  /** Runs whose metadata has all of these pairs; null: runs that have none. */
+  metadata?: Record<string, string> | null;
 }
 
 /** Runs of the caller's project, newest first. */
 export async function listRuns(
   s: Services,
   actor: Actor,
-  { limit, after, status, metadata = {} }: ListRuns,
+  { limit, after, status, metadata }: ListRuns,
 ): Promise<Page<RunObject>> {
   const from = after
     ? cursorOrThrow(await s.db.task.findFirst({ where: { id: after, projectId: actor.projectId } }), after)
@@ -30,7 +30,10 @@ export async function listRuns(
       deletedAt: null,
       ...(status ? { status } : {}),
       AND: [
-        ...Object.entries(metadata).map(([key, value]) => ({ run: { metadata: { path: [key], equals: value } } })),
+        ...(metadata === null ? [{ run: { metadata: { equals: {} } } }] : []),
+        ...Object.entries(metadata ?? {}).map(([key, value]) => ({
+          run: { metadata: { path: [key], equals: value } },
+        })),
         ...(from
           ? [{ OR: [{ createdAt: { lt: from.createdAt } }, { createdAt: from.createdAt, id: { lt: from.id } }] }]
           : []),
