@@ -1,0 +1,200 @@
+import { declaredNames, type Expression, type Node, type Parameter, parseTemplate, type Target } from './ast.js';
+import { argumentsOf, call, expression, filtered } from './expressions.js';
+import { GLOBAL_NAMES, globalsOn, loopOf } from './globals.js';
+import { type Context, type Execute, Scope } from './scope.js';
+import {
+  type Callable,
+  isTrue,
+  itemsOf,
+  Namespace,
+  orElse,
+  TemplateError,
+  toText,
+  Undefined,
+  Unsupported,
+  type Value,
+} from './values.js';
+
+/** `break` and `continue` on their way to their loop. */
+class LoopSignal extends Error {
+  constructor(readonly isBreak: boolean) {
+    super();
+  }
+}
+
+export type Render = (values: ReadonlyMap<string, Value>, day: Date) => string;
+
+/**
+ * Compiles a Jinja template with Python's meaning of every construct, as transformers renders chat templates. The syntax is read by
+ * `@huggingface/jinja`. `variables` are the names it is rendered with.
+ * @throws Unsupported naming a construct that is not known here, Error for wrong syntax.
+ */
+export function compileJinja(source: string, variables: readonly string[]): Render {
+  const nodes = parseTemplate(source);
+  const context = { names: new Set([...declaredNames(nodes), ...GLOBAL_NAMES, ...variables]) };
+  const run = block(nodes, context);
+  return (values, day) => {
+    const globals = new Scope(null);
+    for (const [name, value] of [...globalsOn(day), ...values]) globals.set(name, value);
+    const out: string[] = [];
+    run(new Scope(globals), out);
+    return out.join('');
+  };
+}
+
+function block(nodes: readonly Node[], context: Context): Execute {
+  const parts = nodes.map((node) => statement(node, context));
+  return (scope, out) => {
+    for (const part of parts) part(scope, out);
+  };
+}
+
+function statement(node: Node, context: Context): Execute {
+  switch (node.type) {
+    case 'If':
+      return ifStatement(node, context);
+    case 'For':
+      return forStatement(node, context);
+    case 'Set':
+      return setStatement(node, context);
+    case 'Macro': {
+      const make = macro(node.name.value, node.args, node.body, context);
+      return (scope) => scope.set(node.name.value, make(scope));
+    }
+    case 'CallStatement':
+      return callStatement(node, context);
+    case 'FilterStatement': {
+      const body = captured(block(node.body, context));
+      const filter = filtered(node.filter, context);
+      return (scope, out) => out.push(toText(filter(body(scope), scope)));
+    }
+    case 'Comment':
+      return () => undefined;
+    case 'Break':
+    case 'Continue':
+      return () => {
+        throw new LoopSignal(node.type === 'Break');
+      };
+    default: {
+      const value = expression(node, context);
+      return (scope, out) => out.push(toText(value(scope)));
+    }
+  }
+}
+
+type Of<T extends Node['type']> = Extract<Node, { type: T }>;
+
+function ifStatement(node: Of<'If'>, context: Context): Execute {
+  const test = expression(node.test, context);
+  const body = block(node.body, context);
+  const alternate = block(node.alternate, context);
+  return (scope, out) => (isTrue(test(scope)) ? body : alternate)(scope, out);
+}
+
+function forStatement(node: Of<'For'>, context: Context): Execute {
+  const select = node.iterable.type === 'SelectExpression' ? node.iterable : null;
+  const iterable = expression(select?.lhs ?? node.iterable, context);
+  const test = select && expression(select.test, context);
+  const body = block(node.body, context);
+  const otherwise = block(node.defaultBlock, context);
+  return (scope, out) => {
+    const depth = scope.loopDepth + 1;
+    const inner = (item: Value): Scope => {
+      const made = new Scope(scope, depth);
+      assign(node.loopvar, item, made);
+      return made;
+    };
+    const all = itemsOf(iterable(scope));
+    const items = test === null ? all : all.filter((item) => isTrue(test(inner(item))));
+    if (items.length === 0) otherwise(scope, out);
+    for (const [i, item] of items.entries()) {
+      const iteration = inner(item);
+      iteration.set('loop', loopOf(items, i, depth));
+      try {
+        body(iteration, out);
+      } catch (signal) {
+        if (!(signal instanceof LoopSignal)) throw signal;
+        if (signal.isBreak) break;
+      }
+    }
+  };
+}
+
+function assign(target: Target | Expression, value: Value, scope: Scope): void {
+  if (target.type === 'Identifier') {
+    scope.set(target.value, value);
+    return;
+  }
+  if (target.type !== 'TupleLiteral') throw new Unsupported(`a value for ${target.type}`);
+  const items = itemsOf(value);
+  if (items.length !== target.value.length) {
+    throw new TemplateError(`${items.length} values for ${target.value.length} names`);
+  }
+  for (const [i, part] of target.value.entries()) assign(part, items[i] as Value, scope);
+}
+
+function setStatement(node: Of<'Set'>, context: Context): Execute {
+  const value = node.value === null ? captured(block(node.body, context)) : expression(node.value, context);
+  const { assignee } = node;
+  if (assignee.type !== 'MemberExpression') return (scope) => assign(assignee, value(scope), scope);
+  const object = expression(assignee.object, context);
+  const { property } = assignee;
+  if (property.type !== 'Identifier') throw new Unsupported('a value for an item of a list or dictionary');
+  return (scope) => {
+    const self = object(scope);
+    if (!(self instanceof Namespace)) throw new TemplateError('cannot assign attribute on non-namespace object');
+    self.values.set(property.value, value(scope));
+  };
+}
+
+/** What a block writes, as a value. */
+const captured =
+  (body: Execute): ((scope: Scope) => string) =>
+  (scope) => {
+    const out: string[] = [];
+    body(scope, out);
+    return out.join('');
+  };
+
+function macro(
+  name: string,
+  parameters: readonly Parameter[],
+  body: readonly Node[],
+  context: Context,
+): (scope: Scope, caller?: Callable) => Callable {
+  const names = parameters.map((one) => (one.type === 'Identifier' ? one.value : one.key.value));
+  const defaults = parameters.map((one) => (one.type === 'Identifier' ? null : expression(one.value, context)));
+  const inner = { names: new Set([...context.names, 'kwargs', 'varargs']) };
+  const run = captured(block(body, inner));
+  return (scope) =>
+    ({ args, named }) => {
+      const made = new Scope(scope);
+      for (const [i, of] of names.entries()) {
+        made.set(of, orElse(orElse(orElse(args[i], named.get(of)), defaults[i]?.(made)), new Undefined(of)));
+      }
+      const rest = [...named].filter(([key]) => !names.includes(key) && key !== 'caller');
+      if (args.length > names.length && !usesName(body, 'varargs')) {
+        throw new TemplateError(`macro '${name}' takes not more than ${names.length} argument(s)`);
+      }
+      const [unknown] = rest;
+      if (unknown && !usesName(body, 'kwargs')) {
+        throw new TemplateError(`macro '${name}' takes no keyword argument '${unknown[0]}'`);
+      }
+      made.set('varargs', args.slice(names.length));
+      made.set('kwargs', new Map<Value, Value>(rest));
+      made.set('caller', named.get('caller') ?? new Undefined('caller'));
+      return run(made);
+    };
+}
+
+const usesName = (nodes: readonly Node[], name: string): boolean => JSON.stringify(nodes).includes(`"value":"${name}"`);
+
+function callStatement(node: Of<'CallStatement'>, context: Context): Execute {
+  const called = expression(node.call.callee, context);
+  const given = argumentsOf(node.call.args, context);
+  const caller = macro('caller', node.callerArgs ?? [], node.body, context);
+  return (scope, out) => {
+    const { args, named } = given(scope);
+    out.push(toText(call(called(scope), { args, named: new Map(named).set('caller', caller(scope)) })));
+  };
+}

@@ -1,0 +1,121 @@
+import { bind, needInt, needText } from './arguments.js';
+import {
+  type Callable,
+  itemsOf,
+  Namespace,
+  orElse,
+  RaisedByTemplate,
+  TemplateError,
+  toText,
+  Undefined,
+  Unsupported,
+  type Value,
+} from './values.js';
+
+const range: Callable = (given) => {
+  const [first, second, third] = bind(given, ['start', 'stop', 'step'], 'range');
+  const step = needInt(third, 1, 'range()');
+  if (step === 0) throw new TemplateError('range() arg 3 must not be zero');
+  const [from, to] =
+    second === undefined
+      ? [0, needInt(first, 0, 'range()')]
+      : [needInt(first, 0, 'range()'), needInt(second, 0, 'range()')];
+  const count = Math.max(0, Math.ceil((to - from) / step));
+  return Array.from({ length: count }, (_, i) => BigInt(from + i * step));
+};
+
+function pairsOf(value: Value | undefined): [Value, Value][] {
+  if (value === undefined) return [];
+  if (value instanceof Map) return [...value];
+  return itemsOf(value).map((pair) => {
+    const [key, of] = itemsOf(pair);
+    if (key === undefined || of === undefined) throw new TemplateError('a dictionary is made of pairs');
+    return [key, of];
+  });
+}
+
+const namespace: Callable = ({ args, named }) => {
+  const made = new Namespace();
+  for (const [key, value] of [...pairsOf(args[0]), ...named]) made.values.set(toText(key), value);
+  return made;
+};
+
+/** `%d %B %Y` of a day, in English, at midnight. @throws Unsupported naming a directive that is not known. */
+export function formatDay(day: Date, format: string): string {
+  const english = (options: Intl.DateTimeFormatOptions): string =>
+    new Intl.DateTimeFormat('en-US', { timeZone: 'UTC', ...options }).format(day);
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const parts: Record<string, () => string> = {
+    Y: () => String(day.getUTCFullYear()),
+    y: () => two(day.getUTCFullYear() % 100),
+    m: () => two(day.getUTCMonth() + 1),
+    d: () => two(day.getUTCDate()),
+    e: () => String(day.getUTCDate()).padStart(2),
+    B: () => english({ month: 'long' }),
+    b: () => english({ month: 'short' }),
+    A: () => english({ weekday: 'long' }),
+    a: () => english({ weekday: 'short' }),
+    H: () => '00',
+    I: () => '12',
+    p: () => 'AM',
+    M: () => '00',
+    S: () => '00',
+    F: () => formatDay(day, '%Y-%m-%d'),
+    j: () =>
+      String(Math.floor((day.getTime() - Date.UTC(day.getUTCFullYear(), 0, 1)) / 86_400_000) + 1).padStart(3, '0'),
+    '-d': () => String(day.getUTCDate()),
+    '-m': () => String(day.getUTCMonth() + 1),
+    '%': () => '%',
+  };
+  return format.replace(/%(-?[a-zA-Z%])/g, (_whole, directive: string) => {
+    const part = Object.hasOwn(parts, directive) ? parts[directive] : undefined;
+    if (part === undefined) throw new Unsupported(`the directive '%${directive}' of strftime_now`);
+    return part();
+  });
+}
+
+/** What every template may name. */
+export function globalsOn(day: Date): Map<string, Value> {
+  return new Map<string, Value>([
+    ['true', true],
+    ['True', true],
+    ['false', false],
+    ['False', false],
+    ['none', null],
+    ['None', null],
+    ['range', range],
+    ['namespace', namespace],
+    ['dict', ({ args, named }) => new Map<Value, Value>([...pairsOf(args[0]), ...named])],
+    [
+      'raise_exception',
+      ({ args }) => {
+        throw new RaisedByTemplate(toText(args[0] ?? ''));
+      },
+    ],
+    ['strftime_now', (given) => formatDay(day, needText(bind(given, ['format'], 'strftime_now')[0], 'strftime_now()'))],
+  ]);
+}
+
+export const GLOBAL_NAMES: ReadonlySet<string> = new Set([...globalsOn(new Date(0)).keys(), 'caller', 'loop']);
+
+/** What `loop` is in the iteration `i` over `items`. */
+export function loopOf(items: readonly Value[], i: number, depth: number): Namespace {
+  const loop = new Namespace();
+  const count = items.length;
+  const values: [string, Value][] = [
+    ['index', BigInt(i + 1)],
+    ['index0', BigInt(i)],
+    ['revindex', BigInt(count - i)],
+    ['revindex0', BigInt(count - i - 1)],
+    ['first', i === 0],
+    ['last', i === count - 1],
+    ['length', BigInt(count)],
+    ['depth', BigInt(depth)],
+    ['depth0', BigInt(depth - 1)],
+    ['previtem', orElse(items[i - 1], new Undefined('there is no previous item'))],
+    ['nextitem', orElse(items[i + 1], new Undefined('there is no next item'))],
+    ['cycle', ({ args }) => args[i % Math.max(1, args.length)] ?? null],
+  ];
+  for (const [name, value] of values) loop.values.set(name, value);
+  return loop;
+}
