@@ -27,6 +27,7 @@ const event = (one: unknown): AttemptEvent => one as AttemptEvent;
 const ready = (startStep: number) =>
   event({
     type: 'ready',
+    config,
     rows: 80,
     startStep,
     trainableParameters: 1234,

@@ -7,11 +7,13 @@ const digits = (value: number | undefined): string =>
   value === undefined ? '–' : String(Number(value.toPrecision(4)));
 
 /** The log line of each event of an attempt; null for events that are reported elsewhere. Remembers when it last reported a step. */
-export function createNarrator(steps: number): (event: AttemptEvent) => string | null {
+export function createNarrator(planned: number): (event: AttemptEvent) => string | null {
   let toldAt = 0;
+  let steps = planned;
   return (event) => {
     switch (event.type) {
       case 'ready':
+        steps = event.steps;
         return `ready after ${digits(event.secondsToReady)} s on ${event.device.name} (TensorFlow ${event.device.tensorflow}, ${event.device.threads} threads, ${event.mode}): ${event.rows} rows, ${event.trainableParameters} of ${event.totalParameters} parameters are trained, from step ${event.startStep}`;
       case 'metrics': {
         if (event.values.train_loss === undefined || (event.at - toldAt < STEP_MS_MIN && event.step < steps))

@@ -28,7 +28,7 @@ export interface TrainSinkOptions {
 /** Stores what only training says: metrics, evaluations, checkpoints and the results. */
 export function trainSink({ s, token, config, live, onCancel }: TrainSinkOptions): KindSink {
   const resultFileId = newId('file');
-  const every = Math.max(1, Math.ceil(config.steps / STEP_EVENTS));
+  let { steps } = config;
   const send = eventSender(s, token, live);
 
   return {
@@ -41,9 +41,10 @@ export function trainSink({ s, token, config, live, onCancel }: TrainSinkOptions
           data: { step, attempt: token.attempt, at: at / 1000, values: finite(values) },
         }),
       );
+      const every = Math.max(1, Math.ceil(steps / STEP_EVENTS));
       for (const { step, values } of batch) {
-        if (values.train_loss === undefined || (step % every !== 0 && step !== config.steps)) continue;
-        const message = `Step ${step}/${config.steps}: training loss=${values.train_loss.toFixed(4)}`;
+        if (values.train_loss === undefined || (step % every !== 0 && step !== steps)) continue;
+        const message = `Step ${step}/${steps}: training loss=${values.train_loss.toFixed(4)}`;
         const data = { step, ...finite(values) };
         messages.push(await storeEvent(s, token, `step-${step}`, { level: 'info', type: 'metrics', message, data }));
       }
@@ -53,6 +54,7 @@ export function trainSink({ s, token, config, live, onCancel }: TrainSinkOptions
     async event(event: KindEvent, order: number) {
       switch (event.type) {
         case 'ready':
+          steps = event.steps;
           return markRunning(s, token, event, eventId(token, order));
         case 'evaluation': {
           const { result } = event;

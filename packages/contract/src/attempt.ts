@@ -75,6 +75,8 @@ export type AttemptEvent =
       device: { kind: 'cpu' | 'gpu'; name: string; tensorflow: string; threads: number };
       startStep: number;
       steps: number;
+      /** As it is trained, counted on the rows that are. */
+      config: RunConfig;
       trainableParameters: number;
       totalParameters: number;
       rows: number;

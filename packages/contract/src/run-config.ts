@@ -165,8 +165,22 @@ export const RunConfig = z
     /** The learning rate as a multiple of the automatic one, which is what the OpenAI API speaks of. */
     learning_rate_multiplier: z.number().optional(),
     n_epochs: z.int(),
-    /** Steps of the whole run: ceil(n_epochs x rows / batch_size), capped by the request's max_steps. */
+    /** Steps of the whole run: ceil(n_epochs x rows / batch_size), capped by the request's max_steps; rows that are left out do not count. */
     steps: z.int(),
+    /** What the numbers of steps follow from, so that they are counted again once it is known which rows are trained on. */
+    follows: z
+      .strictObject({
+        /** Null where max_steps alone decides. */
+        n_epochs: z.int().nullable(),
+        max_steps: z.int().nullable(),
+        /** Null where the request says warmup_steps. */
+        warmup_ratio: z.number().nullable(),
+        /** Evaluations of the run; null where the request says every_steps. */
+        evaluations: z.int().nullable(),
+      })
+      .optional(),
+    /** The day that a chat template takes for today, YYYY-MM-DD: rows do not depend on when the run is computed. */
+    template_date: z.iso.date().optional(),
     batch_size: z.int(),
     accumulation: z.int(),
     max_seq_len: z.int(),

@@ -1,19 +1,22 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { AppError } from '../src/errors.js';
 import { moraSide, resolveMoraType } from '../src/methods/mora.js';
 import { AdapterRequest } from '../src/methods/registry.js';
 import {
   ARCHITECTURES,
+  countAgain,
   findTargets,
   learningRateAuto,
   linearShapes,
   matchTargets,
   parseModelConfig,
   resolveAdapter,
+  resolveConfig,
   totalParameters,
   weightShapes,
 } from '../src/plan/index.js';
+import { CreateRunRequest } from '../src/run-config.js';
 
 const json = {
   model_type: 'llama',
@@ -223,4 +226,46 @@ test('automatic rates are those of the demo at its width and fall with the root 
   expect(rateOf({ type: 'mora', mora_type: 6 }, 128)).toBe(2e-3);
   expect(rateOf({ type: 'mora', mora_type: 1 }, 128)).toBe(1e-3);
   expect(rateOf({ type: 'none' }, 2000)).toBe(5e-5);
+});
+
+describe('a configuration on the rows that are trained on', () => {
+  const resolve = (request: object, rows: number) =>
+    resolveConfig({
+      request: CreateRunRequest.parse({ model: 'tiny', training_file: 'file-1', ...request }),
+      baseName: 'tiny',
+      base: parseModelConfig(json),
+      rows,
+      seed: 1,
+      templateDate: '2026-11-28',
+    });
+
+  test('counts epochs over the rows that are left', () => {
+    const planned = resolve({ batch_size: 4, hyperparameters: { n_epochs: 2 } }, 37);
+    expect(planned.steps).toBe(19);
+    expect(countAgain(planned, 29)).toEqual(resolve({ batch_size: 4, hyperparameters: { n_epochs: 2 } }, 29));
+    expect(countAgain(planned, 29).steps).toBe(15);
+  });
+
+  test('keeps the steps that are asked for, and says how many epochs they are', () => {
+    const planned = resolve({ batch_size: 4, max_steps: 10 }, 40);
+    expect(countAgain(planned, 10)).toMatchObject({ steps: 10, n_epochs: 4 });
+  });
+
+  test('keeps a limit on steps where epochs are asked for too', () => {
+    const planned = resolve({ batch_size: 4, max_steps: 10, hyperparameters: { n_epochs: 2 } }, 40);
+    expect(countAgain(planned, 80).steps).toBe(10);
+    expect(countAgain(planned, 8).steps).toBe(4);
+  });
+
+  test('keeps warm-up and evaluations as they are asked for', () => {
+    const asked = { batch_size: 1, schedule: { warmup_steps: 6 }, evaluation: { every_steps: 7 } };
+    const planned = resolve({ ...asked, hyperparameters: { n_epochs: 1 } }, 100);
+    expect(countAgain(planned, 50)).toMatchObject({ schedule: { warmup_steps: 6 }, evaluation: { every_steps: 7 } });
+    expect(countAgain(planned, 4)).toMatchObject({ steps: 4, schedule: { warmup_steps: 4 } });
+  });
+
+  test('is left as it is where an earlier version did not say what follows from the rows', () => {
+    const { follows: _follows, ...old } = resolve({}, 100);
+    expect(countAgain(old, 10)).toEqual(old);
+  });
 });

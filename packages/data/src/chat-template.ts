@@ -1,5 +1,7 @@
-import { Template } from '@huggingface/jinja';
 import { AppError } from '@moraine/contract';
+import { readExact } from './exact-json.js';
+import { compileJinja, type Render } from './jinja/compile.js';
+import { Float, RaisedByTemplate, TemplateError, toJson, Unsupported, type Value } from './jinja/values.js';
 import type { ChatMessage } from './row.js';
 
 /**
@@ -10,134 +12,209 @@ export const PLAIN_TEMPLATE = [
   '{{- bos_token -}}',
   '{%- for message in messages -%}',
   "{%- if not loop.first -%}{{- '\\n\\n' -}}{%- endif -%}",
-  "{{- '### ' + message['role'] + ':\\n' + message['content'] -}}",
+  "{{- '### ' + message['role'] + ':\\n' + (message['content'] or '') -}}",
   "{%- if message['role'] == 'assistant' -%}{{- eos_token -}}{%- endif -%}",
   '{%- endfor -%}',
   "{%- if add_generation_prompt -%}{{- '\\n\\n### assistant:\\n' -}}{%- endif -%}",
 ].join('');
 
+export interface RenderOptions {
+  /** Opens an answer at the end. */
+  addGenerationPrompt?: boolean;
+  tools?: readonly unknown[];
+}
+
 export interface ChatTemplate {
-  /** The text of a conversation; `addGenerationPrompt` opens an answer at its end. */
-  render(messages: readonly ChatMessage[], options?: { addGenerationPrompt?: boolean; tools?: unknown[] }): string;
+  /**
+   * The text of a conversation, as transformers renders it.
+   * @throws AppError `user_data` where the template refuses the conversation, `invalid_base` where it uses what is not known here.
+   */
+  render(messages: readonly ChatMessage[], options?: RenderOptions): string;
+  /** Whether the text of a conversation depends on the day. */
+  namesDay: boolean;
 }
 
-/** Where in a rendered conversation an answer to learn stands, as character positions. */
-export interface AnswerSpan {
-  start: number;
-  /** End of the answer's own text. */
-  contentEnd: number;
-  /** End of the whole turn, with whatever the template writes after the answer. */
-  end: number;
-}
+/** The special tokens that a template may name, by their names: `bos_token`, `eos_token`, … */
+export type TemplateTokens = Readonly<Record<string, string>>;
 
-/** Compiles a Jinja chat template with the tokens it may name. */
-export function compileTemplate(source: string, tokens: { bos: string; eos: string; pad: string }): ChatTemplate {
-  let template: Template;
-  try {
-    template = new Template(source);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError('invalid_base', `The base's chat template does not compile: ${why}.`, {
-      param: 'chat_template',
-      cause,
-    });
-  }
+const VARIABLES = [
+  'messages',
+  'tools',
+  'documents',
+  'add_generation_prompt',
+  'bos_token',
+  'eos_token',
+  'pad_token',
+  'unk_token',
+];
+
+/**
+ * Compiles a Jinja chat template with the tokens it may name. `day` is what it takes for today.
+ * @throws AppError `invalid_base` naming a construct of Jinja that is not known here.
+ */
+export function compileTemplate(source: string, tokens: TemplateTokens, day: Date = new Date()): ChatTemplate {
+  const run = compile(source, tokens);
+  const draw = (messages: readonly Map<Value, Value>[], { addGenerationPrompt, tools }: RenderOptions): string => {
+    const values = new Map<string, Value>([
+      ['messages', [...messages]],
+      ['tools', tools === undefined ? null : tools.map(toValue)],
+      ['documents', null],
+      ['add_generation_prompt', addGenerationPrompt ?? false],
+      ...Object.entries(tokens),
+    ]);
+    return run(values, day);
+  };
+  let form: ArgumentForm | undefined;
   return {
+    namesDay: source.includes('strftime_now'),
     render: (messages, options = {}) => {
+      const callsTools = messages.some((message) => message.tool_calls !== undefined);
+      if (callsTools) form ??= argumentForm((probe) => draw(probe, {}));
       try {
-        return template.render({
-          messages: messages.map(forTemplate),
-          add_generation_prompt: options.addGenerationPrompt ?? false,
-          bos_token: tokens.bos,
-          eos_token: tokens.eos,
-          pad_token: tokens.pad,
-          ...(options.tools === undefined ? {} : { tools: options.tools }),
-        });
+        return draw(
+          messages.map((message) => toTemplateMessage(message, form ?? 'object')),
+          options,
+        );
       } catch (cause) {
-        const why = cause instanceof Error ? cause.message : String(cause);
-        const roles = messages.map((message) => message.role).join(', ');
-        throw new AppError('user_data', `The base's chat template refuses the roles ${roles}: ${why}`, {
-          param: 'messages',
-          hint: 'Bring the conversation into the order of roles that this base knows.',
-          cause,
-        });
+        throw renderFault(cause, messages);
       }
     },
   };
 }
 
-/** A message as templates expect it: no weight; arguments of tool calls as objects where they are JSON texts. */
-function forTemplate({ weight: _weight, tool_calls: calls, ...message }: ChatMessage): Record<string, unknown> {
-  if (calls === undefined) return message;
-  return { ...message, tool_calls: calls.map(withParsedArguments) };
+function compile(source: string, tokens: TemplateTokens): Render {
+  try {
+    return compileJinja(source, [...VARIABLES, ...Object.keys(tokens)]);
+  } catch (cause) {
+    if (cause instanceof Unsupported) throw unknownConstruct(cause);
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError('invalid_base', `The base's chat template does not compile: ${why}.`, {
+      param: 'chat_template',
+      hint: 'Correct the template, or remove it: the plain form is used then.',
+      cause,
+    });
+  }
 }
 
-function withParsedArguments(call: unknown): unknown {
-  if (typeof call !== 'object' || call === null || !('function' in call)) return call;
-  const { function: called } = call;
-  if (typeof called !== 'object' || called === null || !('arguments' in called)) return call;
-  if (typeof called.arguments !== 'string') return call;
-  try {
-    return { ...call, function: { ...called, arguments: JSON.parse(called.arguments) as unknown } };
-  } catch {
-    return call;
+const unknownConstruct = (cause: Unsupported): AppError =>
+  new AppError('invalid_base', `The base's chat template uses ${cause.message}, which is not supported here.`, {
+    param: 'chat_template',
+    hint: 'Write the template without it, or remove the template: the plain form is used then.',
+    cause,
+  });
+
+function renderFault(cause: unknown, messages: readonly ChatMessage[]): AppError {
+  if (cause instanceof Unsupported) return unknownConstruct(cause);
+  if (!(cause instanceof TemplateError)) {
+    if (cause instanceof RangeError)
+      return new AppError('user_data', `The base's chat template never ends: ${cause.message}`, { cause });
+    throw cause;
   }
+  const roles = messages.map((message) => message.role).join(', ');
+  if (cause instanceof RaisedByTemplate) {
+    return new AppError('user_data', `The base's chat template refuses the roles ${roles}: ${cause.message}`, {
+      param: 'messages',
+      hint: 'Bring the conversation into the order of roles that this base knows.',
+      cause,
+    });
+  }
+  return new AppError(
+    'user_data',
+    `The base's chat template fails on this conversation (roles ${roles}): ${cause.message}`,
+    {
+      param: 'messages',
+      hint: 'The template expects something that the messages do not have; compare them with what it reads.',
+      cause,
+    },
+  );
 }
 
 /**
- * Renders a conversation and finds its answers by rendering its beginnings: a beginning must stay as it is when the conversation goes on.
- * Answers of weight 0 are no spans.
- * @throws AppError `user_data` when the template rewrites earlier turns, so that no span can be told for sure.
+ * How a template takes the arguments of calls that a file holds as JSON texts: as they are written, where it writes a text and an object
+ * alike or knows only texts; else as an object.
  */
-export function renderWithSpans(
-  template: ChatTemplate,
-  messages: readonly ChatMessage[],
-  tools?: unknown[],
-): { text: string; spans: AnswerSpan[] } {
-  const options = tools === undefined ? {} : { tools };
-  const text = template.render(messages, options);
-  const spans: AnswerSpan[] = [];
-  messages.forEach((message, i) => {
-    if (message.role !== 'assistant' || message.weight === 0) return;
-    const turn = template.render(messages.slice(0, i + 1), options);
-    const opened = renderBefore(template, messages.slice(0, i), options, turn);
-    if (opened === null || !text.startsWith(turn)) throw notStable(i);
-    const at = contentPosition(turn, message.content, opened.length);
-    spans.push({ start: opened.length, contentEnd: at ?? opened.length, end: turn.length });
-  });
-  return { text, spans };
-}
+type ArgumentForm = 'written' | 'text' | 'object';
 
-/** The text before an answer, with its opening where the template has one; null when it is no beginning of the turn. */
-function renderBefore(
-  template: ChatTemplate,
-  before: readonly ChatMessage[],
-  options: { tools?: unknown[] },
-  turn: string,
-): string | null {
-  const candidates = [true, false].map((addGenerationPrompt) => {
+function argumentForm(render: (messages: Map<Value, Value>[]) => string): ArgumentForm {
+  const written = '{"key": "value"}';
+  const withArguments = (given: Value, content: Value): string | null => {
+    const called = new Map<Value, Value>([
+      ['name', 'probe'],
+      ['arguments', given],
+    ]);
+    const call = new Map<Value, Value>([
+      ['id', 'call00001'],
+      ['type', 'function'],
+      ['function', called],
+    ]);
+    const asked = new Map<Value, Value>([
+      ['role', 'user'],
+      ['content', 'x'],
+    ]);
     try {
-      return template.render(before, { ...options, addGenerationPrompt });
-    } catch (error) {
-      if (before.length === 0) return ''; // many templates look at the first message without asking whether there is one
-      throw error;
+      return render([
+        asked,
+        new Map<Value, Value>([
+          ['role', 'assistant'],
+          ['content', content],
+          ['tool_calls', [call]],
+        ]),
+      ]);
+    } catch {
+      return null;
     }
-  });
-  return candidates.find((candidate) => turn.startsWith(candidate)) ?? null;
-}
-
-/** Where the answer's text ends in its turn; templates may trim it. */
-function contentPosition(turn: string, content: string, from: number): number | null {
-  for (const text of [content, content.trim()]) {
-    const at = text === '' ? -1 : turn.indexOf(text, from);
-    if (at >= 0) return at + text.length;
+  };
+  for (const content of [null, '']) {
+    const asText = withArguments(written, content);
+    const asObject = withArguments(readExact(written).value, content);
+    if (asText === null && asObject === null) continue;
+    if (asObject === null) return 'text';
+    return asText === asObject ? 'written' : 'object';
   }
-  return null;
+  return 'object';
 }
 
-function notStable(index: number): AppError {
-  return new AppError('user_data', `The base's chat template changes earlier turns once message ${index} follows.`, {
-    param: `messages[${index}]`,
-    hint: 'Give each answer a row of its own that ends with it, or give the answers before the last a weight of 0.',
-  });
+/** A message as templates see it: no weight. */
+function toTemplateMessage(
+  { weight: _weight, tool_calls: calls, ...message }: ChatMessage,
+  form: ArgumentForm,
+): Map<Value, Value> {
+  const made = new Map<Value, Value>();
+  for (const [key, value] of Object.entries(message)) if (value !== undefined) made.set(key, value);
+  if (calls !== undefined)
+    made.set(
+      'tool_calls',
+      calls.map((call) => withArguments(toValue(call), form)),
+    );
+  return made;
+}
+
+function withArguments(call: Value, form: ArgumentForm): Value {
+  if (!(call instanceof Map)) return call;
+  const called = call.get('function');
+  if (called instanceof Map) return new Map(call).set('function', withArguments(called, form));
+  const given = call.get('arguments');
+  if (form === 'text' && given instanceof Map) return new Map(call).set('arguments', toJson(given));
+  if (form !== 'object' || typeof given !== 'string') return call;
+  const parsed = parsedArguments(given);
+  return parsed === undefined ? call : new Map(call).set('arguments', parsed);
+}
+
+/** Arguments that a file holds as a text; undefined where it is no JSON. */
+export function parsedArguments(text: string): Value | undefined {
+  try {
+    JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  return readExact(text).value;
+}
+
+/** A plain value of JavaScript as templates see it; what was read exactly stays as it is. */
+export function toValue(value: unknown): Value {
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : new Float(value);
+  if (value === null || value === undefined) return null;
+  if (Array.isArray(value)) return value.map(toValue);
+  if (typeof value !== 'object' || value instanceof Map || value instanceof Float) return value as Value;
+  return new Map(Object.entries(value).map(([key, of]): [Value, Value] => [key, toValue(of)]));
 }

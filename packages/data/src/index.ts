@@ -1,27 +1,22 @@
 export * from './batch.js';
-export {
-  type AnswerSpan,
-  type ChatTemplate,
-  compileTemplate,
-  PLAIN_TEMPLATE,
-  renderWithSpans,
-} from './chat-template.js';
-export * from './encode-row.js';
+export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
+export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
+export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
+export type { RowNote } from './label-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';
 export { type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';
+export { parseRow } from './parse-row.js';
 export * from './random.js';
-export {
-  type ChatMessage,
-  type ChatRow,
-  type PromptRow,
-  parseRow,
-  type Role,
-  type Row,
-  type RowFormat,
-  type RowProblem,
-  type RowProblemCode,
-  type TextRow,
+export type {
+  ChatMessage,
+  ChatRow,
+  PromptRow,
+  Role,
+  Row,
+  RowFormat,
+  TextRow,
 } from './row.js';
+export type { RowProblem, RowProblemCode } from './row-problem.js';
 export { loadTokenizer, type TextTokenizer } from './tokenizer.js';
 export {
   describeProblem,

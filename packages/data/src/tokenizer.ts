@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { AppError } from '@moraine/contract';
 import { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
+import { byteEndsOf, tokenBytes } from './token-bytes.js';
 
 /** A base's tokenizer with what training and generation need to know about it. */
 export interface TextTokenizer {
@@ -10,6 +11,7 @@ export interface TextTokenizer {
   bosId: number | null;
   /** The end token that training appends. */
   eosId: number;
+  eosText: string;
   /** Every token that ends a generation, `eosId` first. */
   eosIds: number[];
   padId: number;
@@ -21,6 +23,10 @@ export interface TextTokenizer {
   /** Special tokens written in the text are recognised. `addSpecialTokens` (default false) adds what the base puts around a text, a begin token say. */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
+  /** Where each token of the encoded text ends, in bytes of UTF-8; null where the tokens do not spell the text. */
+  byteEnds(text: string, ids: readonly number[]): Int32Array | null;
+  /** Whether a special token of the base is written in the text. */
+  holdsSpecial(text: string): boolean;
 }
 
 type Json = Record<string, unknown>;
@@ -70,21 +76,33 @@ function normalizeTokenizer(json: Json): Json {
   return {
     ...json,
     model: type === undefined ? model : { ...model, type },
-    pre_tokenizer: exactDigits(json.pre_tokenizer),
+    pre_tokenizer: exactly(json.pre_tokenizer),
     truncation: null,
     padding: null,
   };
 }
 
-/** The library's Digits splits decimal digits only, Hugging Face's own every number (½, ², Ⅳ): said as a pattern both agree. */
-function exactDigits(preTokenizer: unknown): unknown {
+/** GPT-2's pattern, which a byte-level pre-tokenizer splits by. */
+const BYTE_LEVEL_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+/**
+ * A pre-tokenizer in words that the library and Hugging Face's own read alike. The library's Digits splits decimal digits only, Hugging
+ * Face's every number (½, ², Ⅳ); its ByteLevel takes U+FEFF for white space and U+0085 for none. Its Split does both right.
+ */
+function exactly(preTokenizer: unknown): unknown {
   if (!isObject(preTokenizer)) return preTokenizer;
-  const { type, pretokenizers, individual_digits: isIndividual } = preTokenizer;
-  if (Array.isArray(pretokenizers)) return { ...preTokenizer, pretokenizers: pretokenizers.map(exactDigits) };
-  if (type !== 'Digits') return preTokenizer;
-  const pattern = { Regex: isIndividual === true ? '\\p{N}' : '\\p{N}+' };
-  return { type: 'Split', pattern, behavior: 'Isolated', invert: false };
+  const { type, pretokenizers, individual_digits: isIndividual, add_prefix_space, use_regex } = preTokenizer;
+  if (Array.isArray(pretokenizers)) return { ...preTokenizer, pretokenizers: pretokenizers.map(exactly) };
+  if (type === 'Digits') return splitAt(isIndividual === true ? '\\p{N}' : '\\p{N}+');
+  if (type !== 'ByteLevel' || use_regex === false || add_prefix_space === true) return preTokenizer;
+  return { type: 'Sequence', pretokenizers: [splitAt(BYTE_LEVEL_PATTERN), { ...preTokenizer, use_regex: false }] };
 }
+
+const splitAt = (Regex: string): Json => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
+
+/** Whether the tokens are written in the letters of bytes. */
+const isByteLevel = ({ pre_tokenizer, decoder }: Json): boolean =>
+  JSON.stringify([pre_tokenizer, decoder]).includes('"ByteLevel"');
 
 function templateSource(jinja: string | null, config: Json | null): string | null {
   if (jinja !== null) return jinja;
@@ -99,9 +117,10 @@ function templateSource(jinja: string | null, config: Json | null): string | nul
 /**
  * Loads the tokenizer of a Hugging Face folder: tokenizer.json in any of its dialects, special tokens from tokenizer_config.json,
  * special_tokens_map.json, config.json and generation_config.json, the chat template from chat_template.jinja or tokenizer_config.json.
+ * `day` is what a template takes for today.
  * @throws AppError `invalid_base` naming the file and what to do.
  */
-export async function loadTokenizer(directory: string): Promise<TextTokenizer> {
+export async function loadTokenizer(directory: string, day?: Date): Promise<TextTokenizer> {
   const [json, config, map, model, generation] = await Promise.all(
     ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'config.json', 'generation_config.json'].map(
       (name) => readJson(directory, name),
@@ -114,13 +133,14 @@ export async function loadTokenizer(directory: string): Promise<TextTokenizer> {
     });
   }
   const jinja = await readFile(join(directory, 'chat_template.jinja'), 'utf8').catch(() => null);
-  return createTokenizer(json, {
+  const companions = {
     config: config ?? null,
     map: map ?? null,
     model: model ?? null,
     generation: generation ?? null,
     jinja,
-  });
+  };
+  return createTokenizer(json, companions, day);
 }
 
 interface Companions {
@@ -131,7 +151,11 @@ interface Companions {
   jinja: string | null;
 }
 
-function createTokenizer(json: Json, { config, map, model, generation, jinja }: Companions): TextTokenizer {
+function createTokenizer(
+  json: Json,
+  { config, map, model, generation, jinja }: Companions,
+  day: Date | undefined,
+): TextTokenizer {
   let tokenizer: Tokenizer;
   try {
     tokenizer = new Tokenizer(normalizeTokenizer(json), { clean_up_tokenization_spaces: false, ...config });
@@ -165,7 +189,8 @@ function createTokenizer(json: Json, { config, map, model, generation, jinja }: 
   const padText = tokenText('pad_token', config, map);
   const eosIds = [...new Set([eosId, ...idList(generation?.eos_token_id), ...idList(model?.eos_token_id)])];
   const specialIds = new Set<number>([...eosIds, ...(bosId === null ? [] : [bosId])]);
-  for (const [id, token] of tokenizer.get_added_tokens_decoder()) if (token.special) specialIds.add(id);
+  const added = tokenizer.get_added_tokens_decoder();
+  for (const [id, token] of added) if (token.special) specialIds.add(id);
   const addsBos = config?.add_bos_token === true && bosId !== null;
 
   const encode: TextTokenizer['encode'] = (text, options = {}) => {
@@ -175,22 +200,36 @@ function createTokenizer(json: Json, { config, map, model, generation, jinja }: 
   };
   const source = templateSource(jinja, config);
   const usesBos = encode('', { addSpecialTokens: true })[0] === bosId;
+  const unkText = tokenText('unk_token', config, map);
   const tokens = {
-    bos: source !== null || usesBos ? (bosText ?? '') : '',
-    eos: eosText,
-    pad: padText ?? '',
+    bos_token: source !== null || usesBos ? (bosText ?? '') : '',
+    eos_token: eosText,
+    ...(padText === null ? {} : { pad_token: padText }),
+    ...(unkText === null ? {} : { unk_token: unkText }),
   };
+  const bytesOf = tokenBytes((id) => tokenizer.id_to_token(id), new Set(added.keys()), isByteLevel(json));
   return {
     vocabSize: tokenizer.get_vocab().size,
     bosId,
     eosId,
+    eosText,
     eosIds,
     padId: idOf(padText) ?? eosId,
     specialIds,
-    chatTemplate: compileTemplate(source ?? PLAIN_TEMPLATE, tokens),
+    chatTemplate: compileTemplate(source ?? PLAIN_TEMPLATE, tokens, day),
     hasChatTemplate: source !== null,
     encode,
     decode: (ids, options = {}) =>
       ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: options.skipSpecialTokens ?? true }),
+    byteEnds: (text, ids) => byteEndsOf(text, ids, bytesOf),
+    holdsSpecial: specialFinder([...specialIds].flatMap((id) => tokenizer.id_to_token(id) ?? [])),
   };
+}
+
+/** Looks for any of some texts in a text. */
+function specialFinder(specials: readonly string[]): (text: string) => boolean {
+  const visible = specials.filter((special) => special.trim() !== '');
+  if (visible.length === 0) return () => false;
+  const pattern = new RegExp(visible.map((special) => special.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'));
+  return (text) => pattern.test(text);
 }

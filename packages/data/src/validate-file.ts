@@ -1,6 +1,10 @@
-import { AppError } from '@moraine/contract';
+import { AppError, explain } from '@moraine/contract';
+import { type ExactJson, readExact } from './exact-json.js';
+import { formOfFile } from './file-form.js';
 import { LINE_BYTES_MAX, type Line, readLines } from './lines.js';
-import { parseRow, type Row, type RowFormat, type RowProblem, rowCharacters } from './row.js';
+import { parseRow } from './parse-row.js';
+import { type Row, type RowFormat, rowCharacters } from './row.js';
+import { cut, type RowProblem } from './row-problem.js';
 
 /** A problem with its line number, from 1. */
 export interface FileProblem extends RowProblem {
@@ -45,9 +49,7 @@ function parseLine({ number, bytes, isTooLong }: Line, expected: RowFormat | und
       hint: 'Each row is a line of its own: is this JSON Lines?',
     });
   }
-  if (number === 1 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))) {
-    return refuse({ key: '', code: 'invalid_encoding', message: 'The file is UTF-16.', hint: 'Save it as UTF-8.' });
-  }
+  if (bytes.includes(0)) return refuse(nulProblem(bytes));
   let text: string;
   try {
     text = decoder.decode(bytes); // drops a byte order mark
@@ -55,22 +57,56 @@ function parseLine({ number, bytes, isTooLong }: Line, expected: RowFormat | und
     const message = 'The line holds bytes that are not UTF-8.';
     return refuse({ key: '', code: 'invalid_encoding', message, hint: 'Save the file as UTF-8.' });
   }
-  if (text.trim() === '') return null;
+  return text.trim() === '' ? null : { line: number, ...parseText(text, expected) };
+}
+
+function nulProblem(bytes: Uint8Array): RowProblem {
+  const count = bytes.reduce((sum, byte) => sum + Number(byte === 0), 0);
+  return {
+    key: '',
+    code: 'invalid_encoding',
+    message: `The line holds ${count} NUL bytes.`,
+    hint: 'A crash or a broken copy leaves them where text was not written: cut them off, and look whether rows are missing.',
+  };
+}
+
+function parseText(text: string, expected: RowFormat | undefined): { row: Row } | { problem: RowProblem } {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const start = text.trim().slice(0, 60);
-    const message = `The line is no JSON (${error instanceof Error ? error.message : String(error)}); it begins ${JSON.stringify(start)}.`;
-    const hint = start.startsWith('[')
-      ? 'The file looks like one JSON list: write each of its objects on a line of its own, without brackets and commas.'
-      : 'Write one complete JSON object a line; line breaks inside texts are \\n.';
-    return refuse({ key: '', code: 'invalid_json', message, hint });
+    return { problem: noJson(text, error) };
   }
-  return { line: number, ...parseRow(value, expected) };
+  let exact: ExactJson;
+  try {
+    exact = readExact(text);
+  } catch (error) {
+    const hint = 'Write it flatter, or as a text.';
+    return { problem: { key: '', code: 'invalid_value', message: `${explain(error)}.`, hint } };
+  }
+  const { repeated } = exact;
+  if (repeated !== null) {
+    const message = `The key ${cut(JSON.stringify(repeated.split('/').at(-1)), 60)} stands twice in one object; only one value could be read.`;
+    return { problem: { key: cut(repeated, 200), code: 'repeated_key', message, hint: 'Keep one of them.' } };
+  }
+  return parseRow(value, { expected, exact: exact.value });
+}
+
+function noJson(text: string, error: unknown): RowProblem {
+  const start = text.trim();
+  const message = `The line is no JSON (${cut(explain(error), 200)}); it begins ${JSON.stringify(cut(start, 60))}.`;
+  const hint = start.startsWith('[')
+    ? 'The file looks like one JSON list: write each of its objects on a line of its own, without brackets and commas.'
+    : 'Write one complete JSON object a line; line breaks inside texts are \\n.';
+  return { key: '', code: 'invalid_json', message, hint };
 }
 
 async function* readFileRows(file: string): AsyncGenerator<ReadLine> {
+  const problem = await formOfFile(file);
+  if (problem !== null) {
+    yield { line: 1, problem };
+    return;
+  }
   let format: RowFormat | undefined;
   for await (const line of readLines(file)) {
     const read = parseLine(line, format);

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IGNORED } from '@moraine/contract';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { compileTemplate, renderWithSpans } from '../src/chat-template.js';
-import { encodeFile, encodeRow, labelRow } from '../src/encode-row.js';
+import { compileTemplate } from '../src/chat-template.js';
+import { encodeFile } from '../src/encode-file.js';
+import { encodeRow } from '../src/encode-row.js';
+import { labelRow, type PromptFormat } from '../src/label-row.js';
 import type { ChatMessage, Row } from '../src/row.js';
 import { loadTokenizer, type TextTokenizer } from '../src/tokenizer.js';
 import { sharedData } from './shared-data.js';
@@ -15,9 +17,16 @@ beforeAll(async () => {
   base = await loadTokenizer(join(import.meta.dirname, '../../../examples/base'));
 });
 
+/** The one row that a row makes. */
+function labelled(row: Row, tokenizer: TextTokenizer, promptFormat?: PromptFormat) {
+  const rows = [...labelRow(row, tokenizer, promptFormat)];
+  expect(rows).toHaveLength(1);
+  return rows[0] as (typeof rows)[0];
+}
+
 /** The supervised stretches of a row, decoded with their special tokens. */
-function learned(row: Row, tokenizer: TextTokenizer, promptFormat?: 'raw'): string[] {
-  const { ids, labels } = labelRow(row, tokenizer, promptFormat);
+function learned(row: Row, tokenizer: TextTokenizer, promptFormat?: PromptFormat): string[] {
+  const { ids, labels } = labelled(row, tokenizer, promptFormat);
   const stretches: number[][] = [];
   labels.forEach((label, i) => {
     if (label === IGNORED) return;
@@ -49,7 +58,7 @@ describe('what is learned of a row', () => {
   test('of prompt and completion: the completion and its end token, as a turn of the base', () => {
     const row: Row = { format: 'prompt_completion', prompt: 'Record?', completion: '{"count":12}' };
     expect(learned(row, base)).toEqual(['{"count":12}<|end|>']);
-    const { ids } = labelRow(row, base);
+    const { ids } = labelled(row, base);
     expect(base.decode(ids, { skipSpecialTokens: false })).toBe('<|user|>Record?<|assistant|>{"count":12}<|end|>');
   });
 
@@ -58,9 +67,9 @@ describe('what is learned of a row', () => {
     const asked = base.encode(
       base.chatTemplate.render([{ role: 'user', content: 'Record?' }], { addGenerationPrompt: true }),
     );
-    const encoded = encodeRow(row, base, { maxSeqLen: 64 });
+    const [encoded] = encodeRow(row, base, { maxSeqLen: 64 });
     expect(encoded).toMatchObject({ row: { promptLength: asked.length, isTruncated: false } });
-    expect(labelRow(row, base).ids.slice(0, asked.length)).toEqual(asked);
+    expect(labelled(row, base).ids.slice(0, asked.length)).toEqual(asked);
   });
 
   test('of prompt and completion end to end: the completion and an end token', () => {
@@ -79,7 +88,7 @@ describe('what is learned of a row', () => {
       { role: 'user', content: 'echo' },
       { role: 'assistant', content: 'echo' },
     ];
-    const { ids, labels } = labelRow({ format: 'chat', messages }, base);
+    const { ids, labels } = labelled({ format: 'chat', messages }, base);
     expect(labels.slice(0, 3 + base.encode('echo').length - 1).every((label) => label === IGNORED)).toBe(true);
     expect(ids.length - labels.filter((label) => label !== IGNORED).length).toBe(2 + base.encode('echo').length);
   });
@@ -94,35 +103,13 @@ describe('what is learned of a row', () => {
 
   test('a role that the template does not know is refused with the template’s own words', () => {
     const messages: ChatMessage[] = [...conversation, { role: 'tool', content: '3' }];
-    expect(() => labelRow({ format: 'chat', messages }, base)).toThrow('not tool');
-  });
-
-  test('a template that rewrites earlier turns is refused', () => {
-    const sources = [
-      '{% for m in messages %}{{ m.content if loop.last else "…" }}{% endfor %}',
-      '{% for m in messages %}{{ "[" + m.role + "]" }}{{ m.content if loop.last or m.role == "user" else "…" }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}',
-    ];
-    for (const source of sources) {
-      const template = compileTemplate(source, { bos: '', eos: '', pad: '' });
-      expect(() => renderWithSpans(template, conversation.slice(1))).toThrow('changes earlier turns');
-    }
-  });
-
-  test('a template that rewrites earlier answers is taken where only the last answer is learned, as its refusal advises', () => {
-    const source =
-      '{% for m in messages %}[{{ m.role }}]{{ m.content if loop.last or m.role == "user" else "…" }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}';
-    const template = compileTemplate(source, { bos: '', eos: '', pad: '' });
-    const messages = conversation
-      .slice(1)
-      .map((message, i): ChatMessage => (i === 1 ? { ...message, weight: 0 } : message));
-    const { text, spans } = renderWithSpans(template, messages);
-    expect(spans.map(({ start, end }) => text.slice(start, end))).toEqual(['It is 6.']);
+    expect(() => labelled({ format: 'chat', messages }, base)).toThrow('not tool');
   });
 
   test('generation marks in a template change nothing', () => {
     const source =
       "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% if m.role == 'assistant' %}{% generation %}{{ m.content + '<|end|>' }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
-    const chatTemplate = compileTemplate(source, { bos: '', eos: '<|end|>', pad: '' });
+    const chatTemplate = compileTemplate(source, { eos_token: '<|end|>' });
     const rows = { format: 'chat', messages: conversation } as const;
     expect(learned(rows, { ...base, chatTemplate })).toEqual(['It is 4.<|end|>', 'It is 6.<|end|>']);
   });
@@ -132,26 +119,24 @@ describe('rows that are too long', () => {
   const row: Row = { format: 'prompt_completion', prompt: 'one two three', completion: 'four five six seven' };
 
   test('are cut at their end', () => {
-    const whole = labelRow(row, base).ids;
-    const encoded = encodeRow(row, base, { maxSeqLen: whole.length - 1 });
+    const whole = labelled(row, base).ids;
+    const [encoded] = encodeRow(row, base, { maxSeqLen: whole.length - 1 });
     expect(encoded).toMatchObject({ row: { ids: whole.slice(0, -1), isTruncated: true } });
   });
 
   test('are left out, or are an error, when asked', () => {
-    const { length } = labelRow(row, base).ids;
-    expect(encodeRow(row, base, { maxSeqLen: length - 1, overLength: 'drop' })).toEqual({
-      dropped: 'over_length',
-      length,
-    });
-    expect(() => encodeRow(row, base, { maxSeqLen: length - 1, overLength: 'error' })).toThrow(
-      `max_seq_len is ${length - 1}`,
-    );
-    expect(encodeRow(row, base, { maxSeqLen: length, overLength: 'error' })).toHaveProperty('row');
+    const { length } = labelled(row, base).ids;
+    const encode = (maxSeqLen: number, overLength: 'drop' | 'error') => [
+      ...encodeRow(row, base, { maxSeqLen, overLength }),
+    ];
+    expect(encode(length - 1, 'drop')).toMatchObject([{ dropped: 'over_length', length }]);
+    expect(() => encode(length - 1, 'error')).toThrow(`max_seq_len is ${length - 1}`);
+    expect(encode(length, 'error')[0]).toHaveProperty('row');
   });
 
   test('whose answer is cut off altogether are never trained on', () => {
-    const { length } = labelRow(row, base).ids;
-    expect(encodeRow(row, base, { maxSeqLen: 4 })).toEqual({ dropped: 'nothing_supervised', length });
+    const { length } = labelled(row, base).ids;
+    expect([...encodeRow(row, base, { maxSeqLen: 4 })]).toMatchObject([{ dropped: 'prompt_too_long', length }]);
   });
 });
 
@@ -165,10 +150,12 @@ test('encoding a file counts what it cuts and leaves out, and refuses a file of 
     await writeFile(file, rows.join('\n'));
     const { rows: kept, report } = await encodeFile(file, base, { maxSeqLen: 24 });
     expect(kept).toHaveLength(2);
-    expect(report).toMatchObject({ rows: 2, droppedNothingSupervised: 1, droppedOverLength: 0, droppedLines: [2] });
+    expect(report).toMatchObject({ rows: 2, droppedLines: [2] });
+    expect(report.dropped).toEqual({ prompt_too_long: { rows: 1, firstLine: 2 } });
     expect(report.tokens).toBe(kept.reduce((sum, row) => sum + row.ids.length, 0));
     await expect(encodeFile(file, base, { maxSeqLen: 2 })).rejects.toMatchObject({
       code: 'user_data',
+      message: 'None of 3 rows can be trained on: 3 have a prompt that alone fills 2 tokens (first in line 1).',
       param: 'max_seq_len',
     });
     await expect(encodeFile(file, base, { maxSeqLen: 24, overLength: 'error' })).rejects.toThrow('Line 2');
@@ -196,7 +183,7 @@ describe.runIf(shared !== null)('templates of real bases', () => {
 
   test('a base without a template gets the plain form', async () => {
     const tokenizer = await loadTokenizer(join(shared ?? '', 'models/tinystories-656k-llama'));
-    const { ids } = labelRow({ format: 'chat', messages: withoutSystem }, tokenizer);
+    const { ids } = labelled({ format: 'chat', messages: withoutSystem }, tokenizer);
     expect(ids[0]).toBe(tokenizer.bosId);
     const stretches = learned({ format: 'chat', messages: withoutSystem }, tokenizer);
     expect(stretches).toHaveLength(2);

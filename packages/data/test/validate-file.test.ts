@@ -1,7 +1,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toValue } from '../src/chat-template.js';
+import { toJson } from '../src/jinja/values.js';
+import type { Row } from '../src/row.js';
+import { isBroken } from '../src/row-problem.js';
 import { describeProblem, readRows, validateFile } from '../src/validate-file.js';
 
 let folder: string;
@@ -63,6 +68,33 @@ describe('a good file', () => {
     expect(found.format).toBe('chat');
   });
 
+  test('may hold what APIs export beside an answer where it says nothing, and reasoning', async () => {
+    const exported = { ...assistant, refusal: null, annotations: [], audio: null, reasoning_content: 'hm' };
+    const found = await report(`${JSON.stringify({ messages: [user, exported], tools: null })}\n`);
+    expect(found.errors).toEqual([]);
+  });
+
+  test('may hold NUL as JSON escapes it', async () => {
+    const file = await fileOf('{"prompt":"a \\u0000","completion":"b"}\n');
+    for await (const { row } of readRows(file)) expect(row).toMatchObject({ prompt: 'a \0', completion: 'b' });
+  });
+
+  test('keeps calls and tools as they are written', async () => {
+    const row =
+      '{"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"b":1.0,"2":9007199254740993,"1":2}}}]}],"tools":[{"z":1.50,"0":1}]}';
+    const rows: Row[] = [];
+    for await (const read of readRows(await fileOf(row))) rows.push(read.row);
+    const [first] = rows;
+    if (first?.format !== 'chat') throw new Error('no conversation');
+    const written = [...(first.messages[1]?.tool_calls ?? []), ...(first.tools ?? [])].map((value) =>
+      toJson(toValue(value)),
+    );
+    expect(written).toEqual([
+      '{"function": {"name": "f", "arguments": {"b": 1.0, "2": 9007199254740993, "1": 2}}}',
+      '{"z": 1.50, "0": 1}',
+    ]);
+  });
+
   test('keeps characters that some readers take for line ends', async () => {
     const file = await fileOf('{"text":"a\u2028b\u0085c"}\n');
     for await (const { row } of readRows(file)) expect(row).toEqual({ format: 'text', text: 'a\u2028b\u0085c' });
@@ -94,6 +126,94 @@ describe('a bad line is named with its key, value and fix', () => {
       Buffer.from('\uFEFF{"text":"a"}\n', 'utf16le'),
       { line: 1, code: 'invalid_encoding', message: expect.stringContaining('UTF-16') },
     ],
+    [
+      'UTF-16 without a byte order mark',
+      Buffer.from('{"text":"a"}\n{"text":"b"}\n', 'utf16le'),
+      { line: 1, message: 'The file is UTF-16 (little endian).', hint: expect.stringContaining('-f UTF-16LE') },
+    ],
+    [
+      'UTF-16 of the other order',
+      Buffer.from('{"text":"a"}\n', 'utf16le').swap16(),
+      { line: 1, message: 'The file is UTF-16 (big endian).' },
+    ],
+    [
+      'a compressed file',
+      gzipSync('{"text":"a"}\n'),
+      { line: 1, message: 'The file is gzip-compressed.', hint: expect.stringContaining('Decompress') },
+    ],
+    ['a table', Buffer.from('PAR1\u0015\u0004'), { line: 1, message: 'The file is a Parquet table.' }],
+    [
+      'NUL bytes behind good rows',
+      `{"text":"a"}\n${'\0'.repeat(64)}`,
+      { line: 2, code: 'invalid_encoding', message: 'The line holds 64 NUL bytes.' },
+    ],
+    [
+      'a key that stands twice',
+      '{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a","content":"b"}]}',
+      { line: 1, key: '/messages/1/content', code: 'repeated_key', message: expect.stringContaining('"content"') },
+    ],
+    [
+      'half an emoji in a text',
+      '{"text":"a \\ud83d b"}',
+      { line: 1, key: '/text', code: 'invalid_value', hint: expect.stringContaining('emoji') },
+    ],
+    [
+      'a value nested without end',
+      `{"messages":${'['.repeat(300)}${']'.repeat(300)}}`,
+      { line: 1, code: 'invalid_value', message: expect.stringContaining('nested deeper') },
+    ],
+    [
+      'an image among the content',
+      chat(
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'what?' },
+            { type: 'image_url', image_url: {} },
+          ],
+        },
+        assistant,
+      ),
+      { key: '/messages/0/content/1', message: 'Images are not supported.' },
+    ],
+    [
+      'a refusal that says something',
+      chat(user, { ...assistant, refusal: 'No.' }),
+      { key: '/messages/1/refusal', code: 'unknown_key' },
+    ],
+    [
+      'reasoning of a user',
+      chat({ ...user, reasoning_content: 'hm' }, assistant),
+      { key: '/messages/0/reasoning_content', code: 'invalid_value' },
+    ],
+    [
+      'rows of ShareGPT',
+      '{"conversations":[{"from":"human","value":"hi"},{"from":"gpt","value":"hello"}]}',
+      {
+        code: 'unknown_format',
+        message: expect.stringContaining('ShareGPT'),
+        hint: expect.stringContaining('local convert'),
+      },
+    ],
+    [
+      'rows of Alpaca',
+      '{"instruction":"Add","input":"2 and 2","output":"4"}',
+      { message: expect.stringContaining('Alpaca'), hint: expect.stringContaining('local convert') },
+    ],
+    [
+      'ranked answers',
+      '{"prompt":"a","chosen":"b","rejected":"c"}',
+      {
+        code: 'unknown_format',
+        message: expect.stringContaining('DPO'),
+        hint: expect.stringContaining('rank answers'),
+      },
+    ],
+    [
+      'ranked answers as the OpenAI API takes them',
+      '{"input":{"messages":[]},"preferred_output":[],"non_preferred_output":[]}',
+      { message: expect.stringContaining('DPO') },
+    ],
     ['mixed formats', '{"text":"a"}\n{"prompt":"a","completion":"b"}\n', { line: 2, code: 'mixed_formats' }],
     [
       'a misspelt key',
@@ -107,8 +227,8 @@ describe('a bad line is named with its key, value and fix', () => {
     ],
     [
       'keys of another format',
-      '{"instruction":"a","output":"b"}',
-      { code: 'unknown_format', message: expect.stringContaining('instruction, output') },
+      '{"in":"a","out":"b"}',
+      { code: 'unknown_format', message: expect.stringContaining('in, out') },
     ],
     ['a missing completion', '{"prompt":"a"}', { key: '/completion', code: 'missing_key' }],
     [
@@ -127,7 +247,7 @@ describe('a bad line is named with its key, value and fix', () => {
     [
       'a weight of a half',
       chat(user, { ...assistant, weight: 0.5 }),
-      { key: '/messages/1/weight', code: 'invalid_value' },
+      { key: '/messages/1/weight', code: 'invalid_value', hint: expect.stringContaining('0 (not learned) or 1') },
     ],
     [
       'a weight on a user message',
@@ -173,4 +293,25 @@ test('reading rows of a bad file throws with the line and the key', async () => 
     for await (const _ of readRows(file));
   };
   await expect(read()).rejects.toMatchObject({ code: 'invalid_file', param: 'line 2/txt' });
+});
+
+describe('what a verdict shows of a value', () => {
+  const shown = async (content: string) => {
+    const error = await firstError(content);
+    return `${error.key} ${error.message} ${error.hint}`;
+  };
+  const isStorable = (text: string): boolean => !isBroken(text) && !text.includes('\0');
+
+  test('is never cut in the middle of an emoji, wherever the cut falls', async () => {
+    for (let length = 45; length < 62; length += 1) {
+      const note = `${'x'.repeat(length)}😀 tail`;
+      expect(isStorable(await shown(`{"prompt":"a","completion":"b","note":"${note}"}`))).toBe(true);
+      expect(isStorable(await shown(`{"text":"a","${note}":1}`))).toBe(true);
+    }
+  });
+
+  test('is no half of one where it stands outside a text', async () => {
+    expect(isStorable(await shown('{"prompt": 😀, "completion": "x"}'))).toBe(true);
+    expect(isStorable(await shown(`{"${'y'.repeat(199)}😀": 1, "${'y'.repeat(199)}😀": 2}`))).toBe(true);
+  });
 });

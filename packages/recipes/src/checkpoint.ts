@@ -149,6 +149,12 @@ function refuseOtherBase({ step, base }: CheckpointState, expected: BaseHashes |
   });
 }
 
+/** How far a checkpoint is, without its tensors. */
+export function readProgress(dir: string): { step: number; trainedTokens: number } {
+  const { step, trainedTokens } = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
+  return { step, trainedTokens };
+}
+
 /** Bytes of all files below a folder. */
 export function folderBytes(dir: string): number {
   let bytes = 0;

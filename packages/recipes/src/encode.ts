@@ -1,41 +1,73 @@
 import { AppError, type RunConfig } from '@moraine/contract';
 import type { ModelShape } from '@moraine/contract/plan';
-import { type EncodeReport, encodeFile, type TextTokenizer, type TrainingRow } from '@moraine/data';
-import type { Emit } from './control.js';
+import { encodeFile, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import type { Control, Emit } from './control.js';
+import { describeReport } from './describe-report.js';
 
 /** Encodes one file of a run; `label` names it in messages. */
 export type Encode = (label: string, path: string) => Promise<TrainingRow[]>;
 
+/** A run that was stopped while its files were encoded. */
+export class StoppedEncoding extends Error {}
+
+/** A sign of life this often. */
+const PROGRESS_MS = 10_000;
+
+export interface EncodeInput {
+  config: Pick<RunConfig, 'max_seq_len' | 'over_length'>;
+  model: Pick<ModelShape, 'vocabSize'>;
+  tokenizer: TextTokenizer;
+  emit: Emit;
+  control: Control;
+}
+
 /**
- * How a run reads its files: what is cut or left out is said, whichever file it is.
- * The result throws AppError `user_data`, `invalid_file`, or `invalid_base` when the tokenizer makes tokens that the base has no row for.
+ * How a run reads its files: what is cut, left out or changed is said, whichever file it is.
+ * The result throws AppError `user_data`, `invalid_file`, or `invalid_base` when the tokenizer makes tokens that the base has no row for, each
+ * naming the file; StoppedEncoding when the run is to stop.
  */
-export function createEncode(config: RunConfig, model: ModelShape, tokenizer: TextTokenizer, emit: Emit): Encode {
+export function createEncode({ config, model, tokenizer, emit, control }: EncodeInput): Encode {
   const limits = { maxSeqLen: config.max_seq_len, overLength: config.over_length };
+  const say = (level: 'info' | 'warn', message: string, data: object): void =>
+    emit({ type: 'message', level, at: Date.now(), message, data: { ...data } });
   return async (label, path) => {
-    const { rows, report } = await encodeFile(path, tokenizer, limits);
-    // A GPU gathers zeros for an id beyond the table and says nothing.
-    const idMax = rows.reduce((max, { ids }) => ids.reduce((a, b) => Math.max(a, b), max), tokenizer.padId);
-    if (idMax >= model.vocabSize) {
-      const token = tokenizer.decode([idMax], { skipSpecialTokens: false });
-      throw new AppError(
-        'invalid_base',
-        `The tokenizer makes token ${idMax} (${JSON.stringify(token)}), but the base's vocabulary has ${model.vocabSize}.`,
-        { param: 'tokenizer.json', hint: 'Register the base with its own tokenizer, or resize its embedding first.' },
-      );
-    }
-    const message = lossesOf(label, report);
-    if (message !== null) emit({ type: 'message', level: 'warn', at: Date.now(), message, data: { ...report } });
+    let saidAt = performance.now();
+    const onProgress = (rowsRead: number): void => {
+      if (control.stopRequested() !== null) throw new StoppedEncoding();
+      if (performance.now() - saidAt < PROGRESS_MS) return;
+      saidAt = performance.now();
+      say('info', `${label}: ${rowsRead} rows are encoded so far.`, { rows_read: rowsRead });
+    };
+    const { rows, report } = await naming(label, encodeFile(path, tokenizer, { ...limits, onProgress }));
+    refuseForeignTokens(rows, tokenizer, model.vocabSize);
+    for (const message of describeReport(report)) say('warn', `${label}: ${message}`, report);
     return rows;
   };
 }
 
-/** What was cut or left out of a file; null when nothing was. */
-function lossesOf(label: string, report: EncodeReport): string | null {
-  const parts: string[] = [];
-  if (report.truncated > 0) parts.push(`${report.truncated} rows were cut to the longest length`);
-  if (report.droppedOverLength > 0) parts.push(`${report.droppedOverLength} rows were longer and left out`);
-  if (report.droppedNothingSupervised > 0)
-    parts.push(`${report.droppedNothingSupervised} rows have no answer to learn and were left out`);
-  return parts.length === 0 ? null : `${label}: ${parts.join(', ')}. ${report.rows} rows are used.`;
+/** The same refusal with the file in front. */
+async function naming<T>(label: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const { param, hint } = error;
+    throw new AppError(error.code, `${label}: ${error.message}`, {
+      ...(param === null ? {} : { param }),
+      ...(hint === null ? {} : { hint }),
+      cause: error,
+    });
+  }
+}
+
+/** A GPU gathers zeros for an id beyond the table and says nothing. */
+function refuseForeignTokens(rows: readonly TrainingRow[], tokenizer: TextTokenizer, vocabSize: number): void {
+  const idMax = rows.reduce((max, { ids }) => ids.reduce((a, b) => Math.max(a, b), max), tokenizer.padId);
+  if (idMax < vocabSize) return;
+  const token = tokenizer.decode([idMax], { skipSpecialTokens: false });
+  throw new AppError(
+    'invalid_base',
+    `The tokenizer makes token ${idMax} (${JSON.stringify(token)}), but the base's vocabulary has ${vocabSize}.`,
+    { param: 'tokenizer.json', hint: 'Register the base with its own tokenizer, or resize its embedding first.' },
+  );
 }

@@ -4,6 +4,7 @@ export { type Base, loadBase, readWeight } from './base.js';
 export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.js';
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';
 export type { Control, Emit } from './control.js';
+export { describeReport, leftOut } from './describe-report.js';
 export { type Failure, failureOf } from './failure.js';
 export { planRun, type RunPlan, readBaseConfig } from './plan-run.js';
 export { BENCH_SHAPES, type BenchShape, writeRandomBase } from './random-base.js';

@@ -13,6 +13,8 @@ export interface RunPlan {
   /** Files besides the training file that the run will read. */
   otherFiles: readonly string[];
   seed: number;
+  /** The day that a chat template takes for today, YYYY-MM-DD; default today. */
+  templateDate?: string | undefined;
 }
 
 /**
@@ -26,7 +28,8 @@ export async function planRun(plan: RunPlan): Promise<RunConfig> {
   const rows = await countRows(plan.trainingFile);
   for (const file of plan.otherFiles) await countRows(file);
   const { request, baseName, seed } = plan;
-  return resolveConfig({ request, baseName, base, rows, seed });
+  const { templateDate = new Date().toISOString().slice(0, 10) } = plan;
+  return resolveConfig({ request, baseName, base, rows, seed, templateDate });
 }
 
 /** The configuration in a Hugging Face folder. @throws AppError `invalid_base`. */

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttemptEvent, CheckpointMetrics, RunConfig, TrainSpec } from '@moraine/contract';
-import { loadTokenizer } from '@moraine/data';
+import { countAgain, type ModelConfig } from '@moraine/contract/plan';
+import { loadTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { createOptimizer, createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
 import { loadBase } from './base.js';
@@ -12,10 +13,11 @@ import {
   hashBase,
   type LoadedCheckpoint,
   readCheckpoint,
+  readProgress,
   writeCheckpoint,
 } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
-import { createEncode } from './encode.js';
+import { createEncode, StoppedEncoding } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
 import { writeExports } from './exports.js';
 import { adapterOf } from './method.js';
@@ -30,16 +32,15 @@ import { accuracyOf, checkpointMetrics, stepValues } from './step-metrics.js';
  * `finished` or `stopped`, or throws. Yields to the event loop after every step.
  * @throws AppError `user_data`, `invalid_base`, `checkpoint_mismatch`, `nan_loss`.
  */
-export async function runSft(spec: TrainSpec, emit: Emit, control: Control): Promise<void> {
+export async function runSft(asked: TrainSpec, emit: Emit, control: Control): Promise<void> {
   const begun = performance.now();
-  const { config } = spec;
-  const base = loadBase(spec.baseDir);
+  const base = loadBase(asked.baseDir);
   for (const message of base.notes) emit({ type: 'message', level: 'warn', at: Date.now(), message });
-  const baseHashes = await hashBase(spec.baseDir, base);
-  const tokenizer = await loadTokenizer(spec.baseDir);
-  const encode = createEncode(config, base.config, tokenizer, emit);
-  const rows = await encode('Training file', spec.trainingFile);
-  const evaluator = await createEvaluator(spec, base.config, tokenizer, encode);
+  const baseHashes = await hashBase(asked.baseDir, base);
+  const prepared = await prepare(asked, base.config, emit, control);
+  if (prepared === null) return;
+  const { rows, evaluator, spec, padId } = prepared;
+  const { config } = spec;
 
   const adapter = adapterOf(config.adapter);
   const stepBatches = createStepBatches({
@@ -49,7 +50,7 @@ export async function runSft(spec: TrainSpec, emit: Emit, control: Control): Pro
     model: base.config,
     packing: config.packing,
     accumulation: config.accumulation,
-    padId: tokenizer.padId,
+    padId,
   });
   const trainer = await createTrainer({
     config: base.config,
@@ -87,6 +88,41 @@ export async function runSft(spec: TrainSpec, emit: Emit, control: Control): Pro
     trainer.dispose();
   }
 }
+
+interface Prepared {
+  /** With its configuration counted on the rows that are trained on. */
+  spec: TrainSpec;
+  rows: TrainingRow[];
+  evaluator: Evaluator;
+  padId: number;
+}
+
+/** Reads and encodes the files of a run. Returns null when it was stopped meanwhile. */
+async function prepare(asked: TrainSpec, model: ModelConfig, emit: Emit, control: Control): Promise<Prepared | null> {
+  const { config: planned, baseDir } = asked;
+  const tokenizer = await loadTokenizer(baseDir, templateDay(planned));
+  const encode = createEncode({ config: planned, model, tokenizer, emit, control });
+  try {
+    const rows = await encode('Training file', asked.trainingFile);
+    const spec = { ...asked, config: countAgain(planned, rows.length) };
+    const evaluator = await createEvaluator(spec, model, tokenizer, encode);
+    return { spec, rows, evaluator, padId: tokenizer.padId };
+  } catch (error) {
+    const reason = control.stopRequested();
+    if (!(error instanceof StoppedEncoding) || reason === null) throw error;
+    const step = resumedStep(asked);
+    emit({ type: 'stopped', at: Date.now(), reason, ...step });
+    return null;
+  }
+}
+
+/** Where the run stands while its files are read: at the checkpoint that it is to go on from. */
+function resumedStep({ resumeFrom }: TrainSpec): { step: number; trainedTokens: number } {
+  return resumeFrom === null ? { step: 0, trainedTokens: 0 } : readProgress(resumeFrom);
+}
+
+/** The day that a template takes for today; runs of earlier versions took the day they were computed on. */
+const templateDay = ({ template_date: date }: RunConfig): Date => (date === undefined ? new Date() : new Date(date));
 
 interface Run {
   spec: TrainSpec;
@@ -178,6 +214,7 @@ function readyEvent({ spec, trainer, totalParameters, rows, begun }: Run, traine
     device: device(),
     startStep: trainer.steps,
     steps: spec.config.steps,
+    config: spec.config,
     trainableParameters: trainer.parameterCount,
     totalParameters,
     rows,

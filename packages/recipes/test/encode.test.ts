@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { AttemptEvent } from '@moraine/contract';
 import { loadTokenizer } from '@moraine/data';
 import { describe, expect, it } from 'vitest';
-import { createEncode } from '../src/encode.js';
-import { failureOf, loadBase } from '../src/index.js';
+import type { Control } from '../src/control.js';
+import { createEncode, StoppedEncoding } from '../src/encode.js';
+import { describeReport, failureOf, leftOut, loadBase } from '../src/index.js';
 import { refuseNoFile } from '../src/plan-run.js';
 import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
 
@@ -13,13 +14,21 @@ const sums = writeSums(base, 'sums.jsonl', 12);
 const full = METHODS.full ?? { type: 'none' as const };
 
 describe('the files of a run', () => {
-  const encodeWith = async (over_length: 'truncate' | 'drop' | 'error', max_seq_len: number) => {
+  const encodeWith = async (
+    over_length: 'truncate' | 'drop' | 'error',
+    max_seq_len: number,
+    stopRequested: Control['stopRequested'] = () => null,
+  ) => {
     const events: AttemptEvent[] = [];
     const { config } = specOf(base, sums, full);
     const options = { ...config, over_length, max_seq_len };
-    const encode = createEncode(options, loadBase(base).config, await loadTokenizer(base), (event) =>
-      events.push(event),
-    );
+    const encode = createEncode({
+      config: options,
+      model: loadBase(base).config,
+      tokenizer: await loadTokenizer(base),
+      emit: (event) => events.push(event),
+      control: { stopRequested },
+    });
     return { encode, events };
   };
   const lengths = join(base, 'lengths.jsonl');
@@ -40,14 +49,16 @@ describe('the files of a run', () => {
   it('lose their long rows where asked', async () => {
     const { encode, events } = await encodeWith('drop', 16);
     expect(await encode('Validation file', lengths)).toHaveLength(2);
-    expect(ofType(events, 'message')[0]?.message).toMatch(/^Validation file: 1 rows were longer and left out\. 2 rows/);
+    expect(ofType(events, 'message')[0]?.message).toMatch(
+      /^Validation file: 1 rows were longer and left out \(first in line 2\)\. 2 rows/,
+    );
   });
 
   it('are an error of the data where asked, with the line', async () => {
     const { encode } = await encodeWith('error', 16);
     await expect(encode('Training file', lengths)).rejects.toMatchObject({
       code: 'user_data',
-      message: expect.stringMatching(/^Line 2: .*31 tokens/),
+      message: expect.stringMatching(/^Training file: Line 2: .*31 tokens/),
     });
   });
 
@@ -55,6 +66,25 @@ describe('the files of a run', () => {
     const { encode, events } = await encodeWith('truncate', 32);
     await encode('Training file', lengths);
     expect(events).toEqual([]);
+  });
+
+  it('are named where they are unusable, whichever file it is', async () => {
+    const { encode } = await encodeWith('truncate', 16);
+    const bad = join(base, 'bad.jsonl');
+    writeFileSync(bad, '{"text":"a"}\n{"txt":"b"}\n');
+    await expect(encode('Evaluation file sums', bad)).rejects.toMatchObject({
+      code: 'invalid_file',
+      message: "Evaluation file sums: Line 2: 'txt' is no key of a row.",
+    });
+  });
+
+  it('are left at once when the run is to stop', async () => {
+    const many = join(base, 'many.jsonl');
+    writeFileSync(many, `${JSON.stringify({ prompt: 'count '.repeat(200), completion: 'yes' })}\n`.repeat(20_000));
+    const begun = performance.now();
+    const { encode } = await encodeWith('truncate', 4096, () => 'cancel');
+    await expect(encode('Training file', many)).rejects.toBeInstanceOf(StoppedEncoding);
+    expect(performance.now() - begun).toBeLessThan(2_000);
   });
 
   it('of which no row is left fail the run as the data of the user', async () => {
@@ -69,5 +99,37 @@ describe('the files of a run', () => {
     expect(() => refuseNoFile(base)).toThrow(`${base} is a folder, not a file.`);
     const nothing = join(base, 'no.jsonl');
     expect(() => refuseNoFile(nothing)).toThrow(expect.objectContaining({ code: 'not_found' }));
+  });
+});
+
+describe('what a file lost', () => {
+  const report = {
+    rows: 5,
+    tokens: 50,
+    supervisedTokens: 20,
+    longestTokens: 16,
+    truncated: 0,
+    dropped: {},
+    notes: {},
+    droppedLines: [],
+  };
+
+  it('is nothing to speak of where all is as it was', () => {
+    expect(describeReport(report)).toEqual([]);
+  });
+
+  it('is said with the number of rows and the first line', () => {
+    const lost = {
+      ...report,
+      truncated: 1,
+      dropped: { prompt_too_long: { rows: 2, firstLine: 4 } },
+      notes: { split: { rows: 3, firstLine: 1 }, special_in_text: { rows: 1, firstLine: 7 } },
+    };
+    expect(describeReport(lost)).toEqual([
+      '1 rows were cut to the longest length, 2 rows have a prompt that fills the longest length and were left out (first in line 4). 5 rows are used.',
+      '3 rows made one row for each answer: the chat template changes earlier turns (first in line 1).',
+      '1 rows hold special tokens of the base inside their texts, which are read as such (first in line 7).',
+    ]);
+    expect(leftOut(lost)).toBe(2);
   });
 });

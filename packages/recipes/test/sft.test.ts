@@ -5,7 +5,7 @@ import { collate, encodeFile, loadTokenizer } from '@moraine/data';
 import { loadTf, readSafetensors } from '@moraine/engine';
 import { createModel, evaluate } from '@moraine/lm';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { failureOf, loadBase } from '../src/index.js';
+import { failureOf, loadBase, runSft } from '../src/index.js';
 import { runApart } from './run-apart.js';
 import { lossesOf, METHODS, ofType, runOf, specOf, tinyTargets, writeSums, writeTinyBase } from './tiny-base.js';
 
@@ -91,7 +91,7 @@ it('rows that were cut or hold nothing to learn are said', async () => {
   const events = await runOf(specOf(base, file, method('lora')), 1);
   const [warning] = ofType(events, 'message');
   expect(warning?.level).toBe('warn');
-  expect(warning?.message).toMatch(/1 rows were cut .* 1 rows have no answer/);
+  expect(warning?.message).toMatch(/1 rows were cut .* 1 rows have a prompt that fills/);
 });
 
 it('a learning rate that explodes fails with its step and what to do, as nan', async () => {
@@ -124,4 +124,43 @@ it('a LoRA adapter lies in the layout of PEFT, MoRA in its own, and MoRA type 1 
   expect(existsSync(join(sharing.get('peft') ?? '', 'adapter_model.safetensors'))).toBe(true);
   expect((await folder('mora type 6')).has('peft')).toBe(false);
   expect([...(await folder('full')).keys()]).toEqual(['merged']);
+});
+
+describe('the rows that are left', () => {
+  const file = join(base, 'some-too-long.jsonl');
+  const row = (i: number) => ({ prompt: i % 5 === 0 ? 'x'.repeat(60) : `${i}?`, completion: `${i}` });
+  writeFileSync(file, Array.from({ length: 37 }, (_, i) => `${JSON.stringify(row(i))}\n`).join(''));
+
+  it('are what epochs are counted over', async () => {
+    const spec = specOf(base, file, method('lora'));
+    const follows = { n_epochs: 2, max_steps: null, warmup_ratio: 0.1, evaluations: null };
+    Object.assign(spec.config, { batch_size: 4, accumulation: 1, n_epochs: 2, steps: 19, follows });
+    const events = await runOf(spec);
+    const [ready] = ofType(events, 'ready');
+    expect(ready).toMatchObject({ rows: 29, steps: 15, config: { steps: 15, schedule: { warmup_steps: 2 } } });
+    expect(ofType(events, 'metrics').at(-1)?.step).toBe(15);
+    expect(ofType(events, 'finished')).toHaveLength(1);
+  });
+
+  it('are the same on whichever day the run is computed, when the template names the day', async () => {
+    const dated = writeTinyBase();
+    const template =
+      "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{{ eos_token if m.role == 'assistant' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+    writeFileSync(join(dated, 'chat_template.jinja'), template);
+    const spec = specOf(dated, sums, method('lora'));
+    spec.config.template_date = '2024-02-29';
+    spec.evaluationFiles = [{ id: 'file-1', name: 'sums', path: sums }];
+    const [first] = ofType(await runOf(spec, 1), 'evaluation');
+    expect(first?.result.samples[0]?.prompt).toMatch(/^2024-02-29/);
+  });
+
+  it('are not read to their end when the run is cancelled meanwhile', async () => {
+    const many = join(base, 'many-rows.jsonl');
+    writeFileSync(many, `${JSON.stringify({ prompt: 'count '.repeat(200), completion: 'yes' })}\n`.repeat(20_000));
+    const events: AttemptEvent[] = [];
+    const begun = performance.now();
+    await runSft(specOf(base, many, method('lora')), (event) => events.push(event), { stopRequested: () => 'cancel' });
+    expect(performance.now() - begun).toBeLessThan(3_000);
+    expect(events).toMatchObject([{ type: 'stopped', reason: 'cancel', step: 0, trainedTokens: 0 }]);
+  });
 });

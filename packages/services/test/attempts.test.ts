@@ -19,7 +19,7 @@ import { markRunning, startAttempt } from '../src/training/start-attempt.js';
 import { recordEvent } from '../src/work/record-event.js';
 import { recordLogs } from '../src/work/record-logs.js';
 import { renewLease } from '../src/work/renew-lease.js';
-import { type Seeded, seedProject, seedRun, seedWorker, wholeRun } from './seed-run.js';
+import { config, type Seeded, seedProject, seedRun, seedWorker, wholeRun } from './seed-run.js';
 
 let t: TestServices;
 let s: Services;
@@ -65,6 +65,7 @@ const ready = {
   device: { kind: 'cpu', name: 'cpu', tensorflow: '2', threads: 1 },
   startStep: 0,
   steps: 100,
+  config: { ...config, steps: 100 },
   trainableParameters: 1,
   totalParameters: 2,
   rows: 3,

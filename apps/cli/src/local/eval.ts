@@ -29,7 +29,7 @@ export const evalCommand: Command = {
     const adapterDir = pathOf(args, 'adapter') ?? null;
     const mode = oneOf(args, 'mode', MODES) ?? 'plain';
     const seq = integer(args, 'seq', 2, 2 ** 24);
-    const { scoreFile } = await import('@moraine/recipes');
+    const { describeReport, leftOut, scoreFile } = await import('@moraine/recipes');
     const line = progressLine();
     const begun = performance.now();
     const score = await scoreFile({
@@ -44,9 +44,7 @@ export const evalCommand: Command = {
     });
     line.clear();
     const { rows, tokens, supervisedTokens, natsPerToken, natsPerSupervisedToken, tokenAccuracy, report } = score;
-    const leftOut = report.droppedNothingSupervised + report.droppedOverLength;
-    if (report.truncated > 0) printError(`${report.truncated} rows were cut to the longest length.`);
-    if (leftOut > 0) printError(`${leftOut} rows have no answer to score and were left out.`);
+    for (const sentence of describeReport(report)) printError(sentence);
     if (isJson) {
       print(
         JSON.stringify({
@@ -57,7 +55,7 @@ export const evalCommand: Command = {
           tokens,
           supervised_tokens: supervisedTokens,
           truncated_rows: report.truncated,
-          left_out_rows: leftOut,
+          left_out_rows: leftOut(report),
           mode,
           seconds: Number(((performance.now() - begun) / 1000).toFixed(3)),
           device: score.device,

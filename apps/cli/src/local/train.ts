@@ -63,6 +63,7 @@ export const trainCommand: Command = {
       trainingFile: data,
       otherFiles: [...(valid === null ? [] : [valid]), ...evaluationFiles],
       seed: local.request.seed ?? stored?.config.seed ?? randomInt(2 ** 31),
+      templateDate: stored?.config.template_date,
     });
     if (args.options['dry-run'] || local.request.dry_run) {
       await checkWeights(loadBase(base).weights);

@@ -16,7 +16,7 @@ type Ended = Extract<AttemptEvent, { type: 'finished' | 'stopped' }>;
 
 /** Turns what a run says into a progress line, metrics.jsonl and, at the end, its result. */
 export function reportTraining(
-  config: RunConfig,
+  planned: RunConfig,
   isQuiet: boolean,
   out: string,
   addMetrics: (step: number, values: Record<string, number>) => void,
@@ -24,6 +24,7 @@ export function reportTraining(
   const begun = performance.now();
   const line = progressLine();
   const evaluations: Extract<AttemptEvent, { type: 'evaluation' }>['result'][] = [];
+  let config = planned;
   let ready: Extract<AttemptEvent, { type: 'ready' }> | null = null;
   let last: Record<string, number> = {};
   let ended: Ended | null = null;
@@ -36,6 +37,7 @@ export function reportTraining(
     switch (event.type) {
       case 'ready': {
         ready = event;
+        config = event.config;
         const share = ((100 * event.trainableParameters) / event.totalParameters).toFixed(2);
         const from = event.startStep > 0 ? ` It goes on after step ${event.startStep}.` : '';
         if (!isQuiet)

@@ -42,6 +42,8 @@ export interface ResolveInput {
   /** Rows of the training file. */
   rows: number;
   seed: number;
+  /** The day that a chat template takes for today, YYYY-MM-DD. */
+  templateDate: string;
 }
 
 /** What an absent object stands for: the defaults of its keys. */
@@ -63,7 +65,7 @@ export const batchSizeAuto = (rows: number): number =>
  * max_steps alone the epochs follow from it.
  * @throws AppError naming the key, its value and what to do.
  */
-export function resolveConfig({ request, baseName, base, rows, seed }: ResolveInput): RunConfig {
+export function resolveConfig({ request, baseName, base, rows, seed, templateDate }: ResolveInput): RunConfig {
   const nEpochs = numberOf(request, 'n_epochs');
   const batchSize = numberOf(request, 'batch_size') ?? batchSizeAuto(rows);
   const accumulation = request.accumulation ?? 1;
@@ -76,7 +78,14 @@ export function resolveConfig({ request, baseName, base, rows, seed }: ResolveIn
   }
   const isFromSteps = nEpochs === null && request.max_steps !== undefined;
   const epochs = isFromSteps ? Math.ceil(((request.max_steps ?? 1) * batchSize) / rows) : (nEpochs ?? EPOCHS_AUTO);
-  const steps = Math.min(Math.ceil((epochs * rows) / batchSize), request.max_steps ?? Number.POSITIVE_INFINITY);
+  const follows: NonNullable<RunConfig['follows']> = {
+    n_epochs: isFromSteps ? null : epochs,
+    max_steps: request.max_steps ?? null,
+    warmup_ratio:
+      request.schedule?.warmup_steps === undefined ? (request.schedule?.warmup_ratio ?? WARMUP_RATIO_AUTO) : null,
+    evaluations: (request.evaluation ?? EVALUATION_AUTO).every_steps === 0 ? EVALUATIONS_AUTO : null,
+  };
+  const steps = stepsOf(follows, rows, batchSize);
 
   const maxSeqLen = request.max_seq_len ?? base.maxPositions;
   if (maxSeqLen > base.maxPositions) {
@@ -98,6 +107,8 @@ export function resolveConfig({ request, baseName, base, rows, seed }: ResolveIn
     learning_rate_multiplier: rate.multiplier,
     n_epochs: epochs,
     steps,
+    follows,
+    template_date: templateDate,
     batch_size: batchSize,
     accumulation,
     max_seq_len: maxSeqLen,
@@ -108,6 +119,32 @@ export function resolveConfig({ request, baseName, base, rows, seed }: ResolveIn
     checkpoint: request.checkpoint ?? CHECKPOINT_AUTO,
     seed,
     trainable_parameters: trainableParameters,
+  };
+}
+
+const stepsOf = (
+  { n_epochs: epochs, max_steps: most }: NonNullable<RunConfig['follows']>,
+  rows: number,
+  batchSize: number,
+): number =>
+  Math.min(
+    epochs === null ? Number.POSITIVE_INFINITY : Math.ceil((epochs * rows) / batchSize),
+    most ?? Number.POSITIVE_INFINITY,
+  );
+
+/** The configuration on the rows that are trained on: what follows from their number is counted again, nothing else changes. */
+export function countAgain(config: RunConfig, rows: number): RunConfig {
+  const { follows, batch_size: batchSize, schedule, evaluation } = config;
+  if (follows === undefined) return config;
+  const steps = stepsOf(follows, rows, batchSize);
+  const { n_epochs: epochs, warmup_ratio: ratio, evaluations } = follows;
+  const warmup = ratio === null ? Math.min(schedule.warmup_steps, steps) : Math.round(ratio * steps);
+  return {
+    ...config,
+    n_epochs: epochs ?? Math.ceil((steps * batchSize) / rows),
+    steps,
+    schedule: { ...schedule, warmup_steps: warmup },
+    evaluation: evaluations === null ? evaluation : { ...evaluation, every_steps: Math.ceil(steps / evaluations) },
   };
 }
 

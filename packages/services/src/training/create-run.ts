@@ -76,6 +76,7 @@ async function prepare(s: Services, actor: Actor, body: unknown): Promise<Prepar
     base: parseModelConfig(base.config),
     rows: trainingFile.rows ?? 0,
     seed: request.seed ?? randomInt(SEED_END),
+    templateDate: new Date().toISOString().slice(0, 10),
   });
   return { request, base, files, config };
 }

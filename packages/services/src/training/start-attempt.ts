@@ -39,8 +39,10 @@ export async function markRunning(
     ready.startStep > 0
       ? `Training goes on at step ${ready.startStep} of ${ready.steps} on ${where}`
       : `Training starts: ${ready.steps} steps over ${ready.rows} rows, ${ready.trainableParameters} of ${ready.totalParameters} parameters, on ${where}`;
-  const { type: _type, ...data } = ready;
+  const { type: _type, config, ...data } = ready;
   await markTaskRunning(s, token, { id: eventId, level: 'info', message, data }, async (client) => {
-    await client.query('UPDATE runs SET trained_tokens = $2 WHERE id = $1', [token.taskId, ready.trainedTokens]);
+    // Which rows are trained on is known now, and with it how many steps the run has.
+    const sql = 'UPDATE runs SET trained_tokens = $2, steps = $3, config = $4 WHERE id = $1';
+    await client.query(sql, [token.taskId, ready.trainedTokens, ready.steps, JSON.stringify(config)]);
   });
 }

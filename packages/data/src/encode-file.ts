@@ -1,0 +1,144 @@
+import { setImmediate } from 'node:timers/promises';
+import { AppError } from '@moraine/contract';
+import { type DropReason, type Encoded, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
+import type { RowNote } from './label-row.js';
+import type { Row } from './row.js';
+import type { TextTokenizer } from './tokenizer.js';
+import { readRows } from './validate-file.js';
+
+/** How many rows of a file something happened to, and the line of the first. */
+export interface Noted {
+  rows: number;
+  firstLine: number;
+}
+
+/** What encoding a file did: nothing is cut, left out or changed without being counted. */
+export interface EncodeReport {
+  /** Rows to train on. */
+  rows: number;
+  tokens: number;
+  supervisedTokens: number;
+  longestTokens: number;
+  truncated: number;
+  /** Rows that are not trained on, by reason. */
+  dropped: Partial<Record<DropReason, Noted>>;
+  /** Rows of the file that something else was done with. */
+  notes: Partial<Record<RowNote, Noted>>;
+  /** Line numbers of the first rows left out, at most 20. */
+  droppedLines: number[];
+}
+
+export interface EncodeFileOptions extends EncodeOptions {
+  /** Called between rows, some times a second; what it throws ends the encoding. */
+  onProgress?: (rowsRead: number) => void;
+}
+
+/** Encoding gives way to whatever waits, a heartbeat or a cancel, this often. */
+const PAUSE_MS = 200;
+
+/**
+ * Encodes a validated file.
+ * @throws AppError `invalid_file` at a bad line, `user_data` when no row is left or a row is refused, naming the line.
+ */
+export async function encodeFile(
+  file: string,
+  tokenizer: TextTokenizer,
+  options: EncodeFileOptions,
+): Promise<{ rows: TrainingRow[]; report: EncodeReport }> {
+  const rows: TrainingRow[] = [];
+  const report: EncodeReport = {
+    rows: 0,
+    tokens: 0,
+    supervisedTokens: 0,
+    longestTokens: 0,
+    truncated: 0,
+    dropped: {},
+    notes: {},
+    droppedLines: [],
+  };
+  let read = 0;
+  let pausedAt = performance.now();
+  for await (const { line, row } of readRows(file)) {
+    const noted = new Set<RowNote>();
+    for (const encoded of encodeAtLine(line, row, tokenizer, options)) {
+      take(encoded, line, rows, report);
+      for (const note of encoded.notes) noted.add(note);
+      if (performance.now() - pausedAt < PAUSE_MS) continue;
+      await setImmediate();
+      options.onProgress?.(read);
+      pausedAt = performance.now();
+    }
+    for (const note of noted) count(report.notes, note, line);
+    read += 1;
+  }
+  if (rows.length === 0) throw nothingLeft(file, report, options.maxSeqLen);
+  return { rows, report };
+}
+
+function take(encoded: Encoded, line: number, rows: TrainingRow[], report: EncodeReport): void {
+  if ('dropped' in encoded) {
+    count(report.dropped, encoded.dropped, line);
+    if (report.droppedLines.length < 20) report.droppedLines.push(line);
+    return;
+  }
+  const { row } = encoded;
+  rows.push(row);
+  report.rows += 1;
+  report.tokens += row.ids.length;
+  report.supervisedTokens += row.supervisedTokens;
+  report.longestTokens = Math.max(report.longestTokens, row.ids.length);
+  if (row.isTruncated) report.truncated += 1;
+}
+
+function count<K extends string>(counts: Partial<Record<K, Noted>>, key: K, line: number): void {
+  const noted: Noted = counts[key] ?? { rows: 0, firstLine: line };
+  counts[key] = { ...noted, rows: noted.rows + 1 };
+}
+
+function* encodeAtLine(line: number, row: Row, tokenizer: TextTokenizer, options: EncodeOptions): Generator<Encoded> {
+  try {
+    yield* encodeRow(row, tokenizer, options);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    throw new AppError(error.code, `Line ${line}: ${error.message}`, {
+      param: error.param ?? `line ${line}`,
+      ...(error.hint === null ? {} : { hint: error.hint }),
+      cause: error,
+    });
+  }
+}
+
+const WHY: Record<DropReason, { why: string; param: string; hint: string }> = {
+  over_length: {
+    why: 'are longer than',
+    param: 'max_seq_len',
+    hint: 'Raise max_seq_len, shorten the rows, or set over_length to truncate.',
+  },
+  prompt_too_long: {
+    why: 'have a prompt that alone fills',
+    param: 'max_seq_len',
+    hint: 'Raise max_seq_len or shorten the prompts.',
+  },
+  not_written: {
+    why: "have an answer that the base's chat template does not write as it is, within",
+    param: 'chat_template',
+    hint: 'Compare the rows with what the template writes, or remove the template: the plain form is used then.',
+  },
+  nothing_supervised: {
+    why: 'have no token to learn within',
+    param: 'max_seq_len',
+    hint: 'Raise max_seq_len or write longer answers.',
+  },
+};
+
+function nothingLeft(file: string, { dropped }: EncodeReport, maxSeqLen: number): AppError {
+  const [most] = (Object.entries(dropped) as [DropReason, Noted][]).sort(([, a], [, b]) => b.rows - a.rows);
+  if (most === undefined) {
+    return new AppError('user_data', `${file} holds no rows.`, { hint: 'Write one JSON object a line.' });
+  }
+  const [reason, { rows, firstLine }] = most;
+  const { why, param, hint } = WHY[reason];
+  const all = Object.values(dropped).reduce((sum, noted) => sum + noted.rows, 0);
+  const message = `None of ${all} rows can be trained on: ${rows} ${why} ${maxSeqLen} tokens (first in line ${firstLine}).`;
+  return new AppError('user_data', message, { param, hint });
+}

@@ -1,0 +1,51 @@
+import { parsedArguments, toValue } from './chat-template.js';
+import { Float, type Value } from './jinja/values.js';
+import type { ChatMessage } from './row.js';
+
+/** How much of an answer a text holds: all of it, all but its reasoning, or not even its words or calls. */
+export type Written = 'whole' | 'without_reasoning' | 'no';
+
+/** Templates may set white space otherwise; nothing else. */
+const squeeze = (text: string): string => text.replace(/[\s\u0085]+/g, '');
+
+/** Whether the text that is to be learned holds the answer: its words, its calls with every argument, its reasoning. */
+export function proveWritten(answer: ChatMessage, learned: string): Written {
+  const text = squeeze(learned);
+  const holds = (part: string): boolean => text.includes(squeeze(part));
+  if (!(answer.tool_calls ?? []).every((call) => holdsCall(toValue(call), holds))) return 'no';
+  const reasonings = [answer.reasoning_content, answer.reasoning, answer.thinking];
+  const isReasoned = reasonings.every((reasoning) => holds(reasoning ?? ''));
+  const content = answer.content ?? '';
+  if (holds(content)) return isReasoned ? 'whole' : 'without_reasoning';
+  const [, afterThought] = /<\/think>([\s\S]*)$/.exec(content) ?? [];
+  return afterThought !== undefined && holds(afterThought) ? 'without_reasoning' : 'no';
+}
+
+function holdsCall(call: Value, holds: (part: string) => boolean): boolean {
+  if (!(call instanceof Map)) return true;
+  const called = call.get('function');
+  if (called instanceof Map) return holdsCall(called, holds);
+  const name = call.get('name');
+  const given = call.get('arguments');
+  const values = typeof given === 'string' ? (parsedArguments(given) ?? given) : (given ?? null);
+  return (typeof name !== 'string' || holds(name)) && leavesOf(values).every((leaf) => spellings(leaf).some(holds));
+}
+
+/** The texts and numbers of a value, keys among them. */
+function leavesOf(value: Value): string[] {
+  if (typeof value === 'string') return [value];
+  if (typeof value === 'bigint') return [String(value)];
+  if (value instanceof Float) return [value.text ?? String(value.value)];
+  if (Array.isArray(value)) return value.flatMap(leavesOf);
+  return value instanceof Map ? [...value].flat().flatMap(leavesOf) : [];
+}
+
+/** As it is, or as JSON writes it. */
+function spellings(leaf: string): string[] {
+  const json = JSON.stringify(leaf).slice(1, -1);
+  const ascii = json.replace(
+    /[\u0080-\uffff]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return [leaf, json, ascii];
+}

@@ -1,0 +1,81 @@
+/** The bytes that a token stands for; null where that is not known, an unknown token say. */
+export type TokenBytes = (id: number) => Uint8Array | null;
+
+/** The letters that byte-level tokenizers write bytes with, to the bytes. */
+const BYTE_OF_LETTER: ReadonlyMap<string, number> = (() => {
+  const isPlain = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  let next = 256;
+  return new Map(
+    Array.from({ length: 256 }, (_, byte) => [String.fromCodePoint(isPlain(byte) ? byte : next++), byte] as const),
+  );
+})();
+
+const encoder = new TextEncoder();
+
+/** Bytes of tokens of a byte-level vocabulary, or of one that writes spaces as `▁` and single bytes as `<0x0A>`. */
+export function tokenBytes(
+  textOf: (id: number) => string | undefined,
+  added: ReadonlySet<number>,
+  isByteLevel: boolean,
+): TokenBytes {
+  const known = new Map<number, Uint8Array | null>();
+  const read = (id: number): Uint8Array | null => {
+    const text = textOf(id);
+    if (text === undefined) return null;
+    if (added.has(id)) return encoder.encode(text);
+    if (isByteLevel) return fromLetters(text);
+    const [, hex] = /^<0x([0-9A-F]{2})>$/.exec(text) ?? [];
+    return hex === undefined ? encoder.encode(text.replaceAll('▁', ' ')) : Uint8Array.of(Number.parseInt(hex, 16));
+  };
+  return (id) => {
+    const bytes = known.get(id) ?? read(id);
+    known.set(id, bytes);
+    return bytes;
+  };
+}
+
+function fromLetters(text: string): Uint8Array | null {
+  const bytes = Array.from(text, (letter) => BYTE_OF_LETTER.get(letter));
+  return bytes.every((byte) => byte !== undefined) ? Uint8Array.from(bytes) : null;
+}
+
+const SPACE = 0x20;
+const isBlank = (byte: number | undefined): boolean =>
+  byte === SPACE || (byte !== undefined && byte >= 9 && byte <= 13);
+
+/**
+ * Where each token ends in the text, in bytes of UTF-8. A space that the tokenizer put before a word is none of the text's, and white
+ * space that a special token swallowed belongs to the token. Null where the tokens do not spell the text: it was normalised.
+ */
+export function byteEndsOf(text: string, ids: readonly number[], bytesOf: TokenBytes): Int32Array | null {
+  const bytes = Buffer.from(text);
+  const ends = new Int32Array(ids.length);
+  let at = 0;
+  for (const [i, id] of ids.entries()) {
+    const token = bytesOf(id);
+    if (token === null) return null;
+    const begin = findToken(bytes, token, at);
+    if (begin === null) return null;
+    at = begin.at + token.length - begin.added;
+    ends[i] = at;
+  }
+  while (isBlank(bytes[at])) at += 1;
+  return at === bytes.length ? ends : null;
+}
+
+/** Where a token stands at or right behind `at`, and how many of its bytes are not in the text; null where it stands not there. */
+function findToken(bytes: Buffer, token: Uint8Array, at: number): { at: number; added: number } | null {
+  if (isAt(bytes, token, at, 0)) return { at, added: 0 };
+  if (token[0] === SPACE && isAt(bytes, token, at, 1)) return { at, added: 1 };
+  let blank = at;
+  while (isBlank(bytes[blank])) {
+    blank += 1;
+    if (isAt(bytes, token, blank, 0)) return { at: blank, added: 0 };
+  }
+  return null;
+}
+
+function isAt(bytes: Buffer, token: Uint8Array, at: number, from: number): boolean {
+  for (let i = from; i < token.length; i += 1) if (bytes[at + i - from] !== token[i]) return false;
+  return true;
+}

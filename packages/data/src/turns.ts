@@ -1,0 +1,181 @@
+import { AppError } from '@moraine/contract';
+import type { ChatTemplate } from './chat-template.js';
+import type { ChatMessage } from './row.js';
+
+/** Where the answer that a conversation learns stands in its text, as character positions. */
+export interface AnswerSpan {
+  /** Number of its message. */
+  message: number;
+  /** Where the model goes on from, as generation begins there. */
+  start: number;
+  /** End of the answer's own text: content and calls. */
+  ownEnd: number;
+  /** End of the whole turn, with whatever the template writes after the answer. */
+  end: number;
+  /** The generation prompt, where the turn does not begin with it: a model that is asked sees what training never showed. */
+  unusedOpening: string | null;
+}
+
+export interface RenderedAnswers {
+  text: string;
+  spans: AnswerSpan[];
+}
+
+type Messages = readonly ChatMessage[];
+type Tools = readonly unknown[] | undefined;
+
+/** A letter of the private use area: no template looks for it, and no answer begins or ends with it. */
+const STAND_IN = '\ue0a7';
+
+/**
+ * Renders a conversation and finds the answers to learn (weight 1) by the difference of renderings: with and without the answer, with
+ * another answer in its place, with a generation prompt instead. Every answer's turn is rendered once more without what follows it, after
+ * its last question only, so that the time is linear in the conversation's length.
+ * Returns null when the template writes a turn otherwise once others follow it: then each answer needs a text of its own.
+ * @throws AppError `user_data` when the template refuses the conversation.
+ */
+export function renderAnswers(template: ChatTemplate, messages: Messages, tools?: Tools): RenderedAnswers | null {
+  const renderings = createRenderings(template, tools);
+  const text = renderings.whole(messages);
+  const spans: AnswerSpan[] = [];
+  let done = 0;
+  let at = 0;
+  for (const [i, message] of messages.entries()) {
+    if (!isLearned(message)) continue;
+    const span =
+      afterLastQuestion(renderings, messages, i, done, text, at) ?? fromTheStart(renderings, messages, i, text);
+    if (span === null) return null;
+    spans.push(span);
+    done = i + 1;
+    at = span.end;
+  }
+  return { text, spans };
+}
+
+/** Renders the beginning of a conversation that ends with answer `i`, and learns that one. */
+export function renderLastAnswer(
+  template: ChatTemplate,
+  messages: Messages,
+  i: number,
+  tools?: Tools,
+): RenderedAnswers {
+  const renderings = createRenderings(template, tools);
+  const text = renderings.whole(messages.slice(0, i + 1));
+  return {
+    text,
+    spans: [{ ...locate(renderings, messages.slice(0, i), text), message: i }],
+  };
+}
+
+export const isLearned = ({ role, weight }: ChatMessage): boolean => role === 'assistant' && weight !== 0;
+
+interface Renderings {
+  whole(messages: Messages, addGenerationPrompt?: boolean): string;
+  /** Null where the template refuses: many look at the first message without asking whether there is one. */
+  part(messages: Messages, addGenerationPrompt?: boolean): string | null;
+}
+
+function createRenderings(template: ChatTemplate, tools: Tools): Renderings {
+  const options = tools === undefined ? {} : { tools };
+  const whole: Renderings['whole'] = (messages, addGenerationPrompt = false) =>
+    template.render(messages, { ...options, addGenerationPrompt });
+  return {
+    whole,
+    part: (messages, addGenerationPrompt) => {
+      try {
+        return whole(messages, addGenerationPrompt);
+      } catch (error) {
+        if (error instanceof AppError && error.code === 'user_data') return null;
+        throw error;
+      }
+    },
+  };
+}
+
+/** The span of answer `i` from its whole beginning; null when the text does not begin with it. */
+function fromTheStart(renderings: Renderings, messages: Messages, i: number, text: string): AnswerSpan | null {
+  const turn = renderings.part(messages.slice(0, i + 1));
+  if (turn === null || !text.startsWith(turn)) return null;
+  return { ...locate(renderings, messages.slice(0, i), turn), message: i };
+}
+
+/**
+ * The span of answer `i` from a short beginning: what a leading system message and the messages since the question before make. Null when
+ * these do not make the same text as in the whole conversation; `done` messages make the text until `at`.
+ */
+function afterLastQuestion(
+  renderings: Renderings,
+  messages: Messages,
+  i: number,
+  done: number,
+  text: string,
+  at: number,
+): AnswerSpan | null {
+  const question = messages.findLastIndex(({ role }, k) => role === 'user' && k < done - 1);
+  const lead = messages[0]?.role === 'system' ? 1 : 0;
+  if (done === 0 || question <= lead) return null;
+  const before = [...messages.slice(0, lead), ...messages.slice(question, done)];
+  const opened = [...before, ...messages.slice(done, i)];
+  const answer = messages[i] as ChatMessage;
+  const base = renderings.part(before);
+  const turn = renderings.part([...opened, answer]);
+  if (base === null || turn === null || !turn.startsWith(base)) return null;
+  if (!text.startsWith(turn.slice(base.length), at)) return null;
+  const { start, ownEnd, end, unusedOpening } = locate(renderings, opened, turn);
+  if (start < base.length) return null;
+  const shift = at - base.length;
+  return { message: i, start: start + shift, ownEnd: ownEnd + shift, end: end + shift, unusedOpening };
+}
+
+/** Where the answer stands in `turn`, the text of `before` and the answer. */
+function locate(renderings: Renderings, before: Messages, turn: string): Omit<AnswerSpan, 'message'> {
+  const closed = renderings.part(before) ?? '';
+  const opened = renderings.part(before, true) ?? closed;
+  const other = renderings.part([...before, { role: 'assistant', content: STAND_IN }]);
+  const differs = other === null ? turn.length : sharedStart(turn, other);
+  const tail = other === null ? 0 : Math.min(sharedEnd(turn, other), turn.length - differs);
+  const opening = opened.slice(sharedStart(opened, closed));
+  const asOpened = answerAfter(opening, turn, closed, opened, differs);
+  const start = asOpened ?? answerWithout(turn, closed, opened, differs);
+  return {
+    start,
+    ownEnd: Math.max(start, turn.length - tail),
+    end: turn.length,
+    unusedOpening: asOpened === null ? opening : null,
+  };
+}
+
+/** Generation goes on from the generation prompt, so the answer begins behind it; null where the turn does not hold it. */
+function answerAfter(opening: string, turn: string, closed: string, opened: string, differs: number): number | null {
+  if (turn.startsWith(opened)) return opened.length;
+  if (turn.startsWith(closed) || opening === '') return null;
+  // The template wrote an earlier turn otherwise before the answer came.
+  const at = turn.lastIndexOf(opening, differs - opening.length);
+  return differs < opening.length || at < 0 ? null : at + opening.length;
+}
+
+/**
+ * A turn that lacks some of the generation prompt (a template that opens a thought for the model, but stores none): the answer begins where
+ * the turn leaves the prompt, and never behind the place where another answer would differ.
+ */
+function answerWithout(turn: string, closed: string, opened: string, differs: number): number {
+  const shared = sharedStart(turn, opened);
+  return shared > sharedStart(turn, closed) ? Math.min(shared, differs) : differs;
+}
+
+/** How many letters two texts share from their start; a pair of units is never cut. */
+function sharedStart(a: string, b: string): number {
+  const most = Math.min(a.length, b.length);
+  let n = 0;
+  while (n < most && a.charCodeAt(n) === b.charCodeAt(n)) n += 1;
+  const last = a.charCodeAt(n - 1);
+  return n > 0 && n < a.length && last >= 0xd800 && last < 0xdc00 ? n - 1 : n;
+}
+
+function sharedEnd(a: string, b: string): number {
+  const most = Math.min(a.length, b.length);
+  let n = 0;
+  while (n < most && a.charCodeAt(a.length - 1 - n) === b.charCodeAt(b.length - 1 - n)) n += 1;
+  const first = a.charCodeAt(a.length - n);
+  return n > 0 && first >= 0xdc00 && first < 0xe000 ? n - 1 : n;
+}

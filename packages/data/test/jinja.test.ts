@@ -1,0 +1,156 @@
+import { AppError } from '@moraine/contract';
+import { describe, expect, test } from 'vitest';
+import { compileTemplate, toValue } from '../src/chat-template.js';
+import { compileJinja } from '../src/jinja/compile.js';
+import { TemplateError, type Value } from '../src/jinja/values.js';
+
+const DAY = new Date('2026-03-05T00:00:00Z');
+/** Renders a template on plain values. */
+const render = (source: string, values: Record<string, unknown> = {}): string =>
+  compileJinja(source, Object.keys(values))(
+    new Map(Object.entries(values).map(([name, value]): [string, Value] => [name, toValue(value)])),
+    DAY,
+  );
+
+// Each right side is what jinja2 3.1 writes.
+describe('values are written as Python writes them', () => {
+  test.each([
+    ['{{ none }} {{ true }} {{ 1.0 }} {{ 3 / 2 }} {{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }}', 'None True 1.0 1.5 3 -4 2'],
+    ['{{ [1, "a", none] }} {{ {"a": 1.5} }}', "[1, 'a', None] {'a': 1.5}"],
+    ['{{ ["it\'s"] }} {{ ["a\\nb"] }}', "[\"it's\"] ['a\\nb']"],
+    ['{{ nothing }}|{{ nothing is defined }}|{{ nothing or "x" }}', '|False|x'],
+    ['{{ 2 ** 70 }}', '1180591620717411303424'],
+    ['{{ "%s: %5.2f|%-4d|%03d %%" % ("a", 1.5, 7, 7) }}', 'a:  1.50|7   |007 %'],
+    ['{{ "%(a)s" % {"a": 1} }} {{ "%s" | format(2) }}', '1 2'],
+    ['{{ "a" ~ 1 ~ none }}', 'a1None'],
+    [
+      '{{ {"a": none}.a is none }} {{ {"a": none}.get("a", 1) }} {{ nothing | default(none) }} {{ [none] | first }}',
+      'True None None None',
+    ],
+    [
+      '{{ [1, 2] + [3] }} {{ "ab" * 2 }} {{ 2 in [1, 2.0] }} {{ "b" in "abc" }} {{ "x" not in {"x": 1} }}',
+      '[1, 2, 3] abab True True False',
+    ],
+  ])('%s', (source, want) => expect(render(source)).toBe(want));
+});
+
+describe('texts are cut and stripped as Python does', () => {
+  const odd = '\u0085\u001c x\ufeff\u200b ';
+  test.each([
+    ['{{ t | trim }}|', 'x\ufeff\u200b|'],
+    ['{{ t.rstrip() }}|', '\u0085\u001c x\ufeff\u200b|'],
+    ['{{ "\\n\\na b\\n".strip("\\n") }}|', 'a b|'],
+    ['{{ "xxaxx".lstrip("x") }}|{{ "axbx".rstrip("x") }}|', 'axx|axb|'],
+    ['{{ "a</think>b</think>c".split("</think>")[-1] }}', 'c'],
+    [
+      '{{ "a b  c".split() }} {{ "a,b,c".split(",", 1) }} {{ "a,b,c".rsplit(",", 1) }}',
+      "['a', 'b', 'c'] ['a', 'b,c'] ['a,b', 'c']",
+    ],
+    [
+      '{{ "hello wORLD" | capitalize }} {{ "hello wORLD".title() }} {{ "they\'re" | title }}',
+      "Hello world Hello World They're",
+    ],
+    [
+      '{{ "abc"[::-1] }} {{ "abc"[1:] }} {{ "abc"[-1] }} {{ "abc"[5] is defined }} {{ [1, 2, 3][:-1] }}',
+      'cba bc c False [1, 2]',
+    ],
+    ['{{ "😀b"[1] }} {{ "😀b" | length }} {{ "😀b" | list }}', "b 2 ['😀', 'b']"],
+    ['{{ "a\\n\\nb" | indent(2) }}', 'a\n\n  b'],
+    ['{{ "aaa".replace("a", "b", 2) }} {{ "aaa" | replace("a", "c") }}', 'bba ccc'],
+    ['{{ "Abc".startswith("A") }} {{ "abc".find("c") }} {{ "a,b".partition(",") }}', "True 2 ['a', ',', 'b']"],
+  ])('%s', (source, want) => expect(render(source, { t: odd })).toBe(want));
+});
+
+describe('filters, tests and loops', () => {
+  const values = {
+    people: [
+      { name: 'b', age: 2 },
+      { name: 'A', age: 1 },
+    ],
+    map: { z: 1, a: { b: 'é<' } },
+  };
+  test.each([
+    ['{{ people | map(attribute="name") | join(",") }}', 'b,A'],
+    ['{{ people | selectattr("age", "equalto", 1) | map(attribute="name") | list }}', "['A']"],
+    ['{{ people | rejectattr("age", "gt", 1) | list | length }}', '1'],
+    ['{{ people | sort(attribute="name") | map(attribute="name") | join }}', 'Ab'],
+    ['{{ map | tojson }}', '{"z": 1, "a": {"b": "é<"}}'],
+    ['{{ map | tojson(indent=2) }}', '{\n  "z": 1,\n  "a": {\n    "b": "é<"\n  }\n}'],
+    ['{{ map | tojson(ensure_ascii=true, separators=(",", ":")) }}', '{"z":1,"a":{"b":"\\u00e9<"}}'],
+    ['{% for k, v in map | dictsort %}{{ k }};{% endfor %}', 'a;z;'],
+    ['{% for k in map %}{{ loop.index }}{{ k }}{{ "," if not loop.last }}{% endfor %}', '1z,2a'],
+    ['{% for p in people if p.age > 1 %}{{ p.name }}{{ loop.length }}{% else %}none{% endfor %}', 'b1'],
+    [
+      '{% for i in range(5) %}{% if i == 1 %}{% continue %}{% endif %}{{ i }}{% if i == 3 %}{% break %}{% endif %}{% endfor %}',
+      '023',
+    ],
+    ['{% set x = 1 %}{% for i in [1, 2] %}{{ x }}{% set x = 5 %}{% endfor %}{{ x }}', '111'],
+    ['{% set ns = namespace(n=0) %}{% for i in [1, 2] %}{% set ns.n = ns.n + i %}{% endfor %}{{ ns.n }}', '3'],
+    ['{% macro f(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ f(1) }}{{ f(1, b=3) }}', '1213'],
+    ['{% set x %}a{{ 1 }}{% endset %}{{ x | upper }}', 'A1'],
+    ['{{ {"items": 1}["items"] }} {{ {"a": 1}.get("b", "no") }} {{ {"a": 1}.items() | list }}', "1 no [['a', 1]]"],
+    [
+      '{{ 1 is number }} {{ true is integer }} {{ "a" is sequence }} {{ none is none }} {{ {} is mapping }}',
+      'True False True True True',
+    ],
+    [
+      '{{ [3, 1] | sort | first }} {{ [] | last is defined }} {{ [1, 1, 2] | unique | list }} {{ [1, 2] | sum }}',
+      '1 False [1, 2] 3',
+    ],
+    ['{{ "5" | int + 1 }} {{ "x" | int(7) }} {{ 2.5 | round }} {{ 3.14159 | round(2) }}', '6 7 2.0 3.14'],
+    ['{{ strftime_now("%d %b %Y, %A") }}', '05 Mar 2026, Thursday'],
+  ])('%s', (source, want) => expect(render(source, values)).toBe(want));
+});
+
+describe('what Python raises, is raised', () => {
+  test.each([
+    ['{{ "a" + 1 }}', 'unsupported operand'],
+    ['{{ "a" + none }}', 'unsupported operand'],
+    ['{{ nothing.x }}', "'nothing' is undefined"],
+    ['{% for x in 5 %}{% endfor %}', 'not iterable'],
+    ['{{ raise_exception("no system") }}', 'no system'],
+    ['{{ "%s %s" % "a" }}', 'not enough values'],
+    ['{{ [1, "a"] | sort }}', 'not supported between'],
+  ])('%s', (source, want) => {
+    expect(() => render(source)).toThrow(TemplateError);
+    expect(() => render(source)).toThrow(want);
+  });
+});
+
+describe('a construct that is not known is named when the template is read', () => {
+  test.each([
+    ['{{ x | wordwrap(3) }}', "the filter 'wordwrap'"],
+    ['{{ x is escaped }}', "the test 'escaped'"],
+    ['{{ cycler(1, 2) }}', "the function 'cycler'"],
+    ['{{ x.encode() }}', "the method 'encode'"],
+    ['{% include "x" %}', 'include'],
+    ['{{ x', ''],
+  ])('%s', (source, want) => {
+    let thrown: unknown;
+    try {
+      compileTemplate(source, {});
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(AppError);
+    expect(thrown).toMatchObject({
+      code: 'invalid_base',
+      param: 'chat_template',
+      message: expect.stringContaining(want),
+    });
+  });
+
+  test('and so is one that shows only when it is rendered', () => {
+    const template = compileTemplate('{% for m in messages %}{{ "%g" % 1.5 }}{% endfor %}', {});
+    expect(() => template.render([{ role: 'user', content: 'x' }])).toThrow("the directive '%g'");
+  });
+});
+
+test('a conversation that the template fails on is told from one that it refuses', () => {
+  const fails = compileTemplate('{% for m in messages %}{{ m.content + m.nothing }}{% endfor %}', {});
+  expect(() => fails.render([{ role: 'user', content: 'x' }])).toThrow('fails on this conversation (roles user)');
+  const refuses = compileTemplate('{{ raise_exception("roles must alternate") }}', {});
+  expect(() => refuses.render([{ role: 'user', content: 'x' }])).toThrow(
+    'refuses the roles user: roles must alternate',
+  );
+});

@@ -1,0 +1,36 @@
+import type { DropReason, EncodeReport, Noted, RowNote } from '@moraine/data';
+
+const DROPPED: Record<DropReason, string> = {
+  over_length: 'were longer and left out',
+  prompt_too_long: 'have a prompt that fills the longest length and were left out',
+  not_written: 'were left out: the chat template does not write their answers as they are',
+  nothing_supervised: 'have no answer to learn and were left out',
+};
+
+const NOTES: Record<RowNote, string> = {
+  split: 'made one row for each answer: the chat template changes earlier turns',
+  end_added: 'got an end token behind the answer: the chat template writes none',
+  special_in_text: 'hold special tokens of the base inside their texts, which are read as such',
+  reasoning_left_out: 'have reasoning that the chat template leaves out; it is not learned',
+  opening_differs:
+    'do not begin the answer as the chat template opens it for generation; it is learned without that opening',
+  not_written: 'have an answer that the chat template does not write as it is; that answer is not learned',
+};
+
+/** What was cut, left out or changed in a file, a sentence each; empty when nothing was. */
+export function describeReport({ truncated, dropped, notes, rows }: EncodeReport): string[] {
+  const cut = truncated > 0 ? [`${truncated} rows were cut to the longest length`] : [];
+  const lost = [...cut, ...describeCounts(dropped, DROPPED)];
+  const left = lost.length === 0 ? [] : [`${lost.join(', ')}. ${rows} rows are used.`];
+  return [...left, ...describeCounts(notes, NOTES).map((sentence) => `${sentence}.`)];
+}
+
+/** Rows that are not trained on. */
+export const leftOut = ({ dropped }: EncodeReport): number =>
+  Object.values(dropped).reduce((sum, { rows }) => sum + rows, 0);
+
+const describeCounts = <K extends string>(counts: Partial<Record<K, Noted>>, words: Record<K, string>): string[] =>
+  (Object.keys(words) as K[]).flatMap((key) => {
+    const noted = counts[key];
+    return noted ? [`${noted.rows} rows ${words[key]} (first in line ${noted.firstLine})`] : [];
+  });
