@@ -23,7 +23,11 @@ test.each([false, true])(
     const rest = requests.map(({ adapter: _a, optimizer: _o, suffix: _s, metadata: _m, ...same }) => same);
     expect(rest[1]).toEqual(rest[0]);
     expect(rest[2]).toEqual(rest[0]);
-    expect(rest[0]).toMatchObject({ seed: 7, max_steps: plan.steps, evaluation: { files: ['h', 'n', 'c', 's'] } });
+    expect(rest[0]).toMatchObject({
+      seed: 7,
+      max_steps: plan.steps,
+      evaluation: { files: ['h', 'n', 'c', { file_id: 's', role: 'source' }] },
+    });
   },
 );
 
@@ -147,6 +151,7 @@ const evaluation = (step: number, loss: number, exact_match: number): Evaluation
   run_id: 'r',
   file_id: 'h',
   name: 'heldout',
+  role: 'target',
   step,
   rows: 200,
   supervised_tokens: 1,

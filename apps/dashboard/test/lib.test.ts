@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { age, bytes, digits, duration, durationRange, percent, shortest, si } from '../src/lib/format.js';
+import { age, bytes, digits, duration, durationRange, percent, shortest, si, signed } from '../src/lib/format.js';
 import { readFilter, runName, toQuery } from '../src/lib/run-filter.js';
-import { groupEvaluations } from '../src/run/evaluation-groups.js';
+import { changeOf, groupEvaluations } from '../src/run/evaluation-groups.js';
 import { groupModules } from '../src/run/modules.js';
 import { makeEvaluation, makeRun } from './support/scenario.js';
 
@@ -83,6 +83,15 @@ describe('groups', () => {
       { name: 'self_attn.q_proj', layers: '0–1, 3', count: 3 },
       { name: 'lm_head', layers: '', count: 1 },
     ]);
+  });
+
+  it('a change has a sign, and a direction that follows from what is better', () => {
+    expect(changeOf(3, 1, 'lower')).toMatchObject({ delta: -2, direction: 'better' });
+    expect(changeOf(1, 3, 'lower')).toMatchObject({ delta: 2, direction: 'worse' });
+    expect(changeOf(0.1, 0.4, 'higher')).toMatchObject({ direction: 'better' });
+    expect(changeOf(1, 1.004, 'lower')).toMatchObject({ direction: 'same' });
+    expect(changeOf(null, 1, 'lower')).toBeNull();
+    expect([0.42, -3.131, 0].map(signed)).toEqual(['+0.420', '−3.13', '0']);
   });
 
   it('evaluations of a file go from its first step to its last', () => {

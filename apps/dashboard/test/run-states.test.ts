@@ -228,6 +228,30 @@ describe('a run', () => {
     await on.sees(/^3 lines$/);
   });
 
+  it('says what it learned and what it forgot in tables of their own, with sign and direction', async () => {
+    const id = on.trained(200, 200, { status: 'succeeded' });
+    on.server
+      .get(id)
+      .evaluations.push(
+        makeEvaluation(id, 1, 0, 'new-task.jsonl', 3.2, 0.01),
+        makeEvaluation(id, 2, 200, 'new-task.jsonl', 0.07, 0.93),
+        makeEvaluation(id, 3, 0, 'old-stories.jsonl', 1.5, 0.4, 'source'),
+        makeEvaluation(id, 4, 200, 'old-stories.jsonl', 1.92, 0.31, 'source'),
+        makeEvaluation(id, 5, 0, 'kept.jsonl', 0.9, 0.71, 'source'),
+        makeEvaluation(id, 6, 200, 'kept.jsonl', 0.901, 0.71, 'source'),
+      );
+    await on.open(`/runs/${id}/overview`);
+    const cells = (role: string) => on.page.locator(`[data-role="${role}"] tbody tr`).allInnerTexts();
+    await until(async () => (await cells('target')).map((row) => row.split('\t'))).toEqual([
+      ['new-task.jsonl', '3.20 → 0.0700', '−3.13', '1 % → 93 %', '+92.0 pt', 'learned'],
+    ]);
+    expect((await cells('source')).map((row) => row.split('\t'))).toEqual([
+      ['old-stories.jsonl', '1.50 → 1.92', '+0.420', '40 % → 31 %', '−9.00 pt', 'forgotten'],
+      ['kept.jsonl', '0.900 → 0.901', '+0.00100', '71 % → 71 %', '0 pt', 'kept'],
+    ]);
+    await on.sees('What was forgotten');
+  });
+
   it('that does not exist says so', async () => {
     await on.open('/runs/ftjob-nothing');
     await on.sees('There is no such run');

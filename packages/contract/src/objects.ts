@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RunConfig } from './run-config.js';
+import { EvaluationRole, RunConfig } from './run-config.js';
 import { AttemptStatus, RunState, RunStatus, StateReason, WorkerStatus } from './states.js';
 
 /** The objects of the wire. Times are unix seconds, sizes bytes. Fields beyond the OpenAI specification are ours and optional to its clients. */
@@ -221,6 +221,8 @@ export const EvaluationObject = z
     run_id: z.string(),
     file_id: z.string(),
     name: z.string(),
+    /** `target`: what should be learned, `source`: what should be kept. */
+    role: EvaluationRole,
     step: z.int(),
     rows: z.int(),
     supervised_tokens: z.int(),

@@ -44,14 +44,29 @@ export const ScheduleRequest = z.strictObject({
   min_ratio: describe(z.number().min(0).max(1).default(0), 'Learning rate at the end as a share of the peak.'),
 });
 
+/** What an evaluation file is for: `target` holds what should be learned, `source` what should be kept. */
+export const EvaluationRole = z.enum(['target', 'source']);
+export type EvaluationRole = z.infer<typeof EvaluationRole>;
+
+const EvaluationFile = z.union([
+  z.string(),
+  z.strictObject({
+    file_id: z.string().min(1),
+    role: describe(
+      EvaluationRole.default('target'),
+      '`target`: what should be learned, `source`: what should be kept; a higher loss on it is forgetting.',
+    ),
+  }),
+]);
+
 export const EvaluationRequest = z.strictObject({
   every_steps: describe(
     z.int().min(0).default(0),
     'Evaluate the validation file every so many steps; 0 means about ten times a run. The last step is always evaluated.',
   ),
   files: describe(
-    z.array(z.string()).max(16).default([]),
-    'Files evaluated before the first and after the last step: loss, token accuracy and, where a row has an answer, exact match.',
+    z.array(EvaluationFile).max(16).default([]),
+    'Ids of files, alone (a target) or as `{file_id, role}`, evaluated before the first and after the last step: loss, token accuracy and, where a row has an answer, exact match.',
   ),
   samples: describe(z.int().min(0).max(20).default(3), 'Greedy generations kept per evaluated file.'),
 });
@@ -188,7 +203,13 @@ export const RunConfig = z
     /** These two have a default because runs stored by earlier versions lack them. */
     packing: z.boolean().default(true),
     mode: NumericMode.default('plain'),
-    evaluation: z.strictObject({ every_steps: z.int(), files: z.array(z.string()), samples: z.int() }),
+    evaluation: z.strictObject({
+      every_steps: z.int(),
+      files: z.array(z.string()),
+      /** The role of each file; all are targets where it is absent, in runs of earlier versions. */
+      roles: z.record(z.string(), EvaluationRole).optional(),
+      samples: z.int(),
+    }),
     checkpoint: z.strictObject({ every_steps: z.int(), every_seconds: z.number(), keep_last: z.int() }),
     seed: z.int(),
     trainable_parameters: z.int(),
@@ -201,3 +222,11 @@ export function storedRunConfig(stored: unknown): RunConfig {
   const { packing = true, mode = 'plain', ...config } = stored as Partial<RunConfig>;
   return { ...(config as RunConfig), packing, mode };
 }
+
+/** The files that a request names for evaluation, with their roles, each once as it was written. */
+export const evaluationFilesOf = (request: {
+  evaluation?: z.output<typeof EvaluationRequest>;
+}): { file_id: string; role: EvaluationRole }[] =>
+  (request.evaluation?.files ?? []).map((file) =>
+    typeof file === 'string' ? { file_id: file, role: 'target' as const } : file,
+  );

@@ -115,7 +115,7 @@ export function requestOf(
     max_steps: plan.steps,
     evaluation: {
       every_steps: Math.ceil(plan.steps / 3),
-      files: [ids.heldout, ids.newnames, ids.closedBook, ids.source],
+      files: [ids.heldout, ids.newnames, ids.closedBook, { file_id: ids.source, role: 'source' as const }],
       samples: 3,
     },
   } satisfies CreateRunRequest;

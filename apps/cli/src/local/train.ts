@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import path from 'node:path';
-import type { RunConfig, StopReason, TrainSpec } from '@moraine/contract';
+import { evaluationFilesOf, type RunConfig, type StopReason, type TrainSpec } from '@moraine/contract';
 import { type Arguments, type Command, noMoreThan } from '../args.js';
 import { print, printError } from '../terminal.js';
 import { type LocalConfig, readConfig, readConfigOn } from './config.js';
@@ -55,7 +55,7 @@ export const trainCommand: Command = {
     for (const key of local.ignored) printError(`'${key}' has no meaning without the service; it is left out.`);
 
     const { checkWeights, loadBase, planRun } = await import('@moraine/recipes');
-    const evaluationFiles = (local.request.evaluation?.files ?? []).map((name) => path.resolve(name));
+    const evaluationFiles = evaluationFilesOf(local.request).map(({ file_id }) => path.resolve(file_id));
     const config = await planRun({
       ...local,
       baseDir: base,

@@ -17,6 +17,9 @@ export function digits(x: number | null | undefined, significant = 3): string {
   return x.toPrecision(significant);
 }
 
+/** A difference with its sign: +0.42, −3.13, 0. */
+export const signed = (x: number): string => (x > 0 ? `+${digits(x)}` : digits(x).replace('-', '−'));
+
 /** A number that somebody chose, as they would write it: 0.002, 3e-4. */
 export const shortest = (x: number): string => (Math.abs(x) < 1e-3 ? digits(x) : String(Number(x.toPrecision(6))));
 

@@ -29,11 +29,12 @@ export function RunEvaluations({
   return groups.map((group) => <File key={group.key} group={group} />);
 }
 
-function File({ group: { name, all, last } }: { group: EvaluationGroup }) {
+function File({ group: { name, role, all, last } }: { group: EvaluationGroup }) {
   return (
     <section className="block">
       <h2 className="clip" title={name}>
-        {name} <span className="weak num">{last.rows.toLocaleString('en-US')} rows</span>
+        {name} <span className="label">{role}</span>{' '}
+        <span className="weak num">{last.rows.toLocaleString('en-US')} rows</span>
       </h2>
       <div className="scroll-x narrow">
         <table>

@@ -1,10 +1,10 @@
 import type { EvaluationObject, RunObject } from '@moraine/contract';
 import { Link } from 'react-router';
 import { Copyable } from '../components/bits.js';
-import { age, clock, dateTime, digits, duration, percent, si } from '../lib/format.js';
+import { age, clock, dateTime, duration, si } from '../lib/format.js';
 import { runName } from '../lib/run-filter.js';
-import { groupEvaluations } from './evaluation-groups.js';
 import { groupModules } from './modules.js';
+import { RunResults } from './run-results.js';
 
 /** The run on one page: what went wrong if something did, what it learned, where it ran, which weights it trains. */
 export function RunOverview({ run, evaluations }: { run: RunObject; evaluations: readonly EvaluationObject[] }) {
@@ -12,7 +12,7 @@ export function RunOverview({ run, evaluations }: { run: RunObject; evaluations:
     <div className="columns">
       <div>
         {run.error && <Failure run={run} />}
-        <Results evaluations={evaluations} />
+        <RunResults evaluations={evaluations} />
         <Attempts run={run} />
       </div>
       <div>
@@ -28,8 +28,8 @@ const ADVICE: Record<string, string> = {
   out_of_memory: 'Halve batch_size or raise accumulation, or shorten max_seq_len, and create the run again.',
   nan: 'Lower the learning rate or lengthen the warm-up; the gradient norm before the end shows how it came.',
   nan_loss: 'Lower the learning rate or lengthen the warm-up; the gradient norm before the end shows how it came.',
-  user_data: 'Mend the line that the message names, upload the file again, and create the run again.',
-  invalid_file: 'Mend the line that the message names, upload the file again, and create the run again.',
+  user_data: 'Fix the line that the message names, upload the file again, and create the run again.',
+  invalid_file: 'Fix the line that the message names, upload the file again, and create the run again.',
   lost_worker: 'Look at the workers: none could hold on to the run. Then create it again.',
 };
 
@@ -55,56 +55,6 @@ function Failure({ run }: { run: RunObject }) {
     </section>
   );
 }
-
-function Results({ evaluations }: { evaluations: readonly EvaluationObject[] }) {
-  const groups = groupEvaluations(evaluations);
-  return (
-    <section className="block">
-      <h2>What it learned</h2>
-      {groups.length === 0 ? (
-        <p className="weak">Evaluated before the first step and after the last; nothing has been evaluated yet.</p>
-      ) : (
-        <div className="scroll-x">
-          <table>
-            <thead>
-              <tr>
-                <th>File</th>
-                <th className="right">Loss</th>
-                <th className="right">Exact match</th>
-              </tr>
-            </thead>
-            <tbody>
-              {groups.map(({ key, name, first, last }) => (
-                <tr key={key}>
-                  <td className="clip-cell" title={name}>
-                    {name}
-                  </td>
-                  <td className="right">
-                    <Change before={digits(first.loss)} after={last === first ? null : digits(last.loss)} />
-                  </td>
-                  <td className="right">
-                    <Change
-                      before={percent(first.exact_match)}
-                      after={last === first ? null : percent(last.exact_match)}
-                    />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-    </section>
-  );
-}
-
-/** Before the first step and at the newest evaluation. */
-const Change = ({ before, after }: { before: string; after: string | null }) => (
-  <span className="num">
-    <span className="weak">{before}</span>
-    {after !== null && ` → ${after}`}
-  </span>
-);
 
 function Attempts({ run }: { run: RunObject }) {
   return (

@@ -49,6 +49,10 @@ function fill(
     makeEvaluation(runId, 2, last, 'held-out.jsonl', 0.08, 0.97),
     makeEvaluation(runId, 3, 0, 'new-names.jsonl', 3.4, 0),
     makeEvaluation(runId, 4, last, 'new-names.jsonl', 0.21, 0.84),
+    makeEvaluation(runId, 5, 0, 'stories.jsonl', 1.62, 0.4, 'source'),
+    makeEvaluation(runId, 6, last, 'stories.jsonl', 2.31, 0.31, 'source'),
+    makeEvaluation(runId, 7, 0, 'arithmetic-kept.jsonl', 0.903, 0.71, 'source'),
+    makeEvaluation(runId, 8, last, 'arithmetic-kept.jsonl', 0.901, 0.71, 'source'),
   );
   for (let seq = 1; seq <= 400; seq++) held.logs.push(makeLog(seq));
   return runId;

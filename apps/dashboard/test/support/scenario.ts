@@ -209,6 +209,7 @@ export const makeEvaluation = (
   name: string,
   loss: number,
   exact: number,
+  role: EvaluationObject['role'] = 'target',
 ): EvaluationObject =>
   EvaluationObject.parse({
     id: id('eval_', at),
@@ -217,6 +218,7 @@ export const makeEvaluation = (
     run_id: runId,
     file_id: id('file-', name.length),
     name,
+    role,
     step,
     rows: 128,
     supervised_tokens: 3904,

@@ -7,6 +7,8 @@ import {
   CheckpointRequest,
   type CreateRunRequest,
   EvaluationRequest,
+  type EvaluationRole,
+  evaluationFilesOf,
   OptimizerRequest,
   type RunConfig,
   ScheduleRequest,
@@ -201,10 +203,22 @@ function resolveSchedule(request: RunRequest, steps: number): RunConfig['schedul
 }
 
 function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evaluation'] {
-  const { every_steps: every, files, samples } = request.evaluation ?? EVALUATION_AUTO;
+  const { every_steps: every, samples } = request.evaluation ?? EVALUATION_AUTO;
+  const roles = new Map<string, EvaluationRole>();
+  for (const [index, { file_id, role }] of evaluationFilesOf(request).entries()) {
+    const before = roles.get(file_id);
+    if (before !== undefined && before !== role)
+      throw invalid(
+        `evaluation.files[${index}]`,
+        `'${file_id}' as ${role}, which is named as ${before} before`,
+        'Give a file one role.',
+      );
+    roles.set(file_id, role);
+  }
   return {
     every_steps: every === 0 ? Math.ceil(steps / EVALUATIONS_AUTO) : every,
-    files: [...new Set(files)],
+    files: [...roles.keys()],
+    roles: Object.fromEntries(roles),
     samples,
   };
 }

@@ -1,5 +1,13 @@
 import { randomInt } from 'node:crypto';
-import { AppError, CreateRunRequest, newId, parse, type RunConfig, type RunObject } from '@moraine/contract';
+import {
+  AppError,
+  CreateRunRequest,
+  evaluationFilesOf,
+  newId,
+  parse,
+  type RunConfig,
+  type RunObject,
+} from '@moraine/contract';
 import { parseModelConfig, resolveConfig } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
@@ -66,7 +74,7 @@ async function prepare(s: Services, actor: Actor, body: unknown): Promise<Prepar
   const trainingFile = await waitForFile(s, actor, request.training_file, 'training_file');
   const others = [
     ...(request.validation_file ? [[request.validation_file, 'validation_file'] as const] : []),
-    ...(request.evaluation?.files ?? []).map((id, index) => [id, `evaluation.files[${index}]`] as const),
+    ...evaluationFilesOf(request).map(({ file_id }, index) => [file_id, `evaluation.files[${index}]`] as const),
   ];
   const files = [trainingFile];
   for (const [id, param] of others) files.push(await waitForFile(s, actor, id, param));

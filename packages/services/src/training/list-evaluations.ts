@@ -1,4 +1,4 @@
-import type { EvaluationObject } from '@moraine/contract';
+import { type EvaluationObject, storedRunConfig } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { type Page, toPage } from '../ground/paging.js';
 import { toSeconds } from '../ground/time.js';
@@ -6,7 +6,8 @@ import { requireRun } from './require-run.js';
 
 /** Evaluations of a run, by file name and step. */
 export async function listEvaluations(s: Services, actor: Actor, runId: string): Promise<Page<EvaluationObject>> {
-  await requireRun(s, actor, runId);
+  const { config } = await requireRun(s, actor, runId);
+  const { roles = {} } = storedRunConfig(config).evaluation;
   const rows = await s.db.evaluation.findMany({
     where: { runId },
     orderBy: [{ name: 'asc' }, { fileId: 'asc' }, { step: 'asc' }],
@@ -19,6 +20,7 @@ export async function listEvaluations(s: Services, actor: Actor, runId: string):
       run_id: row.runId,
       file_id: row.fileId,
       name: row.name,
+      role: roles[row.fileId] ?? 'target',
       step: row.step,
       rows: row.rows,
       supervised_tokens: row.supervisedTokens,
