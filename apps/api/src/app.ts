@@ -1,3 +1,5 @@
+import { constants } from 'node:zlib';
+import { fastifyCompress } from '@fastify/compress';
 import { fastifyCookie } from '@fastify/cookie';
 import { fastifyMultipart } from '@fastify/multipart';
 import { fastifySSE } from '@fastify/sse';
@@ -22,6 +24,16 @@ import { validator } from './routes/schema.js';
 /** Readers call a stream dead that says nothing for a few seconds: the dashboard says within 5 s that it is not live. */
 const HEARTBEAT_MS = 2_000;
 
+/**
+ * Answers in text are compressed, quickly; streams of events are not, nor tars and files that a caller may want a part of. What the
+ * dashboard is made of was compressed when it was built.
+ */
+const COMPRESSION = {
+  customTypes: /^(application\/json|application\/javascript|text\/(html|plain|css|javascript)|image\/svg)/,
+  globalDecompression: false,
+  brotliOptions: { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } },
+};
+
 /** The HTTP application over opened services, not yet listening. Everything under `/v1` asks for a key or a session. */
 export async function buildApp(services: Services, env: ApiEnv): Promise<FastifyInstance> {
   const loggerInstance: FastifyBaseLogger = services.log;
@@ -43,6 +55,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
   await app.register(errors);
   await app.register(requests);
   await app.register(security, { dashboardDir: env.dashboardDir });
+  await app.register(fastifyCompress, COMPRESSION);
   await app.register(fastifyCookie);
   await app.register(documents);
   await app.register(async (v1) => {

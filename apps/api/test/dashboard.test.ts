@@ -1,4 +1,5 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { get, type IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLoginLink } from '@moraine/services';
@@ -104,5 +105,53 @@ describe('a login link', () => {
     const post = (origin: string) => api.ask('POST', '/v1/login_links', { key: null, headers: { cookie, origin } });
     expect((await post('http://127.0.0.1:9')).json.error.code).toBe('forbidden');
     expect((await post(api.url)).status).toBe(200);
+  });
+});
+
+describe('answers over the wire', () => {
+  const raw = (path: string, headers: Record<string, string>) =>
+    new Promise<{ headers: IncomingHttpHeaders; bytes: number }>((resolve, reject) => {
+      get(api.url + path, { headers: { authorization: `Bearer ${api.key}`, ...headers } }, (response) => {
+        let bytes = 0;
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+        });
+        response.on('end', () => resolve({ headers: response.headers, bytes }));
+      }).on('error', reject);
+    });
+
+  it('are compressed where they are text, as the caller can read it', async () => {
+    const plain = await raw('/openapi.json', {});
+    expect(plain.headers['content-encoding']).toBeUndefined();
+    for (const encoding of ['br', 'gzip']) {
+      const packed = await raw('/openapi.json', { 'accept-encoding': encoding });
+      expect(packed.headers).toMatchObject({
+        'content-encoding': encoding,
+        vary: expect.stringMatching(/accept-encoding/i),
+      });
+      expect(packed.bytes).toBeLessThan(plain.bytes / 4);
+    }
+  });
+
+  it('take what was compressed when the dashboard was built', async () => {
+    await writeFile(join(dir, 'assets', 'a-1.js.br'), 'as it was built');
+    const packed = await raw('/assets/a-1.js', { 'accept-encoding': 'br' });
+    expect(packed).toMatchObject({
+      bytes: 'as it was built'.length,
+      headers: {
+        'content-encoding': 'br',
+        'content-type': expect.stringMatching(/javascript/),
+        'cache-control': 'public, max-age=31536000, immutable',
+      },
+    });
+  });
+
+  it('say in a 304 only what a browser needs: no policy for pages', async () => {
+    const first = await raw('/v1/runs', {});
+    const again = await raw('/v1/runs', { 'if-none-match': first.headers.etag ?? '' });
+    expect([first.headers.etag?.slice(0, 3), again.bytes]).toEqual(['W/"', 0]);
+    expect(again.headers['content-security-policy']).toBeUndefined();
+    expect(again.headers['x-content-type-options']).toBe('nosniff');
+    expect(Object.entries(again.headers).join().length).toBeLessThan(420);
   });
 });

@@ -1,12 +1,13 @@
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
-import { createBrowserRouter, Navigate, RouterProvider, useRouteError } from 'react-router';
-import { ErrorNotice, Notice } from './components/notice.js';
+import { lazy, Suspense } from 'react';
+import { BrowserRouter, Navigate, Route, Routes } from 'react-router';
+import { Loading, Notice } from './components/notice.js';
+import { PageBoundary } from './components/page-boundary.js';
 import { Shell } from './components/shell.js';
 import { RunsPage } from './pages/runs-page.js';
-import { WorkersPage } from './pages/workers-page.js';
 
-/** A page that failed for a reason of its own: said where it stood, the rest of the frame stays. */
-const PageError = () => <ErrorNotice error={useRouteError()} what="page" onRetry={() => window.location.reload()} />;
+const WorkersPage = lazy(async () => ({ default: (await import('./pages/workers-page.js')).WorkersPage }));
+const RunPage = lazy(async () => ({ default: (await import('./pages/run-page.js')).RunPage }));
 
 const NoPage = () => (
   <Notice title="There is no such page">
@@ -29,26 +30,27 @@ const queries = new QueryClient({
   },
 });
 
-const router = createBrowserRouter([
-  {
-    element: <Shell />,
-    children: [
-      {
-        errorElement: <PageError />,
-        children: [
-          { path: '/', element: <Navigate to="/runs" replace /> },
-          { path: '/runs', element: <RunsPage /> },
-          { path: '/runs/:id/:tab?', lazy: async () => ({ Component: (await import('./pages/run-page.js')).RunPage }) },
-          { path: '/workers', element: <WorkersPage /> },
-          { path: '*', element: <NoPage /> },
-        ],
-      },
-    ],
-  },
-]);
+/** Each page comes when it is asked for, in the frame that stays. */
+const Pages = () => (
+  <PageBoundary>
+    <Suspense fallback={<Loading what="the page" />}>
+      <Routes>
+        <Route path="/" element={<Navigate to="/runs" replace />} />
+        <Route path="/runs" element={<RunsPage />} />
+        <Route path="/runs/:id/:tab?" element={<RunPage />} />
+        <Route path="/workers" element={<WorkersPage />} />
+        <Route path="*" element={<NoPage />} />
+      </Routes>
+    </Suspense>
+  </PageBoundary>
+);
 
 export const App = () => (
   <QueryClientProvider client={queries}>
-    <RouterProvider router={router} />
+    <BrowserRouter>
+      <Shell>
+        <Pages />
+      </Shell>
+    </BrowserRouter>
   </QueryClientProvider>
 );

@@ -82,3 +82,47 @@ describe('on the real API', () => {
     }
   });
 });
+
+/** What a page pulls over the wire, headers included, by the browser's own count. */
+async function wireOf(tab: Page, work: () => Promise<void>): Promise<{ bytes: number; requests: string[] }> {
+  const session = await tab.context().newCDPSession(tab);
+  const names = new Map<string, string>();
+  const sizes = new Map<string, number>();
+  session.on('Network.requestWillBeSent', ({ requestId, request }) => names.set(requestId, request.url));
+  session.on('Network.responseReceived', ({ requestId, response }) => sizes.set(requestId, response.encodedDataLength));
+  session.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => sizes.set(requestId, encodedDataLength));
+  await session.send('Network.enable');
+  await work();
+  await session.detach();
+  return {
+    bytes: [...sizes.values()].reduce((sum, size) => sum + size, 0),
+    requests: [...sizes].map(([id, size]) => `${size} ${names.get(id)?.replace(stack.origin, '')}`),
+  };
+}
+
+describe('the bytes on the wire', () => {
+  it('the shell comes with its first rows in 130 kB at most', async () => {
+    const fresh = await startBrowser();
+    const { url } = await stack.client.call('createLoginLink');
+    const tab = await fresh.context.newPage();
+    const { bytes, requests } = await wireOf(tab, async () => {
+      await tab.goto(url);
+      await tab.locator('.runs .row').first().waitFor();
+    });
+    console.log(`the shell: ${(bytes / 1000).toFixed(1)} kB`);
+    await fresh.close();
+    expect(bytes, requests.join('\n')).toBeLessThan(130_000);
+  });
+
+  it('an idle list of 50 finished runs costs 1 kB/s at most', async () => {
+    for (const run of runs) await stack.client.call('cancelRun', { params: { id: run.id } }).catch(() => undefined);
+    const tab = await browser.open(`${stack.origin}/runs`);
+    await tab.locator('.runs .row').first().waitFor();
+    await tab.waitForTimeout(4000);
+    const { bytes, requests } = await wireOf(tab, () => tab.waitForTimeout(10_000));
+    console.log(`idle: ${(bytes / 10_000).toFixed(2)} kB/s`);
+    await tab.close();
+    expect(requests.length).toBeGreaterThan(3);
+    expect(bytes / 10, requests.join('\n')).toBeLessThan(1000);
+  });
+});

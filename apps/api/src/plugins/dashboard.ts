@@ -35,6 +35,7 @@ export const dashboard = fp<{ dir: string }>(async (app, { dir }) => {
     await app.register(fastifyStatic, {
       root: dir,
       cacheControl: false,
+      preCompressed: true,
       setHeaders(reply, path) {
         const hashed = path.startsWith(join(dir, 'assets') + sep);
         void reply.header('cache-control', hashed ? 'public, max-age=31536000, immutable' : 'no-cache');

@@ -1,5 +1,5 @@
-import { useCallback, useEffect, useState, useSyncExternalStore } from 'react';
-import { NavLink, Outlet, useNavigate } from 'react-router';
+import { type ReactNode, useCallback, useEffect, useState, useSyncExternalStore } from 'react';
+import { NavLink, useNavigate } from 'react-router';
 import { useHotkeys } from '../hooks/use-hotkeys.js';
 import { keepAsking } from '../lib/client.js';
 import { connection } from '../lib/connection.js';
@@ -74,7 +74,7 @@ const Help = ({ onClose }: { onClose: () => void }) => (
 );
 
 /** The frame of every page: where one is, whether it is live, and the keys that work everywhere. */
-export function Shell() {
+export function Shell({ children }: { children: ReactNode }) {
   const navigate = useNavigate();
   const [isHelpOpen, setHelpOpen] = useState(false);
   const close = useCallback(() => setHelpOpen(false), []);
@@ -116,7 +116,7 @@ export function Shell() {
         </div>
       </header>
       <main id="main" tabIndex={-1}>
-        <Outlet />
+        {children}
       </main>
       {isHelpOpen && <Help onClose={close} />}
     </div>

@@ -26,6 +26,9 @@ export interface Runs {
   error: unknown;
 }
 
+const readHead = (filter: RunFilter, signal: AbortSignal) =>
+  client.call('searchRuns', { query: { limit: PAGE, count: 'true', ...toQuery(filter) }, signal });
+
 /**
  * The list of runs, a page at a time by cursor. What is on the screen stays where it is; its rows are brought up to date from the first
  * page, and those that go on beyond it are asked for by their ids.
@@ -34,8 +37,14 @@ export function useRuns(filter: RunFilter): Runs {
   const cache = useQueryClient();
   const pages = useInfiniteQuery({
     queryKey: keys.runs(filter),
-    queryFn: ({ pageParam, signal }) =>
-      client.call('searchRuns', { query: { limit: PAGE, after: pageParam, ...toQuery(filter) }, signal }),
+    queryFn: async ({ pageParam, signal }) => {
+      if (pageParam !== undefined)
+        return client.call('searchRuns', { query: { limit: PAGE, after: pageParam, ...toQuery(filter) }, signal });
+      const page = await readHead(filter, signal);
+      // The first page is the head too: it need not be read twice.
+      cache.setQueryData(keys.runsHead(filter), page);
+      return page;
+    },
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => (page.has_more ? (page.last_id ?? undefined) : undefined),
     staleTime: Number.POSITIVE_INFINITY,
@@ -47,8 +56,7 @@ export function useRuns(filter: RunFilter): Runs {
   });
   const head = useQuery({
     queryKey: keys.runsHead(filter),
-    queryFn: ({ signal }) =>
-      client.call('searchRuns', { query: { limit: PAGE, count: 'true', ...toQuery(filter) }, signal }),
+    queryFn: ({ signal }) => readHead(filter, signal),
     refetchInterval: POLL_MS,
     enabled: pages.isSuccess && !pages.isPlaceholderData,
   });

@@ -1,6 +1,6 @@
 import type { RunObject } from '@moraine/contract';
 import { useQuery } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
+import { lazy, type ReactNode } from 'react';
 import { NavLink, useLocation, useParams } from 'react-router';
 import { ErrorNotice, Loading, Notice } from '../components/notice.js';
 import { type Feed, useRun, useRunFeed } from '../hooks/use-run.js';
@@ -12,8 +12,10 @@ import { RunConfiguration } from '../run/run-configuration.js';
 import { RunEvaluations } from '../run/run-evaluations.js';
 import { RunEventList } from '../run/run-events.js';
 import { RunHeader } from '../run/run-header.js';
-import { RunLogs } from '../run/run-logs.js';
 import { RunOverview } from '../run/run-overview.js';
+
+/** With the library that measures its lines. */
+const RunLogs = lazy(async () => ({ default: (await import('../run/run-logs.js')).RunLogs }));
 
 const TABS = [
   ['', 'Charts'],

@@ -1,9 +1,9 @@
 import { isTerminal, type RunOrder, type RunSort, type RunSummary } from '@moraine/contract';
-import { useVirtualizer } from '@tanstack/react-virtual';
 import { memo, useCallback, useEffect, useRef, useState } from 'react';
 import { Link } from 'react-router';
 import { Amount, MethodChip, ProgressBar } from '../components/bits.js';
 import { RunStateBadge } from '../components/state.js';
+import { useFixedRows } from '../hooks/use-fixed-rows.js';
 import { useHotkeys } from '../hooks/use-hotkeys.js';
 import { useNarrow } from '../hooks/use-narrow.js';
 import { useNow } from '../hooks/use-now.js';
@@ -32,7 +32,7 @@ interface RunsTableProps {
   onSort: (sort: RunOrder) => void;
 }
 
-/** The virtual table: only rows in sight exist, however many are loaded; the next page is fetched before its rows are reached. */
+/** Only rows in sight exist, however many are loaded; the next page is fetched before its rows are reached. */
 export function RunsTable({ runs, sort, onSort }: RunsTableProps) {
   const { rows, totalCount, hasMore, isLoadingMore, loadMore, newCount, showNew } = runs;
   const scroller = useRef<HTMLDivElement>(null);
@@ -40,21 +40,11 @@ export function RunsTable({ runs, sort, onSort }: RunsTableProps) {
   const [isPointerInside, setPointerInside] = useState(false);
   const isNarrow = useNarrow();
   const now = useNow();
-  const virtual = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => (isNarrow ? 56 : 32),
-    getItemKey: (index) => rows[index]?.id ?? index,
-    overscan: 12,
-  });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the height of a row follows the width of the page
-  useEffect(() => virtual.measure(), [isNarrow, virtual]);
-
-  const items = virtual.getVirtualItems();
-  const lastShown = items.at(-1)?.index ?? 0;
+  const rowHeight = isNarrow ? 56 : 32;
+  const { start, end, totalHeight, scrollToRow } = useFixedRows(scroller, rows.length, rowHeight);
   useEffect(() => {
-    if (hasMore && lastShown >= rows.length - 20) loadMore();
-  }, [hasMore, lastShown, rows.length, loadMore]);
+    if (hasMore && end > rows.length - 10) loadMore();
+  }, [hasMore, end, rows.length, loadMore]);
 
   // New runs come in by themselves only where no row can move under a pointer, a focus or a reading eye.
   useEffect(() => {
@@ -65,14 +55,14 @@ export function RunsTable({ runs, sort, onSort }: RunsTableProps) {
   const focusRow = useCallback(
     (to: number) => {
       const index = Math.max(0, Math.min(rows.length - 1, to));
-      virtual.scrollToIndex(index);
+      scrollToRow(index);
       setActive(index);
       // The row may have to be rendered first.
       requestAnimationFrame(() =>
         scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"] a`)?.focus({ preventScroll: true }),
       );
     },
-    [rows.length, virtual],
+    [rows.length, scrollToRow],
   );
   useHotkeys({ j: () => focusRow(active + 1), k: () => focusRow(active - 1) });
 
@@ -93,27 +83,22 @@ export function RunsTable({ runs, sort, onSort }: RunsTableProps) {
       >
         <TableHead sort={sort} onSort={onSort} />
         <div className="table-body" ref={scroller} role="rowgroup" tabIndex={-1}>
-          <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
-            {items.map((item) => {
-              const run = rows[item.index];
-              return (
-                run && (
-                  <div
-                    key={item.key}
-                    className="row"
-                    role="row"
-                    tabIndex={-1}
-                    aria-rowindex={item.index + 2}
-                    data-index={item.index}
-                    style={{ transform: `translateY(${item.start}px)`, height: item.size }}
-                    onFocus={() => setActive(item.index)}
-                    onBlur={() => setActive(-1)}
-                  >
-                    <RunCells run={run} now={Math.floor(now)} />
-                  </div>
-                )
-              );
-            })}
+          <div style={{ height: totalHeight, position: 'relative' }}>
+            {rows.slice(start, end).map((run, at) => (
+              <div
+                key={run.id}
+                className="row"
+                role="row"
+                tabIndex={-1}
+                aria-rowindex={start + at + 2}
+                data-index={start + at}
+                style={{ transform: `translateY(${(start + at) * rowHeight}px)`, height: rowHeight }}
+                onFocus={() => setActive(start + at)}
+                onBlur={() => setActive(-1)}
+              >
+                <RunCells run={run} now={Math.floor(now)} />
+              </div>
+            ))}
           </div>
         </div>
       </div>
