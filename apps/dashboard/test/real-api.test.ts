@@ -43,9 +43,9 @@ describe('on the real API', () => {
       .or(page.getByText(`${COUNT} runs`))
       .first()
       .waitFor();
-    for (const text of [oldest.id, 'übung 0']) {
+    for (const text of [oldest.id, '"übung 0"']) {
       await page.getByLabel('Search the runs').fill(text);
-      await page.getByText(text === oldest.id ? '1 run matches' : /match/).waitFor();
+      await page.getByText('1 run matches').waitFor();
       await page.getByRole('link', { name: 'Übung 0', exact: true }).waitFor();
     }
     await page.getByLabel('Search the runs').fill('lr<fast');

@@ -182,7 +182,7 @@ export const ROUTES = table({
         .max(1000)
         .optional()
         .describe(
-          'Terms that must all hold: a word in the name, the id, the base, the method, the trained model or the metadata; `field:part` of name, id, base, method, status, state or pool; `lr<1e-3`, `rank>=8`, also loss, step, steps, parameters, tokens, priority; `key=value` of the metadata.',
+          'Terms that must all hold: a word in the name, the id, the base, the method, the trained model or the metadata; `field:part` of name, id, base, method, status, state or pool; `lr<1e-3`, `rank>=8`, also loss, step, steps, parameters, tokens, priority; `key=value` of the metadata. Quotes keep words together: `name:"my run"`.',
         ),
       status: RunStatus.optional(),
       ids: z.string().max(8000).optional().describe('Comma-separated ids: these runs only, at most 100.'),

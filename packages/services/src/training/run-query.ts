@@ -38,12 +38,15 @@ const NUMBERS: Record<string, string> = {
 const ANYWHERE = `concat_ws(' ', ${RUN_NAME}, r.id, b.name, r.fine_tuned_model,
   (SELECT string_agg(value, ' ') FROM jsonb_each_text(r.metadata)))`;
 
+/** Text without white space, save between quotes. */
+const TERM = /(?:[^\s"]|"[^"]*(?:"|$))+/g;
+
 const COMPARISON = /^([a-z_]+)(<=|>=|<|>)(.+)$/;
 
 /** SQL conditions on `tasks t`, `runs r` and `bases b` that a search text stands for. @throws AppError `invalid_value`. */
 export function runConditions(text: string, values: Values): string[] {
-  return text
-    .split(/\s+/)
+  return (text.match(TERM) ?? [])
+    .map((term) => term.replaceAll('"', ''))
     .filter(Boolean)
     .map((term) => comparison(term, values) ?? pair(term, values) ?? field(term, values) ?? word(term, values));
 }
