@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from './errors.js';
 import { nearest } from './suggest.js';
+import { meantKeys } from './suggest-key.js';
 
 type Path = readonly PropertyKey[];
 
@@ -44,7 +45,7 @@ const dotted = (path: Path): string =>
 
 const show = (value: unknown): string => {
   const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+  return text.length > 80 ? `${text.slice(0, 77).replace(/\p{Surrogate}$/u, '')}...` : text;
 };
 
 /** The first problem zod found, said so that the caller can fix it: the key, the value that came, and the nearest valid name or value. */
@@ -55,15 +56,16 @@ export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown,
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0] ?? '';
     const valid = namesAt(schema, issue.path);
-    const near = nearest(key, valid);
+    const meant = meantKeys(schema, param, key);
     const full = param ? `${param}.${key}` : key;
     return new AppError('unknown_key', `Unknown key '${full}'${where}.`, {
       param: full,
-      hint: near
-        ? `Did you mean '${param ? `${param}.` : ''}${near}'?`
-        : valid.length > 0
-          ? `Valid keys here: ${valid.join(', ')}.`
-          : 'It takes none here.',
+      hint:
+        meant.length > 0
+          ? `Did you mean ${meant.map((name) => `'${name}'`).join(' or ')}?`
+          : valid.length > 0
+            ? `Valid keys here: ${valid.join(', ')}.`
+            : 'It takes none here.',
       cause: error,
     });
   }
