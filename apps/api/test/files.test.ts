@@ -177,6 +177,55 @@ describe('the list of files', () => {
   });
 });
 
+describe('an upload that is sent again', () => {
+  const send = (headers: Record<string, string>, text = chatRows(4), name = 'again.jsonl', key = api.key) =>
+    api.ask('POST', '/v1/files', { body: fileForm(text, { purpose: 'fine-tune' }, name), headers, key });
+  const retry = { 'x-stainless-retry-count': '1' };
+
+  it("makes one file as a client's retry, and another when it is no retry or anything differs", async () => {
+    const first = await send({ 'x-stainless-retry-count': '0' });
+    const before = await storedFiles();
+    expect((await send(retry)).json.id).toBe(first.json.id);
+    expect(await storedFiles()).toBe(before);
+    const others = [
+      await send({}, chatRows(4)),
+      await send(retry, chatRows(5)),
+      await send(retry, chatRows(4), 'other.jsonl'),
+      await send(retry, chatRows(4), 'again.jsonl', await api.foreignKey()),
+    ];
+    expect(new Set([first, ...others].map(({ json }) => json.id)).size).toBe(5);
+  });
+
+  it('is a new file once the first one is deleted', async () => {
+    const first = await send({}, chatRows(7));
+    await api.ask('DELETE', `/v1/files/${first.json.id}`);
+    const again = await send(retry, chatRows(7));
+    expect([again.status, again.json.id === first.json.id]).toEqual([200, false]);
+  });
+
+  it('makes one file under one Idempotency-Key, and a conflict when it is another file', async () => {
+    const key = { 'idempotency-key': 'upload 1' };
+    const all = await Promise.all(Array.from({ length: 4 }, () => send(key, chatRows(8))));
+    expect(new Set(all.map(({ json }) => json.id)).size).toBe(1);
+    const other = await send(key, chatRows(9));
+    expect([other.status, other.json.error.param, other.headers.get('x-should-retry')]).toEqual([
+      409,
+      'Idempotency-Key',
+      'false',
+    ]);
+    await api.ask('DELETE', `/v1/files/${all[0]?.json.id}`);
+    expect((await send(key, chatRows(9))).status).toBe(200);
+  });
+
+  it.each([
+    ['too long', 'k'.repeat(256)],
+    ['no ASCII', 'cl\u00e9'],
+  ])('is refused where the Idempotency-Key is %s', async (_what, key) => {
+    const answer = await send({ 'idempotency-key': key });
+    expect([answer.status, answer.json.error.param]).toEqual([400, 'Idempotency-Key']);
+  });
+});
+
 /** A form that is sent without saying how long it is; `cut` ends the connection before its end. */
 function chunkedUpload(sizeBytes: number, cut = false): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -83,6 +83,38 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     for (const id of made) expect((await client.files.delete(id)).deleted).toBe(true);
   });
 
+  it('makes one file and one run when an answer is lost and the client sends the same again', async () => {
+    const counts: (string | null)[] = [];
+    const losing = new Client({
+      baseURL: `${api.url}/v1`,
+      apiKey: api.key,
+      fetch: async (url: string | URL | Request, init?: RequestInit) => {
+        const response = await fetch(url, init);
+        if (init?.method?.toUpperCase() !== 'POST') return response;
+        counts.push(new Headers(init.headers).get('x-stainless-retry-count'));
+        if (counts.length % 2 === 0) return response;
+        throw new TypeError('the answer was lost');
+      },
+    });
+    const rows = `${chatRows(6)}\n`;
+    const upload = () =>
+      losing.files.create({ file: new File([rows], `lost-${_version}.jsonl`), purpose: 'fine-tune' });
+    const file = await upload();
+    const job = await losing.fineTuning.jobs.create({
+      model: 'tiny',
+      training_file: file.id,
+      suffix: `lost ${_version}`,
+    });
+    expect(counts).toEqual(['0', '1', '0', '1']);
+    const named = (await connect().files.list()).data.filter(({ filename }) => filename === `lost-${_version}.jsonl`);
+    expect(named.map(({ id }) => id)).toEqual([file.id]);
+    const jobs = (await connect().fineTuning.jobs.list({ limit: 100 })).data.filter(
+      (one) => one.training_file === file.id,
+    );
+    expect(jobs.map(({ id }) => id)).toEqual([job.id]);
+    await connect().fineTuning.jobs.cancel(job.id);
+  });
+
   it('reads and deletes files', async () => {
     const client = connect();
     const file = await client.files.create({ file: new File([chatRows(2)], 'two.jsonl'), purpose: 'fine-tune' });

@@ -13,6 +13,7 @@ import { z } from 'zod';
 import type { Handlers } from './bind.js';
 import { sendBytes } from './bytes.js';
 import { readForm } from './form.js';
+import { repeatableOf } from './repeatable.js';
 
 /** The fields beside `file`. */
 const FileFields = z.strictObject({
@@ -23,6 +24,7 @@ const FileFields = z.strictObject({
 
 export const fileHandlers: Handlers<'createFile' | 'listFiles' | 'getFile' | 'getFileContent' | 'deleteFile'> = {
   async createFile({ s, env, actor, request }) {
+    const repeatable = repeatableOf(request);
     const upload = startUpload();
     try {
       const limits = { files: 1, sizeBytesMax: env.uploadLimitBytes, preservePath: false };
@@ -30,7 +32,7 @@ export const fileHandlers: Handlers<'createFile' | 'listFiles' | 'getFile' | 'ge
         addToUpload(s, upload, name, stream, { sizeBytesMax }),
       );
       const { purpose, 'expires_after[seconds]': expiresAfterSeconds } = parse(FileFields, fields, ' in the form');
-      return await createFile(s, actor, { upload, purpose, expiresAfterSeconds });
+      return await createFile(s, actor, { upload, purpose, expiresAfterSeconds }, repeatable);
     } finally {
       // What was taken over is elsewhere by now.
       await discardUpload(s, upload);

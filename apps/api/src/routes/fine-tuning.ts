@@ -1,19 +1,11 @@
 import { cancelRun, createRun, getRun, listCheckpoints, listEvents, listRuns } from '@moraine/services';
-import type { FastifyRequest } from 'fastify';
 import type { Handlers } from './bind.js';
-
-const header = (request: FastifyRequest, name: string): string | undefined => {
-  const value = request.headers[name];
-  return typeof value === 'string' && value !== '' ? value : undefined;
-};
+import { repeatableOf } from './repeatable.js';
 
 export const fineTuningHandlers: Handlers<
   'createRun' | 'listRuns' | 'getRun' | 'cancelRun' | 'listRunEvents' | 'listRunCheckpoints'
 > = {
-  createRun({ s, actor, body, request }) {
-    const retryCount = Number(header(request, 'x-stainless-retry-count') ?? 0) || 0;
-    return createRun(s, actor, body, { idempotencyKey: header(request, 'idempotency-key'), retryCount });
-  },
+  createRun: ({ s, actor, body, request }) => createRun(s, actor, body, repeatableOf(request)),
   listRuns: ({ s, actor, query }) => listRuns(s, actor, query),
   getRun: ({ s, actor, params }) => getRun(s, actor, params.id),
   cancelRun: ({ s, actor, params }) => cancelRun(s, actor, params.id),

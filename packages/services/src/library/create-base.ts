@@ -62,8 +62,11 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
     return baseToModel(row);
   } catch (error) {
     await s.blobs.remove(blobPrefix);
-    if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002') throw taken(name);
-    throw error;
+    if (!(error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002')) throw error;
+    // Another request was first; it may have sent the very same files.
+    const winner = await s.db.base.findFirst({ where: { projectId: actor.projectId, name, deletedAt: null } });
+    if (winner?.sha256 === sha256) return baseToModel(winner);
+    throw taken(name);
   }
 }
 

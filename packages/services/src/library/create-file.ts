@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, type FileObject, nearest, newId } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
+import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
 import type { Upload } from '../ground/upload.js';
+import { fileFinder, fileHash } from './file-finder.js';
 import { getFile } from './get-file.js';
 import { validateStoredFile } from './validate-stored-file.js';
 
@@ -20,12 +22,14 @@ export interface CreateFile {
 
 /**
  * Takes over the one file of an upload. Its lines are validated in the background; the file always ends `processed` or `error`, and the
- * answer already says which when that takes less than two seconds.
+ * answer already says which when that takes less than two seconds. The same file sent again by a client's retry, or under the same
+ * idempotency key, answers the first one.
  */
 export async function createFile(
   s: Services,
   actor: Actor,
   { upload, purpose, expiresAfterSeconds }: CreateFile,
+  repeatable: Repeatable = {},
 ): Promise<FileObject> {
   const [file, second] = upload.files;
   if (!file || second) {
@@ -36,21 +40,27 @@ export async function createFile(
   }
   refusePurpose(purpose);
   refuseExpiry(expiresAfterSeconds);
-  const id = newId('file');
-  const blobKey = `files/${id}`;
-  await s.blobs.move(file.blobKey, blobKey);
-  await s.db.file.create({
-    data: {
-      id,
-      projectId: actor.projectId,
-      filename: plainName(file.filename),
-      purpose,
-      sizeBytes: file.sizeBytes,
-      sha256: file.sha256,
-      blobKey,
-      status: 'uploaded',
-      expiresAt: expiresAfterSeconds === undefined ? null : new Date(Date.now() + expiresAfterSeconds * 1_000),
-    },
+  const identity = { filename: plainName(file.filename), purpose, sha256: file.sha256 };
+  const id = await s.db.$transaction(async (tx) => {
+    const repeated = await findRepeated(tx, actor, fileHash(identity), repeatable, fileFinder(tx, actor, identity));
+    if (repeated) return repeated;
+    const fresh = newId('file');
+    const blobKey = `files/${fresh}`;
+    await s.blobs.move(file.blobKey, blobKey);
+    await tx.file.create({
+      data: {
+        ...identity,
+        id: fresh,
+        projectId: actor.projectId,
+        keyId: actor.keyId,
+        idempotencyKey: repeatable.idempotencyKey ?? null,
+        sizeBytes: file.sizeBytes,
+        blobKey,
+        status: 'uploaded',
+        expiresAt: expiresAfterSeconds === undefined ? null : new Date(Date.now() + expiresAfterSeconds * 1_000),
+      },
+    });
+    return fresh;
   });
   const validation = validateStoredFile(s, id);
   s.inBackground(`Validation of ${id}`, validation);

@@ -12,16 +12,17 @@ import { parseModelConfig, resolveConfig } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
+import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
 import type { BaseModel, FileModel } from '../ground/generated/models.js';
 import { notify } from '../ground/publish.js';
+import { requestHash } from '../ground/request-hash.js';
 import { queryableOf } from '../ground/transaction.js';
 import { requireBase } from '../library/require-base.js';
 import { waitForFile } from '../library/wait-for-file.js';
 import { offerTask } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
-import { findRepeated, type Repeatable } from './find-repeated.js';
 import { getRun } from './get-run.js';
-import { requestHash } from './request-hash.js';
+import { runFinder } from './run-finder.js';
 import { toRunObject } from './to-run-object.js';
 import { trainKind } from './train-kind.js';
 
@@ -52,7 +53,7 @@ export async function createRun(
   const { task, run } = rows;
 
   const created = await s.db.$transaction(async (tx) => {
-    const repeated = await findRepeated(tx, actor, run.requestHash, repeatable);
+    const repeated = await findRepeated(tx, actor, run.requestHash, repeatable, runFinder(tx, actor, run.requestHash));
     if (repeated) return { runId: repeated, event: null };
     await holdFiles(tx, prepared.files);
     await tx.task.create({ data: task });

@@ -65,6 +65,12 @@ test('a Hugging Face folder becomes a model with its parameters and context, and
   expect(await s.blobs.list('incoming')).toEqual([]);
 });
 
+test('of several that register the same files at once each gets the one base', async () => {
+  const right = await Promise.all(Array.from({ length: 4 }, () => register('at-once', tinyFiles())));
+  expect(right.map(({ id }) => id)).toEqual(['at-once', 'at-once', 'at-once', 'at-once']);
+  expect(await s.db.base.count({ where: { name: 'at-once' } })).toBe(1);
+});
+
 test('the same files under the same name again are the same base; other files are refused', async () => {
   const first = await register('again', tinyFiles());
   expect(await register('again', tinyFiles())).toEqual(first);
