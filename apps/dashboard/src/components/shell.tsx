@@ -1,6 +1,6 @@
 import { type ReactNode, useCallback, useEffect, useState, useSyncExternalStore } from 'react';
 import { NavLink, useNavigate } from 'react-router';
-import { useHotkeys } from '../hooks/use-hotkeys.js';
+import { useEscape, useHotkeys } from '../hooks/use-hotkeys.js';
 import { keepAsking } from '../lib/client.js';
 import { connection } from '../lib/connection.js';
 import type { ConnectionStatus } from '../lib/connection-status.js';
@@ -51,7 +51,7 @@ const KEYS: readonly [string, string][] = [
   ['Enter', 'Open the row'],
   ['g r', 'Go to the runs'],
   ['g w', 'Go to the workers'],
-  ['Esc', 'Leave a field, reset a zoom, close this'],
+  ['Esc', 'Leave a field, close what is open, reset a zoom'],
   ['?', 'Show or hide these keys'],
 ];
 
@@ -83,8 +83,8 @@ export function Shell({ children }: { children: ReactNode }) {
     'g r': () => void navigate('/runs'),
     'g w': () => void navigate('/workers'),
     '?': () => setHelpOpen((open) => !open),
-    Escape: close,
   });
+  useEscape(isHelpOpen, close);
   return (
     <div className="shell">
       <a className="skip" href="#main">

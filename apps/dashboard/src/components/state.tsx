@@ -46,10 +46,14 @@ function Badge({ word, icon, tone }: Look) {
   );
 }
 
+type Phase = Pick<RunObject, 'status' | 'state'>;
+
 /** The true phase of a run: its state where it has one, else its status. */
-export const RunStateBadge = ({ run }: { run: Pick<RunObject, 'status' | 'state'> }) => (
-  <Badge {...(run.state ? STATE[run.state] : STATUS[run.status])} />
-);
+const lookOf = (run: Phase): Look => (run.state ? STATE[run.state] : STATUS[run.status]);
+
+export const RunStateBadge = ({ run }: { run: Phase }) => <Badge {...lookOf(run)} />;
+
+export const stateWord = (run: Phase): string => lookOf(run).word;
 
 export const WorkerStateBadge = ({ status }: { status: WorkerStatus }) => <Badge {...WORKER[status]} />;
 

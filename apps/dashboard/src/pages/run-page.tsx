@@ -1,11 +1,15 @@
 import type { RunObject } from '@moraine/contract';
 import { useQuery } from '@tanstack/react-query';
-import { lazy, type ReactNode } from 'react';
+import { lazy, type ReactNode, useRef } from 'react';
 import { NavLink, useLocation, useParams } from 'react-router';
 import { ErrorNotice, Loading, Notice } from '../components/notice.js';
+import { stateWord } from '../components/state.js';
 import { type Feed, useRun, useRunFeed } from '../hooks/use-run.js';
+import { useScrollPlace } from '../hooks/use-scroll-place.js';
+import { useTitle } from '../hooks/use-title.js';
 import { client } from '../lib/client.js';
 import { keys } from '../lib/query-keys.js';
+import { runName } from '../lib/run-filter.js';
 import { RunCharts } from '../run/run-charts.js';
 import { RunCheckpoints } from '../run/run-checkpoints.js';
 import { RunConfiguration } from '../run/run-configuration.js';
@@ -32,15 +36,27 @@ export function RunPage() {
   const { id = '', tab = '' } = useParams();
   const run = useRun(id);
   const feed = useRunFeed(run.data);
+  useTitle(...(run.data ? [runName(run.data), stateWord(run.data)] : [id]));
   if (!run.data) return run.error ? <ErrorNotice error={run.error} what="run" /> : <Loading what="the run" />;
   return (
     <section className="page run" aria-label="Run">
       <RunHeader run={run.data} feed={feed.feed} />
       <Tabs id={id} tab={tab} />
-      <div className="scroll tab-body" key={tab}>
+      <Scroller key={tab}>
         <TabBody run={run.data} tab={tab} feed={feed} />
-      </div>
+      </Scroller>
     </section>
+  );
+}
+
+/** A tab's content, where it was left. */
+function Scroller({ children }: { children: ReactNode }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  useScrollPlace(scroller);
+  return (
+    <div className="scroll tab-body" ref={scroller}>
+      {children}
+    </div>
   );
 }
 

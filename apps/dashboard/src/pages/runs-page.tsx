@@ -6,6 +6,7 @@ import { ErrorNotice, Loading, Notice } from '../components/notice.js';
 import { STATUS_WORDS } from '../components/state.js';
 import { useHotkeys } from '../hooks/use-hotkeys.js';
 import { type Runs, useRuns } from '../hooks/use-runs.js';
+import { useTitle } from '../hooks/use-title.js';
 import { NEWEST_FIRST, readFilter } from '../lib/run-filter.js';
 import { RunsTable } from './runs-table.js';
 
@@ -18,6 +19,7 @@ const METHOD_CHOICES: readonly (readonly [query: string, label: string])[] = [
 export function RunsPage() {
   const [params, setParams] = useSearchParams();
   const filter = useMemo(() => readFilter(params), [params]);
+  useTitle(filter.text.trim() || 'Runs');
   const runs = useRuns(filter);
   const field = useRef<HTMLInputElement>(null);
   const [text, setText] = useState(filter.text);

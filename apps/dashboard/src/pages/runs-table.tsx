@@ -8,6 +8,7 @@ import { useHotkeys } from '../hooks/use-hotkeys.js';
 import { useNarrow } from '../hooks/use-narrow.js';
 import { useNow } from '../hooks/use-now.js';
 import type { Runs } from '../hooks/use-runs.js';
+import { useScrollPlace } from '../hooks/use-scroll-place.js';
 import { age, dateTime, digits, durationRange, shortest, si } from '../lib/format.js';
 
 /** Columns with what the server sorts them by, and whether the first click puts the largest first. */
@@ -41,6 +42,7 @@ export function RunsTable({ runs, sort, onSort }: RunsTableProps) {
   const isNarrow = useNarrow();
   const now = useNow();
   const rowHeight = isNarrow ? 56 : 32;
+  useScrollPlace(scroller);
   const { start, end, totalHeight, scrollToRow } = useFixedRows(scroller, rows.length, rowHeight);
   useEffect(() => {
     if (hasMore && end > rows.length - 10) loadMore();

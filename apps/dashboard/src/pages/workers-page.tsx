@@ -5,12 +5,14 @@ import { Amount, Command } from '../components/bits.js';
 import { ErrorNotice, Loading, Notice } from '../components/notice.js';
 import { WorkerStateBadge } from '../components/state.js';
 import { useNow } from '../hooks/use-now.js';
+import { useTitle } from '../hooks/use-title.js';
 import { client } from '../lib/client.js';
 import { age, bytes, dateTime } from '../lib/format.js';
 import { keys } from '../lib/query-keys.js';
 
 /** Who can train: each worker with its device, its heart and what it does; and when it cannot, why and what to do. */
 export function WorkersPage() {
+  useTitle('Workers');
   const { data, error, dataUpdatedAt } = useQuery({
     queryKey: keys.workers(),
     queryFn: ({ signal }) => client.call('listWorkers', { signal }),

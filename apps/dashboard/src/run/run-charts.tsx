@@ -4,7 +4,7 @@ import { useEffect, useMemo } from 'react';
 import { useSearchParams } from 'react-router';
 import { type ChartLine, type Marker, MetricChart } from '../components/metric-chart.js';
 import { ErrorNotice, Loading } from '../components/notice.js';
-import { useHotkeys } from '../hooks/use-hotkeys.js';
+import { useEscape } from '../hooks/use-hotkeys.js';
 import { type Feed, useFeedVersion } from '../hooks/use-run.js';
 import { client } from '../lib/client.js';
 import { keys } from '../lib/query-keys.js';
@@ -60,7 +60,7 @@ export function RunCharts({
       { replace: true, preventScrollReset: true },
     );
   const onZoom = (range: Range | null): void => set('steps', range && `${range[0]}-${range[1]}`);
-  useHotkeys({ Escape: () => onZoom(null) });
+  useEscape(view.window !== null, () => onZoom(null));
 
   const detail = useDetail(run.id, feed, view.window);
   const markers = useMemo(() => markersOf(run, checkpoints), [run, checkpoints]);

@@ -3,6 +3,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { Amount, Copyable, MethodChip, ProgressBar } from '../components/bits.js';
 import { RunStateBadge } from '../components/state.js';
+import { useEscape } from '../hooks/use-hotkeys.js';
 import { useNow } from '../hooks/use-now.js';
 import { useFeedVersion } from '../hooks/use-run.js';
 import { client } from '../lib/client.js';
@@ -152,6 +153,7 @@ function CancelButton({ run }: { run: RunObject }) {
     onError: () => cache.invalidateQueries({ queryKey: keys.run(run.id), exact: true }),
     onSettled: () => setAsking(false),
   });
+  useEscape(isAsking, () => setAsking(false));
   if (isTerminal(run.status) || run.state === 'cancelling') return null;
   if (!isAsking)
     return (
@@ -183,23 +185,19 @@ const FORMATS: Record<string, { format: 'native' | 'peft' | 'merged'; word: stri
 /** There when the run has something to download, with only what exists. */
 function DownloadMenu({ run }: { run: RunObject }) {
   const menu = useRef<HTMLDetailsElement>(null);
+  const [isOpen, setOpen] = useState(false);
+  useEscape(isOpen, () => setOpen(false));
   useEffect(() => {
     const close = (event: Event): void => {
-      const isOutside =
-        event instanceof KeyboardEvent ? event.key === 'Escape' : !menu.current?.contains(event.target as Node);
-      if (menu.current && isOutside) menu.current.open = false;
+      if (!menu.current?.contains(event.target as Node)) setOpen(false);
     };
     document.addEventListener('pointerdown', close);
-    document.addEventListener('keydown', close);
-    return () => {
-      document.removeEventListener('pointerdown', close);
-      document.removeEventListener('keydown', close);
-    };
+    return () => document.removeEventListener('pointerdown', close);
   }, []);
   const formats = run.exports.flatMap((kind) => FORMATS[kind] ?? []);
   if (formats.length === 0) return null;
   return (
-    <details className="menu" ref={menu}>
+    <details className="menu" ref={menu} open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary className="button">Download</summary>
       <ul>
         {formats.map(({ format, word, what }) => (
