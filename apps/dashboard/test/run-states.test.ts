@@ -182,6 +182,23 @@ describe('a run', () => {
     await on.sees('optimizer.learning_rate');
   });
 
+  it('that diverged is no plain success, on its page and in the list', async () => {
+    const verdict = {
+      code: 'diverged' as const,
+      message:
+        'The training loss rose from 3.2 to 16,445 nats per token. Lower the learning rate or lengthen the warm-up.',
+    };
+    const id = on.server.add(makeRun(9, { status: 'succeeded', verdict }));
+    await on.open(`/runs/${id}`);
+    await on.sees('Diverged');
+    await on.sees(/rose from 3.2 to 16,445 nats/);
+    expect(await on.page.locator('.run-title .tone-good').count()).toBe(0);
+    await until(() => on.page.title()).toMatch(/Succeeded, diverged/);
+    await on.goTo('/runs');
+    await on.rows().getByText('Diverged').waitFor();
+    expect(await on.rows().locator('.tone-good').count()).toBe(0);
+  });
+
   it('that waits says why, and each chart when it will appear', async () => {
     const id = on.server.add(
       makeRun(9, {

@@ -79,6 +79,10 @@ export const AttemptObject = z.object({
   message: z.string().nullable(),
 });
 
+/** What the losses of a run say beside its status: a run can succeed and have learned nothing. */
+export const RunVerdict = z.object({ code: z.enum(['diverged']), message: z.string() });
+export type RunVerdict = z.infer<typeof RunVerdict>;
+
 export const RunObject = z
   .object({
     id: z.string(),
@@ -111,6 +115,7 @@ export const RunObject = z
     suffix: z.string().nullable(),
     state: RunState.nullable(),
     state_reason: StateReason.nullable(),
+    verdict: RunVerdict.nullable(),
     config: RunConfig,
     progress: Progress,
     attempts: z.array(AttemptObject),
@@ -135,6 +140,7 @@ export const RunSummary = z
     model: z.string(),
     status: RunStatus,
     state: RunState.nullable(),
+    verdict: RunVerdict.nullable(),
     method: z.object({
       type: z.string(),
       name: z.string(),

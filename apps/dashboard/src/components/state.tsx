@@ -46,14 +46,27 @@ function Badge({ word, icon, tone }: Look) {
   );
 }
 
-type Phase = Pick<RunObject, 'status' | 'state'>;
+type Phase = Pick<RunObject, 'status' | 'state' | 'verdict'>;
+
+const VERDICT: Record<NonNullable<RunObject['verdict']>['code'], string> = { diverged: 'Diverged' };
 
 /** The true phase of a run: its state where it has one, else its status. */
 const lookOf = (run: Phase): Look => (run.state ? STATE[run.state] : STATUS[run.status]);
 
-export const RunStateBadge = ({ run }: { run: Phase }) => <Badge {...lookOf(run)} />;
+/** What a run is, and beside it what its losses say: a run that diverged is no plain success. */
+export function RunStateBadge({ run }: { run: Phase }) {
+  const look = lookOf(run);
+  if (!run.verdict) return <Badge {...look} />;
+  return (
+    <span className="verdict" title={run.verdict.message}>
+      <Badge {...look} tone={look.tone === 'good' ? 'idle' : look.tone} />
+      <Badge word={VERDICT[run.verdict.code]} icon="warning" tone="bad" />
+    </span>
+  );
+}
 
-export const stateWord = (run: Phase): string => lookOf(run).word;
+export const stateWord = (run: Phase): string =>
+  run.verdict ? `${lookOf(run).word}, ${VERDICT[run.verdict.code].toLowerCase()}` : lookOf(run).word;
 
 export const WorkerStateBadge = ({ status }: { status: WorkerStatus }) => <Badge {...WORKER[status]} />;
 

@@ -48,6 +48,7 @@ function StateLine({ run }: { run: RunObject }) {
         {isTerminal(run.status) ? dateTime(since) : `for ${duration(now - since)}`}
       </span>
       {run.state_reason && <span> · {run.state_reason.message}</span>}
+      {run.verdict && <span className="tone-bad"> · {run.verdict.message}</span>}
       {run.error && <span className="tone-bad"> · {run.error.message}</span>}
       {attempt && attempt.attempt > 1 && (
         <span>

@@ -83,6 +83,14 @@ const failed = server.add(
   }),
   { events: [makeEvent(1, 'Created fine-tuning job'), makeEvent(2, 'The loss is not a number at step 41', 'error')] },
 );
+server.add(
+  makeRun(960, {
+    status: 'succeeded',
+    ageS: 30,
+    suffix: 'Übung – zu schnell',
+    verdict: { code: 'diverged', message: 'The training loss rose from 3.2 to 16,445 nats per token.' },
+  }),
+);
 const queued = server.add(
   makeRun(951, {
     status: 'queued',

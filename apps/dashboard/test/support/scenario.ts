@@ -50,6 +50,7 @@ export interface RunOptions {
   status?: RunObject['status'];
   state?: RunObject['state'];
   reason?: RunObject['state_reason'];
+  verdict?: RunObject['verdict'];
   suffix?: string | null;
   steps?: number;
   step?: number;
@@ -98,6 +99,7 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
         : options.suffix,
     state: options.state ?? null,
     state_reason: options.reason ?? null,
+    verdict: options.verdict ?? null,
     config: {
       base: 'moraine-tiny-1m',
       adapter,

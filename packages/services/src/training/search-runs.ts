@@ -11,6 +11,7 @@ import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
 import { RUN_NAME, runConditions, type Values } from './run-query.js';
+import { runVerdicts } from './run-verdict.js';
 import { type ProgressRow, toProgress } from './to-run-object.js';
 import { trainKind } from './train-kind.js';
 
@@ -85,8 +86,15 @@ export async function searchRuns(
      ORDER BY ${order.key} ${order.direction}, t.created_at DESC, t.id DESC LIMIT ${put(search.limit + 1)}`,
     values,
   );
+  const verdicts = await runVerdicts(
+    s,
+    rows.map(({ id }) => id),
+  );
   return {
-    ...toPage(rows.map(toSummary), search.limit),
+    ...toPage(
+      rows.map((row) => toSummary(row, verdicts.get(row.id) ?? null)),
+      search.limit,
+    ),
     total_count: (await counting)?.rows[0]?.count ?? null,
   };
 }
@@ -136,7 +144,7 @@ async function place(
   return `(${later} OR (${key} = ${cursor(key)} AND ${older}))`;
 }
 
-function toSummary(row: SummaryRow): RunSummary {
+function toSummary(row: SummaryRow, verdict: RunSummary['verdict']): RunSummary {
   const method = methodRow(row.adapter);
   const adapter = { target_modules: [], ...row.adapter } as unknown as MethodConfig;
   return {
@@ -149,6 +157,7 @@ function toSummary(row: SummaryRow): RunSummary {
     model: row.model,
     status: row.status as RunSummary['status'],
     state: row.state as RunSummary['state'],
+    verdict,
     method: {
       type: method.type,
       name: method.name,

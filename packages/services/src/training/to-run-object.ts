@@ -13,7 +13,11 @@ export const RUN_PARTS = {
 export type RunWithParts = Prisma.RunGetPayload<{ include: typeof RUN_PARTS }>;
 
 /** The `fine_tuning.job` of the wire, field by field as the OpenAI API has it, with ours beside. */
-export function toRunObject(run: RunWithParts, waiting: StateReason | null): RunObject {
+export function toRunObject(
+  run: RunWithParts,
+  waiting: StateReason | null,
+  verdict: RunObject['verdict'] = null,
+): RunObject {
   const { task } = run;
   const config = storedRunConfig(run.config);
   const hyperparameters = {
@@ -54,6 +58,7 @@ export function toRunObject(run: RunWithParts, waiting: StateReason | null): Run
     metadata: run.metadata as RunObject['metadata'],
     suffix: run.suffix,
     state: task.state as RunObject['state'],
+    verdict,
     state_reason: waiting ?? (task.stateReason as StateReason | null),
     config,
     progress,

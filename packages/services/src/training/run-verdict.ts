@@ -1,0 +1,61 @@
+import type { RunVerdict } from '@moraine/contract';
+import type { Services } from '../ground/context.js';
+
+/** Values at either end of a series that are looked at together, so that one batch decides nothing. */
+const WINDOW = 8;
+
+/** What a run's losses say beside its status. */
+export interface LossEnds {
+  name: string;
+  /** The first values, oldest first. */
+  first: readonly number[];
+  /** The last values, newest first. */
+  last: readonly number[];
+  count: number;
+}
+
+const WORDS: Record<string, string> = { train_loss: 'training loss', valid_loss: 'validation loss' };
+
+/**
+ * Diverged: the loss of late is more than twice that of the beginning, and more than a nat. A loss only goes there when updates make
+ * the model worse; uniform guessing over 32,000 tokens is 10.4 nats.
+ */
+export function lossVerdict({ name, first, last, count }: LossEnds): RunVerdict | null {
+  if (count < 2) return null;
+  const window = Math.min(WINDOW, Math.floor(count / 2));
+  const start = Math.min(first[0] ?? Number.POSITIVE_INFINITY, median(first.slice(0, window)));
+  const end = median(last.slice(0, window));
+  if (!(end > 2 * start + 1)) return null;
+  const message = `The ${WORDS[name] ?? name} rose from ${shown(start)} to ${shown(end)} nats per token. Lower the learning rate or lengthen the warm-up.`;
+  return { code: 'diverged', message };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const high = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 ? high : ((sorted[middle - 1] ?? high) + high) / 2;
+}
+
+const shown = (loss: number): string =>
+  loss >= 1000 ? Math.round(loss).toLocaleString('en-US') : Number(loss.toPrecision(4)).toString();
+
+/** The verdicts of runs that have one, worked out from their stored losses when they are read. */
+export async function runVerdicts(s: Services, runIds: readonly string[]): Promise<Map<string, RunVerdict>> {
+  if (runIds.length === 0) return new Map();
+  const side = (order: 'ASC' | 'DESC'): string => `ARRAY(
+    SELECT value FROM metric_points p WHERE p.series_id = m.id ORDER BY p.step ${order} LIMIT ${WINDOW})`;
+  const { rows } = await s.pg.query<LossEnds & { run_id: string }>(
+    `SELECT m.run_id, m.name, ${side('ASC')} AS first, ${side('DESC')} AS last,
+       (SELECT coalesce(sum(n), 0)::int FROM metric_rollups r WHERE r.series_id = m.id) AS count
+     FROM metric_series m WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') ORDER BY m.name DESC`,
+    [runIds],
+  );
+  const verdicts = new Map<string, RunVerdict>();
+  for (const row of rows) {
+    const verdict = lossVerdict(row);
+    // Training loss comes last and counts more.
+    if (verdict) verdicts.set(row.run_id, verdict);
+  }
+  return verdicts;
+}

@@ -1,0 +1,84 @@
+import { testServices } from '@moraine/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { claimRun, getRun, ingestMetrics, listRuns, type Services, searchRuns, startAttempt } from '../src/index.js';
+import { lossVerdict } from '../src/training/run-verdict.js';
+import { type Seeded, seedProject, seedRun, seedWorker } from './seed-run.js';
+
+const ends = (values: readonly number[], name = 'train_loss') => ({
+  name,
+  first: values.slice(0, 8),
+  last: values.toReversed().slice(0, 8),
+  count: values.length,
+});
+
+const series = (count: number, value: (at: number) => number) => Array.from({ length: count }, (_, at) => value(at));
+/** Deterministic noise in [-1, 1]. */
+const noise = (at: number): number => Math.sin(at * 12.9898) * Math.cos(at * 78.233);
+
+describe('a loss says that a run diverged', () => {
+  test.each<[string, number[]]>([
+    ['to 16,445', series(200, (at) => (at < 40 ? 3.2 : 16_445 + 900 * noise(at)))],
+    ['to uniform guessing', series(300, (at) => 2.1 + (at / 300) * 8.3 + 0.2 * noise(at))],
+    ['within a few steps', [3, 5, 100, 2000, 16_445, 16_000, 15_000, 17_000]],
+    ['after it had been learning', series(400, (at) => (at < 200 ? 3 - at / 100 : 12 + noise(at)))],
+  ])('%s', (_, values) => {
+    expect(lossVerdict(ends(values))).toMatchObject({
+      code: 'diverged',
+      message: expect.stringContaining('rose from'),
+    });
+  });
+
+  test.each<[string, number[]]>([
+    ['of one that learns', series(200, (at) => 0.4 + 3 * Math.exp(-at / 40) + 0.2 * noise(at))],
+    ['of one that learns nothing', series(200, (at) => 2.3 + 0.4 * noise(at))],
+    ['of single rows that differ widely', series(60, (at) => 1.6 + 1.2 * noise(at))],
+    ['that is small and rises a little', series(100, (at) => 0.05 + at * 0.005)],
+    ['of one step', [40]],
+    ['of no step', []],
+    ['with one bad batch at the end', [...series(50, (at) => 3 - at / 50), 90]],
+  ])('but not %s', (_, values) => {
+    expect(lossVerdict(ends(values))).toBeNull();
+  });
+
+  test('and the sentence has the values and what to do', () => {
+    expect(lossVerdict(ends([3.21, 3.2, 16_445, 16_445], 'valid_loss'))?.message).toBe(
+      'The validation loss rose from 3.205 to 16,445 nats per token. Lower the learning rate or lengthen the warm-up.',
+    );
+  });
+});
+
+describe('a stored run', () => {
+  const t = testServices();
+  let s: Services;
+  let seeded: Seeded;
+  beforeAll(async () => {
+    s = (await t).services;
+    seeded = await seedProject(s);
+  });
+  afterAll(async () => (await t).close());
+
+  test('bears its verdict wherever it is read', async () => {
+    const actor = { projectId: seeded.projectId, keyId: null };
+    const claim = async () => {
+      const id = await seedRun(s, seeded);
+      const claimed = await claimRun(s, { workerId: await seedWorker(s), pool: 'default' });
+      if (claimed?.token.taskId !== id) throw new Error('another run was claimed');
+      return claimed.token;
+    };
+    const [bad, good] = [await claim(), await claim()];
+    for (const token of [bad, good]) {
+      await startAttempt(s, token, { startStep: 0 });
+      const lossOf = (step: number) => (token === bad ? 3 * 2 ** step : 3 / step);
+      const batch = Array.from({ length: 20 }, (_, at) => ({ step: at + 1, values: { train_loss: lossOf(at + 1) } }));
+      await ingestMetrics(s, token, batch);
+    }
+    expect((await getRun(s, actor, bad.taskId)).verdict?.code).toBe('diverged');
+    expect((await getRun(s, actor, good.taskId)).verdict).toBeNull();
+    const verdictsOf = (rows: readonly { id: string; verdict: { code: string } | null }[]) =>
+      Object.fromEntries(rows.map(({ id, verdict }) => [id, verdict?.code ?? null]));
+    const expected = { [bad.taskId]: 'diverged', [good.taskId]: null };
+    expect(verdictsOf((await listRuns(s, actor, { limit: 10 })).data)).toEqual(expected);
+    const rows = await searchRuns(s, actor, { limit: 10, sort: '-created', count: false });
+    expect(verdictsOf(rows.data)).toEqual(expected);
+  });
+});
