@@ -15,8 +15,8 @@ export type RowNote =
   | 'special_in_text'
   /** The template leaves the reasoning of an answer out. */
   | 'reasoning_left_out'
-  /** The turn does not begin as the template opens it for generation. */
-  | 'opening_differs'
+  /** The template asks for the answer with another text than the one that stands before it here. */
+  | 'prompt_differs'
   /** The template does not write an answer or its calls as the row has them: it is not learned. */
   | 'not_written';
 
@@ -98,13 +98,13 @@ function labelAnswers(
   tokenizer: TextTokenizer,
 ): LabelledRow {
   const notes = new Set<RowNote>();
-  const isProven = rendered.spans.map(({ message, start, end }) => {
-    const written = proveWritten(messages[message] as ChatMessage, rendered.text.slice(start, end));
+  const isProven = rendered.spans.map(({ message, ownStart, end }) => {
+    const written = proveWritten(messages[message] as ChatMessage, rendered.text.slice(ownStart, end));
     if (written === 'no') notes.add('not_written');
     if (written === 'without_reasoning') notes.add('reasoning_left_out');
     return written !== 'no';
   });
-  if (rendered.spans.some(({ unusedOpening }) => unusedOpening !== null)) notes.add('opening_differs');
+  if (rendered.spans.some(({ isAsked }) => !isAsked)) notes.add('prompt_differs');
   if (messages.some((message) => holdsSpecial(message, tokenizer))) notes.add('special_in_text');
   const asWritten = encodeAnswers(rendered, tokenizer);
   if (asWritten === null) notes.add('end_added');

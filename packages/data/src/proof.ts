@@ -5,8 +5,11 @@ import type { ChatMessage } from './row.js';
 /** How much of an answer a text holds: all of it, all but its reasoning, or not even its words or calls. */
 export type Written = 'whole' | 'without_reasoning' | 'no';
 
-/** Templates may set white space otherwise; nothing else. */
-const squeeze = (text: string): string => text.replace(/[\s\u0085]+/g, '');
+/** Templates may set white space, as Python knows it, otherwise; nothing else. */
+const squeeze = (text: string): string => text.replace(SPACES, '');
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: separators are white space to Python
+const SPACES = /[\s\u0085\u001c-\u001f]+/g;
 
 /** Whether the text that is to be learned holds the answer: its words, its calls with every argument, its reasoning. */
 export function proveWritten(answer: ChatMessage, learned: string): Written {

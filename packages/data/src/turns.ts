@@ -8,12 +8,14 @@ export interface AnswerSpan {
   message: number;
   /** Where the model goes on from, as generation begins there. */
   start: number;
+  /** Where its own text begins: before `start` where the generation prompt brings the answer's first words, `<think>` say. */
+  ownStart: number;
   /** End of the answer's own text: content and calls. */
   ownEnd: number;
   /** End of the whole turn, with whatever the template writes after the answer. */
   end: number;
-  /** The generation prompt, where the turn does not begin with it: a model that is asked sees what training never showed. */
-  unusedOpening: string | null;
+  /** The text before the answer is the one that the template writes when it asks for the answer. */
+  isAsked: boolean;
 }
 
 export interface RenderedAnswers {
@@ -121,10 +123,11 @@ function afterLastQuestion(
   const turn = renderings.part([...opened, answer]);
   if (base === null || turn === null || !turn.startsWith(base)) return null;
   if (!text.startsWith(turn.slice(base.length), at)) return null;
-  const { start, ownEnd, end, unusedOpening } = locate(renderings, opened, turn);
-  if (start < base.length) return null;
+  const { start, ownStart, ownEnd, end, isAsked } = locate(renderings, opened, turn);
+  if (ownStart < base.length) return null;
   const shift = at - base.length;
-  return { message: i, start: start + shift, ownEnd: ownEnd + shift, end: end + shift, unusedOpening };
+  const moved = { start: start + shift, ownStart: ownStart + shift, ownEnd: ownEnd + shift, end: end + shift };
+  return { message: i, ...moved, isAsked };
 }
 
 /** Where the answer stands in `turn`, the text of `before` and the answer. */
@@ -134,24 +137,35 @@ function locate(renderings: Renderings, before: Messages, turn: string): Omit<An
   const other = renderings.part([...before, { role: 'assistant', content: STAND_IN }]);
   const differs = other === null ? turn.length : sharedStart(turn, other);
   const tail = other === null ? 0 : Math.min(sharedEnd(turn, other), turn.length - differs);
-  const opening = opened.slice(sharedStart(opened, closed));
-  const asOpened = answerAfter(opening, turn, closed, opened, differs);
-  const start = asOpened ?? answerWithout(turn, closed, opened, differs);
+  const start = answerAfter(turn, closed, opened, differs) ?? answerWithout(turn, closed, opened, differs);
   return {
     start,
+    ownStart: Math.min(start, differs),
     ownEnd: Math.max(start, turn.length - tail),
     end: turn.length,
-    unusedOpening: asOpened === null ? opening : null,
+    isAsked: turn.startsWith(opened),
   };
 }
 
-/** Generation goes on from the generation prompt, so the answer begins behind it; null where the turn does not hold it. */
-function answerAfter(opening: string, turn: string, closed: string, opened: string, differs: number): number | null {
-  if (turn.startsWith(opened)) return opened.length;
-  if (turn.startsWith(closed) || opening === '') return null;
+/** How far before the place where another answer would differ the template may begin one: a space, an empty thought. */
+const LEAD_MAX = 64;
+/** Letters that a rewritten turn must share with the prompt's end. */
+const SHARED_MIN = 4;
+
+/** Generation goes on from the prompt, so the answer begins where the turn has what the prompt ends with; null where it has not. */
+function answerAfter(turn: string, closed: string, opened: string, differs: number): number | null {
+  // White space that both the prompt ends with and the answer begins with is the answer's own.
+  if (turn.startsWith(opened))
+    return turn.slice(differs, opened.length).trim() === '' ? Math.min(opened.length, differs) : opened.length;
+  if (turn.startsWith(closed)) return null;
   // The template wrote an earlier turn otherwise before the answer came.
-  const at = turn.lastIndexOf(opening, differs - opening.length);
-  return differs < opening.length || at < 0 ? null : at + opening.length;
+  const opening = opened.length - sharedStart(opened, closed);
+  let best = { at: -1, shared: Math.max(opening, SHARED_MIN - 1) };
+  for (let at = differs; at >= Math.max(0, differs - LEAD_MAX); at -= 1) {
+    const shared = sharedEnd(turn.slice(0, at), opened);
+    if (shared > best.shared) best = { at, shared };
+  }
+  return best.at < 0 ? null : best.at;
 }
 
 /**

@@ -38,7 +38,14 @@ describe('a template that opens a thought for the model but stores none', () => 
   test('learns the answer with its end token and no header, and says what it does not learn', () => {
     const rows = rowsOf(opens, [ask('Two and two?'), answer('<think>\nEasy.\n</think>\n\nFour.')]);
     expect(learned(rows)).toEqual(['Four.<|end|>']);
-    expect(notes(rows)).toEqual([['opening_differs', 'reasoning_left_out']]);
+    expect(notes(rows)).toEqual([['prompt_differs', 'reasoning_left_out']]);
+  });
+
+  test('that keeps thoughts learns them behind the opening', () => {
+    const keeps = opens.replace("m.content.split('</think>')[-1].strip()", 'm.content');
+    const rows = rowsOf(keeps, [ask('Two and two?'), answer('<think>\nEasy.</think>Four.')]);
+    expect(learned(rows)).toEqual(['Easy.</think>Four.<|end|>']);
+    expect(notes(rows)).toEqual([[]]);
   });
 
   test('is not misled by an answer that begins like the opening', () => {

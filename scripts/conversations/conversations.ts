@@ -1,0 +1,81 @@
+/**
+ * `npm run conversations`: labels conversations as training does, has transformers do the same, and compares ids and what is learned.
+ * `-- --count N` (default 50,000), `-- --from N`, `-- --write` (computes the hashes that the test compares with, of the first 2,000).
+ * See README.md.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { referencePython } from '../peft/environment.js';
+import { conversationOf, FIXTURE, HASHED, writeBases } from './generate.js';
+import { hashOf, loadBases, type Outcome, outcomeOf } from './ours.js';
+
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '50000' },
+    from: { type: 'string', default: '0' },
+    write: { type: 'boolean', default: false },
+    python: { type: 'string' },
+  },
+});
+const count = values.write ? HASHED : Number(values.count);
+const first = values.write ? 0 : Number(values.from);
+
+const bases = mkdtempSync(join(tmpdir(), 'moraine-conversations-'));
+try {
+  writeBases(bases);
+  process.exitCode = values.write ? await write() : await compare();
+} finally {
+  rmSync(bases, { recursive: true, force: true });
+}
+
+/** What transformers makes of the conversations, in their order. */
+async function* reference(): AsyncGenerator<{ number: number; outcome: Outcome }> {
+  const script = join(import.meta.dirname, 'reference.py');
+  const python = values.python ?? referencePython();
+  const child = spawn(python, ['-B', script, bases], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const fed = (async () => {
+    for (let number = first; number < first + count; number += 1) {
+      const { template, line } = conversationOf(number);
+      const asked = `${JSON.stringify({ template: template.name, row: line })}\n`;
+      if (!child.stdin.write(asked)) await new Promise((resolve) => child.stdin.once('drain', resolve));
+    }
+    child.stdin.end();
+  })();
+  let number = first;
+  for await (const line of createInterface({ input: child.stdout })) {
+    yield { number, outcome: JSON.parse(line) as Outcome };
+    number += 1;
+  }
+  await fed;
+  if (number < first + count) throw new Error(`the reference ended at conversation ${number}`);
+}
+
+async function compare(): Promise<number> {
+  const tokenizers = await loadBases(bases);
+  const counts = { same: 0, refused: 0, split: 0, different: 0 };
+  for await (const { number, outcome } of reference()) {
+    const { template, line } = conversationOf(number);
+    const ours = outcomeOf(line, tokenizers(template.name));
+    if ('refused' in outcome) counts.refused += 1;
+    else if (outcome.rows.length > 1) counts.split += 1;
+    if (hashOf(ours) === hashOf(outcome)) {
+      counts.same += 1;
+      continue;
+    }
+    counts.different += 1;
+    if (counts.different <= 10) process.stdout.write(`${number} (${template.name}) differs: ${line.slice(0, 2000)}\n`);
+  }
+  process.stdout.write(`${JSON.stringify(counts)}\n`);
+  return counts.different === 0 ? 0 : 1;
+}
+
+async function write(): Promise<number> {
+  const hashes: string[] = [];
+  for await (const { outcome } of reference()) hashes.push(hashOf(outcome));
+  writeFileSync(FIXTURE, `${hashes.join('\n')}\n`);
+  return 0;
+}

@@ -1,0 +1,133 @@
+"""What transformers makes of conversations: ids and the tokens to learn. Run by `npm run conversations`; see README.md.
+
+usage: reference.py BASES < lines of {"template", "row"} > lines of {"rows": [[ids, mask], ...]} or {"refused": message}
+
+The tokens to learn are those of the `{% generation %}` blocks of the templates, which Moraine does not look at.
+"""
+
+import copy
+import datetime
+import json
+import re
+import sys
+from pathlib import Path
+
+import jinja2
+import transformers.utils.chat_template_utils as chat
+from transformers import PreTrainedTokenizerFast
+
+TEMPLATES = {case["name"]: case for case in json.loads((Path(__file__).parent / "templates.json").read_text())}
+
+
+class Pinned(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 3, 5)
+
+
+chat.datetime = Pinned
+
+
+class Base:
+    def __init__(self, folder: Path):
+        self.case = TEMPLATES[folder.name]
+        self.tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(folder / "tokenizer.json"), eos_token=self.case["eos"], bos_token=self.case.get("bos")
+        )
+        self.template = chat._compile_jinja_template((folder / "chat_template.jinja").read_text())
+        self.tokens = {"eos_token": self.case["eos"], "bos_token": self.case.get("bos") or ""}
+
+    def render(self, messages, tools):
+        """Text and the spans of its generation blocks."""
+        return chat._render_with_assistant_indices(
+            compiled_template=self.template, messages=messages, tools=tools, documents=None, add_generation_prompt=False, **self.tokens
+        )
+
+    def encode(self, text, spans):
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+        # A token that crosses the start of an answer belongs to it.
+        mask = [int(any(begin < end and start < stop and end > start and begin < stop for start, stop in spans)) for begin, end in offsets]
+        return [ids, mask]
+
+
+def with_objects(messages):
+    """Arguments of calls as objects."""
+    messages = copy.deepcopy(messages)
+    for message in messages:
+        for call in message.get("tool_calls") or []:
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    return messages
+
+
+def rows(base: Base, row):
+    """Ids and mask of every row that a conversation makes: one, or one for each answer where the template changes earlier turns."""
+    weights = [m.pop("weight", 1) for m in row["messages"]]
+    messages, tools = row["messages"], row.get("tools")
+    if base.case.get("calls") == "object":
+        messages = with_objects(messages)
+    answers = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
+    learned = [i for i in answers if weights[i] == 1]
+    text, blocks = base.render(messages, tools)
+    spans = dict(zip(answers, blocks, strict=True))
+    if all(begins(base, text, messages[: i + 1], tools) for i in learned):
+        return [made(base, text, [spans[i] for i in learned if written(base, messages[i], text, spans[i])], [spans[i] for i in learned])]
+    result = []
+    for i in learned:
+        text, blocks = base.render(messages[: i + 1], tools)
+        kept = [blocks[-1]] if written(base, messages[i], text, blocks[-1]) else []
+        result.append(made(base, text, kept, [blocks[-1]]))
+    return result
+
+
+def begins(base, text, messages, tools):
+    try:
+        return text.startswith(base.render(messages, tools)[0])
+    except jinja2.exceptions.TemplateError:
+        return False
+
+
+def made(base, text, kept, spans):
+    if base.case["name"] != "no-end":
+        return base.encode(text, kept)
+    # The template ends no answer, so an end token is put behind each; one that the answer ends with itself counts.
+    eos = base.case["eos"]
+    if all(text[:stop].endswith(eos) for _, stop in spans):
+        return base.encode(text, kept)
+    written, at, moved = "", 0, []
+    for span in spans:
+        written += text[at : span[1]] + eos
+        at = span[1]
+        if span in kept:
+            length = span[1] - span[0] + len(eos)
+            moved.append((len(written) - length, len(written)))
+    return base.encode(written + text[at:], moved)
+
+
+def written(base, message, text, span):
+    """Whether the block holds the words of the answer and its calls; white space does not count."""
+    squeeze = lambda words: re.sub(r"[\s\ufeff]+", "", words)  # noqa: E731
+    block = squeeze(text[span[0] : span[1]])
+    content = message.get("content") or ""
+    if squeeze(content) not in block and not ("</think>" in content and squeeze(content.split("</think>")[-1]) in block):
+        # The last thought ends where the template cut; anything else is a change of words.
+        return False
+    for call in message.get("tool_calls") or []:
+        if call["function"]["name"] not in block:
+            return False
+    return True
+
+
+def main():
+    bases = {folder.name: Base(folder) for folder in Path(sys.argv[1]).iterdir()}
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            result = {"rows": rows(bases[asked["template"]], json.loads(asked["row"]))}
+        except (jinja2.exceptions.TemplateError, TypeError) as error:
+            result = {"refused": str(error)}
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
