@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { AppError } from '@moraine/contract';
 import { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
+import { templateSource } from './check-template.js';
 import { byteEndsOf, tokenBytes } from './token-bytes.js';
 
 /** A base's tokenizer with what training and generation need to know about it. */
@@ -103,16 +104,6 @@ const splitAt = (Regex: string): Json => ({ type: 'Split', pattern: { Regex }, b
 /** Whether the tokens are written in the letters of bytes. */
 const isByteLevel = ({ pre_tokenizer, decoder }: Json): boolean =>
   JSON.stringify([pre_tokenizer, decoder]).includes('"ByteLevel"');
-
-function templateSource(jinja: string | null, config: Json | null): string | null {
-  if (jinja !== null) return jinja;
-  const inConfig = config?.chat_template;
-  if (typeof inConfig === 'string') return inConfig;
-  if (!Array.isArray(inConfig)) return null;
-  const named = inConfig.filter(isObject);
-  const chosen = named.find((entry) => entry.name === 'default') ?? named[0];
-  return typeof chosen?.template === 'string' ? chosen.template : null;
-}
 
 /**
  * Loads the tokenizer of a Hugging Face folder: tokenizer.json in any of its dialects, special tokens from tokenizer_config.json,

@@ -230,6 +230,30 @@ describe('the fence', () => {
   });
 });
 
+describe('letters that Postgres cannot store', () => {
+  const odd = 'a \0 and \ud83d half';
+  const stored = 'a \ufffd and \ufffd half';
+
+  test('are replaced in samples of an evaluation and in events, and nothing is retried', async () => {
+    const { token } = await claimed();
+    await startAttempt(s, token, { startStep: 0 });
+    const samples = [{ prompt: odd, expected: 'o\0k', generated: odd }];
+    await recordEvaluation(s, token, { ...evaluation, samples });
+    const [row] = await s.db.evaluation.findMany({ where: { runId: token.taskId } });
+    expect(row?.samples).toEqual([{ prompt: stored, expected: 'o\ufffdk', generated: stored }]);
+    await recordEvent(s, token, { level: 'warn', message: odd, data: { [odd]: [odd, 1, null] } });
+    const event = await s.db.event.findFirst({ where: { taskId: token.taskId, level: 'warn' } });
+    expect(event).toMatchObject({ message: stored, data: { [stored]: [stored, 1, null] } });
+  });
+
+  test('are replaced in what an attempt died of', async () => {
+    const { token } = await claimed();
+    await startAttempt(s, token, { startStep: 0 });
+    expect(await failAttempt(s, token, { cause: 'user_data', code: 'user_data', message: odd })).toBe('failed');
+    expect(await runOf(token.taskId)).toMatchObject({ status: 'failed', errorMessage: stored });
+  });
+});
+
 describe('ends', () => {
   test('a finished attempt makes its run succeeded with a model name, also when it is reported twice', async () => {
     const { token } = await claimed();

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError, type ModelObject, newId } from '@moraine/contract';
 import { INDEX_FILE, type ModelConfig, parseModelConfig, totalParameters } from '@moraine/contract/plan';
+import { checkChatTemplate } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
 import type { Upload, UploadedFile } from '../ground/upload.js';
@@ -39,6 +40,7 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
   const config = await readJson(s, need(files, 'config.json'));
   const asked = parseModelConfig(config);
   await readJson(s, need(files, 'tokenizer.json'));
+  await checkTemplate(s, files);
   const model = await checkWeights(await openFiles(s, files), asked);
 
   const id = newId('base');
@@ -89,6 +91,14 @@ function byName(uploaded: readonly UploadedFile[]): Map<string, UploadedFile> {
     files.set(file.filename, file);
   }
   return files;
+}
+
+/** @throws AppError `invalid_base` where the chat template uses what training could not render. */
+async function checkTemplate(s: Services, files: ReadonlyMap<string, UploadedFile>): Promise<void> {
+  const config = files.get('tokenizer_config.json');
+  const jinja = files.get('chat_template.jinja');
+  const text = jinja && (await collect(await s.blobs.open(jinja.blobKey))).toString('utf8');
+  checkChatTemplate(text ?? null, config ? await readJson(s, config) : null);
 }
 
 function need(files: ReadonlyMap<string, UploadedFile>, filename: string): UploadedFile {

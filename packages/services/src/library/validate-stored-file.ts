@@ -1,6 +1,7 @@
 import { describeProblem, type FileProblem, validateFile } from '@moraine/data';
 import type { Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
+import { storable } from '../ground/storable.js';
 import { withLocalFile } from '../ground/with-local-file.js';
 
 /** Problems named in `status_details`; all that were found are in `problems`. */
@@ -40,7 +41,7 @@ export async function resumeFileValidation(s: Services): Promise<void> {
 }
 
 async function settle(s: Services, id: string, verdict: Prisma.FileUpdateManyMutationInput): Promise<void> {
-  await s.db.file.updateMany({ where: { id, status: 'uploaded' }, data: verdict });
+  await s.db.file.updateMany({ where: { id, status: 'uploaded' }, data: storable(verdict) });
 }
 
 /** The first three problems in words, and how many more there are. */

@@ -1,8 +1,9 @@
 import { type EvaluationResult, newId } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
+import { storable } from '../ground/storable.js';
 import { fenced, TOKEN } from '../work/fence.js';
 
-/** Stores the result of one file at one step; the same file and step again replaces it. @throws AppError `stale_attempt`. */
+/** Stores the result of one file at one step, its samples as far as they can be stored; the same file and step again replaces it. @throws AppError `stale_attempt`. */
 export async function recordEvaluation(s: Services, token: AttemptToken, result: EvaluationResult): Promise<void> {
   await fenced(
     s,
@@ -24,7 +25,7 @@ export async function recordEvaluation(s: Services, token: AttemptToken, result:
       result.loss,
       result.tokenAccuracy,
       result.exactMatch,
-      JSON.stringify(result.samples),
+      JSON.stringify(storable(result.samples)),
     ],
   );
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { notify, statusMessage } from '../ground/publish.js';
+import { storable } from '../ground/storable.js';
 import { type FenceOptions, hasEnded, staleAttempt, underFence } from './fence.js';
 import type { Kind } from './kind.js';
 import { type MovePatch, moveTask } from './move-task.js';
@@ -21,9 +22,10 @@ export async function endAttempt(
   s: Services,
   kind: Kind,
   token: AttemptToken,
-  ending: Ending,
+  why: Ending,
   options: FenceOptions = {},
 ): Promise<Verdict | null> {
+  const ending = storable(why);
   const { taskId, attempt } = token;
   const ended = await underFence(
     s,

@@ -1,6 +1,7 @@
 import { AppError, type EventObject, newId, type StreamMessage } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
 import type { EventModel } from '../ground/generated/models.js';
+import { storable } from '../ground/storable.js';
 import { toSeconds } from '../ground/time.js';
 import type { Queryable } from '../ground/transaction.js';
 import { underToken } from './fence.js';
@@ -56,7 +57,7 @@ export async function insertEvent(
     `INSERT INTO events (id, project_id, task_id, attempt, level, type, message, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
      ON CONFLICT (id) DO UPDATE SET message = EXCLUDED.message
      RETURNING id, level, type, message, data, created_at`,
-    [id, projectId, taskId, attempt, level, type, message, JSON.stringify(data)],
+    [id, projectId, taskId, attempt, level, type, storable(message), JSON.stringify(storable(data))],
   );
   const [row] = rows;
   if (!row) throw new AppError('internal', 'Postgres returned no row for an event that it stored.');

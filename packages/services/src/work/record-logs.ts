@@ -1,5 +1,6 @@
 import type { LogLine } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
+import { storable } from '../ground/storable.js';
 import { fenced, TOKEN } from './fence.js';
 
 export interface NewLogLine {
@@ -29,8 +30,7 @@ export async function recordLogs(s: Services, token: AttemptToken, lines: readon
       lines.map(({ line }) => line),
       lines.map(({ at }) => at),
       lines.map(({ level }) => level),
-      // Postgres stores every character but this one.
-      lines.map(({ message }) => message.replaceAll('\u0000', '\uFFFD')),
+      lines.map(({ message }) => storable(message)),
     ],
   );
   return stored;

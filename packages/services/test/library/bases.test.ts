@@ -210,3 +210,34 @@ test('an unknown model is not found, whatever its name looks like', async () => 
     await expect(getModel(s, actor, name)).rejects.toMatchObject({ code: 'not_found', param: 'model' });
   }
 });
+
+describe('a chat template', () => {
+  const withTemplate = (source: string): Files => ({
+    ...tinyFiles(),
+    'tokenizer_config.json': JSON.stringify({ eos_token: '</s>', chat_template: source }),
+  });
+
+  test('that could not be rendered in a run is refused with the construct', async () => {
+    const cases = [
+      ['{{ messages | wordwrap(9) }}', "the filter 'wordwrap'"],
+      ["{% for m in messages %}{{ '%g' % 1.5 }}{% endfor %}", "the directive '%g'"],
+      ['{% include "other" %}', 'include'],
+    ] as const;
+    for (const [source, want] of cases) {
+      await expect(register('odd-template', withTemplate(source))).rejects.toMatchObject({
+        code: 'invalid_base',
+        param: 'chat_template',
+        message: expect.stringContaining(want),
+      });
+    }
+    const files = { ...tinyFiles(), 'chat_template.jinja': '{{ cycler(1) }}' };
+    await expect(register('odd-template', files)).rejects.toThrow("the function 'cycler'");
+  });
+
+  test('that formats as Python does, or refuses roles, is taken', async () => {
+    const formats = "{% for m in messages %}{{ '%s: %s' % (m.role, m.content) }}{{ eos_token }}{% endfor %}";
+    expect(await register('formats', withTemplate(formats))).toMatchObject({ id: 'formats' });
+    const refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}";
+    expect(await register('refuses', withTemplate(refuses))).toMatchObject({ id: 'refuses' });
+  });
+});

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -45,6 +46,50 @@ test('a good file is processed, with its rows and format, and comes back byte by
   const opened = await openFile(s, actor, file.id);
   expect(await text(opened.stream)).toBe(rows);
   expect(opened.sizeBytes).toBe(rows.length);
+});
+
+describe('a file that is no text, or holds what cannot be stored, gets its verdict', () => {
+  const verdictOf = async (content: Buffer | string) => {
+    const upload = await uploadOf(s, { 'rows.jsonl': content });
+    return createFile(s, actor, { upload, purpose: 'fine-tune' });
+  };
+  const emoji = (length: number): string =>
+    `{"prompt": "a", "completion": "b", "note": "${'x'.repeat(length)}\u{1f600} tail of a long note"}`;
+  const cases: [name: string, content: Buffer | string, message: RegExp][] = [
+    [
+      'UTF-16 without a mark',
+      Buffer.from(`${goodRows(2)}\n`, 'utf16le'),
+      /^Line 1: The file is UTF-16 \(little endian\)\. /,
+    ],
+    ['gzip', gzipSync(goodRows(2)), /^Line 1: The file is gzip-compressed\. Decompress/],
+    ['NUL bytes', `${goodRows(2)}\n${'\0'.repeat(64)}`, /^Line 3: The line holds 64 NUL bytes\. /],
+    [
+      'a repeated key',
+      '{"prompt":"a","completion":"b","completion":"c"}',
+      /^Line 1, \/completion: The key "completion" stands twice/,
+    ],
+    ['an emoji outside a text', '{"prompt": \u{1f600}, "completion": "x"}', /^Line 1: The line is no JSON/],
+    ['an emoji at the cut', emoji(55), /^Line 1, \/note: Unknown key 'note'/],
+  ];
+  test.each(cases)('%s', async (_name, content, message) => {
+    const file = await verdictOf(content);
+    expect(file.status).toBe('error');
+    expect(file.status_details).toMatch(message);
+    expect(JSON.stringify(file)).not.toMatch(/\\ud[89a-f]|\\u0000/);
+  });
+
+  test('whatever the length that the emoji stands behind', async () => {
+    for (let length = 50; length < 60; length += 1) {
+      expect((await verdictOf(emoji(length))).status_details).toMatch(/^Line 1, \/note/);
+    }
+  });
+
+  test('and NUL as JSON writes it is a letter like any other', async () => {
+    expect(await verdictOf('{"prompt":"a \\u0000","completion":"b"}\n')).toMatchObject({
+      status: 'processed',
+      rows: 1,
+    });
+  });
 });
 
 describe('a bad file says what is wrong', () => {
