@@ -148,7 +148,7 @@ export async function train(s: Services, runId: string): Promise<void> {
     host: 'here',
     pid: process.pid,
     version: '0.1.0',
-    device: { kind: 'cpu', name: 'test', tensorflow: null },
+    device: { kind: 'cpu', name: 'test', tensorflow: null, bfloat16: null },
     cores: 1,
     memoryBytes: 1,
   });

@@ -109,7 +109,7 @@ describe('the workers', () => {
       makeWorker(2, {
         status: 'unhealthy',
         status_reason: 'The TensorFlow runtime is missing. Run npx moraine setup.',
-        device: { kind: 'none', name: '', tensorflow: null },
+        device: { kind: 'none', name: '', tensorflow: null, bfloat16: null },
       }),
     ];
     await on.open('/workers');

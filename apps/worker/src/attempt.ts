@@ -63,8 +63,8 @@ async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void
 async function probe(): Promise<void> {
   try {
     const { device } = await import('@moraine/recipes');
-    const { kind, name, tensorflow } = device();
-    await leave({ type: 'device', device: { kind, name, tensorflow } }, 0);
+    const { kind, name, tensorflow, bfloat16 } = device();
+    await leave({ type: 'device', device: { kind, name, tensorflow, bfloat16 } }, 0);
   } catch (error) {
     const hint = error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
     const message = error instanceof Error ? error.message : String(error);

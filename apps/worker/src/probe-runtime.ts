@@ -5,7 +5,7 @@ import { childEnv } from './env.js';
 
 export type Probe = { device: WorkerDevice; problem: null } | { device: WorkerDevice; problem: string };
 
-const NONE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null };
+const NONE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null, bfloat16: null };
 const DEADLINE_MS = 60_000;
 
 /** Asks a fresh process of the training program what it can compute on: loading TensorFlow here would cost its memory for ever. */

@@ -43,7 +43,7 @@ export interface RunningWorker {
   ended: Promise<void>;
 }
 
-const NO_DEVICE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null };
+const NO_DEVICE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null, bfloat16: null };
 
 /**
  * One worker: registers, looks for a run, executes it in a child of its own, looks again. It never trains itself, so its heartbeats and

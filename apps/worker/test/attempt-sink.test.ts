@@ -39,7 +39,7 @@ interface Attempt {
 
 async function claimed(id: string, pool: string): Promise<Attempt> {
   const facts = { name: 'w', pool, version: '0', host: 'h', pid: 1, cores: 1, memoryBytes: 1 };
-  const device = { kind: 'cpu', name: 'test', tensorflow: null } as const;
+  const device = { kind: 'cpu', name: 'test', tensorflow: null, bfloat16: null } as const;
   const workerId = await registerWorker(s, { ...facts, device, status: 'ready' });
   const claim = await claimRun(s, { workerId, pool });
   if (!claim) throw new Error(`no run in ${pool}`);

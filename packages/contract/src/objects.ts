@@ -83,6 +83,19 @@ export const AttemptObject = z.object({
 export const RunVerdict = z.object({ code: z.enum(['diverged']), message: z.string() });
 export type RunVerdict = z.infer<typeof RunVerdict>;
 
+/** A setting that would serve a run better. */
+export const Advice = z
+  .object({
+    /** The key of the request, and the value to give it. */
+    param: z.string(),
+    value: z.string(),
+    /** How many times as fast steps become, from and to. */
+    speedup: z.tuple([z.number(), z.number()]),
+    message: z.string(),
+  })
+  .meta({ id: 'Advice' });
+export type Advice = z.infer<typeof Advice>;
+
 export const RunObject = z
   .object({
     id: z.string(),
@@ -123,6 +136,8 @@ export const RunObject = z
     priority: z.int(),
     /** Downloads that exist: `adapter`, `peft`, `merged`. */
     exports: z.array(z.string()),
+    /** Settings that would serve the run better; in the answers about one run, and to `dry_run`. */
+    advice: z.array(Advice).optional(),
   })
   .meta({ id: 'FineTuningJob' });
 export type RunObject = z.infer<typeof RunObject>;
@@ -251,7 +266,13 @@ export const WorkerObject = z
     host: z.string(),
     pid: z.int(),
     version: z.string(),
-    device: z.object({ kind: z.enum(['cpu', 'gpu', 'none']), name: z.string(), tensorflow: z.string().nullable() }),
+    device: z.object({
+      kind: z.enum(['cpu', 'gpu', 'none']),
+      name: z.string(),
+      tensorflow: z.string().nullable(),
+      /** Instruction set by which its processor multiplies bfloat16, where mode `bf16` is faster; null: none, or not known. */
+      bfloat16: z.string().nullable(),
+    }),
     cores: z.int(),
     memory_bytes: z.int(),
     started_at: seconds,

@@ -16,6 +16,7 @@ import { EngineError } from './error.js';
 import { readLinkStamp, repairHint } from './link-stamp.js';
 import { nvidiaName } from './nvidia-cards.js';
 import { findNvidiaDriver, missingDriverPart, type NvidiaDriver } from './platform.js';
+import { bfloat16Instructions } from './processor.js';
 import { missingRuntimeFile, quietFile, runtimePackageDir } from './runtime-package.js';
 
 /** The whole tfjs API with the native node backend registered. */
@@ -27,6 +28,8 @@ export interface Device {
   name: string;
   /** Version of the TensorFlow C library that is loaded, for example `2.21.0`. */
   tensorflow: string;
+  /** Instruction set by which the processor multiplies bfloat16, for example `avx512_bf16`; null: none, or a GPU, where it is not looked at. */
+  bfloat16: string | null;
   /** Threads that one TensorFlow operation may use. */
   threads: number;
   /** Why the CPU computes although there is an NVIDIA driver; undefined where there is nothing to say. */
@@ -156,6 +159,7 @@ export function device(): Device {
     kind: isUsingGpuDevice ? 'gpu' : 'cpu',
     name: isUsingGpuDevice ? (nvidiaName() ?? 'NVIDIA GPU') : processor,
     tensorflow: binding.TF_Version,
+    bfloat16: isUsingGpuDevice ? null : bfloat16Instructions(),
     threads: intraOpThreads() ?? availableParallelism(),
     ...(cpuNote === undefined ? {} : { note: cpuNote }),
   };

@@ -2,7 +2,15 @@ import { RunObject } from '@moraine/contract';
 import { batchSizeAuto } from '@moraine/contract/plan';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Actor, createBaseFromDir, createRun, getRun, listEvents, type Services } from '../src/index.js';
+import {
+  type Actor,
+  createBaseFromDir,
+  createRun,
+  getRun,
+  listEvents,
+  registerWorker,
+  type Services,
+} from '../src/index.js';
 import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
 
 const t = await testServices();
@@ -77,6 +85,25 @@ test('a dry run answers the resolved configuration and stores nothing', async ()
     config: { adapter: { type: 'mora', mora_type: 6 } },
   });
   expect(await s.db.run.count()).toBe(before);
+});
+
+test('a dry run and a run that waits are advised to take bf16 where every worker of the pool multiplies it', async () => {
+  const { parameters } = await s.db.base.findFirstOrThrow({ where: { name: 'tiny' } });
+  await s.db.base.updateMany({ where: { name: 'tiny' }, data: { parameters: 20_000_000 } });
+  const facts = { host: 'h', pid: 1, version: '0', cores: 1, memoryBytes: 1, status: 'ready' } as const;
+  const addWorker = (name: string, bfloat16: string | null) =>
+    registerWorker(s, { ...facts, name, pool: 'bf', device: { kind: 'cpu', name: 'cpu', tensorflow: null, bfloat16 } });
+  const adviceOf = async (body: Record<string, unknown> = {}) =>
+    (await ask({ dry_run: true, pool: 'bf', ...body })).advice;
+  expect(await adviceOf()).toEqual([]);
+  await addWorker('with', 'avx512_bf16');
+  expect(await adviceOf()).toMatchObject([{ param: 'mode', value: 'bf16', speedup: [1.4, 1.6] }]);
+  expect(await adviceOf({ mode: 'bf16' })).toEqual([]);
+  const waiting = await ask({ pool: 'bf' });
+  expect((await getRun(s, actor, waiting.id)).advice).toHaveLength(1);
+  await addWorker('without', null);
+  expect(await adviceOf()).toEqual([]);
+  await s.db.base.updateMany({ where: { name: 'tiny' }, data: { parameters } });
 });
 
 test('a run waits for a file that is still being validated', async () => {

@@ -122,7 +122,7 @@ export const seedWorker = (s: Services, pool = 'default', name = 'w'): Promise<s
     host: 'test',
     pid: process.pid,
     version: '0',
-    device: { kind: 'cpu', name: 'cpu', tensorflow: null },
+    device: { kind: 'cpu', name: 'cpu', tensorflow: null, bfloat16: null },
     cores: 1,
     memoryBytes: 1,
   });

@@ -1,4 +1,4 @@
-import type { NvidiaReport } from '@moraine/engine/install';
+import type { DoctorReport, NvidiaReport } from '@moraine/engine/install';
 import { type Command, noMoreThan } from '../args.js';
 import { bytes, labelled, paint, print } from '../terminal.js';
 
@@ -28,6 +28,7 @@ export const doctorCommand: Command = {
       ['Driver', driver],
       ...cudaRows(nvidia),
       ['Processor', `${report.processor}, ${report.cores} cores`],
+      ['bfloat16', bfloat16Row(device)],
       ['Memory', `${bytes(report.memoryBytes)}, ${bytes(report.memoryFreeBytes)} free`],
       ['Cache', `${report.cache}, ${bytes(report.diskFreeBytes)} free on its disk`],
       ['Python', python ? `${python.version}, pip ${python.pip ?? 'missing'} (${python.program})` : 'not found'],
@@ -39,6 +40,14 @@ export const doctorCommand: Command = {
     return report.problems.length === 0 ? 0 : 1;
   },
 };
+
+/** Whether mode `bf16` is worth taking on the device that computes. */
+function bfloat16Row(device: DoctorReport['device']): string {
+  if (device === null || device.kind === 'gpu') return 'not looked at';
+  return device.bfloat16 === null
+    ? 'not multiplied by this processor: mode bf16 is slower than plain here'
+    : `multiplied (${device.bfloat16}): mode bf16 is faster than plain for bases of some 10M parameters and more`;
+}
 
 /** What a machine with an NVIDIA driver has for computing on it. */
 function cudaRows(nvidia: NvidiaReport | null): [string, string][] {

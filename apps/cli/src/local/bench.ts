@@ -109,7 +109,10 @@ function describe(result: BenchResult & { shape: string }): string {
         ? `${shape}, ${numbers} numbers, mode ${mode}`
         : `${shape}, ${method}, ${result.trainable_parameters.toLocaleString('en')} of ${numbers} numbers trained, mode ${mode}`,
     ],
-    ['device', `${device.name}, ${device.threads} threads, TensorFlow ${device.tensorflow}`],
+    [
+      'device',
+      `${device.name}${device.bfloat16 === null ? '' : ` (${device.bfloat16})`}, ${device.threads} threads, TensorFlow ${device.tensorflow}`,
+    ],
   ];
   if (result.step_ms_median !== null)
     rows.push(

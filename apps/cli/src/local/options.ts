@@ -12,7 +12,7 @@ export const BASE_OPTION: Option = {
 export const MODE_OPTION: Option = {
   type: 'string',
   value: 'MODE',
-  help: 'How the numbers are computed: plain (default), xla, bf16 or eager.',
+  help: 'How the numbers are computed: plain (default), xla, bf16 (faster where `moraine doctor` says that the processor multiplies bfloat16) or eager.',
 };
 export const METHOD_OPTION: Option = {
   type: 'string',

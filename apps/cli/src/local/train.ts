@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import path from 'node:path';
 import { evaluationFilesOf, type RunConfig, type StopReason, type TrainSpec } from '@moraine/contract';
+import { adviseMode, totalParameters } from '@moraine/contract/plan';
 import { type Arguments, type Command, noMoreThan } from '../args.js';
 import { print, printError } from '../terminal.js';
 import { type LocalConfig, readConfig, readConfigOn } from './config.js';
@@ -54,7 +55,7 @@ export const trainCommand: Command = {
     if (!stored && args.options['dry-run'] !== true) refuseUsedFolder(out);
     for (const key of local.ignored) printError(`'${key}' has no meaning without the service; it is left out.`);
 
-    const { checkWeights, loadBase, planRun } = await import('@moraine/recipes');
+    const { checkWeights, device, loadBase, planRun } = await import('@moraine/recipes');
     const evaluationFiles = evaluationFilesOf(local.request).map(({ file_id }) => path.resolve(file_id));
     const config = await planRun({
       ...local,
@@ -66,7 +67,10 @@ export const trainCommand: Command = {
       templateDate: stored?.config.template_date,
     });
     if (args.options['dry-run'] || local.request.dry_run) {
-      await checkWeights(loadBase(base).weights);
+      const { config: model, weights } = loadBase(base);
+      await checkWeights(weights);
+      const advice = adviseMode(config, totalParameters(model), device().bfloat16);
+      if (advice) printError(advice.message);
       print(JSON.stringify(config, null, args.options.json ? 0 : 2));
       return 0;
     }

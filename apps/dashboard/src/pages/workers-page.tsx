@@ -101,6 +101,7 @@ function WorkerRows({ worker, now, readAgo }: { worker: WorkerObject; now: numbe
           ) : (
             <>
               {device.kind === 'gpu' ? 'GPU' : 'CPU'} <span className="weak">{device.name}</span>{' '}
+              {device.bfloat16 !== null && <span className="weak">bfloat16</span>}{' '}
               <span className="weak num">{device.tensorflow && `· TF ${device.tensorflow}`}</span>
             </>
           )}

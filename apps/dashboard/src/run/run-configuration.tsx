@@ -7,6 +7,11 @@ type Value = string | number | boolean | null | Value[] | { [key: string]: Value
 export function RunConfiguration({ run }: { run: RunObject }) {
   return (
     <section className="block">
+      {run.advice?.map(({ param, message }) => (
+        <p key={param}>
+          <strong>Faster:</strong> {message}
+        </p>
+      ))}
       <p>
         <Copyable
           text={JSON.stringify(run.config, null, 2)}

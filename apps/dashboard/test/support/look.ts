@@ -141,12 +141,12 @@ const shots: [string, string, () => void][] = [
         makeWorker(3, {
           status: 'unhealthy',
           status_reason: 'The TensorFlow runtime is missing. Install it on this machine: npx moraine setup',
-          device: { kind: 'none', name: '', tensorflow: null },
+          device: { kind: 'none', name: '', tensorflow: null, bfloat16: null },
         }),
         makeWorker(4, { status: 'lost', heartbeat_age_s: 344, status_reason: 'No heartbeat for 20 s.' }),
         makeWorker(5, {
           name: 'gpu-a',
-          device: { kind: 'gpu', name: 'NVIDIA H100 80GB HBM3', tensorflow: '2.21.0' },
+          device: { kind: 'gpu', name: 'NVIDIA H100 80GB HBM3', tensorflow: '2.21.0', bfloat16: null },
           cores: 16,
           memory_bytes: 137e9,
         }),

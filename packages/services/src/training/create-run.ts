@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import {
+  type Advice,
   AppError,
   CreateRunRequest,
   evaluationFilesOf,
@@ -21,6 +22,7 @@ import { requireBase } from '../library/require-base.js';
 import { waitForFile } from '../library/wait-for-file.js';
 import { offerTask } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
+import { adviceFor } from './advice.js';
 import { getRun } from './get-run.js';
 import { runFinder } from './run-finder.js';
 import { toRunObject } from './to-run-object.js';
@@ -49,7 +51,8 @@ export async function createRun(
 ): Promise<RunObject> {
   const prepared = await prepare(s, actor, body);
   const rows = toRows(actor, prepared, body, repeatable);
-  if (prepared.request.dry_run) return dryRun(rows, prepared);
+  if (prepared.request.dry_run)
+    return dryRun(rows, prepared, await adviceFor(s, rows.task.pool, prepared.config, prepared.base));
   const { task, run } = rows;
 
   const created = await s.db.$transaction(async (tx) => {
@@ -130,7 +133,7 @@ async function holdFiles(tx: Prisma.TransactionClient, files: readonly FileModel
 }
 
 /** What the run would be. It has no id that anything could be asked about. */
-function dryRun({ task, run }: ReturnType<typeof toRows>, { base }: Prepared): RunObject {
+function dryRun({ task, run }: ReturnType<typeof toRows>, { base }: Prepared, advice: Advice[]): RunObject {
   const now = new Date();
   const reason = {
     code: 'dry_run',
@@ -170,5 +173,5 @@ function dryRun({ task, run }: ReturnType<typeof toRows>, { base }: Prepared): R
       attempts: [],
     },
   };
-  return toRunObject(dry, reason);
+  return { ...toRunObject(dry, reason), advice };
 }

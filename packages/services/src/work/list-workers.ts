@@ -54,7 +54,8 @@ const toWorkerObject = (row: WorkerRow): WorkerObject => ({
   host: row.host,
   pid: row.pid,
   version: row.version,
-  device: row.device,
+  // Workers from before say nothing of bfloat16.
+  device: { ...row.device, bfloat16: row.device.bfloat16 ?? null },
   cores: row.cores,
   memory_bytes: Number(row.memory_bytes),
   started_at: toSeconds(row.started_at),
