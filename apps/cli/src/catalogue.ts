@@ -52,8 +52,12 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Register base models and list what there is',
     load: async () => (await import('./commands/models.js')).modelsCommand,
   },
+  files: {
+    summary: 'Upload files of rows, list them, show what is wrong with one',
+    load: async () => (await import('./commands/files.js')).filesCommand,
+  },
   runs: {
-    summary: 'List, show, cancel and download fine-tuning runs, read their logs',
+    summary: 'Create, watch, list, show, cancel and download fine-tuning runs, read their logs',
     load: async () => (await import('./commands/runs.js')).runsCommand,
   },
   setup: {

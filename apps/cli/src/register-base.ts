@@ -2,6 +2,10 @@ import { openAsBlob, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { AppError, type ModelObject } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
+import { inRepo } from './paths.js';
+
+/** Name under which the base in examples/base is registered: the one that every example names. */
+export const SHIPPED_BASE = 'moraine-tiny';
 
 /** What a base is made of. Pickled weights and anything that would be executed stay at home. */
 const WANTED = /(\.safetensors|\.json|\.txt|\.model|\.jinja)$/;
@@ -29,4 +33,12 @@ export async function registerBase(client: Client, name: string, dir: string): P
   form.append('name', name);
   for (const file of files) form.append('files', await openAsBlob(path.join(folder, file)), file);
   return client.call('createBase', { body: form });
+}
+
+/** Registers a folder under the name of the shipped base, unless there is one of that name. */
+export async function ensureBase(client: Client, dir = inRepo('examples', 'base')): Promise<'registered' | 'present'> {
+  const { data } = await client.call('listModels');
+  if (data.some(({ id }) => id === SHIPPED_BASE)) return 'present';
+  await registerBase(client, SHIPPED_BASE, dir);
+  return 'registered';
 }

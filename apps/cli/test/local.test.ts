@@ -73,6 +73,7 @@ describe('a run without any service', () => {
     const adapter = readFileSync(path.join(out, 'adapter', 'adapter_model.safetensors'));
     expect(JSON.parse(readFileSync(path.join(out, 'adapter', 'adapter_config.json'), 'utf8'))).toMatchObject({
       peft_type: 'LORA',
+      base_model_name_or_path: base,
       r: 4,
       lora_alpha: 8,
     });

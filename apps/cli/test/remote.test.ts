@@ -1,9 +1,9 @@
-import { mkdtempSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { columnsOf, moraineOnce, processesOf, removeStack, startUp, type TestStack } from './stack.js';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { columnsOf, moraine, moraineOnce, processesOf, removeStack, startUp, type TestStack } from './stack.js';
 import { writeTinyBase } from './tiny-base.js';
 
 // The commands that talk to a stack, against a real one without workers: its runs stay queued.
@@ -28,7 +28,7 @@ async function uploadRows(): Promise<string> {
 }
 
 beforeAll(async () => {
-  stack = await startUp(dataDir, '--workers', '0');
+  stack = await startUp(dataDir, '--workers', '0', '--bare');
   ({ up, client, address, cli } = stack);
 });
 afterAll(() => removeStack(dataDir, stack));
@@ -83,11 +83,119 @@ test('runs logs of a run that no worker has taken are empty', async () => {
 });
 
 test('a run that has no adapter cannot be downloaded, and no file is left', async () => {
-  const out = path.join(dataDir, 'adapter.tar');
-  const { status, output } = await cli('runs', 'download', runIds[1] ?? '', '--out', out);
-  expect(status).toBe(1);
-  expect(output).toContain(runIds[1]);
-  expect(readdirSync(dataDir)).not.toContain('adapter.tar');
+  const before = readdirSync(dataDir);
+  for (const name of ['adapter.tar', 'adapter']) {
+    const { status, output } = await cli('runs', 'download', runIds[1] ?? '', '--out', path.join(dataDir, name));
+    expect(status).toBe(1);
+    expect(output).toContain(runIds[1]);
+  }
+  expect(readdirSync(dataDir)).toEqual(before);
+});
+
+describe('files', () => {
+  const rows = path.join(dataDir, 'some rows.jsonl');
+  beforeAll(() => writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(7)));
+
+  test('upload says what the file is and how it is trained on; ls and show say the same', async () => {
+    const { status, output } = await cli('files', 'upload', rows);
+    const [, id = ''] = /^(file-\w+): some rows\.jsonl, 224 B, 7 rows of prompt and completion\.$/m.exec(output) ?? [];
+    expect(output).toContain(`Train on it: npx moraine runs create --model moraine-tiny --file ${id}`);
+    expect(status).toBe(0);
+    expect((await cli('files', 'show', id)).output).toBe(output);
+    const listed = (await cli('files', 'ls')).output.split('\n').map(columnsOf);
+    expect(listed[0]).toEqual(['FILE', 'NAME', 'PURPOSE', 'SIZE', 'VERDICT']);
+    expect(listed.find(([first]) => first === id)).toEqual([
+      ...[id, 'some rows.jsonl', 'fine-tune', '224 B', '7 rows of prompt and completion'],
+    ]);
+  });
+
+  test('upload of a file with a wrong row names line and fix, with status 1', async () => {
+    const wrong = path.join(dataDir, 'wrong.jsonl');
+    writeFileSync(wrong, '{"prompt":"a","completion":"b"}\n{"prompt":"a"}\n');
+    const { status, output } = await cli('files', 'upload', wrong, '--purpose', 'evals');
+    expect(status).toBe(1);
+    expect(output).toMatch(/^file-\w+: wrong\.jsonl, 47 B, refused, 1 problems\.$/m);
+    expect(output).toMatch(/Line 2, /);
+    const created = await cli('runs', 'create', '--model', 'tiny', '--file', wrong);
+    expect([created.status, created.output]).toEqual([1, expect.stringMatching(/wrong\.jsonl was refused: Line 2, /)]);
+  });
+
+  test('upload --json is the object of the API, in one line', async () => {
+    const { output } = await cli('files', 'upload', rows, '--json', '--purpose', 'evals');
+    expect(JSON.parse(output)).toMatchObject({ object: 'file', purpose: 'evals', status: 'processed', rows: 7 });
+    expect(JSON.parse((await cli('files', 'ls', '--json')).output)[0]).toMatchObject({ purpose: 'evals' });
+  });
+
+  test.each([
+    [['upload', 'none.jsonl'], 'There is no file', 1],
+    [['upload'], 'The file to upload is missing.', 2],
+    [['upload', rows, '--purpose', 'eval'], "Did you mean 'evals'?", 2],
+    [['show', 'file-none'], 'file-none', 1],
+  ])('%j is refused', async (words, message, wanted) => {
+    const { status, output } = await cli('files', ...words);
+    expect(output).toContain(message);
+    expect(status).toBe(wanted);
+  });
+});
+
+describe('runs create', () => {
+  const rows = path.join(dataDir, 'rows.jsonl');
+  beforeAll(() => writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(30)));
+
+  test('queues what options and file say and names the command that watches it', async () => {
+    const id = await uploadRows();
+    const { status, output } = await cli('runs', 'create', '--model', 'tiny', '--file', id, '--steps', '3');
+    const [, run = ''] = /^(ftjob-\w+): queued, 3 steps on tiny\.$/m.exec(output) ?? [];
+    expect(output).toContain(`Watch it: npx moraine runs watch ${run}`);
+    expect(status).toBe(0);
+    expect(await client.call('getRun', { params: { id: run } })).toMatchObject({ training_file: id, status: 'queued' });
+  });
+
+  test('with --dry-run prints the whole configuration and queues nothing', async () => {
+    const before = (await client.call('listRuns', { query: {} })).data.length;
+    const { status, output } = await cli(
+      'runs',
+      'create',
+      '--model',
+      'tiny',
+      '--file',
+      rows,
+      '--dry-run',
+      '--lr',
+      '0.01',
+    );
+    expect(status).toBe(0);
+    expect(JSON.parse(output)).toMatchObject({ base: 'tiny', optimizer: { learning_rate: 0.01 } });
+    expect((await client.call('listRuns', { query: {} })).data).toHaveLength(before);
+  });
+
+  test('says what is missing, and what the server says of a wrong key', async () => {
+    expect(await cli('runs', 'create', '--file', rows)).toMatchObject({
+      status: 2,
+      output: expect.stringContaining('--model is missing. Write --model NAME'),
+    });
+    expect(await cli('runs', 'create', '--model', 'tiny')).toMatchObject({
+      status: 2,
+      output: expect.stringContaining('--file is missing.'),
+    });
+    const config = path.join(dataDir, 'config.json');
+    writeFileSync(config, '{"learning_rate": 0.1}');
+    const wrong = await cli('runs', 'create', '--model', 'tiny', '--file', rows, '--config', config);
+    expect(wrong.status).toBe(1);
+    expect(wrong.output).toContain("Unknown key 'learning_rate'. Did you mean 'optimizer.learning_rate'?");
+  });
+
+  test('runs watch shows why a run waits; Ctrl-C ends the watching alone', async () => {
+    const id = await submitRun('waiting', await uploadRows());
+    const watching = moraine(['runs', 'watch', id, '--data', dataDir]);
+    await watching.says(/^waiting +─{24} 0\/7 .*worker/m);
+    watching.child.kill('SIGINT');
+    expect(await watching.ended).toBe(130);
+    expect(watching.output()).toContain(`The run goes on. \`npx moraine runs watch ${id}\` shows it again.`);
+    expect((await client.call('getRun', { params: { id } })).status).toBe('queued');
+    await client.call('cancelRun', { params: { id } });
+    expect(await cli('runs', 'watch', id)).toEqual({ status: 1, output: `${id}: cancelled at step 0 of 7.\n` });
+  });
 });
 
 test('an id that names nothing is an error of one line', async () => {

@@ -1,15 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { RunObject } from '@moraine/contract';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { BASE, demoPlan, type TaskFile } from '../src/demo/plan.js';
+import { demoPlan, type TaskFile } from '../src/demo/plan.js';
 import { reportOf } from '../src/demo/report.js';
-import { ensureBase, openaiClient, submitRuns, uploadFiles } from '../src/demo/submit.js';
+import { openaiClient, submitRuns, uploadFiles } from '../src/demo/submit.js';
 import { watched, watchRun } from '../src/demo/watch.js';
+import { ensureBase, SHIPPED_BASE } from '../src/register-base.js';
 import { readStack } from '../src/up/stack-file.js';
-import { columnsOf, removeStack, startUp, type TestStack } from './stack.js';
+import { columnsOf, moraineOnce, removeStack, startUp, type TestStack } from './stack.js';
 import { writeTinyBase } from './tiny-base.js';
 
 // One stack with one worker for all tests, in order: the demo trains, and the commands show what it made.
@@ -31,7 +32,7 @@ const runOf = (suffix: string): RunObject => {
 
 beforeAll(async () => {
   writeTinyBase(baseDir);
-  stack = await startUp(dataDir);
+  stack = await startUp(dataDir, '--bare');
   ({ up, client, address, cli } = stack);
 });
 afterAll(() => removeStack(dataDir, stack));
@@ -155,6 +156,36 @@ describe('watching a run', () => {
   });
 });
 
+test('runs create uploads rows, queues a run with its options and watches it to its end', async () => {
+  const rows = out('rows.jsonl');
+  writeFileSync(rows, '{"prompt":"Nalmen called","completion":" Kelna."}\n'.repeat(40));
+  const config = out('config.json');
+  writeFileSync(config, '{"adapter": {"rank": 2}, "schedule": {"type": "linear"}, "validation_file": null}');
+  const { status, output } = await cli(
+    ...['runs', 'create', '--model', SHIPPED_BASE, '--file', rows, '--valid', rows, '--config', config, '--watch'],
+    ...['--method', 'mora-6', '--steps', '12', '--batch-size', '4', '--seed', '9', '--suffix', 'by hand'],
+  );
+  const [, id = ''] = /^(ftjob-\S+): (?:queued|running), 12 steps on moraine-tiny\.$/m.exec(output) ?? [];
+  expect(output).toMatch(/^by hand +━{24} 12\/12 /m);
+  expect(output).toContain(`${id}: succeeded, ft:moraine-tiny:`);
+  expect(output).toContain(`Get it: npx moraine runs download ${id}`);
+  expect(status).toBe(0);
+  const run = await client.call('getRun', { params: { id } });
+  expect(run.config).toMatchObject({
+    adapter: { type: 'mora', mora_type: 6 },
+    schedule: { type: 'linear' },
+    steps: 12,
+    batch_size: 4,
+    seed: 9,
+  });
+  expect(run.validation_file).not.toBeNull();
+  // Of a run that has ended watch says the end at once.
+  expect(await cli('runs', 'watch', id)).toEqual({
+    status: 0,
+    output: `${id}: succeeded, ${run.fine_tuned_model}\nGet it: npx moraine runs download ${id}\n`,
+  });
+});
+
 describe('of a run that succeeded', () => {
   test('runs show names its model, tokens, attempt and downloads', async () => {
     const run = runOf('mora-rotation');
@@ -182,15 +213,37 @@ describe('of a run that succeeded', () => {
   });
 
   test.each([
-    ['lora', 'native', 'adapter_model.safetensors'],
-    ['mora-sharing', 'peft', 'adapter_config.json'],
-    ['lora', 'merged', 'config.json'],
-  ])('runs download writes a tar: %s as %s', async (suffix, format, member) => {
-    const file = out(`${suffix}-${format}.tar`);
-    const { status, output } = await cli('runs', 'download', runOf(suffix).id, '--format', format, '--out', file);
+    ['lora', 'native', ['adapter_config.json', 'adapter_model.safetensors'], '--adapter'],
+    ['mora-sharing', 'native', ['mora_config.json', 'mora_model.safetensors'], '--adapter'],
+    ['mora-sharing', 'peft', ['adapter_config.json', 'adapter_model.safetensors'], '--adapter'],
+    ['lora', 'merged', ['config.json', 'model.safetensors', 'tokenizer.json'], '--base'],
+  ])(
+    'runs download unpacks into a folder that the next command can use: %s as %s',
+    async (suffix, format, members, option) => {
+      const dir = out(`${suffix} ${format}`);
+      const words = ['runs', 'download', runOf(suffix).id, '--format', format, '--out', dir];
+      const { status, output } = await cli(...words);
+      expect(status).toBe(0);
+      expect(output).toContain(`${dir}\nTry it: npx moraine local generate`);
+      expect(output).toContain(`${option} '${dir}' --prompt`);
+      expect(readdirSync(dir)).toEqual(expect.arrayContaining(members));
+      expect(readdirSync(dataDir).filter((name) => name.endsWith('.part'))).toEqual([]);
+      const given = option === '--base' ? ['--base', dir] : ['--base', baseDir, '--adapter', dir];
+      const answer = await moraineOnce(['local', 'generate', ...given, '--prompt', 'Kelna', '--max-new-tokens', '3']);
+      expect(answer.status, answer.output).toBe(0);
+      const again = await cli(...words);
+      expect([again.status, again.output]).toEqual([
+        1,
+        expect.stringContaining(`${dir} is there already, and not empty.`),
+      ]);
+    },
+  );
+
+  test('runs download keeps the tar where its name ends so', async () => {
+    const file = out('lora.tar');
+    const { status, output } = await cli('runs', 'download', runOf('lora').id, '--out', file);
     expect([status, output]).toEqual([0, `${file}\n`]);
-    expect(execFileSync('tar', ['-tf', file], { encoding: 'utf8' })).toContain(member);
-    expect(readFileSync(file).length % 512).toBe(0);
+    expect(execFileSync('tar', ['-tf', file], { encoding: 'utf8' })).toContain('adapter_model.safetensors');
   });
 
   test('models ls has its model beside the base', async () => {
@@ -199,7 +252,7 @@ describe('of a run that succeeded', () => {
     expect(rows.find(([id]) => id === run.fine_tuned_model)?.slice(1)).toEqual(
       expect.arrayContaining(['fine-tuned', run.id]),
     );
-    expect(rows.find(([id]) => id === BASE)?.[1]).toBe('base');
+    expect(rows.find(([id]) => id === SHIPPED_BASE)?.[1]).toBe('base');
   });
 });
 

@@ -6,20 +6,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { RunObject } from '@moraine/contract';
 import { afterAll, expect, test, vi } from 'vitest';
-import { BASE } from '../src/demo/plan.js';
 import { CLIENTS } from '../src/demo/snippets.js';
 import { repoDir } from '../src/paths.js';
-import { registerBase } from '../src/register-base.js';
+import { SHIPPED_BASE } from '../src/register-base.js';
 import { buildStamp } from '../src/up/node-part.js';
 import { identify, isRunning, type ProcessId } from '../src/up/processes.js';
 import { readStack } from '../src/up/stack-file.js';
 import { moraineOnce, processesOf, removeStack, startUp, type TestStack } from './stack.js';
-import { writeTinyBase } from './tiny-base.js';
 
 // One stack for all tests, in order: each starts from what the one before left.
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 });
 const dataDir = mkdtempSync(path.join(tmpdir(), 'moraine up '));
-const baseDir = path.join(dataDir, 'tiny');
 let stack: TestStack;
 let { up, client } = {} as TestStack;
 let runId = '';
@@ -52,6 +49,9 @@ test('up starts everything from an empty folder, and env points a client at it',
   const { status, output } = await moraineOnce(['env', '--data', dataDir]);
   expect(status).toBe(0);
   expect(output).toMatch(/^export OPENAI_BASE_URL=http:\/\/127\.0\.0\.1:\d+\/v1 OPENAI_API_KEY=mk-[\w-]+\n$/);
+  // Every example of the documents names the shipped base.
+  const { data } = await client.call('listModels');
+  expect(data.map(({ id, kind }) => [id, kind])).toEqual([[SHIPPED_BASE, 'base']]);
   await until('a worker reports', async () => (await client.call('listWorkers')).data.length === 1);
 });
 
@@ -72,8 +72,6 @@ test('a port that was asked for and is taken is an error that names it', async (
 });
 
 test('the curl and TypeScript clients that the demo prints work as printed', async () => {
-  writeTinyBase(baseDir);
-  await registerBase(client, BASE, baseDir);
   const { api, apiKey } = readStack(dataDir);
   const env = { ...process.env, OPENAI_BASE_URL: `${api?.url}/v1`, OPENAI_API_KEY: apiKey ?? '' };
   const shell = async (line: string): Promise<string> =>
@@ -98,7 +96,7 @@ test('after kill -9 of the parent the next start takes over what runs, and a run
     async () => (await client.call('getFile', { params: { id: file.id } })).status === 'processed',
   );
   const request = {
-    model: BASE,
+    model: SHIPPED_BASE,
     training_file: file.id,
     batch_size: 2,
     max_steps: 50_000,

@@ -14,7 +14,11 @@ const { version } = z
 /** Fields of the forms, which their handlers parse part by part. */
 const FORMS: Record<string, z.ZodType> = {
   createFile: z.object({
-    file: z.file(),
+    file: z
+      .file()
+      .describe(
+        'JSONL, rows of one kind: `{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}`, `{"prompt": "…", "completion": "…"}` or `{"text": "…"}`.',
+      ),
     purpose: z
       .enum(['fine-tune', 'evals'])
       .describe('`fine-tune` for training and validation, `evals` for evaluation files.'),

@@ -5,10 +5,11 @@ import { showBars } from '../demo/bars.js';
 import { type DemoPlan, demoPlan } from '../demo/plan.js';
 import { legend, type RunReport, reportOf, resultTable, samples, verdict } from '../demo/report.js';
 import { snippets } from '../demo/snippets.js';
-import { ensureBase, openaiClient, submitRuns, uploadFiles } from '../demo/submit.js';
+import { openaiClient, submitRuns, uploadFiles } from '../demo/submit.js';
 import { watched, watchRun } from '../demo/watch.js';
 import { showLogs } from '../log-view.js';
-import { dataDirFor, inRepo } from '../paths.js';
+import { dataDirFor } from '../paths.js';
+import { ensureBase } from '../register-base.js';
 import { type Stoppable, untilSignal } from '../signals.js';
 import { duration, paint, print } from '../terminal.js';
 import { runningStack, type StackAddress } from '../up/stack-file.js';
@@ -108,7 +109,7 @@ async function showDemo(
 ): Promise<number> {
   const client = createClient(address);
   const openai = openaiClient(address);
-  const base = await ensureBase(client, text(args, 'base') ?? inRepo('examples', 'base'));
+  const base = await ensureBase(client, text(args, 'base'));
   const ids = await uploadFiles(openai, client, plan.files);
   const runs = await submitRuns(openai, plan, ids, seed);
   const link = await client.call('createLoginLink');

@@ -1,44 +1,47 @@
-import { createWriteStream } from 'node:fs';
-import path from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { AppError, methodLabel, type RunObject } from '@moraine/contract';
-import {
-  type Arguments,
-  type Command,
-  DATA_OPTION,
-  integer,
-  noMoreThan,
-  oneOf,
-  required,
-  runAction,
-  text,
-} from '../args.js';
+import { methodLabel, type RunObject } from '@moraine/contract';
+import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, required, runAction } from '../args.js';
 import { connect } from '../connect.js';
 import { duration, labelled, paint, print, table } from '../terminal.js';
-
-const FORMATS = ['native', 'peft', 'merged'] as const;
+import { CREATE_OPTIONS, createRun } from './runs-create.js';
+import { downloadRun } from './runs-download.js';
+import { watchUntilEnd } from './runs-watch.js';
 
 export const runsCommand: Command = {
   name: 'runs',
   forms: [
+    'create --model NAME --file FILE [--config FILE] [--method NAME] [--watch]',
+    'watch RUN',
     'ls [--limit N]',
     'show RUN',
     'cancel RUN',
     'logs RUN',
-    'download RUN [--format native|peft|merged] [--out FILE]',
+    'download RUN [--format native|peft|merged] [--out DIR]',
   ],
   options: {
     data: DATA_OPTION,
     limit: { type: 'string', value: 'N', help: 'Runs to list, newest first; default 20.' },
+    ...CREATE_OPTIONS,
     format: {
       type: 'string',
       value: 'NAME',
       help: 'What to download: native (default), peft (exactly equal, as PEFT reads it), merged (a whole model).',
     },
-    out: { type: 'string', value: 'FILE', help: 'Where to write the tar; default <run>-<format>.tar here.' },
+    out: {
+      type: 'string',
+      value: 'DIR',
+      help: 'Folder to download into; default <run>-<format> here. A name that ends in .tar keeps the tar.',
+    },
   },
-  run: (args) => runAction(args, runsCommand, { ls: list, show, cancel, logs, download }),
+  run: (args) =>
+    runAction(args, runsCommand, {
+      create: (given) => createRun(given, runsCommand),
+      watch: (given) => watchUntilEnd(given, params(given).id),
+      ls: list,
+      show,
+      cancel,
+      logs,
+      download: (given) => downloadRun(given, params(given).id),
+    }),
 };
 
 const params = (args: Arguments): { id: string } => {
@@ -138,16 +141,5 @@ async function logs(args: Arguments): Promise<number> {
     query.after = page.data.at(-1)?.seq ?? query.after;
     more = page.has_more && page.data.length > 0;
   }
-  return 0;
-}
-
-async function download(args: Arguments): Promise<number> {
-  const { id } = params(args);
-  const format = oneOf(args, 'format', FORMATS) ?? 'native';
-  const file = path.resolve(text(args, 'out') ?? `${id}-${format}.tar`);
-  const response = await connect(args).call('getRunAdapter', { params: { id }, query: { format } });
-  if (!response.body) throw new AppError('internal', 'The response of the server is empty.');
-  await pipeline(Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]), createWriteStream(file));
-  print(file);
   return 0;
 }

@@ -1,7 +1,9 @@
-import { createClient } from '@moraine/contract/client';
+import { explain } from '@moraine/contract';
+import { type Client, createClient } from '@moraine/contract/client';
 import { type Command, DATA_OPTION, integer, noMoreThan, text } from '../args.js';
 import { showLogs } from '../log-view.js';
 import { dataDirFor } from '../paths.js';
+import { ensureBase, SHIPPED_BASE } from '../register-base.js';
 import { untilSignal } from '../signals.js';
 import { paint, print, printError } from '../terminal.js';
 import { watchSources } from '../up/dev.js';
@@ -10,7 +12,7 @@ import { type Stack, startStack } from '../up/supervisor.js';
 
 export const upCommand: Command = {
   name: 'up',
-  forms: ['[--workers N] [--port N] [--data DIR] [--dev]'],
+  forms: ['[--workers N] [--port N] [--data DIR] [--bare] [--dev]'],
   options: {
     workers: { type: 'string', value: 'N', help: 'Worker processes on this machine; default 1.' },
     port: {
@@ -24,6 +26,7 @@ export const upCommand: Command = {
       help: 'Address to listen on; default 127.0.0.1, 0.0.0.0 for every network.',
     },
     data: DATA_OPTION,
+    bare: { type: 'boolean', help: 'Register no base model; without it the shipped one is there as moraine-tiny.' },
     dev: { type: 'boolean', help: 'Build what changes and restart what runs it.' },
     quiet: { type: 'boolean', help: 'Only warnings and errors of the parts; everything is in the log files.' },
   },
@@ -41,7 +44,7 @@ export const upCommand: Command = {
         onEvent: (event) => printError(describe(event)),
       });
       const logs = showLogs(stack.logs, args.options.quiet ? 'warn' : 'info', print);
-      await announce(stack, (performance.now() - started) / 1000).catch(async (error: unknown) => {
+      await announce(stack, started, args.options.bare !== true).catch(async (error: unknown) => {
         await stack.stop();
         throw error;
       });
@@ -62,9 +65,12 @@ export const upCommand: Command = {
   },
 };
 
-async function announce(stack: Stack, seconds: number): Promise<void> {
+async function announce(stack: Stack, started: number, withBase: boolean): Promise<void> {
   await warnAboutRuntime();
-  const { url } = await createClient(stack).call('createLoginLink');
+  const client = createClient(stack);
+  if (withBase) await registerShipped(client);
+  const { url } = await client.call('createLoginLink');
+  const seconds = (performance.now() - started) / 1000;
   print();
   print(`${paint('bold', 'Moraine')} is up after ${seconds.toFixed(1)} s.`);
   print(`  API        ${stack.origin}/v1   (${stack.origin}/docs)`);
@@ -72,6 +78,15 @@ async function announce(stack: Stack, seconds: number): Promise<void> {
   print('  Clients    eval "$(npx moraine env)"');
   print(`  Logs       ${stack.logsDir}`);
   print('  Ctrl-C stops everything; queued and running work goes on at the next start.\n');
+}
+
+/** The examples of the documents name this base. A stack that cannot have it is up all the same. */
+async function registerShipped(client: Client): Promise<void> {
+  try {
+    await ensureBase(client);
+  } catch (error) {
+    printError(paint('yellow', `The shipped base ${SHIPPED_BASE} is not registered: ${explain(error)}`));
+  }
 }
 
 export function describe(event: PartEvent): string {

@@ -3,9 +3,6 @@ import path from 'node:path';
 import type { CreateRunRequest } from '@moraine/contract';
 import { inRepo } from '../paths.js';
 
-/** Name under which the demo registers the base in examples/base. */
-export const BASE = 'moraine-tiny';
-
 export type TaskFile = 'train' | 'validation' | 'heldout' | 'newnames' | 'closedBook' | 'source';
 
 export interface DemoFile {

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, FileObject } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
 import OpenAI, { toFile } from 'openai';
-import { registerBase } from '../register-base.js';
+import { SHIPPED_BASE } from '../register-base.js';
 import type { StackAddress } from '../up/stack-file.js';
-import { BASE, type DemoFile, type DemoMethod, type DemoPlan, requestOf, type TaskFile } from './plan.js';
+import { type DemoFile, type DemoMethod, type DemoPlan, requestOf, type TaskFile } from './plan.js';
 
 export interface SubmittedRun {
   method: DemoMethod;
@@ -14,14 +14,6 @@ export interface SubmittedRun {
 /** The stock client, pointed at our stack. */
 export const openaiClient = ({ origin, apiKey }: StackAddress): OpenAI =>
   new OpenAI({ baseURL: `${origin}/v1`, apiKey });
-
-/** Registers the shipped base unless it is there. */
-export async function ensureBase(client: Client, dir: string): Promise<'registered' | 'present'> {
-  const { data } = await client.call('listModels');
-  if (data.some(({ id }) => id === BASE)) return 'present';
-  await registerBase(client, BASE, dir);
-  return 'registered';
-}
 
 /** Uploads the task's files with `files.create`. A file with the same name and bytes from an earlier demo is used again. */
 export async function uploadFiles(
@@ -69,7 +61,7 @@ export async function submitRuns(
 ): Promise<SubmittedRun[]> {
   const runs: SubmittedRun[] = [];
   for (const method of plan.methods) {
-    const request = requestOf(plan, method, BASE, ids, seed);
+    const request = requestOf(plan, method, SHIPPED_BASE, ids, seed);
     runs.push({ method, id: (await openai.fineTuning.jobs.create(request)).id });
   }
   return runs;

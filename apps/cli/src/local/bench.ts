@@ -8,8 +8,9 @@ import type { BenchOptions, BenchResult } from '@moraine/recipes';
 import { type Command, integer, noMoreThan, number, oneOf, text } from '../args.js';
 import { childEnv } from '../env.js';
 import { version } from '../paths.js';
+import { METHOD_OPTION, MODE_OPTION, MODES } from '../request-options.js';
 import { bytes, labelled, print } from '../terminal.js';
-import { BASE_OPTION, JSON_OPTION, METHOD_OPTION, MODE_OPTION, MODES, pathOf } from './options.js';
+import { BASE_OPTION, JSON_OPTION, pathOf } from './options.js';
 
 const SHAPES = ['260k', '15m', '42m', '135m', '1b'] as const;
 

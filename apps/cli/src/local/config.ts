@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { AppError, CreateRunRequest, methodRow, parse, requestOf } from '@moraine/contract';
+import { AppError, CreateRunRequest, parse } from '@moraine/contract';
 import type { RunRequest } from '@moraine/contract/plan';
 import type { z } from 'zod';
-import { type Arguments, integer, number, text } from '../args.js';
+import type { Arguments } from '../args.js';
+import { readJson, withOptions } from '../request-options.js';
 
 /** Keys of a request that say what the service does with a run. A run of one's own has no use for them. */
 const IGNORED = ['suffix', 'metadata', 'integrations', 'priority', 'pool', 'max_attempts'] as const;
@@ -55,51 +55,4 @@ export function parseConfig(body: Record<string, unknown>): LocalConfig {
   const ignored = IGNORED.filter((key) => Object.hasOwn(body, key));
   const kept = Object.fromEntries(Object.entries(body).filter(([key]) => !ignored.some((name) => name === key)));
   return { request: parse(LocalRequest, kept), body, ignored };
-}
-
-export function readJson(file: string): Record<string, unknown> {
-  if (!existsSync(file)) {
-    throw new AppError('not_found', `There is no file ${file}.`, { hint: 'Name a JSON file; configs/ has examples.' });
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError('invalid_value', `${file} is not JSON: ${why}.`, { hint: 'Correct it at that place.', cause });
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new AppError('invalid_value', `${file} holds no JSON object.`, { hint: 'Write {"adapter": {…}, …}.' });
-}
-
-/** The options of the command line in the places where they stand in a request. */
-function withOptions(body: Record<string, unknown>, args: Arguments): Record<string, unknown> {
-  const given = { ...body };
-  const put = (key: string, value: unknown): void => {
-    if (value !== undefined) given[key] = value;
-  };
-  const inside = (key: string, values: Record<string, unknown>): void => {
-    const set = Object.entries(values).filter(([, value]) => value !== undefined);
-    if (set.length > 0) given[key] = { ...(given[key] as object | undefined), ...Object.fromEntries(set) };
-  };
-  const method = text(args, 'method');
-  // Another method has no use for what the file says about its own.
-  if (method !== undefined) given.adapter = { ...sharedKeys(given.adapter, method), ...requestOf(method) };
-  inside('adapter', { rank: integer(args, 'rank', 1, 1024) });
-  inside('optimizer', { learning_rate: number(args, 'lr', 0, 10) });
-  put('max_steps', integer(args, 'steps', 1, 10_000_000));
-  put('batch_size', integer(args, 'batch-size', 1, 4096));
-  put('max_seq_len', integer(args, 'seq', 2, 2 ** 24));
-  put('seed', integer(args, 'seed', 0, 2 ** 31 - 1));
-  put('mode', text(args, 'mode'));
-  return given;
-}
-
-/** What a file says about its adapter, as far as the method of `--method` has the key too. */
-function sharedKeys(adapter: unknown, word: string): Record<string, unknown> {
-  if (typeof adapter !== 'object' || adapter === null) return {};
-  const wanted = methodRow(requestOf(word));
-  const written = adapter as Record<string, unknown>;
-  if (written.type === wanted.type) return written;
-  return Object.fromEntries(Object.entries(written).filter(([key]) => wanted.shared.some((shared) => shared === key)));
 }

@@ -1,7 +1,8 @@
 import { type Command, integer, noMoreThan, oneOf } from '../args.js';
 import { progressLine } from '../progress-line.js';
+import { MODE_OPTION, MODES } from '../request-options.js';
 import { print, printError } from '../terminal.js';
-import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, MODE_OPTION, MODES, neededPath, pathOf } from './options.js';
+import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, neededPath, pathOf } from './options.js';
 
 /** Nats with seven digits after the point. */
 const digits = (value: number): number => Number(value.toFixed(7));

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { AppError } from '@moraine/contract';
 import { type Arguments, type Command, integer, noMoreThan, number, oneOf } from '../args.js';
+import { MODE_OPTION, MODES } from '../request-options.js';
 import { paint, print } from '../terminal.js';
-import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, MODE_OPTION, MODES, neededPath, pathOf } from './options.js';
+import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, neededPath, pathOf } from './options.js';
 
 const NEW_TOKENS = 128;
 

@@ -1,23 +1,10 @@
 import path from 'node:path';
-import { METHOD_SPELLINGS } from '@moraine/contract';
 import { type Arguments, type Command, needed, type Option, text } from '../args.js';
-
-export const MODES = ['plain', 'xla', 'bf16', 'eager'] as const;
 
 export const BASE_OPTION: Option = {
   type: 'string',
   value: 'DIR',
   help: 'Hugging Face folder of the base: config.json, safetensors weights, tokenizer.json.',
-};
-export const MODE_OPTION: Option = {
-  type: 'string',
-  value: 'MODE',
-  help: 'How the numbers are computed: plain (default), xla, bf16 (faster where `moraine doctor` says that the processor multiplies bfloat16) or eager.',
-};
-export const METHOD_OPTION: Option = {
-  type: 'string',
-  value: 'NAME',
-  help: `Training method: ${METHOD_SPELLINGS.join(', ')}; default ${METHOD_SPELLINGS[0]}. A word without a number takes what suits the rank.`,
 };
 export const ADAPTER_OPTION: Option = {
   type: 'string',

@@ -3,9 +3,10 @@ import path from 'node:path';
 import { evaluationFilesOf, type RunConfig, type StopReason, type TrainSpec } from '@moraine/contract';
 import { adviseMode, totalParameters } from '@moraine/contract/plan';
 import { type Arguments, type Command, noMoreThan } from '../args.js';
+import { REQUEST_OPTIONS } from '../request-options.js';
 import { print, printError } from '../terminal.js';
 import { type LocalConfig, readConfig, readConfigOn } from './config.js';
-import { BASE_OPTION, JSON_OPTION, METHOD_OPTION, MODE_OPTION, neededPath, pathOf } from './options.js';
+import { BASE_OPTION, JSON_OPTION, neededPath, pathOf } from './options.js';
 import {
   checkpointsIn,
   metricsFile,
@@ -25,19 +26,7 @@ export const trainCommand: Command = {
     data: { type: 'string', value: 'FILE', help: 'JSONL rows to train on: chat, prompt and completion, or text.' },
     valid: { type: 'string', value: 'FILE', help: 'JSONL rows for validation loss and accuracy.' },
     out: { type: 'string', value: 'DIR', help: 'Where adapter, merged model, checkpoints and metrics.jsonl go.' },
-    config: {
-      type: 'string',
-      value: 'FILE',
-      help: 'JSON with the keys of a fine-tuning request; the options below count more.',
-    },
-    method: METHOD_OPTION,
-    rank: { type: 'string', value: 'N', help: 'Rank, or the rank whose budget the method matches; default 8.' },
-    steps: { type: 'string', value: 'N', help: 'Stop after so many steps; default 3 epochs.' },
-    'batch-size': { type: 'string', value: 'N', help: 'Rows a step; default by the number of rows.' },
-    lr: { type: 'string', value: 'RATE', help: 'Peak learning rate; default by method and width.' },
-    seq: { type: 'string', value: 'N', help: 'Longest row in tokens; default the context of the base.' },
-    seed: { type: 'string', value: 'N', help: 'Seed of data order, initial values and dropout; default a random one.' },
-    mode: MODE_OPTION,
+    ...REQUEST_OPTIONS,
     resume: { type: 'boolean', help: 'Go on from the last checkpoint in --out.' },
     'force-mode': { type: 'boolean', help: 'Go on in another mode than the one that the run began with.' },
     'dry-run': { type: 'boolean', help: 'Check everything and print the whole configuration; train nothing.' },
@@ -100,7 +89,8 @@ async function train({ args, local, config, stored, base, data, valid, evaluatio
     attempt: 1,
     config,
     baseDir: base,
-    baseName: path.basename(base),
+    // Whoever reads the adapter finds its base at this path.
+    baseName: base,
     trainingFile: data,
     validationFile: valid,
     evaluationFiles: evaluationFiles.map((file) => ({ id: file, name: path.basename(file), path: file })),

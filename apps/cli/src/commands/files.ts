@@ -1,0 +1,84 @@
+import type { FileObject } from '@moraine/contract';
+import { type Arguments, type Command, DATA_OPTION, noMoreThan, oneOf, required, runAction } from '../args.js';
+import { connect } from '../connect.js';
+import { bytes, paint, print, printError, table } from '../terminal.js';
+import { PURPOSES, uploadFile } from '../upload-file.js';
+
+export const filesCommand: Command = {
+  name: 'files',
+  forms: ['upload FILE [--purpose fine-tune|evals] [--json]', 'ls', 'show ID'],
+  options: {
+    data: DATA_OPTION,
+    purpose: {
+      type: 'string',
+      value: 'NAME',
+      help: 'What it is for: fine-tune (default) for training and validation, evals for evaluation.',
+    },
+    json: { type: 'boolean', help: 'The file as the API describes it, as JSON.' },
+  },
+  run: (args) => runAction(args, filesCommand, { upload, ls: list, show }),
+};
+
+async function upload(args: Arguments): Promise<number> {
+  const file = required(args, 1, 'The file to upload', filesCommand);
+  noMoreThan(args, 2, filesCommand);
+  return describe(args, await uploadFile(connect(args), file, oneOf(args, 'purpose', PURPOSES) ?? 'fine-tune'));
+}
+
+async function show(args: Arguments): Promise<number> {
+  const id = required(args, 1, 'The id of the file', filesCommand);
+  noMoreThan(args, 2, filesCommand);
+  return describe(args, await connect(args).call('getFile', { params: { id } }));
+}
+
+/** What a file is and what is wrong with it; the status is 1 where something is. */
+function describe(args: Arguments, file: FileObject): number {
+  const status = file.status === 'error' ? 1 : 0;
+  if (args.options.json) {
+    print(JSON.stringify(file));
+    return status;
+  }
+  print(`${file.id}: ${file.filename}, ${bytes(file.bytes)}, ${verdictOf(file)}.`);
+  if (status === 1) printError(paint('red', file.status_details ?? 'It was refused without a reason.'));
+  else if (file.purpose === 'fine-tune')
+    print(`Train on it: npx moraine runs create --model moraine-tiny --file ${file.id}`);
+  return status;
+}
+
+const FORMATS = { chat: 'chat', prompt_completion: 'prompt and completion', text: 'text' } as const;
+
+/** What checking a file found, in few words. */
+function verdictOf({ status, rows, format, problems }: FileObject): string {
+  if (status === 'uploaded') return 'being checked';
+  if (status === 'error') return problems.length === 0 ? 'refused' : `refused, ${problems.length} problems`;
+  return `${(rows ?? 0).toLocaleString('en')} rows${format ? ` of ${FORMATS[format]}` : ''}`;
+}
+
+async function list(args: Arguments): Promise<number> {
+  noMoreThan(args, 1, filesCommand);
+  const { data } = await connect(args).call('listFiles', { query: { limit: 100 } });
+  if (args.options.json) {
+    print(JSON.stringify(data));
+    return 0;
+  }
+  if (data.length === 0) {
+    print(
+      'No files yet. Upload one with `moraine files upload FILE`: rows such as {"prompt": "2 + 2 =", "completion": "4"}.',
+    );
+    return 0;
+  }
+  const columns = [
+    { title: 'FILE' },
+    { title: 'NAME' },
+    { title: 'PURPOSE' },
+    { title: 'SIZE', align: 'right' as const },
+    { title: 'VERDICT' },
+  ];
+  print(
+    table(
+      columns,
+      data.map((file) => [file.id, file.filename, file.purpose, bytes(file.bytes), verdictOf(file)]),
+    ),
+  );
+  return 0;
+}

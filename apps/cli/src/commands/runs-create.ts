@@ -1,0 +1,54 @@
+import { statSync } from 'node:fs';
+import { AppError, type CreateRunRequest } from '@moraine/contract';
+import type { Client } from '@moraine/contract/client';
+import { type Arguments, type Command, needed, noMoreThan, type Option, text } from '../args.js';
+import { connect } from '../connect.js';
+import { REQUEST_OPTIONS, readJson, withOptions } from '../request-options.js';
+import { print } from '../terminal.js';
+import { uploadFile } from '../upload-file.js';
+import { watchUntilEnd } from './runs-watch.js';
+
+export const CREATE_OPTIONS = {
+  model: { type: 'string', value: 'NAME', help: 'Registered base to train; `moraine models ls` lists them.' },
+  file: { type: 'string', value: 'FILE', help: 'Rows to train on: a JSONL file, or the id of an uploaded one.' },
+  valid: { type: 'string', value: 'FILE', help: 'Rows for validation, likewise.' },
+  suffix: { type: 'string', value: 'TEXT', help: 'Part of the name of the trained model.' },
+  ...REQUEST_OPTIONS,
+  'dry-run': { type: 'boolean', help: 'Check everything and print the whole configuration; queue nothing.' },
+  watch: { type: 'boolean', help: 'Show the run live until it has ended.' },
+} satisfies Record<string, Option>;
+
+/** Queues a run from options and a configuration file; files of this machine are uploaded first. */
+export async function createRun(args: Arguments, command: Command): Promise<number> {
+  noMoreThan(args, 1, command);
+  const config = text(args, 'config');
+  const given = withOptions(config === undefined ? {} : readJson(config), args);
+  const client = connect(args);
+  const pick = (key: string, option: string): string =>
+    text(args, option) ?? (typeof given[key] === 'string' ? given[key] : needed(args, option, command));
+  const body: Record<string, unknown> = { ...given, model: pick('model', 'model') };
+  const [training, valid, suffix] = [pick('training_file', 'file'), text(args, 'valid'), text(args, 'suffix')];
+  body.training_file = await idOf(client, training);
+  if (valid !== undefined) body.validation_file = await idOf(client, valid);
+  if (suffix !== undefined) body.suffix = suffix;
+  if (args.options['dry-run']) body.dry_run = true;
+  // The server checks it, and names what it does not know.
+  const run = await client.call('createRun', { body: body as CreateRunRequest });
+  if (body.dry_run === true) {
+    print(JSON.stringify(run.config, null, 2));
+    return 0;
+  }
+  print(`${run.id}: ${run.status}, ${run.progress.steps} steps on ${run.model}.`);
+  if (args.options.watch) return watchUntilEnd(args, run.id);
+  print(`Watch it: npx moraine runs watch ${run.id}`);
+  return 0;
+}
+
+/** The id of a file: of one that is on this machine after its upload, else what was given. */
+async function idOf(client: Client, file: string): Promise<string> {
+  if (/^file-[a-z0-9]+$/.test(file) && !statSync(file, { throwIfNoEntry: false })) return file;
+  const uploaded = await uploadFile(client, file, 'fine-tune');
+  if (uploaded.status === 'error')
+    throw new AppError('invalid_file', `${file} was refused: ${uploaded.status_details ?? ''}`);
+  return uploaded.id;
+}

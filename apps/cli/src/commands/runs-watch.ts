@@ -1,0 +1,37 @@
+import { isTerminal, type RunObject } from '@moraine/contract';
+import { createClient } from '@moraine/contract/client';
+import type { Arguments } from '../args.js';
+import { addressFor } from '../connect.js';
+import { showBars } from '../demo/bars.js';
+import { watched, watchRun } from '../demo/watch.js';
+import { untilSignal } from '../signals.js';
+import { print } from '../terminal.js';
+
+/** Shows a run live until it has ended, then what came of it. Ctrl-C ends the watching alone. */
+export function watchUntilEnd(args: Arguments, id: string): Promise<number> {
+  const address = addressFor(args);
+  const client = createClient(address);
+  return untilSignal(async (signal) => {
+    const run = await client.call('getRun', { params: { id } });
+    if (!isTerminal(run.status)) {
+      const state = watched(run.suffix ?? run.model, run, run.progress.steps);
+      const bars = showBars([state]);
+      await watchRun(address, state, signal).finally(bars.close);
+    }
+    if (signal.aborted) {
+      print(`The run goes on. \`npx moraine runs watch ${id}\` shows it again.`);
+      return 130;
+    }
+    return tellEnd(await client.call('getRun', { params: { id } }));
+  });
+}
+
+function tellEnd({ id, status, fine_tuned_model: model, error, progress }: RunObject): number {
+  if (status !== 'succeeded') {
+    print(`${id}: ${status} at step ${progress.step} of ${progress.steps}${error ? `: ${error.message}` : '.'}`);
+    return 1;
+  }
+  print(`${id}: succeeded, ${model}`);
+  print(`Get it: npx moraine runs download ${id}`);
+  return 0;
+}
