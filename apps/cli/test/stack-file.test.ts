@@ -101,6 +101,11 @@ test('a stack runs while its supervisor does, and its key and port are remembere
   expect(readStack(dir)).toMatchObject({ apiKey: 'mk-x', api: { port: 7311 } });
 });
 
+test('what a start fills in for one folder is not there for the next', () => {
+  Object.assign(readStack(dir), { apiKey: 'mk-x', postgres: { url: 'postgresql://there' } });
+  expect(readStack(dir)).toMatchObject({ apiKey: null, postgres: null });
+});
+
 test('a stack file that is damaged or of another version counts as none', () => {
   writeFileSync(path.join(dir, 'stack.json'), '{"supervisor":');
   expect(readStack(dir).apiKey).toBeNull();

@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
 import type { PartEvent } from '../src/up/keep-running.js';
+import { freePort } from '../src/up/ports.js';
 import { startPostgres } from '../src/up/postgres.js';
 import { identify, isRunning } from '../src/up/processes.js';
 import { startRedis } from '../src/up/redis.js';
-import { readStack, runningStack } from '../src/up/stack-file.js';
+import { readStack, runningStack, writeStack } from '../src/up/stack-file.js';
 import { isReady, type Stack, type StackOptions, startStack } from '../src/up/supervisor.js';
 import { killAllOf, processesOf, startUp } from './stack.js';
 
@@ -45,7 +46,7 @@ async function squat(port: number): Promise<Server> {
 
 test('a stack is ready when it resolves, and after stop nothing runs and the folder is free', async () => {
   stack = await start({ port: 0, onEvent: (event) => events.push(event) });
-  expect(await isReady(stack.origin)).toBe(true);
+  expect(await isReady(stack)).toBe(true);
   expect(runningStack(dataDir)).toEqual({ origin: stack.origin, apiKey: stack.apiKey });
   expect(events.map(({ part, type }) => `${part} ${type}`).sort()).toEqual([
     'api started',
@@ -57,7 +58,7 @@ test('a stack is ready when it resolves, and after stop nothing runs and the fol
   const pids = events.flatMap((event) => ('pid' in event ? event.pid : []));
   await stack.stop();
   expect(pids.map(identify)).toEqual([null, null, null]);
-  expect(await isReady(stack.origin)).toBe(false);
+  expect(await isReady(stack)).toBe(false);
   expect(runningStack(dataDir)).toBeNull();
   expect(processesOf(dataDir)).toEqual([]);
 });
@@ -92,7 +93,7 @@ test('a server that comes back on another port, because its own was taken, is ma
     await startedAgain('api');
     const after = new URL(readStack(dataDir).redis?.url ?? '');
     expect([after.port === before.port, after.password]).toEqual([false, before.password]);
-    expect(await isReady(stack.origin)).toBe(true);
+    expect(await isReady(stack)).toBe(true);
     expect(events.filter(({ part }) => part === 'postgres').map(({ type }) => type)).toEqual(['started']);
   } finally {
     squatter.close();
@@ -152,4 +153,18 @@ test('servers and a key of the user are used as they are, and left running', asy
     for (const name of ['DATABASE_URL', 'REDIS_URL', 'MORAINE_API_KEY']) vi.stubEnv(name, '');
     await Promise.all([postgres.stop(), redis.stop()]);
   }
+});
+
+test('two stacks that start at once on one port, as both had it last, each get one and answer to their own key', async () => {
+  const port = await freePort();
+  const folders = ['one', 'two'].map((name) => path.join(dataDir, name));
+  for (const folder of folders)
+    writeStack(folder, { ...readStack(folder), api: { url: `http://127.0.0.1:${port}`, port } });
+  const [one, two] = await Promise.all(folders.map((folder) => start({ dataDir: folder })));
+  if (!one || !two) throw new Error('not started');
+  expect(one.origin).not.toBe(two.origin);
+  expect(await Promise.all([isReady(one), isReady(two)])).toEqual([true, true]);
+  expect(await isReady({ origin: one.origin, apiKey: two.apiKey })).toBe(false);
+  await Promise.all([one.stop(), two.stop()]);
+  expect(processesOf(dataDir)).toEqual([]);
 });

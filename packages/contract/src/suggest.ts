@@ -23,7 +23,8 @@ export function nearest(typed: string, valid: readonly string[]): string | null 
   let distanceMin = Number.POSITIVE_INFINITY;
   for (const name of valid) {
     const distance = editDistance(typed.toLowerCase(), name.toLowerCase());
-    if (distance < distanceMin) {
+    // Of two that are equally near, the one that was typed whole, with something behind it.
+    if (distance < distanceMin || (distance === distanceMin && typed.startsWith(name))) {
       distanceMin = distance;
       best = name;
     }

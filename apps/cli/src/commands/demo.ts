@@ -44,7 +44,7 @@ export const demoCommand: Command = {
       if (running) {
         print(`A stack already runs on ${dataDir} (${running.origin}): the demo uses it and leaves it running.`);
         // It may have been started a second ago.
-        while (!(await isReady(running.origin)) && !signal.aborted) await sleep(200);
+        while (!(await isReady(running)) && !signal.aborted) await sleep(200);
         return showDemo(running, plan, seed, args, signal, () => {});
       }
       return runOnOwnStack(dataDir, plan, seed, args, signal);

@@ -23,13 +23,21 @@ export const StackFile = z.object({
 });
 export type StackFile = z.infer<typeof StackFile>;
 
-const EMPTY: StackFile = { supervisor: null, api: null, apiKey: null, postgres: null, redis: null, parts: [] };
+/** Made anew each time: a start fills in what it reads. */
+const emptyStack = (): StackFile => ({
+  supervisor: null,
+  api: null,
+  apiKey: null,
+  postgres: null,
+  redis: null,
+  parts: [],
+});
 
 const fileOf = (dataDir: string): string => path.join(dataDir, 'stack.json');
 
 export function readStack(dataDir: string): StackFile {
   const read = StackFile.safeParse(readJson(fileOf(dataDir)));
-  return read.success ? read.data : EMPTY;
+  return read.success ? read.data : emptyStack();
 }
 
 export const writeStack = (dataDir: string, stack: StackFile): void =>

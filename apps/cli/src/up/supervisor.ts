@@ -130,28 +130,37 @@ async function build(
     return at < 0 ? undefined : leftovers.splice(at, 1)[0];
   };
 
-  const port = await choosePort(
-    wantedPort,
-    stack.api?.port,
-    host,
-    leftovers.find(({ name }) => name === 'api'),
-  );
-  const origin = `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host}:${port}`;
-  stack.api = { url: origin, port };
-  save();
-  const startApi = keep('api', () =>
-    startNodePart({
-      name: 'api',
-      entry: inRepo('apps/api/dist/main.js'),
-      env: { ...common(), HOST: host, PORT: String(port) },
-      logFile: logFile('api'),
-      leftover: takeLeftover('api'),
-      remember,
-      isReady: () => isReady(origin),
-      signal,
-      stopMs: API_STOP_MS,
-    }),
-  );
+  const { apiKey } = stack;
+  const leftoverApi = takeLeftover('api');
+  const startApi = async (): Promise<StackAddress> => {
+    const port = await choosePort(wantedPort, stack.api?.port, host, leftoverApi);
+    const address = { origin: `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host}:${port}`, apiKey };
+    stack.api = { url: address.origin, port };
+    save();
+    let leftover = leftoverApi;
+    const start = (): Promise<RunningPart> => {
+      const offered = leftover;
+      leftover = undefined;
+      return startNodePart({
+        name: 'api',
+        entry: inRepo('apps/api/dist/main.js'),
+        env: { ...common(), HOST: host, PORT: String(port) },
+        logFile: logFile('api'),
+        leftover: offered,
+        remember,
+        isReady: () => isReady(address),
+        signal,
+        stopMs: API_STOP_MS,
+      });
+    };
+    await keep('api', start);
+    return address;
+  };
+  // Another program may take the port between the look and the use: where none was asked for, another one is chosen.
+  const startingApi = startApi().catch((error: unknown) => {
+    if (wantedPort || !String(error).includes('EADDRINUSE')) throw error;
+    return startApi();
+  });
   // TensorFlow's threads: the cores shared out.
   const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
   const names = Array.from({ length: workers }, (_, i) => `worker-${i + 1}`);
@@ -173,7 +182,8 @@ async function build(
       }),
     ),
   );
-  await allOf([startApi, ...startWorkers]);
+  await allOf([startingApi, ...startWorkers]);
+  const { origin } = await startingApi;
   // More workers ran last time.
   await Promise.all(leftovers.map((part) => endLeftover(part, WORKER_STOP_MS)));
   stack.parts = stack.parts.filter((part) => isRunning(part));
@@ -192,7 +202,7 @@ async function build(
   };
   return {
     origin,
-    apiKey: stack.apiKey,
+    apiKey,
     dataDir,
     logsDir,
     logs: ['api', ...names].map((part) => ({ part, file: logFile(part) })),
@@ -227,12 +237,16 @@ async function choosePort(
   return freePort();
 }
 
-/** True when the API responds and reaches Postgres and Redis. */
-export async function isReady(origin: string): Promise<boolean> {
-  try {
-    const response = await fetch(`${origin}/readyz`, { signal: AbortSignal.timeout(3_000) });
+/** True when the API of this key responds and reaches Postgres and Redis; that of another stack on the same address does not count. */
+export async function isReady({ origin, apiKey }: StackAddress): Promise<boolean> {
+  const ask = async (path: string): Promise<boolean> => {
+    const headers = { authorization: `Bearer ${apiKey}` };
+    const response = await fetch(`${origin}${path}`, { headers, signal: AbortSignal.timeout(3_000) });
     await response.arrayBuffer();
     return response.ok;
+  };
+  try {
+    return (await ask('/readyz')) && (await ask('/v1/files?limit=1'));
   } catch {
     return false;
   }
