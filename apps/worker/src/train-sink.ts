@@ -1,4 +1,4 @@
-import { newId, type RunConfig, type StreamMessage } from '@moraine/contract';
+import { type NotFinite, newId, type RunConfig, type StreamMessage } from '@moraine/contract';
 import {
   type AttemptToken,
   finishAttempt,
@@ -38,7 +38,7 @@ export function trainSink({ s, token, config, live, onCancel }: TrainSinkOptions
       const messages = batch.map(
         ({ step, at, values }): StreamMessage => ({
           event: 'metric',
-          data: { step, attempt: token.attempt, at: at / 1000, values: finite(values) },
+          data: { step, attempt: token.attempt, at: at / 1000, values: finite(values), ...notFinite(values) },
         }),
       );
       const every = Math.max(1, Math.ceil(steps / STEP_EVENTS));
@@ -85,6 +85,14 @@ export function trainSink({ s, token, config, live, onCancel }: TrainSinkOptions
 
 const finite = (values: Record<string, number>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)));
+
+/** The metrics that are no numbers, by their word; nothing where all are. */
+function notFinite(values: Record<string, number>): { not_finite?: Record<string, NotFinite> } {
+  const marked = Object.entries(values).filter(([, value]) => !Number.isFinite(value));
+  return marked.length === 0
+    ? {}
+    : { not_finite: Object.fromEntries(marked.map(([name, value]) => [name, String(value) as NotFinite])) };
+}
 
 function unknownEvent(event: never): never {
   throw new Error(`The training process sent something unknown: ${JSON.stringify(event)}`);

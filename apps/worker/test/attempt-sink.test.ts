@@ -145,7 +145,7 @@ describe('what every kind of attempt says', () => {
 });
 
 describe('what an attempt that trains says', () => {
-  it('of its steps is stored, with about fifty events a run, and is seen without values that are no numbers', async () => {
+  it('of its steps is stored, with about fifty events a run, and values that are no numbers are seen as marks', async () => {
     const attempt = await begin();
     const batch = Array.from({ length: 100 }, (_, i) => metricOf(i + 1));
     for (const _ of [1, 2]) await attempt.sink.metrics(batch);
@@ -156,6 +156,7 @@ describe('what an attempt that trains says', () => {
     const seen = await seenUntil(attempt, (one) => one.event === 'metric' && one.data.step === 100);
     expect(seen.at(-1)?.data).toMatchObject({ step: 100, attempt: 1, values: { train_loss: lossAt(100) } });
     expect(seen.at(-1)?.data).not.toHaveProperty('values.grad_norm');
+    expect(seen.at(-1)?.data).toHaveProperty('not_finite', { grad_norm: 'NaN' });
   });
 
   it('is answered by a request to cancel, if there is one', async () => {

@@ -284,6 +284,10 @@ export const WorkerObject = z
   .meta({ id: 'Worker' });
 export type WorkerObject = z.infer<typeof WorkerObject>;
 
+/** What a measured value can be that is no number; JSON has no word for it. */
+export const NotFinite = z.enum(['NaN', 'Infinity', '-Infinity']);
+export type NotFinite = z.infer<typeof NotFinite>;
+
 /** One metric over steps. A bucket covers `every` steps from `step` on; with `every` 1 all five values are the point itself. */
 export const MetricSeries = z
   .object({
@@ -292,6 +296,8 @@ export const MetricSeries = z
     points: z.array(
       z.object({ step: z.int(), n: z.int(), mean: z.number(), min: z.number(), max: z.number(), last: z.number() }),
     ),
+    /** Steps, or the first of a bucket of `every`, whose value was no number; points leave them out. Absent where there are none. */
+    not_finite: z.array(z.object({ step: z.int(), value: NotFinite })).optional(),
   })
   .meta({ id: 'MetricSeries' });
 export type MetricSeries = z.infer<typeof MetricSeries>;
@@ -320,7 +326,14 @@ export type LogLine = z.infer<typeof LogLine>;
 export const StreamMessage = z.discriminatedUnion('event', [
   z.object({
     event: z.literal('metric'),
-    data: z.object({ step: z.int(), attempt: z.int(), at: z.number(), values: z.record(z.string(), z.number()) }),
+    data: z.object({
+      step: z.int(),
+      attempt: z.int(),
+      at: z.number(),
+      values: z.record(z.string(), z.number()),
+      /** Metrics whose value was no number; absent where all were. */
+      not_finite: z.record(z.string(), NotFinite).optional(),
+    }),
   }),
   z.object({ event: z.literal('event'), data: EventObject }),
   z.object({

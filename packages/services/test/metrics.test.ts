@@ -103,18 +103,47 @@ test('two ingests of one batch at the same time count each point once', async ()
   expect(await rollupsOf(token.taskId)).toEqual(await recomputed(token.taskId));
 });
 
-test('values that are not finite are left out, and the run shows its progress', async () => {
+test('values that are no numbers are marks beside the points, and the run shows its progress', async () => {
   const { token } = await claimed();
   await startAttempt(s, token, { startStep: 0 });
   const values = { train_loss: 2.5, grad_norm: Number.NaN, trained_tokens: 640, tokens_per_second: 100 };
   await ingestMetrics(s, token, [{ step: 3, values }]);
   const run = await s.db.run.findUniqueOrThrow({ where: { id: token.taskId } });
   expect(run).toMatchObject({ step: 3, trainLoss: 2.5, trainedTokens: 640n, tokensPerSecond: 100 });
-  expect((await readMetrics(s, actor, token.taskId, { buckets: 10 })).series.map(({ name }) => name)).toEqual([
-    'tokens_per_second',
-    'train_loss',
-    'trained_tokens',
+  const { series } = await readMetrics(s, actor, token.taskId, { buckets: 10 });
+  expect(series.map(({ name }) => name)).toEqual(['grad_norm', 'tokens_per_second', 'train_loss', 'trained_tokens']);
+  expect(series[0]).toEqual({ name: 'grad_norm', every: 1, points: [], not_finite: [{ step: 3, value: 'NaN' }] });
+  expect(series[2]).not.toHaveProperty('not_finite');
+});
+
+test('marks are few however many values are no numbers, spoil no roll-up, and go with a rewind', async () => {
+  const { token } = await claimed();
+  await startAttempt(s, token, { startStep: 0 });
+  const valueAt = (step: number): number =>
+    step % 100 === 0
+      ? Number.POSITIVE_INFINITY
+      : step > 900
+        ? Number.NaN
+        : step === 5
+          ? -Number.POSITIVE_INFINITY
+          : step;
+  const all = Array.from({ length: 1200 }, (_, at) => ({ step: at + 1, values: { grad_norm: valueAt(at + 1) } }));
+  for (const _ of [1, 2]) await ingestMetrics(s, token, all);
+  const read = async (buckets: number) => (await readMetrics(s, actor, token.taskId, { buckets })).series[0];
+  const fine = await read(2000);
+  expect(fine?.points).toHaveLength(900 - 9 - 1);
+  expect(fine?.not_finite?.slice(0, 3)).toEqual([
+    { step: 5, value: '-Infinity' },
+    { step: 100, value: 'Infinity' },
+    { step: 200, value: 'Infinity' },
   ]);
+  const coarse = await read(4);
+  expect(coarse?.every).toBe(512);
+  expect(coarse?.points[0]).toMatchObject({ step: 0, n: 511 - 6, min: 1, max: 511 });
+  expect(coarse?.not_finite).toHaveLength(3);
+  await startAttempt(s, token, { startStep: 150 });
+  expect((await read(2000))?.not_finite?.map(({ step }) => step)).toEqual([5, 100]);
+  expect(await rollupsOf(token.taskId)).toMatchObject([{ n: 148, max: 150 }]);
 });
 
 test.each([0, 255, 256, 300, 511, 640])(

@@ -1,7 +1,7 @@
 import type { AttemptToken, Services } from '../ground/context.js';
 import { fenced, TOKEN } from '../work/fence.js';
 import { advancePace, type Pace } from './pace.js';
-import { ROLLUP_STEPS, ROLLUP_VALUES } from './rewind.js';
+import { IS_FINITE, ROLLUP_STEPS, ROLLUP_VALUES } from './rewind.js';
 
 export interface StepMetrics {
   step: number;
@@ -32,7 +32,7 @@ const INGEST = `
     RETURNING series_id, step, value
   ), rollups AS (
     INSERT INTO metric_rollups AS r (series_id, bucket, n, sum, min, max, first_step, first, last_step, last)
-    SELECT series_id, step / ${ROLLUP_STEPS}, ${ROLLUP_VALUES} FROM points GROUP BY 1, 2
+    SELECT series_id, step / ${ROLLUP_STEPS}, ${ROLLUP_VALUES} FROM points WHERE ${IS_FINITE} GROUP BY 1, 2
     ON CONFLICT (series_id, bucket) DO UPDATE SET
       n = r.n + EXCLUDED.n, sum = r.sum + EXCLUDED.sum, min = least(r.min, EXCLUDED.min), max = greatest(r.max, EXCLUDED.max),
       first = CASE WHEN EXCLUDED.first_step < r.first_step THEN EXCLUDED.first ELSE r.first END,
@@ -53,7 +53,7 @@ const INGEST = `
 const SMOOTHING = 0.9;
 
 /**
- * Stores the metrics of steps in one statement that may be repeated; values that are not finite are left out. The answer says how many
+ * Stores the metrics of steps in one statement that may be repeated; values that are no numbers are points without a share in roll-ups. The answer says how many
  * points were new and whether the run is to be cancelled. @throws AppError `stale_attempt`.
  */
 export async function ingestMetrics(
@@ -71,7 +71,6 @@ export async function ingestMetrics(
   const trained = batch.filter(({ values: { train_loss } }) => train_loss !== undefined);
   for (const { step, values: measured } of batch) {
     for (const [name, value] of Object.entries(measured)) {
-      if (!Number.isFinite(value)) continue;
       names.push(name);
       steps.push(step);
       values.push(value);

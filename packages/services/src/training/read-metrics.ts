@@ -1,8 +1,8 @@
-import type { MetricSeries, RunMetrics } from '@moraine/contract';
+import type { MetricSeries, NotFinite, RunMetrics } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { lastEventId } from '../ground/positions.js';
 import { requireRun } from './require-run.js';
-import { ROLLUP_STEPS } from './rewind.js';
+import { IS_FINITE, ROLLUP_STEPS } from './rewind.js';
 
 export interface MetricsQuery {
   /** All series when absent. */
@@ -28,7 +28,7 @@ const FINE = `
   SELECT m.name, p.step / $5::int AS bucket, count(*)::int AS n, sum(p.value) AS sum, min(p.value) AS min, max(p.value) AS max,
     (array_agg(p.value ORDER BY p.step DESC))[1] AS last
   FROM metric_series m JOIN metric_points p ON p.series_id = m.id
-  WHERE m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2)) AND p.step BETWEEN $3::int AND $4::int
+  WHERE m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2)) AND p.step BETWEEN $3::int AND $4::int AND p.${IS_FINITE}
   GROUP BY 1, 2 ORDER BY 1, 2`;
 
 /** Whole roll-ups inside the range, and points at its two ends where it cuts through one. */
@@ -43,12 +43,20 @@ const COARSE = `
     UNION ALL
     SELECT series.name, p.step, 1, p.value, p.value, p.value, p.value
     FROM series CROSS JOIN edge JOIN metric_points p ON p.series_id = series.id
-    WHERE p.step BETWEEN $3::int AND least($4::int, edge.low * ${ROLLUP_STEPS} - 1)
-       OR p.step BETWEEN greatest($3::int, (edge.high + 1) * ${ROLLUP_STEPS}, edge.low * ${ROLLUP_STEPS}) AND $4::int
+    WHERE p.${IS_FINITE} AND (p.step BETWEEN $3::int AND least($4::int, edge.low * ${ROLLUP_STEPS} - 1)
+       OR p.step BETWEEN greatest($3::int, (edge.high + 1) * ${ROLLUP_STEPS}, edge.low * ${ROLLUP_STEPS}) AND $4::int)
   )
   SELECT name, step / $5::int AS bucket, sum(n)::int AS n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
     (array_agg(last ORDER BY step DESC))[1] AS last
   FROM parts GROUP BY 1, 2 ORDER BY 1, 2`;
+
+/** Buckets with a value that is no number, and the first such value. The condition is that of the partial index. */
+const NOT_FINITE = `
+  SELECT m.name, p.step / $5::int AS bucket, (array_agg(p.value ORDER BY p.step))[1] AS value
+  FROM metric_series m JOIN metric_points p ON p.series_id = m.id
+  WHERE m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2)) AND p.step BETWEEN $3::int AND $4::int
+    AND p.value = ANY ('{NaN,Infinity,-Infinity}'::float8[])
+  GROUP BY 1, 2 ORDER BY 1, 2`;
 
 /** Steps that one bucket covers, so that no more than `buckets` are needed; whole roll-ups when it is wide enough for them. */
 function bucketWidth(from: number, to: number, buckets: number): number {
@@ -78,26 +86,29 @@ export async function readMetrics(s: Services, actor: Actor, runId: string, quer
   );
   const from = query.from ?? 0;
   const to = Math.min(query.to ?? Number.MAX_SAFE_INTEGER, ends[0]?.last ?? -1);
-  const series: MetricSeries[] = [];
-  if (to >= from) {
-    const every = bucketWidth(from, to, query.buckets);
-    const { rows } = await s.pg.query<BucketRow>(every < ROLLUP_STEPS ? FINE : COARSE, [runId, names, from, to, every]);
-    for (const row of rows) {
-      let last = series.at(-1);
-      if (last?.name !== row.name) {
-        last = { name: row.name, every, points: [] };
-        series.push(last);
-      }
-      const { n, min, max } = row;
-      last.points.push({
-        step: row.bucket * every,
-        n,
-        mean: n === 1 ? row.last : row.sum / n,
-        min,
-        max,
-        last: row.last,
-      });
-    }
-  }
+  const series = to >= from ? await readSeries(s, [runId, names, from, to], bucketWidth(from, to, query.buckets)) : [];
   return { object: 'run.metrics', run_id: runId, last_event_id, series };
+}
+
+type Window = [runId: string, names: readonly string[] | null, from: number, to: number];
+
+async function readSeries(s: Services, window: Window, every: number): Promise<MetricSeries[]> {
+  const [points, notFinite] = await Promise.all([
+    s.pg.query<BucketRow>(every < ROLLUP_STEPS ? FINE : COARSE, [...window, every]),
+    s.pg.query<{ name: string; bucket: number; value: number }>(NOT_FINITE, [...window, every]),
+  ]);
+  const series = new Map<string, MetricSeries>();
+  const seriesOf = (name: string): MetricSeries => {
+    const known = series.get(name) ?? { name, every, points: [] };
+    series.set(name, known);
+    return known;
+  };
+  for (const { name, bucket, n, sum, min, max, last } of points.rows)
+    seriesOf(name).points.push({ step: bucket * every, n, mean: n === 1 ? last : sum / n, min, max, last });
+  for (const { name, bucket, value } of notFinite.rows) {
+    const marked = seriesOf(name);
+    marked.not_finite ??= [];
+    marked.not_finite.push({ step: bucket * every, value: String(value) as NotFinite });
+  }
+  return [...series.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -1,6 +1,9 @@
 /** Steps in one roll-up row. */
 export const ROLLUP_STEPS = 256;
 
+/** Values that count: a point can be no number, and no sum, minimum or maximum of others then. */
+export const IS_FINITE = `value <> ALL ('{NaN,Infinity,-Infinity}'::float8[])`;
+
 /** How points become one roll-up row; grouped by series and bucket. */
 export const ROLLUP_VALUES = `count(*)::int AS n, sum(value) AS sum, min(value) AS min, max(value) AS max,
   min(step) AS first_step, (array_agg(value ORDER BY step))[1] AS first,
@@ -17,7 +20,7 @@ export const rewindSql = (step: string): string => `
     DELETE FROM metric_points p USING series WHERE p.series_id = series.id AND p.step > ${step}
   ), kept AS (
     SELECT p.series_id, ${ROLLUP_VALUES} FROM metric_points p JOIN series ON series.id = p.series_id
-    WHERE p.step BETWEEN ${step} / ${ROLLUP_STEPS} * ${ROLLUP_STEPS} AND ${step}
+    WHERE p.step BETWEEN ${step} / ${ROLLUP_STEPS} * ${ROLLUP_STEPS} AND ${step} AND p.${IS_FINITE}
     GROUP BY p.series_id
   ), rollups_rebuilt AS (
     UPDATE metric_rollups r SET n = kept.n, sum = kept.sum, min = kept.min, max = kept.max,

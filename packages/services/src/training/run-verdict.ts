@@ -1,5 +1,6 @@
 import type { RunVerdict } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
+import { IS_FINITE } from './rewind.js';
 
 /** Values at either end of a series that are looked at together, so that one batch decides nothing. */
 const WINDOW = 8;
@@ -44,7 +45,7 @@ const shown = (loss: number): string =>
 export async function runVerdicts(s: Services, runIds: readonly string[]): Promise<Map<string, RunVerdict>> {
   if (runIds.length === 0) return new Map();
   const side = (order: 'ASC' | 'DESC'): string => `ARRAY(
-    SELECT value FROM metric_points p WHERE p.series_id = m.id ORDER BY p.step ${order} LIMIT ${WINDOW})`;
+    SELECT value FROM metric_points p WHERE p.series_id = m.id AND p.${IS_FINITE} ORDER BY p.step ${order} LIMIT ${WINDOW})`;
   const { rows } = await s.pg.query<LossEnds & { run_id: string }>(
     `SELECT m.run_id, m.name, ${side('ASC')} AS first, ${side('DESC')} AS last,
        (SELECT coalesce(sum(n), 0)::int FROM metric_rollups r WHERE r.series_id = m.id) AS count
