@@ -134,13 +134,60 @@ describe('a run', () => {
     const box = await on.page.locator('.u-over').first().boundingBox();
     if (!box) throw new Error('No plot.');
     await on.page.mouse.move(box.x + box.width / 2, box.y + 40);
-    await until(() => on.page.locator('.legend .at').allTextContents()).toEqual(
+    await until(() => on.page.locator('.chart .at').allTextContents()).toEqual(
       Array.from({ length: 4 }, () => 'step 100'),
     );
     const shown = await on.page.locator('.legend [data-label="train"] .value').textContent();
     await on.page.mouse.move(box.x + box.width - 2, box.y + 40);
-    await until(() => on.page.locator('.legend .at').first().textContent()).toMatch(/step (199|200)/);
+    await until(() => on.page.locator('.chart .at').first().textContent()).toMatch(/step (199|200)/);
     expect(Number(shown)).toBeCloseTo(on.server.get(id).points[99]?.values.train_loss ?? 0, 3);
+  });
+
+  it('the legend calls the smoothed value smoothed, and a bucket’s values its mean and its ends', async () => {
+    const id = on.trained(20_000, 20_000, { status: 'succeeded' });
+    const { points } = on.server.get(id);
+    const spike = points[10_005];
+    if (spike) spike.values.train_loss = 77;
+    await on.open(`/runs/${id}`);
+    await on.page.locator('canvas').first().waitFor();
+    const legend = on.page.locator('.chart').first();
+    expect(await legend.locator('li[data-label]').allInnerTexts()).toEqual([
+      expect.stringMatching(/^ *train \d/),
+      expect.stringMatching(/^ *smoothed \d/),
+      expect.stringMatching(/^ *valid \d/),
+    ]);
+    const box = await on.page.locator('.u-over').first().boundingBox();
+    if (!box) throw new Error('No plot.');
+    await on.page.mouse.move(box.x + (box.width * 10_003) / 20_000, box.y + 40);
+    await until(() => legend.locator('.at').textContent()).toMatch(/^steps [\d,]+–[\d,]+$/);
+    // The bucket with the spike may be beside the pixel; whichever it is, the spike is an end and no value of a step.
+    expect(await legend.locator('[data-label="train"] .value').textContent()).toMatch(
+      /^mean \d[\d.]*, 0\.\d+–(77\.0|0\.\d+)$/,
+    );
+  });
+
+  it('a value that is no number is a mark, read as what it is, and not bridged', async () => {
+    const id = on.trained(200, 60);
+    for (const step of [20, 21, 40]) {
+      const point = on.server.get(id).points[step - 1];
+      if (point) point.values.grad_norm = step === 40 ? Number.POSITIVE_INFINITY : Number.NaN;
+    }
+    await on.open(`/runs/${id}?smooth=0`);
+    const chart = on.page.locator('.chart').nth(3);
+    await chart.locator('canvas').waitFor();
+    await until(() => chart.locator('.gaps').textContent()).toBe('× no number at steps 20 to 40');
+    await until(() => on.server.readers().size).toBe(1);
+    on.server.point(id, { step: 61, attempt: 1, values: { train_loss: 0.5, grad_norm: Number.NaN } });
+    await until(() => chart.locator('.gaps').textContent()).toBe('× no number at steps 20 to 61');
+    await until(() => chart.locator('[data-label="norm"] .value').textContent()).toBe('NaN');
+    const box = await chart.locator('.u-over').boundingBox();
+    if (!box) throw new Error('No plot.');
+    const end = on.page.url().includes('steps') ? 200 : 100;
+    await on.page.mouse.move(box.x + (box.width * 40) / end, box.y + 60);
+    await until(() => chart.locator('.at').textContent()).toBe('step 40');
+    expect(await chart.locator('[data-label="norm"] .value').textContent()).toBe('Infinity');
+    const loss = on.page.locator('.chart').first();
+    expect(await loss.locator('[data-label="train"] .value').textContent()).toMatch(/^\d/);
   });
 
   it('a log axis draws for a range that does not start at a power of ten', async () => {

@@ -5,6 +5,7 @@ import { readChartView } from '../src/series/chart-view.js';
 import { alignLines, rawLine, smoothLine, valueAt, withDetail } from '../src/series/lines.js';
 import { MetricStore } from '../src/series/metric-store.js';
 import { stepRange, valueRange } from '../src/series/range.js';
+import { readSeries, stepsText } from '../src/series/readout.js';
 import { smooth } from '../src/series/smooth.js';
 import { linearTicks, logTicks, tickTexts } from '../src/series/ticks.js';
 
@@ -113,6 +114,28 @@ describe('smoothing', () => {
 });
 
 describe('lines', () => {
+  it('a value that is no number breaks the line, smoothed or not, and an axis of logarithms too', () => {
+    const series: Series = { ...raw([4, 3, 2, 1].filter((_, at) => at !== 2)), gaps: [{ step: 2, value: 'NaN' }] };
+    const points = [point(0, 4), point(1, 3), point(3, 1)];
+    expect(rawLine({ ...series, points }, false)).toEqual({ x: [0, 1, 2, 3], y: [4, 3, null, 1] });
+    expect(smoothLine({ ...series, points }, 5, true).y.map((y) => y === null)).toEqual([false, false, true, false]);
+    const coarse = coarsen({ every: 1, points: raw([4, 9, 1, 6, 2, 8, 3, 7]).points }, 4);
+    const line = rawLine({ ...coarse, gaps: [{ step: 0, value: 'Infinity' }] }, false);
+    expect(line.y).toEqual([1, 9, 6, null, 2, 8, 7]);
+    expect(line.x.every((x, at) => at === 0 || x > (line.x[at - 1] ?? 0))).toBe(true);
+  });
+
+  it('a legend never gives one value of a bucket as that of a step', () => {
+    const fine = raw([4, 9, 1, 6]);
+    expect([0, 1, 2.4, 99].map((step) => readSeries(fine, step, 99))).toEqual(['4.000', '9.000', '1.000', '6.000']);
+    expect(readSeries(coarsen(fine, 4), 1, 3)).toBe('mean 5.000, 1.00–9.00');
+    expect(readSeries(coarsen(fine, 4), null, 3)).toBe('6.000');
+    expect([stepsText(fine, 2), stepsText(coarsen(fine, 4), 2)]).toEqual(['step 2', 'steps 0–3']);
+    const marked: Series = { ...fine, gaps: [{ step: 4, value: 'NaN' }] };
+    expect([3, 4, 5, null].map((step) => readSeries(marked, step, 9))).toEqual(['6.000', 'NaN', '6.000', 'NaN']);
+    expect(readSeries({ every: 1, points: [] }, 3, 9)).toBe('–');
+  });
+
   it('a bucket shows its minimum and maximum and ends at its last value', () => {
     const line = rawLine(coarsen(raw([4, 9, 1, 6]), 4), false);
     expect(line.y).toEqual([1, 9, 6]);

@@ -2,16 +2,19 @@ import { type CheckpointObject, isTerminal, methodRow, type RunObject } from '@m
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo } from 'react';
 import { useSearchParams } from 'react-router';
-import { type ChartLine, type Marker, MetricChart } from '../components/metric-chart.js';
+import type { ChartLine, Marker } from '../components/chart-parts.js';
+import { MetricChart } from '../components/metric-chart.js';
 import { ErrorNotice, Loading } from '../components/notice.js';
 import { useEscape } from '../hooks/use-hotkeys.js';
 import { type Feed, useFeedVersion } from '../hooks/use-run.js';
 import { client } from '../lib/client.js';
 import { keys } from '../lib/query-keys.js';
+import { EMPTY_SERIES, type Series } from '../series/bucket.js';
 import { type ChartView, HALF_LIVES, readChartView } from '../series/chart-view.js';
 import { rawLine, smoothLine, valuesWithin, withDetail } from '../series/lines.js';
 import type { MetricStore } from '../series/metric-store.js';
 import { type Range, stepRange, valueRange } from '../series/range.js';
+import { readSeries, stepsText } from '../series/readout.js';
 
 interface Plan {
   title: string;
@@ -114,16 +117,17 @@ export function RunCharts({
         )}
       </div>
       <div className="charts">
-        {charts.map(({ plan, lines, xRange, yRange, isLog }) => (
+        {charts.map(({ plan, lines, xRange, yRange, gaps, stepsAt }) => (
           <MetricChart
             key={plan.metric}
             title={plan.title}
             unit={plan.unit}
             lines={lines}
-            markers={markers}
+            markers={[...markers, ...gaps.map(({ step }): Marker => ({ step, kind: 'gap' }))]}
             xRange={xRange}
             yRange={yRange}
-            isLog={isLog}
+            isLog={view.isLog}
+            stepsAt={stepsAt}
             syncKey={run.id}
             onZoom={onZoom}
             empty={emptyText(run, plan)}
@@ -159,62 +163,74 @@ function useDetail(runId: string, feed: Feed['feed'], window: Range | null): Met
   return detail;
 }
 
+/** Everything of one chart that follows from what was measured and how it is looked at. */
 function drawChart(plan: Plan, run: RunObject, store: MetricStore, detail: MetricStore | null, view: ChartView) {
-  const color = `--method-${methodRow(run.config.adapter).color}` as const;
-  const steps = run.config.steps;
+  const { steps } = run.config;
   const whole = store.get(plan.metric);
-  const isLog = view.isLog;
-  const raw = rawLine(withDetail(whole, detail?.get(plan.metric), view.window), isLog);
-  const halfLife = (HALF_LIVES[view.smoothing] ?? 0) * steps;
-  const isSmoothed = plan.isSmoothed && halfLife > 0;
+  const shown = withDetail(whole, detail?.get(plan.metric), view.window);
   const xRange = view.window ?? stepRange(store.newestStep, steps);
-  const lines: ChartLine[] = isSmoothed
-    ? [
-        { label: 'raw', color, line: raw, look: 'faint', isSilent: true },
-        { label: plan.label, color, line: smoothLine(whole, halfLife, isLog), look: 'solid' },
-      ]
-    : [{ label: plan.label, color, line: raw, look: 'solid' }];
-  if (plan.dots)
-    lines.push({
-      label: plan.dots.label,
-      color: '--series-valid',
-      line: rawLine(store.get(plan.dots.metric), isLog),
-      look: 'dots',
-    });
+  const lines = measuredLines(plan, run, { store, whole, shown, view, upTo: xRange[1] });
   const seen = lines.map(({ line }) => valuesWithin(line, xRange));
   // Outliers are those of the raw training values; the rare validation points always count whole.
-  const range = valueRange(seen.flat(), { log: isLog, ignoreOutliers: view.ignoreOutliers });
+  const yRange = valueRange(seen.flat(), { log: view.isLog, ignoreOutliers: view.ignoreOutliers });
   const limit = run.config.optimizer.max_grad_norm;
-  if (plan.metric === 'grad_norm' && limit > 0 && range && whole.points.length > 0)
+  if (plan.metric === 'grad_norm' && limit > 0 && yRange && whole.points.length > 0)
     lines.push({
       label: 'clipped above',
       color: '--text-weak',
       look: 'dashed',
       line: { x: [0, Math.max(steps, xRange[1])], y: [limit, limit] },
     });
-  return { plan, lines, xRange, yRange: range, isLog };
+  const gaps = [shown, plan.dots ? store.get(plan.dots.metric) : EMPTY_SERIES].flatMap((series) => series.gaps ?? []);
+  return { plan, lines, xRange, yRange, gaps, stepsAt: (step: number) => stepsText(shown, step) };
 }
 
-function markersOf(run: RunObject, checkpoints: readonly CheckpointObject[]): Marker[] {
-  return [
-    ...run.attempts
-      .filter(({ attempt }) => attempt > 1)
-      .map(
-        ({ attempt, start_step }): Marker => ({
-          step: start_step,
-          kind: 'restart',
-          title: `Attempt ${attempt} went on from here`,
-        }),
-      ),
-    ...checkpoints.map(
-      ({ step_number }): Marker => ({
-        step: step_number,
-        kind: 'checkpoint',
-        title: `Checkpoint at step ${step_number}`,
-      }),
-    ),
-  ];
+interface Drawn {
+  store: MetricStore;
+  /** The whole run, and what of it is in sight. */
+  whole: Series;
+  shown: Series;
+  view: ChartView;
+  /** The last step in sight. */
+  upTo: number;
 }
+
+/** What was measured, and the smoothed line before it, each under its own name. */
+function measuredLines(plan: Plan, run: RunObject, { store, whole, shown, view, upTo }: Drawn): ChartLine[] {
+  const color = `--method-${methodRow(run.config.adapter).color}` as const;
+  const halfLife = plan.isSmoothed ? (HALF_LIVES[view.smoothing] ?? 0) * run.config.steps : 0;
+  const reader = (series: Series) => (step: number | null) => readSeries(series, step, upTo);
+  const lines: ChartLine[] = [
+    {
+      label: plan.label,
+      color,
+      line: rawLine(shown, view.isLog),
+      look: halfLife > 0 ? 'faint' : 'solid',
+      read: reader(shown),
+    },
+  ];
+  if (halfLife > 0)
+    lines.push({ label: 'smoothed', color, line: smoothLine(whole, halfLife, view.isLog), look: 'solid' });
+  if (plan.dots) {
+    const { metric, label } = plan.dots;
+    const series = store.get(metric);
+    lines.push({
+      label,
+      color: '--series-valid',
+      line: rawLine(series, view.isLog),
+      look: 'dots',
+      read: reader(series),
+    });
+  }
+  return lines;
+}
+
+const markersOf = (run: RunObject, checkpoints: readonly CheckpointObject[]): Marker[] => [
+  ...run.attempts
+    .filter(({ attempt }) => attempt > 1)
+    .map(({ start_step }): Marker => ({ step: start_step, kind: 'restart' })),
+  ...checkpoints.map(({ step_number }): Marker => ({ step: step_number, kind: 'checkpoint' })),
+];
 
 function emptyText(run: RunObject, plan: Plan): string {
   if (isTerminal(run.status)) return `The run ended before its first step: there is no ${plan.title.toLowerCase()}.`;

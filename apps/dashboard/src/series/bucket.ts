@@ -3,9 +3,14 @@ import type { MetricSeries } from '@moraine/contract';
 /** `n` values of one metric in the steps `[step, step + every)`. */
 export type Bucket = MetricSeries['points'][number];
 
+/** A step, or a bucket of steps, with a value that is no number. */
+export type Gap = NonNullable<MetricSeries['not_finite']>[number];
+
 export interface Series {
   every: number;
   points: readonly Bucket[];
+  /** Where the metric was no number; absent where it never was. */
+  gaps?: readonly Gap[];
 }
 
 export const EMPTY_SERIES: Series = { every: 1, points: [] };
@@ -36,7 +41,7 @@ export function coarsen(series: Series, every: number): Series {
     if (last && last.step === start) points[points.length - 1] = joinBuckets(last, bucket);
     else points.push({ ...bucket, step: start });
   }
-  return { every, points };
+  return { ...series, every, points };
 }
 
 /** Doubles the width of the buckets until at most `most` are left. */
@@ -48,6 +53,18 @@ export function limitBuckets(series: Series, most: number): Series {
 
 /** Where a bucket is on the axis: in the middle of the steps it has. A point is at its step. */
 export const centre = (bucket: Bucket, every: number): number => bucket.step + (Math.min(every, bucket.n) - 1) / 2;
+
+/** The bucket that a step falls into, or the nearest before it; null before the first. */
+export function bucketAt({ points }: Series, step: number): Bucket | null {
+  let low = 0;
+  let high = points.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    if ((points[middle]?.step ?? Number.POSITIVE_INFINITY) <= step) low = middle + 1;
+    else high = middle - 1;
+  }
+  return points[high] ?? null;
+}
 
 /** The newest value and its step; null for an empty series. */
 export function newest(series: Series): { step: number; value: number } | null {

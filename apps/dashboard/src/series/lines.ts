@@ -1,4 +1,4 @@
-import { centre, type Series } from './bucket.js';
+import { centre, type Gap, type Series } from './bucket.js';
 import type { Range } from './range.js';
 import { smooth } from './smooth.js';
 
@@ -6,6 +6,18 @@ import { smooth } from './smooth.js';
 export interface Line {
   x: number[];
   y: (number | null)[];
+}
+
+/** Where a line breaks off for a gap: at its step, or near the end of its bucket, past whatever was measured in it. */
+const breakAt = ({ step }: Gap, every: number): number => (every === 1 ? step : step + every * 0.9);
+
+/** A line with a break at each gap, so that nothing is drawn across it. */
+function withBreaks(line: Line, { every, gaps = [] }: Series): Line {
+  if (gaps.length === 0) return line;
+  const points: [x: number, y: number | null][] = line.x.map((x, at) => [x, line.y[at] ?? null]);
+  points.push(...gaps.map((gap): [number, null] => [breakAt(gap, every), null]));
+  points.sort(([a], [b]) => a - b);
+  return { x: points.map(([x]) => x), y: points.map(([, y]) => y) };
 }
 
 /**
@@ -28,20 +40,25 @@ export function rawLine(series: Series, log: boolean): Line {
     put(bucket.step + width / 3, bucket.max);
     put(bucket.step + (width * 2) / 3, bucket.last);
   }
-  return line;
+  return withBreaks(line, series);
 }
 
 /** The smoothed line of a whole run. */
 export function smoothLine(series: Series, halfLife: number, log: boolean): Line {
   const { x, y } = smooth(series, halfLife);
-  return { x, y: y.map((value) => (!Number.isFinite(value) || (log && value <= 0) ? null : value)) };
+  const line = { x, y: y.map((value) => (!Number.isFinite(value) || (log && value <= 0) ? null : value)) };
+  return withBreaks(line, series);
 }
 
 /** The whole run's series, with the finer buckets of a window where they are known. */
 export function withDetail(whole: Series, detail: Series | undefined, window: Range | null): Series {
   if (!window || !detail || detail.every >= whole.every || detail.points.length === 0) return whole;
   const inside = (step: number): boolean => step >= window[0] && step <= window[1];
-  return { every: detail.every, points: detail.points.filter((bucket) => inside(centre(bucket, detail.every))) };
+  return {
+    every: detail.every,
+    points: detail.points.filter((bucket) => inside(centre(bucket, detail.every))),
+    gaps: detail.gaps?.filter(({ step }) => inside(step)),
+  };
 }
 
 /**

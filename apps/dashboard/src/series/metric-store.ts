@@ -1,15 +1,25 @@
 import type { RunMetrics } from '@moraine/contract';
-import { type Bucket, EMPTY_SERIES, joinBuckets, limitBuckets, type Series } from './bucket.js';
+import { type Bucket, EMPTY_SERIES, type Gap, joinBuckets, limitBuckets, type Series } from './bucket.js';
 
 export interface MetricPoint {
   step: number;
   attempt: number;
   values: Record<string, number>;
+  not_finite?: Record<string, Gap['value']>;
 }
+
+interface Held {
+  every: number;
+  points: Bucket[];
+  gaps: Gap[];
+  newestStep: number;
+}
+
+const emptyHeld = (): Held => ({ every: 1, points: [], gaps: [], newestStep: -1 });
 
 /** The metrics of one run in the page: a first load from the database, then points from the stream, each step once. */
 export class MetricStore {
-  private series = new Map<string, { every: number; points: Bucket[]; newestStep: number }>();
+  private series = new Map<string, Held>();
   private attempt: number | null = null;
   newestStep = 0;
 
@@ -19,27 +29,31 @@ export class MetricStore {
     this.series = new Map();
     this.attempt = null;
     this.newestStep = 0;
-    for (const { name, every, points } of metrics.series) {
+    for (const { name, every, points, not_finite = [] } of metrics.series) {
       const last = points.at(-1);
-      const newestStep = last ? last.step + (every === 1 ? 0 : last.n - 1) : -1;
-      this.series.set(name, { every, points: [...points], newestStep });
+      const newestStep = Math.max(
+        last ? last.step + (every === 1 ? 0 : last.n - 1) : -1,
+        not_finite.at(-1)?.step ?? -1,
+      );
+      this.series.set(name, { every, points: [...points], gaps: [...not_finite], newestStep });
       this.newestStep = Math.max(this.newestStep, newestStep);
     }
   }
 
   /** Takes a point in; false where every value of it was known. A step that a newer attempt takes again replaces what came after it. */
-  append({ step, attempt, values }: MetricPoint): boolean {
+  append({ step, attempt, values, not_finite = {} }: MetricPoint): boolean {
     if (this.attempt !== null && attempt < this.attempt) return false;
     if (this.attempt !== null && attempt > this.attempt && step <= this.newestStep) this.rewind(step - 1);
     this.attempt = attempt;
     let isNew = false;
     for (const [name, value] of Object.entries(values)) if (this.put(name, step, value)) isNew = true;
+    for (const [name, value] of Object.entries(not_finite)) if (this.mark(name, { step, value })) isNew = true;
     if (isNew) this.newestStep = Math.max(this.newestStep, step);
     return isNew;
   }
 
   private put(name: string, step: number, value: number): boolean {
-    const held = this.series.get(name) ?? { every: 1, points: [], newestStep: -1 };
+    const held = this.series.get(name) ?? emptyHeld();
     if (step <= held.newestStep) return false;
     this.series.set(name, held);
     const point: Bucket = { step, n: 1, mean: value, min: value, max: value, last: value };
@@ -59,13 +73,23 @@ export class MetricStore {
     return true;
   }
 
+  private mark(name: string, gap: Gap): boolean {
+    const held = this.series.get(name) ?? emptyHeld();
+    if (gap.step <= held.newestStep) return false;
+    this.series.set(name, held);
+    held.gaps.push(gap);
+    held.newestStep = gap.step;
+    return true;
+  }
+
   /** Forgets every step after `step`. A bucket across the cut goes whole: its part cannot be separated from the rest. */
   rewind(step: number): void {
     this.newestStep = 0;
     for (const held of this.series.values()) {
       held.points = held.points.filter((bucket) => bucket.step + held.every - 1 <= step);
+      held.gaps = held.gaps.filter((gap) => gap.step <= step);
       const last = held.points.at(-1);
-      held.newestStep = last ? last.step + held.every - 1 : -1;
+      held.newestStep = Math.max(last ? last.step + held.every - 1 : -1, held.gaps.at(-1)?.step ?? -1);
       this.newestStep = Math.max(this.newestStep, held.newestStep);
     }
   }

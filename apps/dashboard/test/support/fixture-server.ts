@@ -10,6 +10,7 @@ import {
   type LogLine,
   listOf,
   methodRow,
+  type NotFinite,
   RunMetrics,
   RunObject,
   RunSummary,
@@ -131,7 +132,8 @@ export class FixtureServer {
 
   point(id: string, point: Point): void {
     this.get(id).points.push(point);
-    this.send(id, { event: 'metric', data: { ...point, at: Date.now() / 1000 } });
+    const { step, attempt } = point;
+    this.send(id, { event: 'metric', data: { step, attempt, at: Date.now() / 1000, ...apart(point.values) } });
   }
 
   send(id: string, message: StreamMessage): void {
@@ -248,6 +250,21 @@ function summaryOf(run: RunObject): RunSummary {
   });
 }
 
+/** Values, and apart from them those that are no numbers, as JSON can say it. */
+function apart(values: Record<string, number>): {
+  values: Record<string, number>;
+  not_finite?: Record<string, NotFinite>;
+} {
+  const [finite, others] = [true, false].map((is) =>
+    Object.entries(values).filter(([, value]) => Number.isFinite(value) === is),
+  );
+  if (!others?.length) return { values };
+  return {
+    values: Object.fromEntries(finite ?? []),
+    not_finite: Object.fromEntries(others.map(([name, value]) => [name, String(value) as NotFinite])),
+  };
+}
+
 const frame = (runId: string, { id, event, data }: { id: string; event: string; data: string }): string =>
   `id: ${runId}@${id}\nevent: ${event}\ndata: ${data}\n\n`;
 
@@ -296,7 +313,7 @@ function metricsOf({ run, points, stream }: Held, query: URLSearchParams): RunMe
       >();
       for (const { step, values } of inside) {
         const value = values[name];
-        if (value === undefined) continue;
+        if (value === undefined || !Number.isFinite(value)) continue;
         const start = Math.floor(step / every) * every;
         const old = buckets.get(start);
         buckets.set(
@@ -313,7 +330,11 @@ function metricsOf({ run, points, stream }: Held, query: URLSearchParams): RunMe
             : { step: start, n: 1, mean: value, min: value, max: value, last: value },
         );
       }
-      return { name, every, points: [...buckets.values()] };
+      const not_finite = inside.flatMap(({ step, values }) => {
+        const value = apart(values).not_finite?.[name];
+        return value === undefined ? [] : [{ step: Math.floor(step / every) * every, value }];
+      });
+      return { name, every, points: [...buckets.values()], ...(not_finite.length > 0 && { not_finite }) };
     }),
   };
 }
