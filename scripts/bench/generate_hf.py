@@ -1,6 +1,6 @@
 """Greedy decoding with transformers' generate. The reference side of `npm run bench:compare` for generation.
 
-usage: generate_hf.py SPEC.json with base, prompt (token ids), new_tokens, repeats. The best of the repeats counts, after one that is not
+usage: generate_hf.py SPEC.json with base, prompt (token ids), new_tokens, repeats, device ("cpu" or "cuda"). The best of the repeats counts, after one that is not
 measured. Prints one line of JSON.
 """
 
@@ -17,8 +17,9 @@ from transformers import AutoModelForCausalLM
 def main():
     spec = json.load(open(sys.argv[1]))
     model = AutoModelForCausalLM.from_pretrained(spec["base"], dtype=torch.float32)
-    model.eval()
-    ids = torch.tensor([spec["prompt"]])
+    device = spec.get("device", "cpu")
+    model.to(device).eval()
+    ids = torch.tensor([spec["prompt"]], device=device)
     count = spec["new_tokens"]
     options = {"do_sample": False, "use_cache": True, "eos_token_id": None, "pad_token_id": 0}
     options |= {"attention_mask": torch.ones_like(ids)}

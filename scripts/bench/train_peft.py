@@ -5,6 +5,7 @@ usage: train_peft.py SPEC.json. The file holds
   rows      [{"ids": [int], "labels": [int]}], labels -100 where nothing is learned
   steps     [[row number]], the rows of each step; or, with "grouped", {"count", "batch"}: batches of like length from all rows
   rank, learning_rate, max_grad_norm (0: no clipping), warm_up (steps that are not measured), pad_id, started_at (unix seconds)
+  method    "lora" (default) or "full"; device "cpu" (default) or "cuda"; autocast: true multiplies in bfloat16
 Prints one line of JSON.
 """
 
@@ -38,24 +39,27 @@ def grouped_steps(rows, count, batch):
     return [batches[i * len(batches) // count] for i in range(count)]
 
 
-def collate(rows, pad_id):
+def collate(rows, pad_id, device):
     """Right-padded ids, labels and attention mask; no mask where nothing is padded."""
     longest = max(len(row["ids"]) for row in rows)
     pad = lambda values, filler: values + [filler] * (longest - len(values))
-    ids = torch.tensor([pad(row["ids"], pad_id) for row in rows])
-    labels = torch.tensor([pad(row["labels"], -100) for row in rows])
+    ids = torch.tensor([pad(row["ids"], pad_id) for row in rows], device=device)
+    labels = torch.tensor([pad(row["labels"], -100) for row in rows], device=device)
     if all(len(row["ids"]) == longest for row in rows):
         return {"input_ids": ids, "labels": labels}
-    mask = torch.tensor([pad([1] * len(row["ids"]), 0) for row in rows])
+    mask = torch.tensor([pad([1] * len(row["ids"]), 0) for row in rows], device=device)
     return {"input_ids": ids, "labels": labels, "attention_mask": mask}
 
 
 def main():
     spec = json.load(open(sys.argv[1]))
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_pretrained(spec["base"], dtype=torch.float32)
+    device = spec.get("device", "cpu")
+    torch.backends.cuda.matmul.allow_tf32 = True
+    model = AutoModelForCausalLM.from_pretrained(spec["base"], dtype=torch.float32).to(device)
     rank = spec["rank"]
-    model = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=LINEARS))
+    if spec.get("method", "lora") == "lora":
+        model = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=LINEARS))
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=spec["learning_rate"], weight_decay=0.0)
@@ -68,7 +72,8 @@ def main():
         if number_of_step == spec["warm_up"]:
             cpu_begun = time.process_time()
         begun = time.perf_counter()
-        loss = model(**collate(picked, spec["pad_id"])).loss
+        with torch.autocast(device, torch.bfloat16, enabled=spec.get("autocast", False)):
+            loss = model(**collate(picked, spec["pad_id"], device)).loss
         loss.backward()
         if spec["max_grad_norm"] > 0:
             torch.nn.utils.clip_grad_norm_(trained, spec["max_grad_norm"])
@@ -93,6 +98,7 @@ def main():
                 "step_cpu_ms": 1000 * cpu_seconds / len(seconds[warm_up:]),
                 "first_step_ms": first_step_ms,
                 "peak_rss_mb": peak_rss_mb(),
+                "card_peak_mb": torch.cuda.max_memory_reserved() / 2**20 if device == "cuda" else None,
                 "loss_first": losses[0],
                 "loss_last10": sum(losses[-10:]) / len(losses[-10:]),
                 "losses": losses,

@@ -1,7 +1,8 @@
 /**
  * `npx tsx scripts/gpu/discovery.ts`: whether TensorFlow finds every CUDA library through our links, on a machine without a GPU. A stub
  * stands in for the driver, so that TensorFlow goes on to open the libraries, and its own log tells which. Needs `npm run setup -- --cuda`,
- * or `--package DIR` with an npm package that the CUDA wheels are linked into, and a C compiler.
+ * or `--package DIR` with an npm package that the CUDA wheels are linked into, and a C compiler. For a slim bundle name its `stubs` in
+ * LD_LIBRARY_PATH, as `bin/test-gpu` does.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -21,7 +22,12 @@ try {
   const binding = join(packageDir, 'lib/napi-v8/tfjs_binding.node');
   // The binding alone: making its context is what looks for cards. It cannot end well with a stub, so its end is not looked at.
   const { stderr } = spawnSync(process.execPath, ['-e', `require(${JSON.stringify(binding)})`], {
-    env: { ...process.env, LD_LIBRARY_PATH: work, TF_CPP_MIN_LOG_LEVEL: '0', TF_CPP_MAX_VLOG_LEVEL: '1' },
+    env: {
+      ...process.env,
+      LD_LIBRARY_PATH: [work, process.env.LD_LIBRARY_PATH ?? ''].join(':'),
+      TF_CPP_MIN_LOG_LEVEL: '0',
+      TF_CPP_MAX_VLOG_LEVEL: '1',
+    },
     encoding: 'utf8',
     maxBuffer: 2 ** 28,
   });

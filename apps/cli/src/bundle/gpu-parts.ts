@@ -16,6 +16,12 @@ export async function compileGpuScripts(folder: string): Promise<string> {
   });
 }
 
+/** TensorFlow ends the process when it asks for cuDNN's version and nobody replies; it asks before it uses anything of it. */
+const CUDNN_VERSION = `
+unsigned long cudnnGetVersion(void) { return 90300; }
+int cudnnGetProperty(int part, int *value) { *value = part == 0 ? 9 : part == 1 ? 3 : 0; return 0; }
+`;
+
 /**
  * Empty libraries under the names that TensorFlow opens when it registers a card and a training step never calls. Linked to
  * nothing, so that they load on every system.
@@ -24,11 +30,11 @@ export async function makeStubs(folder: string): Promise<Entry[]> {
   const { cudaStubs, requireCompiler, runCommand } = await import('@moraine/engine/install');
   const { program } = await requireCompiler();
   mkdirSync(folder, { recursive: true });
-  const source = path.join(folder, 'empty.c');
-  writeFileSync(source, '');
+  const source = path.join(folder, 'stub.c');
   const entries: Entry[] = [];
   for (const file of cudaStubs) {
     const from = path.join(folder, file);
+    writeFileSync(source, file.startsWith('libcudnn.') ? CUDNN_VERSION : '');
     const words = ['-x', 'c', '-shared', '-nostdlib', `-Wl,-soname,${file}`, source, '-o', from];
     const { status, stderr } = await runCommand(program, words);
     if (status !== 0) throw new AppError('internal', `${program} could not make an empty ${file}: ${stderr}`);
