@@ -75,6 +75,7 @@ it('the stock Python client goes the whole road', async () => {
     checkpoints: [10, 5],
     model: true,
     listed: true,
+    without: [],
     cancelled: 'cancelled',
     again: 'conflict',
     unknown: ['unknown_key', 'adaptor', true],

@@ -30,6 +30,8 @@ checkpoints = [one.step_number for one in client.fine_tuning.jobs.checkpoints.li
 model = client.models.retrieve(done.fine_tuned_model)
 listed = [one.id for one in client.fine_tuning.jobs.list(metadata={"client": "python"})]
 
+without = [one.id for one in client.fine_tuning.jobs.list(limit=100, extra_query={"metadata": "null"})]
+
 second = client.fine_tuning.jobs.create(model="tiny", training_file=file.id)
 cancelled = client.fine_tuning.jobs.cancel(second.id)
 try:
@@ -56,6 +58,7 @@ print(
             "checkpoints": checkpoints,
             "model": model.id == done.fine_tuned_model,
             "listed": listed == [job.id],
+            "without": without,
             "cancelled": cancelled.status,
             "again": again,
             "unknown": unknown,
