@@ -71,13 +71,26 @@ def rows(base: Base, row):
     text, blocks = base.render(messages, tools)
     spans = dict(zip(answers, blocks, strict=True))
     if all(begins(base, text, messages[: i + 1], tools) for i in learned):
-        return [made(base, text, [spans[i] for i in learned if written(base, messages[i], text, spans[i])], [spans[i] for i in learned])]
+        kept = [i for i in learned if written(base, messages[i], text, spans[i])]
+        spans = {i: without_opening(base, messages, i, tools, text, span) for i, span in spans.items()}
+        return [made(base, text, [spans[i] for i in kept], [spans[i] for i in learned])]
     result = []
     for i in learned:
         text, blocks = base.render(messages[: i + 1], tools)
         kept = [blocks[-1]] if written(base, messages[i], text, blocks[-1]) else []
         result.append(made(base, text, kept, [blocks[-1]]))
     return result
+
+
+def without_opening(base, messages, i, tools, text, span):
+    """The span behind what the generation prompt brings of the answer, `<think>` say; white space is the answer's own."""
+    try:
+        before = [m for m in messages[:i]]
+        prompt = base.template.render(messages=before, tools=tools, documents=None, add_generation_prompt=True, **base.tokens)
+    except jinja2.exceptions.TemplateError:
+        return span
+    brought = prompt[span[0] :] if text.startswith(prompt) else ""
+    return (span[0] + len(brought), span[1]) if brought.strip() else span
 
 
 def begins(base, text, messages, tools):

@@ -232,7 +232,7 @@ const learning = [
 ];
 
 const rows = [
-  data('encode-row.ts', 'encode-row', {
+  data('label-row.ts', 'encode-row', {
     name: 'the prompt is learned too',
     find: 'labels: ids.map((id, i) => (i < promptLength ? IGNORED : id))',
     replace: 'labels: ids.map((id, i) => (i < 0 * promptLength ? IGNORED : id))',

@@ -159,13 +159,11 @@ function answerAfter(turn: string, closed: string, opened: string, differs: numb
     return turn.slice(differs, opened.length).trim() === '' ? Math.min(opened.length, differs) : opened.length;
   if (turn.startsWith(closed)) return null;
   // The template wrote an earlier turn otherwise before the answer came.
-  const opening = opened.length - sharedStart(opened, closed);
-  let best = { at: -1, shared: Math.max(opening, SHARED_MIN - 1) };
+  const needed = Math.max(opened.length - sharedStart(opened, closed) + 1, SHARED_MIN);
   for (let at = differs; at >= Math.max(0, differs - LEAD_MAX); at -= 1) {
-    const shared = sharedEnd(turn.slice(0, at), opened);
-    if (shared > best.shared) best = { at, shared };
+    if (sharedEnd(turn.slice(0, at), opened) >= needed) return at;
   }
-  return best.at < 0 ? null : best.at;
+  return null;
 }
 
 /**
