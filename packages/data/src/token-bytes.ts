@@ -1,4 +1,4 @@
-/** The bytes that a token stands for; null where that is not known, an unknown token say. */
+/** The bytes that a token stands for; null where that is not known, as of the unknown token. */
 export type TokenBytes = (id: number) => Uint8Array | null;
 
 /** The letters that byte-level tokenizers write bytes with, to the bytes. */
@@ -17,18 +17,21 @@ export function tokenBytes(
   textOf: (id: number) => string | undefined,
   added: ReadonlySet<number>,
   isByteLevel: boolean,
+  unkId: number | null,
 ): TokenBytes {
   const known = new Map<number, Uint8Array | null>();
   const read = (id: number): Uint8Array | null => {
     const text = textOf(id);
-    if (text === undefined) return null;
+    if (text === undefined || id === unkId) return null;
     if (added.has(id)) return encoder.encode(text);
     if (isByteLevel) return fromLetters(text);
     const [, hex] = /^<0x([0-9A-F]{2})>$/.exec(text) ?? [];
     return hex === undefined ? encoder.encode(text.replaceAll('▁', ' ')) : Uint8Array.of(Number.parseInt(hex, 16));
   };
   return (id) => {
-    const bytes = known.get(id) ?? read(id);
+    const kept = known.get(id);
+    if (kept !== undefined) return kept;
+    const bytes = read(id);
     known.set(id, bytes);
     return bytes;
   };
@@ -44,23 +47,41 @@ const isBlank = (byte: number | undefined): boolean =>
   byte === SPACE || (byte !== undefined && byte >= 9 && byte <= 13);
 
 /**
- * Where each token ends in the text, in bytes of UTF-8. A space that the tokenizer put before a word is none of the text's, and white
- * space that a special token swallowed belongs to the token. Null where the tokens do not spell the text: it was normalised.
+ * Where each token ends in the text, in bytes of UTF-8. A space that the tokenizer put before a word is none of the text's; white space
+ * that a special token swallowed belongs to the token; unknown tokens reach to the next known one. Null where the tokens do not spell the
+ * text: it was normalised.
  */
 export function byteEndsOf(text: string, ids: readonly number[], bytesOf: TokenBytes): Int32Array | null {
   const bytes = Buffer.from(text);
   const ends = new Int32Array(ids.length);
   let at = 0;
+  let unknown = 0;
   for (const [i, id] of ids.entries()) {
     const token = bytesOf(id);
-    if (token === null) return null;
-    const begin = findToken(bytes, token, at);
+    if (token === null) {
+      unknown += 1;
+      continue;
+    }
+    const begin = unknown === 0 ? findToken(bytes, token, at) : findLater(bytes, token, at + unknown);
     if (begin === null) return null;
+    ends.fill(begin.at, i - unknown, i);
+    unknown = 0;
     at = begin.at + token.length - begin.added;
     ends[i] = at;
   }
+  ends.fill(bytes.length, ids.length - unknown);
   while (isBlank(bytes[at])) at += 1;
-  return at === bytes.length ? ends : null;
+  return at === bytes.length || unknown > 0 ? ends : null;
+}
+
+/** How far unknown tokens may reach. */
+const UNKNOWN_BYTES_MAX = 256;
+
+/** The first place of a token from `at` on, behind tokens that nobody knows. */
+function findLater(bytes: Buffer, token: Uint8Array, at: number): { at: number; added: number } | null {
+  const most = Math.min(bytes.length, at + UNKNOWN_BYTES_MAX);
+  for (let from = at; from <= most; from += 1) if (isAt(bytes, token, from, 0)) return { at: from, added: 0 };
+  return null;
 }
 
 /** Where a token stands at or right behind `at`, and how many of its bytes are not in the text; null where it stands not there. */

@@ -101,6 +101,10 @@ function exactly(preTokenizer: unknown): unknown {
 
 const splitAt = (Regex: string): Json => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
 
+/** The token that stands for letters that the vocabulary does not have. */
+const modelUnk = ({ model }: Json): string | null =>
+  isObject(model) && typeof model.unk_token === 'string' ? model.unk_token : null;
+
 /** Whether the tokens are written in the letters of bytes. */
 const isByteLevel = ({ pre_tokenizer, decoder }: Json): boolean =>
   JSON.stringify([pre_tokenizer, decoder]).includes('"ByteLevel"');
@@ -198,7 +202,12 @@ function createTokenizer(
     ...(padText === null ? {} : { pad_token: padText }),
     ...(unkText === null ? {} : { unk_token: unkText }),
   };
-  const bytesOf = tokenBytes((id) => tokenizer.id_to_token(id), new Set(added.keys()), isByteLevel(json));
+  const bytesOf = tokenBytes(
+    (id) => tokenizer.id_to_token(id),
+    new Set(added.keys()),
+    isByteLevel(json),
+    idOf(modelUnk(json)),
+  );
   return {
     vocabSize: tokenizer.get_vocab().size,
     bosId,
