@@ -21,6 +21,10 @@ const LOCAL: Record<string, Entry> = {
     summary: 'Answer prompts with a base, with an adapter or without',
     load: async () => (await import('./local/generate.js')).generateCommand,
   },
+  convert: {
+    summary: 'Write the rows of another tool (ShareGPT, Alpaca, Dolly) as rows to train on',
+    load: async () => (await import('./local/convert.js')).convertCommand,
+  },
   bench: {
     summary: 'Measure training steps: speed, memory, time to the first step, decoding',
     load: async () => (await import('./local/bench.js')).benchCommand,

@@ -32,6 +32,42 @@ test('a dry run prints the whole configuration and leaves no folder', async () =
   expect(existsSync(out)).toBe(false);
 });
 
+test('a dry run encodes the rows: it says what is left out, and counts epochs over the others', async () => {
+  const some = path.join(dir, 'some-too-long.jsonl');
+  const row = (i: number) => ({ prompt: i % 5 === 0 ? 'Nalmen '.repeat(200) : 'Nalmen?', completion: 'Kelna.' });
+  writeFileSync(some, Array.from({ length: 37 }, (_, i) => `${JSON.stringify(row(i))}\n`).join(''));
+  const config = path.join(dir, 'two-epochs.json');
+  writeFileSync(config, '{"hyperparameters": {"n_epochs": 2}}');
+  const words = ['train', '--base', base, '--data', some, '--out', out, '--batch-size', '4', '--config', config];
+  const { status, output } = await local(...words, '--dry-run');
+  expect(status).toBe(0);
+  expect(output).toContain(
+    'Training file: 8 rows have a prompt that fills the longest length and were left out (first in line 1). 29 rows are used.',
+  );
+  expect(output).toMatch(/"steps": 15,/);
+  expect(existsSync(out)).toBe(false);
+});
+
+test('rows of another tool are converted on request, and that is said', async () => {
+  const from = path.join(dir, 'sharegpt.jsonl');
+  const to = path.join(dir, 'converted.jsonl');
+  const turns = [
+    { from: 'human', value: 'hi' },
+    { from: 'gpt', value: 'hello' },
+  ];
+  writeFileSync(from, `${JSON.stringify({ conversations: turns })}\n`.repeat(3));
+  const refused = await local('train', '--base', base, '--data', from, '--out', out, '--dry-run');
+  expect(refused.status).toBe(1);
+  expect(refused.output).toContain('moraine local convert');
+  const { status, output } = await local('convert', from, '--out', to);
+  expect(status).toBe(0);
+  expect(output).toContain(`3 rows of the form ShareGPT are written to ${to}.`);
+  expect(readFileSync(to, 'utf8').split('\n')[0]).toBe(
+    '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}',
+  );
+  expect((await local('convert', from, '--out', to)).status).toBe(1);
+});
+
 test('Ctrl-C saves a checkpoint and says how the run goes on; --resume trains the rest with the same steps', async () => {
   const config = path.join(dir, 'config.json');
   writeFileSync(config, '{"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 50}}}}');

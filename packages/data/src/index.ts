@@ -1,9 +1,9 @@
 export * from './batch.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
 export { checkChatTemplate } from './check-template.js';
+export { type Converted, convertFile } from './convert-file.js';
 export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
 export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
-export { convertRow } from './foreign-rows.js';
 export type { RowNote } from './label-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';
 export { type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';

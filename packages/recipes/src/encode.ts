@@ -45,6 +45,10 @@ export function createEncode({ config, model, tokenizer, emit, control }: Encode
   };
 }
 
+/** The day that a template takes for today; runs of earlier versions took the day they were computed on. */
+export const templateDay = ({ template_date: date }: RunConfig): Date =>
+  date === undefined ? new Date() : new Date(date);
+
 /** The same refusal with the file in front. */
 async function naming<T>(label: string, work: Promise<T>): Promise<T> {
   try {

@@ -1,9 +1,11 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { AppError, type RunConfig } from '@moraine/contract';
-import { type ModelConfig, parseModelConfig, type RunRequest, resolveConfig } from '@moraine/contract/plan';
-import { validateFile } from '@moraine/data';
+import { countAgain, type ModelConfig, parseModelConfig, type RunRequest, resolveConfig } from '@moraine/contract/plan';
+import { loadTokenizer, validateFile } from '@moraine/data';
 import { loadBase } from './base.js';
+import type { Control, Emit } from './control.js';
+import { createEncode, templateDay } from './encode.js';
 
 export interface RunPlan {
   request: RunRequest;
@@ -30,6 +32,26 @@ export async function planRun(plan: RunPlan): Promise<RunConfig> {
   const { request, baseName, seed } = plan;
   const { templateDate = new Date().toISOString().slice(0, 10) } = plan;
   return resolveConfig({ request, baseName, base, rows, seed, templateDate });
+}
+
+/**
+ * A plan whose rows are encoded as the run would encode them: the configuration on the rows that are trained on, and what is cut, left out or
+ * changed, a sentence each.
+ * @throws AppError as the run would before its first step.
+ */
+export async function rehearseRun(plan: RunPlan): Promise<{ config: RunConfig; warnings: string[] }> {
+  const config = await planRun(plan);
+  const base = readBaseConfig(plan.baseDir);
+  const tokenizer = await loadTokenizer(plan.baseDir, templateDay(config));
+  const warnings: string[] = [];
+  const emit: Emit = (event) => {
+    if (event.type === 'message' && event.level === 'warn') warnings.push(event.message);
+  };
+  const control: Control = { stopRequested: () => null };
+  const encode = createEncode({ config, model: base, tokenizer, emit, control });
+  const rows = await encode('Training file', plan.trainingFile);
+  for (const file of plan.otherFiles) await encode(basename(file), file);
+  return { config: countAgain(config, rows.length), warnings };
 }
 
 /** The configuration in a Hugging Face folder. @throws AppError `invalid_base`. */

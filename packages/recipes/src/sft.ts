@@ -17,7 +17,7 @@ import {
   writeCheckpoint,
 } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
-import { createEncode, StoppedEncoding } from './encode.js';
+import { createEncode, StoppedEncoding, templateDay } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
 import { writeExports } from './exports.js';
 import { adapterOf } from './method.js';
@@ -120,9 +120,6 @@ async function prepare(asked: TrainSpec, model: ModelConfig, emit: Emit, control
 function resumedStep({ resumeFrom }: TrainSpec): { step: number; trainedTokens: number } {
   return resumeFrom === null ? { step: 0, trainedTokens: 0 } : readProgress(resumeFrom);
 }
-
-/** The day that a template takes for today; runs of earlier versions took the day they were computed on. */
-const templateDay = ({ template_date: date }: RunConfig): Date => (date === undefined ? new Date() : new Date(date));
 
 interface Run {
   spec: TrainSpec;

@@ -44,9 +44,9 @@ export const trainCommand: Command = {
     if (!stored && args.options['dry-run'] !== true) refuseUsedFolder(out);
     for (const key of local.ignored) printError(`'${key}' has no meaning without the service; it is left out.`);
 
-    const { checkWeights, device, loadBase, planRun } = await import('@moraine/recipes');
+    const { checkWeights, device, loadBase, planRun, rehearseRun } = await import('@moraine/recipes');
     const evaluationFiles = evaluationFilesOf(local.request).map(({ file_id }) => path.resolve(file_id));
-    const config = await planRun({
+    const plan = {
       ...local,
       baseDir: base,
       baseName: path.basename(base),
@@ -54,8 +54,10 @@ export const trainCommand: Command = {
       otherFiles: [...(valid === null ? [] : [valid]), ...evaluationFiles],
       seed: local.request.seed ?? stored?.config.seed ?? randomInt(2 ** 31),
       templateDate: stored?.config.template_date,
-    });
+    };
     if (args.options['dry-run'] || local.request.dry_run) {
+      const { config, warnings } = await rehearseRun(plan);
+      for (const warning of warnings) printError(warning);
       const { config: model, weights } = loadBase(base);
       await checkWeights(weights);
       const advice = adviseMode(config, totalParameters(model), device().bfloat16);
@@ -63,6 +65,7 @@ export const trainCommand: Command = {
       print(JSON.stringify(config, null, args.options.json ? 0 : 2));
       return 0;
     }
+    const config = await planRun(plan);
     return train({ args, local, config, stored, base, data, valid, evaluationFiles, out });
   },
 };
