@@ -410,12 +410,14 @@ const product = [
     replace: 'AND p.step >= ${step}',
     test: 'an attempt that goes on from step 300 leaves each step once and exact roll-ups',
   }),
-  services('ground/positions.ts', 'ground/order', {
+  {
     name: 'SSE position: ids of one millisecond count as equal',
+    file: 'packages/contract/src/client/events.ts',
     find: 'return aTime - bTime || aCount - bCount;',
     replace: 'return aTime - bTime || 0 * (aCount - bCount);',
-    test: 'a follower gets every message of one millisecond',
-  }),
+    testFile: 'packages/contract/test/read-events.test.ts',
+    test: 'ids of one millisecond have an order, and it is that of numbers',
+  },
   services('work/offer-task.ts', 'queue', {
     name: 'wake-up id: every offer is another one',
     find: '`${offer.id}-${offer.submission}`',

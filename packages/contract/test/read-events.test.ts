@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readEvents, type ServerEvent } from '../src/client/index.js';
+import { compareIds, readEvents, type ServerEvent } from '../src/client/events.js';
 
 /** The same bytes, cut wherever `cuts` says. */
 async function read(text: string, size: number): Promise<ServerEvent[]> {
@@ -23,4 +23,10 @@ test.each([1, 2, 3, 7, 1000])('events come out whole when the bytes come %d at a
     { id: '1-0', event: 'metric', data: '{"a":"é"}' },
     { id: '2-0', event: 'log', data: 'x\ny' },
   ]);
+});
+
+test('ids of one millisecond have an order, and it is that of numbers', () => {
+  const ids = ['9-0', '10-2', '10-10', '1700000000000-0'];
+  expect([...ids].reverse().sort(compareIds)).toEqual(ids);
+  expect(compareIds('10-2', '10-2')).toBe(0);
 });

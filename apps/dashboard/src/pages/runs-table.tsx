@@ -1,5 +1,5 @@
 import { isTerminal, type RunOrder, type RunSort, type RunSummary } from '@moraine/contract';
-import { memo, useCallback, useEffect, useRef, useState } from 'react';
+import { memo, type RefObject, useEffect, useRef, useState } from 'react';
 import { Link } from 'react-router';
 import { Amount, MethodChip, ProgressBar } from '../components/bits.js';
 import { RunStateBadge } from '../components/state.js';
@@ -35,38 +35,23 @@ interface RunsTableProps {
 
 /** Only rows in sight exist, however many are loaded; the next page is fetched before its rows are reached. */
 export function RunsTable({ runs, sort, onSort }: RunsTableProps) {
-  const { rows, totalCount, hasMore, isLoadingMore, loadMore, newCount, showNew } = runs;
+  const { rows, totalCount, hasMore, loadMore, newCount, showNew } = runs;
   const scroller = useRef<HTMLDivElement>(null);
-  const [active, setActive] = useState(-1);
   const [isPointerInside, setPointerInside] = useState(false);
-  const isNarrow = useNarrow();
   const now = useNow();
-  const rowHeight = isNarrow ? 56 : 32;
+  const rowHeight = useNarrow() ? 56 : 32;
   useScrollPlace(scroller);
   const { start, end, totalHeight, scrollToRow } = useFixedRows(scroller, rows.length, rowHeight);
   useEffect(() => {
     if (hasMore && end > rows.length - 10) loadMore();
   }, [hasMore, end, rows.length, loadMore]);
 
+  const { active, setActive } = useActiveRow(scroller, rows.length, scrollToRow);
   // New runs come in by themselves only where no row can move under a pointer, a focus or a reading eye.
   useEffect(() => {
     const isAtTop = (scroller.current?.scrollTop ?? 0) < 8;
     if (newCount > 0 && isAtTop && !isPointerInside && active < 0) showNew();
   }, [newCount, isPointerInside, active, showNew]);
-
-  const focusRow = useCallback(
-    (to: number) => {
-      const index = Math.max(0, Math.min(rows.length - 1, to));
-      scrollToRow(index);
-      setActive(index);
-      // The row may have to be rendered first.
-      requestAnimationFrame(() =>
-        scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"] a`)?.focus({ preventScroll: true }),
-      );
-    },
-    [rows.length, scrollToRow],
-  );
-  useHotkeys({ j: () => focusRow(active + 1), k: () => focusRow(active - 1) });
 
   return (
     <>
@@ -104,13 +89,37 @@ export function RunsTable({ runs, sort, onSort }: RunsTableProps) {
           </div>
         </div>
       </div>
-      <p className="table-foot label" role="status">
-        {hasMore && totalCount !== null
-          ? `${rows.length.toLocaleString('en-US')} of ${totalCount.toLocaleString('en-US')} runs`
-          : `${rows.length.toLocaleString('en-US')} ${rows.length === 1 ? 'run' : 'runs'}`}
-        {isLoadingMore ? ' · loading more …' : hasMore ? ' · more load as you scroll' : ''}
-      </p>
+      <TableFoot runs={runs} count={rows.length} />
     </>
+  );
+}
+
+/** The row that has the focus, which j and k move. */
+function useActiveRow(scroller: RefObject<HTMLElement | null>, count: number, scrollToRow: (index: number) => void) {
+  const [active, setActive] = useState(-1);
+  const focusRow = (to: number): void => {
+    const index = Math.max(0, Math.min(count - 1, to));
+    scrollToRow(index);
+    setActive(index);
+    // The row may have to be rendered first.
+    requestAnimationFrame(() =>
+      scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"] a`)?.focus({ preventScroll: true }),
+    );
+  };
+  useHotkeys({ j: () => focusRow(active + 1), k: () => focusRow(active - 1) });
+  return { active, setActive };
+}
+
+/** How many rows are loaded of how many there are. */
+function TableFoot({ runs: { totalCount, hasMore, isLoadingMore }, count }: { runs: Runs; count: number }) {
+  const shown = count.toLocaleString('en-US');
+  return (
+    <p className="table-foot label" role="status">
+      {hasMore && totalCount !== null
+        ? `${shown} of ${totalCount.toLocaleString('en-US')} runs`
+        : `${shown} ${count === 1 ? 'run' : 'runs'}`}
+      {isLoadingMore ? ' · loading more …' : hasMore ? ' · more load as you scroll' : ''}
+    </p>
   );
 }
 
