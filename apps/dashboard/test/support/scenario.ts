@@ -252,7 +252,7 @@ export const makeWorker = (at: number, part: Partial<WorkerObject> = {}): Worker
     host: 'builder',
     pid: 4100 + at,
     version: '0.1.0',
-    device: { kind: 'cpu', name: 'AMD EPYC 7763 64-Core', tensorflow: '2.21.0' },
+    device: { kind: 'cpu', name: 'AMD EPYC 7763 64-Core', tensorflow: '2.21.0', bfloat16: null },
     cores: 2,
     memory_bytes: 8_342_441_984,
     started_at: NOW - 4000,
