@@ -71,7 +71,8 @@ try {
   const adapter = ['--adapter', join(work, 'run', 'adapter')];
   bare(moraine, 'local', 'eval', ...base, ...adapter, '--data', join(target, 'examples/tasks/record-validation.jsonl'));
   bare(moraine, 'local', 'generate', ...base, ...adapter, '--prompt', 'Nevsa gave 3 belts to Gankor.\nRecord?');
-  if (values['test-gpu']) bare(join(target, 'bin/test-gpu'), '--allow-cpu', '--out', join(work, 'gpu'));
+  if (values['test-gpu'])
+    bare(join(target, 'bin/test-gpu'), '--allow-cpu', '--shapes', '260k', '--out', join(work, 'gpu'));
   const losses = readFileSync(join(work, 'run', 'metrics.jsonl'), 'utf8')
     .trim()
     .split('\n')
