@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runJson } from '../child.js';
 import { largestDifference, tasksOf, worstOf } from '../tasks.js';
@@ -63,4 +65,12 @@ test('a child that fails or prints no figures says why, and one that takes too l
 test('PyTorch is not given the libraries that stand in for CUDA’s', () => {
   expect(withoutStubs('/opt/cuda/lib:/app/stubs:/app/stubs/')).toEqual({ LD_LIBRARY_PATH: '/opt/cuda/lib' });
   expect(withoutStubs('')).toEqual({ LD_LIBRARY_PATH: '' });
+});
+
+test('a bundle gets every program that the test starts', () => {
+  const folder = join(import.meta.dirname, '..');
+  const { files } = JSON.parse(readFileSync(join(folder, 'tsconfig.bundle.json'), 'utf8')) as { files: string[] };
+  const programs = readdirSync(folder).filter((name) => name.endsWith('-program.ts'));
+  expect(programs.length).toBeGreaterThan(2);
+  expect(files).toEqual(expect.arrayContaining(['test-gpu.ts', ...programs]));
 });
