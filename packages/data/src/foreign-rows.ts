@@ -11,7 +11,7 @@ const has = (value: Json, ...keys: string[]): boolean => keys.every((key) => key
 
 const CONVERTED = (name: string): ForeignForm => ({ name, refusal: null });
 const PREFERENCES =
-  'which rank answers; here a row shows one answer to learn. Keep the preferred one as {"messages": [...]}.';
+  'that are ranked; here a row shows one answer to learn. Keep the preferred one as {"messages": [...]}.';
 
 /** The form of another tool that a row has; null where none is known. */
 export function foreignForm(value: Json): ForeignForm | null {

@@ -55,7 +55,7 @@ describe('a row of another tool', () => {
       { input: {}, preferred_output: [], non_preferred_output: [] },
       { prompt: 'a', completion: 'b', label: true },
     ]) {
-      expect(foreignForm(row)?.refusal).toContain('rank answers');
+      expect(foreignForm(row)?.refusal).toContain('ranked');
       expect(convertRow(row)).toBeNull();
     }
   });

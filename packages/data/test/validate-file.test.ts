@@ -206,7 +206,7 @@ describe('a bad line is named with its key, value and fix', () => {
       {
         code: 'unknown_format',
         message: expect.stringContaining('DPO'),
-        hint: expect.stringContaining('rank answers'),
+        hint: expect.stringContaining('ranked'),
       },
     ],
     [
