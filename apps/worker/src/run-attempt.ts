@@ -45,6 +45,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
   let child: TrainingChild | null = null;
   let stopReason: StopReason | null = null;
   let isWaiting = false;
+  let last: Terminal | null = null;
 
   const stop = (reason: StopReason): void => {
     // A cancel overrides a drain: the run is not to go on elsewhere.
@@ -74,15 +75,16 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
       if (isWaiting) log.info('the servers are back');
       isWaiting = false;
     } catch (error) {
-      if (isStale(error)) abandon();
-      else onWait(error);
+      // After the child's last word the attempt may just have been ended by it; writing that word says if another has the run.
+      if (isStale(error) && last === null) abandon();
+      else if (!isStale(error)) onWait(error);
     } finally {
       renewing = false;
     }
   };
 
-  /** The child's whole life; returns its last word, if it had one, and how it ended. */
-  const runChild = async (spec: JobSpec): Promise<{ last: Terminal | null; death: Death }> => {
+  /** The child's whole life; returns how it ended. Its last word, if it had one, is `last`. */
+  const runChild = async (spec: JobSpec): Promise<Death> => {
     const live = openLivePublisher(s, token.taskId, token.attempt);
     const kindSink = work.sink(live, () => stop('cancel'));
     const sink = attemptSink({ s, token, live, work, kindSink });
@@ -95,7 +97,6 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
       },
     });
     abandoned.signal.addEventListener('abort', () => outbox.close());
-    let last: Terminal | null = null;
     const running = startTrainingChild({
       ...settings,
       onEvent: (event) => {
@@ -116,7 +117,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
       const death = await running.ended;
       await outbox.drained();
       await live.flush(1_000);
-      return { last, death };
+      return death;
     } finally {
       live.close();
     }
@@ -138,7 +139,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
       // Asked to stop while the inputs were fetched: no process is needed for that.
       if (stopReason)
         return await endWithoutWord({ cause: 'preempted', code: 'released', message: 'Stopped before the start.' });
-      const { last, death } = await runChild(spec);
+      const death = await runChild(spec);
       if (abandoned.signal.aborted) return;
       if (last) log.info({ end: last.type }, 'attempt ended');
       else {

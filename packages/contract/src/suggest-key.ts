@@ -18,10 +18,9 @@ export const ALIASES: Readonly<Record<string, readonly string[]>> = {
     'cutoff_len',
     'context_length',
   ],
-  rank: ['r', 'lora_r', 'lora_rank', 'dim'],
-  alpha: ['lora_alpha', 'scale', 'scaling'],
-  dropout: ['lora_dropout'],
-  target_modules: ['targets', 'modules', 'lora_target', 'lora_target_modules', 'lora_attn_modules'],
+  rank: ['r', 'dim'],
+  alpha: ['scale', 'scaling'],
+  target_modules: ['target', 'targets', 'modules', 'attn_modules'],
   max_grad_norm: ['grad_clip', 'gradient_clip', 'gradient_clipping', 'clip_grad_norm', 'clip'],
   weight_decay: ['wd', 'decay'],
   betas: ['adam_betas', 'adam_beta1', 'adam_beta2', 'beta1', 'beta2'],
@@ -78,9 +77,11 @@ function distanceTo(path: Path, typed: string, here: string): number {
   const isHere = path.slice(0, -1).join('.') === here;
   if (name === typed || plain(path.join('_')) === typed) return 0;
   if (isAlias(typed, path)) return isHere ? 0.5 : 1;
+  // A method's name in front, as other tools write their keys.
+  if (isAlias(typed.replace(/^[a-z]+_/, ''), path)) return isHere ? 1.5 : 1.6;
   const edits = editDistance(typed, name);
   if (isHere && edits <= Math.max(1, Math.floor(name.length / 3))) return 1 + edits / 100;
-  // `lora_rank`, `adam_weight_decay`; and `warmup` for what begins with it.
+  // `adam_weight_decay`, a method's name before `rank`; and `warmup` for what begins with it.
   if (typed.endsWith(`_${name}`) || name.startsWith(`${typed}_`)) return isHere ? 2 : 3;
   if (edits <= Math.max(1, Math.floor(name.length / 4))) return 4 + edits / 100;
   return isHere && edits <= Math.max(2, Math.floor(name.length / 2)) ? 5 + edits / 100 : Number.POSITIVE_INFINITY;
