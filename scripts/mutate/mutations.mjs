@@ -280,6 +280,32 @@ const rows = [
     replace: 'let i = Math.max(0, step - 2) * batchSize; i < Math.max(1, step - 1) * batchSize;',
     test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
   }),
+  recipes('checkpoint.ts', 'checkpoint', {
+    name: 'resume: a base that changed is gone on with',
+    find: '  refuseOtherBase(state, expected.base);\n',
+    replace: '',
+    test: 'a checkpoint > of a base that changed is refused by the name of what changed; one from before the hashes is taken',
+  }),
+  recipes('weight-bytes.ts', 'checkpoint', {
+    name: 'weights that are not finite are trained on',
+    find: 'refuseNonFinite({ ...slice, name }, piece, from);',
+    replace: '',
+    test: 'the hashes of a base > are not made of weights with NaN: a run on them is refused by the tensor and the place in it',
+  }),
+  recipes('exports.ts', 'exports', {
+    name: 'merged/ ties a head that differs from the embedding',
+    find: "  sayUntied(join(dir, 'config.json'), base);\n",
+    replace: '',
+    test: 'a head that differs from the embedding, though config.json ties them, is trained with, kept in merged/, and no longer tied there',
+  }),
+  {
+    name: 'rotary theta: the outer one counts',
+    file: 'packages/contract/src/architectures/llama.ts',
+    find: "(rope?.has('rope_theta') ? rope : config)",
+    replace: 'config',
+    testFile: 'packages/contract/test/plan.test.ts',
+    test: 'the inner one of two thetas counts',
+  },
   recipes('sft.ts', 'sft', {
     name: 'resume cursor: a resumed run begins with the rows of the first step',
     find: 'stepBatches.at(trainer.steps + 1)',
