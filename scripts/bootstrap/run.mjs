@@ -13,8 +13,8 @@ export const npm = () => {
   return cli?.endsWith('npm-cli.js') ? [process.execPath, cli] : ['npm'];
 };
 
-/** Runs a program to its end and returns {status, output}. Its output is not shown. */
-export function quiet([program, ...args], { cwd, env = {} }) {
+/** Runs a program to its end, or to `limitMs`, and returns {status, output}. Its output is not shown. */
+export function quiet([program, ...args], { cwd, env = {}, limitMs }) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd,
@@ -27,6 +27,15 @@ export function quiet([program, ...args], { cwd, env = {} }) {
         output += text;
       });
     }
+    const limit = setTimeout(
+      () => {
+        output += `\nIt did not end within ${limitMs / 1000} s.\n`;
+        child.kill('SIGKILL');
+        // What it started may hold its pipes open.
+        for (const stream of [child.stdout, child.stderr]) stream.destroy();
+      },
+      limitMs ?? 2 ** 31 - 1,
+    ).unref();
     const forward = (signal) => {
       child.kill(signal);
       child.once('close', () => process.exit(statusOf(null, signal)));
@@ -34,6 +43,7 @@ export function quiet([program, ...args], { cwd, env = {} }) {
     for (const name of signals) process.on(name, forward);
     child.once('error', (error) => reject(new Stop(`${program} could not be started: ${error.message}`)));
     child.once('close', (status, signal) => {
+      clearTimeout(limit);
       for (const name of signals) process.off(name, forward);
       resolve({ status: statusOf(status, signal), output });
     });
