@@ -23,14 +23,21 @@ export function readWeight({ weights }: Base, name: string): HostTensor {
   return { shape: found.shape, data: found.data };
 }
 
+/** The configuration in a Hugging Face folder. @throws AppError `invalid_base`. */
+export function readBaseConfig(dir: string): ModelConfig {
+  const file = join(dir, 'config.json');
+  if (existsSync(file)) return parseModelConfig(readJson(file));
+  throw new AppError('invalid_base', `${dir} holds no config.json.`, {
+    hint: 'Name a Hugging Face folder: config.json, safetensors weights, tokenizer.json.',
+  });
+}
+
 /**
  * Reads configuration and weight headers of a Hugging Face folder; no weight is read.
  * @throws AppError `invalid_base` naming the tensor that is missing, has another shape, or is not known.
  */
 export function loadBase(dir: string): Base {
-  const configFile = join(dir, 'config.json');
-  if (!existsSync(configFile)) throw invalid('config.json is missing');
-  const asked = parseModelConfig(readJson(configFile));
+  const asked = readBaseConfig(dir);
   const { config, weights } = checkFolder(readdirSync(dir), asked, {
     json: (file) => readJson(join(dir, file)),
     header: (file) => readHeader(join(dir, file)),

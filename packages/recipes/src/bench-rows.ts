@@ -1,6 +1,7 @@
 import { AppError } from '@moraine/contract';
 import { type EncodedRow, encodeFile, loadTokenizer } from '@moraine/data';
-import { readBaseConfig, refuseNoFile } from './plan-run.js';
+import { readBaseConfig } from './base.js';
+import { refuseNoFile } from './plan-run.js';
 import { createRowOrder } from './row-order.js';
 
 export interface BenchRowsOptions {

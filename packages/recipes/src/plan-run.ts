@@ -1,9 +1,9 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { basename } from 'node:path';
 import { AppError, type RunConfig } from '@moraine/contract';
-import { countAgain, type ModelConfig, parseModelConfig, type RunRequest, resolveConfig } from '@moraine/contract/plan';
+import { countAgain, type RunRequest, resolveConfig } from '@moraine/contract/plan';
 import { loadTokenizer, validateFile } from '@moraine/data';
-import { loadBase } from './base.js';
+import { loadBase, readBaseConfig } from './base.js';
 import type { Control, Emit } from './control.js';
 import { createEncode, templateDay } from './encode.js';
 
@@ -25,7 +25,6 @@ export interface RunPlan {
  * @throws AppError naming the file, the line or the key.
  */
 export async function planRun(plan: RunPlan): Promise<RunConfig> {
-  readBaseConfig(plan.baseDir);
   const { config: base } = loadBase(plan.baseDir);
   const rows = await countRows(plan.trainingFile);
   for (const file of plan.otherFiles) await countRows(file);
@@ -52,23 +51,6 @@ export async function rehearseRun(plan: RunPlan): Promise<{ config: RunConfig; w
   const rows = await encode('Training file', plan.trainingFile);
   for (const file of plan.otherFiles) await encode(basename(file), file);
   return { config: countAgain(config, rows.length), warnings };
-}
-
-/** The configuration in a Hugging Face folder. @throws AppError `invalid_base`. */
-export function readBaseConfig(dir: string): ModelConfig {
-  const file = join(dir, 'config.json');
-  if (!existsSync(file)) {
-    throw new AppError('invalid_base', `${dir} holds no config.json.`, {
-      hint: 'Name a Hugging Face folder: config.json, safetensors weights, tokenizer.json.',
-    });
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    throw new AppError('invalid_base', `${file} is not JSON.`, { hint: 'Fetch the file again.', cause });
-  }
-  return parseModelConfig(json);
 }
 
 /** @throws AppError `not_found` where a path names no file: nothing, or a folder. */
