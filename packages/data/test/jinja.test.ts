@@ -146,6 +146,12 @@ describe('a construct that is not known is named when the template is read', () 
   });
 });
 
+test('a range that would fill the memory is refused as in the sandbox that transformers renders in', () => {
+  const render = (count: string) => compileJinja(`{{ range(${count}) | length }}`, [])(new Map(), new Date(0));
+  expect(render('100000')).toBe('100000');
+  expect(() => render('1000000000')).toThrow('range() of 1000000000 numbers is too big; 100000 at most');
+});
+
 test('a conversation that the template fails on is told from one that it refuses', () => {
   const fails = compileTemplate('{% for m in messages %}{{ m.content + m.nothing }}{% endfor %}', {});
   expect(() => fails.render([{ role: 'user', content: 'x' }])).toThrow('fails on this conversation (roles user)');

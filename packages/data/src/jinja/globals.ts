@@ -12,6 +12,9 @@ import {
   type Value,
 } from './values.js';
 
+/** Longer ranges are refused, as Jinja's sandbox does, which transformers renders in. */
+const RANGE_MAX = 100_000;
+
 const range: Callable = (given) => {
   const [first, second, third] = bind(given, ['start', 'stop', 'step'], 'range');
   const step = needInt(third, 1, 'range()');
@@ -21,6 +24,7 @@ const range: Callable = (given) => {
       ? [0, needInt(first, 0, 'range()')]
       : [needInt(first, 0, 'range()'), needInt(second, 0, 'range()')];
   const count = Math.max(0, Math.ceil((to - from) / step));
+  if (count > RANGE_MAX) throw new TemplateError(`range() of ${count} numbers is too big; ${RANGE_MAX} at most`);
   return Array.from({ length: count }, (_, i) => BigInt(from + i * step));
 };
 
