@@ -1,0 +1,97 @@
+import { data, recipes } from './of.mjs';
+
+export const rows = [
+  data('label-row.ts', 'encode-row', {
+    name: 'the prompt is learned too',
+    find: 'labels: ids.map((id, i) => (i < promptLength ? IGNORED : id))',
+    replace: 'labels: ids.map((id, i) => (i < 0 * promptLength ? IGNORED : id))',
+    test: 'what is learned of a row > of prompt and completion end to end: the completion and an end token',
+  }),
+  data('packing.ts', 'layout', {
+    name: 'packing: a row that fills a sequence exactly opens another',
+    find: 'let room = length;',
+    replace: 'let room = length + 1;',
+    test: 'packing puts each row where the least room is left',
+  }),
+  data('batch.ts', 'batch', {
+    name: 'packing: a document that the row’s end cuts is not shown again',
+    find: 'if (taken === document.length || startsRow) i += 1;',
+    replace: 'i += 1;',
+    test: 'packing > a row starts at a document; a cut document is shown again whole',
+  }),
+  data('batch.ts', 'batch', {
+    name: 'padding has a document’s segment',
+    find: 'segments: new Int32Array(size).fill(-1)',
+    replace: 'segments: new Int32Array(size)',
+    test: 'collate > pads to the longest row, rounded up, with ignored labels and a segment of their own',
+  }),
+  data('tokenizer.ts', 'tokenizer', {
+    name: 'tokenizer: digits are not split',
+    find: "isIndividual === true ? '\\\\p{N}' : '\\\\p{N}+'",
+    replace: "isIndividual === true ? '\\\\p{N}+' : '\\\\p{N}'",
+    test: 'digits are split one by one, or stay together where the base says so',
+  }),
+  recipes('row-order.ts', 'row-order', {
+    name: 'order of rows: each epoch begins where the last began',
+    find: 'epochOrder(rows, seed, epoch)',
+    replace: 'epochOrder(rows, seed, 0)',
+    test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
+  }),
+  recipes('row-order.ts', 'row-order', {
+    name: 'order of rows: the rows of a step are reversed',
+    find: 'picked.push(order[i % rows] ?? 0);',
+    replace: 'picked.unshift(order[i % rows] ?? 0);',
+    test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
+  }),
+  recipes('row-order.ts', 'row-order', {
+    name: 'resume cursor: one step back',
+    find: 'let i = (step - 1) * batchSize; i < step * batchSize;',
+    replace: 'let i = Math.max(0, step - 2) * batchSize; i < Math.max(1, step - 1) * batchSize;',
+    test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
+  }),
+  recipes('checkpoint.ts', 'checkpoint', {
+    name: 'resume: a base that changed is gone on with',
+    find: '  refuseOtherBase(state, expected.base);\n',
+    replace: '',
+    test: 'a checkpoint > of a base that changed is refused by the name of what changed; one from before the hashes is taken',
+  }),
+  recipes('weight-bytes.ts', 'checkpoint', {
+    name: 'weights that are not finite are trained on',
+    find: 'refuseNonFinite({ ...slice, name }, piece, from);',
+    replace: '',
+    test: 'the hashes of a base > are not made of weights with NaN: a run on them is refused by the tensor and the place in it',
+  }),
+  recipes('exports.ts', 'exports', {
+    name: 'merged/ ties a head that differs from the embedding',
+    find: "  sayUntied(join(dir, 'config.json'), base);\n",
+    replace: '',
+    test: 'a head that differs from the embedding, though config.json ties them, is trained with, kept in merged/, and no longer tied there',
+  }),
+  {
+    name: 'rotary theta: the outer one counts',
+    file: 'packages/contract/src/architectures/llama.ts',
+    find: "(rope?.has('rope_theta') ? rope : config)",
+    replace: 'config',
+    testFile: 'packages/contract/test/plan.test.ts',
+    test: 'the inner one of two thetas counts',
+  },
+  recipes('sft.ts', 'sft', {
+    name: 'resume cursor: a resumed run begins with the rows of the first step',
+    find: 'stepBatches.at(trainer.steps + 1)',
+    replace: 'stepBatches.at(trainer.steps - startStep + 1)',
+    test: 'a run with lora > repeats, resumed with dropout from another process, the losses of the uninterrupted run bit for bit',
+  }),
+  recipes('sft.ts', 'run-rows', {
+    name: 'resume cursor: tokens are counted from nothing',
+    find: 'resumed?.trainedTokens ?? 0',
+    replace: '0',
+    test: 'a run that is resumed counts on from the tokens it had trained on',
+  }),
+  recipes('sft.ts', 'run-rows', {
+    name: 'order of rows: one method sees those of a step reversed',
+    find: 'rowsOf: createRowOrder(rows.length, config.seed, config.batch_size),',
+    replace:
+      "rowsOf: (step) => {\n      const order = createRowOrder(rows.length, config.seed, config.batch_size)(step);\n      return config.adapter.type === 'mora' ? order.reverse() : order;\n    },",
+    test: 'a run with mora type 6 learns from the rows of a step in their order, to the bit',
+  }),
+];
