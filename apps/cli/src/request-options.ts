@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { AppError, METHOD_SPELLINGS, methodRow, requestOf } from '@moraine/contract';
+import { AppError, METHOD_SPELLINGS, methodRow, NumericMode, requestOf } from '@moraine/contract';
 import { type Arguments, integer, number, type Option, text } from './args.js';
 
-export const MODES = ['plain', 'xla', 'bf16', 'eager'] as const;
+export const MODES = NumericMode.options;
 
 export const MODE_OPTION: Option = {
   type: 'string',

@@ -8,7 +8,7 @@ export interface BatchShape {
 }
 
 /**
- * What one forward pass takes: rows side by side, padded to one length; each array holds batch · time numbers, row by row. Padding: any id
+ * What one forward pass takes: rows side by side, padded to one length; each array holds batch · time numbers, row by row. Padding: an id
  * of the vocabulary, label -100, segment -1, position 0.
  */
 export interface Batch extends BatchShape {

@@ -60,7 +60,7 @@ export class JsonConfig {
     throw this.refuse(key, 'is not a whole number');
   }
 
-  /** Refuses a key that asks for something that this model does not compute: any value other than the neutral ones. */
+  /** Refuses a key that asks for something that this model does not compute: every value but the neutral ones. */
   refuseUnless(key: string, neutral: readonly unknown[], problem: string): void {
     const value = this.value(key);
     if (value !== undefined && !neutral.includes(value)) throw this.refuse(key, problem);
