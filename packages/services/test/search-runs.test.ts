@@ -1,6 +1,7 @@
 import type { RunOrder, RunSummary } from '@moraine/contract';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openPool } from '../src/ground/db.js';
 import { type Actor, createBaseFromDir, createRun, type SearchRuns, type Services, searchRuns } from '../src/index.js';
 import { moveTask } from '../src/work/move-task.js';
 import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
@@ -163,4 +164,12 @@ test('a row has what a list shows, and no configuration', async () => {
   });
   expect(JSON.stringify(data[0])).not.toContain('target_modules');
   expect(JSON.stringify(data[0]).length).toBeLessThan(800);
+});
+
+test('a search that fails leaves nothing behind that fails later and ends the process', async () => {
+  // An unhandled rejection fails the whole run of these tests.
+  const away = openPool('postgres://nobody@127.0.0.1:9/none', () => undefined);
+  await expect(searchRuns({ ...s, pg: away }, actor, { limit: 10, sort: '-created', count: true })).rejects.toThrow();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await away.end();
 });

@@ -76,9 +76,7 @@ export async function searchRuns(
   const values: unknown[] = [];
   const put = (value: unknown): string => `$${values.push(value)}`;
   const where = conditions(actor, search, { put }).join(' AND ');
-  const counting = search.count
-    ? s.pg.query<{ count: number }>(`SELECT count(*)::int AS count ${FROM} WHERE ${where}`, [...values])
-    : null;
+  const matching = [...values];
   const order = orderOf(search.sort);
   const after = search.after === undefined ? '' : ` AND ${await place(s, actor, search.after, order, put)}`;
   const { rows } = await s.pg.query<SummaryRow>(
@@ -90,12 +88,15 @@ export async function searchRuns(
     s,
     rows.map(({ id }) => id),
   );
+  const counted = search.count
+    ? await s.pg.query<{ count: number }>(`SELECT count(*)::int AS count ${FROM} WHERE ${where}`, matching)
+    : null;
   return {
     ...toPage(
       rows.map((row) => toSummary(row, verdicts.get(row.id) ?? null)),
       search.limit,
     ),
-    total_count: (await counting)?.rows[0]?.count ?? null,
+    total_count: counted?.rows[0]?.count ?? null,
   };
 }
 
