@@ -134,7 +134,7 @@ export const CreateRunRequest = z
     ),
     mode: describe(
       NumericMode.optional(),
-      'How numbers are computed: `plain`; `xla`: compiled first, for long runs; `bf16`: frozen matrices in bfloat16, 1.4 to 1.6 times as fast where the processor multiplies it (avx512_bf16, amx_bf16), slower where it does not; `eager`: slow, to find faults. A run keeps its mode. `dry_run` says which is faster. Default `plain`.',
+      'How numbers are computed: `plain`; `xla`: compiled first, for long runs; `bf16`: frozen matrices in bfloat16, 1.2 to 1.6 times as fast where the processor multiplies it (avx512_bf16, amx_bf16), slower where it does not; `eager`: slow, to find faults. A run keeps its mode. `dry_run` says which is faster. Default `plain`.',
     ),
     evaluation: EvaluationRequest.optional(),
     checkpoint: CheckpointRequest.optional(),

@@ -2,7 +2,7 @@ import type { Advice } from '../objects.js';
 import type { RunConfig } from '../run-config.js';
 
 /** What was measured of mode `bf16` against `plain` on processors that multiply bfloat16: docs/engine.md has the figures and commands. */
-const BF16_SPEEDUP: [number, number] = [1.4, 1.6];
+const BF16_SPEEDUP: [number, number] = [1.2, 1.6];
 /** Smaller bases were not measured to gain. */
 const BF16_PARAMETERS_MIN = 10_000_000;
 
