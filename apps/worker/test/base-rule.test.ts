@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { modelTensors, parseModelConfig } from '@moraine/contract/plan';
-import { checkWeights, loadBase } from '@moraine/recipes';
+import { checkWeights, loadBase, rehearseRun } from '@moraine/recipes';
 import { createApiKey, createBaseFromDir, ensureDefaultProject, verifyApiKey } from '@moraine/services';
-import { testServices } from '@moraine/testing';
+import { smallTokenizer, testServices } from '@moraine/testing';
 import { afterAll, expect, test } from 'vitest';
 
 // What is registered can be trained: both sides are asked about the same folder, and must say the same.
@@ -120,7 +120,7 @@ const rows: [what: string, files: Files, says: RegExp | 'good'][] = [
 
 test.each(rows)('registration and training agree about %s', async (what, files, says) => {
   const dir = mkdtempSync(join(tmpdir(), 'moraine-rule-'));
-  const all = { 'config.json': JSON.stringify(CONFIG), 'tokenizer.json': '{}', ...files };
+  const all = { 'config.json': JSON.stringify(CONFIG), ...smallTokenizer(8), ...files };
   for (const [name, bytes] of Object.entries(all)) writeFileSync(join(dir, name), bytes);
   const name = `base-${what.replaceAll(/[^a-z]/g, '-')}`;
   const answers = [
@@ -130,10 +130,81 @@ test.each(rows)('registration and training agree about %s', async (what, files, 
   for (const answer of answers) expect(answer).toMatch(says);
 });
 
+/** tokenizer.json with other parts, and what its config says beside the end token. */
+const tokenizer = (parts: object, config: object = {}, size = 8): Files => ({
+  'tokenizer.json': JSON.stringify({ ...JSON.parse(smallTokenizer(size)['tokenizer.json']), ...parts }),
+  'tokenizer_config.json': JSON.stringify({ eos_token: '</s>', ...config }),
+});
+const extra = (content: string) => ({ added_tokens: [{ id: 8, content, special: true }] });
+const bpe = (vocab: object) => ({ added_tokens: [], model: { type: 'BPE', unk_token: '<unk>', vocab, merges: [] } });
+const wordPiece = (unk_token: string) => ({
+  added_tokens: [],
+  model: { type: 'WordPiece', unk_token, vocab: { '</s>': 0, '<unk>': 1 }, max_input_chars_per_word: 9 },
+});
+
+const tokenizers: [what: string, files: Files, says: RegExp | 'good'][] = [
+  ['one that leaves out what it has not', smallTokenizer(8), 'good'],
+  ['no object', { 'tokenizer.json': '[]' }, /tokenizer\.json of the base holds no JSON object/],
+  ['an empty object', { 'tokenizer.json': '{}' }, /tokenizer\.json has no model/],
+  [
+    'a config that is cut',
+    { 'tokenizer_config.json': '{"eos_token": ' },
+    /tokenizer_config\.json of the base is not JSON/,
+  ],
+  ['no end token', { ...tokenizer(bpe({ '<unk>': 0, a: 1 })), 'tokenizer_config.json': '{}' }, /names no end token/],
+  [
+    'an end token that it has not',
+    tokenizer({}, { eos_token: '<end>' }),
+    /no end token \(<end> is not in its vocabulary\)/,
+  ],
+  ['an unknown pre-tokenizer', tokenizer({ pre_tokenizer: { type: 'Scripts' } }), /Unknown PreTokenizer type: Scripts/],
+  ['an unknown normalizer', tokenizer({ normalizer: { type: 'Nmt' } }), /Unknown Normalizer type: Nmt/],
+  ['an unknown model', tokenizer({ model: { type: 'Words', vocab: {} } }), /model is of type "Words"/],
+  [
+    'words for a model',
+    tokenizer({ model: { type: 'WordLevel', unk_token: '<unk>', vocab: { '<unk>': 1, eat: 2 } } }),
+    'good',
+  ],
+  ['an unknown decoder', tokenizer({ decoder: { type: 'Odd' } }), /Unknown Decoder type: Odd/],
+  [
+    'a pattern that is none',
+    tokenizer({ pre_tokenizer: { type: 'Split', pattern: { Regex: '(a' } } }),
+    /cannot be read/,
+  ],
+  ['more tokens than the embedding has rows', smallTokenizer(9), /makes token 8 \("n"\), but .* vocabulary has 8/],
+  ['an end token beyond the embedding', tokenizer(extra('<end>'), { eos_token: '<end>' }), /makes token 8 \("<end>"\)/],
+  ['a padding token beyond it', tokenizer(extra('<pad>'), { pad_token: '<pad>' }), /makes token 8 \("<pad>"\)/],
+  ['a token beyond it that nothing writes', tokenizer(extra('<image>')), 'good'],
+  [
+    'a token beyond it that the template writes',
+    tokenizer(extra('<turn>'), { chat_template: '<turn>{{ messages[0].content }}' }),
+    /makes token 8 \("<turn>"\)/,
+  ],
+  ['a text that has no token', tokenizer(wordPiece('<none>')), /has no token for/],
+  ['a template that cannot be rendered', tokenizer({}, { chat_template: '{{ messages | odd }}' }), /the filter 'odd'/],
+];
+
+test.each(tokenizers)('registration and a run agree about a tokenizer with %s', async (what, files, says) => {
+  const dir = mkdtempSync(join(tmpdir(), 'moraine-rule-'));
+  const rows = join(mkdtempSync(join(tmpdir(), 'moraine-rule-rows-')), 'rows.jsonl');
+  writeFileSync(rows, '{"text": "eat a toe"}\n');
+  const all = { 'config.json': JSON.stringify(CONFIG), ...smallTokenizer(8), ...single(SHAPES), ...files };
+  for (const [name, bytes] of Object.entries(all)) writeFileSync(join(dir, name), bytes);
+  const name = `tokenizer-${what.replaceAll(/[^a-z]/g, '-')}`;
+  const request = { model: name, training_file: 'file-x', adapter: { type: 'lora' as const, rank: 2 } };
+  const answers = [
+    await said(() => createBaseFromDir(t.services, actor, { name, dir })),
+    await said(() =>
+      rehearseRun({ request, baseDir: dir, baseName: name, trainingFile: rows, otherFiles: [], seed: 1 }),
+    ),
+  ];
+  for (const answer of answers) expect(answer).toMatch(says);
+});
+
 test('a head that differs from the embedding is kept, whatever config.json ties: both sides count it', async () => {
   const folder = (files: Files): string => {
     const dir = mkdtempSync(join(tmpdir(), 'moraine-tied-'));
-    const all = { 'config.json': JSON.stringify(CONFIG), 'tokenizer.json': '{}', ...files };
+    const all = { 'config.json': JSON.stringify(CONFIG), ...smallTokenizer(8), ...files };
     for (const [name, bytes] of Object.entries(all)) writeFileSync(join(dir, name), bytes);
     return dir;
   };

@@ -1,6 +1,7 @@
+export { checkTokenizerAside } from './aside/check-tokenizer-aside.js';
 export * from './batch.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
-export { checkChatTemplate } from './check-template.js';
+export { loadBaseTokenizer } from './check-tokenizer.js';
 export { type Converted, convertFile } from './convert-file.js';
 export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
 export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
@@ -20,6 +21,7 @@ export type {
 } from './row.js';
 export type { RowProblem, RowProblemCode } from './row-problem.js';
 export { loadTokenizer, type TextTokenizer } from './tokenizer.js';
+export { TOKENIZER_FILES } from './tokenizer-files.js';
 export {
   describeProblem,
   type FileProblem,

@@ -1,14 +1,16 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { AppError } from '@moraine/contract';
 import { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
-import { templateSource } from './check-template.js';
+import { isObject, type Json } from './row-problem.js';
 import { byteEndsOf, tokenBytes } from './token-bytes.js';
+import { type Companions, folderReader, type ReadText, readTokenizerFiles } from './tokenizer-files.js';
+import { largestId, normalizeTokenizer } from './tokenizer-json.js';
 
 /** A base's tokenizer with what training and generation need to know about it. */
 export interface TextTokenizer {
   vocabSize: number;
+  /** The largest id that a text without added tokens can make. */
+  ownIdMax: number;
   bosId: number | null;
   /** The end token that training appends. */
   eosId: number;
@@ -30,28 +32,6 @@ export interface TextTokenizer {
   holdsSpecial(text: string): boolean;
 }
 
-type Json = Record<string, unknown>;
-
-async function readJson(directory: string, name: string): Promise<Json | null> {
-  let text: string;
-  try {
-    text = await readFile(join(directory, name), 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
-  }
-  try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
-    if (isObject(value)) return value;
-  } catch (cause) {
-    throw new AppError('invalid_base', `${name} of the base is no JSON.`, { param: name, cause });
-  }
-  throw new AppError('invalid_base', `${name} of the base holds no JSON object.`, { param: name });
-}
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** A special token's text: a string or `{content}`, in the first file that names it. */
 function tokenText(key: string, ...sources: (Json | null)[]): string | null {
   for (const source of sources) {
@@ -69,38 +49,6 @@ function idList(value: unknown): number[] {
 /** End tokens of common families, for folders that hold a tokenizer.json and name none. */
 const KNOWN_END_TOKENS = ['<|endoftext|>', '</s>', '<|end_of_text|>', '<|im_end|>', '<eos>'];
 
-/** The tokenizer.json as the library takes it: every dialect's model named, truncation and padding of the last owner gone. */
-function normalizeTokenizer(json: Json): Json {
-  const { model } = json;
-  if (!isObject(model)) throw new AppError('invalid_base', 'tokenizer.json has no model.', { param: 'tokenizer.json' });
-  const type = typeof model.type === 'string' ? model.type : 'merges' in model ? 'BPE' : undefined;
-  return {
-    ...json,
-    model: type === undefined ? model : { ...model, type },
-    pre_tokenizer: exactly(json.pre_tokenizer),
-    truncation: null,
-    padding: null,
-  };
-}
-
-/** GPT-2's pattern, which a byte-level pre-tokenizer splits by. */
-const BYTE_LEVEL_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
-/**
- * A pre-tokenizer in words that the library and Hugging Face's own read alike. The library's Digits splits decimal digits only, Hugging
- * Face's every number (½, ², Ⅳ); its ByteLevel takes U+FEFF for white space and U+0085 for none. Its Split does both right.
- */
-function exactly(preTokenizer: unknown): unknown {
-  if (!isObject(preTokenizer)) return preTokenizer;
-  const { type, pretokenizers, individual_digits: isIndividual, add_prefix_space, use_regex } = preTokenizer;
-  if (Array.isArray(pretokenizers)) return { ...preTokenizer, pretokenizers: pretokenizers.map(exactly) };
-  if (type === 'Digits') return splitAt(isIndividual === true ? '\\p{N}' : '\\p{N}+');
-  if (type !== 'ByteLevel' || use_regex === false || add_prefix_space === true) return preTokenizer;
-  return { type: 'Sequence', pretokenizers: [splitAt(BYTE_LEVEL_PATTERN), { ...preTokenizer, use_regex: false }] };
-}
-
-const splitAt = (Regex: string): Json => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
-
 /** The token that stands for letters that the vocabulary does not have. */
 const modelUnk = ({ model }: Json): string | null =>
   isObject(model) && typeof model.unk_token === 'string' ? model.unk_token : null;
@@ -115,35 +63,24 @@ const isByteLevel = ({ pre_tokenizer, decoder }: Json): boolean =>
  * `day` is what a template takes for today.
  * @throws AppError `invalid_base` naming the file and what to do.
  */
-export async function loadTokenizer(directory: string, day?: Date): Promise<TextTokenizer> {
-  const [json, config, map, model, generation] = await Promise.all(
-    ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'config.json', 'generation_config.json'].map(
-      (name) => readJson(directory, name),
-    ),
-  );
-  if (!json) {
-    throw new AppError('invalid_base', 'The base has no tokenizer.json.', {
-      param: 'tokenizer.json',
-      hint: 'Save it once with a fast tokenizer: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).',
-    });
-  }
-  const jinja = await readFile(join(directory, 'chat_template.jinja'), 'utf8').catch(() => null);
-  const companions = {
-    config: config ?? null,
-    map: map ?? null,
-    model: model ?? null,
-    generation: generation ?? null,
-    jinja,
-  };
+export const loadTokenizer = (directory: string, day?: Date): Promise<TextTokenizer> =>
+  openTokenizer(folderReader(directory), day);
+
+/** As `loadTokenizer`, for files that are anywhere. */
+export async function openTokenizer(read: ReadText, day?: Date): Promise<TextTokenizer> {
+  const { json, companions } = await readTokenizerFiles(read);
   return createTokenizer(json, companions, day);
 }
 
-interface Companions {
-  config: Json | null;
-  map: Json | null;
-  model: Json | null;
-  generation: Json | null;
-  jinja: string | null;
+/** The chat template of a base: chat_template.jinja, or the default one of tokenizer_config.json; null where there is none. */
+function templateSource(jinja: string | null, config: Json | null): string | null {
+  if (jinja !== null) return jinja;
+  const inConfig = config?.chat_template;
+  if (typeof inConfig === 'string') return inConfig;
+  if (!Array.isArray(inConfig)) return null;
+  const named = inConfig.filter(isObject);
+  const chosen = named.find((entry) => entry.name === 'default') ?? named[0];
+  return typeof chosen?.template === 'string' ? chosen.template : null;
 }
 
 function createTokenizer(
@@ -153,11 +90,17 @@ function createTokenizer(
 ): TextTokenizer {
   let tokenizer: Tokenizer;
   try {
-    tokenizer = new Tokenizer(normalizeTokenizer(json), { clean_up_tokenization_spaces: false, ...config });
+    const unk = modelUnk(json);
+    const options = { clean_up_tokenization_spaces: false, ...config, ...(unk !== null && { unk_token: unk }) };
+    tokenizer = new Tokenizer(normalizeTokenizer(json), options);
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError('invalid_base', `tokenizer.json cannot be read: ${why}.`, { param: 'tokenizer.json', cause });
+    throw new AppError('invalid_base', `tokenizer.json cannot be read: ${why}.`, {
+      param: 'tokenizer.json',
+      hint: 'Take the file as the model came with it. What is read: BPE, Unigram and WordPiece with the parts that @huggingface/tokenizers knows.',
+      cause,
+    });
   }
   const idOf = (text: string | null): number | null => (text === null ? null : (tokenizer.token_to_id(text) ?? null));
   const textOf = (id: number | undefined): string | null =>
@@ -190,7 +133,7 @@ function createTokenizer(
 
   const encode: TextTokenizer['encode'] = (text, options = {}) => {
     const special = options.addSpecialTokens ?? false;
-    const ids = text === '' && !special ? [] : tokenizer.encode(text, { add_special_tokens: special }).ids;
+    const ids = text === '' && !special ? [] : idsOf(tokenizer.encode(text, { add_special_tokens: special }));
     return special && addsBos && ids[0] !== bosId ? [bosId, ...ids] : ids;
   };
   const source = templateSource(jinja, config);
@@ -210,6 +153,7 @@ function createTokenizer(
   );
   return {
     vocabSize: tokenizer.get_vocab().size,
+    ownIdMax: largestId(json),
     bosId,
     eosId,
     eosText,
@@ -224,6 +168,16 @@ function createTokenizer(
     byteEnds: (text, ids) => byteEndsOf(text, ids, bytesOf),
     holdsSpecial: specialFinder([...specialIds].flatMap((id) => tokenizer.id_to_token(id) ?? [])),
   };
+}
+
+/** @throws AppError `invalid_base` where a piece of the text has no id. */
+function idsOf({ ids, tokens }: { ids: number[]; tokens: string[] }): number[] {
+  const missing = ids.findIndex((id) => !Number.isInteger(id));
+  if (missing < 0) return ids;
+  throw new AppError('invalid_base', `tokenizer.json has no token for ${JSON.stringify(tokens[missing])}.`, {
+    param: 'tokenizer.json model.unk_token',
+    hint: 'Name an unknown token that is in the vocabulary.',
+  });
 }
 
 /** Looks for any of some texts in a text. */

@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import { loadTokenizer, type TextTokenizer } from '@moraine/data';
+import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { type Device, device, type NumericMode } from '@moraine/engine';
 import { createModel, type GenerationPlan } from '@moraine/lm';
 import { loadBase } from './base.js';
@@ -47,7 +47,7 @@ export async function answerPrompts(options: AnswerOptions): Promise<Answers> {
   const { baseDir, adapterDir, prompts, mode, isRaw } = options;
   const base = loadBase(baseDir);
   await checkWeights(base.weights);
-  const tokenizer = await loadTokenizer(baseDir);
+  const tokenizer = await loadBaseTokenizer(baseDir, base.config.vocabSize);
   const tuned = adapterDir === null ? undefined : readAdapter(adapterDir, base.config);
   const encoded = prompts.map((prompt) => encodePrompt(prompt, tokenizer, isRaw));
   const longest = Math.max(...encoded.map((ids) => ids.length));

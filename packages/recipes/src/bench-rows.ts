@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import { type EncodedRow, encodeFile, loadTokenizer } from '@moraine/data';
+import { type EncodedRow, encodeFile, loadBaseTokenizer } from '@moraine/data';
 import { readBaseConfig } from './base.js';
 import { refuseNoFile } from './plan-run.js';
 import { createRowOrder } from './row-order.js';
@@ -38,7 +38,7 @@ export async function benchRows(options: BenchRowsOptions): Promise<BenchRows> {
     return { rows, rowsOf: () => all, padId: 0 };
   }
   refuseNoFile(dataFile);
-  const tokenizer = await loadTokenizer(baseDir);
+  const tokenizer = await loadBaseTokenizer(baseDir, vocabSize);
   const { rows } = await encodeFile(dataFile, tokenizer, { maxSeqLen: seq });
   return { rows, rowsOf: createRowOrder(rows.length, seed, batch), padId: tokenizer.padId };
 }

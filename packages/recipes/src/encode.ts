@@ -1,5 +1,4 @@
 import { AppError, type RunConfig } from '@moraine/contract';
-import type { ModelShape } from '@moraine/contract/plan';
 import { encodeFile, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import type { Control, Emit } from './control.js';
 import { describeReport } from './describe-report.js';
@@ -15,7 +14,6 @@ const PROGRESS_MS = 10_000;
 
 export interface EncodeInput {
   config: Pick<RunConfig, 'max_seq_len' | 'over_length'>;
-  model: Pick<ModelShape, 'vocabSize'>;
   tokenizer: TextTokenizer;
   emit: Emit;
   control: Control;
@@ -23,10 +21,9 @@ export interface EncodeInput {
 
 /**
  * How a run reads its files: what is cut, left out or changed is said, whichever file it is.
- * The result throws AppError `user_data`, `invalid_file`, or `invalid_base` when the tokenizer makes tokens that the base has no row for, each
- * naming the file; StoppedEncoding when the run is to stop.
+ * The result throws AppError `user_data`, `invalid_file` or `invalid_base`, each naming the file; StoppedEncoding when the run is to stop.
  */
-export function createEncode({ config, model, tokenizer, emit, control }: EncodeInput): Encode {
+export function createEncode({ config, tokenizer, emit, control }: EncodeInput): Encode {
   const limits = { maxSeqLen: config.max_seq_len, overLength: config.over_length };
   const say = (level: 'info' | 'warn', message: string, data: object): void =>
     emit({ type: 'message', level, at: Date.now(), message, data: { ...data } });
@@ -39,7 +36,6 @@ export function createEncode({ config, model, tokenizer, emit, control }: Encode
       say('info', `${label}: ${rowsRead} rows are encoded so far.`, { rows_read: rowsRead });
     };
     const { rows, report } = await naming(label, encodeFile(path, tokenizer, { ...limits, onProgress }));
-    refuseForeignTokens(rows, tokenizer, model.vocabSize);
     for (const message of describeReport(report)) say('warn', `${label}: ${message}`, report);
     return rows;
   };
@@ -62,16 +58,4 @@ async function naming<T>(label: string, work: Promise<T>): Promise<T> {
       cause: error,
     });
   }
-}
-
-/** A GPU gathers zeros for an id beyond the table and says nothing. */
-function refuseForeignTokens(rows: readonly TrainingRow[], tokenizer: TextTokenizer, vocabSize: number): void {
-  const idMax = rows.reduce((max, { ids }) => ids.reduce((a, b) => Math.max(a, b), max), tokenizer.padId);
-  if (idMax < vocabSize) return;
-  const token = tokenizer.decode([idMax], { skipSpecialTokens: false });
-  throw new AppError(
-    'invalid_base',
-    `The tokenizer makes token ${idMax} (${JSON.stringify(token)}), but the base's vocabulary has ${vocabSize}.`,
-    { param: 'tokenizer.json', hint: 'Register the base with its own tokenizer, or resize its embedding first.' },
-  );
 }

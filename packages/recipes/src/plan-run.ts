@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { AppError, type RunConfig } from '@moraine/contract';
 import { countAgain, type RunRequest, resolveConfig } from '@moraine/contract/plan';
-import { loadTokenizer, validateFile } from '@moraine/data';
+import { loadBaseTokenizer, validateFile } from '@moraine/data';
 import { loadBase, readBaseConfig } from './base.js';
 import type { Control, Emit } from './control.js';
 import { createEncode, templateDay } from './encode.js';
@@ -40,14 +40,14 @@ export async function planRun(plan: RunPlan): Promise<RunConfig> {
  */
 export async function rehearseRun(plan: RunPlan): Promise<{ config: RunConfig; warnings: string[] }> {
   const config = await planRun(plan);
-  const base = readBaseConfig(plan.baseDir);
-  const tokenizer = await loadTokenizer(plan.baseDir, templateDay(config));
+  const { vocabSize } = readBaseConfig(plan.baseDir);
+  const tokenizer = await loadBaseTokenizer(plan.baseDir, vocabSize, templateDay(config));
   const warnings: string[] = [];
   const emit: Emit = (event) => {
     if (event.type === 'message' && event.level === 'warn') warnings.push(event.message);
   };
   const control: Control = { stopRequested: () => null };
-  const encode = createEncode({ config, model: base, tokenizer, emit, control });
+  const encode = createEncode({ config, tokenizer, emit, control });
   const rows = await encode('Training file', plan.trainingFile);
   for (const file of plan.otherFiles) await encode(basename(file), file);
   return { config: countAgain(config, rows.length), warnings };

@@ -5,7 +5,7 @@ import {
   encodeFile,
   layOut,
   layoutCost,
-  loadTokenizer,
+  loadBaseTokenizer,
   planLayout,
 } from '@moraine/data';
 import { type Device, device, type NumericMode } from '@moraine/engine';
@@ -54,7 +54,7 @@ export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
   const base = loadBase(baseDir);
   await checkWeights(base.weights);
   const { maxPositions } = base.config;
-  const tokenizer = await loadTokenizer(baseDir);
+  const tokenizer = await loadBaseTokenizer(baseDir, base.config.vocabSize);
   const tuned = adapterDir === null ? undefined : readAdapter(adapterDir, base.config);
   const { rows, report } = await encodeFile(file, tokenizer, { maxSeqLen: options.maxSeqLen ?? maxPositions });
   const passes = Array.from({ length: Math.ceil(rows.length / ROWS_PER_PASS) }, (_, i) =>

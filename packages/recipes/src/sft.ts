@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttemptEvent, CheckpointMetrics, RunConfig, TrainSpec } from '@moraine/contract';
 import { countAgain, type ModelConfig } from '@moraine/contract/plan';
-import { loadTokenizer, type TrainingRow } from '@moraine/data';
+import { loadBaseTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { createOptimizer, createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
 import { loadBase } from './base.js';
@@ -100,8 +100,8 @@ interface Prepared {
 /** Reads and encodes the files of a run. Returns null when it was stopped meanwhile. */
 async function prepare(asked: TrainSpec, model: ModelConfig, emit: Emit, control: Control): Promise<Prepared | null> {
   const { config: planned, baseDir } = asked;
-  const tokenizer = await loadTokenizer(baseDir, templateDay(planned));
-  const encode = createEncode({ config: planned, model, tokenizer, emit, control });
+  const tokenizer = await loadBaseTokenizer(baseDir, model.vocabSize, templateDay(planned));
+  const encode = createEncode({ config: planned, tokenizer, emit, control });
   try {
     const rows = await encode('Training file', asked.trainingFile);
     const spec = { ...asked, config: countAgain(planned, rows.length) };

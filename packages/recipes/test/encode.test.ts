@@ -5,7 +5,7 @@ import { loadTokenizer } from '@moraine/data';
 import { describe, expect, it } from 'vitest';
 import type { Control } from '../src/control.js';
 import { createEncode, StoppedEncoding } from '../src/encode.js';
-import { describeReport, failureOf, leftOut, loadBase } from '../src/index.js';
+import { describeReport, failureOf, leftOut } from '../src/index.js';
 import { refuseNoFile } from '../src/plan-run.js';
 import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
 
@@ -24,7 +24,6 @@ describe('the files of a run', () => {
     const options = { ...config, over_length, max_seq_len };
     const encode = createEncode({
       config: options,
-      model: loadBase(base).config,
       tokenizer: await loadTokenizer(base),
       emit: (event) => events.push(event),
       control: { stopRequested },

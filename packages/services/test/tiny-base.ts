@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { smallTokenizer } from '@moraine/testing';
 import type { Actor, Services } from '../src/index.js';
 import {
   addToUpload,
@@ -78,7 +79,7 @@ export const TINY_SHAPES: Record<string, number[]> = {
 /** The files of a base of 4,432 parameters that nobody can talk to. */
 export const tinyFiles = (): Record<string, Buffer | string> => ({
   'config.json': JSON.stringify(TINY_CONFIG),
-  'tokenizer.json': JSON.stringify({ version: '1.0', model: { type: 'BPE', vocab: {}, merges: [] } }),
+  ...smallTokenizer(TINY_CONFIG.vocab_size),
   'model.safetensors': safetensors(layOut(TINY_SHAPES)),
 });
 

@@ -1,1 +1,2 @@
+export { smallTokenizer } from './small-tokenizer.js';
 export { migratedDatabase, type TestDatabase, type TestServices, testDatabase, testServices } from './test-services.js';

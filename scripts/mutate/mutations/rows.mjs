@@ -1,4 +1,4 @@
-import { data, recipes } from './of.mjs';
+import { data, recipes, services } from './of.mjs';
 
 export const rows = [
   data('label-row.ts', 'encode-row', {
@@ -25,11 +25,17 @@ export const rows = [
     replace: 'segments: new Int32Array(size)',
     test: 'collate > pads to the longest row, rounded up, with ignored labels and a segment of their own',
   }),
-  data('tokenizer.ts', 'tokenizer', {
+  data('tokenizer-json.ts', 'tokenizer', {
     name: 'tokenizer: digits are not split',
     find: "isIndividual === true ? '\\\\p{N}' : '\\\\p{N}+'",
     replace: "isIndividual === true ? '\\\\p{N}+' : '\\\\p{N}'",
     test: 'digits are split one by one, or stay together where the base says so',
+  }),
+  services('library/create-base.ts', 'library/bases', {
+    name: 'a base is registered whose tokenizer no run can load',
+    find: '  await checkTokenizer(s, files, asked);\n',
+    replace: '',
+    test: 'refused before a row exists > a tokenizer that no run could load',
   }),
   recipes('row-order.ts', 'row-order', {
     name: 'order of rows: each epoch begins where the last began',

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError, type ModelObject, newId } from '@moraine/contract';
 import { INDEX_FILE, type ModelConfig, parseModelConfig, totalParameters } from '@moraine/contract/plan';
-import { checkChatTemplate } from '@moraine/data';
+import { checkTokenizerAside, TOKENIZER_FILES } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
 import type { Upload, UploadedFile } from '../ground/upload.js';
@@ -20,7 +20,8 @@ export interface CreateBase {
 }
 
 /**
- * Registers a base model. Everything is checked before the row exists: file types, config.json, and each tensor's name, type and shape.
+ * Registers a base model. Everything is checked before the row exists: file types, config.json, tokenizer and chat template, and each
+ * tensor's name, type, shape and numbers.
  * The same files under the same name again answer the base that is there.
  * @throws AppError `invalid_base` naming file or tensor; `invalid_value` for the name; `conflict` when another base has it.
  */
@@ -39,8 +40,8 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
 
   const config = await readJson(s, need(files, 'config.json'));
   const asked = parseModelConfig(config);
-  await readJson(s, need(files, 'tokenizer.json'));
-  await checkTemplate(s, files);
+  need(files, 'tokenizer.json');
+  await checkTokenizer(s, files, asked);
   const model = await checkWeights(await openFiles(s, files), asked);
 
   const id = newId('base');
@@ -93,12 +94,18 @@ function byName(uploaded: readonly UploadedFile[]): Map<string, UploadedFile> {
   return files;
 }
 
-/** @throws AppError `invalid_base` where the chat template uses what training could not render. */
-async function checkTemplate(s: Services, files: ReadonlyMap<string, UploadedFile>): Promise<void> {
-  const config = files.get('tokenizer_config.json');
-  const jinja = files.get('chat_template.jinja');
-  const text = jinja && (await collect(await s.blobs.open(jinja.blobKey))).toString('utf8');
-  checkChatTemplate(text ?? null, config ? await readJson(s, config) : null);
+/** @throws AppError `invalid_base` where a run could not use the tokenizer or the chat template. */
+async function checkTokenizer(
+  s: Services,
+  files: ReadonlyMap<string, UploadedFile>,
+  { vocabSize }: ModelConfig,
+): Promise<void> {
+  const texts: Record<string, string> = {};
+  for (const name of TOKENIZER_FILES) {
+    const file = files.get(name);
+    if (file) texts[name] = await readText(s, file);
+  }
+  await checkTokenizerAside(texts, vocabSize);
 }
 
 function need(files: ReadonlyMap<string, UploadedFile>, filename: string): UploadedFile {
@@ -126,7 +133,7 @@ async function openFiles(s: Services, files: ReadonlyMap<string, UploadedFile>):
   };
 }
 
-async function readJson(s: Services, file: UploadedFile): Promise<unknown> {
+async function readText(s: Services, file: UploadedFile): Promise<string> {
   if (file.sizeBytes > SMALL_FILE_BYTES_MAX) {
     throw new AppError(
       'invalid_base',
@@ -134,7 +141,11 @@ async function readJson(s: Services, file: UploadedFile): Promise<unknown> {
       { param: file.filename },
     );
   }
-  const text = (await collect(await s.blobs.open(file.blobKey))).toString('utf8');
+  return (await collect(await s.blobs.open(file.blobKey))).toString('utf8');
+}
+
+async function readJson(s: Services, file: UploadedFile): Promise<unknown> {
+  const text = await readText(s, file);
   try {
     return JSON.parse(text);
   } catch (cause) {

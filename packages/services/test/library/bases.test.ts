@@ -1,4 +1,4 @@
-import { testServices } from '@moraine/testing';
+import { smallTokenizer, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Actor,
@@ -61,7 +61,13 @@ test('a Hugging Face folder becomes a model with its parameters and context, and
   expect((await listModels(s, actor)).data).toEqual([model]);
   const row = await s.db.base.findFirstOrThrow({ where: { name: 'tiny' } });
   const files = await s.blobs.list(row.blobPrefix);
-  expect(files.map((file) => file.path)).toEqual(['README.md', 'config.json', 'model.safetensors', 'tokenizer.json']);
+  expect(files.map((file) => file.path)).toEqual([
+    'README.md',
+    'config.json',
+    'model.safetensors',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ]);
   expect(await s.blobs.list('incoming')).toEqual([]);
 });
 
@@ -103,13 +109,11 @@ describe('refused before a row exists', () => {
     ['a pickled tokenizer', { ...tinyFiles(), 'vocab.pkl': 'x' }, /vocab\.pkl may hold pickled/],
     ['code', { ...tinyFiles(), 'modeling_tiny.py': 'import os' }, /modeling_tiny\.py/],
     ['a path', { ...tinyFiles(), '../config.json': '{}' }, /'\.\.\/config\.json'/],
-    ['no config', { 'tokenizer.json': '{}', 'model.safetensors': '' }, /no config\.json/],
-    [
-      'no weights',
-      { 'config.json': JSON.stringify(TINY_CONFIG), 'tokenizer.json': '{}' },
-      /neither model\.safetensors/,
-    ],
+    ['no config', { ...smallTokenizer(32), 'model.safetensors': '' }, /no config\.json/],
+    ['no weights', { 'config.json': JSON.stringify(TINY_CONFIG), ...smallTokenizer(32) }, /neither model\.safetensors/],
     ['no tokenizer', { 'config.json': JSON.stringify(TINY_CONFIG), 'model.safetensors': '' }, /no tokenizer\.json/],
+    ['a tokenizer that no run could load', { ...tinyFiles(), 'tokenizer.json': '{}' }, /tokenizer\.json has no model/],
+    ['a vocabulary beyond the embedding', { ...tinyFiles(), ...smallTokenizer(33) }, /makes token 32/],
     ['a config that is not JSON', { ...tinyFiles(), 'config.json': '{' }, /config\.json is not JSON/],
     [
       'another family',

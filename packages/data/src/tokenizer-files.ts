@@ -1,0 +1,72 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '@moraine/contract';
+import { isObject, type Json } from './row-problem.js';
+
+/** The files of a base that say how it reads text. */
+export const TOKENIZER_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'config.json',
+  'generation_config.json',
+  'chat_template.jinja',
+] as const;
+
+/** The text of a file of a base; null where it has none of that name. */
+export type ReadText = (name: string) => Promise<string | null>;
+
+/** What is known of a tokenizer beside its tokenizer.json. */
+export interface Companions {
+  config: Json | null;
+  map: Json | null;
+  model: Json | null;
+  generation: Json | null;
+  jinja: string | null;
+}
+
+/** Reads the files of a Hugging Face folder. */
+export const folderReader =
+  (directory: string): ReadText =>
+  async (name) => {
+    try {
+      return await readFile(join(directory, name), 'utf8');
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+      throw error;
+    }
+  };
+
+/** @throws AppError `invalid_base` naming the file that is missing or no JSON object. */
+export async function readTokenizerFiles(read: ReadText): Promise<{ json: Json; companions: Companions }> {
+  const readJson = async (name: string) => parseJson(name, await read(name));
+  const json = await readJson('tokenizer.json');
+  if (!json) {
+    throw new AppError('invalid_base', 'The base has no tokenizer.json.', {
+      param: 'tokenizer.json',
+      hint: 'Save it once with a fast tokenizer: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).',
+    });
+  }
+  return {
+    json,
+    companions: {
+      config: await readJson('tokenizer_config.json'),
+      map: await readJson('special_tokens_map.json'),
+      model: await readJson('config.json'),
+      generation: await readJson('generation_config.json'),
+      jinja: await read('chat_template.jinja'),
+    },
+  };
+}
+
+function parseJson(name: string, text: string | null): Json | null {
+  if (text === null) return null;
+  const hint = 'Take the file as the model came with it.';
+  try {
+    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+    if (isObject(value)) return value;
+  } catch (cause) {
+    throw new AppError('invalid_base', `${name} of the base is not JSON.`, { param: name, hint, cause });
+  }
+  throw new AppError('invalid_base', `${name} of the base holds no JSON object.`, { param: name, hint });
+}

@@ -1,0 +1,64 @@
+import { AppError } from '@moraine/contract';
+import { isObject, type Json } from './row-problem.js';
+
+/** Parts that a tokenizer.json may leave out. */
+const ABSENT: Json = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };
+
+/** Models that the library computes; it takes any other for a list of words. */
+const MODELS = ['BPE', 'Unigram', 'WordPiece', 'WordLevel'];
+
+/** The tokenizer.json as the library takes it: every dialect's model named, truncation and padding of the last owner gone. */
+export function normalizeTokenizer(json: Json): Json {
+  const { model, pre_tokenizer = null } = json;
+  if (!isObject(model)) {
+    throw new AppError('invalid_base', 'tokenizer.json has no model.', {
+      param: 'tokenizer.json model',
+      hint: 'Take the file as the model came with it.',
+    });
+  }
+  return {
+    ...ABSENT,
+    ...json,
+    model: { ...model, type: typeOf(model) },
+    pre_tokenizer: exactly(pre_tokenizer),
+    truncation: null,
+    padding: null,
+  };
+}
+
+/** Old files do not name the type of their model. */
+function typeOf(model: Json): string {
+  const { type = 'merges' in model ? 'BPE' : Array.isArray(model.vocab) ? 'Unigram' : 'WordPiece' } = model;
+  if (typeof type === 'string' && MODELS.includes(type)) return type;
+  throw new AppError('invalid_base', `tokenizer.json's model is of type ${JSON.stringify(type)}.`, {
+    param: 'tokenizer.json model.type',
+    hint: `Take a base whose tokenizer is one of ${MODELS.join(', ')}.`,
+  });
+}
+
+/** GPT-2's pattern, which a byte-level pre-tokenizer splits by. */
+const BYTE_LEVEL_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+/**
+ * A pre-tokenizer in words that the library and Hugging Face's own read alike. The library's Digits splits decimal digits only, Hugging
+ * Face's every number (½, ², Ⅳ); its ByteLevel takes U+FEFF for white space and U+0085 for none. Its Split does both right.
+ */
+function exactly(preTokenizer: unknown): unknown {
+  if (!isObject(preTokenizer)) return preTokenizer;
+  const { type, pretokenizers, individual_digits: isIndividual, add_prefix_space, use_regex } = preTokenizer;
+  if (Array.isArray(pretokenizers)) return { ...preTokenizer, pretokenizers: pretokenizers.map(exactly) };
+  if (type === 'Digits') return splitAt(isIndividual === true ? '\\p{N}' : '\\p{N}+');
+  if (type !== 'ByteLevel' || use_regex === false || add_prefix_space === true) return preTokenizer;
+  return { type: 'Sequence', pretokenizers: [splitAt(BYTE_LEVEL_PATTERN), { ...preTokenizer, use_regex: false }] };
+}
+
+const splitAt = (Regex: string): Json => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
+
+/** The largest id of a token that any text can make: of the model's own vocabulary, without the tokens that were added to it. */
+export function largestId({ model }: Json): number {
+  if (!isObject(model)) return -1;
+  const { vocab } = model;
+  if (Array.isArray(vocab)) return vocab.length - 1;
+  const ids = isObject(vocab) ? Object.values(vocab) : [];
+  return ids.reduce<number>((max, id) => (typeof id === 'number' ? Math.max(max, id) : max), -1);
+}

@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+// The built package: a thread runs files of `dist`.
+import { checkTokenizerAside, TOKENIZER_FILES } from '@moraine/data';
+import { expect, test } from 'vitest';
+
+const base = join(import.meta.dirname, '../../../examples/base');
+const files: Record<string, string> = {};
+for (const name of TOKENIZER_FILES) {
+  const text = await readFile(join(base, name), 'utf8').catch(() => null);
+  if (text !== null) files[name] = text;
+}
+
+/** The shipped tokenizer with 100,000 more tokens. */
+function largeFiles(): Record<string, string> {
+  const json = JSON.parse(files['tokenizer.json'] ?? '');
+  for (let i = 0; i < 100_000; i += 1) json.model.vocab[`word ${i}`] = 1_024 + i;
+  return { ...files, 'tokenizer.json': JSON.stringify(json) };
+}
+
+test('the shipped tokenizer is taken by a base that has a row for each token, and by no smaller one', async () => {
+  await checkTokenizerAside(files, 1_024);
+  await expect(checkTokenizerAside(files, 1_023)).rejects.toMatchObject({
+    name: 'AppError',
+    code: 'invalid_base',
+    param: 'tokenizer.json',
+    message: expect.stringContaining('makes token 1023'),
+    hint: expect.stringContaining('resize its embedding'),
+  });
+});
+
+test('the loop goes on while a large vocabulary is loaded', async () => {
+  const large = largeFiles();
+  let turns = 0;
+  const timer = setInterval(() => {
+    turns += 1;
+  }, 5);
+  await checkTokenizerAside(large, 200_000);
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(5);
+});
+
+test('a tokenizer that takes too long, or too much memory, is refused', async () => {
+  const large = largeFiles();
+  await expect(checkTokenizerAside(large, 200_000, { seconds: 0.01, megabytes: 4_096 })).rejects.toMatchObject({
+    code: 'invalid_base',
+    message: 'The tokenizer cannot be loaded: it takes longer than 0.01 s.',
+  });
+  await expect(checkTokenizerAside(large, 200_000, { seconds: 60, megabytes: 16 })).rejects.toMatchObject({
+    code: 'invalid_base',
+    message: 'The tokenizer cannot be loaded: it needs more than 16 MB of memory.',
+  });
+});
