@@ -37,7 +37,7 @@ def mora(model, method):
         parent, _, leaf = name.rpartition(".")
         if leaf not in targets:
             continue
-        layer = MoraLinear(model.get_submodule(name), method["rank"], method["mora_type"])
+        layer = MoraLinear(model.get_submodule(name), method["rank"], method["mora_type"], method.get("mora_all_inputs", False))
         setattr(model.get_submodule(parent), leaf, layer)
         trained[f"{name}.mora_M"] = layer.mora_M
     return model, trained

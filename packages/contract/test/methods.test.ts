@@ -61,6 +61,25 @@ test.each([
   );
 });
 
+test('MoRA counts the square of every operator, and reads all inputs only where an operator leaves some out', () => {
+  const count = (mora_type: unknown) =>
+    resolveAdapter(AdapterRequest.parse({ type: 'mora', rank: 1, mora_type }), base).trainableParameters;
+  // Sides of one block: 32 by 32 four times, round(sqrt(64)) = 8; 32 by 48 three times, round(sqrt(80)) = 9, even: 8.
+  for (const mora_type of [1, 2, 3, 4, 'truncation', 'decouple'])
+    expect(count(mora_type)).toBe(2 * (4 * 8 ** 2 + 3 * 9 ** 2));
+  expect(count(6)).toBe(2 * 7 * 8 ** 2);
+  const all = { type: 'mora', mora_all_inputs: true };
+  expect(resolve({ ...all, mora_type: 'decouple' })).toMatchObject({ mora_all_inputs: true });
+  expect(resolve({ ...all, mora_all_inputs: false })).not.toHaveProperty('mora_all_inputs');
+  for (const [mora_type, problem] of [
+    [3, 'type 3 reads every input'],
+    ['truncation', 'type truncation is the first inputs alone'],
+  ] as const)
+    expect(() => resolve({ ...all, mora_type })).toThrow(
+      expect.objectContaining({ message: expect.stringContaining(problem) }),
+    );
+});
+
 test('labels are short, and say the size', () => {
   const labels = ['lora', 'mora', 'mora-1', 'mora-6', 'full'].map((word) =>
     methodLabel(resolve({ ...requestOf(word) })),

@@ -17,3 +17,42 @@ export function toHost(tensor: Tensor): HostTensor {
 export function toDevice({ shape, data }: HostTensor): Tensor {
   return loadTf().tensor(data, shape);
 }
+
+/** The result of a computation, copied to the host; nothing of it stays on the device. */
+export function onHost(compute: () => Tensor): HostTensor {
+  const tensor = loadTf().tidy(compute);
+  const value = toHost(tensor);
+  tensor.dispose();
+  return value;
+}
+
+/** Rows of the identity that go through a linear map at once. */
+const BLOCK_ROWS = 256;
+
+/** A linear map of rows as a matrix [width, out]: what it makes of the identity, a block of rows at a time, and of the first row's number. */
+export function asMatrix(map: (unit: Tensor, first: number) => Tensor, width: number): Tensor {
+  const tf = loadTf();
+  const parts: Tensor[] = [];
+  for (let first = 0; first < width; first += BLOCK_ROWS) {
+    const rows = Math.min(BLOCK_ROWS, width - first);
+    const unit = new Float32Array(rows * width);
+    for (let row = 0; row < rows; row++) unit[row * width + first + row] = 1;
+    parts.push(tf.tidy(() => map(tf.tensor2d(unit, [rows, width]), first)));
+  }
+  const [only] = parts;
+  return parts.length === 1 && only !== undefined ? only : tf.concat(parts, 0);
+}
+
+/** A matrix with rows of zeros below it until it has `count`. */
+export function padRows({ shape: [rows = 0, columns = 0], data }: HostTensor, count: number): HostTensor {
+  const padded = new Float32Array(count * columns);
+  padded.set(data.subarray(0, rows * columns));
+  return { shape: [count, columns], data: padded };
+}
+
+/** A matrix with columns of zeros right of it until it has `count`. */
+export function padColumns({ shape: [rows = 0, columns = 0], data }: HostTensor, count: number): HostTensor {
+  const padded = new Float32Array(rows * count);
+  for (let row = 0; row < rows; row++) padded.set(data.subarray(row * columns, (row + 1) * columns), row * count);
+  return { shape: [rows, count], data: padded };
+}

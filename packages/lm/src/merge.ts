@@ -1,9 +1,6 @@
 import { loadTf, type Tensor } from '@moraine/engine';
 import { type Adapter, layerVariables } from './adapter.js';
-import { type HostTensor, toDevice, toHost } from './host.js';
-
-/** Rows of the identity that go through a method at once. */
-const BLOCK_ROWS = 256;
+import { asMatrix, type HostTensor, onHost, toDevice } from './host.js';
 
 /**
  * Merges one weight of the base at a time, by name: `<path>.weight`, W0 [out, in] -> W' [out, in] in float32. W'ᵀ = apply(I, W0, W0ᵀ),
@@ -21,16 +18,13 @@ export function createMerge(
     const roles = layers.get(name.replace(/\.weight$/, ''));
     if (roles === undefined || lambda === 0) return base;
     const scaled = lambda === 1 ? roles : (adapter.method.atLambda?.(roles, lambda) ?? roles);
-    const merged = tf.tidy(() => {
+    return onHost(() => {
       const onDevice = Object.fromEntries(Object.entries(scaled).map(([role, value]) => [role, toDevice(value)]));
       const weight = toDevice(base);
       const whole = mergedWeight(adapter, weight, onDevice);
       if (lambda === 1 || adapter.method.atLambda !== undefined) return whole;
       return tf.add(weight, tf.mul(lambda, tf.sub(whole, weight))); // W0 + λ(W − W0)
     });
-    const value = toHost(merged);
-    merged.dispose();
-    return value;
   };
 }
 
@@ -38,16 +32,9 @@ export function createMerge(
 function mergedWeight(adapter: Adapter, weight: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor {
   const tf = loadTf();
   const [outDim = 0, inDim = 0] = weight.shape;
-  const columns: Tensor[] = [];
-  for (let first = 0; first < inDim; first += BLOCK_ROWS) {
-    const rows = Math.min(BLOCK_ROWS, inDim - first);
-    const block = tf.tidy(() => {
-      const unit = new Float32Array(rows * inDim);
-      for (let row = 0; row < rows; row++) unit[row * inDim + first + row] = 1;
-      const y0 = tf.transpose(tf.slice(weight, [0, first], [outDim, rows])); // [rows, out]
-      return adapter.method.apply(tf.tensor2d(unit, [rows, inDim]), weight, y0, variables);
-    });
-    columns.push(block);
-  }
-  return tf.transpose(columns.length === 1 ? (columns[0] ?? weight) : tf.concat(columns, 0));
+  const transposed = asMatrix((unit, first) => {
+    const y0 = tf.transpose(tf.slice(weight, [0, first], [outDim, unit.shape[0] ?? 0])); // [rows, out]
+    return adapter.method.apply(unit, weight, y0, variables);
+  }, inDim);
+  return tf.transpose(transposed);
 }

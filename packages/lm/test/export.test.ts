@@ -9,6 +9,7 @@ import {
   type HostTensor,
   initialAdapter,
   METHOD_MODULES,
+  type Method,
   toDevice,
   toHost,
 } from '../src/index.js';
@@ -31,10 +32,15 @@ function mergedByReader(weight: HostTensor, a: HostTensor, b: HostTensor, alpha:
   return tf.add(toDevice(weight), tf.mul(tf.matMul(toDevice(b), toDevice(a)), alpha / rank));
 }
 
-test.each([
+test.each<[string, Method, number, number]>([
   ['LoRA', createMethod({ type: 'lora', rank: 4, alpha: 16, use_rslora: false }), 4, 16],
   ['rsLoRA, its scale folded into B', createMethod({ type: 'lora', rank: 4, alpha: 16, use_rslora: true }), 4, 4],
-  ['MoRA type 1 as an exact LoRA of its side', createMethod({ type: 'mora', rank: 4, mora_type: 1 }), 17, 17],
+  ...([1, 2, 3, 4, 'truncation'] as const).map((mora_type): [string, Method, number, number] => [
+    `MoRA type ${mora_type} as an exact LoRA of its side`,
+    createMethod({ type: 'mora', rank: 4, mora_type }),
+    17,
+    17,
+  ]),
 ])('%s: the PEFT folder describes the merged weights', (_, method, rank, alpha) => {
   const weights = hostWeights();
   const read = (name: string): HostTensor => weights.get(name) ?? { shape: [0], data: new Float32Array() };

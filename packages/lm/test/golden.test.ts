@@ -33,11 +33,16 @@ const all = (bound: number): Bounds => ({
 const FLOAT32 = all(1e-4);
 const BF16 = { logits: 0.07, loss: 2e-3, gradients: 0.15, losses: 3e-3, gradNorms: 0.055, parameters: 0.2 };
 
+/** One row of every way that a method meets the frozen matrices. */
+const BF16_ROWS = ['full', 'lora', 'lora-rs', 'mora-1', 'mora-6', 'oft'].flatMap((method) =>
+  ['llama-tied', 'llama-untied'].map((family) => `${family}, ${method}`),
+);
+
 /** XLA compiles each signature for seconds, so it has one row here. */
 const MODES: [mode: NumericMode, bounds: Bounds, only?: string[]][] = [
   ['eager', FLOAT32],
   ['plain', FLOAT32],
-  ['bf16', BF16],
+  ['bf16', BF16, BF16_ROWS],
   ['xla', FLOAT32, ['llama-tied, lora']],
 ];
 

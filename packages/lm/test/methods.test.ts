@@ -1,5 +1,5 @@
 import { type AdapterConfig, type MethodConfig, methodRow } from '@moraine/contract';
-import { moraSide } from '@moraine/contract/methods/mora';
+import { MORA_TYPES, moraSide } from '@moraine/contract/methods/mora';
 import { linearShapes, totalParameters } from '@moraine/contract/plan';
 import { loadTf, type Tensor } from '@moraine/engine';
 import { expect, test } from 'vitest';
@@ -16,7 +16,7 @@ import {
   toHost,
 } from '../src/index.js';
 import { createRandom } from '../src/random.js';
-import { denseRotation, denseSharing } from './dense.js';
+import { denseMora } from './dense.js';
 import { adapterRows } from './golden-set.js';
 import { demoConfig, hostWeights, idsOf, tinyConfig, tinyWeights } from './tiny.js';
 
@@ -83,20 +83,35 @@ test.each([
   [20, 10, 40],
   [6, 90, 4],
 ])('MoRA of %i inputs, %i outputs, rank %i computes its dense update', (inDim, outDim, rank) => {
-  for (const type of [1, 6] as const) {
+  for (const type of MORA_TYPES) {
     const side = moraSide(inDim, outDim, rank, type);
     const m = tf.randomNormal([side, side], 0, 1, 'float32', 3);
     const x = tf.randomNormal([5, inDim], 0, 1, 'float32', 4);
-    const dense = (type === 1 ? denseSharing : denseRotation)(m.dataSync() as Float32Array, side, inDim, outDim);
+    const dense = denseMora(type, m.dataSync() as Float32Array, side, inDim, outDim);
     const expected = tf.matMul(x, tf.tensor2d(dense), false, true);
-    const y = createMethod({ type: 'mora', rank, mora_type: type }).apply(
-      x,
-      tf.zeros([outDim, inDim]),
-      tf.zeros([5, outDim]),
-      { mora_M: m },
-    );
-    expect(distance(y, expected) / (tf.max(tf.abs(expected)).dataSync()[0] ?? 1)).toBeLessThan(2e-6);
+    const [weight, y0] = [tf.zeros([outDim, inDim]), tf.zeros([5, outDim])] as [Tensor, Tensor];
+    const y = createMethod({ type: 'mora', rank, mora_type: type }).apply(x, weight, y0, { mora_M: m });
+    expect(distance(y, expected) / (tf.max(tf.abs(expected)).dataSync()[0] ?? 1), `type ${type}`).toBeLessThan(2e-6);
   }
+});
+
+test('MoRA 6 leaves inputs unread where a layer narrows, unless all are asked for', () => {
+  const [inDim, outDim] = [40, 12];
+  const side = moraSide(inDim, outDim, 2, 6); // 10: two blocks of outputs, four of inputs
+  const unread = (mora_all_inputs: boolean): number => {
+    const method = createMethod({
+      type: 'mora',
+      rank: 2,
+      mora_type: 6,
+      ...(mora_all_inputs ? { mora_all_inputs } : {}),
+    });
+    const y = method.apply(tf.eye(inDim), tf.zeros([outDim, inDim]), tf.zeros([inDim, outDim]), {
+      mora_M: tf.randomNormal([side, side], 0, 1, 'float32', 3),
+    });
+    return [...tf.sum(tf.abs(y), 1).dataSync()].filter((sum) => sum === 0).length;
+  };
+  expect(unread(false)).toBe(20);
+  expect(unread(true)).toBe(0);
 });
 
 test.each(methods)('%s: gradients equal those through the merged weight', (_, options) => {

@@ -11,6 +11,7 @@ import {
   type TrainerOptions,
 } from '../src/index.js';
 import { meanGradient, type Optimizer, slotName } from '../src/optim/optimizer.js';
+import { adapterRows } from './golden-set.js';
 import { batchOf, hostWeights, idsOf, tinyConfig } from './tiny.js';
 
 const tf = loadTf();
@@ -128,12 +129,13 @@ test('documents packed into one row train as documents in rows of their own', as
   for (const run of runs) run.dispose();
 });
 
-const withDropout = adapters.map(([name, adapter]): [string, Adapter | null] => [
-  adapter === null ? name : `${name} with dropout`,
-  adapter && { ...adapter, dropout: 0.2 },
-]);
+/** Every method of the golden matrix, with dropout, and full fine-tuning. */
+const resumed: [string, Adapter | null][] = [
+  ['full', null],
+  ...adapterRows.map((row): [string, Adapter] => [row.name, { method: createMethod(row), paths, dropout: 0.2 }]),
+];
 
-test.each(withDropout)('%s: a resumed run repeats the uninterrupted one bit for bit', async (_, adapter) => {
+test.each(resumed)('%s: a resumed run repeats the uninterrupted one bit for bit', async (_, adapter) => {
   const batches = (step: number) => [batchOf([idsOf(step, 9), idsOf(step + 50, 5)]), batchOf([idsOf(step + 99, 7)])];
   const whole = await trainer(adapter);
   const expected = Array.from({ length: 8 }, (_unused, i) => whole.step(batches(i)));

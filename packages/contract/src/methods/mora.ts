@@ -1,12 +1,24 @@
 import { z } from 'zod';
 import type { LinearShape } from '../architectures/tensor.js';
+import { AppError } from '../errors.js';
 import { ADAPTED, defineMethod, RANK_DEFAULT, resolveAdapted, sumOf, tooLargeRank } from './method.js';
 
-/** Operator of MoRA: 1 shares rows and columns (arXiv:2405.12130, Eq. 6), 6 rotates blocks (Eq. 9). Numbers are the authors' code's. */
-export const MoraType = z.union([z.literal(1), z.literal(6)]);
-export type MoraType = z.infer<typeof MoraType>;
+/**
+ * Operator of MoRA (arXiv:2405.12130): 1 to 4 share rows and columns (Eq. 6) in four choices of groups, 6 rotates blocks (Eq. 9); numbers are
+ * the authors' code's. `truncation` (Eq. 4) and `decouple` (Eq. 8) are in the paper and not in that code.
+ */
+export const MORA_TYPES = [1, 2, 3, 4, 6, 'truncation', 'decouple'] as const;
+export const MoraType = z.union(MORA_TYPES.map((type) => z.literal(type)));
+export type MoraType = (typeof MORA_TYPES)[number];
 
-const MoraConfig = z.strictObject({ type: z.literal('mora'), rank: z.int(), mora_type: MoraType, ...ADAPTED });
+const MoraConfig = z.strictObject({
+  type: z.literal('mora'),
+  rank: z.int(),
+  mora_type: MoraType,
+  /** Present where it was asked for. */
+  mora_all_inputs: z.literal(true).optional(),
+  ...ADAPTED,
+});
 export type MoraConfig = z.output<typeof MoraConfig>;
 
 export const mora = defineMethod({
@@ -15,8 +27,14 @@ export const mora = defineMethod({
   name: 'MoRA',
   keys: {
     mora_type: MoraType.optional().describe(
-      'MoRA operator: 1 shares rows and columns, 6 rotates blocks. Default 6 below rank 64, else 1. MoRA only.',
+      'MoRA operator: 1 shares rows and columns, 6 rotates blocks; 2, 3 and 4 share in other groups, `truncation` and `decouple` are the simpler ones of the paper. Default 6 below rank 64, else 1. MoRA only.',
     ),
+    mora_all_inputs: z
+      .boolean()
+      .optional()
+      .describe(
+        'Types 6 and `decouple` where a layer has fewer outputs than inputs: let every block of inputs count, not the first ones alone as in the paper’s code. MoRA only. Default false.',
+      ),
   },
   shared: ['rank', 'dropout', 'target_modules'],
   foreignHint: (key) =>
@@ -30,25 +48,48 @@ export const mora = defineMethod({
     const mora_type = request.mora_type ?? resolveMoraType(rank);
     const { layers, adapted } = resolveAdapted(request, match);
     refuseWideSquare(rank, mora_type, layers);
-    return { type: 'mora', rank, mora_type, ...adapted };
+    const mora_all_inputs = resolveAllInputs(request.mora_all_inputs, mora_type);
+    return { type: 'mora', rank, mora_type, ...mora_all_inputs, ...adapted };
   },
   trainableParameters: ({ rank, mora_type }, layers) =>
     sumOf(layers, ({ inDim, outDim }) => moraSide(inDim, outDim, rank, mora_type) ** 2),
   // The first step of sharing moves the weights as far as full fine-tuning does at the same rate (arXiv:2405.12130 tunes accordingly).
-  learningRate: ({ mora_type }) => (mora_type === 6 ? 1 : 0.5),
+  learningRate: ({ mora_type }) => (isSharing(mora_type) ? 0.5 : 1),
   variants: [
     { spelling: 'mora', aliases: ['moa'], request: { type: 'mora' } },
-    { spelling: 'mora-1', aliases: ['moa-1', 'mora1', 'moa1'], request: { type: 'mora', mora_type: 1 } },
-    { spelling: 'mora-6', aliases: ['moa-6', 'mora6', 'moa6'], request: { type: 'mora', mora_type: 6 } },
+    ...MORA_TYPES.map((type) => ({
+      spelling: `mora-${type}`,
+      aliases: [`moa-${type}`, `mora${type}`, `moa${type}`],
+      request: { type: 'mora', mora_type: type } as const,
+    })),
   ],
-  kind: ({ mora_type }) => (mora_type === 6 ? 'rotation' : 'sharing'),
+  kind: ({ mora_type }) => (mora_type === 6 ? 'rotation' : isSharing(mora_type) ? 'sharing' : String(mora_type)),
   label: ({ rank, mora_type }) => `mora type ${mora_type} r${rank}`,
   color: 'mora',
   withoutExport: ({ mora_type }, format) =>
-    format === 'peft' && mora_type !== 1
-      ? `MoRA type ${mora_type} turns its input block by block before the square matrix, which is no product of two thin matrices, so PEFT's LoRA cannot hold it.`
+    format === 'peft' && !isThin(mora_type)
+      ? `MoRA type ${mora_type} sends its input block by block through the square matrix, which is no product of two thin matrices, so PEFT's LoRA cannot hold it.`
       : null,
 });
+
+/** Whether rows and columns of the square matrix are shared: types 1 to 4. */
+const isSharing = (type: MoraType): boolean => typeof type === 'number' && type <= 4;
+
+/** Whether the update is exactly a LoRA of the square's side. */
+export const isThin = (type: MoraType): boolean => isSharing(type) || type === 'truncation';
+
+function resolveAllInputs(asked: boolean | undefined, type: MoraType): { mora_all_inputs?: true } {
+  if (asked !== true) return {};
+  if (!isThin(type)) return { mora_all_inputs: true };
+  throw new AppError(
+    'invalid_value',
+    `'adapter.mora_all_inputs' is true, but MoRA type ${type} ${type === 'truncation' ? 'is the first inputs alone' : 'reads every input'}.`,
+    {
+      param: 'adapter.mora_all_inputs',
+      hint: "Leave it out, or set adapter.mora_type to 6 or 'decouple'.",
+    },
+  );
+}
 
 /** The operator that the authors advise for a rank: rotation for small ones, sharing from 64 on. */
 export const resolveMoraType = (rank: number): MoraType => (rank < 64 ? 6 : 1);

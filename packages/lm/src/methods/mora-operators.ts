@@ -1,0 +1,189 @@
+import type { MoraType } from '@moraine/contract/methods/mora';
+import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
+import { asMatrix, type HostTensor, onHost, toDevice } from '../host.js';
+import { at, differentiable, type Rotary, rotate, rotateBack } from '../ops.js';
+
+/** The update of one layer: x [N, k], m [R, R] -> [N, d]. */
+export type MoraOperator = (x: Tensor, m: Tensor, outDim: number) => Tensor;
+
+/** Brings columns to another number of them by a fixed linear map: x [N, from] -> [N, width]. `back` is its transpose. */
+interface ColumnMap {
+  to(x: Tensor, width: number): Tensor;
+  back(dy: Tensor, width: number): Tensor;
+}
+
+/** Inputs whose index is equal modulo R are summed, after circular padding to a multiple of R. */
+const strided: ColumnMap = {
+  to: (x, side) => fold(extend(x, paddedTo(x.shape[1] ?? 0, side)), side),
+  back: (dy, inDim) => fold(extend(dy, paddedTo(inDim, dy.shape[1] ?? 1)), inDim),
+};
+/** R groups of inputs side by side are summed; the first k mod R of them have one more. */
+const contiguous: ColumnMap = { to: sumGroups, back: repeatGroups };
+/** y_i = z_(i mod R). */
+const tiled: ColumnMap = { to: extend, back: fold };
+/** Every z as often as its group of outputs is long. */
+const interleaved: ColumnMap = { to: repeatGroups, back: sumGroups };
+/** The first columns, zeros where there are no more. */
+const first: ColumnMap = { to: resize, back: resize };
+
+/** The maps of the types whose update is spread · M · compress, exactly a LoRA of rank R; the others go block by block. */
+const THIN: Partial<Record<MoraType, { compress: ColumnMap; spread: ColumnMap }>> = {
+  1: { compress: strided, spread: tiled },
+  2: { compress: contiguous, spread: interleaved },
+  3: { compress: contiguous, spread: tiled },
+  4: { compress: strided, spread: interleaved },
+  truncation: { compress: first, spread: first },
+};
+
+/** The operator of a type. `readsAll`: see `blockwise`. */
+export function moraOperator(type: MoraType, readsAll = false): MoraOperator {
+  const maps = THIN[type];
+  return maps === undefined ? blockwise(type === 6, readsAll) : thin(maps.compress, maps.spread);
+}
+
+/** A thin type as the pair of a LoRA, A [R, in] = compress and B [out, R] = spread · M; null for the others. */
+export function moraAsLora(type: MoraType, m: HostTensor, inDim: number, outDim: number) {
+  const maps = THIN[type];
+  if (maps === undefined) return null;
+  const { transpose } = loadTf();
+  const [side = 0] = m.shape;
+  return {
+    a: onHost(() => transpose(asMatrix((unit) => maps.compress.to(unit, side), inDim))),
+    b: onHost(() => transpose(maps.spread.to(transpose(toDevice(m)), outDim))),
+  };
+}
+
+/** y = spread(M · compress(x)): Eq. 4 to 7. The maps go back by their transposes, so the gradient is the same with Mᵀ. */
+function thin(compress: ColumnMap, spread: ColumnMap): MoraOperator {
+  return (x, m, outDim) => {
+    const [, inDim = 0] = x.shape;
+    const side = m.shape[0] ?? 0;
+    return differentiable(
+      [x, m],
+      () => {
+        const compressed = compress.to(x, side); // [N, R]
+        return { value: spread.to(matMul2d(compressed, m, false, true), outDim), saved: [compressed, m] };
+      },
+      (dy, [compressed, keptM]) => {
+        const dShared = spread.back(dy, side); // [N, R]
+        return [compress.back(matMul2d(dShared, keptM), inDim), matMul2d(dShared, compressed, true)];
+      },
+    );
+  };
+}
+
+/**
+ * Eq. 8 and 9: x in blocks of R, each through the same M, the results side by side, cut or repeated to d; with rotation block b is turned
+ * by b·theta_t, theta_t = 10000^(-2t/R), before. Blocks that the cut drops are not computed, or with `readsAll`, which is not in the paper,
+ * are added to the outputs of the block whose number is equal modulo the number of blocks of outputs.
+ */
+function blockwise(isRotated: boolean, readsAll: boolean): MoraOperator {
+  return (x, m, outDim) => {
+    const tf = loadTf();
+    const [rows = 0, inDim = 0] = x.shape;
+    const side = m.shape[0] ?? 0;
+    const [ofInputs, ofOutputs] = [Math.ceil(inDim / side), Math.ceil(outDim / side)];
+    const blocks = readsAll ? ofInputs : Math.min(ofInputs, ofOutputs);
+    const width = blocks * side;
+    const summed = Math.min(width, ofOutputs * side);
+    const tables = (): Rotary | null => (isRotated ? blockAngles(blocks, side) : null);
+    return differentiable(
+      [x, m],
+      () => {
+        const turn = tables();
+        const parts = tf.reshape(extend(x, width), [rows, blocks, side]);
+        const turned = tf.reshape(turn === null ? parts : rotate(parts, turn), [rows * blocks, side]);
+        const z = tf.reshape(matMul2d(turned, m, false, true), [rows, width]);
+        const saved = turn === null ? [turned, m] : [turned, m, turn.cos, turn.sin];
+        return { value: extend(fold(z, summed), outDim), saved };
+      },
+      (dy, saved) => {
+        const dz = tf.reshape(extend(fold(dy, summed), width), [rows * blocks, side]);
+        const dTurned = tf.reshape(matMul2d(dz, at(saved, 1)), [rows, blocks, side]);
+        const dParts = isRotated ? rotateBack(dTurned, { cos: at(saved, 2), sin: at(saved, 3) }) : dTurned;
+        const dx = fold(tf.reshape(dParts, [rows, width]), inDim);
+        return [dx, matMul2d(dz, at(saved, 0), true)];
+      },
+    );
+  };
+}
+
+/** Cos and (-sin, sin) of b·theta_t for blocks b = 0 … n-1: each [n, R]. Angles are computed in float32, as the authors' code does. */
+function blockAngles(blocks: number, side: number): Rotary {
+  const tf = loadTf();
+  const theta = Float32Array.from({ length: side / 2 }, (_, t) => 10_000 ** ((-2 * t) / side));
+  const angles = tf.mul(tf.reshape(tf.range(0, blocks), [blocks, 1]), tf.tensor2d(theta, [1, side / 2])); // [n, R/2]
+  const [cos, sin] = [tf.cos(angles), tf.sin(angles)];
+  return { cos: tf.concat([cos, cos], 1), sin: tf.concat([tf.neg(sin), sin], 1) };
+}
+
+const paddedTo = (columns: number, side: number): number => Math.ceil(columns / side) * side;
+
+/** Repeats the columns until there are `width` of them: y_i = x_(i mod k). A smaller width cuts. x [N, k] -> [N, width]. */
+function extend(x: Tensor, width: number): Tensor {
+  const tf = loadTf();
+  const [rows = 0, columns = 0] = x.shape;
+  if (width === columns) return x;
+  const whole = Math.floor(width / columns);
+  const rest = width - whole * columns;
+  const parts: Tensor[] = Array.from({ length: whole }, () => x);
+  if (rest > 0) parts.push(tf.slice(x, [0, 0], [rows, rest]));
+  return parts.length === 1 ? (parts[0] ?? x) : tf.concat(parts, 1);
+}
+
+/** The transpose of extend: adds up columns whose index is equal modulo `width`. x [N, k] -> [N, width]; missing columns are 0. */
+function fold(x: Tensor, width: number): Tensor {
+  const tf = loadTf();
+  const [rows = 0, columns = 0] = x.shape;
+  if (width === columns) return x;
+  const blocks = Math.ceil(columns / width);
+  const whole = padColumns(x, blocks * width - columns);
+  return blocks === 1 ? whole : tf.sum(tf.reshape(whole, [rows, blocks, width]), 1);
+}
+
+/** Columns in `width` groups side by side, the first k mod width of them one longer, added up. x [N, k] -> [N, width]. */
+function sumGroups(x: Tensor, width: number): Tensor {
+  const tf = loadTf();
+  const [rows = 0, columns = 0] = x.shape;
+  const { length, longer } = groupsOf(columns, width);
+  if (length === 0) return padColumns(x, width - columns);
+  const sums = (from: number, count: number, size: number): Tensor[] =>
+    count === 0 ? [] : [tf.sum(tf.reshape(tf.slice(x, [0, from], [rows, count * size]), [rows, count, size]), 2)];
+  const parts = [...sums(0, longer, length + 1), ...sums(longer * (length + 1), width - longer, length)];
+  return parts.length === 1 ? at(parts, 0) : tf.concat(parts, 1);
+}
+
+/** The transpose of sumGroups: every column as often as its group is long. x [N, groups] -> [N, width]. */
+function repeatGroups(x: Tensor, width: number): Tensor {
+  const tf = loadTf();
+  const [rows = 0, groups = 0] = x.shape;
+  const { length, longer } = groupsOf(width, groups);
+  const repeated = (from: number, count: number, size: number): Tensor[] => {
+    if (count === 0 || size === 0) return [];
+    const columns = tf.reshape(tf.slice(x, [0, from], [rows, count]), [rows, count, 1]);
+    return [tf.reshape(tf.tile(columns, [1, 1, size]), [rows, count * size])];
+  };
+  const parts = [...repeated(0, longer, length + 1), ...repeated(longer, groups - longer, length)];
+  return parts.length === 1 ? at(parts, 0) : tf.concat(parts, 1);
+}
+
+/** How `columns` are parted into groups: `longer` of them have one more than `length`. */
+const groupsOf = (columns: number, groups: number) => ({
+  length: Math.floor(columns / groups),
+  longer: columns % groups,
+});
+
+/** The first `width` columns, zeros after the last. */
+function resize(x: Tensor, width: number): Tensor {
+  const [rows = 0, columns = 0] = x.shape;
+  return columns > width ? loadTf().slice(x, [0, 0], [rows, width]) : padColumns(x, width - columns);
+}
+
+function padColumns(x: Tensor, count: number): Tensor {
+  if (count === 0) return x;
+  const paddings: [number, number][] = [
+    [0, 0],
+    [0, count],
+  ];
+  return loadTf().pad(x, paddings) as Tensor;
+}
