@@ -18,7 +18,7 @@ export const rooms = {
   'apps/api': ['@moraine/contract', '@moraine/services'],
   'apps/worker': ['@moraine/contract', '@moraine/services', '@moraine/recipes'],
   'apps/dashboard': ['@moraine/contract'],
-  'apps/cli': ['@moraine/contract', 'lazily:@moraine/recipes', 'lazily:@moraine/engine/install'],
+  'apps/cli': ['@moraine/contract', '@moraine/data/hub', 'lazily:@moraine/recipes', 'lazily:@moraine/engine/install'],
 };
 
 /** Folder -> what each folder or file in it may import of its siblings; every one must be listed. `*` is all of them.

@@ -53,7 +53,7 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import('./commands/login.js')).loginCommand,
   },
   models: {
-    summary: 'Register base models and list what there is',
+    summary: 'Register base models, from a folder or a hub, and list what there is',
     load: async () => (await import('./commands/models.js')).modelsCommand,
   },
   files: {

@@ -29,3 +29,9 @@ export const clientAddress = (): { baseUrl: string; apiKey: string } | undefined
 
 /** The root key that an operator chose. */
 export const chosenApiKey = (): string | undefined => set(process.env.MORAINE_API_KEY);
+
+/** The hub that models are downloaded from, as Hugging Face's tools name it. */
+export const hubAddress = (): { endpoint: string | undefined; token: string | undefined } => ({
+  endpoint: set(process.env.HF_ENDPOINT),
+  token: set(process.env.HF_TOKEN),
+});

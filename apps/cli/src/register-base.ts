@@ -29,9 +29,14 @@ export async function registerBase(client: Client, name: string, dir: string): P
       throw new AppError('invalid_base', `${folder} holds no ${what}.`, {
         hint: 'A base is a Hugging Face folder with config.json, *.safetensors and its tokenizer.',
       });
+  return sendBase(client, name, new Map(files.map((file) => [file, path.join(folder, file)])));
+}
+
+/** Registers files under their names, streamed from where they lie. */
+export async function sendBase(client: Client, name: string, files: ReadonlyMap<string, string>): Promise<ModelObject> {
   const form = new FormData();
   form.append('name', name);
-  for (const file of files) form.append('files', await openAsBlob(path.join(folder, file)), file);
+  for (const [filename, place] of files) form.append('files', await openAsBlob(place), filename);
   return client.call('createBase', { body: form });
 }
 

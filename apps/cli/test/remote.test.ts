@@ -1,7 +1,8 @@
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startHub, type TestHub } from '@moraine/testing/hub';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { columnsOf, moraine, moraineOnce, processesOf, removeStack, startUp, type TestStack } from './stack.js';
 import { writeTinyBase } from './tiny-base.js';
@@ -36,7 +37,8 @@ afterAll(() => removeStack(dataDir, stack));
 test('models and runs say that there are none yet', async () => {
   expect(await cli('models', 'ls')).toEqual({
     status: 0,
-    output: 'No models yet. Register a base with `moraine models add NAME DIR`.\n',
+    output:
+      'No models yet. Register a base with `moraine models add NAME DIR`, or `hf:ORG/REPO` in place of the folder.\n',
   });
   expect(await cli('runs', 'ls')).toEqual({ status: 0, output: 'No runs yet.\n' });
 });
@@ -48,6 +50,79 @@ test('models add registers a folder under a name, and models ls lists it', async
   expect(added.output).toMatch(/^tiny: [\d,]+ parameters, context 256 tokens\.\n$/);
   const { output } = await cli('models', 'ls');
   expect(columnsOf(output.split('\n')[2]).slice(0, 2)).toEqual(['tiny', 'base']);
+});
+
+describe('models add from a hub', () => {
+  const commit = 'c0ffee'.padEnd(40, '0');
+  const hubDir = path.join(dataDir, 'hub');
+  let hub: TestHub;
+  const add = (name: string, source: string, extra: Record<string, string> = {}) =>
+    moraineOnce(['models', 'add', name, source, '--data', dataDir], {
+      HF_ENDPOINT: hub.endpoint,
+      HF_TOKEN: '',
+      ...extra,
+    });
+  beforeAll(async () => {
+    const dir = path.join(dataDir, 'for the hub');
+    writeTinyBase(dir);
+    const files = Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(path.join(dir, name))]));
+    const repo = { commit, names: ['main'], files };
+    hub = await startHub({
+      'org/tiny': repo,
+      'org/gated': { ...repo, needs: { token: 'hf_right', code: 'GatedRepo' } },
+      'org/cut': { ...repo, files: { ...files, 'model.safetensors': Buffer.from('cut short') } },
+    });
+  });
+  afterAll(() => hub.close());
+
+  test('registers what a revision is, as a folder would be, and keeps no second copy', async () => {
+    const { status, output } = await add('of-hub', 'hf:org/tiny@main');
+    expect(output).toContain(`org/tiny at main is ${commit}: 4 files, `);
+    expect(output).toMatch(/^of-hub: [\d,]+ parameters, context 256 tokens\.$/m);
+    expect(status).toBe(0);
+    expect(readdirSync(hubDir)).toEqual([]);
+    const models = ['tiny', 'of-hub'].map((model) => client.call('getModel', { params: { model } }));
+    const [folder, ofHub] = await Promise.all(models);
+    expect(ofHub?.parameters).toBe(folder?.parameters);
+  });
+
+  test('a download that is given up registers nothing; the same command goes on there', async () => {
+    hub.fail(/^\/[0-9a-f]{64}$/, { cutAfter: 1000 }, { status: 429, headers: { 'retry-after': '3600' } });
+    const first = await add('again', 'hf:org/tiny');
+    expect([first.status, first.output]).toEqual([
+      1,
+      expect.stringMatching(/asks to come back in 3600 s.*goes on there/),
+    ]);
+    expect((await cli('models', 'ls')).output).not.toContain('again');
+    hub.requests.length = 0;
+    expect((await add('again', 'hf:org/tiny')).status).toBe(0);
+    const ranges = hub.requests.filter(({ server }) => server === 'cdn').map(({ range }) => range);
+    expect(ranges).toEqual([expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
+  });
+
+  test('a base that registration refuses leaves its files to be looked at', async () => {
+    const { status, output } = await add('cut', 'hf:org/cut');
+    expect(status).toBe(1);
+    expect(output).toContain(`The files stay in ${path.join(hubDir, 'org--cut')}.`);
+    expect(output).toContain('model.safetensors');
+    expect(existsSync(path.join(hubDir, 'org--cut', 'config.json'))).toBe(true);
+  });
+
+  test.each([
+    ['of-hub', 'hf:org/tiny', {}, "Another base model is called 'of-hub'."],
+    ['a name', 'hf:org/tiny', {}, "'name' is 'a name'"],
+    ['gated', 'hf:org/gated', {}, 'org/gated is gated'],
+    ['gated', 'hf:org/gated', { HF_TOKEN: 'hf_wrong' }, 'The account of HF_TOKEN has no access'],
+    ['none', 'hf:org/none', {}, 'There is no model org/none'],
+    ['none', 'hf:org', { HF_ENDPOINT: 'localhost' }, "HF_ENDPOINT is 'localhost'"],
+    ['none', 'hf:a/b/c', {}, 'hf:ORG/REPO@REV'],
+  ])('%s from %s with %j is refused before weights are fetched', async (name, source, extra, message) => {
+    hub.requests.length = 0;
+    const { status, output } = await add(name, source, extra);
+    expect(output).toContain(message);
+    expect(status).toBe(1);
+    expect(hub.requests.filter(({ server }) => server === 'cdn')).toEqual([]);
+  });
 });
 
 test('runs ls lists the newest run first, as many as asked for', async () => {

@@ -1,4 +1,5 @@
 export * from './attempt.js';
+export * from './base-name.js';
 export * from './batch.js';
 export * from './errors.js';
 export * from './ids.js';

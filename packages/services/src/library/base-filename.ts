@@ -1,7 +1,7 @@
 import { AppError } from '@moraine/contract';
 
-/** What a base may consist of: weights as safetensors, and small text beside them. */
-const TAKEN = /^[A-Za-z0-9][A-Za-z0-9._-]*\.(safetensors|json|jinja|txt|md)$|^(LICENSE|NOTICE|README)$/;
+/** What a base may consist of: weights as safetensors, small text beside them, and SentencePiece's tokenizer.model, which is data. */
+const TAKEN = /^[A-Za-z0-9][A-Za-z0-9._-]*\.(safetensors|json|jinja|txt|md|model)$|^(LICENSE|NOTICE|README)$/;
 /** Formats that run code when they are opened, or may. */
 const PICKLED = /\.(bin|pt|pth|ckpt|pkl|pickle|npy|npz|h5|keras|joblib)$/i;
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { AppError, type ModelObject, newId } from '@moraine/contract';
+import { AppError, type ModelObject, newId, refuseBaseName } from '@moraine/contract';
 import { INDEX_FILE, type ModelConfig, parseModelConfig, totalParameters } from '@moraine/contract/plan';
 import { checkTokenizerAside, TOKENIZER_FILES } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
@@ -9,7 +9,6 @@ import { assertBaseFilename } from './base-filename.js';
 import { type BaseFiles, checkWeights } from './check-weights.js';
 import { baseToModel } from './to-model-object.js';
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/;
 const SMALL_FILE_BYTES_MAX = 64 * 1024 ** 2;
 
 export interface CreateBase {
@@ -26,12 +25,7 @@ export interface CreateBase {
  * @throws AppError `invalid_base` naming file or tensor; `invalid_value` for the name; `conflict` when another base has it.
  */
 export async function createBase(s: Services, actor: Actor, { name, upload }: CreateBase): Promise<ModelObject> {
-  if (!NAME.test(name)) {
-    throw new AppError('invalid_value', `'name' is '${name.slice(0, 100)}', which no base can be called.`, {
-      param: 'name',
-      hint: 'Take up to 96 letters, digits, dots, dashes and underscores, a letter or digit first.',
-    });
-  }
+  refuseBaseName(name);
   const files = byName(upload.files);
   const sha256 = folderHash(files);
   const existing = await s.db.base.findFirst({ where: { projectId: actor.projectId, name, deletedAt: null } });

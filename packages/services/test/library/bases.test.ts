@@ -47,7 +47,8 @@ const withTensors = (tensors: Record<string, RawTensor>, extraBytes = 0): Files 
 });
 
 test('a Hugging Face folder becomes a model with its parameters and context, and its files are kept whole', async () => {
-  const dir = await writeFolder({ ...tinyFiles(), 'README.md': '# tiny', '.gitattributes': 'x' });
+  const extra = { 'README.md': '# tiny', 'tokenizer.model': 'sentencepiece', '.gitattributes': 'x' };
+  const dir = await writeFolder({ ...tinyFiles(), ...extra });
   const model = await createBaseFromDir(s, actor, { name: 'tiny', dir });
   expect(model).toMatchObject({
     id: 'tiny',
@@ -66,6 +67,7 @@ test('a Hugging Face folder becomes a model with its parameters and context, and
     'config.json',
     'model.safetensors',
     'tokenizer.json',
+    'tokenizer.model',
     'tokenizer_config.json',
   ]);
   expect(await s.blobs.list('incoming')).toEqual([]);

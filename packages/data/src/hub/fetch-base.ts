@@ -1,0 +1,136 @@
+import { mkdir, readFile, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '@moraine/contract';
+import { INDEX_FILE, parseModelConfig, WEIGHTS_FILE, weightFiles } from '@moraine/contract/plan';
+import { bytesHere, downloadFile } from './download-file.js';
+import type { Hub } from './hub.js';
+import { type HubFile, type HubRecord, readRecord } from './read-record.js';
+import type { HubSource } from './source.js';
+
+/** What a base has beside its weights; nothing that would be executed or unpickled. */
+const COMPANIONS =
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^merges\.txt$|^tokenizer\.model$|^chat_template\.jinja$|^(LICENSE|NOTICE)(\.(txt|md))?$/;
+
+export interface FetchedBase {
+  commit: string;
+  /** The folder of these files, `ORG--REPO` in the folder that was given. */
+  dir: string;
+  /** Name in the repository -> where its bytes lie on this machine. */
+  files: Map<string, string>;
+}
+
+export interface FetchOptions {
+  /** Where the files are kept until the caller removes them; a later call with the same folder goes on where this one stopped. */
+  dir: string;
+  /** Once, before the weights: what will be fetched. */
+  onPlan: (plan: { commit: string; files: number; sizeBytes: number }) => void;
+  /** With each piece that arrives: bytes of all files that are here, of how many. */
+  onProgress: (progress: { file: string; bytes: number; sizeBytes: number }) => void;
+}
+
+/**
+ * Downloads a base from a hub: its configuration first, which is refused before any weight is fetched, then tokenizer, templates and the
+ * safetensors that the index names.
+ * @throws AppError `not_found`, `forbidden`, `unavailable`, `storage` or `invalid_base`: what, where and what to do
+ */
+export async function fetchBase(hub: Hub, source: HubSource, options: FetchOptions): Promise<FetchedBase> {
+  const record = await readRecord(hub, source);
+  const companions = [...record.files.values()].filter(({ name }) => COMPANIONS.test(name));
+  refuseIncomplete(record);
+  const dir = join(options.dir, record.repo.replace('/', '--'));
+  await makeFolder(dir);
+
+  const small = [need(record, 'config.json'), ...present(record, [INDEX_FILE])];
+  const fetchSmall = (file: HubFile): Promise<string> => downloadFile(hub, record, file, { dir, onBytes: () => {} });
+  for (const file of small) await fetchSmall(file);
+  parseModelConfig(await readJson(dir, need(record, 'config.json')));
+
+  const weights = await listWeights(dir, record);
+  const all = [...new Set([...small, ...companions, ...weights])];
+  const sizeBytes = all.reduce((sum, file) => sum + file.sizeBytes, 0);
+  const here = new Map<HubFile, number>();
+  for (const file of all) here.set(file, await bytesHere(dir, file));
+  const total = (): number => [...here.values()].reduce((sum, bytes) => sum + bytes, 0);
+  await refuseFullDisk(dir, sizeBytes - total());
+  options.onPlan({ commit: record.commit, files: all.length, sizeBytes });
+
+  const files = new Map<string, string>();
+  for (const file of all) {
+    const onBytes = (bytes: number): void => {
+      here.set(file, bytes);
+      options.onProgress({ file: file.name, bytes: total(), sizeBytes });
+    };
+    files.set(file.name, await downloadFile(hub, record, file, { dir, onBytes }));
+  }
+  return { commit: record.commit, dir, files };
+}
+
+const present = ({ files }: HubRecord, names: readonly string[]): HubFile[] =>
+  names.flatMap((name) => files.get(name) ?? []);
+
+function need({ repo, files }: HubRecord, name: string): HubFile {
+  const file = files.get(name);
+  if (file) return file;
+  throw new AppError('invalid_base', `${repo} has no ${name}.`, {
+    param: name,
+    hint: `A base has config.json, tokenizer.json and safetensors weights; this one has ${[...files.keys()].slice(0, 12).join(', ') || 'no files'}.`,
+  });
+}
+
+/** Says what no download would change, before there is one. */
+function refuseIncomplete(record: HubRecord): void {
+  const { repo, files } = record;
+  const names = [...files.keys()];
+  if (names.includes('adapter_config.json') && !names.includes('config.json'))
+    throw new AppError('invalid_base', `${repo} is an adapter, not a base.`, {
+      hint: 'Register the model that it was trained on.',
+    });
+  need(record, 'config.json');
+  const hasWeights = names.includes(WEIGHTS_FILE) || names.includes(INDEX_FILE);
+  const pickled = names.find((name) => /\.(bin|pt|pth)$/.test(name));
+  if (!hasWeights && pickled !== undefined)
+    throw new AppError('invalid_base', `${repo} has its weights as ${pickled}, which may run code when it is opened.`, {
+      hint: 'Take a revision with safetensors (the hub often has one as refs/pr/N), or convert it once: save_pretrained(dir, safe_serialization=True).',
+    });
+  if (!hasWeights) need(record, WEIGHTS_FILE);
+  if (!names.includes('tokenizer.json'))
+    throw new AppError('invalid_base', `${repo} has no tokenizer.json.`, {
+      param: 'tokenizer.json',
+      hint: 'Save it once with a fast tokenizer: AutoTokenizer.from_pretrained(repo).save_pretrained(folder), beside the other files, and register the folder.',
+    });
+}
+
+async function listWeights(dir: string, record: HubRecord): Promise<HubFile[]> {
+  const index = record.files.get(INDEX_FILE);
+  const names = weightFiles([...record.files.keys()], index && (await readJson(dir, index)));
+  return present(record, names);
+}
+
+async function readJson(dir: string, file: HubFile): Promise<unknown> {
+  const text = await readFile(join(dir, file.name), 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AppError('invalid_base', `${file.name} is not JSON: ${String(cause)}.`, { param: file.name, cause });
+  }
+}
+
+async function makeFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new AppError('storage', `The folder ${dir} cannot be made: ${String(cause)}.`, { cause });
+  }
+}
+
+async function refuseFullDisk(dir: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(dir);
+  if (bavail * bsize >= bytes) return;
+  throw new AppError(
+    'storage',
+    `${bytes} bytes are still to come, and the disk of ${dir} has ${bavail * bsize} free.`,
+    {
+      hint: 'Free some space, or take another data folder with --data.',
+    },
+  );
+}

@@ -1,0 +1,320 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startHub, type TestHub } from '@moraine/testing/hub';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type FetchedBase, fetchBase, openHub, parseHubSource } from '../../src/hub/index.js';
+import { COMMIT, tinyRepo } from './tiny-repo.js';
+
+// Downloads from a real server on loopback; what goes wrong is what that server does.
+const dir = mkdtempSync(join(tmpdir(), 'moraine hub '));
+const folder = join(dir, 'org--tiny');
+let hub: TestHub;
+beforeAll(async () => {
+  hub = await startHub({});
+});
+beforeEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+  hub.repos['org/tiny'] = tinyRepo();
+  hub.requests.length = 0;
+});
+afterAll(async () => {
+  await hub.close();
+  rmSync(dir, { recursive: true });
+});
+
+const waits: string[] = [];
+const patience = { tries: 3, waitMs: 1, waitMsMax: 5_000, stallMs: 5_000 };
+
+function fetchTiny(source = 'hf:org/tiny', options: Parameters<typeof openHub>[0] = {}): Promise<FetchedBase> {
+  waits.length = 0;
+  const onWait = (reason: string): void => void waits.push(reason);
+  const opened = openHub({ endpoint: hub.endpoint, patience, onWait, ...options });
+  return fetchBase(opened, parseHubSource(source), { dir, onPlan: () => {}, onProgress: () => {} });
+}
+
+/** Where the requests for a file's bytes began, in order. */
+const startsOf = (server: 'hub' | 'cdn', path = ''): number[] =>
+  hub.requests
+    .filter((one) => one.server === server && one.path.endsWith(path))
+    .map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? 'bytes=0-')?.[1]));
+
+const weights = (): Buffer => hub.repos['org/tiny']?.files['model.safetensors'] as Buffer;
+const arrived = (file = 'model.safetensors'): Buffer => readFileSync(join(folder, file));
+
+test('a base is its configuration, tokenizer and safetensors; nothing pickled, executed or in a folder comes along', async () => {
+  const plans: unknown[] = [];
+  const seen: { file: string; bytes: number; sizeBytes: number }[] = [];
+  const fetched = await fetchBase(openHub({ endpoint: hub.endpoint }), parseHubSource('hf:org/tiny@refs/pr/1'), {
+    dir,
+    onPlan: (plan) => plans.push(plan),
+    onProgress: (progress) => seen.push(progress),
+  });
+  const names = [
+    'config.json',
+    'generation_config.json',
+    'model.safetensors',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ];
+  expect(fetched).toMatchObject({ commit: COMMIT, dir: folder });
+  expect([...fetched.files.keys()].sort()).toEqual(names);
+  expect(readdirSync(folder).sort()).toEqual(names);
+  expect(arrived()).toEqual(weights());
+  const sizeBytes = names.reduce((sum, name) => sum + arrived(name).length, 0);
+  expect(plans).toEqual([{ commit: COMMIT, files: 5, sizeBytes }]);
+  expect(seen.at(-1)).toEqual({ file: 'model.safetensors', bytes: sizeBytes, sizeBytes });
+});
+
+test('of several weight files those are fetched that the index names', async () => {
+  const [a, b] = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+  const files = tinyRepo({
+    [a]: randomBytes(100),
+    [b]: randomBytes(100),
+    'consolidated.safetensors': randomBytes(100),
+    'model.safetensors.index.json': JSON.stringify({ weight_map: { x: a, y: b } }),
+  }).files;
+  delete files['model.safetensors'];
+  hub.repos['org/tiny'] = { ...tinyRepo(), files };
+  const fetched = await fetchTiny();
+  expect([...fetched.files.keys()].filter((name) => name.includes('safetensors')).sort()).toEqual([
+    ...[a, b, 'model.safetensors.index.json'],
+  ]);
+});
+
+test('the token goes to the hub and not to the other host that it redirects to', async () => {
+  await fetchTiny('hf:org/tiny', { token: 'hf_secret' });
+  const sent = (server: string): (string | null)[] => [
+    ...new Set(hub.requests.filter((one) => one.server === server).map((one) => one.authorization)),
+  ];
+  expect([sent('hub'), sent('cdn')]).toEqual([['Bearer hf_secret'], [null]]);
+});
+
+describe('a download that is cut', () => {
+  test('goes on where it stopped, and the waits are said', async () => {
+    hub.fail(/^\/[0-9a-f]{64}$/, { cutAfter: 100_000 }, { cutAfter: 50_000 });
+    await fetchTiny();
+    expect(arrived()).toEqual(weights());
+    const [first, second, third, ...rest] = startsOf('cdn');
+    expect([first, rest]).toEqual([0, []]);
+    // What was sent last before a cut may be lost on the way.
+    expect(second).toBeGreaterThan(0);
+    expect(second).toBeLessThanOrEqual(100_000);
+    expect(third).toBeGreaterThan(second ?? 0);
+    expect(third).toBeLessThanOrEqual((second ?? 0) + 50_000);
+    // The address of a file is its hash here, and its etag too.
+    const last = hub.requests.findLast(({ server }) => server === 'cdn');
+    expect(last?.ifRange).toBe(`"${last?.path.slice(1)}"`);
+    expect(waits).toHaveLength(2);
+  });
+
+  test('is given up after as many tries as bring nothing, and the next call goes on', async () => {
+    hub.fail(/^\/[0-9a-f]{64}$/, { cutAfter: 100_000 }, { status: 503 }, { status: 503 }, { status: 503 });
+    await expect(fetchTiny()).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/^http:\S+ answers 503, 3 times in a row\.$/),
+      hint: expect.stringContaining('goes on there'),
+    });
+    expect(readdirSync(folder)).not.toContain('model.safetensors');
+    const [part = ''] = readdirSync(folder).filter((name) => name.endsWith('.part'));
+    const { size } = statSync(join(folder, part));
+    expect(size).toBeGreaterThan(0);
+    hub.requests.length = 0;
+    await fetchTiny();
+    expect(startsOf('cdn')).toEqual([size]);
+    expect(arrived()).toEqual(weights());
+    hub.requests.length = 0;
+    await fetchTiny();
+    expect(startsOf('cdn')).toEqual([]);
+  });
+
+  test('begins anew where the server does not go on in the middle', async () => {
+    hub.fail(/^\/[0-9a-f]{64}$/, { cutAfter: 100_000 }, { ignoreRange: true });
+    await fetchTiny();
+    expect(arrived()).toEqual(weights());
+  });
+
+  test('counts as cut when nothing comes any more', async () => {
+    hub.fail(/^\/[0-9a-f]{64}$/, { stallAfter: 100_000 });
+    await fetchTiny('hf:org/tiny', { patience: { ...patience, stallMs: 300 } });
+    expect(startsOf('cdn')).toEqual([0, 100_000]);
+    expect(waits).toEqual([expect.stringContaining('silent for 300 ms')]);
+    expect(arrived()).toEqual(weights());
+  });
+});
+
+describe('bytes that are not those of the record', () => {
+  const wrong = randomBytes(300_000);
+  test('are thrown away and fetched once more', async () => {
+    hub.fail(/^\/[0-9a-f]{64}$/, { bytes: wrong });
+    await fetchTiny();
+    expect(waits).toEqual([expect.stringContaining('model.safetensors arrived with another hash')]);
+    expect(arrived()).toEqual(weights());
+  });
+
+  test.each([
+    ['the same number of others, twice', [wrong, wrong], /have the sha256 hash [0-9a-f]{64}, not [0-9a-f]{64}/],
+    ['more', [randomBytes(300_001)], /are more than the 300000 of its record/],
+  ])('are refused: %s', async (_, faults, message) => {
+    hub.fail(/^\/[0-9a-f]{64}$/, ...faults.map((bytes) => ({ bytes })));
+    await expect(fetchTiny()).rejects.toMatchObject({ code: 'invalid_base', message: expect.stringMatching(message) });
+    expect(readdirSync(folder)).not.toContain('model.safetensors');
+  });
+
+  test('of a small file are found by its git hash', async () => {
+    hub.fail(/tokenizer_config\.json$/, ...[1, 2].map(() => ({ bytes: Buffer.from('{"eos_token": "</S>"}') })));
+    await expect(fetchTiny()).rejects.toMatchObject({
+      message: expect.stringMatching(/tokenizer_config\.json.*git hash/),
+    });
+  });
+
+  test('that lie there from elsewhere are not taken for the file', async () => {
+    await fetchTiny();
+    writeFileSync(join(folder, 'model.safetensors'), wrong);
+    await fetchTiny();
+    expect(arrived()).toEqual(weights());
+  });
+});
+
+describe('a busy hub', () => {
+  test.each([
+    ['seconds', { 'retry-after': '1' }],
+    ['a rate limit', { ratelimit: '"resolvers";r=0;t=1' }],
+  ])('is asked again when it said, in %s', async (_, headers) => {
+    hub.fail(/^\/api/, { status: 429, headers });
+    const begun = performance.now();
+    await fetchTiny();
+    expect(performance.now() - begun).toBeGreaterThan(990);
+    expect(waits).toEqual([expect.stringContaining('answers 429')]);
+  });
+
+  test('that asks for a longer wait than is borne is named with its wait', async () => {
+    hub.fail(/^\/api/, { status: 429, headers: { 'retry-after': '600' } });
+    await expect(fetchTiny()).rejects.toThrow(/answers 429 and asks to come back in 600 s/);
+  });
+
+  test('whose link has run out gives a new one', async () => {
+    hub.fail(/^\/[0-9a-f]{64}$/, { status: 403, body: 'expired' });
+    await fetchTiny();
+    expect(startsOf('hub', '/model.safetensors')).toHaveLength(2);
+  });
+});
+
+describe('refused with what, where and what to do', () => {
+  const gated = { needs: { token: 'hf_right', code: 'GatedRepo' as const } };
+  const without = (...names: string[]) => {
+    const { files } = tinyRepo();
+    for (const name of names) delete files[name];
+    return { ...tinyRepo(), files };
+  };
+
+  test.each([
+    [
+      'a gated model',
+      'hf:org/gated',
+      null,
+      'forbidden',
+      /org\/gated is gated at http.*restricted\. Accept its terms.*set HF_TOKEN/,
+    ],
+    [
+      'a gated model and a token without the right',
+      'hf:org/gated',
+      'hf_other',
+      'forbidden',
+      /The account of HF_TOKEN has no access/,
+    ],
+    [
+      'a model that is not there',
+      'hf:org/none',
+      null,
+      'not_found',
+      /There is no model org\/none at http.*private one set HF_TOKEN/,
+    ],
+    ['a model that is not there, with a token', 'hf:org/none', 'hf_x', 'not_found', /HF_TOKEN must be of an account/],
+    [
+      'a revision that is not there',
+      'hf:org/tiny@v9',
+      null,
+      'not_found',
+      /org\/tiny has no revision 'v9'.*\/org\/tiny\/refs/,
+    ],
+    ['a file that is gone', 'hf:org/gone', null, 'not_found', /org\/gone at main has no file tokenizer\.json/],
+    ['pickled weights', 'hf:org/pickled', null, 'invalid_base', /pytorch_model\.bin, which may run code.*refs\/pr\/N/],
+    ['no weights', 'hf:org/empty', null, 'invalid_base', /org\/empty has no model\.safetensors.*config\.json/],
+    ['no tokenizer', 'hf:org/dumb', null, 'invalid_base', /org\/dumb has no tokenizer\.json.*save_pretrained/],
+    ['an adapter', 'hf:org/adapter', null, 'invalid_base', /org\/adapter is an adapter, not a base.*trained on/],
+    ['a family that is not computed', 'hf:org/mamba', null, 'invalid_base', /mamba/],
+  ])('%s', async (_, source, token, code, said) => {
+    hub.repos['org/gated'] = { ...tinyRepo(), ...gated };
+    hub.repos['org/gone'] = tinyRepo();
+    hub.repos['org/pickled'] = without('model.safetensors');
+    hub.repos['org/empty'] = without('model.safetensors', 'pytorch_model.bin');
+    hub.repos['org/dumb'] = without('tokenizer.json');
+    hub.repos['org/adapter'] = { ...tinyRepo(), files: { 'adapter_config.json': '{}' } };
+    hub.repos['org/mamba'] = tinyRepo({ 'config.json': '{"model_type": "mamba"}' });
+    hub.fail(/gone\/resolve\/.*\/tokenizer\.json/, { status: 404, headers: { 'x-error-code': 'EntryNotFound' } });
+    const error = await fetchTiny(source, { token }).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code });
+    const { message, hint } = error as { message: string; hint: string };
+    expect(`${message} ${hint}`).toMatch(said);
+    expect(startsOf('cdn')).toEqual([]);
+  });
+
+  test('a gated model is fetched with a token that may read it', async () => {
+    hub.repos['org/tiny'] = { ...tinyRepo(), ...gated };
+    expect((await fetchTiny('hf:org/tiny', { token: 'hf_right' })).files.size).toBe(5);
+  });
+
+  test('a token that the hub does not know', async () => {
+    const headers = { 'x-error-message': 'Invalid credentials in Authorization header' };
+    hub.fail(/^\/api/, { status: 401, headers });
+    await expect(fetchTiny('hf:org/tiny', { token: 'hf_old' })).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringContaining('does not take HF_TOKEN: Invalid credentials'),
+    });
+  });
+
+  test('a record without hashes, because nothing could be checked', async () => {
+    const body = JSON.stringify({ sha: COMMIT, siblings: [{ rfilename: 'config.json' }] });
+    hub.fail(/^\/api/, { status: 200, body });
+    await expect(fetchTiny()).rejects.toThrow(/gives neither size nor hash of config\.json/);
+  });
+
+  test('an address where no server is', async () => {
+    await expect(fetchTiny('hf:org/tiny', { endpoint: 'http://127.0.0.1:49999' })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/The connection to http:\/\/127\.0\.0\.1:49999 failed \(\S+\), 3 times in a row/),
+    });
+  });
+});
+
+test('nothing is put together from two files when the one behind a name changes in between', async () => {
+  const before = weights();
+  hub.fail(/^\/[0-9a-f]{64}$/, { cutAfter: 100_000 });
+  // The second request meets other bytes of the same address; their etag is another.
+  const other = randomBytes(300_000);
+  hub.fail(/^\/[0-9a-f]{64}$/, { status: 200, headers: { etag: '"other"' }, body: other });
+  await fetchTiny();
+  expect(arrived()).toEqual(before);
+});
+
+describe('sources and addresses', () => {
+  test.each([
+    ['hf:org/repo', { repo: 'org/repo', revision: 'main' }],
+    ['hf:gpt2@v1.0', { repo: 'gpt2', revision: 'v1.0' }],
+    ['hf:Qwen/Qwen2.5-0.5B@refs/pr/3', { repo: 'Qwen/Qwen2.5-0.5B', revision: 'refs/pr/3' }],
+  ])('%s', (text, source) => expect(parseHubSource(text)).toEqual(source));
+
+  test.each(['hf:', 'hf:/x', 'hf:a/b/c', 'hf:../x', 'hf:org/repo@', 'hf:org/repo@../main', 'hf:org/re po', 'org/repo'])(
+    '%j is refused',
+    (text) => expect(() => parseHubSource(text)).toThrow(/names no model of a hub/),
+  );
+
+  test.each(['huggingface', 'ftp://x', 'https://hf_token@hub.example', ''])('HF_ENDPOINT %j is refused', (endpoint) =>
+    expect(() => openHub({ endpoint })).toThrow(/HF_ENDPOINT/),
+  );
+
+  test('a token with a line break is refused before it is sent', () =>
+    expect(() => openHub({ token: 'hf_a\nb' })).toThrow(/HF_TOKEN holds/));
+});
