@@ -1,5 +1,5 @@
 /**
- * `npm run test:configs [-- --count N] [-- --seed N]`: generates Llama configs in the dialects of transformers 4 and 5, lets transformers
+ * `npm run test:configs [-- --count N] [-- --seed N]`: generates configs of every family in the dialects of transformers 4 and 5, lets transformers
  * compute a loss with each, and compares; default 200. `-- --write` replaces the cases that the suite has. The last line is the total.
  */
 import { spawnSync } from 'node:child_process';
@@ -54,5 +54,5 @@ async function compare(): Promise<void> {
   process.exitCode = counts.failed === 0 ? 0 : 1;
 }
 
-if (values.write) generate('42', '1', join(import.meta.dirname, 'fixtures.json'));
+if (values.write) generate('84', '1', join(import.meta.dirname, 'fixtures.json'));
 else await compare();

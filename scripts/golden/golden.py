@@ -37,13 +37,16 @@ def write(folder: Path):
 
 
 def rows_of(family):
-    """(name, method, optimiser): every method with the first optimiser, the methods that another names with that one."""
+    """(name, method, optimiser): the methods that the family names with the first optimiser; where it names none, all of them, and
+    further optimisers with the methods that they name."""
     first, *others = MATRIX["optimizers"]
     for method in MATRIX["methods"]:
+        if method["name"] not in family.get("methods", [method["name"]]):
+            continue
         name = f"{family['name']}.{method['name']}"
         yield name, method, first
         for other in others:
-            if method["name"] in other["methods"]:
+            if "methods" not in family and method["name"] in other["methods"]:
                 yield f"{name}.{other['type']}", method, other
 
 

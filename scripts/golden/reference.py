@@ -23,7 +23,7 @@ def drawn(key: str, shape, std: float, mean: float = 0.0) -> torch.Tensor:
 
 
 def base_model(family):
-    """The family's model, from its config alone, with weights that make every part matter: no norm is 1, no logit is flat."""
+    """The family's model, from its config alone, with weights that make every part matter: no norm is 1, no bias 0, no logit is flat."""
     settings = dict(family["config"])
     config = AutoConfig.for_model(settings.pop("model_type"), **settings)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager")
@@ -31,7 +31,7 @@ def base_model(family):
         for name, parameter in model.named_parameters():
             key = f"{family['name']}/{name}"
             if parameter.ndim == 1:
-                parameter.copy_(drawn(key, parameter.shape, std=0.2, mean=1.0))
+                parameter.copy_(drawn(key, parameter.shape, std=0.2, mean=parameter.mean().item()))  # about the class's own start
             else:
                 std = 0.5 if "embed" in name else 1.2 / math.sqrt(parameter.shape[1])
                 parameter.copy_(drawn(key, parameter.shape, std))

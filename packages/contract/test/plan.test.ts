@@ -51,10 +51,21 @@ test('a config takes the defaults of transformers for what it leaves out', () =>
     kvHeads: 4,
     headDim: 32,
     maxPositions: 256,
-    rmsNormEps: 1e-5,
-    ropeTheta: 10_000,
-    ropeScaling: null,
     tieEmbeddings: true,
+    biases: { qkv: false, output: false, mlp: false },
+    qkNorm: null,
+    norms: {
+      beforeAttention: 'input_layernorm',
+      afterAttention: null,
+      beforeMlp: 'post_attention_layernorm',
+      afterMlp: null,
+      offset: 0,
+    },
+    rmsNormEps: 1e-5,
+    activation: 'silu',
+    embeddingScale: 1,
+    attentionScale: 1 / Math.sqrt(32),
+    layerAttention: Array.from({ length: 5 }, () => ({ rope: { theta: 10_000, scaling: null }, window: null })),
   });
 });
 
@@ -66,10 +77,10 @@ test('both spellings of the rotary keys are read', () => {
     high_freq_factor: 4,
     original_max_position_embeddings: 8192,
   };
-  const expected = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
+  const expected = { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
   const old = parseModelConfig({ ...json, rope_theta: 5e5, rope_scaling: scaling });
   const recent = parseModelConfig({ ...json, rope_parameters: { rope_theta: 5e5, ...scaling } });
-  expect(old).toMatchObject({ ropeTheta: 5e5, ropeScaling: expected });
+  expect(old.layerAttention[0]).toEqual({ rope: { theta: 5e5, scaling: expected }, window: null });
   expect(recent).toEqual(old);
 });
 
@@ -91,7 +102,7 @@ test.each([
   ['rope_parameters beside null', { rope_scaling: null, rope_parameters: { rope_theta: 500 } }, 500],
   ['no theta', {}, 10_000],
 ])('%s counts', (_name, keys, theta) => {
-  expect(parseModelConfig({ ...json, ...keys })).toMatchObject({ ropeTheta: theta, ropeScaling: null });
+  expect(parseModelConfig({ ...json, ...keys }).layerAttention[0]?.rope).toEqual({ theta, scaling: null });
 });
 
 test.each([
@@ -100,7 +111,7 @@ test.each([
 ])('the original context of llama3 scaling is %s', (_name, keys, original) => {
   const rope_scaling = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, ...keys };
   const read = parseModelConfig({ ...json, rope_scaling, original_max_position_embeddings: 32 });
-  expect(read.ropeScaling).toMatchObject({ originalMaxPositions: original });
+  expect(read.layerAttention[0]?.rope?.scaling).toMatchObject({ originalMaxPositions: original });
 });
 
 test('swish is another name of silu', () => {
@@ -122,13 +133,13 @@ test('a family that is not supported is refused with those that are', () => {
 
 test.each([
   ['model_type', { model_type: 'gpt2', architectures: ['GPT2LMHeadModel'] }, /gpt2/],
-  ['attention_bias', { attention_bias: true }, /bias/],
+  ['attention_bias', { attention_bias: 'some' }, /"some" is neither true nor false/],
   [
     'architectures',
     { architectures: ['LlamaForSequenceClassification'] },
     /LlamaForSequenceClassification.*has no LlamaForCausalLM/,
   ],
-  ['hidden_act', { hidden_act: 'gelu' }, /"gelu" is not silu/],
+  ['hidden_act', { hidden_act: 'gelu' }, /"gelu" is none of silu, swish, gelu_pytorch_tanh, gelu_new/],
   ['attention_dropout', { attention_dropout: 0.1 }, /0.1 asks for dropout/],
   ['tie_word_embeddings', { tie_word_embeddings: 'yes' }, /"yes" is neither true nor false/],
   ['rope_scaling', { rope_scaling: 4 }, /4 is not an object/],
@@ -145,7 +156,7 @@ test.each([
   ['quantization_config', { quantization_config: { bits: 4 } }, /quantised/],
   ['hidden_size', { hidden_size: 'wide' }, /"wide" is not a positive number/],
   ['vocab_size', { vocab_size: undefined }, /is missing/],
-  ['num_key_value_heads', { num_key_value_heads: 3 }, /3 does not divide num_attention_heads 4/],
+  ['num_key_value_heads', { num_key_value_heads: 3 }, /3 makes 3, which does not divide num_attention_heads 4/],
   ['hidden_size', { hidden_size: 130 }, /130 is not a multiple of num_attention_heads 4/],
   ['head_dim', { head_dim: 31 }, /odd/],
 ])('a config whose %s cannot be trained is refused by that name', (key, change, message) => {

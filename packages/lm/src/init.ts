@@ -1,4 +1,4 @@
-import { type ModelShape, weightShapes } from '@moraine/contract/plan';
+import { type ModelShape, modelTensors } from '@moraine/contract/plan';
 import type { HostTensor } from './host.js';
 import { createRandom, hashName, mix32, normal } from './random.js';
 
@@ -11,15 +11,15 @@ export interface WeightInit {
 const EMBEDDING_STD = 0.02;
 
 /**
- * Starting weights for pre-training: normal, norms at 1; the layers that write into the residual stream (o_proj, down_proj) are
+ * Starting weights for pre-training: normal, norms at 1 and biases at 0; the layers that write into the residual stream (o_proj, down_proj) are
  * scaled by 1/sqrt(2·layers) (Radford et al. 2019, §2.3). Each tensor's numbers depend on the seed and its name alone.
  */
 export function initialWeights(config: ModelShape, { seed, std }: WeightInit): Map<string, HostTensor> {
   const weights = new Map<string, HostTensor>();
-  for (const [name, shape] of weightShapes(config)) {
+  for (const { name, shape, start } of modelTensors(config)) {
     const count = shape.reduce((a, b) => a * b, 1);
-    if (shape.length === 1) {
-      weights.set(name, { shape, data: new Float32Array(count).fill(1) });
+    if (start !== undefined) {
+      weights.set(name, { shape, data: new Float32Array(count).fill(start) });
       continue;
     }
     const isLinear = name.includes('_proj');

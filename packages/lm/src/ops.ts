@@ -1,3 +1,4 @@
+import type { Activation } from '@moraine/contract/plan';
 import { gatherRows, invariant, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 
 /**
@@ -88,7 +89,22 @@ export function rmsNorm(x: Tensor, weight: Tensor, eps: number, trainsWeight: bo
   );
 }
 
-/** silu(gate) · up = gate · sigmoid(gate) · up, elementwise [N, F]. Shazeer 2020, arXiv:2002.05202, Eq. 6. */
+/** y + b in every row: y [N, D], bias [D] -> [N, D]. */
+export function addBias(y: Tensor, bias: Tensor, trainsBias: boolean): Tensor {
+  const tf = loadTf();
+  return differentiable(
+    trainsBias ? [y, bias] : [y],
+    () => ({ value: tf.add(y, bias), saved: [] }),
+    (dy) => (trainsBias ? [dy, tf.sum(dy, 0)] : [dy]),
+  );
+}
+
+/** act(gate) · up, elementwise [N, F]. Shazeer 2020, arXiv:2002.05202, Eqs. 5 and 6. */
+export function gatedUnit(activation: Activation, gate: Tensor, up: Tensor): Tensor {
+  return activation === 'silu' ? swiglu(gate, up) : geglu(gate, up);
+}
+
+/** silu(gate) · up = gate · sigmoid(gate) · up. */
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
   const tf = loadTf();
   return differentiable(
@@ -102,6 +118,28 @@ export function swiglu(gate: Tensor, up: Tensor): Tensor {
       // silu' = s + silu·(1 - s)
       const slope = tf.sub(tf.add(gateOpen, silu), tf.mul(silu, gateOpen));
       return [tf.mul(tf.mul(dy, keptUp), slope), tf.mul(dy, silu)];
+    },
+  );
+}
+
+const GELU_SCALE = Math.sqrt(2 / Math.PI);
+const GELU_CUBE = 0.044715;
+
+/** gelu(gate) · up with gelu(x) = x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))). Hendrycks & Gimpel 2016, arXiv:1606.08415, §2. */
+export function geglu(gate: Tensor, up: Tensor): Tensor {
+  const tf = loadTf();
+  return differentiable(
+    [gate, up],
+    () => {
+      const cubic = tf.mul(gate, tf.add(tf.mul(tf.square(gate), GELU_CUBE), 1));
+      const open = tf.mul(tf.add(tf.tanh(tf.mul(cubic, GELU_SCALE)), 1), 0.5); // h = (1 + tanh u)/2
+      return { value: tf.mul(tf.mul(gate, open), up), saved: [gate, open, up] };
+    },
+    (dy, [x, open, keptUp]) => {
+      // gelu' = h + x·2h(1 - h)·u', u' = √(2/π)·(1 + 3·0.044715·x²)
+      const inner = tf.mul(tf.add(tf.mul(tf.square(x), 3 * GELU_CUBE), 1), 2 * GELU_SCALE);
+      const bend = tf.mul(tf.mul(x, inner), tf.mul(open, tf.sub(1, open)));
+      return [tf.mul(tf.mul(dy, keptUp), tf.add(open, bend)), tf.mul(dy, tf.mul(x, open))];
     },
   );
 }

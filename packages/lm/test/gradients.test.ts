@@ -2,9 +2,8 @@ import { loadTf, type Tensor } from '@moraine/engine';
 import { expect, test } from 'vitest';
 import { headLoss, headScores } from '../src/head-loss.js';
 import { attentionMask, rotaryTables } from '../src/model.js';
-import { attention, embedding, frozenLinear, linear, rmsNorm, swiglu } from '../src/ops.js';
-import { plainAttention, plainCrossEntropySum, plainRmsNorm, plainSwiglu } from './plain.js';
-import { tinyConfig } from './tiny.js';
+import { addBias, attention, embedding, frozenLinear, gatedUnit, linear, rmsNorm } from '../src/ops.js';
+import { plainAttention, plainCrossEntropySum, plainGeglu, plainRmsNorm, plainSwiglu } from './plain.js';
 
 // Expected values: the gradient that tfjs derives by itself from the plain composition in plain.ts.
 const tf = loadTf();
@@ -61,8 +60,25 @@ test('the norm has the gradients of its formula, with a trained and a frozen wei
   ).toBeLessThan(1e-5);
 });
 
-test('the gated unit has the gradients of its formula', () => {
-  expect(difference(swiglu as never, plainSwiglu as never, [random([5, 9], 6), random([5, 9], 7)])).toBeLessThan(1e-5);
+test.each([
+  ['silu', plainSwiglu],
+  ['gelu_tanh', plainGeglu],
+] as const)('the gated unit has the gradients of its formula: %s', (activation, plain) => {
+  const unit = (gate: Tensor, up: Tensor) => gatedUnit(activation, gate, up);
+  expect(difference(unit as never, plain as never, [random([5, 9], 6), random([5, 9], 7)])).toBeLessThan(1e-5);
+});
+
+test('a bias has the gradients of a sum, trained or frozen', () => {
+  const [y, b] = [random([6, 4], 21), random([4], 22)];
+  const trained = (a: Tensor, bias: Tensor) => addBias(a, bias, true);
+  expect(difference(trained as never, tf.add as never, [y, b])).toBeLessThan(1e-5);
+  expect(
+    difference(
+      (a) => addBias(a as Tensor, b, false),
+      (a) => tf.add(a as Tensor, b),
+      [y],
+    ),
+  ).toBeLessThan(1e-5);
 });
 
 test.each([
@@ -73,8 +89,9 @@ test.each([
   const [batch, time, headDim] = [2, 7, 8];
   const shape = { batch, time, heads, kvHeads, headDim };
   const segments = packed ? tf.tensor2d([1, 1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 5, 5, 5], [batch, time], 'int32') : undefined;
-  const rotary = rotaryTables({ ...tinyConfig, heads, kvHeads, headDim }, batch, time);
-  const mask = attentionMask(batch, time, segments);
+  const sizes = { heads, kvHeads, headDim, attentionScale: 1 / Math.sqrt(headDim) };
+  const rotary = rotaryTables(sizes, { theta: 10_000, scaling: null }, batch, time);
+  const mask = attentionMask(batch, time, segments, null);
   const inputs = [
     random([batch * time, heads * headDim], 8),
     random([batch * time, kvHeads * headDim], 9),

@@ -12,6 +12,11 @@ export function plainSwiglu(gate: Tensor, up: Tensor): Tensor {
   return tf.mul(tf.div(gate, tf.add(1, tf.exp(tf.neg(gate)))), up);
 }
 
+export function plainGeglu(gate: Tensor, up: Tensor): Tensor {
+  const inner = tf.mul(Math.sqrt(2 / Math.PI), tf.add(gate, tf.mul(0.044715, tf.pow(gate, 3))));
+  return tf.mul(tf.mul(tf.mul(0.5, gate), tf.add(1, tf.tanh(inner))), up);
+}
+
 /** Repeats key/value heads, rotates halves by slicing, scales the scores: nothing shared with the fast version but its tables. */
 export function plainAttention(
   q: Tensor,

@@ -1,23 +1,54 @@
 import type { Batch } from '@moraine/contract';
+import { parseModelConfig } from '@moraine/contract/plan';
 import type { Tensor } from '@moraine/engine';
 import { type HostTensor, initialWeights, type ModelConfig, toDevice } from '../src/index.js';
 
 /** A model small enough for exact arithmetic in tests: grouped-query attention, tied head. */
-export const tinyConfig: ModelConfig = {
-  modelType: 'llama',
-  vocabSize: 40,
-  hiddenSize: 32,
-  intermediateSize: 44,
-  layers: 2,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 8,
-  maxPositions: 64,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10_000,
-  ropeScaling: null,
-  tieEmbeddings: true,
+export const tinyConfig: ModelConfig = parseModelConfig({
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  vocab_size: 40,
+  hidden_size: 32,
+  intermediate_size: 44,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 64,
+  rms_norm_eps: 1e-5,
+  tie_word_embeddings: true,
+});
+
+/** The same with all that other families do otherwise; the last layer has another kind of attention than the first. */
+const widths = {
+  vocab_size: 40,
+  hidden_size: 32,
+  intermediate_size: 44,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
 };
+const context = { max_position_embeddings: 64, sliding_window: 5 };
+
+export const gemmaConfig: ModelConfig = parseModelConfig({
+  ...widths,
+  ...context,
+  model_type: 'gemma3_text',
+  head_dim: 8,
+  query_pre_attn_scalar: 12,
+  sliding_window_pattern: 2,
+  attention_bias: true,
+});
+
+export const smolConfig: ModelConfig = parseModelConfig({
+  ...widths,
+  ...context,
+  model_type: 'smollm3',
+  no_rope_layers: [1, 0],
+  use_sliding_window: true,
+  mlp_bias: true,
+});
+
+export const olmoConfig: ModelConfig = parseModelConfig({ ...widths, ...context, model_type: 'olmo2' });
 
 export function hostWeights(config: ModelConfig = tinyConfig, seed = 7): Map<string, HostTensor> {
   return initialWeights(config, { seed, std: 0.2 });
@@ -53,18 +84,15 @@ export function idsOf(seed: number, count: number): number[] {
 }
 
 /** The shape of the demo's base model. */
-export const demoConfig: ModelConfig = {
-  modelType: 'llama',
-  vocabSize: 1024,
-  hiddenSize: 128,
-  intermediateSize: 344,
-  layers: 5,
-  heads: 4,
-  kvHeads: 4,
-  headDim: 32,
-  maxPositions: 256,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10_000,
-  ropeScaling: null,
-  tieEmbeddings: true,
-};
+export const demoConfig: ModelConfig = parseModelConfig({
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  vocab_size: 1024,
+  hidden_size: 128,
+  intermediate_size: 344,
+  num_hidden_layers: 5,
+  num_attention_heads: 4,
+  max_position_embeddings: 256,
+  rms_norm_eps: 1e-5,
+  tie_word_embeddings: true,
+});

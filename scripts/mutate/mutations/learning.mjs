@@ -3,16 +3,63 @@ import { lm } from './of.mjs';
 export const learning = [
   lm('model.ts', 'model', {
     name: 'attention mask: a token sees the next one',
-    find: 'const future = tf.greater(tf.reshape(steps, [1, 1, 1, time]), tf.reshape(steps, [1, 1, time, 1]));',
-    replace:
-      'const future = tf.greater(tf.reshape(steps, [1, 1, 1, time]), tf.add(tf.reshape(steps, [1, 1, time, 1]), tf.scalar(1, "int32")));',
+    find: 'let hidden = tf.greater(keys, queries);',
+    replace: 'let hidden = tf.greater(keys, tf.add(queries, tf.scalar(1, "int32")));',
     test: 'a token does not see the ones after it',
   }),
   lm('model.ts', 'trainer', {
     name: 'attention mask: documents see each other',
-    find: 'tf.logicalOr(other, future)',
-    replace: 'tf.logicalOr(future, future)',
+    find: 'tf.logicalOr(other, hidden)',
+    replace: 'tf.logicalOr(hidden, hidden)',
     test: 'documents packed into one row train as documents in rows of their own',
+  }),
+  lm('model.ts', 'golden', {
+    name: 'window: a token sees one position more',
+    find: "tf.sub(queries, keys), tf.scalar(window, 'int32')",
+    replace: "tf.sub(queries, keys), tf.scalar(window + 1, 'int32')",
+    test: 'PyTorch and plain > mistral, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('model.ts', 'golden', {
+    name: 'layers without rotary positions are rotated all the same',
+    find: 'if (rope === null) return new Float32Array(headDim / 2);',
+    replace: 'if (rope === null) return inverseFrequencies(headDim, { theta: 5000, scaling: null });',
+    test: 'PyTorch and plain > smollm3, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('model.ts', 'golden', {
+    name: 'linear scaling of rotary frequencies is left out',
+    find: 'return plain.map((frequency) => frequency / scaling.factor);',
+    replace: 'return plain;',
+    test: 'PyTorch and plain > mistral, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('model.ts', 'golden', {
+    name: 'the norm weight of Gemma multiplies without its 1',
+    find: 'const weight = norms.offset === 0 ? stored : tf.add(stored, norms.offset);',
+    replace: 'const weight = stored;',
+    test: 'PyTorch and plain > gemma3, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('model.ts', 'golden', {
+    name: 'the norm after attention is left out',
+    find: 'x = tf.add(x, normed(layer, norms.afterAttention, attended));',
+    replace: 'x = tf.add(x, attended);',
+    test: 'PyTorch and plain > olmo2, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('model.ts', 'golden', {
+    name: 'queries are not normalised',
+    find: "normed('q_norm', q)",
+    replace: 'q',
+    test: 'PyTorch and plain > qwen3, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('model.ts', 'golden', {
+    name: 'embeddings are not scaled',
+    find: 'if (embeddingScale !== 1) x = tf.mul(x, embeddingScale);',
+    replace: '',
+    test: 'PyTorch and plain > gemma3, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('ops.ts', 'golden', {
+    name: 'a trained bias has no gradient',
+    find: 'trainsBias ? [dy, tf.sum(dy, 0)] : [dy]',
+    replace: 'trainsBias ? [dy, tf.mul(tf.sum(dy, 0), 0)] : [dy]',
+    test: 'PyTorch and plain > qwen2, full: logits, loss and every gradient agree, packed or not',
   }),
   lm('batch.ts', 'golden', {
     name: 'label shift: a token predicts itself',

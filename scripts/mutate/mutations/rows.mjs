@@ -75,8 +75,8 @@ export const rows = [
   }),
   {
     name: 'rotary theta: the outer one counts',
-    file: 'packages/contract/src/architectures/llama.ts',
-    find: "(rope?.has('rope_theta') ? rope : config)",
+    file: 'packages/contract/src/architectures/rope.ts',
+    find: "rope?.has('rope_theta') ? rope : config",
     replace: 'config',
     testFile: 'packages/contract/test/plan.test.ts',
     test: 'the inner one of two thetas counts',

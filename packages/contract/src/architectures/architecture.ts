@@ -1,19 +1,44 @@
 import type { JsonConfig } from './json-config.js';
 import type { ModelShape, ModelTensor } from './tensor.js';
 
-/** RoPE frequency scaling of Llama 3.1 and later (`rope_type: llama3`), the one kind besides none that is supported. */
+/** How rotary frequencies differ from theta's own: all divided by a factor, or Llama 3.1's change of the long wavelengths alone. */
+export type RopeScaling = { kind: 'linear'; factor: number } | Llama3RopeScaling;
+
 export interface Llama3RopeScaling {
+  kind: 'llama3';
   factor: number;
   lowFreqFactor: number;
   highFreqFactor: number;
   originalMaxPositions: number;
 }
 
+/** Rotary positions of one layer. */
+export interface Rope {
+  theta: number;
+  scaling: RopeScaling | null;
+}
+
+/** What a layer's attention sees of positions. */
+export interface LayerAttention {
+  /** null: the layer rotates nothing (SmolLM3's layers without positions). */
+  rope: Rope | null;
+  /** A query sees the last `window` positions, its own among them; null: all before it. */
+  window: number | null;
+}
+
+export type Activation = 'silu' | 'gelu_tanh';
+
 /** What a model computes with, from a Hugging Face `config.json`: its sizes and its constants. */
 export interface ModelConfig extends ModelShape {
   rmsNormEps: number;
-  ropeTheta: number;
-  ropeScaling: Llama3RopeScaling | null;
+  /** Of the gated unit. */
+  activation: Activation;
+  /** What rows of the embedding table are multiplied by. */
+  embeddingScale: number;
+  /** What scores are multiplied by before the softmax. */
+  attentionScale: number;
+  /** One entry a layer. */
+  layerAttention: readonly LayerAttention[];
 }
 
 /** All that is known of a family of models without computing with it. A family is one file and one line in `index.ts`. */

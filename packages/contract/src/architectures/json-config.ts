@@ -1,6 +1,6 @@
 import { AppError } from '../errors.js';
 
-const HINT = 'Use a model in Hugging Face layout without biases or quantisation.';
+const HINT = 'Use a model in Hugging Face layout, of a supported family, without quantisation.';
 
 /**
  * A config.json that is read key by key. `null` is as good as absent, as in transformers. Every method throws AppError `invalid_base` that
@@ -15,6 +15,16 @@ export class JsonConfig {
 
   has(key: string): boolean {
     return this.value(key) !== undefined;
+  }
+
+  /** Whether a key is there, if only with `null`, which in transformers sets aside a default. */
+  states(key: string): boolean {
+    return this.json[key] !== undefined;
+  }
+
+  /** Names of all keys that hold something. */
+  keys(): string[] {
+    return Object.keys(this.json).filter((key) => this.has(key));
   }
 
   /** An object under a key; undefined where there is none or it is empty. */
@@ -39,6 +49,14 @@ export class JsonConfig {
     throw this.refuse(key, 'is not a list of texts');
   }
 
+  /** A list of whole numbers, for example 0 and 1. */
+  integers(key: string): number[] | undefined {
+    const value = this.value(key);
+    if (value === undefined) return undefined;
+    if (Array.isArray(value) && value.every((one) => Number.isSafeInteger(one))) return value as number[];
+    throw this.refuse(key, 'is not a list of whole numbers');
+  }
+
   flag(key: string, missing: boolean): boolean {
     const value = this.value(key) ?? missing;
     if (typeof value === 'boolean') return value;
@@ -58,6 +76,13 @@ export class JsonConfig {
     const value = this.positive(key, missing);
     if (Number.isSafeInteger(value)) return value;
     throw this.refuse(key, 'is not a whole number');
+  }
+
+  /** A whole number, 0 or above. */
+  count(key: string): number {
+    const value = this.value(key);
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+    throw this.refuse(key, 'is not a whole number of at least 0');
   }
 
   /** Refuses a key that asks for something that this model does not compute: every value but the neutral ones. */

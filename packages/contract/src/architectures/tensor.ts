@@ -14,6 +14,21 @@ export interface ModelShape {
   maxPositions: number;
   /** The head is the embedding table. */
   tieEmbeddings: boolean;
+  /** Which linear layers of a block add a bias. */
+  biases: { qkv: boolean; output: boolean; mlp: boolean };
+  /** Norms of queries and keys before their rotation: over each head (Qwen3), over all heads together (OLMo 2), or none. */
+  qkNorm: 'head' | 'projection' | null;
+  norms: BlockNorms;
+}
+
+/** Names of the root-mean-square norms around the two parts of a block; null where a family has none. */
+export interface BlockNorms {
+  beforeAttention: string | null;
+  afterAttention: string | null;
+  beforeMlp: string | null;
+  afterMlp: string | null;
+  /** What is added to a stored norm weight before it multiplies: 1 where 0 is stored for "unchanged" (Gemma). */
+  offset: 0 | 1;
 }
 
 /** One linear layer of a model: its Hugging Face module path and widths. */
@@ -29,6 +44,8 @@ export interface ModelTensor {
   shape: number[];
   /** Set when the weight is the matrix of a linear layer that a method can adapt. */
   linear?: LinearShape;
+  /** Value of every number of a vector at the start of pre-training; matrices are drawn. */
+  start?: 0 | 1;
 }
 
 /** The weight of the linear layer at a module path. */

@@ -1,6 +1,6 @@
 import type { ModelConfig, ModelShape } from '@moraine/contract/plan';
 import { loadTf, type Scope, smallMatMul, type Tensor, type VariableSpec } from '@moraine/engine';
-import { type Attend, attentionMask, MASKED, rotaryTables } from '../model.js';
+import { type Attend, attentionMask, byLayer, isPast, MASKED, rotaryTables } from '../model.js';
 import { rotate } from '../ops.js';
 import { type GenerationPlan, largest } from './plan.js';
 
@@ -29,21 +29,22 @@ export function prefillAttention(
   { batch, time, slots }: { batch: number; time: number; slots: Tensor },
 ): Attend {
   const tf = loadTf();
-  const rotary = rotaryTables(config, batch, time);
-  const mask = attentionMask(batch, time, undefined);
+  const rotaryOf = byLayer(config, 'rope', (rope) => rotaryTables(config, rope, batch, time));
+  const maskOf = byLayer(config, 'window', (window) => attentionMask(batch, time, undefined, window));
   const first = firstRows(config, plan, slots); // [B, Hkv]
   const steps = tf.range(0, time, 1, 'int32');
   const places = tf.reshape(tf.add(tf.expandDims(first, 2), steps), [batch * config.kvHeads * time]);
   const split = (x: Tensor, heads: number) =>
     tf.transpose(tf.reshape(x, [batch, time, heads, config.headDim]), [0, 2, 1, 3]);
   return (layer, q, k, v) => {
+    const rotary = rotaryOf(layer);
     const qh = rotate(split(q, config.heads), rotary.q); // [B, H, T, hd]
     const kh = rotate(split(k, config.kvHeads), rotary.k); // [B, Hkv, T, hd]
     const vh = split(v, config.kvHeads);
     const rows = [batch * config.kvHeads * time, config.headDim];
     scope.scatterRows(keysOf(layer), places, tf.reshape(kh, rows));
     scope.scatterRows(valuesOf(layer), places, tf.reshape(vh, rows));
-    const out = tf.transpose(attendAll(config, qh, kh, vh, mask), [0, 2, 1, 3]);
+    const out = tf.transpose(attendAll(config, qh, kh, vh, maskOf(layer)), [0, 2, 1, 3]);
     return tf.reshape(out, [batch * time, config.heads * config.headDim]);
   };
 }
@@ -61,24 +62,35 @@ export function decodeAttention(
   const tf = loadTf();
   const { heads, kvHeads, headDim } = config;
   const { contextMax } = plan;
-  const rotary = rotaryTables(config, batch, 1, tf.reshape(positions, [batch, 1]));
-  const isFuture = tf.greater(tf.range(0, contextMax, 1, 'int32'), tf.reshape(positions, [batch, 1, 1, 1]));
-  const mask = tf.mul(tf.cast(isFuture, 'float32'), MASKED); // [B, 1, 1, contextMax]
+  const at = tf.reshape(positions, [batch, 1]);
+  const rotaryOf = byLayer(config, 'rope', (rope) => rotaryTables(config, rope, batch, 1, at));
+  const maskOf = byLayer(config, 'window', (window) => decodeMask(contextMax, at, window));
   const first = firstRows(config, plan, tf.range(0, batch, 1, 'int32'));
-  const places = tf.reshape(tf.add(first, tf.reshape(positions, [batch, 1])), [batch * kvHeads]);
+  const places = tf.reshape(tf.add(first, at), [batch * kvHeads]);
   const used = (cache: Tensor) => {
     const rows = batch * kvHeads * contextMax;
     const mine = rows === cache.shape[0] ? cache : tf.slice(cache, [0, 0], [rows, headDim]);
     return tf.reshape(mine, [batch, kvHeads, contextMax, headDim]);
   };
   return (layer, q, k, v) => {
+    const rotary = rotaryOf(layer);
     const qh = rotate(tf.reshape(q, [batch, heads, 1, headDim]), rotary.q);
     const kh = rotate(tf.reshape(k, [batch, kvHeads, 1, headDim]), rotary.k);
     const rows = [batch * kvHeads, headDim];
     const keys = used(scope.scatterRows(keysOf(layer), places, tf.reshape(kh, rows)));
     const values = used(scope.scatterRows(valuesOf(layer), places, tf.reshape(v, rows)));
-    return attendOne(config, qh, keys, values, mask);
+    return attendOne(config, qh, keys, values, maskOf(layer));
   };
+}
+
+/** 0 where the token at each row's place may look, -1e9 elsewhere: positions int32 [B, 1] -> [B, 1, 1, contextMax]. */
+function decodeMask(contextMax: number, positions: Tensor, window: number | null): Tensor {
+  const tf = loadTf();
+  const keys = tf.range(0, contextMax, 1, 'int32');
+  const queries = tf.reshape(positions, [-1, 1, 1, 1]);
+  const future = tf.greater(keys, queries);
+  const hidden = window === null || window >= contextMax ? future : tf.logicalOr(future, isPast(keys, queries, window));
+  return tf.mul(tf.cast(hidden, 'float32'), MASKED);
 }
 
 /** The cache's row of position 0 of every key/value head: slots int32 [B] -> int32 [B, Hkv]. */
