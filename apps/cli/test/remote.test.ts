@@ -244,6 +244,16 @@ describe('runs create', () => {
     expect((await client.call('listRuns', { query: {} })).data).toHaveLength(before);
   });
 
+  test('with --dry-run says what the run would cut', async () => {
+    const long = path.join(dataDir, 'long rows.jsonl');
+    writeFileSync(long, `{"prompt":"a","completion":"${'b '.repeat(40)}"}\n`);
+    const words = ['runs', 'create', '--model', 'tiny', '--file', long, '--seq', '24', '--dry-run'];
+    expect(await cli(...words)).toMatchObject({
+      status: 0,
+      output: expect.stringContaining('Training file: 1 rows were cut to the longest length. 1 rows are used.'),
+    });
+  });
+
   test('says what is missing, and what the server says of a wrong key', async () => {
     expect(await cli('runs', 'create', '--file', rows)).toMatchObject({
       status: 2,

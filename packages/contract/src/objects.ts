@@ -96,6 +96,26 @@ export const Advice = z
   .meta({ id: 'Advice' });
 export type Advice = z.infer<typeof Advice>;
 
+/** What a run would learn from a file that it reads. */
+export const FileRehearsal = z
+  .object({
+    file_id: z.string(),
+    /** The key of the request that names the file. */
+    param: z.string(),
+    /** Rows of the file that were looked at: all of them, or as many as some seconds suffice for. */
+    rows_read: z.int(),
+    is_whole: z.boolean(),
+    /** Rows to train on, or to measure, that these made, and their tokens with and without what is asked. */
+    rows: z.int(),
+    tokens: z.int(),
+    supervised_tokens: z.int(),
+    longest_tokens: z.int(),
+    /** What is cut, left out or changed, a sentence each, as the run says it before its first step. */
+    warnings: z.array(z.string()),
+  })
+  .meta({ id: 'FileRehearsal' });
+export type FileRehearsal = z.infer<typeof FileRehearsal>;
+
 export const RunObject = z
   .object({
     id: z.string(),
@@ -138,6 +158,8 @@ export const RunObject = z
     exports: z.array(z.string()),
     /** Settings that would serve the run better; in the answers about one run, and to `dry_run`. */
     advice: z.array(Advice).optional(),
+    /** What the run would learn from each of its files; in the answers to `dry_run`. */
+    rehearsal: z.array(FileRehearsal).optional(),
   })
   .meta({ id: 'FineTuningJob' });
 export type RunObject = z.infer<typeof RunObject>;

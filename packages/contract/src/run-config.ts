@@ -153,7 +153,7 @@ export const CreateRunRequest = z
     ),
     dry_run: describe(
       z.boolean().optional(),
-      'Check everything and answer with the resolved configuration; queue nothing.',
+      'Check everything, encode the rows, and answer with the resolved configuration and what would be learned; queue nothing.',
     ),
   })
   .meta({ id: 'CreateRunRequest' });

@@ -14,6 +14,10 @@ export interface Noted {
 
 /** What encoding a file did: nothing is cut, left out or changed without being counted. */
 export interface EncodeReport {
+  /** Rows of the file that were looked at. */
+  rowsRead: number;
+  /** The time was up before the file's end. */
+  isPartial: boolean;
   /** Rows to train on. */
   rows: number;
   tokens: number;
@@ -31,13 +35,15 @@ export interface EncodeReport {
 export interface EncodeFileOptions extends EncodeOptions {
   /** Called between rows, some times a second; what it throws ends the encoding. */
   onProgress?: (rowsRead: number) => void;
+  /** No further row is read after so many milliseconds. Default: the whole file is. */
+  msMax?: number;
 }
 
 /** Encoding gives way to whatever waits, a heartbeat or a cancel, this often. */
 const PAUSE_MS = 200;
 
 /**
- * Encodes a validated file.
+ * Encodes a validated file, or as much of it as `msMax` allows.
  * @throws AppError `invalid_file` at a bad line, `user_data` when no row is left or a row is refused, naming the line.
  */
 export async function encodeFile(
@@ -47,6 +53,8 @@ export async function encodeFile(
 ): Promise<{ rows: TrainingRow[]; report: EncodeReport }> {
   const rows: TrainingRow[] = [];
   const report: EncodeReport = {
+    rowsRead: 0,
+    isPartial: false,
     rows: 0,
     tokens: 0,
     supervisedTokens: 0,
@@ -56,22 +64,27 @@ export async function encodeFile(
     notes: {},
     droppedLines: [],
   };
-  let read = 0;
-  let pausedAt = performance.now();
+  const { onProgress, msMax = Number.POSITIVE_INFINITY } = options;
+  const begun = performance.now();
+  let pausedAt = begun;
   for await (const { line, row } of readRows(file)) {
+    if (performance.now() - begun > msMax) {
+      report.isPartial = true;
+      break;
+    }
     const noted = new Set<RowNote>();
     for (const encoded of encodeAtLine(line, row, tokenizer, options)) {
       take(encoded, line, rows, report);
       for (const note of encoded.notes) noted.add(note);
       if (performance.now() - pausedAt < PAUSE_MS) continue;
       await setImmediate();
-      options.onProgress?.(read);
+      onProgress?.(report.rowsRead);
       pausedAt = performance.now();
     }
     for (const note of noted) count(report.notes, note, line);
-    read += 1;
+    report.rowsRead += 1;
   }
-  if (rows.length === 0) throw nothingLeft(file, report, options.maxSeqLen);
+  if (rows.length === 0 && !report.isPartial) throw nothingLeft(file, report, options.maxSeqLen);
   return { rows, report };
 }
 

@@ -1,9 +1,12 @@
 export { checkTokenizerAside } from './aside/check-tokenizer-aside.js';
+export { encodeAside } from './aside/encode-aside.js';
 export * from './batch.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
 export { loadBaseTokenizer } from './check-tokenizer.js';
 export { type Converted, convertFile } from './convert-file.js';
+export { describeReport, leftOut } from './describe-report.js';
 export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
+export { type EncodedFile, encodeNamed } from './encode-named.js';
 export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
 export type { RowNote } from './label-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';

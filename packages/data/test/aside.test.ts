@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 // The built package: a thread runs files of `dist`.
-import { checkTokenizerAside, TOKENIZER_FILES } from '@moraine/data';
+import { checkTokenizerAside, encodeAside, TOKENIZER_FILES } from '@moraine/data';
 import { expect, test } from 'vitest';
 
 const base = join(import.meta.dirname, '../../../examples/base');
@@ -49,5 +50,31 @@ test('a tokenizer that takes too long, or too much memory, is refused', async ()
   await expect(checkTokenizerAside(large, 200_000, { seconds: 60, megabytes: 16 })).rejects.toMatchObject({
     code: 'invalid_base',
     message: 'The tokenizer cannot be loaded: it needs more than 16 MB of memory.',
+  });
+});
+
+test('files are encoded in their order until the time is up, and what is wrong with a row comes back as it was said', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'moraine-aside-'));
+  const write = async (name: string, count: number) => {
+    const path = join(dir, name);
+    await writeFile(
+      path,
+      `${JSON.stringify({ prompt: 'How many are two and two?', completion: ' Four.' })}\n`.repeat(count),
+    );
+    return { label: name, path };
+  };
+  const [long, short] = [await write('long', 200_000), await write('short', 3)];
+  const task = { files, vocabSize: 1_024, day: '2024-05-06', maxSeqLen: 64 };
+  const [first, second] = await encodeAside({ ...task, rows: [long, short], msMax: 1_000 });
+  expect(first?.report.isPartial).toBe(true);
+  expect(first?.report.rowsRead).toBeGreaterThan(0);
+  expect(first?.report.rowsRead).toBeLessThan(200_000);
+  expect(second?.report).toMatchObject({ rowsRead: 3, isPartial: false, rows: 3, dropped: {} });
+
+  const refused = encodeAside({ ...task, rows: [short], maxSeqLen: 4, overLength: 'error', msMax: 60_000 });
+  await expect(refused).rejects.toMatchObject({
+    code: 'user_data',
+    message: expect.stringMatching(/^short: Line 1: The row has/),
+    hint: expect.stringContaining('Raise max_seq_len'),
   });
 });

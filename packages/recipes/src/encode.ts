@@ -1,7 +1,6 @@
-import { AppError, type RunConfig } from '@moraine/contract';
-import { encodeFile, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import type { RunConfig } from '@moraine/contract';
+import { encodeNamed, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import type { Control, Emit } from './control.js';
-import { describeReport } from './describe-report.js';
 
 /** Encodes one file of a run; `label` names it in messages. */
 export type Encode = (label: string, path: string) => Promise<TrainingRow[]>;
@@ -35,8 +34,8 @@ export function createEncode({ config, tokenizer, emit, control }: EncodeInput):
       saidAt = performance.now();
       say('info', `${label}: ${rowsRead} rows are encoded so far.`, { rows_read: rowsRead });
     };
-    const { rows, report } = await naming(label, encodeFile(path, tokenizer, { ...limits, onProgress }));
-    for (const message of describeReport(report)) say('warn', `${label}: ${message}`, report);
+    const { rows, report, warnings } = await encodeNamed(label, path, tokenizer, { ...limits, onProgress });
+    for (const message of warnings) say('warn', message, report);
     return rows;
   };
 }
@@ -44,18 +43,3 @@ export function createEncode({ config, tokenizer, emit, control }: EncodeInput):
 /** The day that a template takes for today; runs of earlier versions took the day they were computed on. */
 export const templateDay = ({ template_date: date }: RunConfig): Date =>
   date === undefined ? new Date() : new Date(date);
-
-/** The same refusal with the file in front. */
-async function naming<T>(label: string, work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    const { param, hint } = error;
-    throw new AppError(error.code, `${label}: ${error.message}`, {
-      ...(param === null ? {} : { param }),
-      ...(hint === null ? {} : { hint }),
-      cause: error,
-    });
-  }
-}

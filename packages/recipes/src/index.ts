@@ -1,11 +1,10 @@
-export { type Converted, convertFile } from '@moraine/data';
+export { type Converted, convertFile, describeReport, leftOut } from '@moraine/data';
 export { device } from '@moraine/engine';
 export { type Answer, type AnswerOptions, type Answers, answerPrompts } from './answer-prompts.js';
 export { type Base, loadBase, readBaseConfig, readWeight } from './base.js';
 export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.js';
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';
 export type { Control, Emit } from './control.js';
-export { describeReport, leftOut } from './describe-report.js';
 export { type Failure, failureOf } from './failure.js';
 export { planRun, type RunPlan, refuseNoFile, rehearseRun } from './plan-run.js';
 export { BENCH_SHAPES, type BenchShape, writeRandomBase } from './random-base.js';

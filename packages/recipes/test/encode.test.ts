@@ -111,6 +111,8 @@ describe('what a file lost', () => {
     dropped: {},
     notes: {},
     droppedLines: [],
+    rowsRead: 4,
+    isPartial: false,
   };
 
   it('is nothing to speak of where all is as it was', () => {

@@ -37,6 +37,12 @@ export const rows = [
     replace: '',
     test: 'refused before a row exists > a tokenizer that no run could load',
   }),
+  services('training/dry-run.ts', 'dry-run', {
+    name: 'dry run: steps are counted on the lines of the file',
+    find: 'training?.is_whole ? countAgain(prepared.config, training.rows) : prepared.config',
+    replace: 'training?.is_whole ? countAgain(prepared.config, training.rows_read) : prepared.config',
+    test: 'a dry run says what the run will change in its rows, and counts steps on the rows that are trained on',
+  }),
   recipes('row-order.ts', 'row-order', {
     name: 'order of rows: each epoch begins where the last began',
     find: 'epochOrder(rows, seed, epoch)',

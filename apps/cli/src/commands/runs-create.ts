@@ -4,7 +4,7 @@ import type { Client } from '@moraine/contract/client';
 import { type Arguments, type Command, needed, noMoreThan, type Option, text } from '../args.js';
 import { connect } from '../connect.js';
 import { REQUEST_OPTIONS, readJson, withOptions } from '../request-options.js';
-import { print } from '../terminal.js';
+import { print, printError } from '../terminal.js';
 import { uploadFile } from '../upload-file.js';
 import { watchUntilEnd } from './runs-watch.js';
 
@@ -14,7 +14,10 @@ export const CREATE_OPTIONS = {
   valid: { type: 'string', value: 'FILE', help: 'Rows for validation, likewise.' },
   suffix: { type: 'string', value: 'TEXT', help: 'Part of the name of the trained model.' },
   ...REQUEST_OPTIONS,
-  'dry-run': { type: 'boolean', help: 'Check everything and print the whole configuration; queue nothing.' },
+  'dry-run': {
+    type: 'boolean',
+    help: 'Check everything, print the whole configuration and what would be changed or left out; queue nothing.',
+  },
   watch: { type: 'boolean', help: 'Show the run live until it has ended.' },
 } satisfies Record<string, Option>;
 
@@ -36,6 +39,11 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
   const run = await client.call('createRun', { body: body as CreateRunRequest });
   if (body.dry_run === true) {
     print(JSON.stringify(run.config, null, 2));
+    const said = [
+      ...(run.rehearsal ?? []).flatMap(({ warnings }) => warnings),
+      ...(run.advice ?? []).map((a) => a.message),
+    ];
+    for (const sentence of said) printError(sentence);
     return 0;
   }
   print(`${run.id}: ${run.status}, ${run.progress.steps} steps on ${run.model}.`);

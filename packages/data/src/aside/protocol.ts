@@ -1,12 +1,29 @@
-/** Asks whether the tokenizer of a base can be used; nothing comes back where it can. */
-export interface CheckTask {
-  kind: 'check_tokenizer';
+import type { EncodeOptions } from '../encode-row.js';
+
+/** What a base's tokenizer is made of. */
+export interface BaseTexts {
   /** Texts of the base's files, by name. */
   files: Readonly<Record<string, string>>;
   vocabSize: number;
 }
 
-export type Task = CheckTask;
+/** Asks whether the tokenizer of a base can be used; null comes back where it can. */
+export interface CheckTask extends BaseTexts {
+  kind: 'check_tokenizer';
+}
+
+/** Asks what a run would make of its files; an `EncodedFile` each comes back, without its rows. */
+export interface EncodeTask extends BaseTexts, Pick<EncodeOptions, 'maxSeqLen' | 'overLength'> {
+  kind: 'encode';
+  /** What a chat template takes for today, YYYY-MM-DD. */
+  day: string | undefined;
+  /** Names and paths, in the order in which they are encoded. */
+  rows: readonly { label: string; path: string }[];
+  /** For all files together. */
+  msMax: number;
+}
+
+export type Task = CheckTask | EncodeTask;
 
 /** What a thread sends: its result, or an AppError in parts; a fault of the code ends it instead. */
 export type Answer<T> = { result: T } | { refusal: { code: string; message: string; param?: string; hint?: string } };

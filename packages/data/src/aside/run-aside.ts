@@ -9,11 +9,27 @@ export interface Bounds {
   megabytes: number;
 }
 
+/** Threads at a time; whoever comes later waits. */
+const THREADS_MAX = 2;
+let running = 0;
+const waiting: (() => void)[] = [];
+
 /**
  * Does a task in a thread of its own, so that a server goes on answering meanwhile.
  * @throws AppError as the task does; RangeError where it takes more than the bounds.
  */
-export async function runAside<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {
+export async function runAside<T>(task: Task, bounds: Bounds): Promise<T> {
+  if (running >= THREADS_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
+  running += 1;
+  try {
+    return await runThread<T>(task, bounds);
+  } finally {
+    running -= 1;
+    waiting.shift()?.();
+  }
+}
+
+async function runThread<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {
   const worker = new Worker(new URL('./thread.js', import.meta.url), {
     workerData: task,
     resourceLimits: { maxOldGenerationSizeMb: megabytes },

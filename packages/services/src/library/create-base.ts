@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
+import { buffer, text } from 'node:stream/consumers';
 import { AppError, type ModelObject, newId, refuseBaseName } from '@moraine/contract';
 import { INDEX_FILE, type ModelConfig, parseModelConfig, totalParameters } from '@moraine/contract/plan';
-import { checkTokenizerAside, TOKENIZER_FILES } from '@moraine/data';
+import { checkTokenizerAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
 import type { Upload, UploadedFile } from '../ground/upload.js';
 import { assertBaseFilename } from './base-filename.js';
 import { type BaseFiles, checkWeights } from './check-weights.js';
 import { baseToModel } from './to-model-object.js';
+import { tokenizerTexts } from './tokenizer-texts.js';
 
 const SMALL_FILE_BYTES_MAX = 64 * 1024 ** 2;
 
@@ -35,7 +37,7 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
   const config = await readJson(s, need(files, 'config.json'));
   const asked = parseModelConfig(config);
   need(files, 'tokenizer.json');
-  await checkTokenizer(s, files, asked);
+  await checkTokenizerAside(await tokenizerTexts(textReader(s, files)), asked.vocabSize);
   const model = await checkWeights(await openFiles(s, files), asked);
 
   const id = newId('base');
@@ -88,20 +90,6 @@ function byName(uploaded: readonly UploadedFile[]): Map<string, UploadedFile> {
   return files;
 }
 
-/** @throws AppError `invalid_base` where a run could not use the tokenizer or the chat template. */
-async function checkTokenizer(
-  s: Services,
-  files: ReadonlyMap<string, UploadedFile>,
-  { vocabSize }: ModelConfig,
-): Promise<void> {
-  const texts: Record<string, string> = {};
-  for (const name of TOKENIZER_FILES) {
-    const file = files.get(name);
-    if (file) texts[name] = await readText(s, file);
-  }
-  await checkTokenizerAside(texts, vocabSize);
-}
-
 function need(files: ReadonlyMap<string, UploadedFile>, filename: string): UploadedFile {
   const file = files.get(filename);
   if (file) return file;
@@ -123,9 +111,14 @@ async function openFiles(s: Services, files: ReadonlyMap<string, UploadedFile>):
     names: [...files.keys()],
     index: indexFile && (await readJson(s, indexFile)),
     sizeOf: (file) => need(files, file).sizeBytes,
-    read: async (file, start, end) => collect(await s.blobs.open(need(files, file).blobKey, { start, end })),
+    read: async (file, start, end) => buffer(await s.blobs.open(need(files, file).blobKey, { start, end })),
   };
 }
+
+const textReader = (s: Services, files: ReadonlyMap<string, UploadedFile>) => async (name: string) => {
+  const file = files.get(name);
+  return file ? readText(s, file) : null;
+};
 
 async function readText(s: Services, file: UploadedFile): Promise<string> {
   if (file.sizeBytes > SMALL_FILE_BYTES_MAX) {
@@ -135,13 +128,13 @@ async function readText(s: Services, file: UploadedFile): Promise<string> {
       { param: file.filename },
     );
   }
-  return (await collect(await s.blobs.open(file.blobKey))).toString('utf8');
+  return text(await s.blobs.open(file.blobKey));
 }
 
 async function readJson(s: Services, file: UploadedFile): Promise<unknown> {
-  const text = await readText(s, file);
+  const json = await readText(s, file);
   try {
-    return JSON.parse(text);
+    return JSON.parse(json);
   } catch (cause) {
     throw new AppError('invalid_base', `${file.filename} is not JSON: ${String(cause)}.`, {
       param: file.filename,
@@ -149,12 +142,6 @@ async function readJson(s: Services, file: UploadedFile): Promise<unknown> {
       cause,
     });
   }
-}
-
-async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of stream) pieces.push(piece);
-  return Buffer.concat(pieces);
 }
 
 /** sha256 over the sorted lines `name sha256`: the same as that of the stored folder. */

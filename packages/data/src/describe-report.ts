@@ -1,4 +1,6 @@
-import type { DropReason, EncodeReport, Noted, RowNote } from '@moraine/data';
+import type { EncodeReport, Noted } from './encode-file.js';
+import type { DropReason } from './encode-row.js';
+import type { RowNote } from './label-row.js';
 
 const DROPPED: Record<DropReason, string> = {
   over_length: 'were longer and left out',

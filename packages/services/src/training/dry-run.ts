@@ -1,0 +1,137 @@
+import type { FileRehearsal, RunObject } from '@moraine/contract';
+import { countAgain, parseModelConfig } from '@moraine/contract/plan';
+import { encodeAside } from '@moraine/data';
+import type { Services } from '../ground/context.js';
+import type { Prisma } from '../ground/db.js';
+import { withLocalFile } from '../ground/with-local-file.js';
+import { storedTokenizerTexts } from '../library/tokenizer-texts.js';
+import { adviceFor } from './advice.js';
+import type { NewRows } from './new-rows.js';
+import type { Prepared, RunFile } from './prepare-run.js';
+import { toRunObject } from './to-run-object.js';
+
+/** Rows are encoded for so long; of longer files the beginning is. */
+const ENCODE_MS = 8_000;
+
+/**
+ * What the run would be and would learn. The configuration is counted on the rows that are trained on, where all were looked at.
+ * @throws AppError as the run would before its first step.
+ */
+export async function dryRun(s: Services, rows: NewRows, prepared: Prepared): Promise<RunObject> {
+  const rehearsal = await rehearse(s, prepared);
+  const [training] = rehearsal;
+  const config = training?.is_whole ? countAgain(prepared.config, training.rows) : prepared.config;
+  const advice = await adviceFor(s, rows.task.pool, config, prepared.base);
+  return { ...imagine(rows, { ...prepared, config }), advice, rehearsal };
+}
+
+/** Encodes the files of a run as the run would, beside the loop that answers other requests. */
+async function rehearse(s: Services, { base, files, config }: Prepared): Promise<FileRehearsal[]> {
+  const texts = await storedTokenizerTexts(s, base);
+  const { vocabSize } = parseModelConfig(base.config);
+  return withLocalFiles(s, files, async (paths) => {
+    try {
+      const encoded = await encodeAside({
+        files: texts,
+        vocabSize,
+        day: config.template_date,
+        rows: files.map(({ label }, i) => ({ label, path: paths[i] ?? '' })),
+        maxSeqLen: config.max_seq_len,
+        overLength: config.over_length,
+        msMax: ENCODE_MS,
+      });
+      return files.flatMap((file, i) => (encoded[i] ? [toRehearsal(file, encoded[i])] : []));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return files.map((file) => notRehearsed(file, error.message));
+    }
+  });
+}
+
+async function withLocalFiles<T>(
+  s: Services,
+  [first, ...others]: readonly RunFile[],
+  use: (paths: string[]) => Promise<T>,
+): Promise<T> {
+  if (!first) return use([]);
+  return withLocalFile(s, first.file.blobKey, (path) => withLocalFiles(s, others, (paths) => use([path, ...paths])));
+}
+
+type Encoded = Awaited<ReturnType<typeof encodeAside>>[number];
+
+/** What was found out about a file. */
+export function toRehearsal({ file, param, label }: RunFile, { report, warnings }: Encoded): FileRehearsal {
+  const { rowsRead, isPartial, rows, tokens, supervisedTokens, longestTokens } = report;
+  const partial = `${label}: ${rowsRead} of ${file.rows} rows were looked at; the run says of all what it finds, before its first step.`;
+  return {
+    file_id: file.id,
+    param,
+    rows_read: rowsRead,
+    is_whole: !isPartial,
+    rows,
+    tokens,
+    supervised_tokens: supervisedTokens,
+    longest_tokens: longestTokens,
+    warnings: [...(isPartial ? [partial] : []), ...warnings],
+  };
+}
+
+/** Nothing was found out about a file, because of this. */
+const notRehearsed = ({ file, param, label }: RunFile, why: string): FileRehearsal => ({
+  file_id: file.id,
+  param,
+  rows_read: 0,
+  is_whole: false,
+  rows: 0,
+  tokens: 0,
+  supervised_tokens: 0,
+  longest_tokens: 0,
+  warnings: [
+    `${label}: no row was looked at, because encoding ${why}; the run says what it finds before its first step.`,
+  ],
+});
+
+/** What the run would be. It has no id that anything could be asked about. */
+function imagine({ task, run }: NewRows, { base, config }: Prepared): RunObject {
+  const now = new Date();
+  const reason = {
+    code: 'dry_run',
+    message: 'Everything was checked; nothing was queued.',
+    since: Math.floor(now.getTime() / 1_000),
+  };
+  const id = 'ftjob-dry-run';
+  const dry = {
+    ...run,
+    id,
+    config: config as unknown as Prisma.JsonObject,
+    steps: config.steps,
+    request: run.request as Prisma.JsonObject,
+    step: 0,
+    trainedTokens: 0n,
+    tokensPerSecond: null,
+    trainLoss: null,
+    pace: null,
+    resultFileId: null,
+    fineTunedModel: null,
+    base: { name: base.name },
+    adapters: [],
+    task: {
+      ...task,
+      id,
+      status: 'validating_files',
+      state: null,
+      stateReason: null,
+      attempt: 0,
+      errorCode: null,
+      errorMessage: null,
+      errorParam: null,
+      createdAt: now,
+      queuedAt: now,
+      startedAt: null,
+      finishedAt: null,
+      deletedAt: null,
+      attempts: [],
+    },
+  };
+  return toRunObject(dry, reason);
+}

@@ -1,0 +1,57 @@
+import { randomInt } from 'node:crypto';
+import { CreateRunRequest, evaluationFilesOf, parse, type RunConfig } from '@moraine/contract';
+import { parseModelConfig, resolveConfig } from '@moraine/contract/plan';
+import type { z } from 'zod';
+import type { Actor, Services } from '../ground/context.js';
+import type { BaseModel, FileModel } from '../ground/generated/models.js';
+import { requireBase } from '../library/require-base.js';
+import { waitForFile } from '../library/wait-for-file.js';
+
+const SEED_END = 2 ** 31;
+
+/** A request whose names are all resolved. */
+export interface Prepared {
+  request: z.output<typeof CreateRunRequest>;
+  base: BaseModel;
+  files: RunFile[];
+  config: RunConfig;
+}
+
+/** A file that a run reads: the key of the request that names it, and what the run calls it. */
+export interface RunFile {
+  file: FileModel;
+  param: string;
+  label: string;
+}
+
+/** @throws AppError for everything that can be wrong with a request without looking at its rows. */
+export async function prepareRun(s: Services, actor: Actor, body: unknown): Promise<Prepared> {
+  const request = parse(CreateRunRequest, body);
+  const base = await requireBase(s, actor, request.model);
+  const files = await filesOf(s, actor, request);
+  const config = resolveConfig({
+    request,
+    baseName: base.name,
+    base: parseModelConfig(base.config),
+    rows: files[0]?.file.rows ?? 0,
+    seed: request.seed ?? randomInt(SEED_END),
+    templateDate: new Date().toISOString().slice(0, 10),
+  });
+  return { request, base, files, config };
+}
+
+/** The training file, then the others. */
+async function filesOf(s: Services, actor: Actor, request: z.output<typeof CreateRunRequest>): Promise<RunFile[]> {
+  const open = async (id: string, param: string, label: (name: string) => string): Promise<RunFile> => {
+    const file = await waitForFile(s, actor, id, param);
+    return { file, param, label: label(file.filename) };
+  };
+  const files = [await open(request.training_file, 'training_file', () => 'Training file')];
+  if (request.validation_file) {
+    files.push(await open(request.validation_file, 'validation_file', () => 'Validation file'));
+  }
+  for (const [i, { file_id }] of evaluationFilesOf(request).entries()) {
+    files.push(await open(file_id, `evaluation.files[${i}]`, (name) => `Evaluation file ${name}`));
+  }
+  return files;
+}
