@@ -1,6 +1,7 @@
-import { Tokenizer } from '@huggingface/tokenizers';
+import type { Tokenizer } from '@huggingface/tokenizers';
 import { AppError } from '@moraine/contract';
 import { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
+import { exactTokenizer } from './exact-tokenizer.js';
 import { isObject, type Json } from './row-problem.js';
 import { byteEndsOf, tokenBytes } from './token-bytes.js';
 import { type Companions, folderReader, type ReadText, readTokenizerFiles } from './tokenizer-files.js';
@@ -92,7 +93,7 @@ function createTokenizer(
   try {
     const unk = modelUnk(json);
     const options = { clean_up_tokenization_spaces: false, ...config, ...(unk !== null && { unk_token: unk }) };
-    tokenizer = new Tokenizer(normalizeTokenizer(json), options);
+    tokenizer = exactTokenizer(normalizeTokenizer(json), options);
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);

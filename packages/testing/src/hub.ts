@@ -60,6 +60,8 @@ export async function startHub(repos: Record<string, HubRepo>): Promise<TestHub>
         res.writeHead(found.fault.status, found.fault.headers).end(found.fault.body);
       else answer(req, res, found?.fault ?? null);
     });
+    // A connection that the server closes while a request is on its way would be a fault of nobody.
+    http.keepAliveTimeout = 0;
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     return [http, `http://127.0.0.1:${(http.address() as AddressInfo).port}`];
   };

@@ -1,0 +1,106 @@
+/**
+ * `npm run test:tokenizers [-- --count N] [-- --seed N]`: the ids of our tokenizer and of Hugging Face's, on texts of the data beside the
+ * checkout and on generated ones (default 2,000 each), for every tokenizer there and every shape in fixtures/. `-- --write` makes the shapes
+ * and their ids anew. See README.md.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { openTokenizer, type TextTokenizer } from '../../packages/data/src/tokenizer.js';
+import { referencePython } from '../peft/environment.js';
+import { dataTexts, generatedTexts } from './texts.js';
+
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '2000' },
+    seed: { type: 'string', default: '1' },
+    write: { type: 'boolean', default: false },
+  },
+});
+const here = import.meta.dirname;
+const data = resolve(here, '../../../shared/data');
+const script = join(here, 'reference.py');
+
+/** Our tokenizer of a tokenizer.json alone; what ends an answer does not matter here. */
+function load(file: string): Promise<TextTokenizer> {
+  const json = readFileSync(file, 'utf8');
+  const { model, added_tokens } = JSON.parse(json);
+  const eos_token = added_tokens?.[0]?.content ?? Object.keys(model.vocab)[0];
+  const files: Record<string, string> = {
+    'tokenizer.json': json,
+    'tokenizer_config.json': JSON.stringify({ eos_token }),
+  };
+  return openTokenizer(async (name) => files[name] ?? null);
+}
+
+async function* referenceIds(file: string, texts: readonly string[]): AsyncGenerator<string> {
+  const child = spawn(referencePython(), ['-B', script, file], { stdio: ['pipe', 'pipe', 'inherit'] });
+  child.stdin.end(texts.map((text) => `${JSON.stringify(text)}\n`).join(''));
+  yield* createInterface({ input: child.stdout });
+}
+
+/** Says which texts differ; returns how many. */
+async function compare(file: string, texts: readonly string[]): Promise<number> {
+  const tokenizer = await load(file);
+  let at = 0;
+  let different = 0;
+  for await (const line of referenceIds(file, texts)) {
+    const text = texts[at++] ?? '';
+    const ours = tokenizer.encode(text).join(' ');
+    if (ours === line) continue;
+    different += 1;
+    if (different <= 5)
+      process.stdout.write(`  ${JSON.stringify(text).slice(0, 300)}\n    theirs ${line}\n    ours   ${ours}\n`);
+  }
+  if (at !== texts.length) throw new Error(`the reference of ${file} ended after ${at} texts`);
+  process.stdout.write(`${name(file)}: ${texts.length - different} of ${texts.length} texts the same\n`);
+  return different;
+}
+
+const name = (file: string): string =>
+  basename(file) === 'tokenizer.json' ? basename(dirname(file)) : basename(file, '.json');
+
+/** Every tokenizer.json of the data folder; Qwen's is made of its vocabulary and merges. */
+function dataTokenizers(scratch: string): string[] {
+  if (!existsSync(data)) {
+    process.stdout.write(`absent: ${data}; the shapes alone are compared\n`);
+    return [];
+  }
+  const qwen = join(scratch, 'qwen2.5.json');
+  const made = spawnSync(referencePython(), ['-B', script, '--qwen2', join(data, 'tokenizers/qwen2.5'), qwen], {
+    stdio: 'inherit',
+  });
+  const folders = ['tokenizers', 'models'].flatMap((kind) =>
+    readdirSync(join(data, kind)).map((one) => join(data, kind, one)),
+  );
+  const files = folders.map((folder) => join(folder, 'tokenizer.json')).filter((file) => existsSync(file));
+  return made.status === 0 ? [...files, qwen] : files;
+}
+
+async function main(): Promise<number> {
+  if (values.write)
+    return (
+      spawnSync(referencePython(), ['-B', join(here, 'shapes.py'), join(here, 'fixtures')], { stdio: 'inherit' })
+        .status ?? 1
+    );
+  const scratch = mkdtempSync(join(tmpdir(), 'moraine-tokenizers-'));
+  try {
+    const count = Number(values.count);
+    const texts = [
+      ...(existsSync(data) ? dataTexts(join(data, 'datasets'), count) : []),
+      ...generatedTexts(Number(values.seed), count),
+    ];
+    const shapes = readdirSync(join(here, 'fixtures')).filter((file) => file !== 'ids.json');
+    let different = 0;
+    for (const file of [...shapes.map((shape) => join(here, 'fixtures', shape)), ...dataTokenizers(scratch)])
+      different += await compare(file, texts);
+    return different === 0 ? 0 : 1;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+process.exitCode = await main();
