@@ -3,7 +3,7 @@ names that our adapters use). A new type is one function."""
 
 import re
 
-from peft import LoraConfig, OFTConfig, get_peft_model
+from peft import HiraConfig, LoraConfig, MissConfig, OFTConfig, get_peft_model
 from torch import nn
 
 from mora import MoraLinear
@@ -15,7 +15,7 @@ def none(model, method):
     return model, dict(model.named_parameters())
 
 
-def lora(model, method):
+def lora(model, method, **more):
     """Through Hugging Face PEFT itself."""
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -23,8 +23,21 @@ def lora(model, method):
         lora_alpha=method["alpha"],
         use_rslora=method["use_rslora"],
         target_modules=method.get("target_modules", ALL_LINEAR),
+        **more,
     )
     return through_peft(model, config)
+
+
+def dora(model, method):
+    return lora(model, method, use_dora=True)
+
+
+def hira(model, method):
+    return through_peft(model, HiraConfig(task_type="CAUSAL_LM", r=method["rank"], target_modules=ALL_LINEAR))
+
+
+def miss(model, method):
+    return through_peft(model, MissConfig(task_type="CAUSAL_LM", r=method["rank"], target_modules=ALL_LINEAR))
 
 
 def mora(model, method):

@@ -91,7 +91,10 @@ def row(matrix, family, method, optimizer):
         with torch.no_grad():
             for name, parameter in trained.items():
                 key = f"{family['name']}/{method['name']}/{name}"
-                parameter.copy_(drawn(key, parameter.shape, std=0.4 / math.sqrt(parameter.shape[-1])))
+                if parameter.ndim == 1:  # lengths: near those of the base
+                    parameter.mul_(drawn(key, parameter.shape, std=0.2, mean=1.0))
+                else:
+                    parameter.copy_(drawn(key, parameter.shape, std=method.get("std", 0.4) / math.sqrt(parameter.shape[-1])))
     batches = [micro_batch(family, rows, matrix["time"], index) for index, rows in enumerate(matrix["microBatches"])]
 
     copies = lambda prefix, tensors: {f"{prefix}.{name}": tensor.detach().clone() for name, tensor in tensors.items()}

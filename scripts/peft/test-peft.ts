@@ -1,16 +1,16 @@
 /**
- * `npm run test:peft`: trains LoRA, MoRA 1 and MoRA 6 through the API of a stack of its own, downloads what the API gives, and compares
+ * `npm run test:peft`: trains with every method through the API of a stack of its own, downloads what the API gives, and compares
  * our logits with those of transformers and PEFT. Needs .venv/peft, which it makes (several GB).
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createClient } from '@moraine/contract/client';
 import { encodeFile, loadTokenizer } from '@moraine/data';
-import { loadTf, readSafetensors, type Tensor, writeSafetensors } from '@moraine/engine';
-import { adapterNet, createMethod, createNet, forward, type Method, type Net, toDevice } from '@moraine/lm';
-import { type Base, loadBase, readWeight } from '@moraine/recipes';
+import { loadTf, type Tensor, writeSafetensors } from '@moraine/engine';
+import { adapterNet, createNet, forward, type Net, toDevice } from '@moraine/lm';
+import { type Base, loadBase, readAdapter, readWeight } from '@moraine/recipes';
 import OpenAI from 'openai';
 import { referencePython } from './environment.js';
 
@@ -34,45 +34,23 @@ async function address(): Promise<{ baseURL: string; apiKey: string }> {
   throw new Error(`The stack did not start within ${SECONDS_TO_START} s.`);
 }
 
-const METHODS: {
-  name: string;
-  adapter: Record<string, unknown>;
-  method: Method;
-  formats: ('native' | 'peft' | 'merged')[];
-}[] = [
-  {
-    name: 'lora',
-    adapter: { type: 'lora', rank: 8, alpha: 16 },
-    method: createMethod({ type: 'lora', rank: 8, alpha: 16, use_rslora: false }),
-    formats: ['native', 'peft', 'merged'],
-  },
-  {
-    name: 'mora-1',
-    adapter: { type: 'mora', rank: 8, mora_type: 1 },
-    method: createMethod({ type: 'mora', rank: 8, mora_type: 1 }),
-    formats: ['native', 'peft', 'merged'],
-  },
-  {
-    name: 'mora-6',
-    adapter: { type: 'mora', rank: 8, mora_type: 6 },
-    method: createMethod({ type: 'mora', rank: 8, mora_type: 6 }),
-    formats: ['native', 'merged'],
-  },
+/** Every method that PEFT reads or that has a merged model to compare. */
+const METHODS: { name: string; adapter: Record<string, unknown>; formats: ('native' | 'peft' | 'merged')[] }[] = [
+  { name: 'lora', adapter: { type: 'lora', rank: 8, alpha: 16 }, formats: ['native', 'peft', 'merged'] },
+  { name: 'dora', adapter: { type: 'dora', rank: 8, alpha: 16 }, formats: ['native', 'peft', 'merged'] },
+  { name: 'hira', adapter: { type: 'hira', rank: 8 }, formats: ['native', 'peft', 'merged'] },
+  { name: 'miss', adapter: { type: 'miss', rank: 8 }, formats: ['native', 'peft', 'merged'] },
+  { name: 'oft', adapter: { type: 'oft' }, formats: ['native', 'peft', 'merged'] },
+  { name: 'mora-1', adapter: { type: 'mora', rank: 8, mora_type: 1 }, formats: ['native', 'peft', 'merged'] },
+  { name: 'mora-6', adapter: { type: 'mora', rank: 8, mora_type: 6 }, formats: ['native', 'merged'] },
 ];
 
 /** The net that the downloaded native adapter makes of the base. */
-function adapted(dir: string, method: Method): Net {
+function adapted(dir: string): Net {
   const base = loadBase(baseDir);
-  const file =
-    ['adapter_model.safetensors', 'mora_model.safetensors'].map((name) => join(dir, name)).find(existsSync) ?? '';
-  const variables = new Map(
-    [...readSafetensors(file).tensors].map(([name, { shape, data }]) => [
-      name.replace(/^base_model\.model\./, '').replace(/\.(lora_[AB])\.weight$/, '.$1'),
-      toDevice({ shape, data: Float32Array.from(data as Float32Array) }),
-    ]),
-  );
-  const paths = [...new Set([...variables.keys()].map((name) => name.slice(0, name.lastIndexOf('.'))))];
-  return adapterNet(base.config, frozenWeights(base), { method, paths, dropout: 0 }, variables);
+  const { adapter, variables } = readAdapter(dir, base.config);
+  const onDevice = new Map([...variables].map(([name, value]) => [name, toDevice(value)]));
+  return adapterNet(base.config, frozenWeights(base), adapter, onDevice);
 }
 
 function frozenWeights(base: Base): Map<string, Tensor> {
@@ -115,7 +93,7 @@ try {
   const cases: Record<string, unknown>[] = [
     { name: 'base', base: baseDir, adapter: null, ids, logits: writeLogits('base', baseNet, ids) },
   ];
-  for (const { name, adapter, method, formats } of METHODS) {
+  for (const { name, adapter, formats } of METHODS) {
     const body = { model: 'tiny', training_file: file.id, seed: 1, adapter, max_steps: 20, batch_size: 8 };
     let job = await openai.fineTuning.jobs.create(body);
     while (!['succeeded', 'failed', 'cancelled'].includes(job.status)) {
@@ -132,7 +110,7 @@ try {
       execFileSync('tar', ['-xf', `${dir}.tar`, '-C', dir]);
       dirs[format] = dir;
     }
-    const logits = writeLogits(name, adapted(dirs.native ?? '', method), ids);
+    const logits = writeLogits(name, adapted(dirs.native ?? ''), ids);
     if (dirs.peft) cases.push({ name: `${name} adapter through PEFT`, base: baseDir, adapter: dirs.peft, ids, logits });
     cases.push({ name: `${name} merged model`, base: dirs.merged, adapter: null, ids, logits });
   }

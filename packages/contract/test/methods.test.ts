@@ -80,6 +80,19 @@ test('MoRA counts the square of every operator, and reads all inputs only where 
     );
 });
 
+test('methods beside LoRA and MoRA count what they train, and refuse a rank that a layer is too small for', () => {
+  const count = (type: string) => resolveAdapter(AdapterRequest.parse({ type, rank: 2 }), base).trainableParameters;
+  const ends = 2 * (4 * (32 + 32) + 3 * (32 + 48));
+  const outputs = 2 * (4 * 32 + 48 + 48 + 32);
+  expect(count('hira')).toBe(2 * ends);
+  expect(count('dora')).toBe(2 * ends + outputs);
+  expect(count('miss')).toBe(2 * outputs);
+  for (const type of ['dora', 'hira', 'miss'])
+    expect(() => resolve({ type, rank: 33 })).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('at most 32') }),
+    );
+});
+
 test('labels are short, and say the size', () => {
   const labels = ['lora', 'mora', 'mora-1', 'mora-6', 'full'].map((word) =>
     methodLabel(resolve({ ...requestOf(word) })),

@@ -5,6 +5,7 @@ export {
   type Branch,
   choose,
   gatherRows,
+  inFloat32,
   matMul2d,
   type RawOpBackend,
   type RawOutput,
@@ -25,6 +26,7 @@ export {
   writeSafetensors,
 } from './safetensors.js';
 export { compile } from './session/compile.js';
+export { readSlice } from './session/read-slice.js';
 export type {
   FedTensors,
   Feed,

@@ -155,6 +155,12 @@ function doubledRowProduct(x: Tensor, w: Tensor): Tensor {
   return tf.slice(matMul2d(tf.concat([x, x], 0), w, false, true), [0, 0], [1, w.shape[0] ?? 0]) as Tensor;
 }
 
+/** A weight in float32, also where it is kept in bfloat16: for operations other than products and look-ups. Not differentiable by itself. */
+export function inFloat32(x: Tensor): Tensor {
+  if (!isLowPrecision(x)) return x;
+  return only(rawOp('Identity', { T: FLOAT }, [x], [{ shape: [...x.shape], dtype: 'float32' }]));
+}
+
 function isLowPrecision(x: Tensor): boolean {
   const backend: unknown = loadTf().backend();
   return isRawOpBackend(backend) && backend.isLowPrecision(x);

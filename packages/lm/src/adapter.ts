@@ -17,14 +17,38 @@ export interface Adapter {
 /** Name of an adapter's variable: `<path>.<role>`. */
 const variableName = (path: string, role: string) => `${path}.${role}`;
 
-/** Starting values of all variables, `<path>.<role>` -> tensor. Each depends on the seed and its name alone. */
-export function initialAdapter(config: ModelShape, adapter: Adapter, seed: number): Map<string, HostTensor> {
+/** Gives a weight of the base by name. */
+export type WeightReader = (name: string) => HostTensor;
+
+/**
+ * Starting values of all variables, `<path>.<role>` -> tensor. Each depends on the seed, its name and, in some methods, the layer's weight,
+ * which is read one at a time.
+ */
+export function initialAdapter(
+  config: ModelShape,
+  adapter: Adapter,
+  seed: number,
+  weightOf: WeightReader,
+): Map<string, HostTensor> {
+  const { method } = adapter;
   const values = new Map<string, HostTensor>();
   for (const { name: path, inDim, outDim } of adaptedShapes(config, adapter)) {
-    const roles = adapter.method.init({ inDim, outDim }, createRandom(mix32(seed, hashName(path))));
+    const random = createRandom(mix32(seed, hashName(path)));
+    const roles = { ...method.init({ inDim, outDim }, random), ...method.fit?.(weightOf(`${path}.weight`), random) };
     for (const [role, value] of Object.entries(roles)) values.set(variableName(path, role), value);
   }
   return values;
+}
+
+/** Shapes of all variables, `<path>.<role>`; no value is computed from a weight. */
+export function adapterShapes(config: ModelShape, adapter: Adapter): Map<string, number[]> {
+  const { method, ...rest } = adapter;
+  const { fit: _fit, ...unfitted } = method;
+  const unread: WeightReader = (name) => {
+    throw new Error(`${name} is not read for shapes`);
+  };
+  const values = initialAdapter(config, { ...rest, method: unfitted }, 0, unread);
+  return new Map([...values].map(([name, { shape }]) => [name, [...shape]]));
 }
 
 /** Sorts named variables by layer, for a net. A layer's dropout site is its place among all linear layers of the model. */

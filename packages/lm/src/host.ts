@@ -1,10 +1,19 @@
 import type { FileSlice, HostTensor } from '@moraine/engine';
-import { loadTf, type Tensor } from '@moraine/engine';
+import { invariant, loadTf, readSlice, type Tensor } from '@moraine/engine';
 
 export type { HostTensor } from '@moraine/engine';
 
 /** Where a base weight comes from: bytes of a safetensors file, which never pass through JavaScript, or numbers on the host. */
 export type WeightSource = HostTensor | (FileSlice & { shape: readonly number[] });
+
+/** Reads weights of a base by name, each anew. */
+export const weightReader =
+  (weights: ReadonlyMap<string, WeightSource>) =>
+  (name: string): HostTensor => {
+    const source = weights.get(name);
+    invariant(source !== undefined, `the base has no weight ${name}`);
+    return isOnHost(source) ? source : { shape: [...source.shape], data: readSlice(source) };
+  };
 
 export const isOnHost = (source: WeightSource): source is HostTensor => 'data' in source;
 

@@ -7,7 +7,7 @@ import { generationVariables } from './generation/cache.js';
 import { createGenerator, type Generator } from './generation/generator.js';
 import type { GenerationPlan } from './generation/plan.js';
 import { generationSignatures } from './generation/program.js';
-import { type HostTensor, isOnHost, type WeightSource } from './host.js';
+import { type HostTensor, isOnHost, type WeightSource, weightReader } from './host.js';
 import type { Optimizer } from './optim/optimizer.js';
 import type { Schedule } from './optim/schedule.js';
 import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
@@ -107,7 +107,8 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
   const variables = weightVariables(weights, adapter !== null);
   const initial = new Map<string, HostTensor>();
   for (const [name, source] of weights) if (isOnHost(source)) initial.set(name, source);
-  const adapterValues = adapter === null ? new Map<string, HostTensor>() : initialAdapter(config, adapter, seed);
+  const adapterValues =
+    adapter === null ? new Map<string, HostTensor>() : initialAdapter(config, adapter, seed, weightReader(weights));
   for (const [name, value] of adapterValues) {
     variables.set(name, { shape: value.shape });
     initial.set(name, value);

@@ -8,10 +8,11 @@ import {
   exportAdapter,
   type HostTensor,
   initialAdapter,
-  METHOD_MODULES,
   type Method,
+  storedModule,
   toDevice,
   toHost,
+  weightReader,
 } from '../src/index.js';
 import { adapterRows } from './golden-set.js';
 import { hostWeights, tinyConfig } from './tiny.js';
@@ -21,7 +22,7 @@ const paths = linearShapes(tinyConfig).map(({ name }) => name);
 const adapterOf = (method: Adapter['method'], adapted = paths): Adapter => ({ method, paths: adapted, dropout: 0 });
 
 function trained(adapter: Adapter): Map<string, HostTensor> {
-  const start = [...initialAdapter(tinyConfig, adapter, 5)];
+  const start = [...initialAdapter(tinyConfig, adapter, 5, weightReader(hostWeights()))];
   return new Map(
     start.map(([name, value], i) => [name, toHost(tf.randomNormal(value.shape, 0, 0.1, 'float32', i + 1))]),
   );
@@ -102,9 +103,7 @@ test.each(adapterRows.map((row) => [row.name, row] as const))(
     const merge = createMerge(adapter, variables);
     const { native, peft } = exportAdapter(tinyConfig, adapter, variables, 'tiny');
     for (const { configName, config, tensors } of peft === null ? [native] : [native, peft]) {
-      const module = METHOD_MODULES.find(
-        ({ form }) => form.configName === configName && form.peftType === config.peft_type,
-      );
+      const module = storedModule(configName, config);
       const source = { dir: 'x', file: 'x', json: config, tensors: () => new Map(tensors), base: tinyConfig };
       const read = module?.read(source);
       expect([...(read?.paths ?? [])].sort()).toEqual([...paths].sort());

@@ -11,6 +11,7 @@ import {
   type ModelConfig,
   type Net,
   toDevice,
+  weightReader,
 } from '../src/index.js';
 import { createRandom, normal } from '../src/random.js';
 import { type Generating, generating, tinyPlan } from './generation-setup.js';
@@ -136,7 +137,7 @@ for (const mode of ['eager', 'plain'] as const) {
       const weights = tensors(model);
       const variables = (seed: number, { adapter }: typeof loraGroup | typeof moraGroup) =>
         new Map(
-          [...initialAdapter(tinyConfig, adapter, seed)].map(([name, { shape, data }]) => [
+          [...initialAdapter(tinyConfig, adapter, seed, weightReader(new Map()))].map(([name, { shape, data }]) => [
             name,
             { shape, data: normal(createRandom(seed), data.length, 0.5) },
           ]),
@@ -192,7 +193,7 @@ test('a model that was made with room for adapters answers with the one that a c
     generation: tinyPlan,
     adapterGroups: [{ adapter, slots: 1 }],
   });
-  const values = [...initialAdapter(tinyConfig, adapter, 1)].map(
+  const values = [...initialAdapter(tinyConfig, adapter, 1, weightReader(new Map()))].map(
     ([name, { shape, data }]) => [name, { shape, data: normal(createRandom(4), data.length, 0.7) }] as const,
   );
   model.adapters.load('mine', 0, new Map(values));

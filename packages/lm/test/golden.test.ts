@@ -28,19 +28,21 @@ const all = (bound: number): Bounds => ({
 /**
  * Float32 agrees to 1e-4. In mode bf16 inputs and weights of the frozen products have 8 bits (a rounding of 2^-9 each), the reference is
  * PyTorch's float32 all the same: the bounds are about twice the largest difference of all rows (logits 0.036, loss 1.1e-3, gradients
- * 0.073, ten losses 1.5e-3, norms 0.027, parameters 0.098). A method without frozen matrices is held to float32's.
+ * 0.073, ten losses 1.5e-3, norms 0.058, parameters 0.098). A method without frozen matrices is held to float32's.
  */
 const FLOAT32 = all(1e-4);
-const BF16 = { logits: 0.07, loss: 2e-3, gradients: 0.15, losses: 3e-3, gradNorms: 0.055, parameters: 0.2 };
+const BF16 = { logits: 0.07, loss: 2e-3, gradients: 0.15, losses: 3e-3, gradNorms: 0.12, parameters: 0.2 };
 
 /** One row of every way that a method meets the frozen matrices. */
-const BF16_ROWS = ['full', 'lora', 'lora-rs', 'mora-1', 'mora-6', 'oft'].flatMap((method) =>
-  ['llama-tied', 'llama-untied'].map((family) => `${family}, ${method}`),
+const BF16_ROWS = ['full', 'lora', 'lora-rs', 'mora-1', 'mora-6', 'oft', 'dora', 'hira'].map(
+  (method) => `llama-tied, ${method}`,
 );
+/** Eager steps are the oracle of the traced ones: all methods on one family, the plainest on all. */
+const EAGER_ROWS = goldenRows.map(({ name }) => name).filter((name) => /^llama-tied|, (full|lora)$/.test(name));
 
 /** XLA compiles each signature for seconds, so it has one row here. */
 const MODES: [mode: NumericMode, bounds: Bounds, only?: string[]][] = [
-  ['eager', FLOAT32],
+  ['eager', FLOAT32, EAGER_ROWS],
   ['plain', FLOAT32],
   ['bf16', BF16, BF16_ROWS],
   ['xla', FLOAT32, ['llama-tied, lora']],

@@ -14,6 +14,7 @@ import {
   type MethodOptions,
   toDevice,
   toHost,
+  weightReader,
 } from '../src/index.js';
 import { createRandom } from '../src/random.js';
 import { denseMora } from './dense.js';
@@ -32,7 +33,12 @@ const ids = () => tf.tensor2d([...idsOf(1, 9), ...idsOf(2, 9)], [2, 9], 'int32')
 const distance = (a: Tensor, b: Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0] ?? Number.NaN);
 
 function freshVariables(adapter: Adapter): Map<string, Tensor> {
-  return new Map([...initialAdapter(tinyConfig, adapter, 5)].map(([name, value]) => [name, toDevice(value)]));
+  return new Map(
+    [...initialAdapter(tinyConfig, adapter, 5, weightReader(hostWeights()))].map(([name, value]) => [
+      name,
+      toDevice(value),
+    ]),
+  );
 }
 
 /** Variables far from their start, as after training. */
@@ -145,6 +151,8 @@ test.each(methods)('%s: gradients equal those through the merged weight', (_, op
     const scale = tf.max(tf.abs(dx)).dataSync()[0] ?? 1;
     expect(distance(direct.grads[0] as Tensor, dx) / scale).toBeLessThan(1e-5);
     for (const [i, value] of values.entries()) {
+      // DoRA's gradient takes the norm for a constant, so it is no slope; PEFT's is compared in golden.test.ts.
+      if (options.type === 'dora' && value.shape.length === 2) continue;
       const direction = tf.randomNormal(value.shape, 0, 1, 'float32', 20 + i);
       const moved = (sign: number) =>
         tf
@@ -183,7 +191,7 @@ test('the demo base has 1,120,640 parameters and its three adapters the planned 
 
 test.each(methods)('%s creates as many numbers as the plan counts', (_, options) => {
   const adapter = { method: createMethod(options), paths: demoPaths, dropout: 0 };
-  const created = [...initialAdapter(demoConfig, adapter, 1).values()];
+  const created = [...initialAdapter(demoConfig, adapter, 1, weightReader(hostWeights(demoConfig))).values()];
   const config = { ...options, ...shared } as AdapterConfig;
   expect(created.reduce((sum, { data }) => sum + data.length, 0)).toBe(planned(config));
 });
@@ -228,14 +236,17 @@ test('LoRA starts with A uniform within 1/sqrt(in) and B zero, by seed and name 
     paths: allPaths,
     dropout: 0,
   };
-  const values = initialAdapter(tinyConfig, adapter, 3);
+  const weightOf = weightReader(hostWeights());
+  const values = initialAdapter(tinyConfig, adapter, 3, weightOf);
   const a = values.get('model.layers.0.mlp.down_proj.lora_A')?.data ?? new Float32Array();
   const bound = 1 / Math.sqrt(tinyConfig.intermediateSize);
   expect(Math.max(...a.map(Math.abs))).toBeLessThanOrEqual(bound);
   expect(Math.max(...a)).toBeGreaterThan(0.9 * bound);
   expect(Math.abs(a.reduce((s, x) => s + x, 0) / a.length)).toBeLessThan(0.1 * bound);
   expect(values.get('model.layers.0.mlp.down_proj.lora_B')?.data.every((x) => x === 0)).toBe(true);
-  const one = initialAdapter(tinyConfig, { ...adapter, paths: ['model.layers.0.mlp.down_proj'] }, 3);
+  const one = initialAdapter(tinyConfig, { ...adapter, paths: ['model.layers.0.mlp.down_proj'] }, 3, weightOf);
   expect(one.get('model.layers.0.mlp.down_proj.lora_A')?.data).toEqual(a);
-  expect(initialAdapter(tinyConfig, adapter, 4).get('model.layers.0.mlp.down_proj.lora_A')?.data).not.toEqual(a);
+  expect(initialAdapter(tinyConfig, adapter, 4, weightOf).get('model.layers.0.mlp.down_proj.lora_A')?.data).not.toEqual(
+    a,
+  );
 });

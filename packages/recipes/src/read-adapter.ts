@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import type { ModelShape } from '@moraine/contract/plan';
 import { EngineError, readSafetensors } from '@moraine/engine';
-import { type Adapter, type HostTensor, METHOD_MODULES, unsupported } from '@moraine/lm';
+import { type Adapter, type HostTensor, METHOD_MODULES, storedModule, unsupported } from '@moraine/lm';
 
 /** An adapter read from a folder: what it is, and its variables `<path>.<role>`. */
 export interface ReadAdapter {
@@ -30,21 +30,16 @@ export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
   }
   const file = join(dir, first.form.configName);
   const json = readJson(file);
-  const module = first.form.peftType === undefined ? first : peftModule(file, json);
+  const module = storedModule(first.form.configName, json);
+  if (module === undefined) throw unknownType(file, json);
   const tensors = () => tensorsOf(dir, module.form.weightsName);
   const { method, paths, variables } = module.read({ dir, file, json, tensors, base });
   return { adapter: { method, paths, dropout: 0 }, variables };
 }
 
-function peftModule(file: string, { peft_type: type }: Json) {
-  const known = METHOD_MODULES.filter(({ form }) => form.peftType !== undefined);
-  const module = known.find(({ form }) => form.peftType === type);
-  if (module !== undefined) return module;
-  const types = known.map(({ form }) => form.peftType).join(' and ');
-  throw unsupported(
-    file,
-    `peft_type is ${JSON.stringify(type)}: only ${types} ${known.length === 1 ? 'is' : 'are'} read`,
-  );
+function unknownType(file: string, { peft_type: type }: Json): AppError {
+  const types = new Set(METHOD_MODULES.flatMap(({ form }) => form.peftType ?? []));
+  return unsupported(file, `peft_type is ${JSON.stringify(type)}: only ${[...types].join(', ')} are read`);
 }
 
 function tensorsOf(dir: string, name: string): Map<string, HostTensor> {

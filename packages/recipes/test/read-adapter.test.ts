@@ -42,7 +42,7 @@ describe('the scale of a LoRA that somebody else wrote', () => {
 
 describe('an adapter that is not applied as it was trained is refused', () => {
   it.each([
-    [{ ...PLAIN, use_dora: true }, /use_dora is true: DoRA/],
+    [{ ...PLAIN, use_dora: true }, /lora_magnitude_vector is missing/],
     [{ ...PLAIN, bias: 'all' }, /bias is "all": trained biases/],
     [{ ...PLAIN, peft_type: 'IA3' }, /peft_type is "IA3": only LORA/],
     [{ ...PLAIN, modules_to_save: ['lm_head'] }, /modules_to_save is \["lm_head"\]/],

@@ -12,10 +12,11 @@ export type MethodConfig = z.output<Row['config']>;
 /** The configurations of an adapter beside the base. */
 export type AdapterConfig = Extract<MethodConfig, { target_modules: string[] }>;
 
-/** All training methods; those that have no adapter come last. */
-export const METHODS: readonly Row[] = Object.values(rows).sort(
-  (a, b) => Number(b.shared.length > 0) - Number(a.shared.length > 0),
-);
+/** Where a row is listed: what a request without a type gets first, those that have no adapter last. */
+const placeOf = (row: { isDefault?: true; shared: readonly string[] }): number =>
+  row.isDefault === true ? 0 : row.shared.length > 0 ? 1 : 2;
+/** All training methods. */
+export const METHODS: readonly Row[] = Object.values(rows).sort((a, b) => placeOf(a) - placeOf(b));
 const DEFAULT = METHODS.find(({ isDefault }) => isDefault)?.type;
 
 const configs = METHODS.map((row) => row.config) as unknown as [

@@ -3,8 +3,8 @@ import type { GraphDtype } from './attributes.js';
 import type { Entry, Graph } from './graph.js';
 
 /**
- * An operation on a weight kept in bfloat16, with its result in float32: MatMul multiplies in bfloat16, GatherV2 looks rows up. Undefined
- * for operations that have no such form.
+ * An operation on a weight kept in bfloat16, with its result in float32: MatMul multiplies in bfloat16, GatherV2 looks rows up, Identity is
+ * the weight itself. Undefined for operations that have no such form.
  */
 export function bfloat16Op(
   graph: Graph,
@@ -22,5 +22,6 @@ export function bfloat16Op(
   if (name === 'GatherV2') {
     return graph.cast(graph.one('GatherV2', inputs, { ...attributes, Tparams: { type: low } }, shape, low), 'float32');
   }
-  return undefined;
+  const [x] = inputs;
+  return name === 'Identity' && x !== undefined ? graph.cast(x, 'float32') : undefined;
 }

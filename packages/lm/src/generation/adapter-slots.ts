@@ -11,7 +11,7 @@ import {
   type Tensor,
   type VariableSpec,
 } from '@moraine/engine';
-import { type Adapter, initialAdapter } from '../adapter.js';
+import { type Adapter, adapterShapes } from '../adapter.js';
 import type { HostTensor } from '../host.js';
 import type { Net } from '../net.js';
 import type { AdapterFeeds } from './options.js';
@@ -19,7 +19,7 @@ import type { AdapterFeeds } from './options.js';
 /**
  * Several adapters resident beside one base, chosen by call without tracing again. Adapters of one method, with equal options and layers,
  * make a group. Each variable of a group holds those of all its slots, [1 + slots, …], and a call feeds which slot of every group answers.
- * Slot 0 stays all zeros, which for every method that adds its update is the base alone.
+ * Slot 0 stays all zeros, which for most methods is the base alone; for the others a slot 0 is left out by a factor of 0.
  */
 export interface AdapterGroup {
   adapter: Adapter;
@@ -72,7 +72,7 @@ export function adapterSlotNet(
         if (own === undefined) continue;
         const read = (role: string) => gatherRows(scope.read(stackName(group, `${path}.${role}`)), slot);
         const variables = Object.fromEntries(own.map((role) => [role, read(role)]));
-        y = adapted(adapter, x, base.get(`${path}.weight`), y, variables, () => base.linear(path, x));
+        y = adapted(adapter, x, base.get(`${path}.weight`), y, { slot, variables }, () => base.linear(path, x));
       }
       return y;
     },
@@ -86,13 +86,14 @@ function adapted(
   x: Tensor,
   weight: Tensor,
   y: Tensor,
-  variables: Readonly<Record<string, Tensor>>,
+  { slot, variables }: { slot: Tensor; variables: Readonly<Record<string, Tensor>> },
   base: () => Tensor,
 ): Tensor {
-  if (!method.ignoresY0) return method.apply(x, weight, y, variables);
+  if (!method.ignoresY0 && !method.needsValues) return method.apply(x, weight, y, variables);
   const tf = loadTf();
   const y0 = base();
-  return tf.add(y, tf.sub(method.apply(x, weight, y0, variables), y0));
+  const update = tf.sub(method.apply(x, weight, y0, variables), y0) as Tensor;
+  return tf.add(y, method.needsValues ? tf.mul(update, tf.cast(tf.greater(slot, 0), 'float32')) : update);
 }
 
 /** Which adapters are resident in a session. */
@@ -149,7 +150,7 @@ const stackName = (group: number, name: string) => `adapters.${group}.${name}`;
 function groupShapes(config: ModelShape, groups: readonly AdapterGroup[], group: number): Map<string, number[]> {
   const adapter = groups[group]?.adapter;
   invariant(adapter !== undefined, `there is no group ${group} of adapters among ${groups.length}`);
-  return new Map([...initialAdapter(config, adapter, 0)].map(([name, { shape }]) => [name, shape]));
+  return adapterShapes(config, adapter);
 }
 
 function rolesByPath(config: ModelShape, groups: readonly AdapterGroup[], group: number): Map<string, string[]> {

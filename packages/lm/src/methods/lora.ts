@@ -2,9 +2,16 @@ import type { LoraConfig } from '@moraine/contract/methods/lora';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
 import { at, differentiable, linear } from '../ops.js';
-import { uniform } from '../random.js';
-import { type ExportedAdapter, type Method, type MethodModule, type ReadLayers, role } from './method.js';
-import { PEFT, peftFiles, peftName } from './peft.js';
+import { type Random, uniform } from '../random.js';
+import {
+  type ExportedAdapter,
+  type LinearDims,
+  type Method,
+  type MethodModule,
+  type ReadLayers,
+  role,
+} from './method.js';
+import { PEFT, peftFiles, peftVariables } from './peft.js';
 import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
 
 type LoraOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora'>;
@@ -16,15 +23,15 @@ export const lora: MethodModule<LoraOptions> = { create, form: { ...PEFT, peftTy
  * Hu et al. 2021, arXiv:2106.09685, Eq. 3 and §4.1; scale = alpha / r, or alpha / sqrt(r) (Kalajdzievski 2023, arXiv:2312.03732). Differs
  * from the paper as the authors' code does: A is Kaiming-uniform, U(±1/sqrt(in)), not Gaussian, and dropout acts on x.
  */
-function create({ rank, alpha, use_rslora }: LoraOptions): Method {
-  const scale = alpha / (use_rslora ? Math.sqrt(rank) : rank);
+function create(options: LoraOptions): Method {
+  const { rank, alpha, use_rslora } = options;
+  const scale = scaleOf(options);
   return {
-    init: ({ inDim, outDim }, random) => ({
-      lora_A: { shape: [rank, inDim], data: uniform(random, rank * inDim, 1 / Math.sqrt(inDim)) },
-      lora_B: { shape: [outDim, rank], data: new Float32Array(outDim * rank) },
-    }),
-    apply: (x, _weight, y0, variables) =>
-      loadTf().add(y0, lowRank(x, role(variables, 'lora_A'), role(variables, 'lora_B'), scale)),
+    init: (dims, random) => loraInit(rank, dims, random),
+    apply: (x, _weight, y0, variables) => {
+      const { a, b } = loraFactors(variables);
+      return loadTf().add(y0, lowRank(x, a, b, scale));
+    },
     applyAll: (x, layers) => {
       const tf = loadTf();
       // One product with all A together reads x once, forwards and backwards; products this narrow are bound by that.
@@ -35,20 +42,35 @@ function create({ rank, alpha, use_rslora }: LoraOptions): Method {
       const inner = tf.split(tf.mul(linear(x, all), scale), layers.length, 1) as Tensor[]; // k times [N, r]
       return layers.map(({ y0, variables }, i) => tf.add(y0, linear(at(inner, i), role(variables, 'lora_B'))));
     },
-    // An rsLoRA scale is folded into B, because not every reader knows it.
-    toPeft: (adapter) => {
-      const bScale = use_rslora ? scale : 1;
-      const pairs = adapter.layers.map(({ name, value }) => {
-        const b = value('lora_B');
-        return { name, a: value('lora_A'), b: { ...b, data: b.data.map((x) => x * bScale) } };
-      });
-      return loraFiles(adapter, pairs, rank, use_rslora ? rank : alpha);
-    },
+    toPeft: (adapter) => loraFiles(adapter, loraPairs(adapter, options), rank, use_rslora ? rank : alpha),
   };
 }
 
+/** What B·A is multiplied by. */
+export const scaleOf = ({ rank, alpha, use_rslora }: LoraOptions): number =>
+  alpha / (use_rslora ? Math.sqrt(rank) : rank);
+
+export const loraInit = (rank: number, { inDim, outDim }: LinearDims, random: Random) => ({
+  lora_A: { shape: [rank, inDim], data: uniform(random, rank * inDim, 1 / Math.sqrt(inDim)) },
+  lora_B: { shape: [outDim, rank], data: new Float32Array(outDim * rank) },
+});
+
+export const loraFactors = (variables: Readonly<Record<string, Tensor>>) => ({
+  a: role(variables, 'lora_A'),
+  b: role(variables, 'lora_B'),
+});
+
+/** A and B of every layer; an rsLoRA scale is folded into B, because not every reader knows it. */
+export function loraPairs({ layers }: ExportedAdapter, options: LoraOptions) {
+  const bScale = options.use_rslora ? scaleOf(options) : 1;
+  return layers.map(({ name, value }) => {
+    const b = value('lora_B');
+    return { name, a: value('lora_A'), b: { ...b, data: b.data.map((x) => x * bScale) } };
+  });
+}
+
 /** scale · (x·Aᵀ)·Bᵀ: x [N, in], a [r, in], b [out, r] -> [N, out]. The scale is multiplied into small matrices only. */
-function lowRank(x: Tensor, a: Tensor, b: Tensor, scale: number): Tensor {
+export function lowRank(x: Tensor, a: Tensor, b: Tensor, scale: number): Tensor {
   const tf = loadTf();
   return differentiable(
     [x, a, b],
@@ -71,7 +93,10 @@ export function loraFiles(
   rank: number,
   alpha: number,
 ) {
-  const tensors = pairs.flatMap(({ name, a, b }) => [[`${name}.lora_A`, a] as const, [`${name}.lora_B`, b] as const]);
+  const tensors = pairs.flatMap(({ name, a, b }) => [
+    [`${name}.lora_A.weight`, a] as const,
+    [`${name}.lora_B.weight`, b] as const,
+  ]);
   return peftFiles(adapter, 'LORA', tensors, {
     r: rank,
     lora_alpha: alpha,
@@ -87,7 +112,6 @@ export function loraFiles(
 
 /** What a PEFT configuration may ask for that changes the result and is not done here. */
 const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boolean, what: string])[] = [
-  ['use_dora', (value) => value === true, 'DoRA is not read yet'],
   ['bias', (value) => value !== undefined && value !== 'none', 'trained biases are not read'],
   ['lora_bias', (value) => value === true, 'trained biases are not read'],
   ['modules_to_save', (value) => Array.isArray(value) && value.length > 0, 'whole trained modules are not read'],
@@ -106,16 +130,21 @@ const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boo
 
 /** A LoRA in PEFT's layout, whatever tool wrote it. */
 function read(source: AdapterSource): ReadLayers {
-  const { dir, file, json } = source;
+  const { layers, rank, variables } = readLora(source, 'LoRA', []);
+  const method = create({ rank, alpha: rank, use_rslora: false });
+  return { method, paths: layers.map(({ name }) => name), variables };
+}
+
+/**
+ * Layers and variables of a folder with the matrices of a LoRA and, of each layer, the variables of `more` roles. Ranks and scales may differ
+ * between layers: each layer's scale goes into its B, so that the method's own is 1; `rank` is the first layer's.
+ */
+export function readLora(source: AdapterSource, method: string, more: readonly string[]) {
+  const { file, json } = source;
   for (const [key, isAsked, what] of REFUSED) {
     if (isAsked(json[key])) throw unsupported(file, `${key} is ${JSON.stringify(json[key])}: ${what}`);
   }
-  const variables = new Map<string, HostTensor>();
-  for (const [stored, tensor] of source.tensors()) {
-    const name = peftName(stored);
-    if (!/^lora_[AB]$/.test(name?.role ?? '')) throw unsupported(dir, `it holds ${stored}, which is no part of LoRA`);
-    variables.set(`${name?.path}.${name?.role}`, tensor);
-  }
+  const variables = peftVariables(source, method, ['lora_A', 'lora_B', ...more]);
   const layers = layersOf(source, variables);
   for (const { name, inDim, outDim } of layers) {
     const a = part(source, variables, `${name}.lora_A`);
@@ -123,17 +152,14 @@ function read(source: AdapterSource): ReadLayers {
     const rank = a.shape[0] ?? 0;
     checkShape(source, `${name}.lora_A`, a, [rank, inDim]);
     checkShape(source, `${name}.lora_B`, b, [outDim, rank]);
-    const scale = scaleOf(source, name, rank);
-    // Ranks and scales may differ between layers: each layer's scale goes into its B, and the method's own is 1.
+    const scale = storedScale(source, name, rank);
     if (scale !== 1) variables.set(`${name}.lora_B`, { shape: b.shape, data: b.data.map((value) => value * scale) });
   }
-  const rank = variables.get(`${layers[0].name}.lora_A`)?.shape[0] ?? 1;
-  const method = create({ rank, alpha: rank, use_rslora: false });
-  return { method, paths: layers.map(({ name }) => name), variables };
+  return { layers, rank: variables.get(`${layers[0].name}.lora_A`)?.shape[0] ?? 1, variables };
 }
 
 /** alpha / r of a layer, or alpha / sqrt(r); a pattern for the layer's name counts more than the common value, as in PEFT. */
-function scaleOf({ file, json }: AdapterSource, path: string, rank: number): number {
+function storedScale({ file, json }: AdapterSource, path: string, rank: number): number {
   const own = (key: string): unknown => {
     const patterns = json[key];
     if (typeof patterns !== 'object' || patterns === null) return undefined;

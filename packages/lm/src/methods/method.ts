@@ -17,12 +17,16 @@ export interface LinearDims {
 export interface Method {
   /** Starting values of the layer's variables by role; a fresh adapter changes nothing. */
   init(dims: LinearDims, random: Random): Record<string, HostTensor>;
+  /** Starting values that depend on the weight W0 [out, in]: in place of those of `init`, by role. */
+  fit?(weight: HostTensor, random: Random): Record<string, HostTensor>;
   /** x [N, in], weight [out, in], y0 = x·W0ᵀ [N, out] -> adapted y [N, out]. */
   apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
   /** The same for several layers that read one x, where sharing work between them pays. */
   applyAll?(x: Tensor, layers: readonly LayerInput[]): Tensor[];
   /** True when `apply` makes y from x and W0 anew instead of adding to y0. */
   ignoresY0?: true;
+  /** True when variables that are all zero do not stand for the base alone. */
+  needsValues?: true;
   /**
    * A layer's variables with the share λ of their update, 1 all of it, 0 none. Absent: the merged weight is W0 + λ(W − W0), which is the
    * same for every method whose update is a sum.
@@ -48,6 +52,8 @@ export interface StoredForm {
   configName: string;
   weightsName: string;
   peftType?: string;
+  /** Where several methods have one `peft_type`: the key of the configuration that is true of this one alone. */
+  peftFlag?: string;
 }
 
 /** What was read: the method, and its variables `<path>.<role>` for the layers at `paths`. */

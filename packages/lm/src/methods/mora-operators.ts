@@ -2,6 +2,7 @@ import type { MoraType } from '@moraine/contract/methods/mora';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { asMatrix, type HostTensor, onHost, toDevice } from '../host.js';
 import { at, differentiable, type Rotary, rotate, rotateBack } from '../ops.js';
+import { extend, fold, repeatGroups, resize, sumGroups } from './columns.js';
 
 /** The update of one layer: x [N, k], m [R, R] -> [N, d]. */
 export type MoraOperator = (x: Tensor, m: Tensor, outDim: number) => Tensor;
@@ -118,72 +119,3 @@ function blockAngles(blocks: number, side: number): Rotary {
 }
 
 const paddedTo = (columns: number, side: number): number => Math.ceil(columns / side) * side;
-
-/** Repeats the columns until there are `width` of them: y_i = x_(i mod k). A smaller width cuts. x [N, k] -> [N, width]. */
-function extend(x: Tensor, width: number): Tensor {
-  const tf = loadTf();
-  const [rows = 0, columns = 0] = x.shape;
-  if (width === columns) return x;
-  const whole = Math.floor(width / columns);
-  const rest = width - whole * columns;
-  const parts: Tensor[] = Array.from({ length: whole }, () => x);
-  if (rest > 0) parts.push(tf.slice(x, [0, 0], [rows, rest]));
-  return parts.length === 1 ? (parts[0] ?? x) : tf.concat(parts, 1);
-}
-
-/** The transpose of extend: adds up columns whose index is equal modulo `width`. x [N, k] -> [N, width]; missing columns are 0. */
-function fold(x: Tensor, width: number): Tensor {
-  const tf = loadTf();
-  const [rows = 0, columns = 0] = x.shape;
-  if (width === columns) return x;
-  const blocks = Math.ceil(columns / width);
-  const whole = padColumns(x, blocks * width - columns);
-  return blocks === 1 ? whole : tf.sum(tf.reshape(whole, [rows, blocks, width]), 1);
-}
-
-/** Columns in `width` groups side by side, the first k mod width of them one longer, added up. x [N, k] -> [N, width]. */
-function sumGroups(x: Tensor, width: number): Tensor {
-  const tf = loadTf();
-  const [rows = 0, columns = 0] = x.shape;
-  const { length, longer } = groupsOf(columns, width);
-  if (length === 0) return padColumns(x, width - columns);
-  const sums = (from: number, count: number, size: number): Tensor[] =>
-    count === 0 ? [] : [tf.sum(tf.reshape(tf.slice(x, [0, from], [rows, count * size]), [rows, count, size]), 2)];
-  const parts = [...sums(0, longer, length + 1), ...sums(longer * (length + 1), width - longer, length)];
-  return parts.length === 1 ? at(parts, 0) : tf.concat(parts, 1);
-}
-
-/** The transpose of sumGroups: every column as often as its group is long. x [N, groups] -> [N, width]. */
-function repeatGroups(x: Tensor, width: number): Tensor {
-  const tf = loadTf();
-  const [rows = 0, groups = 0] = x.shape;
-  const { length, longer } = groupsOf(width, groups);
-  const repeated = (from: number, count: number, size: number): Tensor[] => {
-    if (count === 0 || size === 0) return [];
-    const columns = tf.reshape(tf.slice(x, [0, from], [rows, count]), [rows, count, 1]);
-    return [tf.reshape(tf.tile(columns, [1, 1, size]), [rows, count * size])];
-  };
-  const parts = [...repeated(0, longer, length + 1), ...repeated(longer, groups - longer, length)];
-  return parts.length === 1 ? at(parts, 0) : tf.concat(parts, 1);
-}
-
-/** How `columns` are parted into groups: `longer` of them have one more than `length`. */
-const groupsOf = (columns: number, groups: number) => ({
-  length: Math.floor(columns / groups),
-  longer: columns % groups,
-});
-
-/** The first `width` columns, zeros after the last. */
-function resize(x: Tensor, width: number): Tensor {
-  const [rows = 0, columns = 0] = x.shape;
-  return columns > width ? loadTf().slice(x, [0, 0], [rows, width]) : padColumns(x, width - columns);
-}
-
-function padColumns(x: Tensor, count: number): Tensor {
-  if (count === 0) return x;
-  const paddings: [number, number][] = [
-    [0, 0],
-    [0, count],
-  ];
-  return loadTf().pad(x, paddings) as Tensor;
-}

@@ -1,10 +1,9 @@
 import { type OftConfig, oftBlock } from '@moraine/contract/methods/oft';
 import { loadTf, type Tensor } from '@moraine/engine';
-import type { HostTensor } from '../host.js';
 import { embedding, frozenLinear } from '../ops.js';
 import { type Method, type MethodModule, type ReadLayers, role } from './method.js';
-import { PEFT, peftFiles, peftName } from './peft.js';
-import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
+import { PEFT, peftFiles, peftVariables, readCount, refuseOther } from './peft.js';
+import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
 type OftOptions = Pick<OftConfig, 'block_size'>;
 const FIXED = { use_cayley_neumann: true, num_cayley_neumann_terms: 5, coft: false, block_share: false, r: 0 } as const;
@@ -29,7 +28,7 @@ function create({ block_size }: OftOptions): Method {
       return { oft_R: { shape, data: data.map((value) => value * lambda) } };
     },
     toPeft: (adapter) => {
-      const tensors = adapter.layers.map(({ name, value }) => [`${name}.oft_R`, value('oft_R')] as const);
+      const tensors = adapter.layers.map(({ name, value }) => [`${name}.oft_R.weight`, value('oft_R')] as const);
       const own = {
         ...FIXED,
         oft_block_size: block_size,
@@ -74,18 +73,9 @@ function skew(v: Tensor, side: number): Tensor {
 
 /** An OFT in PEFT's layout. */
 function read(source: AdapterSource): ReadLayers {
-  const { dir, file, json } = source;
-  for (const [key, wanted] of Object.entries(FIXED))
-    if ((json[key] ?? wanted) !== wanted)
-      throw unsupported(file, `${key} is ${JSON.stringify(json[key])}, not ${wanted}`);
-  const block_size = Number(json.oft_block_size);
-  if (!Number.isInteger(block_size)) throw unsupported(file, 'oft_block_size is no number');
-  const variables = new Map<string, HostTensor>();
-  for (const [stored, tensor] of source.tensors()) {
-    const name = peftName(stored);
-    if (name?.role !== 'oft_R') throw unsupported(dir, `it holds ${stored}, which is no part of OFT`);
-    variables.set(`${name.path}.oft_R`, tensor);
-  }
+  refuseOther(source, FIXED);
+  const block_size = readCount(source, 'oft_block_size');
+  const variables = peftVariables(source, 'OFT', ['oft_R']);
   const layers = layersOf(source, variables);
   for (const { name, inDim } of layers) {
     const side = oftBlock(inDim, block_size);

@@ -17,3 +17,11 @@ export function createMethod(options: MethodOptions): Method {
   const { create } = byType[options.type] as MethodModule<MethodOptions>;
   return create(options);
 }
+
+/** The method that a folder of an adapter holds, by the file of its configuration and what is in it; undefined for one that is not read. */
+export function storedModule(configName: string, json: Readonly<Record<string, unknown>>) {
+  const ofFile = METHOD_MODULES.filter(({ form }) => form.configName === configName);
+  const isFlagged = ({ form }: (typeof ofFile)[number]) => form.peftFlag !== undefined && json[form.peftFlag] === true;
+  const known = ofFile.filter(({ form }) => form.peftType === undefined || form.peftType === json.peft_type);
+  return known.find(isFlagged) ?? known.find(({ form }) => form.peftFlag === undefined);
+}
