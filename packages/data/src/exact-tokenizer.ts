@@ -1,5 +1,6 @@
 import { type AddedToken, Tokenizer } from '@huggingface/tokenizers';
-import { isObject } from './row-problem.js';
+import { createBpe } from './bpe.js';
+import { isObject, type Json } from './row-problem.js';
 
 interface Inside {
   added_tokens_map: ReadonlyMap<string, AddedToken>;
@@ -11,9 +12,13 @@ interface Splitter {
   split(text: string): string[];
 }
 
-/** A tokenizer of the library, corrected where its added tokens and its decoding differ from Hugging Face's own. */
-export function exactTokenizer(json: object, config: object): Tokenizer {
-  const tokenizer = new Tokenizer(json, config);
+/** A tokenizer of the library, corrected where its added tokens, its merges and its decoding differ from Hugging Face's own. */
+export function exactTokenizer(json: Json & { model: Json }, config: object): Tokenizer {
+  const { model } = json;
+  const isBpe = model.type === 'BPE';
+  // The library would read the list of merges for nothing.
+  const tokenizer = new Tokenizer(isBpe ? { ...json, model: { ...model, merges: [] } } : json, config);
+  if (isBpe && tokenizer.model) Object.assign(tokenizer.model, { encode: createBpe(model), fuse_unk: false });
   // What the library keeps to itself.
   const { added_tokens_map: added, ...splitters } = tokenizer as unknown as Inside;
   const taking = new Map([...added].map(([text, { lstrip, rstrip }]) => [text, { lstrip, rstrip }]));

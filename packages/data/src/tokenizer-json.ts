@@ -8,8 +8,8 @@ const ABSENT: Json = { normalizer: null, pre_tokenizer: null, post_processor: nu
 const MODELS = ['BPE', 'Unigram', 'WordPiece', 'WordLevel'];
 
 /** The tokenizer.json as the library takes it: every dialect's model named, truncation and padding of the last owner gone. */
-export function normalizeTokenizer(json: Json): Json {
-  const { model, pre_tokenizer = null } = json;
+export function normalizeTokenizer(json: Json): Json & { model: Json } {
+  const { model, pre_tokenizer = null, normalizer = null } = json;
   if (!isObject(model)) {
     throw new AppError('invalid_base', 'tokenizer.json has no model.', {
       param: 'tokenizer.json model',
@@ -20,6 +20,7 @@ export function normalizeTokenizer(json: Json): Json {
     ...ABSENT,
     ...json,
     model: { ...model, type: typeOf(model) },
+    normalizer: exactNormalizer(normalizer),
     pre_tokenizer: exactly(pre_tokenizer),
     truncation: null,
     padding: null,
@@ -35,6 +36,28 @@ function typeOf(model: Json): string {
     hint: `Take a base whose tokenizer is one of ${MODELS.join(', ')}.`,
   });
 }
+
+/**
+ * A normalizer in words that the library and Hugging Face's own read alike. The library strips what JavaScript takes for white space, U+FEFF
+ * but not U+0085, and prepends to an empty text too.
+ */
+function exactNormalizer(normalizer: unknown): unknown {
+  if (!isObject(normalizer)) return normalizer;
+  const { type, normalizers, strip_left: stripsLeft, strip_right: stripsRight, prepend } = normalizer;
+  if (Array.isArray(normalizers)) return { ...normalizer, normalizers: normalizers.map(exactNormalizer) };
+  if (type === 'Prepend' && typeof prepend === 'string') return replaceBy('\\A(?=[\\s\\S])', prepend);
+  if (type !== 'Strip') return normalizer;
+  const left = stripsLeft === true ? [replaceBy('\\A\\s+', '')] : [];
+  // A run of spaces is looked at from its first only.
+  const right = stripsRight === true ? [replaceBy('(?<!\\s)\\s+\\z', '')] : [];
+  return { type: 'Sequence', normalizers: [...left, ...right] };
+}
+
+const replaceBy = (Regex: string, content: string): Json => ({
+  type: 'Replace',
+  pattern: { Regex },
+  content: content.replaceAll('$', '$$$$'),
+});
 
 /** GPT-2's pattern, which a byte-level pre-tokenizer splits by. */
 const BYTE_LEVEL_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";

@@ -31,6 +31,18 @@ export const rows = [
     replace: "isIndividual === true ? '\\\\p{N}+' : '\\\\p{N}'",
     test: 'digits are split one by one, or stay together where the base says so',
   }),
+  data('bpe.ts', 'bpe', {
+    name: 'merges: a pair that a merge made on its left is not looked at',
+    find: '    offer(before[i] as number);\n',
+    replace: '',
+    test: 'generated tokenizer 22 gives the ids of Hugging Face',
+  }),
+  data('tokenizer-json.ts', 'bpe', {
+    name: 'tokenizer: what JavaScript takes for white space is stripped',
+    find: "if (type !== 'Strip') return normalizer;",
+    replace: "if (type !== 'strip') return normalizer;",
+    test: 'generated tokenizer 18 gives the ids of Hugging Face',
+  }),
   services('library/create-base.ts', 'library/bases', {
     name: 'a base is registered whose tokenizer no run can load',
     find: '  await checkTokenizer(s, files, asked);\n',
