@@ -1,8 +1,9 @@
 """How each method type of matrix.json makes a model trainable: the function of that name, -> (the model to call, trainable parameters by the
-names that our adapters use). A new type is one function."""
+names that our adapters use, and what an adapter keeps beside them). A new type is one function."""
 
 import re
 
+import torch
 from peft import HiraConfig, LoraConfig, MissConfig, OFTConfig, get_peft_model
 from torch import nn
 
@@ -12,7 +13,7 @@ ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 
 
 def none(model, method):
-    return model, dict(model.named_parameters())
+    return model, dict(model.named_parameters()), {}
 
 
 def lora(model, method, **more):
@@ -25,7 +26,19 @@ def lora(model, method, **more):
         target_modules=method.get("target_modules", ALL_LINEAR),
         **more,
     )
-    return through_peft(model, config)
+    wrapped, trained, kept = through_peft(model, config)
+    if method.get("init") == "asymmetric":
+        kept = {name: trained.pop(name) for name in list(trained) if name.endswith("lora_A")}
+        for a in kept.values():
+            torch.nn.init.orthogonal_(a.requires_grad_(False), generator=torch.Generator().manual_seed(1))
+    return wrapped, trained, kept
+
+
+def pissa(model, method):
+    """The matrices that PEFT starts with are kept, as they are taken off the base."""
+    wrapped, trained, _ = lora(model, method, init_lora_weights="pissa")
+    starts = {re.sub(r"lora_([AB])$", r"start_\1", name): p.detach().clone() for name, p in trained.items()}
+    return wrapped, trained, starts
 
 
 def dora(model, method):
@@ -53,7 +66,7 @@ def mora(model, method):
         layer = MoraLinear(model.get_submodule(name), method["rank"], method["mora_type"], method.get("mora_all_inputs", False))
         setattr(model.get_submodule(parent), leaf, layer)
         trained[f"{name}.mora_M"] = layer.mora_M
-    return model, trained
+    return model, trained, {}
 
 
 def oft(model, method):
@@ -67,4 +80,5 @@ def through_peft(model, config):
     """Any method of PEFT; its parameters as `<module path>.<role>`."""
     wrapped = get_peft_model(model, config)
     named = ((name, p) for name, p in wrapped.named_parameters() if p.requires_grad)
-    return wrapped, {re.sub(r"\.default(\.weight)?$", "", name.removeprefix("base_model.model.")): p for name, p in named}
+    trained = {re.sub(r"\.default(\.weight)?$", "", name.removeprefix("base_model.model.")): p for name, p in named}
+    return wrapped, trained, {}

@@ -21,8 +21,11 @@ def lion(groups, settings):
 
 
 def groups_of(trained, settings):
-    """Matrices decay, vectors do not."""
-    matrices = [p for p in trained.values() if p.ndim >= 2]
-    vectors = [p for p in trained.values() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": settings["weightDecay"]}, {"params": vectors, "weight_decay": 0.0}]
+    """Matrices decay, vectors do not; LoRA's B learns at `ratio` times the rate."""
+    groups = []
+    for decays in (True, False):
+        for is_b in (True, False):
+            params = [p for name, p in trained.items() if (p.ndim >= 2) == decays and name.endswith("lora_B") == is_b]
+            ratio = settings["ratio"] if is_b else 1
+            groups.append({"params": params, "weight_decay": settings["weightDecay"] if decays else 0.0, "ratio": ratio})
     return [group for group in groups if group["params"]]

@@ -73,7 +73,7 @@ def train(model, trained, batches, schedule, settings):
     for step in range(1, schedule["totalSteps"] + 1):
         rates.append(learning_rate(schedule, settings["learningRate"], step))
         for group in optimizer.param_groups:
-            group["lr"] = rates[-1]
+            group["lr"] = rates[-1] * group["ratio"]
         optimizer.zero_grad()
         parts = [model(**batch, num_items_in_batch=tokens).loss for batch in batches]
         for part in parts:
@@ -86,7 +86,7 @@ def train(model, trained, batches, schedule, settings):
 
 def row(matrix, family, method, optimizer):
     """-> (tensors, numbers) of one family with one method, trained by one optimiser."""
-    model, trained = getattr(methods, method["type"])(base_model(family), method)
+    model, trained, kept = getattr(methods, method["type"])(base_model(family), method)
     if method["type"] != "none":
         with torch.no_grad():
             for name, parameter in trained.items():
@@ -98,12 +98,12 @@ def row(matrix, family, method, optimizer):
     batches = [micro_batch(family, rows, matrix["time"], index) for index, rows in enumerate(matrix["microBatches"])]
 
     copies = lambda prefix, tensors: {f"{prefix}.{name}": tensor.detach().clone() for name, tensor in tensors.items()}
-    tensors = {} if method["type"] == "none" else copies("start", trained)
+    tensors = {} if method["type"] == "none" else copies("start", trained | kept)
     first = batches[0]
     output = model(**first)
     output.loss.backward()
     tensors["logits"] = output.logits.detach()[first["attention_mask"] == 1]
     tensors |= copies("grad", {name: parameter.grad for name, parameter in trained.items()})
-    training = train(model, trained, batches, matrix["schedule"], optimizer)
-    tensors |= copies("after", trained)
+    training = train(model, trained, batches, matrix["schedule"], optimizer | {"ratio": method.get("lora_plus_ratio", 1)})
+    tensors |= copies("after", trained | kept)
     return tensors, {"loss": output.loss.item(), **training}

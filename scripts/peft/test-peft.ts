@@ -37,6 +37,7 @@ async function address(): Promise<{ baseURL: string; apiKey: string }> {
 /** Every method that PEFT reads or that has a merged model to compare. */
 const METHODS: { name: string; adapter: Record<string, unknown>; formats: ('native' | 'peft' | 'merged')[] }[] = [
   { name: 'lora', adapter: { type: 'lora', rank: 8, alpha: 16 }, formats: ['native', 'peft', 'merged'] },
+  { name: 'pissa', adapter: { type: 'pissa', rank: 8, alpha: 16 }, formats: ['native', 'peft', 'merged'] },
   { name: 'dora', adapter: { type: 'dora', rank: 8, alpha: 16 }, formats: ['native', 'peft', 'merged'] },
   { name: 'hira', adapter: { type: 'hira', rank: 8 }, formats: ['native', 'peft', 'merged'] },
   { name: 'miss', adapter: { type: 'miss', rank: 8 }, formats: ['native', 'peft', 'merged'] },

@@ -87,10 +87,25 @@ test('methods beside LoRA and MoRA count what they train, and refuse a rank that
   expect(count('hira')).toBe(2 * ends);
   expect(count('dora')).toBe(2 * ends + outputs);
   expect(count('miss')).toBe(2 * outputs);
-  for (const type of ['dora', 'hira', 'miss'])
+  expect(count('pissa')).toBe(2 * ends);
+  const asymmetric = AdapterRequest.parse({ type: 'lora', rank: 2, init: 'asymmetric' });
+  expect(resolveAdapter(asymmetric, base).trainableParameters).toBe(2 * outputs);
+  for (const type of ['dora', 'hira', 'miss', 'pissa'])
     expect(() => resolve({ type, rank: 33 })).toThrow(
       expect.objectContaining({ hint: expect.stringContaining('at most 32') }),
     );
+});
+
+test('what LoRA is asked beyond its defaults is kept, and nothing is written down for a default', () => {
+  expect(resolve({ lora_plus_ratio: 1, init: 'kaiming' })).toEqual(resolve({}));
+  expect(resolve({ lora_plus_ratio: 4, init: 'asymmetric' })).toEqual({
+    ...resolve({}),
+    lora_plus_ratio: 4,
+    init: 'asymmetric',
+  });
+  for (const type of ['dora', 'pissa'])
+    expect(resolve({ type, lora_plus_ratio: 2 })).toMatchObject({ lora_plus_ratio: 2 });
+  expect(() => resolve({ type: 'dora', init: 'asymmetric' })).toThrow("adapter.type 'dora' does not have it");
 });
 
 test('labels are short, and say the size', () => {

@@ -21,7 +21,7 @@ export { type HostTensor, toDevice, toHost, type WeightSource, weightReader } fr
 export { initialWeights, type WeightInit } from './init.js';
 export { createMerge } from './merge.js';
 export type { AdapterFiles, LinearDims, Method, StoredForm } from './methods/method.js';
-export { createMethod, METHOD_MODULES, type MethodOptions, storedModule } from './methods/registry.js';
+export { createMethod, type MethodOptions, STORED_METHODS, storedMethod } from './methods/registry.js';
 export { type AdapterSource, unsupported } from './methods/source.js';
 export { forward, headLogits, hiddenStates, type ModelInput } from './model.js';
 export { createModel, type Model, type ModelOptions } from './model-session.js';

@@ -43,7 +43,7 @@ export function scopeNet(
 ): Net {
   const weights = { get: (name: string) => scope.read(name) };
   if (adapter === null) return createNet(values === undefined ? { weights } : { weights, trained: values });
-  const variables = values ?? new Map(adapterNames.map((name) => [name, scope.read(name)]));
+  const variables = new Map(adapterNames.map((name) => [name, values?.get(name) ?? scope.read(name)]));
   const adapted = adaptedLinears(config, adapter, variables);
   const parts = { weights, adapted, method: adapter.method };
   return createNet(dropout === undefined ? parts : { ...parts, dropout });

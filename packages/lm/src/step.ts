@@ -24,6 +24,8 @@ export const gradName = (name: string): string => `${name}.grad`;
 export interface Trained {
   name: string;
   shape: readonly number[];
+  /** Its learning rate as a multiple of the run's; absent: 1. */
+  rate?: number | undefined;
 }
 
 /** An optimiser's state of every trained variable, as variables `<name>.<slot>`. */
@@ -103,11 +105,11 @@ export function applySignature(trained: readonly Trained[], optimizer: Optimizer
     feeds: { ...Object.fromEntries(own), perToken: scalar, learningRate: scalar },
     build: ({ perToken, learningRate, ...scalars }, scope) => {
       const tf = loadTf();
-      const gradients = trained.map(({ name, shape }) => ({ name, shape, sum: scope.read(gradName(name)) }));
+      const gradients = trained.map((each) => ({ ...each, sum: scope.read(gradName(each.name)) }));
       const gradNorm = tf.mul(globalNorm(gradients.map(({ sum }) => sum)), perToken) as Tensor;
-      for (const gradient of gradients) {
-        const { name, shape } = gradient;
-        optimizer.update({ ...gradient, scale: perToken, norm: gradNorm, learningRate }, scalars, scope);
+      for (const { name, shape, sum, rate } of gradients) {
+        const own = rate === undefined ? learningRate : (tf.mul(learningRate, rate) as Tensor);
+        optimizer.update({ name, shape, sum, scale: perToken, norm: gradNorm, learningRate: own }, scalars, scope);
         scope.assign(gradName(name), tf.fill([...shape], 0) as Tensor);
       }
       return { gradNorm };

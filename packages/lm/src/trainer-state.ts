@@ -6,6 +6,7 @@ import { slotVariables, type Trained } from './step.js';
 /** Everything a resumed run needs, on the host. The optimiser's are named `<variable>.<slot>`. */
 export interface TrainerState {
   step: number;
+  /** What is trained, and what an adapter keeps beside it. */
   trainable: Map<string, HostTensor>;
   optimizer: Map<string, HostTensor>;
 }
@@ -16,9 +17,14 @@ export interface StateShapes {
   optimizer: ReadonlyMap<string, readonly number[]>;
 }
 
-export function stateShapes(trained: readonly Trained[], slots: readonly string[]): StateShapes {
+/** `kept` are variables of an adapter that are not trained. */
+export function stateShapes(
+  trained: readonly Trained[],
+  kept: readonly Trained[],
+  slots: readonly string[],
+): StateShapes {
   const named = (all: readonly Trained[]) => new Map(all.map(({ name, shape }) => [name, shape]));
-  return { trainable: named(trained), optimizer: named(slotVariables(trained, slots)) };
+  return { trainable: named([...trained, ...kept]), optimizer: named(slotVariables(trained, slots)) };
 }
 
 /** Copies of the trained variables and of the optimiser's state of them. */

@@ -12,7 +12,7 @@ import type { Optimizer } from './optim/optimizer.js';
 import type { Schedule } from './optim/schedule.js';
 import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
 import { createRunStep, type StepResult } from './run-step.js';
-import { APPLY, applySignature, gradName, microSignatures, slotVariables } from './step.js';
+import { APPLY, applySignature, gradName, microSignatures, slotVariables, type Trained } from './step.js';
 import { readState, type StateShapes, stateShapes, type TrainerState, writeState } from './trainer-state.js';
 
 export interface TrainerOptions {
@@ -54,7 +54,7 @@ export interface Trainer {
   readonly generator: Generator | null;
   /** Names and shapes of what a state holds. */
   readonly stateShapes: StateShapes;
-  /** Copies of the trained variables by name, or of those named, which may be the optimiser's too. */
+  /** Copies of the trained variables and those kept with them by name, or of those named, which may be the optimiser's too. */
   variables(only?: readonly string[]): Map<string, HostTensor>;
   state(): TrainerState;
   /** Takes over a state of the same variables. @throws AppError `checkpoint_mismatch` naming the first difference. */
@@ -69,11 +69,11 @@ export interface Trainer {
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   // The options themselves are not kept: their weights may be the whole base.
   const { config, adapter, optimizer, schedule, seed, mode = 'plain', shapes, evaluation = [], generation } = options;
-  const { program, trained, initial } = trainingProgram(options);
+  const { program, trained, kept, initial } = trainingProgram(options);
   const session = await compile(program, { mode });
   session.write(initial);
-  const names = trained.map(({ name }) => name);
-  const stored = stateShapes(trained, optimizer.slots);
+  const stored = stateShapes(trained, kept, optimizer.slots);
+  const names = [...stored.trainable.keys()];
   const runStep = createRunStep(session, trained, { config, adapter, optimizer, schedule, seed, shapes });
   let steps = 0;
   return {
@@ -101,7 +101,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   };
 }
 
-/** Variables and signatures of a training run, and the values that variables start with beside those that come from files. */
+/** Variables and signatures of a training run, what of them is trained, and the values they start with beside those from files. */
 export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode'>) {
   const { config, weights, adapter, optimizer, seed, shapes, evaluation = [], generation } = options;
   const variables = weightVariables(weights, adapter !== null);
@@ -114,7 +114,8 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
     initial.set(name, value);
   }
   const names = adapter === null ? [...weights.keys()] : [...adapterValues.keys()];
-  const trained = names.map((name) => ({ name, shape: variables.get(name)?.shape ?? [] }));
+  const own = names.map((name) => ({ name, shape: variables.get(name)?.shape ?? [] }));
+  const { trained, kept } = partVariables(own, adapter);
   for (const { name, shape } of trained) {
     for (const own of slotVariables([{ name, shape }], optimizer.slots)) variables.set(own.name, { shape: own.shape });
     variables.set(gradName(name), { shape });
@@ -131,5 +132,14 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
       ...(generation === undefined ? {} : generationSignatures(config, generation, (scope) => scopeNet(parts, scope))),
     },
   };
-  return { program, trained, initial };
+  return { program, trained, kept, initial };
+}
+
+/** What is trained, with the rates of the adapter's method, and what the adapter only keeps. */
+function partVariables(all: readonly Trained[], adapter: Adapter | null): { trained: Trained[]; kept: Trained[] } {
+  const { frozen = [], rates = {} } = adapter?.method ?? {};
+  const roleOf = ({ name }: Trained) => name.slice(name.lastIndexOf('.') + 1);
+  const isKept = (each: Trained) => adapter !== null && frozen.includes(roleOf(each));
+  const trained = all.filter((each) => !isKept(each)).map((each) => ({ ...each, rate: rates[roleOf(each)] }));
+  return { trained, kept: all.filter(isKept) };
 }

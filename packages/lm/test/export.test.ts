@@ -9,7 +9,7 @@ import {
   type HostTensor,
   initialAdapter,
   type Method,
-  storedModule,
+  storedMethod,
   toDevice,
   toHost,
   weightReader,
@@ -103,7 +103,7 @@ test.each(adapterRows.map((row) => [row.name, row] as const))(
     const merge = createMerge(adapter, variables);
     const { native, peft } = exportAdapter(tinyConfig, adapter, variables, 'tiny');
     for (const { configName, config, tensors } of peft === null ? [native] : [native, peft]) {
-      const module = storedModule(configName, config);
+      const module = storedMethod(configName, config);
       const source = { dir: 'x', file: 'x', json: config, tensors: () => new Map(tensors), base: tinyConfig };
       const read = module?.read(source);
       expect([...(read?.paths ?? [])].sort()).toEqual([...paths].sort());

@@ -55,7 +55,7 @@ describe.each(MODES)('PyTorch and %s', (mode, ofMode, only) => {
 
   test.each(cases)('%s: logits, loss and every gradient agree, packed or not', async (_name, row, bounds) => {
     const golden = goldenOf(row);
-    const { batch, realPositions, start, config } = golden;
+    const { batch, realPositions, config } = golden;
     const together = packed(batch, realPositions);
     const session = await programOf(golden, mode, [batch, together]);
     try {
@@ -64,7 +64,7 @@ describe.each(MODES)('PyTorch and %s', (mode, ofMode, only) => {
       const logitsAt = (at: number) => [...all.subarray(at * config.vocabSize, (at + 1) * config.vocabSize)];
       expect(difference(realPositions.flatMap(logitsAt), golden.logits.data), 'logits').toBeLessThan(bounds.logits);
       for (const [form, given] of Object.entries({ rows: batch, packed: together })) {
-        const { loss, grads } = gradients(session, given, [...start.keys()]);
+        const { loss, grads } = gradients(session, given, [...golden.grads.keys()]);
         expect(difference([loss], [golden.loss]), `loss, ${form}`).toBeLessThan(bounds.loss);
         const { name, value } = worst(grads, golden.grads);
         expect(value, `gradient of ${name}, ${form}`).toBeLessThan(bounds.gradients);
@@ -106,7 +106,7 @@ test('mode bf16 rounds the frozen matrices: its loss is not that of float32, and
     const golden = goldenOf(row);
     const session = await programOf(golden, mode, [golden.batch]);
     try {
-      return gradients(session, golden.batch, [...golden.start.keys()]).loss;
+      return gradients(session, golden.batch, [...golden.grads.keys()]).loss;
     } finally {
       session.dispose();
     }
@@ -120,7 +120,7 @@ test('every row of the golden set has gradients and losses that say something', 
   const shares: number[] = [];
   for (const row of goldenRows) {
     const { grads, losses, gradNorms, start, after, optimizer } = goldenOf(row);
-    expect([...grads.keys()].sort(), row.name).toEqual([...start.keys()].sort());
+    expect([...start.keys()], row.name).toEqual(expect.arrayContaining([...grads.keys()]));
     for (const [name, { data }] of grads) expect(Math.max(...data), name).toBeGreaterThan(1e-3);
     expect(losses).toHaveLength(10);
     expect(losses[9], row.name).toBeLessThan(0.9 * (losses[0] ?? 0));

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import type { ModelShape } from '@moraine/contract/plan';
 import { EngineError, readSafetensors } from '@moraine/engine';
-import { type Adapter, type HostTensor, METHOD_MODULES, storedModule, unsupported } from '@moraine/lm';
+import { type Adapter, type HostTensor, STORED_METHODS, storedMethod, unsupported } from '@moraine/lm';
 
 /** An adapter read from a folder: what it is, and its variables `<path>.<role>`. */
 export interface ReadAdapter {
@@ -19,8 +19,8 @@ type Json = Record<string, unknown>;
  * holds numbers that are not finite.
  */
 export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
-  const configNames = [...new Set(METHOD_MODULES.map(({ form }) => form.configName))];
-  const present = METHOD_MODULES.filter(({ form }) => existsSync(join(dir, form.configName)));
+  const configNames = [...new Set(STORED_METHODS.map(({ form }) => form.configName))];
+  const present = STORED_METHODS.filter(({ form }) => existsSync(join(dir, form.configName)));
   // A form of its own says more than the exactly equal one beside it.
   const [first] = present.sort((a, b) => Number(a.form.peftType !== undefined) - Number(b.form.peftType !== undefined));
   if (first === undefined) {
@@ -30,7 +30,7 @@ export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
   }
   const file = join(dir, first.form.configName);
   const json = readJson(file);
-  const module = storedModule(first.form.configName, json);
+  const module = storedMethod(first.form.configName, json);
   if (module === undefined) throw unknownType(file, json);
   const tensors = () => tensorsOf(dir, module.form.weightsName);
   const { method, paths, variables } = module.read({ dir, file, json, tensors, base });
@@ -38,7 +38,7 @@ export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
 }
 
 function unknownType(file: string, { peft_type: type }: Json): AppError {
-  const types = new Set(METHOD_MODULES.flatMap(({ form }) => form.peftType ?? []));
+  const types = new Set(STORED_METHODS.flatMap(({ form }) => form.peftType ?? []));
   return unsupported(file, `peft_type is ${JSON.stringify(type)}: only ${[...types].join(', ')} are read`);
 }
 

@@ -23,18 +23,37 @@ export const LORA_KEYS = {
     .boolean()
     .optional()
     .describe('Scale by alpha / sqrt(rank) instead of alpha / rank. LoRA, DoRA and PiSSA. Default false.'),
+  lora_plus_ratio: z
+    .number()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe('LoRA+: the learning rate of B as a multiple of that of A. LoRA, DoRA and PiSSA. Default 1.'),
 };
 
 /** Their resolved form, with the keys of every adapter. */
-export const LORA_VALUES = { rank: z.int(), alpha: z.number(), use_rslora: z.boolean(), ...ADAPTED };
+export const LORA_VALUES = {
+  rank: z.int(),
+  alpha: z.number(),
+  use_rslora: z.boolean(),
+  /** Present where another than 1 was asked for. */
+  lora_plus_ratio: z.number().optional(),
+  ...ADAPTED,
+};
 
-const LoraConfig = z.strictObject({ type: z.literal('lora'), ...LORA_VALUES });
+const LoraConfig = z.strictObject({
+  type: z.literal('lora'),
+  ...LORA_VALUES,
+  /** Present where it was asked for: A is random with orthonormal rows, and not trained. */
+  init: z.literal('asymmetric').optional(),
+});
 export type LoraConfig = z.output<typeof LoraConfig>;
 
 type LoraRequest = Parameters<typeof resolveAdapted>[0] & {
   rank?: number | undefined;
   alpha?: number | undefined;
   use_rslora?: boolean | undefined;
+  lora_plus_ratio?: number | undefined;
 };
 
 /** The keys of `LORA_VALUES` with their defaults. @throws AppError for a rank that a layer is too small for. */
@@ -42,7 +61,8 @@ export function resolveLora(request: LoraRequest, match: MatchTargets) {
   const rank = request.rank ?? RANK_DEFAULT;
   const { layers, adapted } = resolveAdapted(request, match);
   refuseHighRank(rank, layers);
-  return { rank, alpha: request.alpha ?? 2 * rank, use_rslora: request.use_rslora ?? false, ...adapted };
+  const { alpha = 2 * rank, use_rslora = false, lora_plus_ratio: ratio = 1 } = request;
+  return { rank, alpha, use_rslora, ...(ratio === 1 ? {} : { lora_plus_ratio: ratio }), ...adapted };
 }
 
 export const lora = defineMethod({
@@ -50,11 +70,24 @@ export const lora = defineMethod({
   spellings: [],
   isDefault: true,
   name: 'LoRA',
-  keys: LORA_KEYS,
+  keys: {
+    ...LORA_KEYS,
+    init: z
+      .enum(['kaiming', 'asymmetric'])
+      .optional()
+      .describe(
+        'How A starts: `kaiming` at random and trained, `asymmetric` with orthonormal rows and frozen (AsyLoRA, which trains B alone). LoRA only. Default kaiming.',
+      ),
+  },
   shared: ['rank', 'dropout', 'target_modules'],
   config: LoraConfig,
-  resolve: (request, match) => ({ type: 'lora', ...resolveLora(request, match) }),
-  trainableParameters: ({ rank }, layers) => sumOf(layers, ({ inDim, outDim }) => (inDim + outDim) * rank),
+  resolve: (request, match) => ({
+    type: 'lora',
+    ...resolveLora(request, match),
+    ...(request.init === 'asymmetric' ? { init: 'asymmetric' as const } : {}),
+  }),
+  trainableParameters: ({ rank, init }, layers) =>
+    sumOf(layers, ({ inDim, outDim }) => (init === 'asymmetric' ? outDim : inDim + outDim) * rank),
   learningRate: () => 1,
   variants: [{ spelling: 'lora', request: { type: 'lora' } }],
   kind: () => '',

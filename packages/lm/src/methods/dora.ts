@@ -2,18 +2,17 @@ import type { DoraConfig } from '@moraine/contract/methods/dora';
 import { inFloat32, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { onHost, toDevice } from '../host.js';
 import { differentiable } from '../ops.js';
-import { loraFactors, loraFiles, loraInit, loraPairs, lowRank, readLora, scaleOf } from './lora.js';
+import { loraFactors, loraFiles, loraInit, loraPairs, loraPlus, lowRank, readLora, scaleOf } from './lora.js';
 import { type Method, type MethodModule, type ReadLayers, role } from './method.js';
 import { PEFT } from './peft.js';
 import { type AdapterSource, checkShape, part } from './source.js';
 
-type DoraOptions = Pick<DoraConfig, 'rank' | 'alpha' | 'use_rslora'>;
+type DoraOptions = Pick<DoraConfig, 'rank' | 'alpha' | 'use_rslora' | 'lora_plus_ratio'>;
 const MAGNITUDE = 'lora_magnitude_vector';
 
 export const dora: MethodModule<DoraOptions> = {
   create,
-  form: { ...PEFT, peftType: 'LORA', peftFlag: 'use_dora' },
-  read,
+  stored: { form: { ...PEFT, peftType: 'LORA', peftFlag: 'use_dora' }, read },
 };
 
 /**
@@ -26,6 +25,7 @@ function create(options: DoraOptions): Method {
   const scale = scaleOf(options);
   return {
     needsValues: true,
+    ...loraPlus(options),
     init: (dims, random) => ({
       ...loraInit(rank, dims, random),
       [MAGNITUDE]: { shape: [dims.outDim], data: new Float32Array(dims.outDim) },

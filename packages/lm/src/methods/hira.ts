@@ -9,7 +9,7 @@ import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 type HiraOptions = Pick<HiraConfig, 'rank'>;
 const FIXED = { fan_in_fan_out: false } as const;
 
-export const hira: MethodModule<HiraOptions> = { create, form: { ...PEFT, peftType: 'HIRA' }, read };
+export const hira: MethodModule<HiraOptions> = { create, stored: { form: { ...PEFT, peftType: 'HIRA' }, read } };
 
 /**
  * HiRA: y = x·(W0 + W0 ∘ B·A)ᵀ with hira_A [r, in] random and hira_B [out, r] zero, so that a fresh adapter changes nothing; no scale.

@@ -5,3 +5,4 @@ export { lora } from './lora.js';
 export { miss } from './miss.js';
 export { mora } from './mora.js';
 export { oft } from './oft.js';
+export { pissa } from './pissa.js';

@@ -1,6 +1,7 @@
 import type { LoraConfig } from '@moraine/contract/methods/lora';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
+import { normalRows, orthonormalRows } from '../linalg.js';
 import { at, differentiable, linear } from '../ops.js';
 import { type Random, uniform } from '../random.js';
 import {
@@ -14,20 +15,33 @@ import {
 import { PEFT, peftFiles, peftVariables } from './peft.js';
 import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
 
-type LoraOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora'>;
+type LoraOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora' | 'lora_plus_ratio' | 'init'>;
+/** What is a LoRA inside of other methods too. */
+type ScaleOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora'>;
 
-export const lora: MethodModule<LoraOptions> = { create, form: { ...PEFT, peftType: 'LORA' }, read };
+export const lora: MethodModule<LoraOptions> = { create, stored: { form: { ...PEFT, peftType: 'LORA' }, read } };
 
 /**
  * LoRA: y = x·W0ᵀ + scale · (x·Aᵀ)·Bᵀ, with lora_A [r, in] random and lora_B [out, r] zero, so that a fresh adapter changes nothing.
  * Hu et al. 2021, arXiv:2106.09685, Eq. 3 and §4.1; scale = alpha / r, or alpha / sqrt(r) (Kalajdzievski 2023, arXiv:2312.03732). Differs
- * from the paper as the authors' code does: A is Kaiming-uniform, U(±1/sqrt(in)), not Gaussian, and dropout acts on x.
+ * from the paper as the authors' code does: A is Kaiming-uniform, U(±1/sqrt(in)), not Gaussian, and dropout acts on x. Asymmetric (Zhu et al.
+ * 2024, arXiv:2402.16842): A has orthonormal rows and stays as it is.
  */
 function create(options: LoraOptions): Method {
   const { rank, alpha, use_rslora } = options;
   const scale = scaleOf(options);
   return {
-    init: (dims, random) => loraInit(rank, dims, random),
+    ...(options.init === 'asymmetric' ? { frozen: ['lora_A'] } : {}),
+    ...loraPlus(options),
+    init: (dims, random) => {
+      const start = loraInit(rank, dims, random);
+      if (options.init !== 'asymmetric') return start;
+      const rows = orthonormalRows(normalRows(random, rank, dims.inDim));
+      return {
+        ...start,
+        lora_A: { shape: [rank, dims.inDim], data: Float32Array.from(rows.flatMap((row) => [...row])) },
+      };
+    },
     apply: (x, _weight, y0, variables) => {
       const { a, b } = loraFactors(variables);
       return loadTf().add(y0, lowRank(x, a, b, scale));
@@ -47,8 +61,12 @@ function create(options: LoraOptions): Method {
 }
 
 /** What B·A is multiplied by. */
-export const scaleOf = ({ rank, alpha, use_rslora }: LoraOptions): number =>
+export const scaleOf = ({ rank, alpha, use_rslora }: ScaleOptions): number =>
   alpha / (use_rslora ? Math.sqrt(rank) : rank);
+
+/** LoRA+ (Hayou et al. 2024, arXiv:2402.12354): B learns at a multiple of A's rate. */
+export const loraPlus = ({ lora_plus_ratio: ratio = 1 }: { lora_plus_ratio?: number | undefined }) =>
+  ratio === 1 ? {} : { rates: { lora_B: ratio } };
 
 export const loraInit = (rank: number, { inDim, outDim }: LinearDims, random: Random) => ({
   lora_A: { shape: [rank, inDim], data: uniform(random, rank * inDim, 1 / Math.sqrt(inDim)) },
@@ -61,7 +79,7 @@ export const loraFactors = (variables: Readonly<Record<string, Tensor>>) => ({
 });
 
 /** A and B of every layer; an rsLoRA scale is folded into B, because not every reader knows it. */
-export function loraPairs({ layers }: ExportedAdapter, options: LoraOptions) {
+export function loraPairs({ layers }: ExportedAdapter, options: ScaleOptions) {
   const bScale = options.use_rslora ? scaleOf(options) : 1;
   return layers.map(({ name, value }) => {
     const b = value('lora_B');

@@ -19,6 +19,10 @@ export interface Method {
   init(dims: LinearDims, random: Random): Record<string, HostTensor>;
   /** Starting values that depend on the weight W0 [out, in]: in place of those of `init`, by role. */
   fit?(weight: HostTensor, random: Random): Record<string, HostTensor>;
+  /** Roles of variables that are kept with the adapter and not trained. */
+  frozen?: readonly string[];
+  /** Learning rates of roles as multiples of the run's; 1 where a role is not named. */
+  rates?: Readonly<Record<string, number>>;
   /** x [N, in], weight [out, in], y0 = x·W0ᵀ [N, out] -> adapted y [N, out]. */
   apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
   /** The same for several layers that read one x, where sharing work between them pays. */
@@ -42,6 +46,11 @@ export interface Method {
 export interface MethodModule<C> {
   /** @param config the method's keys of a stored configuration; those of every adapter are not needed. */
   create(config: C): Method;
+  /** What it is stored as; absent where that is another method's form. */
+  stored?: StoredMethod;
+}
+
+export interface StoredMethod {
   form: StoredForm;
   /** An adapter in that form. @throws AppError `unsupported_format`, `invalid_value` when it is of another base. */
   read(source: AdapterSource): ReadLayers;

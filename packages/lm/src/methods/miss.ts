@@ -9,7 +9,7 @@ import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 type MissOptions = Pick<MissConfig, 'rank'>;
 const FIXED = { init_weights: true } as const;
 
-export const miss: MethodModule<MissOptions> = { create, form: { ...PEFT, peftType: 'MISS' }, read };
+export const miss: MethodModule<MissOptions> = { create, stored: { form: { ...PEFT, peftType: 'MISS' }, read } };
 
 /**
  * MiSS: y = x·W0ᵀ + c·M with c_i the sum of the inputs whose index is i modulo the rank, and miss_block M [r, out], zero at the start; no

@@ -16,7 +16,7 @@ import { type AdapterSource, checkShape, layersOf, part, unsupported } from './s
 type MoraOptions = Pick<MoraConfig, 'rank' | 'mora_type' | 'mora_all_inputs'>;
 const FORM = { configName: 'mora_config.json', weightsName: 'mora_model.safetensors' } as const;
 
-export const mora: MethodModule<MoraOptions> = { create, form: FORM, read };
+export const mora: MethodModule<MoraOptions> = { create, stored: { form: FORM, read } };
 
 /**
  * MoRA: y = x·W0ᵀ + decompress(M · compress(x)) with one trainable square matrix mora_M [R, R], zero at the start.

@@ -8,7 +8,7 @@ import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 type OftOptions = Pick<OftConfig, 'block_size'>;
 const FIXED = { use_cayley_neumann: true, num_cayley_neumann_terms: 5, coft: false, block_share: false, r: 0 } as const;
 
-export const oft: MethodModule<OftOptions> = { create, form: { ...PEFT, peftType: 'OFT' }, read };
+export const oft: MethodModule<OftOptions> = { create, stored: { form: { ...PEFT, peftType: 'OFT' }, read } };
 
 /**
  * OFT: y = (x·R)·W0ᵀ, R orthogonal in blocks of side b on the inputs. A block's numbers oft_R [in/b, b(b-1)/2], zero at the start, fill the
