@@ -1,15 +1,11 @@
 import { type AddedToken, Tokenizer } from '@huggingface/tokenizers';
 import { createBpe } from './bpe.js';
 import { isObject, type Json } from './row-problem.js';
+import { createTextEncoder, type EncodeText, type Sections } from './text-encoder.js';
+import { lettersOf } from './token-bytes.js';
 
-interface Inside {
-  added_tokens_map: ReadonlyMap<string, AddedToken>;
-  splitter_unnormalized: Splitter;
-  splitter_normalized: Splitter;
-}
-
-interface Splitter {
-  split(text: string): string[];
+interface Inside extends Sections {
+  encode_text: EncodeText;
 }
 
 /** A tokenizer of the library, corrected where its added tokens, its merges and its decoding differ from Hugging Face's own. */
@@ -20,7 +16,8 @@ export function exactTokenizer(json: Json & { model: Json }, config: object): To
   const tokenizer = new Tokenizer(isBpe ? { ...json, model: { ...model, merges: [] } } : json, config);
   if (isBpe && tokenizer.model) Object.assign(tokenizer.model, { encode: createBpe(model), fuse_unk: false });
   // What the library keeps to itself.
-  const { added_tokens_map: added, ...splitters } = tokenizer as unknown as Inside;
+  const inside = tokenizer as unknown as Inside;
+  const { added_tokens_map: added, ...splitters } = inside;
   const taking = new Map([...added].map(([text, { lstrip, rstrip }]) => [text, { lstrip, rstrip }]));
   for (const splitter of [splitters.splitter_unnormalized, splitters.splitter_normalized]) {
     const split = splitter.split.bind(splitter);
@@ -29,6 +26,8 @@ export function exactTokenizer(json: Json & { model: Json }, config: object): To
   // The library would take the white space of JavaScript.
   for (const token of added.values()) Object.assign(token, { lstrip: false, rstrip: false });
   keepByteOrderMark(tokenizer.decoder);
+  writeBytesFast(tokenizer.pre_tokenizer);
+  inside.encode_text = createTextEncoder(tokenizer, inside);
   return tokenizer;
 }
 
@@ -79,4 +78,17 @@ function keepByteOrderMark(decoder: unknown): void {
   if ('text_decoder' in decoder)
     Object.assign(decoder, { text_decoder: new TextDecoder('utf-8', { ignoreBOM: true }) });
   if ('decoders' in decoder && Array.isArray(decoder.decoders)) decoder.decoders.forEach(keepByteOrderMark);
+}
+
+/** The library's byte level makes an array, its bytes and a text of each word, each time. */
+function writeBytesFast(preTokenizer: unknown): void {
+  if (!isObject(preTokenizer) && typeof preTokenizer !== 'function') return;
+  if ('tokenizers' in preTokenizer && Array.isArray(preTokenizer.tokenizers))
+    preTokenizer.tokenizers.forEach(writeBytesFast);
+  if (!('byte_encoder' in preTokenizer) || !('config' in preTokenizer) || !isObject(preTokenizer.config)) return;
+  const { use_regex, add_prefix_space } = preTokenizer.config;
+  if (use_regex !== false || add_prefix_space === true) return;
+  const preTokenize = (words: string | string[]): string[] =>
+    typeof words === 'string' ? [lettersOf(words)] : words.map(lettersOf);
+  Object.assign(preTokenizer, { pre_tokenize: preTokenize });
 }

@@ -78,16 +78,15 @@ function* labelConversation(
   tools?: readonly unknown[],
 ): Generator<LabelledRow> {
   const whole = renderAnswers(tokenizer.chatTemplate, messages, tools);
+  const noted: RowNote[] = messages.some((message) => holdsSpecial(message, tokenizer)) ? ['special_in_text'] : [];
   if (whole !== null) {
-    yield labelAnswers(whole, messages, tokenizer);
+    yield labelAnswers(whole, messages, tokenizer, noted);
     return;
   }
   const answers = messages.flatMap((message, i) => (isLearned(message) ? [i] : []));
   for (const i of answers) {
     const last = renderLastAnswer(tokenizer.chatTemplate, messages, i, tools);
-    const labelled = labelAnswers(last, messages, tokenizer);
-    if (answers.length > 1) labelled.notes.add('split');
-    yield labelled;
+    yield labelAnswers(last, messages, tokenizer, answers.length > 1 ? [...noted, 'split'] : noted);
   }
 }
 
@@ -96,8 +95,9 @@ function labelAnswers(
   rendered: RenderedAnswers,
   messages: readonly ChatMessage[],
   tokenizer: TextTokenizer,
+  noted: readonly RowNote[],
 ): LabelledRow {
-  const notes = new Set<RowNote>();
+  const notes = new Set(noted);
   const isProven = rendered.spans.map(({ message, ownStart, end }) => {
     const written = proveWritten(messages[message] as ChatMessage, rendered.text.slice(ownStart, end));
     if (written === 'no') notes.add('not_written');
@@ -105,8 +105,8 @@ function labelAnswers(
     return written !== 'no';
   });
   if (rendered.spans.some(({ isAsked }) => !isAsked)) notes.add('prompt_differs');
-  if (messages.some((message) => holdsSpecial(message, tokenizer))) notes.add('special_in_text');
-  const asWritten = encodeAnswers(rendered, tokenizer);
+  const mayEnd = rendered.spans.length === 0 || tokenizer.mayMakeSpecial(rendered.text);
+  const asWritten = mayEnd ? encodeAnswers(rendered, tokenizer) : null;
   if (asWritten === null) notes.add('end_added');
   const { ids, answers } =
     asWritten ?? encodeAnswers(withEnds(rendered, tokenizer.eosText), tokenizer) ?? encodePieces(rendered, tokenizer);

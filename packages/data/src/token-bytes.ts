@@ -10,6 +10,25 @@ const BYTE_OF_LETTER: ReadonlyMap<string, number> = (() => {
   );
 })();
 
+const LETTER_OF_BYTE: readonly string[] = [...BYTE_OF_LETTER.keys()];
+
+/** Words whose letters are kept; they are forgotten together when there are so many. */
+const KEPT_MAX = 20_000;
+const KEPT_LENGTH_MAX = 32;
+const kept = new Map<string, string>();
+
+/** A word in the letters of its bytes. */
+export function lettersOf(word: string): string {
+  const known = kept.get(word);
+  if (known !== undefined) return known;
+  let letters = '';
+  for (const byte of encoder.encode(word)) letters += LETTER_OF_BYTE[byte];
+  if (word.length > KEPT_LENGTH_MAX) return letters;
+  if (kept.size >= KEPT_MAX) kept.clear();
+  kept.set(word, letters);
+  return letters;
+}
+
 const encoder = new TextEncoder();
 
 /** Bytes of tokens of a byte-level vocabulary, or of one that writes spaces as `▁` and single bytes as `<0x0A>`. */

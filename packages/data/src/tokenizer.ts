@@ -31,6 +31,8 @@ export interface TextTokenizer {
   byteEnds(text: string, ids: readonly number[]): Int32Array | null;
   /** Whether a special token of the base is written in the text. */
   holdsSpecial(text: string): boolean;
+  /** False: no token of the text is a special one. */
+  mayMakeSpecial(text: string): boolean;
 }
 
 /** A special token's text: a string or `{content}`, in the first file that names it. */
@@ -152,6 +154,11 @@ function createTokenizer(
     isByteLevel(json),
     idOf(modelUnk(json)),
   );
+  const holdsSpecial = specialFinder([...specialIds].flatMap((id) => tokenizer.id_to_token(id) ?? []));
+  // A token of the vocabulary, or one that is looked for in the normalized text, is not found by its letters.
+  const areLiteral = [...specialIds].every(
+    (id) => added.get(id)?.normalized === false && added.get(id)?.content.trim(),
+  );
   return {
     vocabSize: tokenizer.get_vocab().size,
     ownIdMax: largestId(json),
@@ -167,7 +174,8 @@ function createTokenizer(
     decode: (ids, options = {}) =>
       ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: options.skipSpecialTokens ?? true }),
     byteEnds: (text, ids) => byteEndsOf(text, ids, bytesOf),
-    holdsSpecial: specialFinder([...specialIds].flatMap((id) => tokenizer.id_to_token(id) ?? [])),
+    holdsSpecial,
+    mayMakeSpecial: (text) => !areLiteral || holdsSpecial(text),
   };
 }
 

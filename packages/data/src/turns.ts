@@ -132,18 +132,20 @@ function afterLastQuestion(
 
 /** Where the answer stands in `turn`, the text of `before` and the answer. */
 function locate(renderings: Renderings, before: Messages, turn: string): Omit<AnswerSpan, 'message'> {
-  const closed = renderings.part(before) ?? '';
-  const opened = renderings.part(before, true) ?? closed;
+  const opened = renderings.part(before, true) ?? renderings.part(before) ?? '';
   const other = renderings.part([...before, { role: 'assistant', content: STAND_IN }]);
   const differs = other === null ? turn.length : sharedStart(turn, other);
   const tail = other === null ? 0 : Math.min(sharedEnd(turn, other), turn.length - differs);
-  const start = answerAfter(turn, closed, opened, differs) ?? answerWithout(turn, closed, opened, differs);
+  const isAsked = turn.startsWith(opened);
+  const start = isAsked
+    ? answerBehind(turn, opened, differs)
+    : answerElsewhere(turn, renderings.part(before) ?? '', opened, differs);
   return {
     start,
     ownStart: Math.min(start, differs),
     ownEnd: Math.max(start, turn.length - tail),
     end: turn.length,
-    isAsked: turn.startsWith(opened),
+    isAsked,
   };
 }
 
@@ -152,13 +154,17 @@ const LEAD_MAX = 64;
 /** Letters that a rewritten turn must share with the prompt's end. */
 const SHARED_MIN = 4;
 
-/** Generation goes on from the prompt, so the answer begins where the turn has what the prompt ends with; null where it has not. */
+/** Generation goes on from the prompt; white space that both the prompt ends with and the answer begins with is the answer's own. */
+const answerBehind = (turn: string, opened: string, differs: number): number =>
+  turn.slice(differs, opened.length).trim() === '' ? Math.min(opened.length, differs) : opened.length;
+
+/** The answer of a turn that does not begin with the prompt: where it has what the prompt ends with, or where it leaves the prompt. */
+const answerElsewhere = (turn: string, closed: string, opened: string, differs: number): number =>
+  (turn.startsWith(closed) ? null : answerAfter(turn, closed, opened, differs)) ??
+  answerWithout(turn, closed, opened, differs);
+
+/** The template wrote an earlier turn otherwise before the answer came; null where nothing is as the prompt ends. */
 function answerAfter(turn: string, closed: string, opened: string, differs: number): number | null {
-  // White space that both the prompt ends with and the answer begins with is the answer's own.
-  if (turn.startsWith(opened))
-    return turn.slice(differs, opened.length).trim() === '' ? Math.min(opened.length, differs) : opened.length;
-  if (turn.startsWith(closed)) return null;
-  // The template wrote an earlier turn otherwise before the answer came.
   const needed = Math.max(opened.length - sharedStart(opened, closed) + 1, SHARED_MIN);
   for (let at = differs; at >= Math.max(0, differs - LEAD_MAX); at -= 1) {
     if (sharedEnd(turn.slice(0, at), opened) >= needed) return at;

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadTokenizer } from '../src/tokenizer.js';
+import { loadTokenizer, openTokenizer } from '../src/tokenizer.js';
 import { sharedData } from './shared-data.js';
 
 const shared = sharedData();
@@ -117,5 +117,24 @@ test('a base that names no end token, or one outside its vocabulary, is refused'
     await expect(loadTokenizer(folder)).rejects.toMatchObject({ param: 'tokenizer_config.json' });
   } finally {
     await rm(folder, { recursive: true });
+  }
+});
+
+test('a text has its tokens wherever else it stood before: behind a special token, or first with a space before it', async () => {
+  const letters = ['▁', 'a', 'b', '▁a', '<s>', '</s>'];
+  const special = (content: string, id: number) => ({ id, content, special: true, normalized: false });
+  const files: Record<string, string> = {
+    'tokenizer.json': JSON.stringify({
+      added_tokens: [special('<s>', 4), special('</s>', 5)],
+      pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: true },
+      model: { type: 'BPE', vocab: Object.fromEntries(letters.map((text, i) => [text, i])), merges: [['▁', 'a']] },
+    }),
+    'tokenizer_config.json': JSON.stringify({ eos_token: '</s>' }),
+  };
+  const { encode } = await openTokenizer(async (name) => files[name] ?? null);
+  for (let again = 0; again < 2; again += 1) {
+    expect(encode('ab')).toEqual([3, 2]);
+    expect(encode('<s>ab')).toEqual([4, 1, 2]);
+    expect(encode('ab<s>ab</s>ab')).toEqual([3, 2, 4, 1, 2, 5, 1, 2]);
   }
 });

@@ -43,6 +43,12 @@ export const rows = [
     replace: "if (type !== 'strip') return normalizer;",
     test: 'generated tokenizer 18 gives the ids of Hugging Face',
   }),
+  data('text-encoder.ts', 'tokenizer', {
+    name: 'tokenizer: the first part of a text is kept as any other',
+    find: 'i === 0 ? kept[0] : kept[1]',
+    replace: 'i === 0 ? kept[1] : kept[1]',
+    test: 'a text has its tokens wherever else it stood before: behind a special token, or first with a space before it',
+  }),
   services('library/create-base.ts', 'library/bases', {
     name: 'a base is registered whose tokenizer no run can load',
     find: '  await checkTokenizer(s, files, asked);\n',
