@@ -48,6 +48,17 @@ describe('uploading a file', () => {
     expect(json.problems[0]).toMatchObject({ line: 2, key: expect.stringContaining('role'), hint: expect.any(String) });
   });
 
+  it('lists all that is wrong with it, and shows rows as a base reads them', async () => {
+    const { json } = await upload(fileForm(`${chatRows(1)}\n${'{"messages":[]}\n'.repeat(40)}`));
+    const found = await api.ask('GET', `/v1/files/${json.id}/validation`);
+    expect([found.status, found.json.object, found.json.problems.length]).toEqual([200, 'file.validation', 40]);
+    expect(found.json.problems[39]).toMatchObject({ line: 41, pointer: '/messages' });
+    const without = await api.ask('GET', `/v1/files/${json.id}/preview`);
+    expect([without.status, without.json.error.param]).toEqual([400, 'model']);
+    const unknown = await api.ask('GET', `/v1/files/${json.id}/preview?model=none&limit=3&max_seq_len=8`);
+    expect([unknown.status, unknown.json.error.code]).toEqual([404, 'not_found']);
+  });
+
   it.each([
     ['no file', () => fileForm('x', { purpose: 'fine-tune' }), 'file'],
     ['no purpose', () => fileForm(chatRows(1), {}), 'purpose'],

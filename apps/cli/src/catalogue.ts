@@ -57,7 +57,7 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import('./commands/models.js')).modelsCommand,
   },
   files: {
-    summary: 'Upload files of rows, list them, show what is wrong with one',
+    summary: 'Upload files of rows, list them, show what is wrong with one, or how a base reads it',
     load: async () => (await import('./commands/files.js')).filesCommand,
   },
   runs: {

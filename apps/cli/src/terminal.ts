@@ -14,8 +14,9 @@ export const printError = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-export const paint = (style: Style, words: string): string =>
-  isTerminal() && !noColour() ? styleText(style, words) : words;
+export const isColoured = (): boolean => isTerminal() && !noColour();
+
+export const paint = (style: Style, words: string): string => (isColoured() ? styleText(style, words) : words);
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal colours are control characters
 const COLOURS = /\u001b\[[0-9;]*m/g;

@@ -195,6 +195,18 @@ describe('files', () => {
     expect([created.status, created.output]).toEqual([1, expect.stringMatching(/wrong\.jsonl was refused: Line 2, /)]);
   });
 
+  test('preview shows rows as the base reads them, by id or from this machine', async () => {
+    const { output: listed } = await cli('files', 'ls', '--json');
+    const { id } = JSON.parse(listed).find((file: { filename: string }) => file.filename === 'some rows.jsonl');
+    const { status, output } = await cli('files', 'preview', id, '--model', 'tiny', '--rows', '1', '--after', '2');
+    expect(output).toMatch(/^Line 3: \d+ tokens, 2 learned\n/);
+    expect(output).toMatch(/⟦b.*⟧/);
+    expect(output).toContain('7 rows: ');
+    expect(status).toBe(0);
+    const json = await cli('files', 'preview', rows, '--model', 'tiny', '--json');
+    expect(JSON.parse(json.output)).toMatchObject({ object: 'file.preview', rows_read: 7, is_whole: true });
+  });
+
   test('upload --json is the object of the API, in one line', async () => {
     const { output } = await cli('files', 'upload', rows, '--json', '--purpose', 'evals');
     expect(JSON.parse(output)).toMatchObject({ object: 'file', purpose: 'evals', status: 'processed', rows: 7 });
@@ -206,6 +218,9 @@ describe('files', () => {
     [['upload'], 'The file to upload is missing.', 2],
     [['upload', rows, '--purpose', 'eval'], "Did you mean 'evals'?", 2],
     [['show', 'file-none'], 'file-none', 1],
+    [['preview', rows], '--model is missing.', 2],
+    [['preview', 'file-none', '--model', 'tiny'], 'file-none', 1],
+    [['preview', rows, '--model', 'tyni'], "Did you mean 'tiny'?", 1],
   ])('%j is refused', async (words, message, wanted) => {
     const { status, output } = await cli('files', ...words);
     expect(output).toContain(message);

@@ -2,6 +2,7 @@ export * from './attempt.js';
 export * from './base-name.js';
 export * from './batch.js';
 export * from './errors.js';
+export * from './file-reports.js';
 export * from './ids.js';
 export type { ExportFormat } from './methods/method.js';
 export * from './methods/registry.js';

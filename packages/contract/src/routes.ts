@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FilePreview, FileValidation } from './file-reports.js';
 import {
   CheckpointObject,
   DeletedObject,
@@ -81,6 +82,29 @@ export const ROUTES = table({
     summary: 'The bytes of a file',
     params: id,
     produces: 'application/octet-stream',
+  },
+  getFileValidation: {
+    method: 'GET',
+    path: '/v1/files/:id/validation',
+    tag: 'Files',
+    summary: 'What is wrong with a file, up to 100 problems, and which rows it has twice',
+    params: id,
+    response: FileValidation,
+  },
+  previewFile: {
+    method: 'GET',
+    path: '/v1/files/:id/preview',
+    tag: 'Files',
+    summary: 'Rows of a file as a run reads them: tokens, what is learned, what is cut; and how long all rows are',
+    params: id,
+    query: z.strictObject({
+      model: z.string().describe('The registered base whose tokenizer and chat template read the rows.'),
+      after: z.coerce.number().int().min(0).default(0).describe('Rows behind this line.'),
+      limit: limit(5, 20),
+      max_seq_len: z.coerce.number().int().min(2).optional().describe('Default: the context of the base.'),
+      over_length: z.enum(['truncate', 'drop', 'error']).default('truncate').describe('As in a run.'),
+    }),
+    response: FilePreview,
   },
   deleteFile: {
     method: 'DELETE',

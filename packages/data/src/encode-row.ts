@@ -42,7 +42,11 @@ export function* encodeRow(row: Row, tokenizer: TextTokenizer, options: EncodeOp
   for (const labelled of labelRow(row, tokenizer, options.promptFormat)) yield fitRow(labelled, options);
 }
 
-function fitRow({ ids, labels, notes }: LabelledRow, { maxSeqLen, overLength = 'truncate' }: EncodeOptions): Encoded {
+/** What of a labelled row is trained on, at most maxSeqLen tokens. @throws AppError `user_data` as `encodeRow` does. */
+export function fitRow(
+  { ids, labels, notes }: LabelledRow,
+  { maxSeqLen, overLength = 'truncate' }: EncodeOptions,
+): Encoded {
   const { length } = ids;
   const isTooLong = length > maxSeqLen;
   if (isTooLong && overLength === 'error') {

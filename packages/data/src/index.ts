@@ -1,17 +1,22 @@
 export { checkTokenizerAside } from './aside/check-tokenizer-aside.js';
 export { encodeAside } from './aside/encode-aside.js';
+export { previewAside } from './aside/preview-aside.js';
+export { validateAside } from './aside/validate-aside.js';
 export * from './batch.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
 export { loadBaseTokenizer } from './check-tokenizer.js';
 export { type Converted, convertFile } from './convert-file.js';
 export { describeReport, leftOut } from './describe-report.js';
+export type { Duplicates } from './duplicates.js';
 export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
 export { type EncodedFile, encodeNamed } from './encode-named.js';
 export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
 export type { RowNote } from './label-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';
 export { type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';
+export type { Lengths } from './lengths.js';
 export { parseRow } from './parse-row.js';
+export { type Preview, type PreviewOptions, type PreviewRow, type PreviewToken, previewFile } from './preview-file.js';
 export * from './random.js';
 export type {
   ChatMessage,

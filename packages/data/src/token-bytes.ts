@@ -93,6 +93,16 @@ export function byteEndsOf(text: string, ids: readonly number[], bytesOf: TokenB
   return at === bytes.length || unknown > 0 ? ends : null;
 }
 
+/** The text of each token, `\ufffd` for unknown ones; of letters that several tokens spell, the last has them. */
+export function piecesOf(ids: readonly number[], bytesOf: TokenBytes): string[] {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  return ids.map((id, i) => {
+    const isLast = i === ids.length - 1;
+    const bytes = bytesOf(id);
+    return bytes === null ? `${decoder.decode()}\ufffd` : decoder.decode(bytes, { stream: !isLast });
+  });
+}
+
 /** How far unknown tokens may reach. */
 const UNKNOWN_BYTES_MAX = 256;
 

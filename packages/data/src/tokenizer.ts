@@ -3,7 +3,7 @@ import { AppError } from '@moraine/contract';
 import { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
 import { exactTokenizer } from './exact-tokenizer.js';
 import { isObject, type Json } from './row-problem.js';
-import { byteEndsOf, tokenBytes } from './token-bytes.js';
+import { byteEndsOf, piecesOf, tokenBytes } from './token-bytes.js';
 import { type Companions, folderReader, type ReadText, readTokenizerFiles } from './tokenizer-files.js';
 import { largestId, normalizeTokenizer } from './tokenizer-json.js';
 
@@ -29,6 +29,8 @@ export interface TextTokenizer {
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
   /** Where each token of the encoded text ends, in bytes of UTF-8; null where the tokens do not spell the text. */
   byteEnds(text: string, ids: readonly number[]): Int32Array | null;
+  /** The text of each token; of letters that several tokens spell, the last has them. */
+  pieces(ids: readonly number[]): string[];
   /** Whether a special token of the base is written in the text. */
   holdsSpecial(text: string): boolean;
   /** False: no token of the text is a special one. */
@@ -174,6 +176,7 @@ function createTokenizer(
     decode: (ids, options = {}) =>
       ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: options.skipSpecialTokens ?? true }),
     byteEnds: (text, ids) => byteEndsOf(text, ids, bytesOf),
+    pieces: (ids) => piecesOf(ids, bytesOf),
     holdsSpecial,
     mayMakeSpecial: (text) => !areLiteral || holdsSpecial(text),
   };

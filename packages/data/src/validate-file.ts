@@ -1,4 +1,5 @@
 import { AppError, explain } from '@moraine/contract';
+import { type Duplicates, findDuplicates } from './duplicates.js';
 import { type ExactJson, readExact } from './exact-json.js';
 import { formOfFile } from './file-form.js';
 import { LINE_BYTES_MAX, type Line, readLines } from './lines.js';
@@ -24,14 +25,15 @@ export interface FileReport {
   rows: number;
   /** Null when no row was valid. */
   format: RowFormat | null;
-  /** At most 20; reading stops there. Empty: the file is good. */
+  /** At most as many as were asked for; reading stops there. Empty: the file is good. */
   errors: FileProblem[];
+  duplicates: Duplicates;
   /** The rest of the file was not read. */
   isPartial: boolean;
   stats: FileStats;
 }
 
-/** Validation stops after this many problems. */
+/** Validation stops after this many problems, unless more are asked for. */
 export const PROBLEMS_MAX = 20;
 
 type ReadLine = { line: number; row: Row } | { line: number; problem: RowProblem };
@@ -118,21 +120,23 @@ async function* readFileRows(file: string): AsyncGenerator<ReadLine> {
 
 /**
  * Reads a JSONL training file of any size, line by line: chat, prompt/completion or text rows, one format a file. Blank lines, a byte
- * order mark and CRLF are fine. Each problem names line, JSON pointer, the value and what to do; after 20 reading stops.
+ * order mark and CRLF are fine. Each problem names line, JSON pointer, the value and what to do; after `problemsMax` reading stops.
  */
-export async function validateFile(file: string): Promise<FileReport> {
+export async function validateFile(file: string, problemsMax = PROBLEMS_MAX): Promise<FileReport> {
   const errors: FileProblem[] = [];
   const stats: FileStats = { rows: 0, characters: 0, longestRowCharacters: 0 };
+  const duplicates = findDuplicates();
   let format: RowFormat | null = null;
   let isPartial = false;
   for await (const read of readFileRows(file)) {
     if ('problem' in read) {
       errors.push({ line: read.line, ...read.problem });
-      isPartial = errors.length >= PROBLEMS_MAX;
+      isPartial = errors.length >= problemsMax;
       if (isPartial) break;
       continue;
     }
     format ??= read.row.format;
+    duplicates.see(read.line, read.row);
     const characters = rowCharacters(read.row);
     stats.rows += 1;
     stats.characters += characters;
@@ -142,7 +146,7 @@ export async function validateFile(file: string): Promise<FileReport> {
     const hint = 'Write one JSON object a line.';
     errors.push({ line: 1, key: '', code: 'empty_file', message: 'The file holds no rows.', hint });
   }
-  return { rows: stats.rows, format, errors, isPartial, stats };
+  return { rows: stats.rows, format, errors, duplicates: duplicates.found(), isPartial, stats };
 }
 
 /** A problem as one sentence with its place: for events, logs and `status_details`. */

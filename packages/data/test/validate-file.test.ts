@@ -37,6 +37,7 @@ describe('a good file', () => {
       rows: 2,
       format: 'prompt_completion',
       errors: [],
+      duplicates: { rows: 0, first: null },
       isPartial: false,
       stats: { rows: 2, characters: 7, longestRowCharacters: 4 },
     });

@@ -5,8 +5,10 @@ import {
   deleteFile,
   discardUpload,
   getFile,
+  getFileValidation,
   listFiles,
   openFile,
+  previewStoredFile,
   startUpload,
 } from '@moraine/services';
 import { z } from 'zod';
@@ -22,7 +24,9 @@ const FileFields = z.strictObject({
   'expires_after[seconds]': z.coerce.number().int().min(3600).max(2592000).optional(),
 });
 
-export const fileHandlers: Handlers<'createFile' | 'listFiles' | 'getFile' | 'getFileContent' | 'deleteFile'> = {
+export const fileHandlers: Handlers<
+  'createFile' | 'listFiles' | 'getFile' | 'getFileContent' | 'getFileValidation' | 'previewFile' | 'deleteFile'
+> = {
   async createFile({ s, env, actor, request }) {
     const repeatable = repeatableOf(request);
     const upload = startUpload();
@@ -43,5 +47,7 @@ export const fileHandlers: Handlers<'createFile' | 'listFiles' | 'getFile' | 'ge
   async getFileContent({ s, actor, params, reply }) {
     return sendBytes(reply, 'application/octet-stream', await openFile(s, actor, params.id));
   },
+  getFileValidation: ({ s, actor, params }) => getFileValidation(s, actor, params.id),
+  previewFile: ({ s, actor, params, query }) => previewStoredFile(s, actor, params.id, query),
   deleteFile: ({ s, actor, params }) => deleteFile(s, actor, params.id),
 };

@@ -1,12 +1,24 @@
 import type { FileObject } from '@moraine/contract';
-import { type Arguments, type Command, DATA_OPTION, noMoreThan, oneOf, required, runAction } from '../args.js';
+import {
+  type Arguments,
+  type Command,
+  DATA_OPTION,
+  integer,
+  needed,
+  noMoreThan,
+  oneOf,
+  required,
+  runAction,
+} from '../args.js';
 import { connect } from '../connect.js';
-import { bytes, paint, print, printError, table } from '../terminal.js';
+import { fileId } from '../file-id.js';
+import { describePreview } from '../preview-view.js';
+import { bytes, isColoured, paint, print, printError, table } from '../terminal.js';
 import { PURPOSES, uploadFile } from '../upload-file.js';
 
 export const filesCommand: Command = {
   name: 'files',
-  forms: ['upload FILE [--purpose fine-tune|evals] [--json]', 'ls', 'show ID'],
+  forms: ['upload FILE [--purpose fine-tune|evals] [--json]', 'ls', 'show ID', 'preview FILE --model BASE'],
   options: {
     data: DATA_OPTION,
     purpose: {
@@ -14,9 +26,17 @@ export const filesCommand: Command = {
       value: 'NAME',
       help: 'What it is for: fine-tune (default) for training and validation, evals for evaluation.',
     },
-    json: { type: 'boolean', help: 'The file as the API describes it, as JSON.' },
+    model: { type: 'string', value: 'BASE', help: 'The registered base that reads the rows, for preview.' },
+    rows: { type: 'string', value: 'N', help: 'Lines that preview shows, at most 20; default 5.' },
+    after: { type: 'string', value: 'LINE', help: 'Preview shows the lines behind this one.' },
+    'max-seq-len': {
+      type: 'string',
+      value: 'N',
+      help: 'Longest row in tokens, as in a run; default the context of the base.',
+    },
+    json: { type: 'boolean', help: 'The file, or its preview, as the API describes it, as JSON.' },
   },
-  run: (args) => runAction(args, filesCommand, { upload, ls: list, show }),
+  run: (args) => runAction(args, filesCommand, { upload, ls: list, show, preview }),
 };
 
 async function upload(args: Arguments): Promise<number> {
@@ -29,6 +49,21 @@ async function show(args: Arguments): Promise<number> {
   const id = required(args, 1, 'The id of the file', filesCommand);
   noMoreThan(args, 2, filesCommand);
   return describe(args, await connect(args).call('getFile', { params: { id } }));
+}
+
+/** Shows rows as a run on a base reads them; a file of this machine is uploaded first. */
+async function preview(args: Arguments): Promise<number> {
+  const file = required(args, 1, 'The file to show, or its id', filesCommand);
+  noMoreThan(args, 2, filesCommand);
+  const model = needed(args, 'model', filesCommand);
+  const after = integer(args, 'after', 0, Number.MAX_SAFE_INTEGER);
+  const limit = integer(args, 'rows', 1, 20);
+  const max_seq_len = integer(args, 'max-seq-len', 2, Number.MAX_SAFE_INTEGER);
+  const client = connect(args);
+  const id = await fileId(client, file);
+  const found = await client.call('previewFile', { params: { id }, query: { model, after, limit, max_seq_len } });
+  print(args.options.json ? JSON.stringify(found) : describePreview(found, isColoured()));
+  return 0;
 }
 
 /** What a file is and what is wrong with it; the status is 1 where something is. */

@@ -1,11 +1,9 @@
-import { statSync } from 'node:fs';
-import { AppError, type CreateRunRequest } from '@moraine/contract';
-import type { Client } from '@moraine/contract/client';
+import type { CreateRunRequest } from '@moraine/contract';
 import { type Arguments, type Command, needed, noMoreThan, type Option, text } from '../args.js';
 import { connect } from '../connect.js';
+import { fileId } from '../file-id.js';
 import { REQUEST_OPTIONS, readJson, withOptions } from '../request-options.js';
 import { print, printError } from '../terminal.js';
-import { uploadFile } from '../upload-file.js';
 import { watchUntilEnd } from './runs-watch.js';
 
 export const CREATE_OPTIONS = {
@@ -31,8 +29,8 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
     text(args, option) ?? (typeof given[key] === 'string' ? given[key] : needed(args, option, command));
   const body: Record<string, unknown> = { ...given, model: pick('model', 'model') };
   const [training, valid, suffix] = [pick('training_file', 'file'), text(args, 'valid'), text(args, 'suffix')];
-  body.training_file = await idOf(client, training);
-  if (valid !== undefined) body.validation_file = await idOf(client, valid);
+  body.training_file = await fileId(client, training);
+  if (valid !== undefined) body.validation_file = await fileId(client, valid);
   if (suffix !== undefined) body.suffix = suffix;
   if (args.options['dry-run']) body.dry_run = true;
   // The server checks it, and names what it does not know.
@@ -50,13 +48,4 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
   if (args.options.watch) return watchUntilEnd(args, run.id);
   print(`Watch it: npx moraine runs watch ${run.id}`);
   return 0;
-}
-
-/** The id of a file: of one that is on this machine after its upload, else what was given. */
-async function idOf(client: Client, file: string): Promise<string> {
-  if (/^file-[a-z0-9]+$/.test(file) && !statSync(file, { throwIfNoEntry: false })) return file;
-  const uploaded = await uploadFile(client, file, 'fine-tune');
-  if (uploaded.status === 'error')
-    throw new AppError('invalid_file', `${file} was refused: ${uploaded.status_details ?? ''}`);
-  return uploaded.id;
 }

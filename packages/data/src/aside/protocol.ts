@@ -1,4 +1,5 @@
 import type { EncodeOptions } from '../encode-row.js';
+import type { PreviewOptions } from '../preview-file.js';
 
 /** What a base's tokenizer is made of. */
 export interface BaseTexts {
@@ -23,7 +24,21 @@ export interface EncodeTask extends BaseTexts, Pick<EncodeOptions, 'maxSeqLen' |
   msMax: number;
 }
 
-export type Task = CheckTask | EncodeTask;
+/** Asks how rows of a file are read; a `Preview` comes back. */
+export interface PreviewTask extends BaseTexts, Omit<PreviewOptions, 'promptFormat'> {
+  kind: 'preview';
+  day: string | undefined;
+  path: string;
+}
+
+/** Asks what is wrong with a file; a `FileReport` comes back. */
+export interface ValidateTask {
+  kind: 'validate';
+  path: string;
+  problemsMax: number;
+}
+
+export type Task = CheckTask | EncodeTask | PreviewTask | ValidateTask;
 
 /** What a thread sends: its result, or an AppError in parts; a fault of the code ends it instead. */
 export type Answer<T> = { result: T } | { refusal: { code: string; message: string; param?: string; hint?: string } };

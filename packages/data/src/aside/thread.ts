@@ -2,21 +2,36 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { AppError } from '@moraine/contract';
 import { loadBaseTokenizer } from '../check-tokenizer.js';
 import { type EncodedFile, encodeNamed } from '../encode-named.js';
-import type { Answer, EncodeTask, Task } from './protocol.js';
+import { previewFile } from '../preview-file.js';
+import type { TextTokenizer } from '../tokenizer.js';
+import { validateFile } from '../validate-file.js';
+import type { Answer, BaseTexts, EncodeTask, Task } from './protocol.js';
 
 // The program of a thread that does one task, sends what came of it, and ends.
 
 async function perform(task: Task): Promise<unknown> {
-  const { files, vocabSize } = task;
-  const day = task.kind === 'encode' && task.day !== undefined ? new Date(task.day) : undefined;
-  const tokenizer = await loadBaseTokenizer(async (name) => files[name] ?? null, vocabSize, day);
-  return task.kind === 'encode' ? encodeAll(task, tokenizer) : null;
+  switch (task.kind) {
+    case 'validate':
+      return validateFile(task.path, task.problemsMax);
+    case 'check_tokenizer':
+      await load(task);
+      return null;
+    case 'encode':
+      return encodeAll(task, await load(task, task.day));
+    case 'preview':
+      return previewFile(task.path, await load(task, task.day), task);
+    default:
+      return task satisfies never;
+  }
 }
+
+const load = ({ files, vocabSize }: BaseTexts, day?: string): Promise<TextTokenizer> =>
+  loadBaseTokenizer(async (name) => files[name] ?? null, vocabSize, day === undefined ? undefined : new Date(day));
 
 /** Each file gets an equal part of the time that is left. */
 async function encodeAll(
   { rows: asked, maxSeqLen, overLength, msMax }: EncodeTask,
-  tokenizer: Awaited<ReturnType<typeof loadBaseTokenizer>>,
+  tokenizer: TextTokenizer,
 ): Promise<Omit<EncodedFile, 'rows'>[]> {
   const until = performance.now() + msMax;
   const results: Omit<EncodedFile, 'rows'>[] = [];

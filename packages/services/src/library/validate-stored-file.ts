@@ -1,4 +1,4 @@
-import { describeProblem, type FileProblem, validateFile } from '@moraine/data';
+import { describeProblem, type FileProblem, validateAside } from '@moraine/data';
 import type { Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import { storable } from '../ground/storable.js';
@@ -15,7 +15,7 @@ export async function validateStoredFile(s: Services, id: string): Promise<void>
   const file = await s.db.file.findUnique({ where: { id } });
   if (file?.status !== 'uploaded' || file.deletedAt !== null) return;
   try {
-    const { rows, format, errors } = await withLocalFile(s, file.blobKey, validateFile);
+    const { rows, format, errors } = await withLocalFile(s, file.blobKey, (path) => validateAside(path));
     const isFine = errors.length === 0;
     const statusDetails = isFine ? null : describeProblems(errors);
     await settle(s, id, {
