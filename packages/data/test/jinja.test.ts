@@ -34,6 +34,37 @@ describe('values are written as Python writes them', () => {
   ])('%s', (source, want) => expect(render(source)).toBe(want));
 });
 
+describe('tests with an argument and tuples of one are read as Jinja does', () => {
+  const values = { x: 6, m: { n: 3, role: 'user' }, l: [1, 2, 3] };
+  test.each([
+    ['{{ x is divisibleby(3) }} {{ x is divisibleby(num=4) }} {{ x is not divisibleby(4) }}', 'True False True'],
+    ['{{ x is divisibleby 3 }} {{ x is divisibleby m.n }} {{ x is divisibleby(m.n) and x is even }}', 'True True True'],
+    ['{{ x is eq 6 }} {{ m.role is ne("user") }} {{ m["role"] is equalto "us" "er" }}', 'True False True'],
+    ['{{ x is in [1, 6] }} {{ x is not in l }} {{ x is in(l) }}', 'True True False'],
+    ["{{ 'y' if x is eq 6 else 'n' }} {{ x is defined and x is gt 5 }} {{ x is defined or false }}", 'y True True'],
+    ['{{ not x is divisibleby(5) }} {{ x * 4 is divisibleby(4) }} {{ l[1:] is eq [2, 3] }}', 'True 6 True'],
+    ['{{ (x,) | length }} {{ (x,)[0] }} {{ () | length }} {{ ((1,),) | length }} {{ (1, 2,) | length }}', '1 6 0 1 2'],
+    ['{{ x in (6,) }} {{ x not in (6,) }} {% for a in (1,) %}{{ a }}{% endfor %} {{ (x) }}', 'True False 1 6'],
+    ['{{ range((3)) | list }} {{ dict(a=(1,)).a | length }} {{ l[(0)] }}', '[0, 1, 2] 1 1'],
+  ])('%s', (source, want) => expect(render(source, values)).toBe(want));
+
+  test.each([
+    ['{{ 1 < x < 9 }}', 'a chain of comparisons'],
+    ['{% if "a" in l == true %}{% endif %}', 'a chain of comparisons'],
+    ['{{ x is wordy(3) }}', "the test 'wordy'"],
+  ])('%s is named', (source, what) => expect(() => render(source, values)).toThrow(what));
+
+  test.each([
+    '{% for a in l if a in l and a < 9 %}{{ a == 1 }}{% endfor %}',
+    '{{ [x < 9, x > 1, x is in l] }} {{ (x < 9) == true }} {{ x if x > 1 else x < 1 }}',
+    '{% set a = x < 9 %}{% set b = x in l %}{{ a }}{{ f is defined }}',
+  ])('%s is no chain', (source) => expect(() => render(source, values)).not.toThrow());
+
+  test('a template that ends inside a block is refused in words', () => {
+    expect(() => render('{% if x %}')).toThrow('it ends inside a statement or a block');
+  });
+});
+
 describe('texts are cut and stripped as Python does', () => {
   const odd = '\u0085\u001c x\ufeff\u200b ';
   test.each([

@@ -1,4 +1,5 @@
 import { parse, tokenize } from '@huggingface/jinja';
+import { rewriteTokens } from './tokens.js';
 
 /** The syntax tree of a template as `@huggingface/jinja` makes it; it exports no types of its own. */
 export type Node = Statement | Expression;
@@ -69,7 +70,13 @@ export type Expression =
 /** Reads a template with the settings of transformers. @throws Error with the library's words. */
 export function parseTemplate(source: string): Node[] {
   const tokens = tokenize(source, { lstrip_blocks: true, trim_blocks: true });
-  return parse(tokens).body as unknown as Node[];
+  try {
+    return parse(rewriteTokens(tokens) as typeof tokens).body as unknown as Node[];
+  } catch (cause) {
+    // The library looks behind the last token.
+    if (cause instanceof TypeError) throw new Error('it ends inside a statement or a block', { cause });
+    throw cause;
+  }
 }
 
 /** Every name that the template gives a value to somewhere. */

@@ -3,7 +3,8 @@ import { filterOf } from './filters.js';
 import { attributeOf, isMethod } from './methods.js';
 import { negate, operate, sliceOf } from './operators.js';
 import type { Context, Evaluate, Scope } from './scope.js';
-import { testOf } from './tests.js';
+import { testNamed } from './tests.js';
+import { NEGATED_FILTER, TEST_FILTER } from './tokens.js';
 import {
   type Arguments,
   Float,
@@ -67,8 +68,9 @@ export function expression(node: Node, context: Context): Evaluate {
     }
     case 'TestExpression': {
       const operand = expression(node.operand, context);
-      const test = testOf(node.test.value, { args: [], named: new Map() });
-      return (scope) => test(operand(scope)) !== node.negate;
+      const test = testNamed(node.test.value);
+      const none: Arguments = { args: [], named: new Map() };
+      return (scope) => test(operand(scope), none) !== node.negate;
     }
     case 'Ternary':
     case 'SelectExpression':
@@ -153,9 +155,22 @@ export function filtered(filter: Identifier | CallExpression, context: Context):
   const isPlain = filter.type === 'Identifier';
   const callee = isPlain ? filter : filter.callee;
   if (callee.type !== 'Identifier') throw new Unsupported(`the filter ${callee.type}`);
+  if (callee.value.startsWith(TEST_FILTER)) return testWith(callee.value, isPlain ? [] : filter.args, context);
   const change = filterOf(callee.value);
   const given = argumentsOf(isPlain ? [] : filter.args, context);
   return (value, scope) => change(value, given(scope));
+}
+
+/** A test with arguments, which comes as a filter. */
+function testWith(
+  name: string,
+  args: readonly Expression[],
+  context: Context,
+): (value: Value, scope: Scope) => boolean {
+  const negates = name.startsWith(NEGATED_FILTER);
+  const test = testNamed(name.slice((negates ? NEGATED_FILTER : TEST_FILTER).length));
+  const given = argumentsOf(args, context);
+  return (value, scope) => test(value, given(scope)) !== negates;
 }
 
 export function argumentsOf(nodes: readonly Expression[], context: Context): (scope: Scope) => Arguments {

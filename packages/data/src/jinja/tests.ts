@@ -20,6 +20,7 @@ const other = (given: Arguments, of: string): Value => bind(given, ['other'], of
 const isSequence = (value: Value): boolean => typeof value === 'string' || Array.isArray(value) || value instanceof Map;
 
 const divides = (value: Value, by: bigint): boolean => {
+  if (by === 0n) throw new TemplateError('integer modulo by zero');
   if (typeof value === 'bigint' || typeof value === 'boolean') return BigInt(value) % by === 0n;
   throw new TemplateError(`unsupported operand type(s) for %: '${typeName(value)}' and 'int'`);
 };
@@ -39,7 +40,7 @@ const TESTS: Record<string, Test> = {
   callable: (value) => typeof value === 'function' || value instanceof Undefined,
   defined: (value) => !(value instanceof Undefined),
   divisibleby: (value, given) => {
-    const by = other(given, 'divisibleby');
+    const [by] = bind(given, ['num'], 'divisibleby');
     return typeof by === 'bigint' && divides(value, by);
   },
   eq: (value, given) => isEqual(value, other(given, 'eq')),
@@ -79,10 +80,16 @@ const ALIASES: Record<string, string> = {
   '<=': 'le',
 };
 
-/** A test with its arguments. @throws Unsupported naming one that is not known here. */
-export function testOf(name: string, given: Arguments): (value: Value) => boolean {
+/** A test. @throws Unsupported naming one that is not known here. */
+export function testNamed(name: string): Test {
   const known = Object.hasOwn(ALIASES, name) ? ALIASES[name] : name;
   const test = known !== undefined && Object.hasOwn(TESTS, known) ? TESTS[known] : undefined;
   if (test === undefined) throw new Unsupported(`the test '${name}'`);
+  return test;
+}
+
+/** A test with its arguments. @throws Unsupported as `testNamed`. */
+export function testOf(name: string, given: Arguments): (value: Value) => boolean {
+  const test = testNamed(name);
   return (value) => test(value, given);
 }
