@@ -219,6 +219,14 @@ test('a target is a full path, the end of one, or all', () => {
   expect(matchTargets(shapes, ['q_proj', 'mlp.up_proj']).matched).toHaveLength(10);
   expect(matchTargets(shapes, ['model.layers.3.mlp.down_proj']).matched).toEqual([shapes[27]]);
   expect(findTargets(shapes, ['proj', 'q_proj']).unmatchedPatterns).toEqual(['proj']);
+  const count = (...targets: string[]) => matchTargets(shapes, targets).matched.length;
+  expect(count('mlp')).toBe(15);
+  expect(count('layers.1')).toBe(7);
+  expect(count('layers.[1-3].self_attn')).toBe(12);
+  expect(count('layers.*.mlp.*_proj', 'mlp')).toBe(15);
+  expect(count('v*')).toBe(5);
+  const odd = ['layers.[3-1]', 'layers.[7-9]', 'self_attn.mlp', '(q|k)_proj', '.', 'q_proj.', 'laye'];
+  expect(findTargets(shapes, odd).unmatchedPatterns).toEqual(odd);
 });
 
 test('a target that matches nothing is named with the nearest that exists', () => {

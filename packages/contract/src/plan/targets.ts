@@ -9,16 +9,37 @@ export interface TargetMatch {
   unmatchedPatterns: string[];
 }
 
-/** Which layers the patterns name: a pattern is a full path, the end of one (`q_proj`, `self_attn.q_proj`), or `all-linear`. */
+/**
+ * Which layers the patterns name: a pattern is a full path or words of one that follow each other (`q_proj`, `mlp`, `layers.3.self_attn`), with
+ * `*` for any letters of a word and `[2-5]` for the numbers of a range, or `all-linear`.
+ */
 export function findTargets(shapes: readonly LinearShape[], targets: readonly string[] | 'all-linear'): TargetMatch {
-  if (targets === 'all-linear') return { matched: [...shapes], unmatchedPatterns: [] };
-  const names = (pattern: string, path: string) => path === pattern || path.endsWith(`.${pattern}`);
+  const patterns = targets === 'all-linear' ? [targets] : targets;
+  const tests = patterns.map((pattern) => (pattern === 'all-linear' ? () => true : pathTest(pattern)));
   return {
-    matched: shapes.filter(({ name }) => targets.some((pattern) => pattern === 'all-linear' || names(pattern, name))),
-    unmatchedPatterns: targets.filter(
-      (pattern) => pattern !== 'all-linear' && !shapes.some(({ name }) => names(pattern, name)),
-    ),
+    matched: shapes.filter(({ name }) => tests.some((names) => names(name))),
+    unmatchedPatterns: patterns.filter((_, i) => !shapes.some(({ name }) => tests[i]?.(name))),
   };
+}
+
+/** Whether the words of a pattern follow each other in a path; see `findTargets`. */
+export function pathTest(pattern: string): (path: string) => boolean {
+  const words = pattern.split('.').map((word) => new RegExp(`^${wordExpression(word)}$`));
+  return (path) => {
+    const parts = path.split('.');
+    const namesFrom = (first: number) => words.every((word, i) => word.test(parts[first + i] ?? ''));
+    return parts.some((_, first) => first + words.length <= parts.length && namesFrom(first));
+  };
+}
+
+const RANGE_MAX = 1000;
+
+function wordExpression(word: string): string {
+  return word.replace(/\[(\d+)-(\d+)\]|\*+|[^\w*]/g, (found, from?: string, to?: string) => {
+    if (from === undefined || to === undefined) return found.startsWith('*') ? '.*' : `\\${found}`;
+    const count = Math.min(RANGE_MAX, Math.max(0, Number(to) - Number(from) + 1));
+    return `(?:${Array.from({ length: count }, (_, i) => Number(from) + i).join('|') || '(?!)'})`;
+  });
 }
 
 /**
