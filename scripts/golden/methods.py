@@ -66,7 +66,21 @@ def mora(model, method):
         layer = MoraLinear(model.get_submodule(name), method["rank"], method["mora_type"], method.get("mora_all_inputs", False))
         setattr(model.get_submodule(parent), leaf, layer)
         trained[f"{name}.mora_M"] = layer.mora_M
-    return model, trained, {}
+    return model, trained, kept_by_restarts(model) if "restart" in method else {}
+
+
+def kept_by_restarts(model):
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, MoraLinear)}
+    merged = {f"{name}.merged": layer.merged for name, layer in layers.items()}
+    return merged | {f"{name}.mora_groups": layer.groups() for name, layer in layers.items()}
+
+
+def restart(model, trained):
+    """-> what the adapters keep now."""
+    for layer in model.modules():
+        if isinstance(layer, MoraLinear):
+            layer.restart()
+    return kept_by_restarts(model)
 
 
 def oft(model, method):

@@ -99,9 +99,23 @@ class MoraLinear(nn.Module):
         self.base, self.mora_type, self.d, self.all_inputs = base, mora_type, d, all_inputs
         self.mora_M = nn.Parameter(torch.zeros(R, R))
         self.maps = maps(mora_type, k, d, R)
+        self.merged = torch.zeros(d, k)
+
+    @torch.no_grad()
+    def restart(self):
+        """ReMoRA: what M does now is kept, M is zero again, the groups are those of the next type: 1, 2, 3, 4, 1."""
+        C, D = self.maps
+        self.merged += D @ self.mora_M @ C
+        self.mora_M.zero_()
+        self.mora_type = self.mora_type % 4 + 1
+        self.maps = maps(self.mora_type, self.base.in_features, self.d, self.mora_M.shape[0])
+
+    def groups(self) -> torch.Tensor:
+        """One where inputs are strided, one where outputs are tiled."""
+        return torch.tensor([float(self.mora_type in (1, 4)), float(self.mora_type in (1, 3))])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.maps is not None:
             C, D = self.maps
-            return self.base(x) + x @ C.T @ self.mora_M.T @ D.T
+            return self.base(x) + x @ self.merged.T + x @ C.T @ self.mora_M.T @ D.T
         return self.base(x) + block_update(x, self.mora_M, self.d, self.mora_type, self.all_inputs)

@@ -56,7 +56,7 @@ def supervised_tokens(batch) -> int:
     return int((batch["labels"][:, 1:] != IGNORED).sum())
 
 
-def learning_rate(schedule, peak: float, step: int) -> float:
+def rate_of(schedule, peak: float, step: int) -> float:
     """Step k of the warm-up (from 1) runs at peak * k / warmup; then half a cosine from the peak down to minRatio of it."""
     warmup, total, floor = (schedule[key] for key in ("warmupSteps", "totalSteps", "minRatio"))
     if step <= warmup:
@@ -65,13 +65,24 @@ def learning_rate(schedule, peak: float, step: int) -> float:
     return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def train(model, trained, batches, schedule, settings):
-    """`totalSteps` steps, each over all micro-batches, normalised by their supervised tokens together."""
+def learning_rate(schedule, peak: float, step: int, restart) -> float:
+    """After a restart on a line up to the rate that the re-warm-up ends at."""
+    since = step if restart is None else (step - 1) % restart["every"] + 1
+    if since == step or since > restart["warmup"]:
+        return rate_of(schedule, peak, step)
+    return since / restart["warmup"] * rate_of(schedule, peak, step - since + restart["warmup"])
+
+
+def train(model, trained, kept, batches, schedule, settings, restart):
+    """`totalSteps` steps, each over all micro-batches, normalised by their supervised tokens together. -> (numbers, what adapters keep)"""
     optimizer = getattr(optimizers, settings["type"])(optimizers.groups_of(trained, settings), settings)
     tokens = sum(supervised_tokens(batch) for batch in batches)
     losses, grad_norms, rates = [], [], []
     for step in range(1, schedule["totalSteps"] + 1):
-        rates.append(learning_rate(schedule, settings["learningRate"], step))
+        if restart is not None and step > 1 and (step - 1) % restart["every"] == 0:
+            kept = methods.restart(model, trained)
+            optimizer.state.clear()
+        rates.append(learning_rate(schedule, settings["learningRate"], step, restart))
         for group in optimizer.param_groups:
             group["lr"] = rates[-1] * group["ratio"]
         optimizer.zero_grad()
@@ -81,7 +92,7 @@ def train(model, trained, batches, schedule, settings):
         grad_norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), settings["maxGradNorm"]).item())
         optimizer.step()
         losses.append(sum(part.item() for part in parts))
-    return {"losses": losses, "gradNorms": grad_norms, "learningRates": rates}
+    return {"losses": losses, "gradNorms": grad_norms, "learningRates": rates}, kept
 
 
 def row(matrix, family, method, optimizer):
@@ -104,6 +115,7 @@ def row(matrix, family, method, optimizer):
     output.loss.backward()
     tensors["logits"] = output.logits.detach()[first["attention_mask"] == 1]
     tensors |= copies("grad", {name: parameter.grad for name, parameter in trained.items()})
-    training = train(model, trained, batches, matrix["schedule"], optimizer | {"ratio": method.get("lora_plus_ratio", 1)})
+    settings = optimizer | {"ratio": method.get("lora_plus_ratio", 1), "eps": method.get("eps", optimizer["eps"])}
+    training, kept = train(model, trained, kept, batches, matrix["schedule"], settings, method.get("restart"))
     tensors |= copies("after", trained | kept)
     return tensors, {"loss": output.loss.item(), **training}

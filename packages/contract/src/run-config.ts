@@ -34,14 +34,23 @@ export const OptimizerRequest = z.strictObject({
   max_grad_norm: describe(z.number().min(0).default(1), 'Gradients are scaled to this global norm at most; 0 is off.'),
 });
 
+export const SCHEDULES = ['constant', 'linear', 'cosine', 'inverse_sqrt', 'jagged'] as const;
+
 export const ScheduleRequest = z.strictObject({
   type: describe(
-    z.enum(['constant', 'linear', 'cosine']).default('cosine'),
-    'Shape of the learning rate after warm-up.',
+    z.enum(SCHEDULES).optional(),
+    'Shape of the learning rate after warm-up. `inverse_sqrt` falls with the root of the steps since warm-up and ends with `cooldown_steps`; `jagged` is a cosine for adapter.restart, to a tenth. Every shape warms up again after a restart. Default `cosine`, with adapter.restart `jagged`.',
   ),
   warmup_steps: describe(z.int().min(0).optional(), 'Steps of linear warm-up. Not together with warmup_ratio.'),
   warmup_ratio: describe(z.number().min(0).max(1).optional(), 'Warm-up as a share of all steps. Default 0.03.'),
-  min_ratio: describe(z.number().min(0).max(1).default(0), 'Learning rate at the end as a share of the peak.'),
+  min_ratio: describe(
+    z.number().min(0).max(1).optional(),
+    'Learning rate at the end as a share of the peak. Default 0, for `jagged` 0.1.',
+  ),
+  cooldown_steps: describe(
+    z.int().min(0).optional(),
+    'Last steps of `inverse_sqrt`, on a line down to min_ratio. Default 0. For `inverse_sqrt` only.',
+  ),
 });
 
 /** What an evaluation file is for: `target` holds what should be learned, `source` what should be kept. */
@@ -173,9 +182,11 @@ export const RunConfig = z
       max_grad_norm: z.number(),
     }),
     schedule: z.strictObject({
-      type: z.enum(['constant', 'linear', 'cosine']),
+      type: z.enum(SCHEDULES),
       warmup_steps: z.int(),
       min_ratio: z.number(),
+      /** Present where there are some. */
+      cooldown_steps: z.int().optional(),
     }),
     /** The learning rate as a multiple of the automatic one, which is what the OpenAI API speaks of. */
     learning_rate_multiplier: z.number().optional(),

@@ -75,7 +75,9 @@ const isAlias = (typed: string, path: Path): boolean =>
 function distanceTo(path: Path, typed: string, here: string): number {
   const name = path.at(-1) ?? '';
   const isHere = path.slice(0, -1).join('.') === here;
-  if (name === typed || plain(path.join('_')) === typed) return 0;
+  // A name deep inside, such as `adapter.restart.warmup`, is less likely than what begins so here.
+  if (name === typed) return isHere || path.length <= 2 ? 0 : 2.5;
+  if (plain(path.join('_')) === typed) return 0;
   if (isAlias(typed, path)) return isHere ? 0.5 : 1;
   // A method's name in front, as other tools write their keys.
   if (isAlias(typed.replace(/^[a-z]+_/, ''), path)) return isHere ? 1.5 : 1.6;

@@ -108,6 +108,26 @@ test('what LoRA is asked beyond its defaults is kept, and nothing is written dow
   expect(() => resolve({ type: 'dora', init: 'asymmetric' })).toThrow("adapter.type 'dora' does not have it");
 });
 
+test('a restart is resolved with a warm-up, and refused where it cannot be', () => {
+  expect(resolve({ restart: { every: 2000 } })).toMatchObject({ restart: { every: 2000, warmup: 50 } });
+  expect(resolve({ restart: { every: 10 } })).toMatchObject({ restart: { every: 10, warmup: 3 } });
+  expect(resolve({ type: 'mora', restart: { every: 10, warmup: 0 } })).toMatchObject({
+    mora_type: 1,
+    restart: { every: 10, warmup: 0 },
+  });
+  expect(methodLabel(resolve({ type: 'mora', mora_type: 3, restart: { every: 10 } }))).toBe('remora type 3 r8');
+  const refusals: [object, string, string][] = [
+    [{ restart: { every: 5, warmup: 5 } }, 'adapter.restart.warmup', "'adapter.restart.warmup' is 5"],
+    [{ type: 'mora', mora_type: 6, restart: { every: 5 } }, 'adapter.mora_type', 'MoRA type 6 has no other groups'],
+    [{ type: 'hira', restart: { every: 5 } }, 'adapter.restart', "adapter.type 'hira' does not have it"],
+  ];
+  for (const [body, param, message] of refusals)
+    expect(() => resolve(body)).toThrow(expect.objectContaining({ param, message: expect.stringContaining(message) }));
+  const config = resolve({ restart: { every: 5 } });
+  expect(methodRow(config).withoutExport(config, 'peft')).toMatch(/merged and started again/);
+  expect(methodRow(config).withoutExport(config, 'merged')).toBeNull();
+});
+
 test('labels are short, and say the size', () => {
   const labels = ['lora', 'mora', 'mora-1', 'mora-6', 'full'].map((word) =>
     methodLabel(resolve({ ...requestOf(word) })),

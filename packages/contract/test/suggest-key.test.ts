@@ -44,7 +44,7 @@ describe('an unknown key is meant for', () => {
     ['adaptor', ['adapter']],
     ['trainig_file', ['training_file']],
     ['learning_rat', ['optimizer.learning_rate']],
-    ['warmup', ['schedule.warmup_steps', 'schedule.warmup_ratio']],
+    ['warmup', ['adapter.restart.warmup']],
     ['adam_weight_decay', ['optimizer.weight_decay']],
     ['xyzzy', []],
   ])('%s → %j', (key, places) => {

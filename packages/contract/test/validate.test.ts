@@ -39,7 +39,7 @@ describe('a request that is refused', () => {
 
   test('lists the valid keys where none is near', () => {
     const { hint } = refusal(CreateRunRequest, { ...good, schedule: { xyzzy: 1 } });
-    expect(hint).toBe('Valid keys here: type, warmup_steps, warmup_ratio, min_ratio.');
+    expect(hint).toBe('Valid keys here: type, warmup_steps, warmup_ratio, min_ratio, cooldown_steps.');
   });
 
   test('shows the value that came and the words that are valid', () => {

@@ -1,6 +1,6 @@
 import { linearShapes, type ModelShape } from '@moraine/contract/plan';
-import type { Tensor } from '@moraine/engine';
-import type { HostTensor } from './host.js';
+import { invariant, loadTf, type Tensor } from '@moraine/engine';
+import { asMatrix, type HostTensor, onHost, toDevice } from './host.js';
 import type { Method } from './methods/method.js';
 import { type AdaptedLinear, createNet, type Net } from './net.js';
 import { createRandom, hashName, mix32 } from './random.js';
@@ -12,6 +12,8 @@ export interface Adapter {
   paths: readonly string[];
   /** Share of the adapter's inputs set to zero while training; 0 is off. */
   dropout: number;
+  /** Steps after which it is merged into its method's sum and starts again; absent: never. */
+  restartEvery?: number | undefined;
 }
 
 /** Name of an adapter's variable: `<path>.<role>`. */
@@ -49,6 +51,46 @@ export function adapterShapes(config: ModelShape, adapter: Adapter): Map<string,
   };
   const values = initialAdapter(config, { ...rest, method: unfitted }, 0, unread);
   return new Map([...values].map(([name, { shape }]) => [name, [...shape]]));
+}
+
+/**
+ * The variables of an adapter that is merged and starts again for the `times`th time: the sum of its updates grows by what it does now, the rest
+ * has new starting values, which depend on the seed, the time and the name alone. The adapter computes what it computed before.
+ */
+export function restartedAdapter(
+  config: ModelShape,
+  adapter: Adapter,
+  variables: ReadonlyMap<string, HostTensor>,
+  { seed, times }: { seed: number; times: number },
+): Map<string, HostTensor> {
+  const { method } = adapter;
+  invariant(method.merged !== undefined, 'the method keeps no sum of updates, so it cannot be restarted');
+  const values = new Map<string, HostTensor>();
+  const layers = layerVariables(adapter, variables);
+  for (const { name: path, inDim, outDim } of adaptedShapes(config, adapter)) {
+    const random = createRandom(mix32(seed, hashName(path), times));
+    const fresh = method.init({ inDim, outDim }, random, times);
+    for (const [role, value] of Object.entries(fresh)) values.set(variableName(path, role), value);
+    values.set(variableName(path, method.merged), updateOf(method, layers.get(path) ?? {}, inDim, outDim));
+  }
+  return values;
+}
+
+/** What a method that adds to y0 adds to the weight, [out, in]. */
+function updateOf(
+  method: Method,
+  roles: Readonly<Record<string, HostTensor>>,
+  inDim: number,
+  outDim: number,
+): HostTensor {
+  const tf = loadTf();
+  return onHost(() => {
+    const onDevice = Object.fromEntries(Object.entries(roles).map(([role, value]) => [role, toDevice(value)]));
+    const none = tf.zeros([outDim, inDim]) as Tensor;
+    return tf.transpose(
+      asMatrix((unit) => method.apply(unit, none, tf.zeros([unit.shape[0] ?? 0, outDim]) as Tensor, onDevice), inDim),
+    );
+  });
 }
 
 /** Sorts named variables by layer, for a net. A layer's dropout site is its place among all linear layers of the model. */

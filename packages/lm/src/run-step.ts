@@ -1,13 +1,13 @@
 import { AppError, type Batch, type BatchShape } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
 import type { Session } from '@moraine/engine';
-import type { Adapter } from './adapter.js';
+import { type Adapter, restartedAdapter } from './adapter.js';
 import { checkTokens, feedBatch, type Supervised, shapeFor, supervised } from './batch.js';
 import type { HostTensor } from './host.js';
 import type { Optimizer } from './optim/optimizer.js';
 import { learningRateAt, type Schedule } from './optim/schedule.js';
 import { mix32 } from './random.js';
-import { APPLY, gradName, microName, type Trained } from './step.js';
+import { APPLY, gradName, microName, slotVariables, type Trained } from './step.js';
 
 export interface StepResult {
   /** Number of the step, from 1. */
@@ -25,6 +25,8 @@ export interface StepResult {
 export interface StepOptions {
   config: ModelConfig;
   adapter: Adapter | null;
+  /** All variables of the adapter. */
+  adapterNames: readonly string[];
   optimizer: Optimizer;
   schedule: Schedule;
   seed: number;
@@ -37,7 +39,7 @@ export interface StepOptions {
 export function createRunStep(
   session: Session,
   trained: readonly Trained[],
-  { config, adapter, optimizer, schedule, seed, shapes }: StepOptions,
+  { config, adapter, adapterNames, optimizer, schedule, seed, shapes }: StepOptions,
 ): (number: number, microBatches: readonly Batch[]) => StepResult {
   // Sums of gradients are zero between steps, unless a step ended by an error.
   let areSumsZero = true;
@@ -59,17 +61,30 @@ export function createRunStep(
     return { lossSum, correctTokens };
   }
 
+  /** Restarts the adapter before the first step after every `restartEvery`; returns the number of the step since the last restart. */
+  function restartIfDue(number: number): number {
+    const every = adapter?.restartEvery ?? Number.POSITIVE_INFINITY;
+    const times = Math.floor((number - 1) / every);
+    if (adapter === null || times === 0) return number;
+    if ((number - 1) % every === 0) {
+      session.write(restartedAdapter(config, adapter, session.read(adapterNames), { seed, times }));
+      session.write(zeros(slotVariables(trained, optimizer.slots)));
+    }
+    return number - times * every;
+  }
+
   return (number, microBatches) => {
     const targets = microBatches.map(supervised);
     const supervisedTokens = targets.reduce((sum, { positions }) => sum + positions.length, 0);
     if (supervisedTokens === 0) throw nothingSupervised(number, microBatches.length);
     for (const batch of microBatches) checkTokens(batch, config.vocabSize);
     const learningRate = learningRateAt(schedule, number);
-    if (!areSumsZero) session.write(zeroGradients(trained));
+    const since = restartIfDue(number);
+    if (!areSumsZero) session.write(zeros(trained.map(({ name, shape }) => ({ name: gradName(name), shape }))));
     areSumsZero = false;
     const { lossSum, correctTokens } = accumulate(number, microBatches, targets);
     const loss = lossSum / supervisedTokens;
-    const scalars = { ...optimizer.scalarsAt(number), learningRate, perToken: 1 / supervisedTokens };
+    const scalars = { ...optimizer.scalarsAt(since), learningRate, perToken: 1 / supervisedTokens };
     const gradNorm = Number.isFinite(loss) ? (session.run(APPLY, scalars).gradNorm?.[0] ?? Number.NaN) : Number.NaN;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw notANumber(number, loss, gradNorm, learningRate);
     areSumsZero = true;
@@ -77,11 +92,11 @@ export function createRunStep(
   };
 }
 
-function zeroGradients(trained: readonly Trained[]): Map<string, HostTensor> {
+function zeros(variables: readonly Trained[]): Map<string, HostTensor> {
   return new Map(
-    trained.map(({ name, shape }) => {
+    variables.map(({ name, shape }) => {
       const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-      return [gradName(name), { shape: [...shape], data }];
+      return [name, { shape: [...shape], data }];
     }),
   );
 }

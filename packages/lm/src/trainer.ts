@@ -74,7 +74,15 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   session.write(initial);
   const stored = stateShapes(trained, kept, optimizer.slots);
   const names = [...stored.trainable.keys()];
-  const runStep = createRunStep(session, trained, { config, adapter, optimizer, schedule, seed, shapes });
+  const runStep = createRunStep(session, trained, {
+    config,
+    adapter,
+    adapterNames: names,
+    optimizer,
+    schedule,
+    seed,
+    shapes,
+  });
   let steps = 0;
   return {
     get steps() {

@@ -18,7 +18,7 @@ import { createMethod, parseModelConfig } from '../src/index.js';
 const folder = join(import.meta.dirname, '../../../scripts/golden');
 const fixtures = join(folder, 'fixtures');
 
-type MethodRow = { name: string; target_modules?: string[] } & ({ type: 'none' } | MethodOptions);
+type MethodRow = { name: string; target_modules?: string[]; eps?: number } & ({ type: 'none' } | MethodOptions);
 
 interface Matrix {
   /** `methods` are those that a family is tested with, by the first optimiser; absent, all, and further optimisers with theirs. */
@@ -98,8 +98,8 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
   if (batch === undefined) throw new Error(`${family.name} has no batch`);
   return {
     config,
-    optimizer,
-    schedule: { ...matrix.schedule, learningRate: optimizer.learningRate },
+    optimizer: { ...optimizer, eps: method.eps ?? optimizer.eps },
+    schedule: { ...matrix.schedule, learningRate: optimizer.learningRate, restart: restartOf(method) },
     weights: slices(weightFile),
     adapter: adapterOf(config, method),
     start: method.type === 'none' ? hostTensors(weightFile) : under('start', tensors),
@@ -121,7 +121,13 @@ function adapterOf(config: ModelConfig, row: MethodRow): Adapter | null {
     method: createMethod(row),
     paths: paths.filter((path) => targets?.some((target) => path.endsWith(target)) ?? true),
     dropout: 0,
+    restartEvery: restartOf(row)?.every,
   };
+}
+
+function restartOf(row: MethodRow): Schedule['restart'] {
+  const restart = 'restart' in row ? row.restart : undefined;
+  return restart && { every: restart.every, warmupSteps: restart.warmup };
 }
 
 /** Where the tensors of a file lie, as a base's weights are given. */

@@ -127,19 +127,21 @@ test.each(methods)('%s: gradients equal those through the merged weight', (_, op
     [24, 10],
     [10, 24],
   ] as const) {
-    const start = Object.entries(method.init({ inDim, outDim }, createRandom(1)));
+    const all = Object.entries(method.init({ inDim, outDim }, createRandom(1)));
+    const start = all.filter(([name]) => method.frozen?.includes(name) !== true);
+    const kept = Object.fromEntries(
+      all.map(([name, { shape }], i) => [name, tf.randomNormal(shape, 0, 0.3, 'float32', 30 + i) as Tensor]),
+    );
     const names = start.map(([name]) => name);
     const values = start.map(([, { shape }], i) => tf.randomNormal(shape, 0, 0.3, 'float32', i) as Tensor);
     const x = tf.randomNormal([7, inDim], 0, 1, 'float32', 8) as Tensor;
     const probe = tf.randomNormal([7, outDim], 0, 1, 'float32', 9);
     const weight = tf.randomNormal([outDim, inDim], 0, 1, 'float32', 10) as Tensor;
     const through = (input: Tensor, variables: Tensor[]) =>
-      method.apply(
-        input,
-        weight,
-        tf.matMul(input, weight, false, true) as Tensor,
-        Object.fromEntries(names.map((n, i) => [n, variables[i] as Tensor])),
-      );
+      method.apply(input, weight, tf.matMul(input, weight, false, true) as Tensor, {
+        ...kept,
+        ...Object.fromEntries(names.map((n, i) => [n, variables[i] as Tensor])),
+      });
     // Reference for x: a plain product with the merged weight. Reference for the variables: y is a polynomial of at most the fourth degree
     // in each of them, so the difference of five points along a random direction is exact up to rounding.
     const direct = tf.valueAndGrads(((a: Tensor, ...v: Tensor[]) => tf.sum(tf.mul(through(a, v), probe))) as never)([

@@ -222,6 +222,7 @@ test('the global norm is that of all gradients together', () => {
 
 describe('the learning rate of a step, counted from 1', () => {
   const schedule: Schedule = { type: 'linear', learningRate: 1, warmupSteps: 4, totalSteps: 14, minRatio: 0.2 };
+  const root = (x: number) => Number((1 / Math.sqrt(x)).toFixed(12));
   const rates = (given: Partial<Schedule>, steps: readonly number[]) =>
     steps.map((step) => Number(learningRateAt({ ...schedule, ...given }, step).toFixed(12)));
   test.each([
@@ -233,6 +234,25 @@ describe('the learning rate of a step, counted from 1', () => {
     ['is half way down a cosine in the middle', { type: 'cosine' }, [5, 10, 15], [1, 0.6, 0.2]],
     ['falls slowly at first on a cosine', { type: 'cosine' }, [6], [0.980422606518]],
     ['stays at its peak when constant', { type: 'constant' }, [1, 4, 14], [0.25, 1, 1]],
+    [
+      'falls with the root of warm-ups',
+      { type: 'inverse_sqrt', minRatio: 0 },
+      [4, 5, 9, 17, 21],
+      [1, 1, root(2), 0.5, root(5)],
+    ],
+    // 1 / sqrt((8 - 4 + 4) / 4) when four steps are left, then a line to nothing after the last.
+    [
+      'cools down on a line at the end of a root',
+      { type: 'inverse_sqrt', minRatio: 0, totalSteps: 12, cooldownSteps: 4 },
+      [9, 10, 12, 13],
+      [root(2), 0.53033008589, 0.176776695297, 0],
+    ],
+    [
+      'warms up again after a restart, to the shape that it comes back to',
+      { type: 'jagged', restart: { every: 7, warmupSteps: 2 } },
+      [7, 8, 9, 10, 15, 16],
+      [0.92360679775, 0.361803398875, 0.72360679775, 0.6, 0.1, 0.2],
+    ],
     ['can be warm-up all the way', { warmupSteps: 14 }, [1, 14, 15], [0.071428571429, 1, 1]],
   ] as const)('%s', (_, given, steps, expected) => {
     expect(rates(given, steps)).toEqual([...expected]);

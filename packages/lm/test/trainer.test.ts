@@ -7,6 +7,7 @@ import {
   createMethod,
   createOptimizer,
   createTrainer,
+  type MethodOptions,
   type Trainer,
   type TrainerOptions,
 } from '../src/index.js';
@@ -149,6 +150,87 @@ test.each(resumed)('%s: a resumed run repeats the uninterrupted one bit for bit'
   expect(resumed).toEqual(expected.slice(5));
   expect(second.state()).toEqual(whole.state());
   for (const run of [whole, first, second]) run.dispose();
+});
+
+const restarted = (options: MethodOptions): Adapter => ({
+  method: createMethod(options),
+  paths,
+  dropout: 0.1,
+  restartEvery: 3,
+});
+const restartRows: [string, Adapter][] = [
+  ['ReLoRA', restarted({ type: 'lora', rank: 4, alpha: 8, use_rslora: false, restart: { every: 3, warmup: 1 } })],
+  ['ReMoRA', restarted({ type: 'mora', rank: 4, mora_type: 1, restart: { every: 3, warmup: 1 } })],
+];
+
+test.each(restartRows)(
+  '%s: resumed before, at and after a restart it repeats the uninterrupted run bit for bit',
+  async (_, adapter) => {
+    const batches = (step: number) => [batchOf([idsOf(step, 9), idsOf(step + 50, 5)]), batchOf([idsOf(step + 99, 7)])];
+    const whole = await trainer(adapter);
+    const states = [whole.state()];
+    const expected = Array.from({ length: 8 }, (_unused, i) => {
+      const result = whole.step(batches(i));
+      states.push(whole.state());
+      return result;
+    });
+    for (const from of [2, 3, 4, 6]) {
+      const again = await trainer(adapter);
+      again.load(states[from] ?? whole.state());
+      expect(Array.from({ length: 8 - from }, (_unused, i) => again.step(batches(from + i)))).toEqual(
+        expected.slice(from),
+      );
+      expect(again.state()).toEqual(whole.state());
+      again.dispose();
+    }
+    whole.dispose();
+  },
+);
+
+test.each(restartRows)(
+  '%s: a restart keeps what the model computes, and begins the adapter and its optimiser anew',
+  async (_, adapter) => {
+    const still = { type: 'constant', learningRate: 1e-12, warmupSteps: 0, totalSteps: 9, minRatio: 0 } as const;
+    const run = await trainer({ ...adapter, dropout: 0 });
+    for (let i = 0; i < 3; i++) run.step([mixedBatch()]);
+    const [before, scores] = [run.state(), run.score(mixedBatch())];
+    const quiet = await trainer({ ...adapter, dropout: 0 }, { schedule: still });
+    quiet.load(before);
+    quiet.step([mixedBatch()]);
+    const after = quiet.state();
+    for (const [i, loss] of quiet.score(mixedBatch()).losses.entries())
+      expect(loss).toBeCloseTo(scores.losses[i] ?? 0, 4);
+    const path = paths[0] ?? '';
+    const size = (name: string, { trainable }: typeof after) =>
+      Math.hypot(...(trainable.get(`${path}.${name}`)?.data ?? []));
+    expect([size('merged', before), size('merged', after) > 0.01]).toEqual([0, true]);
+    const trainedRole =
+      [...before.trainable.keys()].find((name) => /lora_B|mora_M/.test(name))?.slice(path.length + 1) ?? '';
+    expect(size(trainedRole, before)).toBeGreaterThan(0.01);
+    expect(size(trainedRole, after)).toBeLessThan(1e-6);
+    // The first step of Adam: a moment is (1 - beta) times the gradient, where old moments would be left.
+    const moment = after.optimizer.get(`${path}.${trainedRole}.moment1`)?.data ?? new Float32Array();
+    const old = before.optimizer.get(`${path}.${trainedRole}.moment1`)?.data ?? new Float32Array();
+    const second = after.optimizer.get(`${path}.${trainedRole}.moment2`)?.data ?? new Float32Array();
+    expect(moment).not.toEqual(old);
+    for (const [i, m] of moment.entries())
+      expect(Math.abs(0.001 * (m / 0.1) ** 2 - (second[i] ?? 0))).toBeLessThan(1e-4 * (second[i] ?? 0) + 1e-12);
+    for (const each of [run, quiet]) each.dispose();
+  },
+);
+
+test('ReMoRA goes on with the groups of the next type, ReLoRA with another A', async () => {
+  const [lora, mora] = [await trainer(restartRows[0]?.[1] ?? null), await trainer(restartRows[1]?.[1] ?? null)];
+  const [groups, factors] = [new Set<string>(), new Set<string>()];
+  for (let i = 0; i < 13; i++) {
+    for (const run of [lora, mora]) run.step([mixedBatch()]);
+    const read = (run: Trainer, role: string) => [...run.variables([`${paths[0]}.${role}`]).values()][0]?.data ?? [];
+    groups.add([...read(mora, 'mora_groups')].join());
+    factors.add(read(lora, 'lora_A')[0]?.toFixed(1) ?? '');
+  }
+  expect([...groups]).toEqual(['1,1', '0,0', '0,1', '1,0']); // types 1, 2, 3, 4, then 1 again
+  expect(factors.size).toBeGreaterThan(1);
+  for (const run of [lora, mora]) run.dispose();
 });
 
 test('dropout changes the loss from step to step and the seed decides how', async () => {

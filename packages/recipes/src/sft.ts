@@ -223,6 +223,7 @@ function readyEvent({ spec, trainer, totalParameters, rows, begun }: Run, traine
 }
 
 function trainerOptions({
+  adapter,
   optimizer,
   schedule,
   steps,
@@ -244,9 +245,17 @@ function trainerOptions({
       warmupSteps: schedule.warmup_steps,
       totalSteps: steps,
       minRatio: schedule.min_ratio,
+      cooldownSteps: schedule.cooldown_steps,
+      restart: restartOf(adapter),
     },
     seed,
   };
+}
+
+/** When the learning rate warms up anew. */
+function restartOf(adapter: RunConfig['adapter']): TrainerOptions['schedule']['restart'] {
+  const restart = 'restart' in adapter ? adapter.restart : undefined;
+  return restart && { every: restart.every, warmupSteps: restart.warmup };
 }
 
 async function evaluateFiles({ evaluator, trainer, emit }: Run): Promise<void> {

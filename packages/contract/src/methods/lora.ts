@@ -5,7 +5,11 @@ import {
   defineMethod,
   type MatchTargets,
   RANK_DEFAULT,
+  RESTART_KEYS,
+  RESTART_VALUE,
   resolveAdapted,
+  resolveRestart,
+  restartedExport,
   sumOf,
   tooLargeRank,
 } from './method.js';
@@ -46,6 +50,7 @@ const LoraConfig = z.strictObject({
   ...LORA_VALUES,
   /** Present where it was asked for: A is random with orthonormal rows, and not trained. */
   init: z.literal('asymmetric').optional(),
+  ...RESTART_VALUE,
 });
 export type LoraConfig = z.output<typeof LoraConfig>;
 
@@ -72,6 +77,7 @@ export const lora = defineMethod({
   name: 'LoRA',
   keys: {
     ...LORA_KEYS,
+    ...RESTART_KEYS,
     init: z
       .enum(['kaiming', 'asymmetric'])
       .optional()
@@ -85,15 +91,16 @@ export const lora = defineMethod({
     type: 'lora',
     ...resolveLora(request, match),
     ...(request.init === 'asymmetric' ? { init: 'asymmetric' as const } : {}),
+    ...resolveRestart(request),
   }),
   trainableParameters: ({ rank, init }, layers) =>
     sumOf(layers, ({ inDim, outDim }) => (init === 'asymmetric' ? outDim : inDim + outDim) * rank),
   learningRate: () => 1,
   variants: [{ spelling: 'lora', request: { type: 'lora' } }],
   kind: () => '',
-  label: ({ rank }) => `lora r${rank}`,
+  label: ({ rank, restart }) => `${restart === undefined ? '' : 're'}lora r${rank}`,
   color: 'lora',
-  withoutExport: () => null,
+  withoutExport: ({ restart }, format) => (restart === undefined ? null : restartedExport(format)),
 });
 
 /** A product of thin matrices has at most the rank of the layer; what goes beyond it learns nothing. */

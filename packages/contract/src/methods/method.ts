@@ -18,7 +18,7 @@ export const SHARED_KEYS = {
     .meta({
       default: 'all-linear',
       description:
-        'Linear layers that get an adapter: full paths, suffixes such as `q_proj`, or `all-linear`. A name that matches nothing is refused.',
+        'Linear layers that get an adapter: full paths or parts of them such as `q_proj`, `mlp` or `layers.3.self_attn`, with `*` for any letters and `[0-3]` for a range of numbers, or `all-linear`. A name that matches nothing is refused.',
     }),
 };
 type SharedKeys = typeof SHARED_KEYS;
@@ -27,6 +27,39 @@ export type Targets = NonNullable<z.output<SharedKeys['target_modules']>>;
 export const RANK_DEFAULT = 8;
 export const DROPOUT_DEFAULT = 0;
 export const TARGETS_DEFAULT: Targets = 'all-linear';
+
+/** Request key of methods that can merge their update and start again. */
+export const RESTART_KEYS = {
+  restart: z
+    .strictObject({ every: z.int().min(1).max(10_000_000), warmup: z.int().min(0).optional() })
+    .optional()
+    .describe(
+      'Merge the update and start the adapter and the optimiser anew every so many steps, with `warmup` steps (default 50, at most a quarter of `every`) back to the learning rate: ReLoRA, and ReMoRA, which changes its groups each time. LoRA and MoRA types 1 to 4. Off by default.',
+    ),
+};
+/** Its resolved form, present where it was asked for. */
+export const RESTART_VALUE = { restart: z.strictObject({ every: z.int(), warmup: z.int() }).optional() };
+const RESTART_WARMUP = 50;
+
+export function resolveRestart({ restart }: { restart?: { every: number; warmup?: number | undefined } | undefined }) {
+  if (restart === undefined) return {};
+  const { every, warmup = Math.min(RESTART_WARMUP, Math.ceil(every / 4)) } = restart;
+  if (warmup < every) return { restart: { every, warmup } };
+  throw new AppError(
+    'invalid_value',
+    `'adapter.restart.warmup' is ${warmup}, but a restart follows every ${every} steps.`,
+    {
+      param: 'adapter.restart.warmup',
+      hint: `Take fewer than ${every}.`,
+    },
+  );
+}
+
+/** Why an adapter that was merged and started again has no form in PEFT's layout. */
+export const restartedExport = (format: ExportFormat): string | null =>
+  format === 'peft'
+    ? 'The adapter was merged and started again, so its update is the sum of several, which PEFT has no form for: take the merged model or the native form.'
+    : null;
 
 /** Resolved keys of a method that adapts linear layers; `target_modules` holds full paths. */
 export const ADAPTED = { dropout: z.number(), target_modules: z.array(z.string()) };

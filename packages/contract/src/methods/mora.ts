@@ -1,7 +1,18 @@
 import { z } from 'zod';
 import type { LinearShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
-import { ADAPTED, defineMethod, RANK_DEFAULT, resolveAdapted, sumOf, tooLargeRank } from './method.js';
+import {
+  ADAPTED,
+  defineMethod,
+  RANK_DEFAULT,
+  RESTART_KEYS,
+  RESTART_VALUE,
+  resolveAdapted,
+  resolveRestart,
+  restartedExport,
+  sumOf,
+  tooLargeRank,
+} from './method.js';
 
 /**
  * Operator of MoRA (arXiv:2405.12130): 1 to 4 share rows and columns (Eq. 6) in four choices of groups, 6 rotates blocks (Eq. 9); numbers are
@@ -17,6 +28,7 @@ const MoraConfig = z.strictObject({
   mora_type: MoraType,
   /** Present where it was asked for. */
   mora_all_inputs: z.literal(true).optional(),
+  ...RESTART_VALUE,
   ...ADAPTED,
 });
 export type MoraConfig = z.output<typeof MoraConfig>;
@@ -35,6 +47,7 @@ export const mora = defineMethod({
       .describe(
         'Types 6 and `decouple` where a layer has fewer outputs than inputs: let every block of inputs count, not the first ones alone as in the paper’s code. MoRA only. Default false.',
       ),
+    ...RESTART_KEYS,
   },
   shared: ['rank', 'dropout', 'target_modules'],
   foreignHint: (key) =>
@@ -45,11 +58,13 @@ export const mora = defineMethod({
   config: MoraConfig,
   resolve: (request, match) => {
     const rank = request.rank ?? RANK_DEFAULT;
-    const mora_type = request.mora_type ?? resolveMoraType(rank);
+    const restart = resolveRestart(request);
+    const mora_type = request.mora_type ?? (restart.restart ? 1 : resolveMoraType(rank));
+    if (restart.restart !== undefined) refuseLastType(mora_type);
     const { layers, adapted } = resolveAdapted(request, match);
     refuseWideSquare(rank, mora_type, layers);
     const mora_all_inputs = resolveAllInputs(request.mora_all_inputs, mora_type);
-    return { type: 'mora', rank, mora_type, ...mora_all_inputs, ...adapted };
+    return { type: 'mora', rank, mora_type, ...mora_all_inputs, ...restart, ...adapted };
   },
   trainableParameters: ({ rank, mora_type }, layers) =>
     sumOf(layers, ({ inDim, outDim }) => moraSide(inDim, outDim, rank, mora_type) ** 2),
@@ -64,12 +79,14 @@ export const mora = defineMethod({
     })),
   ],
   kind: ({ mora_type }) => (mora_type === 6 ? 'rotation' : isSharing(mora_type) ? 'sharing' : String(mora_type)),
-  label: ({ rank, mora_type }) => `mora type ${mora_type} r${rank}`,
+  label: ({ rank, mora_type, restart }) => `${restart === undefined ? '' : 're'}mora type ${mora_type} r${rank}`,
   color: 'mora',
-  withoutExport: ({ mora_type }, format) =>
-    format === 'peft' && !isThin(mora_type)
-      ? `MoRA type ${mora_type} sends its input block by block through the square matrix, which is no product of two thin matrices, so PEFT's LoRA cannot hold it.`
-      : null,
+  withoutExport: ({ mora_type, restart }, format) =>
+    restart !== undefined
+      ? restartedExport(format)
+      : format === 'peft' && !isThin(mora_type)
+        ? `MoRA type ${mora_type} sends its input block by block through the square matrix, which is no product of two thin matrices, so PEFT's LoRA cannot hold it.`
+        : null,
 });
 
 /** Whether rows and columns of the square matrix are shared: types 1 to 4. */
@@ -77,6 +94,22 @@ const isSharing = (type: MoraType): boolean => typeof type === 'number' && type 
 
 /** Whether the update is exactly a LoRA of the square's side. */
 export const isThin = (type: MoraType): boolean => isSharing(type) || type === 'truncation';
+
+/** The operator after `times` restarts from one: 1, 2, 3, 4, and 1 again, as the authors' code changes the groups. */
+export const restartedType = (type: MoraType, times: number): MoraType =>
+  typeof type === 'number' && type <= 4 ? (([1, 2, 3, 4] as const)[(type - 1 + times) % 4] ?? type) : type;
+
+function refuseLastType(type: MoraType): void {
+  if (isSharing(type)) return;
+  throw new AppError(
+    'invalid_value',
+    `'adapter.restart' is set, but MoRA type ${type} has no other groups to go on with.`,
+    {
+      param: 'adapter.mora_type',
+      hint: 'Take 1, 2, 3 or 4: a restart goes on with the next of them.',
+    },
+  );
+}
 
 function resolveAllInputs(asked: boolean | undefined, type: MoraType): { mora_all_inputs?: true } {
   if (asked !== true) return {};

@@ -16,6 +16,7 @@ import {
 import { learningRateAuto, twoDigits } from './learning-rate.js';
 import { resolveAdapter } from './resolve-adapter.js';
 import { resolveOptimizer } from './resolve-optimizer.js';
+import { fitSchedule, resolveSchedule, WARMUP_RATIO_AUTO } from './resolve-schedule.js';
 
 /** The keys of a request that decide a run's numbers; where its files come from is no concern here. */
 export type RunRequest = Pick<
@@ -55,7 +56,6 @@ const SCHEDULE_AUTO = ScheduleRequest.parse({});
 const EVALUATION_AUTO = EvaluationRequest.parse({});
 const CHECKPOINT_AUTO = CheckpointRequest.parse({});
 const EPOCHS_AUTO = 3;
-const WARMUP_RATIO_AUTO = 0.03;
 const EVALUATIONS_AUTO = 10;
 /** One step sees 0.2 % of the rows, as the OpenAI API does, but 8 to 32 rows where the file is large enough for 8 steps an epoch. */
 export const batchSizeAuto = (rows: number): number =>
@@ -105,7 +105,7 @@ export function resolveConfig({ request, baseName, base, rows, seed, templateDat
     base: baseName,
     adapter,
     optimizer: resolveOptimizer(optimizer, rate.learningRate),
-    schedule: resolveSchedule(request, steps),
+    schedule: resolveSchedule(request.schedule ?? SCHEDULE_AUTO, steps, adapter),
     learning_rate_multiplier: rate.multiplier,
     n_epochs: epochs,
     steps,
@@ -145,7 +145,7 @@ export function countAgain(config: RunConfig, rows: number): RunConfig {
     ...config,
     n_epochs: epochs ?? Math.ceil((steps * batchSize) / rows),
     steps,
-    schedule: { ...schedule, warmup_steps: warmup },
+    schedule: fitSchedule({ ...schedule, warmup_steps: warmup }, steps),
     evaluation: evaluations === null ? evaluation : { ...evaluation, every_steps: Math.ceil(steps / evaluations) },
   };
 }
@@ -185,21 +185,6 @@ function resolveLearningRate(request: RunRequest, automatic: number): { learning
     );
   }
   return { learningRate: absolute, multiplier: Number((absolute / automatic).toPrecision(6)) };
-}
-
-function resolveSchedule(request: RunRequest, steps: number): RunConfig['schedule'] {
-  const { type, warmup_steps: asked, warmup_ratio: ratio, min_ratio } = request.schedule ?? SCHEDULE_AUTO;
-  if (asked !== undefined && ratio !== undefined) {
-    throw invalid('schedule.warmup_ratio', `${ratio}, but schedule.warmup_steps is ${asked}`, 'Give one of them.');
-  }
-  if (asked !== undefined && asked > steps) {
-    throw invalid(
-      'schedule.warmup_steps',
-      `${asked}, but the run has ${steps} steps`,
-      `Take at most ${steps}, or use schedule.warmup_ratio.`,
-    );
-  }
-  return { type, warmup_steps: asked ?? Math.round((ratio ?? WARMUP_RATIO_AUTO) * steps), min_ratio };
 }
 
 function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evaluation'] {

@@ -1,4 +1,4 @@
-import type { LoraConfig } from '@moraine/contract/methods/lora';
+import { type LoraConfig, lora as loraRow } from '@moraine/contract/methods/lora';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
 import { normalRows, orthonormalRows } from '../linalg.js';
@@ -13,13 +13,20 @@ import {
   role,
 } from './method.js';
 import { PEFT, peftFiles, peftVariables } from './peft.js';
+import { ownOptions, readOptions, restartedForm, restarting } from './restart.js';
 import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
 
-type LoraOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora' | 'lora_plus_ratio' | 'init'>;
+type LoraOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora' | 'lora_plus_ratio' | 'init' | 'restart'>;
 /** What is a LoRA inside of other methods too. */
 type ScaleOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora'>;
 
-export const lora: MethodModule<LoraOptions> = { create, stored: { form: { ...PEFT, peftType: 'LORA' }, read } };
+export const lora: MethodModule<LoraOptions> = {
+  create,
+  stored: [
+    { form: { ...PEFT, peftType: 'LORA' }, read },
+    restartedForm('lora', (options) => create(readOptions(loraRow.config, options))),
+  ],
+};
 
 /**
  * LoRA: y = x·W0ᵀ + scale · (x·Aᵀ)·Bᵀ, with lora_A [r, in] random and lora_B [out, r] zero, so that a fresh adapter changes nothing.
@@ -28,6 +35,11 @@ export const lora: MethodModule<LoraOptions> = { create, stored: { form: { ...PE
  * 2024, arXiv:2402.16842): A has orthonormal rows and stays as it is.
  */
 function create(options: LoraOptions): Method {
+  const method = createPlain(options);
+  return options.restart === undefined ? method : restarting(method, 'lora', ownOptions(loraRow.config, options));
+}
+
+function createPlain(options: LoraOptions): Method {
   const { rank, alpha, use_rslora } = options;
   const scale = scaleOf(options);
   return {

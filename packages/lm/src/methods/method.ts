@@ -15,10 +15,12 @@ export interface LinearDims {
  * implementation.
  */
 export interface Method {
-  /** Starting values of the layer's variables by role; a fresh adapter changes nothing. */
-  init(dims: LinearDims, random: Random): Record<string, HostTensor>;
+  /** Starting values of the layer's variables by role, after so many restarts; a fresh adapter changes nothing. */
+  init(dims: LinearDims, random: Random, restarts?: number): Record<string, HostTensor>;
   /** Starting values that depend on the weight W0 [out, in]: in place of those of `init`, by role. */
   fit?(weight: HostTensor, random: Random): Record<string, HostTensor>;
+  /** The role that keeps the sum of merged updates; with it the method can be restarted. */
+  merged?: string;
   /** Roles of variables that are kept with the adapter and not trained. */
   frozen?: readonly string[];
   /** Learning rates of roles as multiples of the run's; 1 where a role is not named. */
@@ -47,7 +49,7 @@ export interface MethodModule<C> {
   /** @param config the method's keys of a stored configuration; those of every adapter are not needed. */
   create(config: C): Method;
   /** What it is stored as; absent where that is another method's form. */
-  stored?: StoredMethod;
+  stored?: StoredMethod | readonly StoredMethod[];
 }
 
 export interface StoredMethod {

@@ -73,6 +73,41 @@ function thin(compress: ColumnMap, spread: ColumnMap): MoraOperator {
   };
 }
 
+/** The groups of a sharing type as numbers: 1 where inputs are grouped strided, 1 where outputs are tiled; 0 for neighbours. */
+export const groupsOf = (type: MoraType): Float32Array =>
+  Float32Array.of(THIN[type]?.compress === strided ? 1 : 0, THIN[type]?.spread === tiled ? 1 : 0);
+
+/** A sharing type whose groups are a variable [2] (`groupsOf`): both ways of grouping times 1 and 0, so that one graph serves all. */
+export function groupedOperator(x: Tensor, m: Tensor, groups: Tensor, outDim: number): Tensor {
+  const tf = loadTf();
+  const [, inDim = 0] = x.shape;
+  const side = m.shape[0] ?? 0;
+  const share = (given: Tensor, index: number): Tensor => tf.slice(given, [index], [1]);
+  return differentiable(
+    [x, m],
+    () => {
+      const compressed = mixed(strided, contiguous, share(groups, 0)).to(x, side); // [N, R]
+      const spread = mixed(tiled, interleaved, share(groups, 1));
+      return { value: spread.to(matMul2d(compressed, m, false, true), outDim), saved: [compressed, m, groups] };
+    },
+    (dy, [compressed, keptM, kept]) => {
+      const dShared = mixed(tiled, interleaved, share(kept, 1)).back(dy, side);
+      const dx = mixed(strided, contiguous, share(kept, 0)).back(matMul2d(dShared, keptM), inDim);
+      return [dx, matMul2d(dShared, compressed, true)];
+    },
+  );
+}
+
+/** The first map times a share, the second times what is left of 1. */
+function mixed(first: ColumnMap, second: ColumnMap, share: Tensor): ColumnMap {
+  const tf = loadTf();
+  const mix = (a: Tensor, b: Tensor): Tensor => tf.add(tf.mul(a, share), tf.mul(b, tf.sub(1, share)));
+  return {
+    to: (x, width) => mix(first.to(x, width), second.to(x, width)),
+    back: (dy, width) => mix(first.back(dy, width), second.back(dy, width)),
+  };
+}
+
 /**
  * Eq. 8 and 9: x in blocks of R, each through the same M, the results side by side, cut or repeated to d; with rotation block b is turned
  * by b·theta_t, theta_t = 10000^(-2t/R), before. Blocks that the cut drops are not computed, or with `readsAll`, which is not in the paper,

@@ -1,4 +1,11 @@
-import { MORA_TYPES, type MoraConfig, type MoraType, moraSide } from '@moraine/contract/methods/mora';
+import {
+  MORA_TYPES,
+  type MoraConfig,
+  type MoraType,
+  mora as moraRow,
+  moraSide,
+  restartedType,
+} from '@moraine/contract/methods/mora';
 import { loadTf } from '@moraine/engine';
 import { padColumns, padRows } from '../host.js';
 import { loraFiles } from './lora.js';
@@ -10,13 +17,17 @@ import {
   type ReadLayers,
   role,
 } from './method.js';
-import { moraAsLora, moraOperator } from './mora-operators.js';
+import { groupedOperator, groupsOf, moraAsLora, moraOperator } from './mora-operators.js';
+import { ownOptions, readOptions, restartedForm, restarting } from './restart.js';
 import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
 
-type MoraOptions = Pick<MoraConfig, 'rank' | 'mora_type' | 'mora_all_inputs'>;
+type MoraOptions = Pick<MoraConfig, 'rank' | 'mora_type' | 'mora_all_inputs' | 'restart'>;
 const FORM = { configName: 'mora_config.json', weightsName: 'mora_model.safetensors' } as const;
 
-export const mora: MethodModule<MoraOptions> = { create, stored: { form: FORM, read } };
+export const mora: MethodModule<MoraOptions> = {
+  create,
+  stored: [{ form: FORM, read }, restartedForm('mora', (options) => create(readOptions(moraRow.config, options)))],
+};
 
 /**
  * MoRA: y = x·W0ᵀ + decompress(M · compress(x)) with one trainable square matrix mora_M [R, R], zero at the start.
@@ -24,6 +35,12 @@ export const mora: MethodModule<MoraOptions> = { create, stored: { form: FORM, r
  * paper's equations do not: inputs are padded circularly, halves are rotated instead of neighbours, and the first block is not rotated.
  */
 function create(options: MoraOptions): Method {
+  return options.restart === undefined
+    ? createPlain(options)
+    : restarting(createGrouped(options), 'mora', ownOptions(moraRow.config, options));
+}
+
+function createPlain(options: MoraOptions): Method {
   const { rank, mora_type: type } = options;
   const update = moraOperator(type, options.mora_all_inputs);
   return {
@@ -34,6 +51,25 @@ function create(options: MoraOptions): Method {
     apply: (x, _weight, y0, variables) => loadTf().add(y0, update(x, role(variables, 'mora_M'), y0.shape[1] ?? 0)),
     toPeft: (adapter) => thinFiles(adapter, type),
     toNative: (adapter) => nativeFiles(adapter, options),
+  };
+}
+
+const GROUPS = 'mora_groups';
+
+/** ReMoRA: the groups are variables, which a restart sets to those of the next type. */
+function createGrouped(options: MoraOptions): Method {
+  const method = createPlain(options);
+  return {
+    ...method,
+    frozen: [GROUPS],
+    init: (dims, random, restarts = 0) => ({
+      ...method.init(dims, random),
+      [GROUPS]: { shape: [2], data: groupsOf(restartedType(options.mora_type, restarts)) },
+    }),
+    apply: (x, _weight, y0, variables) => {
+      const update = groupedOperator(x, role(variables, 'mora_M'), role(variables, GROUPS), y0.shape[1] ?? 0);
+      return loadTf().add(y0, update);
+    },
   };
 }
 
@@ -70,7 +106,7 @@ function nativeFiles({ layers, baseName }: ExportedAdapter, options: MoraOptions
 }
 
 function read(source: AdapterSource): ReadLayers {
-  const options = readOptions(source);
+  const options = nativeOptions(source);
   const variables = source.tensors();
   const layers = layersOf(source, variables);
   for (const { name, inDim, outDim } of layers) {
@@ -80,7 +116,7 @@ function read(source: AdapterSource): ReadLayers {
   return { method: create(options), paths: layers.map(({ name }) => name), variables };
 }
 
-function readOptions({ file, json }: AdapterSource): MoraOptions {
+function nativeOptions({ file, json }: AdapterSource): MoraOptions {
   const { format, format_version: version, rank } = json;
   if (format !== 'moraine-mora' || version !== 1) {
     throw unsupported(file, `format ${String(format)} ${String(version)} is not moraine-mora 1`);
