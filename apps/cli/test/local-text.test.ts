@@ -61,11 +61,29 @@ test('rows of another tool are converted on request, and that is said', async ()
   expect(refused.output).toContain('moraine local convert');
   const { status, output } = await local('convert', from, '--out', to);
   expect(status).toBe(0);
-  expect(output).toContain(`3 rows of the form ShareGPT are written to ${to}.`);
+  expect(output.split('\n')).toEqual([
+    `3 rows of the form ShareGPT are written to ${to}.`,
+    "'conversations' are the messages: human is the user, gpt the assistant.",
+    '2 rows repeat an earlier one and are kept; --unique leaves them out (first: line 2 says what line 1 says).',
+    '',
+  ]);
   expect(readFileSync(to, 'utf8').split('\n')[0]).toBe(
     '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}',
   );
   expect((await local('convert', from, '--out', to)).status).toBe(1);
+  const table = path.join(dir, 'table.csv');
+  writeFileSync(table, 'question,answer,id\na,b,1\na,b,2\nc,,3\n');
+  const options = ['--out', path.join(dir, 'unique.jsonl'), '--unique', '--skip-bad'];
+  const unique = await local('convert', table, ...options);
+  expect(unique.output).toContain("'question' is the prompt, 'answer' the completion.\nKeys without a place");
+  expect(unique.output).toContain("left out: 'id' (1 rows).\n1 rows repeat an earlier one and are left out (first");
+  expect(unique.output).toContain('1 rows are left out; of the first: Line 4: /completion: The completion is empty');
+  expect(unique.status).toBe(0);
+  expect(JSON.parse((await local('convert', table, '--out', `${to}2`, '--json', '--skip-bad')).output)).toMatchObject({
+    rows: 2,
+    duplicates: { rows: 1, first: { line: 3, of: 2 } },
+    skipped: { rows: 1 },
+  });
 });
 
 test('Ctrl-C saves a checkpoint and says how the run goes on; --resume trains the rest with the same steps', async () => {

@@ -51,10 +51,20 @@ const SPEAKERS: Record<string, string> = {
   function_response: 'tool',
 };
 
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+/** Turns that call tools, as a JSON text of one call or a list. */
+const CALLERS = ['function_call', 'tool_call'];
+
+/** A row as one of ours. */
+export interface Conversion {
+  row: Json;
+  /** Its keys that the row holds; what others hold is left out. */
+  used: readonly string[];
+  /** What became of them, in words. */
+  how: string;
+}
 
 /** The row as one of ours; null where its form is not known or a part of it has no place here. */
-export function convertRow(value: unknown): Json | null {
+export function convertRow(value: unknown): Conversion | null {
   if (!isObject(value)) return null;
   const form = foreignForm(value);
   if (form === null || form.refusal !== null) return null;
@@ -62,33 +72,94 @@ export function convertRow(value: unknown): Json | null {
     case 'ShareGPT':
       return convertConversation(value);
     case 'Alpaca':
-      return converse(textOf(value.system), withInput(value.instruction, value.input), textOf(value.output));
+      return converse(value, { system: 'system', asked: 'instruction', input: 'input', answered: 'output' });
     case 'Dolly':
-      return converse('', withInput(value.instruction, value.context), textOf(value.response));
+      return converse(value, { system: 'system', asked: 'instruction', input: 'context', answered: 'response' });
     default: {
       const [asked, answered] = PAIRS.find(([question, answer]) => has(value, question, answer)) ?? PAIRS[0];
-      return { prompt: textOf(value[asked]), completion: textOf(value[answered]) };
+      const [prompt, completion] = [textOf(value[asked]), textOf(value[answered])];
+      if (prompt === null || completion === null) return null;
+      const how = `'${asked}' is the prompt, '${answered}' the completion`;
+      return { row: { prompt, completion }, used: [asked, answered], how };
     }
   }
 }
 
-const withInput = (instruction: unknown, input: unknown): string =>
-  textOf(input) === '' ? textOf(instruction) : `${textOf(instruction)}\n\n${textOf(input)}`;
-
-function converse(system: string, user: string, assistant: string): Json {
-  const lead = system === '' ? [] : [{ role: 'system', content: system }];
-  return { messages: [...lead, { role: 'user', content: user }, { role: 'assistant', content: assistant }] };
+/** A value as text: numbers are written out, nothing is an empty text; null for what is none. */
+function textOf(value: unknown): string | null {
+  if (value === undefined || value === null) return '';
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return typeof value === 'string' ? value : null;
 }
 
-function convertConversation(value: Json): Json | null {
-  const turns: unknown[] = [value.conversations, value.conversation].find(Array.isArray) ?? [];
-  const messages = turns.map((turn) => {
-    if (!isObject(turn)) return null;
-    const role = SPEAKERS[textOf(turn.from ?? turn.role).toLowerCase()];
-    const content = turn.value ?? turn.content;
-    return role === undefined || typeof content !== 'string' ? null : { role, content };
-  });
-  if (messages.includes(null)) return null;
+function converse(value: Json, keys: Record<'system' | 'asked' | 'input' | 'answered', string>): Conversion | null {
+  const [system, asked, input, answered] = [keys.system, keys.asked, keys.input, keys.answered].map((key) =>
+    textOf(value[key]),
+  );
+  if (system == null || asked == null || input == null || answered == null) return null;
+  const lead = system === '' ? [] : [{ role: 'system', content: system }];
+  const content = input === '' ? asked : `${asked}\n\n${input}`;
+  return {
+    row: { messages: [...lead, { role: 'user', content }, { role: 'assistant', content: answered }] },
+    used: Object.values(keys),
+    how: `'${keys.asked}' and '${keys.input}' are the user's message, '${keys.answered}' is the assistant's`,
+  };
+}
+
+function convertConversation(value: Json): Conversion | null {
+  const key = Array.isArray(value.conversations) ? 'conversations' : 'conversation';
+  const turns = value[key];
   const system = textOf(value.system);
-  return { messages: system === '' ? messages : [{ role: 'system', content: system }, ...messages] };
+  const tools = convertTools(value.tools);
+  if (!Array.isArray(turns) || system === null || tools === null) return null;
+  const messages: Json[] = system === '' ? [] : [{ role: 'system', content: system }];
+  for (const turn of turns) {
+    const message = isObject(turn) ? convertTurn(turn, messages.length) : null;
+    if (message === null) return null;
+    // A result belongs to the call before it.
+    if (message.role === 'tool') message.tool_call_id = `call_${messages.length - 1}`;
+    messages.push(message);
+  }
+  return {
+    row: { messages, ...(tools.length > 0 && { tools }) },
+    used: [key, 'system', 'tools'],
+    how: `'${key}' are the messages: human is the user, gpt the assistant`,
+  };
+}
+
+function convertTurn(turn: Json, place: number): Json | null {
+  const speaker = textOf(turn.from ?? turn.role)?.toLowerCase() ?? '';
+  const content = turn.value ?? turn.content;
+  if (typeof content !== 'string') return null;
+  if (CALLERS.includes(speaker)) return convertCalls(content, place);
+  const role = SPEAKERS[speaker];
+  return role === undefined ? null : { role, content };
+}
+
+/** `{"name": …, "arguments": …}`, or a list of such, as calls. */
+function convertCalls(text: string, place: number): Json | null {
+  const calls = [parsed(text)].flat();
+  const tool_calls = calls.map((call, i) => {
+    if (!isObject(call) || typeof call.name !== 'string') return null;
+    const { name, arguments: given = {} } = call;
+    const written = typeof given === 'string' ? given : JSON.stringify(given);
+    return { id: `call_${place}${i === 0 ? '' : `_${i}`}`, type: 'function', function: { name, arguments: written } };
+  });
+  return tool_calls.includes(null) ? null : { role: 'assistant', content: null, tool_calls };
+}
+
+/** Tool definitions, a list or its JSON text, with and without the frame of OpenAI's; null where they are none. */
+function convertTools(value: unknown): unknown[] | null {
+  const tools = typeof value === 'string' && value.trim() !== '' ? parsed(value) : (value ?? []);
+  if (tools === '') return [];
+  if (!Array.isArray(tools) || !tools.every(isObject)) return null;
+  return tools.map((tool) => ('function' in tool ? tool : { type: 'function', function: tool }));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

@@ -5,7 +5,7 @@ export { validateAside } from './aside/validate-aside.js';
 export * from './batch.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
 export { loadBaseTokenizer } from './check-tokenizer.js';
-export { type Converted, convertFile } from './convert-file.js';
+export { type Converted, type ConvertOptions, convertFile } from './convert/convert-file.js';
 export { describeReport, leftOut } from './describe-report.js';
 export type { Duplicates } from './duplicates.js';
 export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';

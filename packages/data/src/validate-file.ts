@@ -72,7 +72,8 @@ function nulProblem(bytes: Uint8Array): RowProblem {
   };
 }
 
-function parseText(text: string, expected: RowFormat | undefined): { row: Row } | { problem: RowProblem } {
+/** Reads one line that is not blank. */
+export function parseText(text: string, expected: RowFormat | undefined): { row: Row } | { problem: RowProblem } {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -98,7 +99,7 @@ function noJson(text: string, error: unknown): RowProblem {
   const start = text.trim();
   const message = `The line is no JSON (${cut(explain(error), 200)}); it begins ${JSON.stringify(cut(start, 60))}.`;
   const hint = start.startsWith('[')
-    ? 'The file looks like one JSON list: write each of its objects on a line of its own, without brackets and commas.'
+    ? 'The file looks like one JSON list: npx moraine local convert FILE --out rows.jsonl writes each of its objects on a line of its own.'
     : 'Write one complete JSON object a line; line breaks inside texts are \\n.';
   return { key: '', code: 'invalid_json', message, hint };
 }

@@ -1,52 +1,246 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
-import { convertFile } from '../src/convert-file.js';
+import { afterAll, describe, expect, test } from 'vitest';
+import { type ConvertOptions, convertFile } from '../src/convert/convert-file.js';
+import { validateFile } from '../src/validate-file.js';
+import { sharedData } from './shared-data.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'moraine-convert-'));
 afterAll(() => rmSync(dir, { recursive: true }));
 let count = 0;
-/** Converts a text; returns what was written and what was said. */
-async function convert(content: string) {
+const place = (extension: string): string => {
   count += 1;
-  const [from, to] = [join(dir, `${count}.in`), join(dir, `${count}.out`)];
+  return join(dir, `${count}.${extension}`);
+};
+
+/** Converts a text; returns what was written and what was said. */
+async function convert(
+  content: string | Buffer,
+  { extension = 'in', ...options }: ConvertOptions & { extension?: string } = {},
+) {
+  const [from, to] = [place(extension), place('out')];
   writeFileSync(from, content);
-  const said = await convertFile(from, to);
+  const said = await convertFile(from, to, options);
   return { said, lines: readFileSync(to, 'utf8').trimEnd().split('\n') };
 }
 
-test('a list of Alpaca rows becomes a row a line', async () => {
-  const list = [
-    { instruction: 'Add', input: '1 and 2', output: '3' },
-    { instruction: 'Say hi', input: '', output: 'hi' },
-  ];
-  const { said, lines } = await convert(JSON.stringify(list, null, 2));
-  expect(said).toEqual({ rows: 2, form: 'Alpaca' });
-  expect(lines.map((line) => (JSON.parse(line) as { messages: { content: string }[] }).messages[0]?.content)).toEqual([
-    'Add\n\n1 and 2',
-    'Say hi',
+const NOTHING = { leftOut: {}, duplicates: { rows: 0, first: null }, skipped: { rows: 0, first: null } };
+const alpaca = (instruction: string, input: unknown, output: unknown, rest = {}) => ({
+  instruction,
+  input,
+  output,
+  ...rest,
+});
+const lines = (...rows: unknown[]): string => rows.map((row) => JSON.stringify(row)).join('\n');
+const contents = (line: string | undefined): unknown[] =>
+  JSON.parse(line ?? '').messages.map((message: { content: unknown }) => message.content);
+
+describe('a list', () => {
+  test('of Alpaca rows becomes a row a line, and what became of its keys is said', async () => {
+    const list = [alpaca('Add', '1 and 2', 3, { id: 7 }), alpaca('Say hi', '', 'hi')];
+    const { said, lines } = await convert(JSON.stringify(list, null, 2));
+    expect(said).toEqual({
+      ...NOTHING,
+      rows: 2,
+      form: 'Alpaca',
+      how: "'instruction' and 'input' are the user's message, 'output' is the assistant's",
+      leftOut: { id: 1 },
+    });
+    expect(lines.map(contents)).toEqual([
+      ['Add\n\n1 and 2', '3'],
+      ['Say hi', 'hi'],
+    ]);
+  });
+
+  test('of rows of ours keeps their texts, numbers and brackets, and names lines', async () => {
+    const call =
+      '{"id": "1", "type": "function", "function": {"name": "f", "arguments": {"n": 1170735493917552650, "s": "]}\\"["}}}';
+    const first = `{"messages": [{"role": "user",\n "content": "[x], {y}\\\\"}, {"role": "assistant", "content": null, "tool_calls": [${call}]}]}`;
+    const { lines } = await convert(
+      `\ufeff [\r\n ${first} ,\n\n{"messages": [{"role": "assistant", "content": "a"}]}\n]\n`,
+    );
+    expect(lines).toEqual([first.replace('\n', ' '), '{"messages": [{"role": "assistant", "content": "a"}]}']);
+    await expect(convert('[\n{"text": "a"},\n\n{"text": ""}]')).rejects.toThrow(/^Line 4: \/text: The text is empty/);
+  });
+
+  test.each([
+    ['[{"text": "a"}', 'the list does not end'],
+    ['[{"text": "a"}] {"text": "b"}', 'outside the list'],
+    ['[{"text": "a"},, {"text": "b"}]', 'a comma has nothing before it'],
+    ['[{"text": "a"} {"text": "b"}]', 'no JSON'],
+    ['[]', 'holds no rows'],
+  ])('%s is refused', async (list, why) => {
+    await expect(convert(list)).rejects.toThrow(why);
+  });
+
+  test('of a hundred megabytes in one line is never whole in memory', async () => {
+    const from = place('json');
+    const item = JSON.stringify({ text: 'word '.repeat(2_000) });
+    writeFileSync(from, `[${Array.from({ length: 10_000 }, () => item).join(',')}]`);
+    const before = process.memoryUsage().rss;
+    let most = 0;
+    const timer = setInterval(() => {
+      most = Math.max(most, process.memoryUsage().rss);
+    }, 20);
+    const { rows } = await convertFile(from, place('out'), { isUnique: true });
+    clearInterval(timer);
+    expect(rows).toBe(1);
+    expect((most - before) / 1e6).toBeLessThan(90);
+  });
+});
+
+describe('CSV', () => {
+  const csv = (content: string, options: ConvertOptions = {}) => convert(content, { extension: 'csv', ...options });
+
+  test('with quotes, doubled quotes, line breaks, CRLF and a byte order mark becomes rows', async () => {
+    const { said, lines } = await csv('\ufeffprompt,completion\r\n"a, ""b""\r\nc",d\r\n\r\n"",e"f\r\nlast,"x"');
+    expect(lines).toEqual([
+      '{"prompt":"a, \\"b\\"\\r\\nc","completion":"d"}',
+      '{"prompt":"","completion":"e\\"f"}',
+      '{"prompt":"last","completion":"x"}',
+    ]);
+    expect(said).toEqual({ ...NOTHING, rows: 3, form: null, how: null });
+  });
+
+  test.each([
+    ['semicolons', 'question;answer;id\na,1;b;7', ';'],
+    ['tabs', 'question\tanswer\tid\na,1\tb\t7', '\t'],
+  ])('with %s is read by what its header has most', async (_, content) => {
+    const { said, lines } = await csv(content);
+    expect(lines).toEqual(['{"prompt":"a,1","completion":"b"}']);
+    expect(said).toMatchObject({ form: 'question and answer', leftOut: { id: 1 } });
+  });
+
+  test('may hold conversations as JSON', async () => {
+    const cell = JSON.stringify([{ role: 'assistant', content: 'hi' }]).replaceAll('"', '""');
+    expect((await csv(`id,messages\n1,"${cell}"`)).lines).toEqual([
+      '{"messages":[{"role":"assistant","content":"hi"}]}',
+    ]);
+    await expect(csv(`messages\n"[{'role': 'user'}]"`)).rejects.toThrow("Line 2: the column 'messages' holds no JSON.");
+  });
+
+  test.each([
+    ['prompt,completion\na,b\n"x\ny",b\na,b,c', /^Line 5: the row has 3 fields, the header 2/],
+    ['prompt,completion\na,"b\nc', /^Line 2: a quotation mark is not closed/],
+    ['text,text\na,b', /^Line 1: two columns are called 'text'/],
+    ['name,city\na,b', /^Line 2: .*the keys name, city/],
+    ['prompt,completion\n', /holds no rows/],
+  ])('%j is refused', async (content, why) => {
+    await expect(csv(content)).rejects.toThrow(why);
+  });
+});
+
+test('a conversation with tools keeps its calls, their results and the definitions', async () => {
+  const row = {
+    conversations: [
+      { from: 'human', value: 'cook' },
+      { from: 'function_call', value: '{"name": "find", "arguments": {"of": ["rice"]}}' },
+      { from: 'observation', value: '{"found": 2}' },
+      { from: 'gpt', value: 'two' },
+    ],
+    tools: '[{"name": "find", "parameters": {}}]',
+  };
+  const {
+    said,
+    lines: [line = ''],
+  } = await convert(lines(row));
+  expect(said).toMatchObject({ form: 'ShareGPT', leftOut: {} });
+  expect(JSON.parse(line)).toEqual({
+    messages: [
+      { role: 'user', content: 'cook' },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'find', arguments: '{"of":["rice"]}' } }],
+      },
+      { role: 'tool', content: '{"found": 2}', tool_call_id: 'call_1' },
+      { role: 'assistant', content: 'two' },
+    ],
+    tools: [{ type: 'function', function: { name: 'find', parameters: {} } }],
+  });
+});
+
+test('rows of ours stay as they are written; keys that have no place are left out and named', async () => {
+  const row = '{"text":   "a\\u0062"  }';
+  expect((await convert(`${row}\n\n`)).lines).toEqual([row]);
+  const { said, lines } = await convert('{"text": "a", "source": "b", "id": 1}\n{"text": "b", "id": 2}');
+  expect([said.leftOut, lines]).toEqual([{ source: 1, id: 2 }, ['{"text":"a"}', '{"text":"b"}']]);
+});
+
+test('rows that repeat an earlier one are counted, and left out where that is asked for', async () => {
+  const text = lines(alpaca('a', '', 'b'), alpaca('a', null, 'b', { id: 1 }), alpaca('a', '', 'c'));
+  const kept = await convert(text);
+  expect([kept.said.rows, kept.said.duplicates]).toEqual([3, { rows: 1, first: { line: 2, of: 1 } }]);
+  const unique = await convert(text, { isUnique: true });
+  expect([unique.said.rows, unique.lines.map(contents)]).toEqual([
+    2,
+    [
+      ['a', 'b'],
+      ['a', 'c'],
+    ],
   ]);
 });
 
-test('rows of ours stay as they are written', async () => {
-  const row = '{"text": "a",  "text2": 1170735493917552650}';
-  expect(await convert(`${row}\n\n`)).toEqual({ said: { rows: 1, form: null }, lines: [row] });
-});
-
-test('a row that has no place is named by its line', async () => {
-  await expect(
-    convert('{"question":"a","answer":"b"}\n{"prompt":"a","chosen":"b","rejected":"c"}'),
-  ).rejects.toMatchObject({
-    code: 'invalid_file',
-    message: expect.stringMatching(/^Line 2: rows of the form DPO/),
+describe('a row that has no place', () => {
+  test.each([
+    [
+      lines({ question: 'a', answer: 'b' }, { prompt: 'a', chosen: 'b', rejected: 'c' }),
+      /^Line 2: rows of the form DPO/,
+    ],
+    [lines({ conversations: [{ from: 'martian', value: 'x' }] }), /^Line 1: a part of/],
+    [lines(alpaca('a', '', { b: 1 })), /^Line 1: a part of/],
+    [lines({ question: 'a', answer: '' }), /^Line 1: \/completion: The completion is empty/],
+    [lines({ question: 'a', answer: 'b' }, { text: 'a' }), /^Line 2: This row is text/],
+    ['{"question"', /^Line 1: no JSON/],
+    ['{"text": "a", "text": "b"}', /^Line 1: \/text: The key "text" stands twice/],
+    [`{"text": ${'['.repeat(300)}${']'.repeat(300)}}`, /^Line 1: .*nested deeper/],
+    [Buffer.from([0x7b, 0x22, 0xff]), /not UTF-8/],
+    [Buffer.from([0x50, 0x41, 0x52, 0x31, 0, 0]), /Line 1: The file is a Parquet table/],
+  ])('%j is named by its line, and no half of a file is left', async (content, why) => {
+    const to = place('out');
+    const from = place('in');
+    writeFileSync(from, content);
+    await expect(convertFile(from, to)).rejects.toMatchObject({
+      code: 'invalid_file',
+      message: expect.stringMatching(why),
+    });
+    expect(existsSync(to)).toBe(false);
   });
-  await expect(convert('{"conversations":[{"from":"martian","value":"x"}]}')).rejects.toThrow('Line 1: a part of');
-  await expect(convert('{"question"')).rejects.toThrow('Line 1: no JSON');
+
+  test('is left out and counted where that is asked for', async () => {
+    const text = lines({ question: 'a', answer: 'b' }, { question: 'a', answer: '' }, { question: 7, answer: [] });
+    const { said, lines: written } = await convert(text, { skipsBad: true });
+    expect(said.skipped).toEqual({ rows: 2, first: expect.stringMatching(/^Line 2: \/completion/) });
+    expect(written).toHaveLength(1);
+    await expect(convert(lines({ question: 'a', answer: '' }), { skipsBad: true })).rejects.toThrow(
+      /holds no rows to learn from. Line 1/,
+    );
+  });
 });
 
 test('a file that is there is not written over', async () => {
-  const file = join(dir, 'there.jsonl');
+  const file = place('jsonl');
   writeFileSync(file, '{"question":"a","answer":"b"}\n');
   await expect(convertFile(file, file)).rejects.toMatchObject({ code: 'conflict' });
+  expect(readFileSync(file, 'utf8')).toContain('question');
+});
+
+const shared = sharedData();
+describe.runIf(shared !== null)('real files', () => {
+  test.each([
+    ['alpaca/alpaca_small.json', 'Alpaca', 'chat'],
+    ['codealpaca/code_alpaca_2k.json', 'Alpaca', 'chat'],
+    ['llamafactory-demos/alpaca_en_demo.json', 'Alpaca', 'chat'],
+    ['llamafactory-demos/glaive_toolcall_en_demo.json', 'ShareGPT', 'chat'],
+    ['llm-adapters-math/math_data.json', 'Alpaca', 'chat'],
+    ['gsm8k/train.jsonl', 'question and answer', 'prompt_completion'],
+    ['dolly/dolly_hhrlhf_train_small.jsonl', 'question and answer', 'prompt_completion'],
+  ])('%s becomes rows that an upload takes', async (file, form, format) => {
+    const to = place('jsonl');
+    const said = await convertFile(join(shared ?? '', 'datasets', file), to, { skipsBad: true });
+    expect(said.form).toBe(form);
+    expect(said.skipped.rows).toBeLessThan(said.rows / 100);
+    expect(await validateFile(to)).toMatchObject({ rows: said.rows, format, errors: [] });
+  });
 });

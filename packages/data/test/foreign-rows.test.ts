@@ -45,8 +45,8 @@ describe('a row of another tool', () => {
   ];
   test.each(cases)('of the form %s becomes one of ours', (form, row, want) => {
     expect(foreignForm(row as Record<string, unknown>)?.name).toBe(form);
-    expect(convertRow(row)).toEqual(want);
-    expect(parseRow(convertRow(row))).toHaveProperty('row');
+    expect(convertRow(row)?.row).toEqual(want);
+    expect(parseRow(convertRow(row)?.row)).toHaveProperty('row');
   });
 
   test('that ranks answers is known and not converted', () => {

@@ -115,7 +115,7 @@ describe('a bad line is named with its key, value and fix', () => {
     [
       'a JSON list over several lines',
       '[\n{"text":"a"}\n]',
-      { line: 1, code: 'invalid_json', hint: expect.stringContaining('without brackets') },
+      { line: 1, code: 'invalid_json', hint: expect.stringContaining('moraine local convert') },
     ],
     [
       'bytes that are not UTF-8',
