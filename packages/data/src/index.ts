@@ -11,6 +11,7 @@ export type { Duplicates } from './duplicates.js';
 export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
 export { type EncodedFile, encodeNamed } from './encode-named.js';
 export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
+export { estimateRun, type RunEstimate, type TimeParts } from './estimate-run.js';
 export type { RowNote } from './label-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';
 export { type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';
@@ -27,7 +28,9 @@ export type {
   RowFormat,
   TextRow,
 } from './row.js';
+export { createRowOrder } from './row-order.js';
 export type { RowProblem, RowProblemCode } from './row-problem.js';
+export { planEvaluation, planTraining } from './run-layout.js';
 export { loadTokenizer, type TextTokenizer } from './tokenizer.js';
 export { TOKENIZER_FILES } from './tokenizer-files.js';
 export {

@@ -1,8 +1,7 @@
 import { AppError } from '@moraine/contract';
-import { type EncodedRow, encodeFile, loadBaseTokenizer } from '@moraine/data';
+import { createRowOrder, type EncodedRow, encodeFile, loadBaseTokenizer } from '@moraine/data';
 import { readBaseConfig } from './base.js';
 import { refuseNoFile } from './plan-run.js';
-import { createRowOrder } from './row-order.js';
 
 export interface BenchRowsOptions {
   baseDir: string;

@@ -1,6 +1,6 @@
 import type { Batch, BatchShape, EvaluationResult, TrainSpec } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
-import { type Layout, layOut, layoutCost, planLayout, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import { layOut, planEvaluation, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { type Evaluation, evaluate, type GenerationPlan, type Generator, type TokenScores } from '@moraine/lm';
 import type { Encode } from './encode.js';
@@ -25,10 +25,6 @@ export interface Evaluator {
   files(scored: Scored, step: number): AsyncGenerator<EvaluationResult>;
 }
 
-/** Tokens a pass, unless one row is longer: the activations of one pass are what bounds the memory. */
-const TOKENS_PER_PASS = 4096;
-const SHAPES_MAX = 3;
-
 /** Reads and encodes the validation file and the evaluation files of a run. */
 export async function createEvaluator(
   spec: TrainSpec,
@@ -43,7 +39,9 @@ export async function createEvaluator(
       return { ...file, rows, sampled: sampleRows(rows, spec.config.evaluation.samples) };
     }),
   );
-  const layout = evaluationLayout([validation, ...files.map(({ rows }) => rows)], spec, config);
+  const lengths = [validation, ...files.map(({ rows }) => rows)].map((rows) => rows.map(({ ids }) => ids.length));
+  const { packing, accumulation } = spec.config;
+  const layout = planEvaluation(lengths, { model: config, device: device().kind, packing, accumulation });
   const passes = (rows: readonly TrainingRow[]) => (layout === null ? [] : layOut(rows, layout, tokenizer.padId));
   return {
     hasValidation: validation.length > 0,
@@ -71,25 +69,4 @@ export async function createEvaluator(
       }
     },
   };
-}
-
-/** How all files are laid out; null when there are none. */
-function evaluationLayout(files: readonly TrainingRow[][], { config }: TrainSpec, model: ModelConfig): Layout | null {
-  const rows = files.flat();
-  if (rows.length === 0) return null;
-  let first = 0;
-  const steps = files.flatMap((file) => {
-    const numbers = file.map((_row, i) => first + i);
-    first += file.length;
-    return file.length === 0 ? [] : [numbers];
-  });
-  return planLayout({
-    lengths: rows.map(({ ids }) => ids.length),
-    steps,
-    packing: config.packing,
-    cost: layoutCost(model, device().kind),
-    passes: 10,
-    tokensMax: Math.ceil(TOKENS_PER_PASS / config.accumulation),
-    shapesMax: SHAPES_MAX,
-  });
 }

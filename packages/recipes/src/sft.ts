@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttemptEvent, CheckpointMetrics, RunConfig, TrainSpec } from '@moraine/contract';
 import { countAgain, type ModelConfig } from '@moraine/contract/plan';
-import { loadBaseTokenizer, type TrainingRow } from '@moraine/data';
+import { createRowOrder, loadBaseTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { createOptimizer, createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
 import { loadBase } from './base.js';
@@ -23,7 +23,6 @@ import { writeExports } from './exports.js';
 import { adapterOf } from './method.js';
 import { checkpointsAt, evaluatesAt } from './pace.js';
 import { createResultCsv } from './result-csv.js';
-import { createRowOrder } from './row-order.js';
 import { createStepBatches, type StepBatches } from './step-batches.js';
 import { accuracyOf, checkpointMetrics, stepValues } from './step-metrics.js';
 

@@ -1,6 +1,6 @@
 import type { Batch, BatchShape } from '@moraine/contract';
 import type { ModelShape } from '@moraine/contract/plan';
-import { type EncodedRow, layOut, layoutCost, planLayout } from '@moraine/data';
+import { type EncodedRow, layOut, planTraining } from '@moraine/data';
 import { device } from '@moraine/engine';
 
 export interface StepBatchesOptions {
@@ -22,25 +22,17 @@ export interface StepBatches {
   at(step: number): { batches: Batch[]; tokens: number };
 }
 
-/** Steps that the shapes are chosen for; the others have rows of the same distribution. */
-const STEPS_SEEN = 32;
-
-/** Tokens of a micro-batch, unless one row is longer: more save no time worth the memory that activations take. */
-const TOKENS_MAX = { cpu: 4096, gpu: 16_384 };
-
 /** Lays out a run. The shapes follow from rows, configuration and kind of device, so a resumed run gets the same. */
 export function createStepBatches(options: StepBatchesOptions): StepBatches {
   const { rows, rowsOf, steps, model, packing, accumulation, padId } = options;
-  const seen = Math.min(STEPS_SEEN, steps);
-  const { kind } = device();
-  const layout = planLayout({
+  const layout = planTraining({
     lengths: rows.map(({ ids }) => ids.length),
-    steps: Array.from({ length: seen }, (_, i) => rowsOf(1 + Math.floor((i * steps) / seen))),
+    rowsOf,
+    steps,
+    model,
     packing,
-    cost: layoutCost(model, kind),
-    passes: steps,
     accumulation,
-    tokensMax: TOKENS_MAX[kind],
+    device: device().kind,
   });
   return {
     shapes: layout.shapes,

@@ -1,8 +1,7 @@
 import type { Batch } from '@moraine/contract';
-import type { EncodedRow } from '@moraine/data';
+import { createRowOrder, type EncodedRow } from '@moraine/data';
 import { describe, expect, it } from 'vitest';
 import { loadBase } from '../src/index.js';
-import { createRowOrder } from '../src/row-order.js';
 import { createStepBatches, type StepBatches } from '../src/step-batches.js';
 import { writeTinyBase } from './tiny-base.js';
 

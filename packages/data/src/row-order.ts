@@ -1,4 +1,4 @@
-import { epochOrder } from '@moraine/data';
+import { epochOrder } from './random.js';
 
 /**
  * Which rows a step trains on: a window of `batchSize` over the epochs' shuffled orders, laid end to end. A pure function of

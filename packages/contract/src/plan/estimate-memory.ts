@@ -1,0 +1,104 @@
+import type { ModelShape } from '../architectures/tensor.js';
+import type { BatchShape } from '../batch.js';
+import type { RunConfig } from '../run-config.js';
+import { totalParameters } from './shapes.js';
+
+/** What a run computes, in the fixed shapes that are traced before its first step. */
+export interface RunShapes {
+  /** Micro-batches of the training steps. */
+  training: readonly BatchShape[];
+  /** Batches of the validation and evaluation files. */
+  evaluation: readonly BatchShape[];
+  /** Rows and longest context of sampled answers; null where none are sampled. */
+  generation: { rows: number; context: number } | null;
+}
+
+/** Peak memory of the training process by what it is for, in bytes. */
+export interface MemoryParts {
+  /** Node and the TensorFlow library. */
+  runtime: number;
+  /** The traced graph, its kernels and the buffers that they keep. */
+  graph: number;
+  /** The base in float32. */
+  weights: number;
+  /** Values, gradients and optimiser state of what is trained. */
+  trained: number;
+  /** What the forward pass keeps for the backward pass, and the pieces under way, of the largest batch. */
+  activations: number;
+  /** Scores of a chunk of positions over the vocabulary. */
+  head: number;
+  /** Keys and values of sampled answers. */
+  cache: number;
+}
+
+export interface MemoryEstimate {
+  total_bytes: number;
+  parts: MemoryParts;
+}
+
+/**
+ * Constants that `npm run test:estimate` measures again: fitted by least squares to peaks of resident memory of `local bench` at the shapes
+ * 260K, 15M, 42M and 135M, batches of 1 x 128 to 1 x 1024, LoRA, MoRA 6 and full, mode `plain` on a CPU (docs/log.md).
+ */
+const RUNTIME_BYTES = 382 * 2 ** 20;
+const NODE_BYTES = 20 * 1024;
+const NODES_PER_LAYER = 300;
+const NODES_PER_LAYER_EVALUATED = 100;
+const NODES_PER_VARIABLE = 32;
+/** The file's pages are resident while they are read. */
+const WEIGHT_COPIES = 1.19;
+/** Beside the optimiser's slots: the sum of gradients, the gradients of a pass, and values that are not mapped from a file. */
+const TRAINED_COPIES = 3.5;
+const ACTIVATION_SHARE = 1.3;
+const SCORE_COPIES = 5.6;
+const HEAD_COPIES = 1.2;
+const HEAD_ROWS = 256;
+const FLOAT = 4;
+
+/** Peak memory of a run, before it starts. Of mode `eager`, which nobody trains with, it knows nothing. */
+export function estimateMemory(
+  model: ModelShape,
+  {
+    adapter,
+    optimizer,
+    trainable_parameters: trained,
+  }: Pick<RunConfig, 'adapter' | 'optimizer' | 'trainable_parameters'>,
+  shapes: RunShapes,
+): MemoryEstimate {
+  const { layers, kvHeads, headDim, vocabSize } = model;
+  const variables = 'target_modules' in adapter ? 2 * adapter.target_modules.length : 10 * layers;
+  const nodes =
+    layers * (NODES_PER_LAYER * shapes.training.length + NODES_PER_LAYER_EVALUATED * shapes.evaluation.length) +
+    variables * NODES_PER_VARIABLE;
+  const slots = optimizer.type === 'lion' ? 1 : 2;
+  const { generation } = shapes;
+  const parts: MemoryParts = {
+    runtime: RUNTIME_BYTES,
+    graph: nodes * NODE_BYTES,
+    weights: WEIGHT_COPIES * FLOAT * totalParameters(model),
+    trained: (TRAINED_COPIES + slots) * FLOAT * trained,
+    activations: Math.max(...shapes.training.map((shape) => activationBytes(model, shape)), 0),
+    head: HEAD_COPIES * FLOAT * HEAD_ROWS * vocabSize,
+    cache: generation === null ? 0 : 2 * FLOAT * layers * generation.rows * generation.context * kvHeads * headDim,
+  };
+  const whole = (bytes: number): number => Math.round(bytes);
+  const rounded = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, whole(bytes)]));
+  return {
+    total_bytes: whole(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0)),
+    parts: rounded as unknown as MemoryParts,
+  };
+}
+
+/**
+ * Of one pass, [B, T]: a layer keeps its input and its normed inputs (4 C numbers a token), queries, keys, values and what attention makes of
+ * them, and four numbers for each of the gated unit's F. Scores [B, H, T, T] are of one layer at a time.
+ */
+function activationBytes(
+  { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim }: ModelShape,
+  { batch, time }: BatchShape,
+): number {
+  const attention = 3 * heads * headDim + 2 * kvHeads * headDim;
+  const kept = layers * (4 * hiddenSize + attention + 4 * intermediateSize);
+  const scores = SCORE_COPIES * heads * time + 1.4 * intermediateSize;
+  return FLOAT * batch * time * (ACTIVATION_SHARE * kept + scores);
+}

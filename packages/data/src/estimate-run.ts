@@ -1,0 +1,110 @@
+import type { RunConfig } from '@moraine/contract';
+import {
+  estimateMemory,
+  type MemoryEstimate,
+  type ModelShape,
+  type RunShapes,
+  totalParameters,
+} from '@moraine/contract/plan';
+import type { Layout } from './layout.js';
+import { layoutCost } from './layout-cost.js';
+import { createRowOrder } from './row-order.js';
+import { planEvaluation, planTraining, seenSteps } from './run-layout.js';
+
+export interface RunToEstimate {
+  model: ModelShape;
+  config: RunConfig;
+  device: 'cpu' | 'gpu';
+  /** Tokens of each row that is trained on. */
+  training: readonly number[];
+  /** The same of the validation file, if there is one, and of the evaluation files. */
+  validation: readonly number[];
+  evaluation: readonly (readonly number[])[];
+  /** How many times as fast the device is as the cost model's; 1 where nothing was measured. */
+  speed: number;
+}
+
+/** Time of a run by what it is for, in seconds. */
+export interface TimeParts {
+  /** Loading the base, tracing and the first values. */
+  start: number;
+  train: number;
+  evaluate: number;
+  /** Writing the adapter and the merged model. */
+  export: number;
+}
+
+export interface RunEstimate {
+  memory: MemoryEstimate;
+  seconds: TimeParts;
+  shapes: RunShapes;
+  /** Real tokens of an average step, and what is computed with padding. */
+  tokensPerStep: number;
+  computedPerStep: number;
+}
+
+const START_MS = 1500;
+const BYTES_PER_MS = 2e5;
+/** A forward pass alone, as a share of one with its gradient. */
+const FORWARD_SHARE = 0.4;
+/** Tokens of a sampled answer at most. */
+const SAMPLE_TOKENS = 256;
+
+/** What a run takes, before it starts: the layout of its own rows, the memory of that, and a rough time. */
+export function estimateRun(run: RunToEstimate): RunEstimate {
+  const { model, config, device, training, speed } = run;
+  const { packing, accumulation, steps } = config;
+  const rowsOf = createRowOrder(training.length, config.seed, config.batch_size);
+  const options = { model, device, packing, accumulation };
+  const layout = planTraining({ ...options, lengths: training, rowsOf, steps });
+  const scored = planEvaluation([run.validation, ...run.evaluation], options);
+  const seen = seenSteps({ rowsOf, steps }).map((rows) => rows.map((row) => training[row] ?? 0));
+  const { batchMs, shapeMs } = layoutCost(model, device);
+  const pass = (of: Layout | null, lengths: readonly number[]): Pass => {
+    const arranged = of === null || lengths.length === 0 ? [] : of.arrange(lengths);
+    return {
+      ms: sum(arranged.map(({ shape }) => batchMs(shape))) / speed,
+      computed: sum(arranged.map(({ shape: { batch, time } }) => batch * time)),
+    };
+  };
+  const stepPasses = seen.map((lengths) => pass(layout, lengths));
+  const shapes: RunShapes = {
+    training: layout.shapes,
+    evaluation: scored?.shapes ?? [],
+    generation: run.evaluation.length === 0 ? null : samplesOf(run),
+  };
+  const bytes = 4 * totalParameters(model);
+  const signatures = shapes.training.length + shapes.evaluation.length;
+  const evaluateMs =
+    validations(config) * pass(scored, run.validation).ms +
+    2 * sum(run.evaluation.map((lengths) => pass(scored, lengths).ms));
+  return {
+    memory: estimateMemory(model, config, shapes),
+    seconds: {
+      start: (START_MS + signatures * shapeMs + bytes / BYTES_PER_MS) / 1000,
+      train: (steps * mean(stepPasses.map(({ ms }) => ms))) / 1000,
+      evaluate: (FORWARD_SHARE * evaluateMs) / 1000,
+      export: (2 * bytes) / BYTES_PER_MS / 1000,
+    },
+    shapes,
+    tokensPerStep: mean(seen.map(sum)),
+    computedPerStep: mean(stepPasses.map(({ computed }) => computed)),
+  };
+}
+
+interface Pass {
+  ms: number;
+  computed: number;
+}
+
+const validations = ({ steps, evaluation }: RunConfig): number =>
+  Math.ceil(steps / Math.max(1, evaluation.every_steps));
+
+function samplesOf({ model, config, evaluation }: RunToEstimate): RunShapes['generation'] {
+  if (config.evaluation.samples === 0) return null;
+  const longest = evaluation.flat().reduce((a, b) => Math.max(a, b), 0);
+  return { rows: config.evaluation.samples, context: Math.min(model.maxPositions, longest + SAMPLE_TOKENS) };
+}
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+const mean = (values: readonly number[]): number => sum(values) / Math.max(1, values.length);
