@@ -64,6 +64,10 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Create, watch, list, show, cancel and download fine-tuning runs, read their logs',
     load: async () => (await import('./commands/runs.js')).runsCommand,
   },
+  estimate: {
+    summary: 'Say how much memory and time a run would take, before it starts',
+    load: async () => (await import('./commands/estimate.js')).estimateCommand,
+  },
   setup: {
     summary: 'Install the training runtime (TensorFlow) and, where none is here, a Redis server',
     load: async () => (await import('./commands/setup.js')).setupCommand,

@@ -228,6 +228,27 @@ describe('files', () => {
   });
 });
 
+describe('estimate', () => {
+  const rows = path.join(dataDir, 'estimated.jsonl');
+  beforeAll(() => writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(30)));
+
+  test('says what a run would take and whether a worker can hold it, and queues nothing', async () => {
+    const before = (await client.call('listRuns', { query: {} })).data.length;
+    const { status, output } = await cli('estimate', '--model', 'tiny', '--file', rows, '--steps', '40');
+    expect(status).toBe(0);
+    expect(output).toMatch(/^Memory +\d+ MB at the peak$/m);
+    expect(output).toMatch(/MB Node and TensorFlow$/m);
+    expect(output).toMatch(/^Steps +40 of \d+ tokens, in micro-batches of \d+x\d+/m);
+    expect(output).toMatch(/No worker is there|Fits/);
+    expect((await client.call('listRuns', { query: {} })).data).toHaveLength(before);
+  });
+
+  test('--json is the object of the API', async () => {
+    const { output } = await cli('estimate', '--model', 'tiny', '--file', rows, '--method', 'full', '--json');
+    expect(JSON.parse(output)).toMatchObject({ object: 'fine_tuning.estimate', config: { adapter: { type: 'none' } } });
+  });
+});
+
 describe('runs create', () => {
   const rows = path.join(dataDir, 'rows.jsonl');
   beforeAll(() => writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(30)));

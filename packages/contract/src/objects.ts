@@ -116,6 +116,42 @@ export const FileRehearsal = z
   .meta({ id: 'FileRehearsal' });
 export type FileRehearsal = z.infer<typeof FileRehearsal>;
 
+/** What a run takes, before it starts. Bytes and seconds. */
+export const Estimate = z
+  .object({
+    object: z.literal('fine_tuning.estimate'),
+    model: z.string(),
+    /** The resolved configuration; `steps` counts the rows that are trained on where all were looked at. */
+    config: RunConfig,
+    memory: z.object({
+      total_bytes: z.int(),
+      /** Of the training process at its peak, by what it is for. */
+      parts: z.object({
+        runtime: z.int(),
+        graph: z.int(),
+        weights: z.int(),
+        trained: z.int(),
+        activations: z.int(),
+        head: z.int(),
+        cache: z.int(),
+      }),
+    }),
+    time: z.object({
+      total_seconds: z.number(),
+      parts: z.object({ start: z.number(), train: z.number(), evaluate: z.number(), export: z.number() }),
+      /** Runs of this pool whose pace the estimate follows; 0: none has ended yet, and the time is a rough one. */
+      measured_runs: z.int(),
+    }),
+    /** Micro-batches that a step is laid out in, as `rows x tokens`. */
+    shapes: z.array(z.string()),
+    tokens_per_step: z.number(),
+    /** Workers of the pool that are there, and whether the run fits into their memory. */
+    workers: z.array(z.object({ id: z.string(), memory_bytes: z.int(), fits: z.boolean() })),
+    rehearsal: z.array(FileRehearsal),
+  })
+  .meta({ id: 'Estimate' });
+export type Estimate = z.infer<typeof Estimate>;
+
 export const RunObject = z
   .object({
     id: z.string(),

@@ -3,6 +3,7 @@ import { FilePreview, FileValidation } from './file-reports.js';
 import {
   CheckpointObject,
   DeletedObject,
+  Estimate,
   EvaluationObject,
   EventObject,
   FileObject,
@@ -122,6 +123,14 @@ export const ROUTES = table({
     summary: 'Queue a fine-tuning run',
     body: CreateRunRequest,
     response: RunObject,
+  },
+  estimateRun: {
+    method: 'POST',
+    path: '/v1/fine_tuning/estimate',
+    tag: 'Fine-tuning',
+    summary: 'Memory and time of a run before it starts; the body is that of a run, nothing is queued',
+    body: CreateRunRequest,
+    response: Estimate,
   },
   listRuns: {
     method: 'GET',

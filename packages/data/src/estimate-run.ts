@@ -20,8 +20,8 @@ export interface RunToEstimate {
   /** The same of the validation file, if there is one, and of the evaluation files. */
   validation: readonly number[];
   evaluation: readonly (readonly number[])[];
-  /** How many times as fast the device is as the cost model's; 1 where nothing was measured. */
-  speed: number;
+  /** Real tokens a second that such runs trained; null where none is known: then a rough model of a machine's speed decides. */
+  tokensPerSecond: number | null;
 }
 
 /** Time of a run by what it is for, in seconds. */
@@ -52,7 +52,7 @@ const SAMPLE_TOKENS = 256;
 
 /** What a run takes, before it starts: the layout of its own rows, the memory of that, and a rough time. */
 export function estimateRun(run: RunToEstimate): RunEstimate {
-  const { model, config, device, training, speed } = run;
+  const { model, config, device, training, tokensPerSecond } = run;
   const { packing, accumulation, steps } = config;
   const rowsOf = createRowOrder(training.length, config.seed, config.batch_size);
   const options = { model, device, packing, accumulation };
@@ -63,7 +63,7 @@ export function estimateRun(run: RunToEstimate): RunEstimate {
   const pass = (of: Layout | null, lengths: readonly number[]): Pass => {
     const arranged = of === null || lengths.length === 0 ? [] : of.arrange(lengths);
     return {
-      ms: sum(arranged.map(({ shape }) => batchMs(shape))) / speed,
+      ms: sum(arranged.map(({ shape }) => batchMs(shape))),
       computed: sum(arranged.map(({ shape: { batch, time } }) => batch * time)),
     };
   };
@@ -75,6 +75,9 @@ export function estimateRun(run: RunToEstimate): RunEstimate {
   };
   const bytes = 4 * totalParameters(model);
   const signatures = shapes.training.length + shapes.evaluation.length;
+  const tokensPerStep = mean(seen.map(sum));
+  const modelledMs = mean(stepPasses.map(({ ms }) => ms));
+  const stepMs = tokensPerSecond === null ? modelledMs : (1000 * tokensPerStep) / tokensPerSecond;
   const evaluateMs =
     validations(config) * pass(scored, run.validation).ms +
     2 * sum(run.evaluation.map((lengths) => pass(scored, lengths).ms));
@@ -82,12 +85,12 @@ export function estimateRun(run: RunToEstimate): RunEstimate {
     memory: estimateMemory(model, config, shapes),
     seconds: {
       start: (START_MS + signatures * shapeMs + bytes / BYTES_PER_MS) / 1000,
-      train: (steps * mean(stepPasses.map(({ ms }) => ms))) / 1000,
-      evaluate: (FORWARD_SHARE * evaluateMs) / 1000,
+      train: (steps * stepMs) / 1000,
+      evaluate: (FORWARD_SHARE * evaluateMs * (stepMs / modelledMs)) / 1000,
       export: (2 * bytes) / BYTES_PER_MS / 1000,
     },
     shapes,
-    tokensPerStep: mean(seen.map(sum)),
+    tokensPerStep,
     computedPerStep: mean(stepPasses.map(({ computed }) => computed)),
   };
 }

@@ -1,6 +1,7 @@
 export { checkTokenizerAside } from './aside/check-tokenizer-aside.js';
 export { encodeAside } from './aside/encode-aside.js';
 export { previewAside } from './aside/preview-aside.js';
+export type { EncodedAside } from './aside/protocol.js';
 export { validateAside } from './aside/validate-aside.js';
 export * from './batch.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';

@@ -7,7 +7,7 @@ export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.j
 export type { Control, Emit } from './control.js';
 export { type Failure, failureOf } from './failure.js';
 export { planRun, type RunPlan, refuseNoFile, rehearseRun } from './plan-run.js';
-export { BENCH_SHAPES, type BenchShape, writeRandomBase } from './random-base.js';
+export { BENCH_SHAPES, type BenchShape, benchConfig, writeRandomBase } from './random-base.js';
 export { type ReadAdapter, readAdapter } from './read-adapter.js';
 export { RECIPES, runJob } from './recipes.js';
 export { type FileScore, type ScoreOptions, scoreFile } from './score-file.js';

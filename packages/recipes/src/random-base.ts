@@ -19,13 +19,10 @@ export type BenchShape = keyof typeof BENCH_SHAPES;
 const STD = 0.02;
 const CHUNK = 2 ** 22;
 
-/**
- * Writes a Hugging Face folder of the shape with random weights (config.json and model.safetensors, no tokenizer), in pieces, so that a
- * model larger than the memory can be written. Uniform numbers of standard deviation 0.02; the same seed gives the same bytes.
- */
-export function writeRandomBase(dir: string, shape: BenchShape, seed: number): void {
+/** The config.json of a shape. */
+export function benchConfig(shape: BenchShape): Record<string, unknown> {
   const [hiddenSize, intermediateSize, layers, heads, vocabSize] = BENCH_SHAPES[shape];
-  const config = {
+  return {
     architectures: ['LlamaForCausalLM'],
     model_type: 'llama',
     vocab_size: vocabSize,
@@ -43,6 +40,14 @@ export function writeRandomBase(dir: string, shape: BenchShape, seed: number): v
     eos_token_id: null,
     torch_dtype: 'float32',
   };
+}
+
+/**
+ * Writes a Hugging Face folder of the shape with random weights (config.json and model.safetensors, no tokenizer), in pieces, so that a
+ * model larger than the memory can be written. Uniform numbers of standard deviation 0.02; the same seed gives the same bytes.
+ */
+export function writeRandomBase(dir: string, shape: BenchShape, seed: number): void {
+  const config = benchConfig(shape);
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
 

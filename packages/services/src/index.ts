@@ -39,6 +39,7 @@ export { cancelRun } from './training/cancel-run.js';
 export { type Claim, claimRun } from './training/claim-run.js';
 export { createRun } from './training/create-run.js';
 export { failAttempt, releaseAttempt } from './training/end-attempt.js';
+export { estimateRun } from './training/estimate-run.js';
 export { cancelAttempt, type Finish, finishAttempt } from './training/finish-attempt.js';
 export { getRun } from './training/get-run.js';
 export { ingestMetrics, type StepMetrics } from './training/ingest-metrics.js';

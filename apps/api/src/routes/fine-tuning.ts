@@ -1,11 +1,12 @@
-import { cancelRun, createRun, getRun, listCheckpoints, listEvents, listRuns } from '@moraine/services';
+import { cancelRun, createRun, estimateRun, getRun, listCheckpoints, listEvents, listRuns } from '@moraine/services';
 import type { Handlers } from './bind.js';
 import { repeatableOf } from './repeatable.js';
 
 export const fineTuningHandlers: Handlers<
-  'createRun' | 'listRuns' | 'getRun' | 'cancelRun' | 'listRunEvents' | 'listRunCheckpoints'
+  'createRun' | 'estimateRun' | 'listRuns' | 'getRun' | 'cancelRun' | 'listRunEvents' | 'listRunCheckpoints'
 > = {
   createRun: ({ s, actor, body, request }) => createRun(s, actor, body, repeatableOf(request)),
+  estimateRun: ({ s, actor, body }) => estimateRun(s, actor, body),
   listRuns: ({ s, actor, query }) => listRuns(s, actor, query),
   getRun: ({ s, actor, params }) => getRun(s, actor, params.id),
   cancelRun: ({ s, actor, params }) => cancelRun(s, actor, params.id),

@@ -1,4 +1,5 @@
 import type { CreateRunRequest } from '@moraine/contract';
+import type { Client } from '@moraine/contract/client';
 import { type Arguments, type Command, needed, noMoreThan, type Option, text } from '../args.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
@@ -6,12 +7,17 @@ import { REQUEST_OPTIONS, readJson, withOptions } from '../request-options.js';
 import { print, printError } from '../terminal.js';
 import { watchUntilEnd } from './runs-watch.js';
 
-export const CREATE_OPTIONS = {
+/** Of every command that describes a run. */
+export const RUN_OPTIONS = {
   model: { type: 'string', value: 'NAME', help: 'Registered base to train; `moraine models ls` lists them.' },
   file: { type: 'string', value: 'FILE', help: 'Rows to train on: a JSONL file, or the id of an uploaded one.' },
   valid: { type: 'string', value: 'FILE', help: 'Rows for validation, likewise.' },
   suffix: { type: 'string', value: 'TEXT', help: 'Part of the name of the trained model.' },
   ...REQUEST_OPTIONS,
+} satisfies Record<string, Option>;
+
+export const CREATE_OPTIONS = {
+  ...RUN_OPTIONS,
   'dry-run': {
     type: 'boolean',
     help: 'Check everything, print the whole configuration and what would be changed or left out; queue nothing.',
@@ -22,16 +28,8 @@ export const CREATE_OPTIONS = {
 /** Queues a run from options and a configuration file; files of this machine are uploaded first. */
 export async function createRun(args: Arguments, command: Command): Promise<number> {
   noMoreThan(args, 1, command);
-  const config = text(args, 'config');
-  const given = withOptions(config === undefined ? {} : readJson(config), args);
   const client = connect(args);
-  const pick = (key: string, option: string): string =>
-    text(args, option) ?? (typeof given[key] === 'string' ? given[key] : needed(args, option, command));
-  const body: Record<string, unknown> = { ...given, model: pick('model', 'model') };
-  const [training, valid, suffix] = [pick('training_file', 'file'), text(args, 'valid'), text(args, 'suffix')];
-  body.training_file = await fileId(client, training);
-  if (valid !== undefined) body.validation_file = await fileId(client, valid);
-  if (suffix !== undefined) body.suffix = suffix;
+  const body = await requestBody(args, client, command);
   if (args.options['dry-run']) body.dry_run = true;
   // The server checks it, and names what it does not know.
   const run = await client.call('createRun', { body: body as CreateRunRequest });
@@ -48,4 +46,18 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
   if (args.options.watch) return watchUntilEnd(args, run.id);
   print(`Watch it: npx moraine runs watch ${run.id}`);
   return 0;
+}
+
+/** The request that options and a configuration file make; files of this machine are uploaded. */
+export async function requestBody(args: Arguments, client: Client, command: Command): Promise<Record<string, unknown>> {
+  const config = text(args, 'config');
+  const given = withOptions(config === undefined ? {} : readJson(config), args);
+  const pick = (key: string, option: string): string =>
+    text(args, option) ?? (typeof given[key] === 'string' ? given[key] : needed(args, option, command));
+  const body: Record<string, unknown> = { ...given, model: pick('model', 'model') };
+  const [training, valid, suffix] = [pick('training_file', 'file'), text(args, 'valid'), text(args, 'suffix')];
+  body.training_file = await fileId(client, training);
+  if (valid !== undefined) body.validation_file = await fileId(client, valid);
+  if (suffix !== undefined) body.suffix = suffix;
+  return body;
 }

@@ -40,18 +40,19 @@ export interface MemoryEstimate {
  * Constants that `npm run test:estimate` measures again: fitted by least squares to peaks of resident memory of `local bench` at the shapes
  * 260K, 15M, 42M and 135M, batches of 1 x 128 to 1 x 1024, LoRA, MoRA 6 and full, mode `plain` on a CPU (docs/log.md).
  */
-const RUNTIME_BYTES = 382 * 2 ** 20;
-const NODE_BYTES = 20 * 1024;
+const RUNTIME_BYTES = 410 * 2 ** 20;
+const NODE_BYTES = 10.7 * 1024;
 const NODES_PER_LAYER = 300;
 const NODES_PER_LAYER_EVALUATED = 100;
 const NODES_PER_VARIABLE = 32;
 /** The file's pages are resident while they are read. */
-const WEIGHT_COPIES = 1.19;
+const WEIGHT_COPIES = 1.1;
 /** Beside the optimiser's slots: the sum of gradients, the gradients of a pass, and values that are not mapped from a file. */
-const TRAINED_COPIES = 3.5;
-const ACTIVATION_SHARE = 1.3;
-const SCORE_COPIES = 5.6;
-const HEAD_COPIES = 1.2;
+const TRAINED_COPIES = 1.65;
+const ACTIVATION_SHARE = 1.25;
+/** Pieces of one layer at work: scores of all heads, the gated unit. */
+const PIECES = 5.7;
+const HEAD_COPIES = 3.2;
 const HEAD_ROWS = 256;
 const FLOAT = 4;
 
@@ -99,6 +100,5 @@ function activationBytes(
 ): number {
   const attention = 3 * heads * headDim + 2 * kvHeads * headDim;
   const kept = layers * (4 * hiddenSize + attention + 4 * intermediateSize);
-  const scores = SCORE_COPIES * heads * time + 1.4 * intermediateSize;
-  return FLOAT * batch * time * (ACTIVATION_SHARE * kept + scores);
+  return FLOAT * batch * time * (ACTIVATION_SHARE * kept + PIECES * (heads * time + intermediateSize));
 }

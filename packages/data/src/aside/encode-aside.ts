@@ -1,5 +1,4 @@
-import type { EncodedFile } from '../encode-named.js';
-import type { EncodeTask } from './protocol.js';
+import type { EncodedAside, EncodeTask } from './protocol.js';
 import { type Bounds, runAside } from './run-aside.js';
 
 const BOUNDS: Bounds = { seconds: 60, megabytes: 4_096 };
@@ -8,7 +7,5 @@ const BOUNDS: Bounds = { seconds: 60, megabytes: 4_096 };
  * What a run would make of its files, found in a thread of its own; of what `msMax` does not suffice for, the beginning.
  * @throws AppError as the run would before its first step; RangeError where the thread takes more than the bounds.
  */
-export const encodeAside = (
-  task: Omit<EncodeTask, 'kind'>,
-  bounds: Bounds = BOUNDS,
-): Promise<Omit<EncodedFile, 'rows'>[]> => runAside({ kind: 'encode', ...task }, bounds);
+export const encodeAside = (task: Omit<EncodeTask, 'kind'>, bounds: Bounds = BOUNDS): Promise<EncodedAside[]> =>
+  runAside({ kind: 'encode', ...task }, bounds);

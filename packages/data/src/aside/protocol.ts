@@ -1,3 +1,4 @@
+import type { EncodedFile } from '../encode-named.js';
 import type { EncodeOptions } from '../encode-row.js';
 import type { PreviewOptions } from '../preview-file.js';
 
@@ -13,7 +14,7 @@ export interface CheckTask extends BaseTexts {
   kind: 'check_tokenizer';
 }
 
-/** Asks what a run would make of its files; an `EncodedFile` each comes back, without its rows. */
+/** Asks what a run would make of its files; an `EncodedAside` each comes back. */
 export interface EncodeTask extends BaseTexts, Pick<EncodeOptions, 'maxSeqLen' | 'overLength'> {
   kind: 'encode';
   /** What a chat template takes for today, YYYY-MM-DD. */
@@ -36,6 +37,11 @@ export interface ValidateTask {
   kind: 'validate';
   path: string;
   problemsMax: number;
+}
+
+/** An encoded file, of its rows the numbers of tokens alone. */
+export interface EncodedAside extends Omit<EncodedFile, 'rows'> {
+  lengths: number[];
 }
 
 export type Task = CheckTask | EncodeTask | PreviewTask | ValidateTask;

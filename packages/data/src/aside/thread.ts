@@ -1,11 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError } from '@moraine/contract';
 import { loadBaseTokenizer } from '../check-tokenizer.js';
-import { type EncodedFile, encodeNamed } from '../encode-named.js';
+import { encodeNamed } from '../encode-named.js';
 import { previewFile } from '../preview-file.js';
 import type { TextTokenizer } from '../tokenizer.js';
 import { validateFile } from '../validate-file.js';
-import type { Answer, BaseTexts, EncodeTask, Task } from './protocol.js';
+import type { Answer, BaseTexts, EncodedAside, EncodeTask, Task } from './protocol.js';
 
 // The program of a thread that does one task, sends what came of it, and ends.
 
@@ -32,17 +32,17 @@ const load = ({ files, vocabSize }: BaseTexts, day?: string): Promise<TextTokeni
 async function encodeAll(
   { rows: asked, maxSeqLen, overLength, msMax }: EncodeTask,
   tokenizer: TextTokenizer,
-): Promise<Omit<EncodedFile, 'rows'>[]> {
+): Promise<EncodedAside[]> {
   const until = performance.now() + msMax;
-  const results: Omit<EncodedFile, 'rows'>[] = [];
+  const results: EncodedAside[] = [];
   for (const [i, { label, path }] of asked.entries()) {
     const options = {
       maxSeqLen,
       ...(overLength && { overLength }),
       msMax: (until - performance.now()) / (asked.length - i),
     };
-    const { report, warnings } = await encodeNamed(label, path, tokenizer, options);
-    results.push({ report, warnings });
+    const { rows, report, warnings } = await encodeNamed(label, path, tokenizer, options);
+    results.push({ report, warnings, lengths: rows.map(({ ids }) => ids.length) });
   }
   return results;
 }

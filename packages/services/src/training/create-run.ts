@@ -12,6 +12,7 @@ import { getRun } from './get-run.js';
 import { newRows } from './new-rows.js';
 import { prepareRun } from './prepare-run.js';
 import { runFinder } from './run-finder.js';
+import { tooLargeForAll } from './too-large.js';
 
 /**
  * Queues a run. Everything that can be wrong with a request is said here, before anything is stored; the row then holds the whole
@@ -28,10 +29,11 @@ export async function createRun(
   const rows = newRows(actor, prepared, body, repeatable);
   if (prepared.request.dry_run) return dryRun(s, rows, prepared);
   const { task, run } = rows;
+  const tooLarge = await tooLargeForAll(s, task.pool, prepared);
 
   const created = await s.db.$transaction(async (tx) => {
     const repeated = await findRepeated(tx, actor, run.requestHash, repeatable, runFinder(tx, actor, run.requestHash));
-    if (repeated) return { runId: repeated, event: null };
+    if (repeated) return { runId: repeated, events: [] };
     await holdFiles(
       tx,
       prepared.files.map(({ file }) => file),
@@ -40,11 +42,13 @@ export async function createRun(
     await tx.run.create({ data: run });
     const of = { projectId: actor.projectId, taskId: run.id, attempt: 0 };
     const message = `Created fine-tuning job: ${run.id}`;
-    return { runId: run.id, event: await insertEvent(queryableOf(tx), of, { level: 'info', message }) };
+    const events = [await insertEvent(queryableOf(tx), of, { level: 'info', message })];
+    if (tooLarge) events.push(await insertEvent(queryableOf(tx), of, { level: 'warn', message: tooLarge }));
+    return { runId: run.id, events };
   });
-  if (created.event) {
+  if (created.events.length > 0) {
     await offerTask(s, task);
-    await notify(s, run.id, [eventMessage(created.event)]);
+    await notify(s, run.id, created.events.map(eventMessage));
   }
   return getRun(s, actor, created.runId);
 }

@@ -1,6 +1,6 @@
 import type { FileRehearsal, RunObject } from '@moraine/contract';
 import { countAgain, parseModelConfig } from '@moraine/contract/plan';
-import { encodeAside } from '@moraine/data';
+import { type EncodedAside, encodeAside } from '@moraine/data';
 import type { Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import { withLocalFile } from '../ground/with-local-file.js';
@@ -25,13 +25,20 @@ export async function dryRun(s: Services, rows: NewRows, prepared: Prepared): Pr
   return { ...imagine(rows, { ...prepared, config }), advice, rehearsal };
 }
 
-/** Encodes the files of a run as the run would, beside the loop that answers other requests. */
-async function rehearse(s: Services, { base, files, config }: Prepared): Promise<FileRehearsal[]> {
+/** What was found out about the files of a run. */
+const rehearse = async (s: Services, prepared: Prepared): Promise<FileRehearsal[]> => {
+  const encoded = await encodeFiles(s, prepared);
+  if (typeof encoded === 'string') return prepared.files.map((file) => notRehearsed(file, encoded));
+  return prepared.files.flatMap((file, i) => (encoded[i] ? [toRehearsal(file, encoded[i])] : []));
+};
+
+/** Encodes the files of a run as the run would, beside the loop that answers other requests; or says why that takes too much. */
+export async function encodeFiles(s: Services, { base, files, config }: Prepared): Promise<EncodedAside[] | string> {
   const texts = await storedTokenizerTexts(s, base);
   const { vocabSize } = parseModelConfig(base.config);
   return withLocalFiles(s, files, async (paths) => {
     try {
-      const encoded = await encodeAside({
+      return await encodeAside({
         files: texts,
         vocabSize,
         day: config.template_date,
@@ -40,10 +47,9 @@ async function rehearse(s: Services, { base, files, config }: Prepared): Promise
         overLength: config.over_length,
         msMax: ENCODE_MS,
       });
-      return files.flatMap((file, i) => (encoded[i] ? [toRehearsal(file, encoded[i])] : []));
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      return files.map((file) => notRehearsed(file, error.message));
+      return error.message;
     }
   });
 }
@@ -57,10 +63,11 @@ async function withLocalFiles<T>(
   return withLocalFile(s, first.file.blobKey, (path) => withLocalFiles(s, others, (paths) => use([path, ...paths])));
 }
 
-type Encoded = Awaited<ReturnType<typeof encodeAside>>[number];
-
 /** What was found out about a file. */
-export function toRehearsal({ file, param, label }: RunFile, { report, warnings }: Encoded): FileRehearsal {
+export function toRehearsal(
+  { file, param, label }: RunFile,
+  { report, warnings }: Omit<EncodedAside, 'lengths'>,
+): FileRehearsal {
   const { rowsRead, isPartial, rows, tokens, supervisedTokens, longestTokens } = report;
   const partial = `${label}: ${rowsRead} of ${file.rows} rows were looked at; the run says of all what it finds, before its first step.`;
   return {

@@ -1,0 +1,57 @@
+import type { CreateRunRequest, Estimate } from '@moraine/contract';
+import { type Command, DATA_OPTION, noMoreThan } from '../args.js';
+import { connect } from '../connect.js';
+import { bytes, duration, labelled, paint, print, printError } from '../terminal.js';
+import { RUN_OPTIONS, requestBody } from './runs-create.js';
+
+export const estimateCommand: Command = {
+  name: 'estimate',
+  forms: ['--model NAME --file FILE [--config FILE] [--method NAME] [--json]'],
+  options: { data: DATA_OPTION, ...RUN_OPTIONS, json: { type: 'boolean', help: 'The whole answer as JSON.' } },
+  run: async (args) => {
+    noMoreThan(args, 0, estimateCommand);
+    const client = connect(args);
+    const body = (await requestBody(args, client, estimateCommand)) as CreateRunRequest;
+    const estimate = await client.call('estimateRun', { body });
+    print(args.options.json ? JSON.stringify(estimate, null, 2) : describe(estimate));
+    for (const { warnings } of estimate.rehearsal) for (const sentence of warnings) printError(sentence);
+    return 0;
+  },
+};
+
+const PARTS: Record<keyof Estimate['memory']['parts'], string> = {
+  runtime: 'Node and TensorFlow',
+  graph: 'the traced graph',
+  weights: 'weights of the base',
+  trained: 'what is trained, with its gradients and optimiser state',
+  activations: 'activations of the largest micro-batch',
+  head: 'scores over the vocabulary',
+  cache: 'keys and values of sampled answers',
+};
+
+function describe({ memory, time, config, shapes, tokens_per_step, workers }: Estimate): string {
+  const parts = Object.entries(memory.parts).filter(([, size]) => size > 0);
+  const basis =
+    time.measured_runs > 0
+      ? `the pace of ${time.measured_runs} earlier runs on this base`
+      : 'a rough model of a machine: no such run has ended yet';
+  const fitting = workers.filter(({ fits }) => fits).length;
+  const largest = Math.max(...workers.map(({ memory_bytes: size }) => size));
+  const verdict =
+    workers.length === 0
+      ? 'No worker is there to compare with.'
+      : fitting > 0
+        ? paint('green', `Fits ${fitting} of ${workers.length} workers.`)
+        : paint('red', `Fits none of ${workers.length} workers; the largest has ${bytes(largest)}.`);
+  return [
+    labelled([
+      ['Memory', `${bytes(memory.total_bytes)} at the peak`],
+      ...parts.map(([name, size]): [string, string] => ['', `${bytes(size)} ${PARTS[name as keyof typeof PARTS]}`]),
+      ['Time', `${duration(time.total_seconds)} by ${basis}`],
+      ...Object.entries(time.parts).map(([name, seconds]): [string, string] => ['', `${duration(seconds)} ${name}`]),
+      ['Steps', `${config.steps} of ${Math.round(tokens_per_step)} tokens, in micro-batches of ${shapes.join(', ')}`],
+      ['Trains', `${config.trainable_parameters.toLocaleString('en')} numbers`],
+    ]),
+    verdict,
+  ].join('\n');
+}

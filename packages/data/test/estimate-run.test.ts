@@ -1,0 +1,63 @@
+import type { RunConfig } from '@moraine/contract';
+import { CreateRunRequest } from '@moraine/contract';
+import { parseModelConfig, resolveConfig } from '@moraine/contract/plan';
+import { expect, test } from 'vitest';
+import { estimateRun } from '../src/index.js';
+
+const model = parseModelConfig({
+  model_type: 'llama',
+  vocab_size: 512,
+  hidden_size: 64,
+  intermediate_size: 172,
+  num_hidden_layers: 5,
+  num_attention_heads: 8,
+  max_position_embeddings: 1024,
+  tie_word_embeddings: true,
+});
+
+const configOf = (request: Record<string, unknown>, rows: number): RunConfig =>
+  resolveConfig({
+    request: CreateRunRequest.parse({ model: 'm', training_file: 'file-1', ...request }),
+    baseName: 'm',
+    base: model,
+    rows,
+    seed: 1,
+    templateDate: '2026-11-28',
+  });
+
+const rows = (count: number, tokens: number): number[] => Array.from({ length: count }, () => tokens);
+const of = (request: Record<string, unknown>, training = rows(64, 32), more = {}) =>
+  estimateRun({
+    model,
+    config: configOf(request, training.length),
+    device: 'cpu',
+    training,
+    validation: [],
+    evaluation: [],
+    tokensPerSecond: null,
+    ...more,
+  });
+
+test('equal rows are counted whole: tokens of a step, and time by a known pace', () => {
+  const found = of({ batch_size: 4, max_steps: 100 }, rows(64, 32), { tokensPerSecond: 640 });
+  expect(found.tokensPerStep).toBe(128);
+  expect(found.computedPerStep).toBeGreaterThanOrEqual(128);
+  expect(found.seconds.train).toBe((100 * 128) / 640);
+  expect(found.seconds.evaluate).toBe(0);
+});
+
+test('memory grows with the batch, and full fine-tuning holds the optimiser of every weight', () => {
+  const total = (request: Record<string, unknown>) => of({ packing: false, ...request }).memory.total_bytes;
+  expect(total({ batch_size: 32 })).toBeGreaterThan(total({ batch_size: 2 }));
+  const full = of({ adapter: { type: 'none' } }).memory.parts.trained;
+  expect(full).toBeGreaterThan(3 * 4 * 280_512);
+  expect(of({ adapter: { type: 'none' }, optimizer: { type: 'lion' } }).memory.parts.trained).toBe(full - 4 * 280_512);
+});
+
+test('validation adds its passes to the time, samples their caches to the memory', () => {
+  const request = { batch_size: 4, max_steps: 100, evaluation: { every_steps: 10, samples: 2 } };
+  const scored = of(request, rows(64, 32), { validation: rows(16, 32), evaluation: [rows(8, 40)] });
+  expect(scored.seconds.evaluate).toBeGreaterThan(0);
+  expect(scored.memory.parts.cache).toBe(2 * 4 * 5 * 2 * (40 + 256) * 64);
+  expect(scored.memory.parts.graph).toBeGreaterThan(of(request).memory.parts.graph);
+});

@@ -1,0 +1,87 @@
+import { AppError, type Estimate, type RunConfig } from '@moraine/contract';
+import { countAgain, parseModelConfig } from '@moraine/contract/plan';
+import { type EncodedAside, estimateRun as estimate } from '@moraine/data';
+import type { Actor, Services } from '../ground/context.js';
+import { encodeFiles, toRehearsal } from './dry-run.js';
+import { type Prepared, prepareRun } from './prepare-run.js';
+
+/** Runs whose pace is asked, and of how many the middle one counts. */
+const RUNS_ASKED = 5;
+
+/**
+ * Memory and time of a run, before it starts: its rows are encoded and laid out as the run would.
+ * @throws AppError as `createRun` does, and as the run would before its first step.
+ */
+export async function estimateRun(s: Services, actor: Actor, body: unknown): Promise<Estimate> {
+  const prepared = await prepareRun(s, actor, body);
+  const encoded = await encodeFiles(s, prepared);
+  if (typeof encoded === 'string') throw tooMuchToRead(encoded);
+  const config = configOn(prepared, encoded[0]);
+  const pool = prepared.request.pool ?? 'default';
+  const workers = await s.db.worker.findMany({ where: { pool, status: { notIn: ['lost', 'gone'] } } });
+  const isGpu = workers.length > 0 && workers.every(({ device }) => (device as { kind?: string }).kind === 'gpu');
+  const paces = await pacesOf(s, pool, prepared, config);
+  const [training = [], ...others] = encoded.map(({ lengths }) => lengths);
+  const hasValidation = prepared.files.some(({ param }) => param === 'validation_file');
+  const found = estimate({
+    model: parseModelConfig(prepared.base.config),
+    config,
+    device: isGpu ? 'gpu' : 'cpu',
+    training,
+    validation: hasValidation ? (others[0] ?? []) : [],
+    evaluation: hasValidation ? others.slice(1) : others,
+    tokensPerSecond: paces[Math.floor(paces.length / 2)] ?? null,
+  });
+  return {
+    object: 'fine_tuning.estimate',
+    model: prepared.base.name,
+    config,
+    memory: found.memory,
+    time: {
+      total_seconds: Object.values(found.seconds).reduce((a, b) => a + b, 0),
+      parts: found.seconds,
+      measured_runs: paces.length,
+    },
+    shapes: found.shapes.training.map(({ batch, time }) => `${batch}x${time}`),
+    tokens_per_step: found.tokensPerStep,
+    workers: workers.map(({ id, memoryBytes }) => ({
+      id,
+      memory_bytes: Number(memoryBytes),
+      fits: found.memory.total_bytes <= Number(memoryBytes),
+    })),
+    rehearsal: prepared.files.flatMap((file, i) => (encoded[i] ? [toRehearsal(file, encoded[i])] : [])),
+  };
+}
+
+/** The configuration on the rows that are trained on; of a file that was read in part, on as many as that part makes likely. */
+function configOn({ config, files }: Prepared, training: EncodedAside | undefined): RunConfig {
+  if (!training || training.report.rowsRead === 0) throw tooMuchToRead('found no time for a single row');
+  const { rows, rowsRead } = training.report;
+  const all = training.report.isPartial ? (files[0]?.file.rows ?? rowsRead) : rowsRead;
+  return countAgain(config, Math.max(1, Math.round((rows * all) / rowsRead)));
+}
+
+/** Real tokens a second of the latest runs of the pool on this base, by this method and mode; ascending. */
+async function pacesOf(s: Services, pool: string, { base }: Prepared, config: RunConfig): Promise<number[]> {
+  const runs = await s.db.run.findMany({
+    where: {
+      baseId: base.id,
+      tokensPerSecond: { gt: 0 },
+      AND: [
+        { config: { path: ['adapter', 'type'], equals: config.adapter.type } },
+        { config: { path: ['mode'], equals: config.mode } },
+      ],
+      task: { pool, status: 'succeeded' },
+    },
+    orderBy: { task: { finishedAt: 'desc' } },
+    take: RUNS_ASKED,
+    select: { tokensPerSecond: true },
+  });
+  return runs.flatMap(({ tokensPerSecond }) => tokensPerSecond ?? []).sort((a, b) => a - b);
+}
+
+const tooMuchToRead = (why: string): AppError =>
+  new AppError('invalid_file', `The rows cannot be looked at for an estimate: encoding ${why}.`, {
+    param: 'training_file',
+    hint: 'Ask with a smaller file of like rows.',
+  });

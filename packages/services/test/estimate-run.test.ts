@@ -1,0 +1,108 @@
+import { Estimate } from '@moraine/contract';
+import { testServices } from '@moraine/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type Actor,
+  createBaseFromDir,
+  createRun,
+  estimateRun,
+  listEvents,
+  registerWorker,
+  type Services,
+} from '../src/index.js';
+import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
+
+const t = await testServices();
+afterAll(() => t.close());
+const s: Services = t.services;
+let actor: Actor;
+let training_file = '';
+
+beforeAll(async () => {
+  actor = await defaultActor(s);
+  await createBaseFromDir(s, actor, { name: 'tiny', dir: await writeFolder(tinyFiles()) });
+  training_file = (await uploadRows(s, actor, goodRows(40))).id;
+});
+
+const estimate = (body: Record<string, unknown> = {}) =>
+  estimateRun(s, actor, { model: 'tiny', training_file, batch_size: 8, ...body });
+
+const worker = (name: string, pool: string, memoryBytes: number) =>
+  registerWorker(s, {
+    name,
+    pool,
+    host: 'here',
+    pid: 1,
+    version: '1',
+    device: { kind: 'cpu', name: 'cpu', tensorflow: null, bfloat16: null },
+    cores: 1,
+    memoryBytes,
+  });
+
+test('an estimate has the configuration, memory and time by part, and queues nothing', async () => {
+  const found = await estimate({ max_steps: 10 });
+  expect(Estimate.parse(found)).toEqual(found);
+  expect(found.config).toMatchObject({ base: 'tiny', steps: 10, batch_size: 8 });
+  const { parts, total_bytes } = found.memory;
+  expect(Object.values(parts).reduce((a, b) => a + b, 0)).toBeCloseTo(total_bytes, -1);
+  expect(parts.weights).toBeGreaterThan(4 * 4432);
+  expect(found.time.measured_runs).toBe(0);
+  expect(found.tokens_per_step).toBeCloseTo((8 * (found.rehearsal[0]?.tokens ?? 0)) / 40, 0);
+  expect(await s.db.run.count()).toBe(0);
+});
+
+test('steps are counted on the rows that are trained on, as the run will', async () => {
+  const mixed = await uploadRows(
+    s,
+    actor,
+    `${goodRows(8)}\n${JSON.stringify({ prompt: 'x'.repeat(90), completion: 'y' })}`,
+  );
+  const found = await estimate({
+    training_file: mixed.id,
+    batch_size: 1,
+    over_length: 'drop',
+    hyperparameters: { n_epochs: 1 },
+  });
+  expect(found.config.steps).toBe(8);
+});
+
+test('it says for each worker of the pool whether the run fits', async () => {
+  const [small, large] = [await worker('small', 'two', 2 ** 20), await worker('large', 'two', 2 ** 36)];
+  const lost = await worker('lost', 'two', 2 ** 36);
+  await s.db.worker.update({ where: { id: lost }, data: { status: 'lost' } });
+  const { workers } = await estimate({ pool: 'two' });
+  expect(new Map(workers.map(({ id, fits }) => [id, fits]))).toEqual(
+    new Map([
+      [small, false],
+      [large, true],
+    ]),
+  );
+});
+
+test('the pace of earlier runs on the base decides the time', async () => {
+  const runs = await Promise.all(
+    ['a', 'b', 'c'].map((seed, i) => createRun(s, actor, { model: 'tiny', training_file, seed: i, suffix: seed })),
+  );
+  for (const [i, { id }] of runs.entries()) {
+    await s.db.run.update({ where: { id }, data: { tokensPerSecond: [100, 40, 7000][i] ?? 0 } });
+    await s.db.task.update({ where: { id }, data: { status: 'succeeded', state: null, finishedAt: new Date(i) } });
+  }
+  const found = await estimate({ max_steps: 50 });
+  expect(found.time.measured_runs).toBe(3);
+  expect(found.time.parts.train).toBeCloseTo((50 * found.tokens_per_step) / 100, 6);
+  expect((await estimate({ adapter: { type: 'none' } })).time.measured_runs, 'of another method').toBe(0);
+});
+
+test('a run that no worker of the pool can hold is queued, and says so', async () => {
+  await worker('tiny', 'tight', 2 ** 20);
+  const events = async (pool: string) => {
+    const { id } = await createRun(s, actor, { model: 'tiny', training_file, pool });
+    return (await listEvents(s, actor, id, { limit: 10 })).data.map(({ level, message }) => `${level}: ${message}`);
+  };
+  expect(await events('tight')).toContainEqual(
+    expect.stringMatching(
+      /^warn: The run needs at least 0\.4 GiB of memory .* the largest worker of pool 'tight' has 0\.0 GiB\./,
+    ),
+  );
+  expect((await events('empty')).filter((event) => event.startsWith('warn'))).toEqual([]);
+});
