@@ -236,7 +236,7 @@ describe('estimate', () => {
     const before = (await client.call('listRuns', { query: {} })).data.length;
     const { status, output } = await cli('estimate', '--model', 'tiny', '--file', rows, '--steps', '40');
     expect(status).toBe(0);
-    expect(output).toMatch(/^Memory +\d+ MB at the peak$/m);
+    expect(output).toMatch(/^Memory +[\d.]+ MB at the peak$/m);
     expect(output).toMatch(/MB Node and TensorFlow$/m);
     expect(output).toMatch(/^Steps +40 of \d+ tokens, in micro-batches of \d+x\d+/m);
     expect(output).toMatch(/No worker is there|Fits/);

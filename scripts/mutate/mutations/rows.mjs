@@ -61,19 +61,19 @@ export const rows = [
     replace: 'training?.is_whole ? countAgain(prepared.config, training.rows_read) : prepared.config',
     test: 'a dry run says what the run will change in its rows, and counts steps on the rows that are trained on',
   }),
-  recipes('row-order.ts', 'row-order', {
+  data('row-order.ts', 'row-order', {
     name: 'order of rows: each epoch begins where the last began',
     find: 'epochOrder(rows, seed, epoch)',
     replace: 'epochOrder(rows, seed, 0)',
     test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
   }),
-  recipes('row-order.ts', 'row-order', {
+  data('row-order.ts', 'row-order', {
     name: 'order of rows: the rows of a step are reversed',
     find: 'picked.push(order[i % rows] ?? 0);',
     replace: 'picked.unshift(order[i % rows] ?? 0);',
     test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
   }),
-  recipes('row-order.ts', 'row-order', {
+  data('row-order.ts', 'row-order', {
     name: 'resume cursor: one step back',
     find: 'let i = (step - 1) * batchSize; i < step * batchSize;',
     replace: 'let i = Math.max(0, step - 2) * batchSize; i < Math.max(1, step - 1) * batchSize;',
