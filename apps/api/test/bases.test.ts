@@ -36,6 +36,29 @@ describe('registering a base', () => {
     expect(await readdir(join(api.blobsDir, 'incoming'))).toEqual([]);
   });
 
+  it('is done once for one Idempotency-Key, which is refused to another name or other files', async () => {
+    const send = (key: string, name: string, files = baseFiles()) =>
+      api.ask('POST', '/v1/bases', { body: baseForm(name, files), headers: { 'idempotency-key': key } });
+    const all = await Promise.all(Array.from({ length: 3 }, () => send('base 1', 'keyed')));
+    expect(all.map(({ status, json }) => [status, json.id])).toEqual(all.map(() => [200, 'keyed']));
+    const others = [
+      await send('base 1', 'keyed-too'),
+      await send('base 1', 'keyed', { ...baseFiles(), 'README.md': 'b' }),
+    ];
+    for (const other of others) {
+      expect([other.status, other.json.error.param, other.headers.get('x-should-retry')]).toEqual([
+        409,
+        'Idempotency-Key',
+        'false',
+      ]);
+    }
+    // Two at once under one key: whoever is second is told, not given the other's base.
+    const both = await Promise.all([send('base 2', 'first'), send('base 2', 'second')]);
+    expect(both.map(({ status }) => status).sort()).toEqual([200, 409]);
+    expect(both.find(({ status }) => status === 409)?.json.error.param).toBe('Idempotency-Key');
+    expect((await send('x'.repeat(256), 'long-key')).json.error.param).toBe('Idempotency-Key');
+  });
+
   it.each(['../config.json', '/etc/passwd', 'a/../../b', '..\\b', 'a\\..\\..\\b', 'C:\\b'])(
     'refuses a file called %s and stores nothing of the form',
     async (path) => {

@@ -11,6 +11,7 @@ import {
 import { z } from 'zod';
 import type { Handlers } from './bind.js';
 import { readForm } from './form.js';
+import { repeatableOf } from './repeatable.js';
 
 const FILES_MAX = 2_000;
 const BaseFields = z.strictObject({ name: z.string() });
@@ -19,6 +20,7 @@ export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase'> =
   listModels: ({ s, actor }) => listModels(s, actor),
   getModel: ({ s, actor, params }) => getModel(s, actor, params.model),
   async createBase({ s, env, actor, request }) {
+    const repeatable = repeatableOf(request);
     const upload = startUpload();
     try {
       const limits = { files: FILES_MAX, sizeBytesMax: env.baseLimitBytes, preservePath: true };
@@ -27,7 +29,7 @@ export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase'> =
         return addToUpload(s, upload, filename, stream, { sizeBytesMax });
       });
       const { name } = parse(BaseFields, fields, ' in the form');
-      return await createBase(s, actor, { name, upload });
+      return await createBase(s, actor, { name, upload }, repeatable);
     } finally {
       // What was taken over is elsewhere by now.
       await discardUpload(s, upload);

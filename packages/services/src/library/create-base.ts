@@ -5,8 +5,11 @@ import { INDEX_FILE, type ModelConfig, parseModelConfig, totalParameters } from 
 import { checkTokenizerAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
+import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
+import type { BaseModel } from '../ground/generated/models.js';
 import type { Upload, UploadedFile } from '../ground/upload.js';
 import { assertBaseFilename } from './base-filename.js';
+import { type BaseIdentity, baseFinder, baseHash } from './base-finder.js';
 import { type BaseFiles, checkWeights } from './check-weights.js';
 import { baseToModel } from './to-model-object.js';
 import { tokenizerTexts } from './tokenizer-texts.js';
@@ -23,16 +26,21 @@ export interface CreateBase {
 /**
  * Registers a base model. Everything is checked before the row exists: file types, config.json, tokenizer and chat template, and each
  * tensor's name, type, shape and numbers.
- * The same files under the same name again answer the base that is there.
- * @throws AppError `invalid_base` naming file or tensor; `invalid_value` for the name; `conflict` when another base has it.
+ * The same files under the same name again, or under the same idempotency key, answer the base that is there.
+ * @throws AppError `invalid_base` naming file or tensor; `invalid_value` for the name; `conflict` when another base has it, or the key made
+ * another.
  */
-export async function createBase(s: Services, actor: Actor, { name, upload }: CreateBase): Promise<ModelObject> {
+export async function createBase(
+  s: Services,
+  actor: Actor,
+  { name, upload }: CreateBase,
+  repeatable: Repeatable = {},
+): Promise<ModelObject> {
   refuseBaseName(name);
   const files = byName(upload.files);
-  const sha256 = folderHash(files);
-  const existing = await s.db.base.findFirst({ where: { projectId: actor.projectId, name, deletedAt: null } });
-  if (existing?.sha256 === sha256) return baseToModel(existing);
-  if (existing) throw taken(name);
+  const identity = { name, sha256: folderHash(files) };
+  const existing = await findBase(s, actor, identity, repeatable);
+  if (existing) return baseToModel(existing);
 
   const config = await readJson(s, need(files, 'config.json'));
   const asked = parseModelConfig(config);
@@ -48,10 +56,10 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
     const row = await s.db.base.create({
       data: {
         id,
+        ...identity,
         projectId: actor.projectId,
-        name,
+        idempotencyKey: repeatable.idempotencyKey ?? null,
         blobPrefix,
-        sha256,
         sizeBytes,
         config: storedConfig(config, model),
         parameters: totalParameters(model),
@@ -63,10 +71,27 @@ export async function createBase(s: Services, actor: Actor, { name, upload }: Cr
     await s.blobs.remove(blobPrefix);
     if (!(error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002')) throw error;
     // Another request was first; it may have sent the very same files.
-    const winner = await s.db.base.findFirst({ where: { projectId: actor.projectId, name, deletedAt: null } });
-    if (winner?.sha256 === sha256) return baseToModel(winner);
-    throw taken(name);
+    const winner = await findBase(s, actor, identity, repeatable);
+    if (winner) return baseToModel(winner);
+    throw error;
   }
+}
+
+/** The base that this request registered, or another of the same files under the same name; null where there is none. */
+async function findBase(
+  s: Services,
+  actor: Actor,
+  identity: BaseIdentity,
+  repeatable: Repeatable,
+): Promise<BaseModel | null> {
+  const id = await s.db.$transaction((tx) =>
+    findRepeated(tx, actor, baseHash(identity), repeatable, baseFinder(tx, actor, identity)),
+  );
+  if (id !== null) return s.db.base.findUniqueOrThrow({ where: { id } });
+  const { name, sha256 } = identity;
+  const named = await s.db.base.findFirst({ where: { projectId: actor.projectId, name, deletedAt: null } });
+  if (named && named.sha256 !== sha256) throw taken(name);
+  return named;
 }
 
 const taken = (name: string): AppError =>
