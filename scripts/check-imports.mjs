@@ -10,7 +10,7 @@ import { arrowsWithin, circlesOf, edgesOf, foldersOf, importsOf, packageOf, upwa
 export const rooms = {
   'packages/contract': [],
   'packages/data': ['@moraine/contract'],
-  'packages/engine': ['@moraine/contract/safetensors'],
+  'packages/engine': ['@moraine/contract/safetensors', '@moraine/contract/make-folder'],
   'packages/lm': ['@moraine/engine', '@moraine/contract'],
   'packages/recipes': ['@moraine/contract', '@moraine/data', '@moraine/lm', '@moraine/engine'],
   'packages/services': ['@moraine/contract', '@moraine/data'],

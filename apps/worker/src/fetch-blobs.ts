@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { access, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import type { Services } from '@moraine/services';
 
 /** A stored folder on this machine: in place where the store is here, else kept at `place`. @throws AppError `storage` when it is gone. */
@@ -45,13 +46,13 @@ export async function fetchFile(s: Services, key: string, place: string): Promis
 }
 
 async function download(s: Services, key: string, path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   await pipeline(await s.blobs.open(key), createWriteStream(path));
 }
 
 /** Two workers may fetch the same bytes; the first one to be done wins. */
 async function settle(temporary: string, place: string): Promise<void> {
-  await mkdir(dirname(place), { recursive: true });
+  makeFolder(dirname(place));
   await rename(temporary, place).catch(async (error: unknown) => {
     if (!(await exists(place))) throw error;
   });

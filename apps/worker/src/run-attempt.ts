@@ -1,6 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { explain, type JobSpec, type StopReason } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { type Claim, failAttempt, releaseAttempt, renewLease, type Services } from '@moraine/services';
 import type { Logger } from 'pino';
 import { attemptSink } from './attempt-sink.js';
@@ -133,7 +134,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     const outDir = join(settings.workDir, `${token.taskId}-${token.attempt}`);
     const timer = setInterval(() => void renew().catch(() => undefined), settings.renewEveryMs);
     try {
-      await mkdir(outDir, { recursive: true, mode: 0o700 });
+      makeFolder(outDir, 0o700);
       const { cacheDir, threads } = settings;
       const spec = await work.prepare({ cacheDir, outDir, threads, log, persist });
       // Asked to stop while the inputs were fetched: no process is needed for that.

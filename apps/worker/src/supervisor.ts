@@ -1,7 +1,8 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from '@moraine/contract/make-folder';
 import {
   type Claim,
   claimRun,
@@ -139,7 +140,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
 
   const live = async (): Promise<void> => {
     await removeLeftovers(settings.workDir);
-    await mkdir(attemptSettings.workDir, { recursive: true });
+    makeFolder(attemptSettings.workDir);
     await register();
     await becomeHealthy();
     const consumer = openWakeConsumer(s, pool);

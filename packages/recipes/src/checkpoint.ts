@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import {
   createReadStream,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -12,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { AppError, type NumericMode, type TrainSpec } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor, Trainer, TrainerState } from '@moraine/lm';
 import type { Base } from './base.js';
@@ -80,7 +80,7 @@ export function writeCheckpoint(
   }
   const temporary = join(parent, `.tmp-step-${state.step}`);
   rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
+  makeFolder(temporary);
   const { trainable, optimizer } = trainer.stateShapes;
   writeSafetensors(join(temporary, 'trainable.safetensors'), lazyTensors(trainable, trainer.variables));
   writeSafetensors(join(temporary, 'optimizer.safetensors'), lazyTensors(optimizer, trainer.variables));

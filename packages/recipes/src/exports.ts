@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TrainSpec } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { type TensorData, type TensorDtype, writeSafetensors } from '@moraine/engine';
 import {
   type Adapter,
@@ -44,7 +45,7 @@ const COMPANIONS = [
  * form where there is one, and the merged model, which after full fine-tuning is the only one.
  */
 export function writeExports(parent: string, trained: Trained): Export[] {
-  mkdirSync(parent, { recursive: true });
+  makeFolder(parent);
   const { base, spec, adapter, trainer } = trained;
   if (adapter === null) {
     const lazy = lazyTensors(trainer.stateShapes.trainable, trainer.variables);

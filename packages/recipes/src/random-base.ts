@@ -1,5 +1,6 @@
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { parseModelConfig, weightShapes } from '@moraine/contract/plan';
 
 /**
@@ -48,7 +49,7 @@ export function benchConfig(shape: BenchShape): Record<string, unknown> {
  */
 export function writeRandomBase(dir: string, shape: BenchShape, seed: number): void {
   const config = benchConfig(shape);
-  mkdirSync(dir, { recursive: true });
+  makeFolder(dir);
   writeFileSync(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
 
   const shapes = [...weightShapes(parseModelConfig(config))];

@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttemptEvent, CheckpointMetrics, RunConfig, TrainSpec } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { countAgain, type ModelConfig } from '@moraine/contract/plan';
 import { createRowOrder, loadBaseTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
@@ -146,7 +146,7 @@ async function train(run: Run): Promise<{ trainedTokens: number; resultFile: str
   if (startStep === 0) await evaluateFiles(run);
 
   const checkpoints = join(spec.outDir, 'checkpoints');
-  mkdirSync(checkpoints, { recursive: true });
+  makeFolder(checkpoints);
   let savedAt = performance.now();
   let savedStep = startStep;
   const save = (metrics: CheckpointMetrics): void => {

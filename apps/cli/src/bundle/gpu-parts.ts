@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { inRepo } from '../paths.js';
 import type { Entry } from './pack.js';
 
@@ -29,7 +30,7 @@ int cudnnGetProperty(int part, int *value) { *value = part == 0 ? 9 : part == 1 
 export async function makeStubs(folder: string): Promise<Entry[]> {
   const { cudaStubs, requireCompiler, runCommand } = await import('@moraine/engine/install');
   const { program } = await requireCompiler();
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const source = path.join(folder, 'stub.c');
   const entries: Entry[] = [];
   for (const file of cudaStubs) {

@@ -1,17 +1,9 @@
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import type { OnProgress, StagedRuntime } from '@moraine/engine/install';
 import { inRepo, version } from '../paths.js';
 import { contentsOf, template } from './contents.js';
@@ -84,7 +76,7 @@ export async function makeBundle(options: BundleOptions, say: (line: string) => 
 
 /** An earlier bundle makes room; anything else in the folder is not ours to remove. */
 function clearOut(out: string): void {
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const names = readdirSync(out);
   const ours = /^(install\.sh|manifest\.json|SHA256SUMS|[a-z]+\.tar\.(gz|br)\.\d+)$/;
   const other = names.find((name) => !ours.test(name));

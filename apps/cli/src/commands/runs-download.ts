@@ -1,8 +1,9 @@
-import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createWriteStream, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { extract } from 'tar-stream';
 import { type Arguments, oneOf, text } from '../args.js';
 import { connect } from '../connect.js';
@@ -49,7 +50,7 @@ function refuseUsed(out: string): void {
 
 /** Writes the files of a tar below a folder, and nothing outside it. */
 async function unpack(tar: Readable, dir: string): Promise<void> {
-  mkdirSync(dir, { recursive: true });
+  makeFolder(dir);
   const entries = extract();
   await Promise.all([
     pipeline(tar, entries),
@@ -58,7 +59,7 @@ async function unpack(tar: Readable, dir: string): Promise<void> {
         const file = path.join(dir, entry.header.name);
         if (entry.header.type !== 'file' || !file.startsWith(`${dir}${path.sep}`))
           throw new AppError('storage', `The tar holds '${entry.header.name}', which is no file of its folder.`);
-        mkdirSync(path.dirname(file), { recursive: true });
+        makeFolder(path.dirname(file));
         await pipeline(entry, createWriteStream(file));
       }
     })(),

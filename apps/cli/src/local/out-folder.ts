@@ -1,7 +1,6 @@
 import {
   appendFileSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -11,6 +10,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { AppError, type RunConfig } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 
 /** What a folder of `local train` says about its run, so that it can be gone on with. */
 export interface StoredRun {
@@ -55,7 +55,7 @@ export function readStoredRun(out: string): StoredRun {
 }
 
 export function writeStoredRun(out: string, run: StoredRun): void {
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   // Whole or not at all, also when the process is killed here.
   const temporary = path.join(out, '.run.json');
   writeFileSync(temporary, `${JSON.stringify(run, null, 2)}\n`);

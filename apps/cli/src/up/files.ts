@@ -1,37 +1,13 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 
 /** Logs larger than this are set aside once, as `<name>.1`, when their part starts. */
 const LOG_BYTES_MAX = 20_000_000;
 
-/** Makes a folder unless it is there. @throws AppError `storage` naming it, where it cannot be made. */
-export function makeFolder(dir: string, mode = 0o700): void {
-  try {
-    mkdirSync(dir, { recursive: true, mode });
-  } catch (cause) {
-    const why = existsSync(dir) ? 'it is a file' : String(cause);
-    throw new AppError('storage', `The folder ${dir} cannot be made: ${why}.`, {
-      hint: 'Move away what is in its place, or name another folder with --data DIR.',
-      cause,
-    });
-  }
-}
-
 /** Writes a file that only its owner may read, whole or not at all. */
 export function writePrivate(file: string, text: string): void {
-  mkdirSync(path.dirname(file), { recursive: true });
+  makeFolder(path.dirname(file));
   const temporary = `${file}.${process.pid}.new`;
   rmSync(temporary, { force: true });
   const fd = openSync(temporary, 'wx', 0o600);
@@ -55,7 +31,7 @@ export function readJson(file: string): unknown {
 
 /** Opens a log for appending (0600) and says where its new part begins. */
 export function openLog(file: string): { fd: number; from: number } {
-  mkdirSync(path.dirname(file), { recursive: true });
+  makeFolder(path.dirname(file));
   const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (size > LOG_BYTES_MAX) renameSync(file, `${file}.1`);
   return { fd: openSync(file, 'a', 0o600), from: size > LOG_BYTES_MAX ? 0 : size };

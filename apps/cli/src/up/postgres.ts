@@ -4,9 +4,10 @@ import { chmodSync, closeSync, existsSync, readFileSync, realpathSync, renameSyn
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import pg from 'pg';
 import { z } from 'zod';
-import { logSince, makeFolder, openLog, readJson, writePrivate } from './files.js';
+import { logSince, openLog, readJson, writePrivate } from './files.js';
 import { freePort, isPortFree } from './ports.js';
 import { findPostgres } from './postgres-binaries.js';
 import {
@@ -51,7 +52,7 @@ const ENVIRONMENT = { LANG: 'C', TZ: 'UTC' };
  */
 export async function startPostgres(options: PostgresOptions): Promise<RunningServer> {
   const binaries = findPostgres();
-  makeFolder(options.dir);
+  makeFolder(options.dir, 0o700);
   chmodSync(options.dir, 0o700);
   const data = path.join(options.dir, 'data');
   const file = path.join(options.dir, 'server.json');

@@ -5,10 +5,11 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { searchPath } from '../env.js';
-import { logSince, makeFolder, openLog, readJson, writePrivate } from './files.js';
+import { logSince, openLog, readJson, writePrivate } from './files.js';
 import { freePort, isPortFree } from './ports.js';
 import { endOf, type RunningServer } from './postgres.js';
 import { endProcess, folderOf, identify, type ProcessId, programOf } from './processes.js';
@@ -62,7 +63,7 @@ export async function findRedis(): Promise<string> {
  * ever evicted. It outlives this process unless `stop` is called.
  */
 export async function startRedis(options: RedisOptions): Promise<RunningServer> {
-  makeFolder(options.dir);
+  makeFolder(options.dir, 0o700);
   chmodSync(options.dir, 0o700);
   const dir = realpathSync(options.dir);
   const file = path.join(dir, 'server.json');

@@ -1,8 +1,9 @@
 import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { z } from 'zod';
-import { makeFolder, readJson, writePrivate } from './files.js';
+import { readJson, writePrivate } from './files.js';
 import { identify, isRunning, type ProcessId } from './processes.js';
 
 const Id = z.object({ pid: z.int(), started: z.string() });
@@ -60,7 +61,7 @@ export function runningStack(dataDir: string): StackAddress | null {
  */
 export function lockStack(dataDir: string): { release(): void } {
   // Not 0700: where Postgres has to become nobody it must pass through. Its own folder and every secret are closed to others.
-  makeFolder(dataDir, 0o711);
+  makeFolder(dataDir, 0o711, 'name another folder with --data DIR');
   const lock = path.join(dataDir, 'up.lock');
   const draft = `${lock}.${process.pid}`;
   writeFileSync(draft, JSON.stringify(identify(process.pid)));

@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { chosenApiKey, databaseUrl, redisUrl } from '../env.js';
 import { inRepo } from '../paths.js';
 import { type KeptPart, keepRunning, type PartEvent, type RunningPart } from './keep-running.js';
@@ -68,7 +68,7 @@ async function build(
   release: () => void,
 ): Promise<Stack> {
   const logsDir = path.join(dataDir, 'logs');
-  mkdirSync(logsDir, { recursive: true });
+  makeFolder(logsDir);
   const logFile = (name: string): string => path.join(logsDir, `${name}.log`);
   const stack = readStack(dataDir);
   const leftovers = stack.parts.filter(isRunning);

@@ -1,6 +1,7 @@
-import { mkdir, readFile, statfs } from 'node:fs/promises';
+import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { INDEX_FILE, parseModelConfig, WEIGHTS_FILE, weightFiles } from '@moraine/contract/plan';
 import { bytesHere, downloadFile } from './download-file.js';
 import type { Hub } from './hub.js';
@@ -38,7 +39,7 @@ export async function fetchBase(hub: Hub, source: HubSource, options: FetchOptio
   const companions = [...record.files.values()].filter(({ name }) => COMPANIONS.test(name));
   refuseIncomplete(record);
   const dir = join(options.dir, record.repo.replace('/', '--'));
-  await makeFolder(dir);
+  makeFolder(dir, 0o700);
 
   const small = [need(record, 'config.json'), ...present(record, [INDEX_FILE])];
   const fetchSmall = (file: HubFile): Promise<string> => downloadFile(hub, record, file, { dir, onBytes: () => {} });
@@ -112,14 +113,6 @@ async function readJson(dir: string, file: HubFile): Promise<unknown> {
     return JSON.parse(text);
   } catch (cause) {
     throw new AppError('invalid_base', `${file.name} is not JSON: ${String(cause)}.`, { param: file.name, cause });
-  }
-}
-
-async function makeFolder(dir: string): Promise<void> {
-  try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw new AppError('storage', `The folder ${dir} cannot be made: ${String(cause)}.`, { cause });
   }
 }
 

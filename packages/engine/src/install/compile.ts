@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { EngineError } from '../error.js';
 import { withFileLock } from './file-lock.js';
 import type { Library } from './library.js';
@@ -72,7 +73,7 @@ export async function compileBinding(options: CompileOptions): Promise<Binding> 
     async () => {
       if (isCached()) return binding;
       const compiler = await requireCompiler();
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       onProgress({ phase: 'compile', detail: `the binding with ${compiler.version}` });
       const { library, framework, include } = options.library;
       const from = [...sources.map((name) => path.join(bindingDir, name)), path.join(nativeDir, 'session_options.cc')];

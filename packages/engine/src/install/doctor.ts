@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { type CudaParts, findCudaParts, missingLibraries, slimHint, visibleCards } from '../cuda.js';
 import { cacheDir, libraryPath, searchPath, visibleDevices } from '../env.js';
 import { EngineError } from '../error.js';
@@ -86,7 +87,7 @@ export async function doctor(): Promise<DoctorReport> {
   const nvidia = driver === null ? null : nvidiaReport(runtime, driver);
   if (nvidia !== null) problems.push(...gpuProblems(runtime, nvidia, device));
   const cache = cacheDir();
-  mkdirSync(cache, { recursive: true });
+  makeFolder(cache);
   const { bavail, bsize } = statfsSync(cache);
   return {
     node: process.versions.node,

@@ -1,17 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import {
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { makeFolder } from '@moraine/contract/make-folder';
 
 interface Owner {
   pid: number;
@@ -35,7 +26,7 @@ export async function withFileLock<T>(
   work: () => Promise<T>,
   onWait?: (pid: number) => void,
 ): Promise<T> {
-  mkdirSync(path.dirname(file), { recursive: true });
+  makeFolder(path.dirname(file));
   let isReported = false;
   while (!tryLock(file)) {
     if (!isReported) onWait?.(readOwner(file)?.pid ?? 0);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { type LinkStamp, stampFile } from '../link-stamp.js';
 import { quietFile, runtimeFiles } from '../runtime-package.js';
 import type { Binding } from './compile.js';
@@ -15,8 +16,8 @@ import type { Library } from './library.js';
  */
 export function linkRuntime(packageDir: string, binding: Binding, library: Library, stamp: LinkStamp): void {
   const lib = path.join(packageDir, 'deps', 'lib');
-  mkdirSync(lib, { recursive: true });
-  mkdirSync(path.dirname(path.join(packageDir, runtimeFiles.binding)), { recursive: true });
+  makeFolder(lib);
+  makeFolder(path.dirname(path.join(packageDir, runtimeFiles.binding)));
   for (const name of ['libtensorflow.so', path.basename(library.library)]) link(library.library, path.join(lib, name));
   for (const name of ['libtensorflow_framework.so', path.basename(library.framework)]) {
     link(library.framework, path.join(lib, name));

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from '@moraine/contract/make-folder';
 import type { Target } from '../platform.js';
 import { downloadWheel, requireSpace } from './download.js';
 import { withFileLock } from './file-lock.js';
@@ -49,7 +50,7 @@ export async function unpackWheels(options: UnpackOptions): Promise<string> {
     async () => {
       if (existsSync(folder) && !force) return folder;
       const parent = path.dirname(folder);
-      mkdirSync(parent, { recursive: true });
+      makeFolder(parent);
       for (const name of readdirSync(parent)) {
         if (name.startsWith(`${lock.key}.`)) rmSync(path.join(parent, name), { recursive: true, force: true });
       }

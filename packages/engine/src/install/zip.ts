@@ -1,9 +1,9 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { PassThrough, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32, createInflateRaw } from 'node:zlib';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import { EngineError } from '../error.js';
 
@@ -46,7 +46,7 @@ async function extractAll(zip: ZipFile, into: string, wanted: (name: string) => 
 }
 
 async function extract(zip: ZipFile, entry: Entry, target: string): Promise<void> {
-  await mkdir(path.dirname(target), { recursive: true });
+  makeFolder(path.dirname(target));
   if (!entry.canDecodeFileData()) throw new Error(`${entry.fileName} is encrypted or packed in an unknown way`);
   // Inflated here, a megabyte at a time: by itself yauzl takes 16 KB at a time and 1.6 times as long.
   const packed = await zip.openReadStreamPromise(entry, { decodeFileData: false });

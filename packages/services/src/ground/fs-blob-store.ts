@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { cp, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { cp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import type { BlobEntry, BlobStore, StoredBlob } from './blob-store.js';
 
 /** Blobs as files below one folder that only its owner may enter. Written beside their place, flushed to disk, then renamed; the folder entry is flushed too. */
@@ -17,7 +18,7 @@ export function createFsBlobStore(rootDir: string): BlobStore {
   };
   const temporary = async (): Promise<string> => {
     const dir = join(root, '.incoming');
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    makeFolder(dir, 0o700);
     return join(dir, randomUUID());
   };
 
@@ -101,7 +102,7 @@ async function writeStream(path: string, stream: Readable, sizeBytesMax: number)
 
 /** Renames into place. Two writers of the same key carry the same bytes, so the first one wins and the second is dropped. */
 async function settle(source: string, place: string): Promise<void> {
-  await mkdir(dirname(place), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(place), 0o700);
   try {
     await rename(source, place);
   } catch (error) {
