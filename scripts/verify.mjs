@@ -23,6 +23,11 @@ const checks = [
   ['imports', node('scripts/check-imports.mjs')],
   ['house', node('scripts/house/house.mjs', '--check'), 'npm run house'],
   ['documents', node('scripts/check-docs.mjs')],
+  [
+    'coverage',
+    node(path.join('node_modules', 'tsx', 'dist', 'cli.mjs'), 'scripts/coverage/coverage.ts', '--check'),
+    'npm run coverage',
+  ],
   ['openapi', node('apps/api/dist/openapi.js', '--check'), 'npm run openapi -w @moraine/api'],
   ['lock file', node('scripts/check-lock.mjs')],
 ];

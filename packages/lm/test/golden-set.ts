@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Batch } from '@moraine/contract';
+import type { Batch, NumericMode } from '@moraine/contract';
 import { linearShapes } from '@moraine/contract/plan';
 import { readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import type {
@@ -31,7 +31,7 @@ interface Matrix {
 
 type OptimizerRow = OptimizerOptions & { learningRate: number; methods?: string[] };
 
-const matrix = json<Matrix>(join(folder, 'matrix.json'));
+export const matrix = json<Matrix>(join(folder, 'matrix.json'));
 const [first, ...others] = matrix.optimizers;
 
 /** The methods of the matrix that train an adapter. */
@@ -54,6 +54,20 @@ export const goldenRows = matrix.families.flatMap((family) =>
     ];
   }),
 );
+
+/** One row of every way that a method meets the frozen matrices. */
+const BF16_METHODS = ['full', 'lora', 'lora-rs', 'mora-1', 'mora-6', 'oft', 'dora', 'hira'];
+
+/**
+ * Whether a row is tested in a mode. Every row is in the one that runs train in; eager steps, the oracle of the traced ones, with all methods
+ * on one family and the plainest on all; XLA compiles each signature for seconds, so it has one row.
+ */
+export function isTestedIn(mode: NumericMode, { family, method }: (typeof goldenRows)[number]): boolean {
+  const isFirst = family.name === 'llama-tied';
+  if (mode === 'eager') return isFirst || ['full', 'lora'].includes(method.name);
+  if (mode === 'bf16') return isFirst && BF16_METHODS.includes(method.name);
+  return mode === 'plain' || (isFirst && method.name === 'lora');
+}
 
 export interface Golden {
   config: ModelConfig;
