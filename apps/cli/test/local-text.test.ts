@@ -24,8 +24,11 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test('a dry run prints the whole configuration and leaves no folder', async () => {
+  const distinct = path.join(dir, 'distinct.jsonl');
+  const row = (i: number): string => `${JSON.stringify({ prompt: `Nalmen ${i}?`, completion: 'Kelna.' })}\n`;
+  writeFileSync(distinct, Array.from({ length: 40 }, (_, i) => row(i)).join(''));
   const { status, output } = await local(
-    ...['train', '--base', base, '--data', data, '--out', out, '--steps', '9', '--seed', '5', '--dry-run'],
+    ...['train', '--base', base, '--data', distinct, '--out', out, '--steps', '9', '--seed', '5', '--dry-run'],
   );
   expect(status).toBe(0);
   expect(JSON.parse(output)).toMatchObject({ steps: 9, seed: 5, adapter: { type: 'lora', rank: 8 } });

@@ -14,6 +14,10 @@ let stack: TestStack;
 let { up, client, address, cli } = {} as TestStack;
 let runIds: string[];
 
+/** Rows that no run finds anything to say about. */
+const distinctRows = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `{"prompt":"${i}","completion":"b"}\n`).join('');
+
 async function submitRun(suffix: string, fileId: string): Promise<string> {
   const run = await client.call('createRun', { body: { model: 'tiny', training_file: fileId, suffix, max_steps: 7 } });
   return run.id;
@@ -230,7 +234,7 @@ describe('files', () => {
 
 describe('estimate', () => {
   const rows = path.join(dataDir, 'estimated.jsonl');
-  beforeAll(() => writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(30)));
+  beforeAll(() => writeFileSync(rows, distinctRows(30)));
 
   test('says what a run would take and whether a worker can hold it, and queues nothing', async () => {
     const before = (await client.call('listRuns', { query: {} })).data.length;
@@ -251,7 +255,7 @@ describe('estimate', () => {
 
 describe('runs create', () => {
   const rows = path.join(dataDir, 'rows.jsonl');
-  beforeAll(() => writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(30)));
+  beforeAll(() => writeFileSync(rows, distinctRows(30)));
 
   test('queues what options and file say and names the command that watches it', async () => {
     const id = await uploadRows();

@@ -1,3 +1,4 @@
+import type { Duplicates } from './duplicates.js';
 import type { EncodeReport, Noted } from './encode-file.js';
 import type { DropReason } from './encode-row.js';
 import type { RowNote } from './label-row.js';
@@ -20,12 +21,29 @@ const NOTES: Record<RowNote, string> = {
 };
 
 /** What was cut, left out or changed in a file, a sentence each; empty when nothing was. */
-export function describeReport({ truncated, dropped, notes, rows }: EncodeReport): string[] {
+export function describeReport({ truncated, dropped, notes, rows, duplicates, inTraining }: EncodeReport): string[] {
   const cut = truncated > 0 ? [`${truncated} rows were cut to the longest length`] : [];
   const lost = [...cut, ...describeCounts(dropped, DROPPED)];
   const left = lost.length === 0 ? [] : [`${lost.join(', ')}. ${rows} rows are used.`];
-  return [...left, ...describeCounts(notes, NOTES).map((sentence) => `${sentence}.`)];
+  return [
+    ...left,
+    ...describeRepeated(duplicates),
+    ...describeShared(inTraining),
+    ...describeCounts(notes, NOTES).map((sentence) => `${sentence}.`),
+  ];
 }
+
+const describeRepeated = ({ rows, first }: Duplicates): string[] =>
+  first === null
+    ? []
+    : [`${rows} rows repeat an earlier one word for word (first in line ${first.line}, as in line ${first.of}).`];
+
+const describeShared = (noted: Noted | null): string[] =>
+  noted === null
+    ? []
+    : [
+        `${noted.rows} rows are in the training file too, word for word: on them a run is scored for what it was shown (first in line ${noted.firstLine}).`,
+      ];
 
 /** Rows that are not trained on. */
 export const leftOut = ({ dropped }: EncodeReport): number =>

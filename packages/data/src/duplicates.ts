@@ -12,6 +12,8 @@ export interface Duplicates {
 export interface DuplicateFinder {
   /** Takes the next row; returns the line of an equal row before it, null when it is new. */
   see(line: number, row: Row): number | null;
+  /** Whether the file had this row. */
+  has(row: Row): boolean;
   found(): Duplicates;
 }
 
@@ -31,6 +33,7 @@ export function findDuplicates(): DuplicateFinder {
       first ??= { line, of };
       return of;
     },
+    has: (row) => lines.has(rowHash(row)),
     found: () => ({ rows, first }),
   };
 }

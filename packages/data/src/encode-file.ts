@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
+import { type DuplicateFinder, type Duplicates, findDuplicates } from './duplicates.js';
 import { type DropReason, type Encoded, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
 import type { RowNote } from './label-row.js';
 import type { Row } from './row.js';
@@ -28,11 +29,17 @@ export interface EncodeReport {
   dropped: Partial<Record<DropReason, Noted>>;
   /** Rows of the file that something else was done with. */
   notes: Partial<Record<RowNote, Noted>>;
+  /** Rows of the file that repeat an earlier one word for word; they are trained on as often as they stand there. */
+  duplicates: Duplicates;
+  /** Rows of the file that are rows of the training file too; null when there are none, or this is that file. */
+  inTraining: Noted | null;
   /** Line numbers of the first rows left out, at most 20. */
   droppedLines: number[];
 }
 
 export interface EncodeFileOptions extends EncodeOptions {
+  /** The rows of the training file, for another file of its run: those that it has too are counted. */
+  training?: DuplicateFinder | undefined;
   /** Called between rows, some times a second; what it throws ends the encoding. */
   onProgress?: (rowsRead: number) => void;
   /** No further row is read after so many milliseconds. Default: the whole file is. */
@@ -50,7 +57,7 @@ export async function encodeFile(
   file: string,
   tokenizer: TextTokenizer,
   options: EncodeFileOptions,
-): Promise<{ rows: TrainingRow[]; report: EncodeReport }> {
+): Promise<{ rows: TrainingRow[]; report: EncodeReport; seen: DuplicateFinder }> {
   const rows: TrainingRow[] = [];
   const report: EncodeReport = {
     rowsRead: 0,
@@ -62,9 +69,12 @@ export async function encodeFile(
     truncated: 0,
     dropped: {},
     notes: {},
+    duplicates: { rows: 0, first: null },
+    inTraining: null,
     droppedLines: [],
   };
-  const { onProgress, msMax = Number.POSITIVE_INFINITY } = options;
+  const seen = findDuplicates();
+  const { onProgress, training, msMax = Number.POSITIVE_INFINITY } = options;
   const begun = performance.now();
   let pausedAt = begun;
   for await (const { line, row } of readRows(file)) {
@@ -82,10 +92,13 @@ export async function encodeFile(
       pausedAt = performance.now();
     }
     for (const note of noted) count(report.notes, note, line);
+    seen.see(line, row);
+    if (training?.has(row)) report.inTraining = addTo(report.inTraining, line);
     report.rowsRead += 1;
   }
+  report.duplicates = seen.found();
   if (rows.length === 0 && !report.isPartial) throw nothingLeft(file, report, options.maxSeqLen);
-  return { rows, report };
+  return { rows, report, seen };
 }
 
 function take(encoded: Encoded, line: number, rows: TrainingRow[], report: EncodeReport): void {
@@ -104,9 +117,11 @@ function take(encoded: Encoded, line: number, rows: TrainingRow[], report: Encod
 }
 
 function count<K extends string>(counts: Partial<Record<K, Noted>>, key: K, line: number): void {
-  const noted: Noted = counts[key] ?? { rows: 0, firstLine: line };
-  counts[key] = { ...noted, rows: noted.rows + 1 };
+  counts[key] = addTo(counts[key], line);
 }
+
+const addTo = (noted: Noted | null | undefined, line: number): Noted =>
+  noted ? { ...noted, rows: noted.rows + 1 } : { rows: 1, firstLine: line };
 
 function* encodeAtLine(line: number, row: Row, tokenizer: TextTokenizer, options: EncodeOptions): Generator<Encoded> {
   try {

@@ -1,5 +1,6 @@
 import { AppError } from '@moraine/contract';
 import { describeReport } from './describe-report.js';
+import type { DuplicateFinder } from './duplicates.js';
 import { type EncodeFileOptions, type EncodeReport, encodeFile } from './encode-file.js';
 import type { TrainingRow } from './encode-row.js';
 import type { TextTokenizer } from './tokenizer.js';
@@ -9,6 +10,8 @@ export interface EncodedFile {
   report: EncodeReport;
   /** What is cut, left out or changed, a sentence each, with the file in front. */
   warnings: string[];
+  /** What the file has, for the other files of its run. */
+  seen: DuplicateFinder;
 }
 
 /**
@@ -22,8 +25,8 @@ export async function encodeNamed(
   options: EncodeFileOptions,
 ): Promise<EncodedFile> {
   try {
-    const { rows, report } = await encodeFile(path, tokenizer, options);
-    return { rows, report, warnings: describeReport(report).map((sentence) => `${label}: ${sentence}`) };
+    const { rows, report, seen } = await encodeFile(path, tokenizer, options);
+    return { rows, report, seen, warnings: describeReport(report).map((sentence) => `${label}: ${sentence}`) };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     const { param, hint } = error;

@@ -8,7 +8,7 @@ export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-templ
 export { loadBaseTokenizer } from './check-tokenizer.js';
 export { type Converted, type ConvertOptions, convertFile } from './convert/convert-file.js';
 export { describeReport, leftOut } from './describe-report.js';
-export type { Duplicates } from './duplicates.js';
+export type { DuplicateFinder, Duplicates } from './duplicates.js';
 export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
 export { type EncodedFile, encodeNamed } from './encode-named.js';
 export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';

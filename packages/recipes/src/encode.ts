@@ -1,5 +1,5 @@
 import type { RunConfig } from '@moraine/contract';
-import { encodeNamed, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import { type DuplicateFinder, encodeNamed, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import type { Control, Emit } from './control.js';
 
 /** Encodes one file of a run; `label` names it in messages. */
@@ -19,13 +19,15 @@ export interface EncodeInput {
 }
 
 /**
- * How a run reads its files: what is cut, left out or changed is said, whichever file it is.
+ * How a run reads its files, the training file first: what is cut, left out or changed is said, whichever file it is, and which rows stand
+ * there twice, or in the training file too.
  * The result throws AppError `user_data`, `invalid_file` or `invalid_base`, each naming the file; StoppedEncoding when the run is to stop.
  */
 export function createEncode({ config, tokenizer, emit, control }: EncodeInput): Encode {
   const limits = { maxSeqLen: config.max_seq_len, overLength: config.over_length };
   const say = (level: 'info' | 'warn', message: string, data: object): void =>
     emit({ type: 'message', level, at: Date.now(), message, data: { ...data } });
+  let training: DuplicateFinder | undefined;
   return async (label, path) => {
     let saidAt = performance.now();
     const onProgress = (rowsRead: number): void => {
@@ -34,7 +36,9 @@ export function createEncode({ config, tokenizer, emit, control }: EncodeInput):
       saidAt = performance.now();
       say('info', `${label}: ${rowsRead} rows are encoded so far.`, { rows_read: rowsRead });
     };
-    const { rows, report, warnings } = await encodeNamed(label, path, tokenizer, { ...limits, onProgress });
+    const options = { ...limits, onProgress, training };
+    const { rows, report, warnings, seen } = await encodeNamed(label, path, tokenizer, options);
+    training ??= seen;
     for (const message of warnings) say('warn', message, report);
     return rows;
   };

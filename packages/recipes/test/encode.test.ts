@@ -53,6 +53,26 @@ describe('the files of a run', () => {
     );
   });
 
+  it('are compared: rows of a file that repeat, and rows of the others that are in the training file', async () => {
+    const rows = (...texts: string[]): string => texts.map((text) => JSON.stringify({ text })).join('\n');
+    const [first, second] = [join(base, 'first.jsonl'), join(base, 'second.jsonl')];
+    writeFileSync(first, rows('a', 'b', 'a'));
+    writeFileSync(second, rows('c', 'b', 'c', 'a'));
+    const { encode, events } = await encodeWith('truncate', 16);
+    expect(await encode('Training file', first)).toHaveLength(3);
+    await encode('Validation file', second);
+    await encode('Evaluation file', second);
+    const seen = (label: string): string[] => [
+      `${label}: 1 rows repeat an earlier one word for word (first in line 3, as in line 1).`,
+      `${label}: 2 rows are in the training file too, word for word: on them a run is scored for what it was shown (first in line 2).`,
+    ];
+    expect(ofType(events, 'message').map(({ message }) => message)).toEqual([
+      ...seen('Training file').slice(0, 1),
+      ...seen('Validation file'),
+      ...seen('Evaluation file'),
+    ]);
+  });
+
   it('are an error of the data where asked, with the line', async () => {
     const { encode } = await encodeWith('error', 16);
     await expect(encode('Training file', lengths)).rejects.toMatchObject({
@@ -110,6 +130,8 @@ describe('what a file lost', () => {
     truncated: 0,
     dropped: {},
     notes: {},
+    duplicates: { rows: 0, first: null },
+    inTraining: null,
     droppedLines: [],
     rowsRead: 4,
     isPartial: false,
@@ -132,5 +154,17 @@ describe('what a file lost', () => {
       '1 rows hold special tokens of the base inside their texts, which are read as such (first in line 7).',
     ]);
     expect(leftOut(lost)).toBe(2);
+  });
+
+  it('is said of rows that stand there twice, or in the training file too', () => {
+    const repeated = {
+      ...report,
+      duplicates: { rows: 2, first: { line: 5, of: 1 } },
+      inTraining: { rows: 3, firstLine: 2 },
+    };
+    expect(describeReport(repeated)).toEqual([
+      '2 rows repeat an earlier one word for word (first in line 5, as in line 1).',
+      '3 rows are in the training file too, word for word: on them a run is scored for what it was shown (first in line 2).',
+    ]);
   });
 });

@@ -57,6 +57,16 @@ test('a dry run says what the run will change in its rows, and counts steps on t
   expect(found?.supervised_tokens).toBe(6 * 9);
 });
 
+test('rows of another file that are in the training file too are said', async () => {
+  const training_file = await upload([conversation(1), conversation(2)]);
+  const validation_file = await upload([conversation(3), conversation(2)]);
+  const run = await dry({ training_file, validation_file });
+  expect(run.rehearsal?.[1]?.warnings[0]).toMatch(
+    /^Validation file: 1 rows are in the training file too.*\(first in line 2\)/,
+  );
+  expect(run.rehearsal?.[0]?.warnings.join()).not.toContain('training file too');
+});
+
 test('every file that the run reads is looked at, each under its own name', async () => {
   const training_file = await upload([conversation(1)]);
   const validation_file = await upload([conversation(2)]);

@@ -19,7 +19,7 @@ export interface EncodeTask extends BaseTexts, Pick<EncodeOptions, 'maxSeqLen' |
   kind: 'encode';
   /** What a chat template takes for today, YYYY-MM-DD. */
   day: string | undefined;
-  /** Names and paths, in the order in which they are encoded. */
+  /** Names and paths, in the order in which they are encoded: the training file first. */
   rows: readonly { label: string; path: string }[];
   /** For all files together. */
   msMax: number;
@@ -40,7 +40,7 @@ export interface ValidateTask {
 }
 
 /** An encoded file, of its rows the numbers of tokens alone. */
-export interface EncodedAside extends Omit<EncodedFile, 'rows'> {
+export interface EncodedAside extends Omit<EncodedFile, 'rows' | 'seen'> {
   lengths: number[];
 }
 

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError } from '@moraine/contract';
 import { loadBaseTokenizer } from '../check-tokenizer.js';
+import type { DuplicateFinder } from '../duplicates.js';
 import { encodeNamed } from '../encode-named.js';
 import { previewFile } from '../preview-file.js';
 import type { TextTokenizer } from '../tokenizer.js';
@@ -35,14 +36,18 @@ async function encodeAll(
 ): Promise<EncodedAside[]> {
   const until = performance.now() + msMax;
   const results: EncodedAside[] = [];
+  // The first is the training file.
+  let training: DuplicateFinder | undefined;
   for (const [i, { label, path }] of asked.entries()) {
     const options = {
       maxSeqLen,
       ...(overLength && { overLength }),
+      training,
       msMax: (until - performance.now()) / (asked.length - i),
     };
-    const { rows, report, warnings } = await encodeNamed(label, path, tokenizer, options);
-    results.push({ report, warnings, lengths: rows.map(({ ids }) => ids.length) });
+    const { rows, seen, ...found } = await encodeNamed(label, path, tokenizer, options);
+    training ??= seen;
+    results.push({ ...found, lengths: rows.map(({ ids }) => ids.length) });
   }
   return results;
 }
