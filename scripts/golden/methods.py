@@ -90,6 +90,23 @@ def oft(model, method):
     return through_peft(model, config)
 
 
+def whole(model, trained, method):
+    """Beside an adapter, or with `none` alone, the weights of the named modules are trained themselves."""
+    if method["type"] == "none":
+        trained = {}
+    kinds = {"norms": r".*norm$", "embeddings": r".*embed_tokens$", "head": r"lm_head$"}
+    tests = [kinds.get(name, rf"(.*\.)?{re.escape(name)}(\..*)?$") for name in method["modules_to_save"]]
+    for name, p in model.named_parameters():
+        name = name.removeprefix("base_model.model.")
+        if name in trained:
+            continue
+        if any(re.match(test, name.rpartition(".")[0]) for test in tests):
+            trained[name] = p.requires_grad_(True)
+        elif method["type"] == "none":
+            p.requires_grad_(False)
+    return trained
+
+
 def through_peft(model, config):
     """Any method of PEFT; its parameters as `<module path>.<role>`."""
     wrapped = get_peft_model(model, config)

@@ -106,10 +106,13 @@ def row(matrix, family, method, optimizer):
                     parameter.mul_(drawn(key, parameter.shape, std=0.2, mean=1.0))
                 else:
                     parameter.copy_(drawn(key, parameter.shape, std=method.get("std", 0.4) / math.sqrt(parameter.shape[-1])))
+    if "modules_to_save" in method:  # these keep the base's values
+        trained = methods.whole(model, trained, method)
+    has_start = method["type"] != "none" or "modules_to_save" in method
     batches = [micro_batch(family, rows, matrix["time"], index) for index, rows in enumerate(matrix["microBatches"])]
 
     copies = lambda prefix, tensors: {f"{prefix}.{name}": tensor.detach().clone() for name, tensor in tensors.items()}
-    tensors = {} if method["type"] == "none" else copies("start", trained | kept)
+    tensors = copies("start", trained | kept) if has_start else {}
     first = batches[0]
     output = model(**first)
     output.loss.backward()

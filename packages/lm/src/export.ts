@@ -1,8 +1,9 @@
-import { linearShapes, type ModelShape } from '@moraine/contract/plan';
+import { linearShapes, type ModelShape, weightShapes } from '@moraine/contract/plan';
 import { invariant } from '@moraine/engine';
 import { type Adapter, layerVariables } from './adapter.js';
 import type { HostTensor } from './host.js';
 import { type AdapterFiles, type ExportedAdapter, role } from './methods/method.js';
+import { PEFT, PEFT_PREFIX } from './methods/peft.js';
 
 /** An adapter's files: its own form, and the exactly equal one that PEFT reads, or null where there is none. */
 export interface AdapterForms {
@@ -19,10 +20,25 @@ export function exportAdapter(
 ): AdapterForms {
   const { method } = adapter;
   const exported = exportedAdapter(config, adapter, variables, baseName);
-  const peft = method.toPeft(exported);
-  const native = method.toNative?.(exported) ?? peft;
+  const whole = new Map([...weightShapes(config).keys()].map((name) => [name, variables.get(name)]));
+  const withWhole = (files: AdapterFiles | null) => (files === null ? null : addWhole(files, whole));
+  const peft = withWhole(method.toPeft(exported));
+  const native = withWhole(method.toNative?.(exported) ?? null) ?? peft;
   invariant(native !== null, 'a method without a form of its own has PEFT’s');
   return { native, peft };
+}
+
+/** Weights that are trained whole, under the names that PEFT gives them in its layout, their own elsewhere. */
+function addWhole(files: AdapterFiles, weights: ReadonlyMap<string, HostTensor | undefined>): AdapterFiles {
+  const prefix = files.configName === PEFT.configName ? PEFT_PREFIX : '';
+  const tensors = new Map(files.tensors);
+  const modules = new Set<string>();
+  for (const [name, tensor] of weights) {
+    if (tensor === undefined) continue;
+    tensors.set(`${prefix}${name}`, tensor);
+    modules.add(name.slice(0, name.lastIndexOf('.')));
+  }
+  return modules.size === 0 ? files : { ...files, tensors, config: { ...files.config, modules_to_save: [...modules] } };
 }
 
 function exportedAdapter(

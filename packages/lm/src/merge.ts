@@ -5,7 +5,8 @@ import { asMatrix, type HostTensor, onHost, toDevice } from './host.js';
 /**
  * Merges one weight of the base at a time, by name: `<path>.weight`, W0 [out, in] -> W' [out, in] in float32. W'ᵀ = apply(I, W0, W0ᵀ),
  * block of rows by block, so a method has no merging code of its own. With λ, the share of the update that is applied: 1 is all of it, 0
- * gives the base bit for bit. Weights that the adapter does not touch come back as they are.
+ * gives the base bit for bit. Weights that are trained whole are
+ * among the variables under their own names; those that nothing touches come back as they are.
  */
 export function createMerge(
   adapter: Adapter,
@@ -15,8 +16,11 @@ export function createMerge(
   const tf = loadTf();
   const layers = layerVariables(adapter, variables);
   return (name, base) => {
+    if (lambda === 0) return base;
+    const trained = variables.get(name);
+    if (trained !== undefined) return lambda === 1 ? trained : between(base, trained, lambda);
     const roles = layers.get(name.replace(/\.weight$/, ''));
-    if (roles === undefined || lambda === 0) return base;
+    if (roles === undefined) return base;
     const scaled = lambda === 1 ? roles : (adapter.method.atLambda?.(roles, lambda) ?? roles);
     return onHost(() => {
       const onDevice = Object.fromEntries(Object.entries(scaled).map(([role, value]) => [role, toDevice(value)]));
@@ -27,6 +31,12 @@ export function createMerge(
     });
   };
 }
+
+/** W0 + λ(W − W0) of a weight that is trained whole. */
+const between = (base: HostTensor, trained: HostTensor, lambda: number): HostTensor => ({
+  ...base,
+  data: base.data.map((value, i) => value + lambda * ((trained.data[i] ?? Number.NaN) - value)),
+});
 
 /** W' [out, in] of one layer. */
 function mergedWeight(adapter: Adapter, weight: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor {

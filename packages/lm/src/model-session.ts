@@ -55,7 +55,7 @@ export async function createModel({
   generation,
   adapterGroups = [],
 }: ModelOptions): Promise<Model> {
-  const variables = weightVariables(weights, true);
+  const variables = weightVariables(weights, new Set());
   const initial = new Map<string, HostTensor>();
   for (const [name, source] of weights) if (isOnHost(source)) initial.set(name, source);
   for (const [name, value] of tuned?.variables ?? []) {

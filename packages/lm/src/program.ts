@@ -21,16 +21,19 @@ export interface ModelParts {
   adapterNames: readonly string[];
 }
 
-/** A base's weights as variables. */
+/** A base's weights as variables; those that are not trained are frozen. */
 export function weightVariables(
   weights: ReadonlyMap<string, WeightSource>,
-  isFrozen: boolean,
+  trained: ReadonlySet<string>,
 ): Map<string, VariableSpec> {
   return new Map(
-    [...weights].map(([name, source]) => [
-      name,
-      isOnHost(source) ? { shape: source.shape, isFrozen } : { shape: source.shape, from: source, isFrozen },
-    ]),
+    [...weights].map(([name, source]) => {
+      const isFrozen = !trained.has(name);
+      return [
+        name,
+        isOnHost(source) ? { shape: source.shape, isFrozen } : { shape: source.shape, from: source, isFrozen },
+      ];
+    }),
   );
 }
 
@@ -42,10 +45,12 @@ export function scopeNet(
   dropout?: { rate: number; seed: Tensor },
 ): Net {
   const weights = { get: (name: string) => scope.read(name) };
-  if (adapter === null) return createNet(values === undefined ? { weights } : { weights, trained: values });
+  const ofAdapter = new Set(adapterNames);
+  const trained = new Map([...(values ?? [])].filter(([name]) => !ofAdapter.has(name)));
+  if (adapter === null) return createNet({ weights, trained });
   const variables = new Map(adapterNames.map((name) => [name, values?.get(name) ?? scope.read(name)]));
   const adapted = adaptedLinears(config, adapter, variables);
-  const parts = { weights, adapted, method: adapter.method };
+  const parts = { weights, trained, adapted, method: adapter.method };
   return createNet(dropout === undefined ? parts : { ...parts, dropout });
 }
 

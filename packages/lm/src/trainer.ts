@@ -19,8 +19,10 @@ export interface TrainerOptions {
   config: ModelConfig;
   /** The base's weights by name: places in files, or numbers. */
   weights: ReadonlyMap<string, WeightSource>;
-  /** What is trained; null trains every weight. */
+  /** What is trained beside the weights; null: nothing. */
   adapter: Adapter | null;
+  /** Weights that are trained whole, by name; absent: all of them without an adapter, none beside one. */
+  whole?: readonly string[] | undefined;
   /** How gradients become updates, and what it keeps of every variable. */
   optimizer: Optimizer;
   schedule: Schedule;
@@ -69,7 +71,7 @@ export interface Trainer {
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   // The options themselves are not kept: their weights may be the whole base.
   const { config, adapter, optimizer, schedule, seed, mode = 'plain', shapes, evaluation = [], generation } = options;
-  const { program, trained, kept, initial } = trainingProgram(options);
+  const { program, trained, kept, adapterNames, initial } = trainingProgram(options);
   const session = await compile(program, { mode });
   session.write(initial);
   const stored = stateShapes(trained, kept, optimizer.slots);
@@ -77,7 +79,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const runStep = createRunStep(session, trained, {
     config,
     adapter,
-    adapterNames: names,
+    adapterNames,
     optimizer,
     schedule,
     seed,
@@ -112,7 +114,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 /** Variables and signatures of a training run, what of them is trained, and the values they start with beside those from files. */
 export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode'>) {
   const { config, weights, adapter, optimizer, seed, shapes, evaluation = [], generation } = options;
-  const variables = weightVariables(weights, adapter !== null);
+  const whole = options.whole ?? (adapter === null ? [...weights.keys()] : []);
+  const variables = weightVariables(weights, new Set(whole));
   const initial = new Map<string, HostTensor>();
   for (const [name, source] of weights) if (isOnHost(source)) initial.set(name, source);
   const adapterValues =
@@ -121,7 +124,7 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
     variables.set(name, { shape: value.shape });
     initial.set(name, value);
   }
-  const names = adapter === null ? [...weights.keys()] : [...adapterValues.keys()];
+  const names = [...adapterValues.keys(), ...whole];
   const own = names.map((name) => ({ name, shape: variables.get(name)?.shape ?? [] }));
   const { trained, kept } = partVariables(own, adapter);
   for (const { name, shape } of trained) {
@@ -140,7 +143,7 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
       ...(generation === undefined ? {} : generationSignatures(config, generation, (scope) => scopeNet(parts, scope))),
     },
   };
-  return { program, trained, kept, initial };
+  return { program, trained, kept, adapterNames: parts.adapterNames, initial };
 }
 
 /** What is trained, with the rates of the adapter's method, and what the adapter only keeps. */

@@ -118,3 +118,19 @@ test.each(adapterRows.map((row) => [row.name, row] as const))(
     }
   },
 );
+
+test.each([
+  ['PEFT’s layout', { type: 'lora', rank: 2, alpha: 2, use_rslora: false }, 'base_model.model.'],
+  ['its own form', { type: 'mora', rank: 2, mora_type: 6 }, ''],
+] as const)('weights trained whole travel with an adapter in %s, and merge at a share', (_, options, prefix) => {
+  const adapter = adapterOf(createMethod(options));
+  const shape = [tinyConfig.hiddenSize];
+  const norm = { shape, data: new Float32Array(tinyConfig.hiddenSize).fill(3) };
+  const variables = new Map([...trained(adapter), ['model.norm.weight', norm]]);
+  const { native } = exportAdapter(tinyConfig, adapter, variables, 'tiny');
+  expect(native.config.modules_to_save).toEqual(['model.norm']);
+  expect(native.tensors.get(`${prefix}model.norm.weight`)).toBe(norm);
+  const base = { shape, data: new Float32Array(tinyConfig.hiddenSize).fill(1) };
+  const first = (lambda: number) => createMerge(adapter, variables, lambda)('model.norm.weight', base).data[0];
+  expect([0, 0.25, 1].map(first)).toEqual([1, 1.5, 3]);
+});

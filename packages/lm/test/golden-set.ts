@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Batch, NumericMode } from '@moraine/contract';
-import { linearShapes } from '@moraine/contract/plan';
+import { linearShapes, matchModules, wholeWeights } from '@moraine/contract/plan';
 import { readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import type {
   Adapter,
@@ -18,7 +18,10 @@ import { createMethod, parseModelConfig } from '../src/index.js';
 const folder = join(import.meta.dirname, '../../../scripts/golden');
 const fixtures = join(folder, 'fixtures');
 
-type MethodRow = { name: string; target_modules?: string[]; eps?: number } & ({ type: 'none' } | MethodOptions);
+type MethodRow = { name: string; target_modules?: string[]; modules_to_save?: string[]; eps?: number } & (
+  | { type: 'none' }
+  | MethodOptions
+);
 
 interface Matrix {
   /** `methods` are those that a family is tested with, by the first optimiser; absent, all, and further optimisers with theirs. */
@@ -75,6 +78,8 @@ export interface Golden {
   schedule: Schedule;
   weights: Map<string, WeightSource>;
   adapter: Adapter | null;
+  /** Weights that are trained whole; absent: all without an adapter, none beside one. */
+  whole: string[] | undefined;
   /** What the trained variables start with. */
   start: Map<string, HostTensor>;
   batches: Batch[];
@@ -116,7 +121,11 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
     schedule: { ...matrix.schedule, learningRate: optimizer.learningRate, restart: restartOf(method) },
     weights: slices(weightFile),
     adapter: adapterOf(config, method),
-    start: method.type === 'none' ? hostTensors(weightFile) : under('start', tensors),
+    whole: wholeOf(config, method),
+    start:
+      method.type === 'none' && method.modules_to_save === undefined
+        ? hostTensors(weightFile)
+        : under('start', tensors),
     batches,
     batch,
     realPositions: (microBatches[0]?.attention_mask.flat() ?? []).flatMap((real, i) => (real === 1 ? [i] : [])),
@@ -137,6 +146,12 @@ function adapterOf(config: ModelConfig, row: MethodRow): Adapter | null {
     dropout: 0,
     restartEvery: restartOf(row)?.every,
   };
+}
+
+function wholeOf(config: ModelConfig, { modules_to_save: names }: MethodRow): string[] | undefined {
+  if (names === undefined) return undefined;
+  const modules = matchModules(config, names, []);
+  return wholeWeights({ type: 'none', modules_to_save: modules }, config) ?? undefined;
 }
 
 function restartOf(row: MethodRow): Schedule['restart'] {

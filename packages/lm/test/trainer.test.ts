@@ -152,6 +152,26 @@ test.each(resumed)('%s: a resumed run repeats the uninterrupted one bit for bit'
   for (const run of [whole, first, second]) run.dispose();
 });
 
+test('weights trained whole beside an adapter are resumed bit for bit, and the others stay as they are', async () => {
+  const whole = ['model.norm.weight', 'model.embed_tokens.weight'];
+  const [run, first, second] = [
+    await trainer(loraAdapter(0.2), { whole }),
+    await trainer(loraAdapter(0.2), { whole }),
+    await trainer(loraAdapter(0.2), { whole }),
+  ] as const;
+  const expected = losses(run, [mixedBatch()], 6);
+  losses(first, [mixedBatch()], 3);
+  second.load(first.state());
+  expect(losses(second, [mixedBatch()], 3)).toEqual(expected.slice(3));
+  expect(second.state()).toEqual(run.state());
+  expect(run.parameterCount - 40 * 32 - 32).toBe((await trainer(loraAdapter())).parameterCount);
+  for (const name of whole) expect(run.variables().get(name)?.data).not.toEqual(hostWeights().get(name)?.data);
+  const alone = await trainer(null, { whole: ['model.norm.weight'] });
+  alone.step([mixedBatch()]);
+  expect([...alone.variables().keys()]).toEqual(['model.norm.weight']);
+  for (const each of [run, first, second, alone]) each.dispose();
+});
+
 const restarted = (options: MethodOptions): Adapter => ({
   method: createMethod(options),
   paths,

@@ -1,9 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
-import type { ModelShape } from '@moraine/contract/plan';
+import { type ModelShape, weightShapes } from '@moraine/contract/plan';
 import { EngineError, readSafetensors } from '@moraine/engine';
-import { type Adapter, type HostTensor, STORED_METHODS, storedMethod, unsupported } from '@moraine/lm';
+import {
+  type Adapter,
+  type HostTensor,
+  PEFT_PREFIX,
+  STORED_METHODS,
+  type StoredMethod,
+  storedMethod,
+  unsupported,
+} from '@moraine/lm';
 
 /** An adapter read from a folder: what it is, and its variables `<path>.<role>`. */
 export interface ReadAdapter {
@@ -32,9 +40,44 @@ export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
   const json = readJson(file);
   const module = storedMethod(first.form.configName, json);
   if (module === undefined) throw unknownType(file, json);
-  const tensors = () => tensorsOf(dir, module.form.weightsName);
-  const { method, paths, variables } = module.read({ dir, file, json, tensors, base });
-  return { adapter: { method, paths, dropout: 0 }, variables };
+  const { own, whole } = partTensors(dir, module, json, base);
+  const { method, paths, variables } = module.read({ dir, file, json, tensors: own, base });
+  return { adapter: { method, paths, dropout: 0 }, variables: new Map([...variables, ...whole()]) };
+}
+
+/** The tensors of the adapter and those of modules that were trained whole, by the base's names; read once, when the first is asked for. */
+function partTensors(dir: string, { form }: StoredMethod, json: Json, base: ModelShape) {
+  const names = weightShapes(base);
+  const prefix = form.peftType === undefined ? '' : PEFT_PREFIX;
+  let parts: { own: Map<string, HostTensor>; whole: Map<string, HostTensor> } | undefined;
+  const read = () => {
+    parts ??= { own: new Map(), whole: new Map() };
+    for (const [stored, tensor] of parts.own.size === 0 ? tensorsOf(dir, form.weightsName) : []) {
+      const name = stored.startsWith(prefix) ? stored.slice(prefix.length) : stored;
+      const shape = names.get(name);
+      if (shape === undefined) parts.own.set(stored, tensor);
+      else if (shape.join() === tensor.shape.join()) parts.whole.set(name, tensor);
+      else throw otherShape(dir, name, tensor.shape, shape);
+    }
+    refuseMissing(dir, json, parts.whole);
+    return parts;
+  };
+  return { own: () => read().own, whole: () => read().whole };
+}
+
+const otherShape = (dir: string, name: string, found: readonly number[], wanted: readonly number[]): AppError =>
+  new AppError('invalid_value', `${dir}: ${name} is [${found.join(', ')}], this base needs [${wanted.join(', ')}].`, {
+    param: 'adapter',
+    hint: 'Name the base that the adapter was trained on.',
+  });
+
+/** @throws AppError `unsupported_format` for a module that was trained whole and is not in the file. */
+function refuseMissing(dir: string, { modules_to_save: asked }: Json, whole: ReadonlyMap<string, HostTensor>): void {
+  const there = [...whole.keys()].map((name) => name.slice(0, name.lastIndexOf('.')));
+  const isThere = (module: unknown) => there.some((path) => path.endsWith(String(module)));
+  const missing = Array.isArray(asked) ? asked.find((module) => !isThere(module)) : undefined;
+  if (missing !== undefined)
+    throw unsupported(dir, `modules_to_save names ${String(missing)}, whose weights it does not hold`);
 }
 
 function unknownType(file: string, { peft_type: type }: Json): AppError {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { AttemptEvent, CheckpointMetrics, RunConfig, TrainSpec } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
-import { countAgain, type ModelConfig } from '@moraine/contract/plan';
+import { countAgain, type ModelConfig, wholeWeights } from '@moraine/contract/plan';
 import { createRowOrder, loadBaseTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import { createOptimizer, createTrainer, type Trainer, type TrainerOptions } from '@moraine/lm';
@@ -55,6 +55,7 @@ export async function runSft(asked: TrainSpec, emit: Emit, control: Control): Pr
     config: base.config,
     weights: base.weights,
     adapter,
+    whole: wholeWeights(config.adapter, base.config) ?? undefined,
     mode: config.mode,
     ...trainerOptions(config),
     shapes: stepBatches.shapes,

@@ -45,7 +45,7 @@ describe('an adapter that is not applied as it was trained is refused', () => {
     [{ ...PLAIN, use_dora: true }, /lora_magnitude_vector is missing/],
     [{ ...PLAIN, bias: 'all' }, /bias is "all": trained biases/],
     [{ ...PLAIN, peft_type: 'IA3' }, /peft_type is "IA3": only LORA/],
-    [{ ...PLAIN, modules_to_save: ['lm_head'] }, /modules_to_save is \["lm_head"\]/],
+    [{ ...PLAIN, modules_to_save: ['lm_head'] }, /modules_to_save names lm_head, whose weights it does not hold/],
     [{ ...PLAIN, init_lora_weights: 'pissa_niter_4' }, /it changed the base/],
     [{ ...PLAIN, r: 3 }, /the rank of model\.layers\.1\.self_attn\.k_proj is 3, its matrices have 2/],
   ])('%j', (json, message) => {
@@ -60,6 +60,21 @@ describe('an adapter that is not applied as it was trained is refused', () => {
     expect(() => readAdapter(peftFolder(PLAIN, { path }), config)).toThrow(`adapts ${path}, which the base`);
     expect(() => readAdapter(base, config)).toThrow('holds no adapter');
   });
+});
+
+test('modules that were trained whole are read with their adapter, and refused in another shape', () => {
+  const withNorm = (width: number): string => {
+    const dir = peftFolder({ ...PLAIN, modules_to_save: ['norm'] });
+    const file = join(dir, 'adapter_model.safetensors');
+    const tensor = { shape: [width], data: new Float32Array(width).fill(2) };
+    const { tensors } = readSafetensors(file);
+    writeSafetensors(file, new Map([...tensors, ['base_model.model.model.norm.weight', tensor]]));
+    return dir;
+  };
+  const { adapter, variables } = readAdapter(withNorm(32), config);
+  expect(adapter.paths).toEqual([PATH]);
+  expect(variables.get('model.norm.weight')?.data[0]).toBe(2);
+  expect(() => readAdapter(withNorm(31), config)).toThrow('model.norm.weight is [31], this base needs [32]');
 });
 
 test('an adapter that holds a number which is none is refused by its name and place', () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineMethod } from './method.js';
+import { defineMethod, WHOLE_VALUE } from './method.js';
 
 /** Full fine-tuning: every weight of the base is trained, so there is no adapter. */
 export const full = defineMethod({
@@ -10,13 +10,13 @@ export const full = defineMethod({
   keys: {},
   shared: [],
   foreignHint: (_key, others) => `Leave it out: type 'none' trains every weight. Or set adapter.type to ${others}.`,
-  config: z.strictObject({ type: z.literal('none') }),
+  config: z.strictObject({ type: z.literal('none'), ...WHOLE_VALUE }),
   resolve: () => ({ type: 'none' }),
   trainableParameters: (_config, _layers, total) => total,
   learningRate: () => 0.1,
   variants: [{ spelling: 'full', aliases: ['none'], request: { type: 'none' } }],
   kind: () => '',
-  label: () => 'full',
+  label: ({ modules_to_save }) => (modules_to_save === undefined ? 'full' : 'full, some modules'),
   color: 'full',
   withoutExport: (_config, format) =>
     format === 'merged' ? null : 'Full fine-tuning changes the model itself, so there is no adapter beside it.',

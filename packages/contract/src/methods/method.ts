@@ -61,8 +61,22 @@ export const restartedExport = (format: ExportFormat): string | null =>
     ? 'The adapter was merged and started again, so its update is the sum of several, which PEFT has no form for: take the merged model or the native form.'
     : null;
 
+/** What every method takes: modules that are trained whole, beside an adapter or alone. */
+export const WHOLE_KEYS = {
+  modules_to_save: z
+    .array(z.string().min(1))
+    .min(1)
+    .max(256)
+    .optional()
+    .describe(
+      "Modules trained whole: `norms`, `embeddings`, `head`, or names as in target_modules. Beside an adapter, or with type 'none' instead of every weight. Default: none beside an adapter.",
+    ),
+};
+/** Its resolved form, full paths, present where it was asked for. */
+export const WHOLE_VALUE = { modules_to_save: z.array(z.string()).optional() };
+
 /** Resolved keys of a method that adapts linear layers; `target_modules` holds full paths. */
-export const ADAPTED = { dropout: z.number(), target_modules: z.array(z.string()) };
+export const ADAPTED = { dropout: z.number(), target_modules: z.array(z.string()), ...WHOLE_VALUE };
 
 /** The shared keys of `ADAPTED` with their defaults, and the layers that they name. */
 export function resolveAdapted(request: SharedRequest, match: MatchTargets) {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AppError } from '../errors.js';
 import { nearest } from '../suggest.js';
 import * as rows from './index.js';
-import { type MatchTargets, type MethodRow, type MethodVariant, SHARED_KEYS } from './method.js';
+import { type MatchTargets, type MethodRow, type MethodVariant, SHARED_KEYS, WHOLE_KEYS } from './method.js';
 
 type Rows = typeof rows;
 type Row = Rows[keyof Rows];
@@ -38,6 +38,7 @@ export const AdapterRequest = z.strictObject({
   rank,
   ...OWN_KEYS,
   ...SHARED_LAST,
+  ...WHOLE_KEYS,
 });
 export type AdapterRequest = z.output<typeof AdapterRequest>;
 
@@ -85,7 +86,7 @@ const eitherOf = (all: readonly AnyRow[]): string =>
 function refuseForeign(request: AdapterRequest, row: AnyRow): void {
   for (const key of Object.keys(AdapterRequest.shape)) {
     const value = request[key as keyof AdapterRequest];
-    if (key === 'type' || value === undefined || takes(row, key)) continue;
+    if (key === 'type' || key in WHOLE_KEYS || value === undefined || takes(row, key)) continue;
     const others = ROWS.filter((one) => one !== row);
     const owners = others.filter((one) => takes(one, key));
     throw new AppError(

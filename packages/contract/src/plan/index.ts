@@ -11,3 +11,4 @@ export * from './resolve-config.js';
 export * from './resolve-optimizer.js';
 export * from './shapes.js';
 export * from './targets.js';
+export * from './whole-modules.js';

@@ -1,7 +1,8 @@
 import type { LinearShape, ModelShape } from '../architectures/tensor.js';
 import { type AdapterRequest, type MethodConfig, methodRow, resolveMethod } from '../methods/registry.js';
-import { linearShapes, totalParameters } from './shapes.js';
+import { linearShapes, totalParameters, weightShapes } from './shapes.js';
 import { matchTargets } from './targets.js';
+import { matchModules, wholeWeights } from './whole-modules.js';
 
 export interface ResolvedAdapter {
   adapter: MethodConfig;
@@ -15,10 +16,22 @@ export interface ResolvedAdapter {
 export function resolveAdapter(request: AdapterRequest, base: ModelShape): ResolvedAdapter {
   const shapes = linearShapes(base);
   let layers: readonly LinearShape[] = [];
-  const adapter = resolveMethod(request, (targets) => {
+  const { modules_to_save: named, ...own } = request;
+  const method = resolveMethod(own, (targets) => {
     layers = matchTargets(shapes, targets).matched;
     return layers;
   });
-  const trainableParameters = methodRow(adapter).trainableParameters(adapter, layers, totalParameters(base));
-  return { adapter, trainableParameters };
+  const adapted = layers.map(({ name }) => name);
+  const adapter = named === undefined ? method : { ...method, modules_to_save: matchModules(base, named, adapted) };
+  return { adapter, trainableParameters: countTrained(adapter, layers, base) };
+}
+
+function countTrained(adapter: MethodConfig, layers: readonly LinearShape[], base: ModelShape): number {
+  const sizes = weightShapes(base);
+  const whole = (wholeWeights(adapter, base) ?? []).reduce(
+    (sum, name) => sum + (sizes.get(name) ?? []).reduce((a, b) => a * b, 1),
+    0,
+  );
+  const isWholeAlone = !('target_modules' in adapter) && adapter.modules_to_save !== undefined;
+  return isWholeAlone ? whole : whole + methodRow(adapter).trainableParameters(adapter, layers, totalParameters(base));
 }

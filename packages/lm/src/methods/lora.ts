@@ -144,7 +144,6 @@ export function loraFiles(
 const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boolean, what: string])[] = [
   ['bias', (value) => value !== undefined && value !== 'none', 'trained biases are not read'],
   ['lora_bias', (value) => value === true, 'trained biases are not read'],
-  ['modules_to_save', (value) => Array.isArray(value) && value.length > 0, 'whole trained modules are not read'],
   ['fan_in_fan_out', (value) => value === true, 'transposed layers do not occur in Llama'],
   ['layer_replication', (value) => Array.isArray(value) && value.length > 0, 'repeated layers are not read'],
   ['use_qalora', (value) => value === true, 'QALoRA is not read'],

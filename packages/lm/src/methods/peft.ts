@@ -3,7 +3,7 @@ import type { AdapterFiles, ExportedAdapter } from './method.js';
 import { type AdapterSource, unsupported } from './source.js';
 
 export const PEFT = { configName: 'adapter_config.json', weightsName: 'adapter_model.safetensors' } as const;
-const PREFIX = 'base_model.model.';
+export const PEFT_PREFIX = 'base_model.model.';
 
 /** A folder in PEFT's layout: tensors by `<path>.<role>`, with `.weight` where PEFT has a module, and the method's own configuration. */
 export function peftFiles(
@@ -14,7 +14,7 @@ export function peftFiles(
 ): AdapterFiles {
   return {
     ...PEFT,
-    tensors: new Map([...tensors].map(([name, value]) => [`${PREFIX}${name}`, value])),
+    tensors: new Map([...tensors].map(([name, value]) => [`${PEFT_PREFIX}${name}`, value])),
     config: {
       peft_type: peftType,
       task_type: 'CAUSAL_LM',
