@@ -4,7 +4,7 @@ names that our adapters use, and what an adapter keeps beside them). A new type 
 import re
 
 import torch
-from peft import HiraConfig, LoraConfig, MissConfig, OFTConfig, get_peft_model
+from peft import GraloraConfig, HiraConfig, LoraConfig, MissConfig, OFTConfig, get_peft_model
 from torch import nn
 
 from mora import MoraLinear
@@ -49,6 +49,13 @@ def hira(model, method):
     return through_peft(model, HiraConfig(task_type="CAUSAL_LM", r=method["rank"], target_modules=ALL_LINEAR))
 
 
+def gralora(model, method):
+    config = GraloraConfig(
+        task_type="CAUSAL_LM", r=method["rank"], alpha=method["alpha"], gralora_k=method["sub_blocks"], target_modules=ALL_LINEAR
+    )
+    return through_peft(model, config)
+
+
 def miss(model, method):
     return through_peft(model, MissConfig(task_type="CAUSAL_LM", r=method["rank"], target_modules=ALL_LINEAR))
 
@@ -86,7 +93,10 @@ def restart(model, trained):
 def oft(model, method):
     """Through Hugging Face PEFT itself, whose default is the five-term series."""
     targets = method.get("target_modules", ALL_LINEAR)
-    config = OFTConfig(task_type="CAUSAL_LM", r=0, oft_block_size=method["block_size"], target_modules=targets)
+    series = method.get("rotation") != "cayley"
+    config = OFTConfig(
+        task_type="CAUSAL_LM", r=0, oft_block_size=method["block_size"], target_modules=targets, use_cayley_neumann=series
+    )
     return through_peft(model, config)
 
 

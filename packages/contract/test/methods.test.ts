@@ -88,6 +88,17 @@ test('methods beside LoRA and MoRA count what they train, and refuse a rank that
   expect(count('dora')).toBe(2 * ends + outputs);
   expect(count('miss')).toBe(2 * outputs);
   expect(count('pissa')).toBe(2 * ends);
+  expect(count('gralora')).toBe(2 * ends);
+  const uneven = { type: 'gralora', rank: 6, sub_blocks: 3 };
+  expect(() => resolve(uneven)).toThrow(
+    expect.objectContaining({
+      param: 'adapter.sub_blocks',
+      message: expect.stringContaining('does not divide the inputs of'),
+    }),
+  );
+  expect(() => resolve({ ...uneven, rank: 5, sub_blocks: 2 })).toThrow('does not divide the rank, 5');
+  expect(resolve({ type: 'oft', rotation: 'series' })).toEqual(resolve({ type: 'oft' }));
+  expect(resolve({ type: 'oft', rotation: 'cayley' })).toMatchObject({ rotation: 'cayley' });
   const asymmetric = AdapterRequest.parse({ type: 'lora', rank: 2, init: 'asymmetric' });
   expect(resolveAdapter(asymmetric, base).trainableParameters).toBe(2 * outputs);
   for (const type of ['dora', 'hira', 'miss', 'pissa'])

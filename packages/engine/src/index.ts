@@ -6,6 +6,7 @@ export {
   choose,
   gatherRows,
   inFloat32,
+  invertMatrices,
   matMul2d,
   type RawOpBackend,
   type RawOutput,

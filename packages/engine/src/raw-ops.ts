@@ -155,6 +155,12 @@ function doubledRowProduct(x: Tensor, w: Tensor): Tensor {
   return tf.slice(matMul2d(tf.concat([x, x], 0), w, false, true), [0, 0], [1, w.shape[0] ?? 0]) as Tensor;
 }
 
+/** The inverse of every square matrix: [..., n, n] -> [..., n, n]. Not differentiable by itself. */
+export function invertMatrices(x: Tensor): Tensor {
+  const attrs = { adjoint: { bool: false }, T: FLOAT };
+  return only(rawOp('MatrixInverse', attrs, [x], [{ shape: [...x.shape], dtype: 'float32' }]));
+}
+
 /** A weight in float32, also where it is kept in bfloat16: for operations other than products and look-ups. Not differentiable by itself. */
 export function inFloat32(x: Tensor): Tensor {
   if (!isLowPrecision(x)) return x;

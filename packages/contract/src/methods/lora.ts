@@ -21,7 +21,7 @@ export const LORA_KEYS = {
     .positive()
     .optional()
     .describe(
-      'Numerator of the scale of LoRA, DoRA and PiSSA; the update is multiplied by alpha / rank. Default 2 x rank. Refused for methods without a scale.',
+      'Numerator of the scale of LoRA, DoRA, PiSSA and GraLoRA; the update is multiplied by alpha / rank. Default 2 x rank. Refused for methods without a scale.',
     ),
   use_rslora: z
     .boolean()

@@ -2,10 +2,16 @@ import { z } from 'zod';
 import { ADAPTED, defineMethod, resolveAdapted, sumOf } from './method.js';
 
 const BLOCK_DEFAULT = 32;
-const OftConfig = z.strictObject({ type: z.literal('oft'), block_size: z.int(), ...ADAPTED });
+const OftConfig = z.strictObject({
+  type: z.literal('oft'),
+  block_size: z.int(),
+  /** Present where it was asked for; absent: the series. */
+  rotation: z.literal('cayley').optional(),
+  ...ADAPTED,
+});
 export type OftConfig = z.output<typeof OftConfig>;
 
-/** OFT (Qiu et al. 2023, arXiv:2306.07280) on the input side, as PEFT has it, with the five-term series for the rotation. */
+/** OFT (Qiu et al. 2023, arXiv:2306.07280) on the input side, as PEFT has it. */
 export const oft = defineMethod({
   type: 'oft',
   spellings: [],
@@ -15,12 +21,19 @@ export const oft = defineMethod({
       default: BLOCK_DEFAULT,
       description: 'Side of the blocks of OFT, or the nearest divisor of the inputs of a layer. OFT only.',
     }),
+    rotation: z
+      .enum(['series', 'cayley'])
+      .optional()
+      .describe(
+        "How OFT makes rotations: the first five terms of Cayley's series, PEFT's default, or `cayley`, exactly. OFT only. Default series.",
+      ),
   },
   shared: ['target_modules'],
   config: OftConfig,
-  resolve: ({ block_size = BLOCK_DEFAULT, target_modules }, match) => ({
+  resolve: ({ block_size = BLOCK_DEFAULT, rotation, target_modules }, match) => ({
     type: 'oft',
     block_size,
+    ...(rotation === 'cayley' ? { rotation } : {}),
     ...resolveAdapted({ target_modules }, match).adapted,
   }),
   trainableParameters: ({ block_size }, layers) =>

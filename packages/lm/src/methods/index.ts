@@ -1,5 +1,6 @@
 // Every method that trains an adapter: one line a method, under the name of the contract's row.
 export { dora } from './dora.js';
+export { gralora } from './gralora.js';
 export { hira } from './hira.js';
 export { lora } from './lora.js';
 export { miss } from './miss.js';

@@ -1,20 +1,23 @@
 import { type OftConfig, oftBlock } from '@moraine/contract/methods/oft';
-import { loadTf, type Tensor } from '@moraine/engine';
-import { embedding, frozenLinear } from '../ops.js';
+import { invertMatrices, loadTf, type Tensor } from '@moraine/engine';
+import { differentiable, embedding, frozenLinear } from '../ops.js';
 import { type Method, type MethodModule, type ReadLayers, role } from './method.js';
 import { PEFT, peftFiles, peftVariables, readCount, refuseOther } from './peft.js';
 import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
-type OftOptions = Pick<OftConfig, 'block_size'>;
-const FIXED = { use_cayley_neumann: true, num_cayley_neumann_terms: 5, coft: false, block_share: false, r: 0 } as const;
+type OftOptions = Pick<OftConfig, 'block_size' | 'rotation'>;
+const FIXED = { coft: false, block_share: false, r: 0 } as const;
+const SERIES = { use_cayley_neumann: true, num_cayley_neumann_terms: 5 } as const;
 
 export const oft: MethodModule<OftOptions> = { create, stored: { form: { ...PEFT, peftType: 'OFT' }, read } };
 
 /**
  * OFT: y = (x·R)·W0ᵀ, R orthogonal in blocks of side b on the inputs. A block's numbers oft_R [in/b, b(b-1)/2], zero at the start, fill the
- * upper triangle of a skew-symmetric Q row by row. Qiu et al. 2023, arXiv:2306.07280; five terms of Cayley's series as PEFT computes it.
+ * upper triangle of a skew-symmetric Q row by row. Qiu et al. 2023, arXiv:2306.07280; R by Cayley's transform or five terms of its series, as
+ * PEFT computes them. The two turn opposite ways for one Q, so a file says which it is of.
  */
-function create({ block_size }: OftOptions): Method {
+function create({ block_size, rotation }: OftOptions): Method {
+  const turnOf = rotation === 'cayley' ? cayley : series;
   return {
     ignoresY0: true,
     init: ({ inDim }) => {
@@ -22,7 +25,7 @@ function create({ block_size }: OftOptions): Method {
       const shape = [inDim / side, (side * (side - 1)) / 2];
       return { oft_R: { shape, data: new Float32Array((inDim * (side - 1)) / 2) } };
     },
-    apply: (x, weight, _y0, variables) => frozenLinear(turned(x, role(variables, 'oft_R')), weight),
+    apply: (x, weight, _y0, variables) => frozenLinear(turned(x, role(variables, 'oft_R'), turnOf), weight),
     atLambda: (variables, lambda) => {
       const { shape, data } = role(variables, 'oft_R');
       return { oft_R: { shape, data: data.map((value) => value * lambda) } };
@@ -31,6 +34,8 @@ function create({ block_size }: OftOptions): Method {
       const tensors = adapter.layers.map(({ name, value }) => [`${name}.oft_R.weight`, value('oft_R')] as const);
       const own = {
         ...FIXED,
+        ...SERIES,
+        use_cayley_neumann: rotation !== 'cayley',
         oft_block_size: block_size,
         module_dropout: 0,
         fan_in_fan_out: false,
@@ -41,18 +46,42 @@ function create({ block_size }: OftOptions): Method {
   };
 }
 
-/** x·R in blocks: x [N, in], v [n, b(b-1)/2] -> [N, in]; R = I + 2Q + 2Q² + 2Q³ + Q⁴. */
-function turned(x: Tensor, v: Tensor): Tensor {
+/** x·R in blocks: x [N, in], v [n, b(b-1)/2] -> [N, in]. */
+function turned(x: Tensor, v: Tensor, turnOf: (q: Tensor) => Tensor): Tensor {
   const tf = loadTf();
   const [rows = 0, inDim = 0] = x.shape;
   const blocks = v.shape[0] ?? 0;
   const side = inDim / blocks;
-  const q = skew(v, side); // [n, b, b]
+  const parts = tf.transpose(tf.reshape(x, [rows, blocks, side]), [1, 0, 2]); // [n, N, b]
+  return tf.reshape(tf.transpose(tf.matMul(parts, turnOf(skew(v, side))), [1, 0, 2]), [rows, inDim]);
+}
+
+/** R = I + 2Q + 2Q² + 2Q³ + Q⁴: [n, b, b] -> [n, b, b]. */
+function series(q: Tensor): Tensor {
+  const tf = loadTf();
   const square = tf.matMul(q, q);
   const twice = tf.add(tf.add(q, square), tf.matMul(square, q)); // Q + Q² + Q³
-  const turn = tf.add(tf.add(tf.eye(side), tf.mul(twice, 2)), tf.matMul(square, square)) as Tensor;
-  const parts = tf.transpose(tf.reshape(x, [rows, blocks, side]), [1, 0, 2]); // [n, N, b]
-  return tf.reshape(tf.transpose(tf.matMul(parts, turn), [1, 0, 2]), [rows, inDim]);
+  return tf.add(tf.add(tf.eye(q.shape[1] ?? 0), tf.mul(twice, 2)), tf.matMul(square, square)) as Tensor;
+}
+
+/** R = (I - Q)(I + Q)^-1, which is orthogonal: [n, b, b] -> [n, b, b]. */
+function cayley(q: Tensor): Tensor {
+  const tf = loadTf();
+  const eye = tf.eye(q.shape[1] ?? 0);
+  return tf.matMul(tf.sub(eye, q), inverse(tf.add(eye, q)));
+}
+
+/** The inverse of every matrix of [n, b, b]. */
+function inverse(m: Tensor): Tensor {
+  const tf = loadTf();
+  return differentiable(
+    [m],
+    () => {
+      const value = invertMatrices(m);
+      return { value, saved: [value] };
+    },
+    (dy, [kept]) => [tf.neg(tf.matMul(tf.matMul(kept, dy, true, false), kept, false, true))],
+  );
 }
 
 /** v [n, b(b-1)/2] -> Q [n, b, b]: v above the diagonal row by row, minus its transpose below. */
@@ -73,7 +102,8 @@ function skew(v: Tensor, side: number): Tensor {
 
 /** An OFT in PEFT's layout. */
 function read(source: AdapterSource): ReadLayers {
-  refuseOther(source, FIXED);
+  const isCayley = source.json.use_cayley_neumann === false;
+  refuseOther(source, isCayley ? FIXED : { ...FIXED, ...SERIES });
   const block_size = readCount(source, 'oft_block_size');
   const variables = peftVariables(source, 'OFT', ['oft_R']);
   const layers = layersOf(source, variables);
@@ -81,5 +111,9 @@ function read(source: AdapterSource): ReadLayers {
     const side = oftBlock(inDim, block_size);
     checkShape(source, name, part(source, variables, `${name}.oft_R`), [inDim / side, (side * (side - 1)) / 2]);
   }
-  return { method: create({ block_size }), paths: layers.map(({ name }) => name), variables };
+  return {
+    method: create(isCayley ? { block_size, rotation: 'cayley' } : { block_size }),
+    paths: layers.map(({ name }) => name),
+    variables,
+  };
 }
