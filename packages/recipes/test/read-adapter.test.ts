@@ -66,7 +66,7 @@ test('modules that were trained whole are read with their adapter, and refused i
   const withNorm = (width: number): string => {
     const dir = peftFolder({ ...PLAIN, modules_to_save: ['norm'] });
     const file = join(dir, 'adapter_model.safetensors');
-    const tensor = { shape: [width], data: new Float32Array(width).fill(2) };
+    const tensor = { shape: [width], dtype: 'F32' as const, data: new Float32Array(width).fill(2) };
     const { tensors } = readSafetensors(file);
     writeSafetensors(file, new Map([...tensors, ['base_model.model.model.norm.weight', tensor]]));
     return dir;
