@@ -4,34 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { feedBatch, supervised } from '../src/batch.js';
 import { createOptimizer, createTrainer, forward, gradName, microName, trainingProgram } from '../src/index.js';
 import { scopeNet } from '../src/program.js';
+import { BF16, type Bounds, FLOAT32 } from './bounds.js';
 import { difference, type Golden, goldenOf, goldenRows, isTestedIn, packed, worst } from './golden-set.js';
-
-/** What max|a - b| / max|b| must stay below, by what is compared. */
-interface Bounds {
-  logits: number;
-  loss: number;
-  gradients: number;
-  losses: number;
-  gradNorms: number;
-  parameters: number;
-}
-
-const all = (bound: number): Bounds => ({
-  logits: bound,
-  loss: bound,
-  gradients: bound,
-  losses: bound,
-  gradNorms: bound,
-  parameters: bound,
-});
-
-/**
- * Float32 agrees to 1e-4. In mode bf16 inputs and weights of the frozen products have 8 bits (a rounding of 2^-9 each), the reference is
- * PyTorch's float32 all the same: the bounds are about twice the largest difference of all rows (logits 0.036, loss 1.1e-3, gradients
- * 0.073, ten losses 1.5e-3, norms 0.058, parameters 0.098). A method without frozen matrices is held to float32's.
- */
-const FLOAT32 = all(1e-4);
-const BF16 = { logits: 0.07, loss: 2e-3, gradients: 0.15, losses: 3e-3, gradNorms: 0.12, parameters: 0.2 };
 
 const MODES: [mode: NumericMode, bounds: Bounds][] = [
   ['eager', FLOAT32],
