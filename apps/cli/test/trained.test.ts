@@ -186,6 +186,36 @@ test('runs create uploads rows, queues a run with its options and watches it to 
   });
 });
 
+test('rows with NUL in their texts are trained on, validated and evaluated at the first try, and their samples are kept', async () => {
+  const rows = out('nul.jsonl');
+  writeFileSync(rows, '{"prompt":"Nalmen\\u0000called","completion":" Kelna\\u0000."}\n'.repeat(12));
+  const uploaded = await cli('files', 'upload', rows);
+  const [file = ''] = /file-\w+/.exec(uploaded.output) ?? [];
+  const config = out('nul.json');
+  writeFileSync(config, JSON.stringify({ validation_file: file, evaluation: { files: [file], samples: 2 } }));
+  const words = ['--file', file, '--config', config, '--steps', '2', '--batch-size', '4', '--watch'];
+  const { status, output } = await cli('runs', 'create', '--model', SHIPPED_BASE, ...words);
+  expect(status, output).toBe(0);
+  const [id = ''] = /ftjob-\w+/.exec(output) ?? [];
+  const run = await client.call('getRun', { params: { id } });
+  expect(run).toMatchObject({ status: 'succeeded', error: null, attempts: [{ status: 'finished' }] });
+  const { data } = await client.call('listRunEvaluations', { params: { id } });
+  expect(data.map(({ step, rows: count }) => [step, count])).toEqual([
+    [0, 12],
+    [2, 12],
+  ]);
+  // Postgres has no place for the letter itself.
+  for (const { samples } of data) {
+    expect(samples).toHaveLength(2);
+    for (const sample of samples) {
+      expect(sample.prompt).toContain('Nalmen\ufffdcalled');
+      expect(sample.expected).toContain('Kelna\ufffd.');
+    }
+  }
+  const events = await client.call('listRunEvents', { params: { id }, query: {} });
+  expect(events.data.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
 describe('of a run that succeeded', () => {
   test('runs show names its model, tokens, attempt and downloads', async () => {
     const run = runOf('mora-rotation');
