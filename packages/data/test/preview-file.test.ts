@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { findDuplicates } from '../src/duplicates.js';
+import { encodeFile } from '../src/encode-file.js';
 import { measureLengths } from '../src/lengths.js';
 import { type PreviewOptions, type PreviewRow, previewFile } from '../src/preview-file.js';
 import { loadTokenizer, type TextTokenizer } from '../src/tokenizer.js';
@@ -135,6 +136,19 @@ describe('duplicates', () => {
     const report = await validateFile(path);
     expect(report.errors).toEqual([]);
     expect(report.duplicates).toEqual({ rows: 1, first: { line: 3, of: 1 } });
+  });
+
+  test('rows of a file that are in the training file too are counted', async () => {
+    const [training, other] = [
+      await write({ text: 'a' }, { text: 'b' }),
+      await write({ text: 'c' }, { text: 'b' }, { text: 'a' }),
+    ];
+    const options = { maxSeqLen: 64 };
+    const { seen, report } = await encodeFile(training, tokenizer, options);
+    expect(report.inTraining).toBeNull();
+    const found = await encodeFile(other, tokenizer, { ...options, training: seen });
+    expect(found.report.inTraining).toEqual({ rows: 2, firstLine: 2 });
+    expect(found.rows).toHaveLength(3);
   });
 
   test('a hundred thousand different rows are all new', () => {

@@ -27,7 +27,7 @@ test('every shape has its ids', () => {
 });
 
 describe.each(Object.entries(expected))('%s', (name, { before, cases }) => {
-  test(`gives Hugging Face's ids and texts for ${texts.length} texts`, async () => {
+  test('gives Hugging Face’s ids and texts', async () => {
     const tokenizer = await load(name);
     const differ = texts.flatMap((text, i) => {
       const [ids = [], decoded = text] = cases[i] ?? [];

@@ -5,6 +5,7 @@ import { makeFolder } from '@moraine/contract/make-folder';
 import { INDEX_FILE, parseModelConfig, WEIGHTS_FILE, weightFiles } from '@moraine/contract/plan';
 import { bytesHere, downloadFile } from './download-file.js';
 import type { Hub } from './hub.js';
+import { lockFolder } from './lock-folder.js';
 import { type HubFile, type HubRecord, readRecord } from './read-record.js';
 import type { HubSource } from './source.js';
 
@@ -40,7 +41,23 @@ export async function fetchBase(hub: Hub, source: HubSource, options: FetchOptio
   refuseIncomplete(record);
   const dir = join(options.dir, record.repo.replace('/', '--'));
   makeFolder(dir, 0o700);
+  const unlock = await lockFolder(dir, record.repo);
+  try {
+    const files = await fetchFiles(hub, record, companions, { ...options, dir });
+    return { commit: record.commit, dir, files };
+  } finally {
+    await unlock();
+  }
+}
 
+/** Downloads what `fetchBase` says into `dir` itself. Returns the paths by their names in the repository. */
+async function fetchFiles(
+  hub: Hub,
+  record: HubRecord,
+  companions: HubFile[],
+  options: FetchOptions,
+): Promise<Map<string, string>> {
+  const { dir } = options;
   const small = [need(record, 'config.json'), ...present(record, [INDEX_FILE])];
   const fetchSmall = (file: HubFile): Promise<string> => downloadFile(hub, record, file, { dir, onBytes: () => {} });
   for (const file of small) await fetchSmall(file);
@@ -63,7 +80,7 @@ export async function fetchBase(hub: Hub, source: HubSource, options: FetchOptio
     };
     files.set(file.name, await downloadFile(hub, record, file, { dir, onBytes }));
   }
-  return { commit: record.commit, dir, files };
+  return files;
 }
 
 const present = ({ files }: HubRecord, names: readonly string[]): HubFile[] =>

@@ -1,7 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startHub, type TestHub } from '@moraine/testing/hub';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type FetchedBase, fetchBase, openHub, parseHubSource } from '../../src/hub/index.js';
@@ -286,6 +296,30 @@ describe('refused with what, where and what to do', () => {
       code: 'unavailable',
       message: expect.stringMatching(/The connection to http:\/\/127\.0\.0\.1:49999 failed \(\S+\), 3 times in a row/),
     });
+  });
+});
+
+describe('two downloads of one model at a time', () => {
+  const lock = join(folder, '.lock');
+
+  test('are one: the second is refused with the process of the first', async () => {
+    hub.fail(/^\/[0-9a-f]{64}$/, { stallAfter: 10 });
+    const first = fetchTiny('hf:org/tiny', { patience: { ...patience, stallMs: 3_000 } });
+    while (!existsSync(lock)) await sleep(5);
+    await expect(fetchTiny()).rejects.toMatchObject({
+      code: 'conflict',
+      message: `Process ${process.pid} downloads org/tiny already.`,
+    });
+    await first;
+    expect(arrived()).toEqual(weights());
+    expect(existsSync(lock)).toBe(false);
+  });
+
+  test.each(['4194305', 'x', ''])('are none where the first ended and left its mark %j', async (pid) => {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(lock, pid);
+    await fetchTiny();
+    expect(arrived()).toEqual(weights());
   });
 });
 

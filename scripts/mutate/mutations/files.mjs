@@ -1,0 +1,41 @@
+import { data } from './of.mjs';
+
+/** What is fetched, and what is said of files before a run. */
+export const files = [
+  data('hub/download-file.ts', 'hub/fetch-base', {
+    name: 'hub: bytes are not held against the record',
+    find: 'if (hex === file.hash.hex) break;',
+    replace: 'if (hex.length === file.hash.hex.length) break;',
+    test: 'bytes that are not those of the record > are thrown away and fetched once more',
+  }),
+  data('hub/download-file.ts', 'hub/fetch-base', {
+    name: 'hub: a cut download begins anew',
+    find: '(at > 0 && { range:',
+    replace: '(at < 0 && { range:',
+    test: 'a download that is cut > goes on where it stopped, and the waits are said',
+  }),
+  data('preview-file.ts', 'preview-file', {
+    name: 'preview: what is asked is shown as learned',
+    find: 'i > 0 && labels[i] !== IGNORED',
+    replace: 'i > 0 && labels[i] !== null',
+    test: 'a row is shown as the template writes it, and what is learned is the answer with its end token',
+  }),
+  data('duplicates.ts', 'preview-file', {
+    name: 'duplicates: long numbers of calls are rounded',
+    find: "typeof value === 'bigint' ?",
+    replace: "typeof value === 'bigint' ? Number(value) : typeof value === 'bigint' ?",
+    test: 'duplicates > numbers of calls that differ in what no float holds are two',
+  }),
+  data('encode-file.ts', 'preview-file', {
+    name: 'overlap: rows of the training file among those of validation are not seen',
+    find: 'if (training?.has(row)) ',
+    replace: 'if (training?.has(row) === undefined) ',
+    test: 'duplicates > rows of a file that are in the training file too are counted',
+  }),
+  data('exact-tokenizer.ts', 'tokenizer-shapes', {
+    name: 'tokenizer: a token that must stand alone is found inside words',
+    find: 'token.single_word && (',
+    replace: 'token.single_word === null && (',
+    test: 'added-tokens > gives Hugging Face’s ids and texts',
+  }),
+];
