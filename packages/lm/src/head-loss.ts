@@ -14,6 +14,8 @@ export interface HeadInput {
   targets: Tensor;
   /** How many of the S positions count, int32 scalar; the rest is padding. */
   count: Tensor;
+  /** The frozen base's activations of the same positions and its head, where its distribution is compared with. */
+  base?: { hidden: Tensor; weight: Tensor } | undefined;
 }
 
 /** Logits of a chunk take at most so many numbers, 64 MB. */
@@ -30,46 +32,64 @@ export function chunkRows(vocabSize: number): number {
 
 interface Chunk {
   hidden: Tensor; // [c, C]
+  /** Of the base. */
+  baseHidden: Tensor | undefined; // [c, C]
   targets: Tensor; // int32 [c]
   isCounted: Tensor; // [c], 1 or 0
 }
 
+export interface HeadLoss {
+  /** Sum of cross entropies over the counted positions, nats. */
+  lossSum: Tensor;
+  /** How many of their targets have the highest logit (a tie counts). */
+  correct: Tensor;
+  /** Sum of KL(p_base ‖ q), nats; 0 without a base. */
+  klSum: Tensor;
+}
+
 /**
- * Sum of cross entropies in nats over the counted positions, differentiable in `hidden` and, where it trains, in `weight`; and how many
- * of their targets have the highest logit (a tie counts).
+ * Loss of the counted positions, differentiable in `hidden` and, where it trains, in `weight`. The gradient of `lossSum` is that of
+ * lossSum + klWeight·klSum: what is reported is the cross entropy, what is minimised is both.
  */
-export function headLoss(input: HeadInput, trainsWeight: boolean): { lossSum: Tensor; correct: Tensor } {
+export function headLoss(input: HeadInput, trainsWeight: boolean, klWeight = 0): HeadLoss {
   const tf = loadTf();
-  let correct: Tensor | undefined;
+  let found: { correct: Tensor; klSum: Tensor } | undefined;
   const lossSum = differentiable(
     trainsWeight ? [input.hidden, input.weight] : [input.hidden],
     () => {
-      const result = lossAndGradients(input, trainsWeight);
-      correct = tf.keep(result.correct);
-      return { value: result.lossSum, saved: result.grads };
+      const { lossSum: value, correct, klSum, grads } = lossAndGradients(input, trainsWeight, klWeight);
+      found = { correct: tf.keep(correct), klSum: tf.keep(klSum) };
+      return { value, saved: grads };
     },
     (dy, saved) => saved.map((grad) => tf.mul(grad, dy)),
   );
-  return { lossSum, correct: kept(correct) };
+  return { lossSum, correct: kept(found?.correct), klSum: kept(found?.klSum) };
 }
 
-function lossAndGradients({ hidden, weight, targets, count }: HeadInput, trainsWeight: boolean) {
+function lossAndGradients(input: HeadInput, trainsWeight: boolean, klWeight: number) {
   const tf = loadTf();
-  // What is carried from chunk to chunk: loss, correct and, for a trained head, its gradient.
-  let totals: Tensor[] = [tf.fill([], 0), tf.fill([], 0), ...(trainsWeight ? [tf.zerosLike(weight)] : [])];
+  const { weight, count, base } = input;
+  // What is carried from chunk to chunk: loss, correct, divergence and, for a trained head, its gradient.
+  let totals: Tensor[] = [
+    tf.fill([], 0),
+    tf.fill([], 0),
+    tf.fill([], 0),
+    ...(trainsWeight ? [tf.zerosLike(weight)] : []),
+  ];
   const dHidden: Tensor[] = [];
-  for (const [index, { first, chunk }] of chunksOf({ hidden, weight, targets, count }).entries()) {
+  for (const [index, { first, chunk }] of chunksOf(input).entries()) {
     const compute = (inputs: Tensor[]) => {
-      const [part, before] = [chunkFrom(inputs), inputs.slice(3)];
-      const { losses, isTop, probabilities } = scoreRows(part.hidden, weight, part.targets);
+      const [part, before] = [chunkFrom(inputs, chunk.baseHidden), inputs.slice(3)];
+      const { losses, isTop, probabilities, divergence, pull } = scoreRows(part, weight, base?.weight);
       const counted = tf.expandDims(part.isCounted, 1) as Tensor; // [c, 1]
-      // The gradient of the logits is softmax - onehot; the onehot part of each product is a row gathered or scattered.
-      const own = tf.mul(tf.sub(matMul2d(probabilities, weight), gatherRows(weight, part.targets)), counted); // [c, C]
-      const sums = [losses, isTop].map((x) => tf.sum(tf.mul(x, part.isCounted)) as Tensor);
+      // The gradient of the logits is softmax - onehot (+ klWeight·(softmax - base's)); the onehot part of each product is a row gathered or scattered.
+      const slope = pull === null ? probabilities : (tf.add(probabilities, tf.mul(pull, klWeight)) as Tensor);
+      const own = tf.mul(tf.sub(matMul2d(slope, weight), gatherRows(weight, part.targets)), counted); // [c, C]
+      const sums = [losses, isTop, divergence].map((x) => tf.sum(tf.mul(x, part.isCounted)) as Tensor);
       if (trainsWeight) {
         const hiddenRows = tf.mul(part.hidden, counted);
         const chosen = tf.unsortedSegmentSum(hiddenRows as never, part.targets as never, weight.shape[0] ?? 0);
-        sums.push(tf.sub(matMul2d(probabilities, hiddenRows, true), chosen)); // [V, C]
+        sums.push(tf.sub(matMul2d(slope, hiddenRows, true), chosen)); // [V, C]
       }
       return [own, ...sums.map((sum, i) => tf.add(at(before, i), sum))];
     };
@@ -81,38 +101,43 @@ function lossAndGradients({ hidden, weight, targets, count }: HeadInput, trainsW
     dHidden.push(own);
     totals = sums;
   }
-  const [lossSum, correct, ...dWeight] = totals;
+  const [lossSum, correct, klSum, ...dWeight] = totals;
   const whole = dHidden.length === 1 ? at(dHidden, 0) : tf.concat(dHidden, 0);
-  return { lossSum: kept(lossSum), correct: kept(correct), grads: [whole, ...dWeight] };
+  return { lossSum: kept(lossSum), correct: kept(correct), klSum: kept(klSum), grads: [whole, ...dWeight] };
 }
 
-/** Cross entropy (nats) and most likely token of every position: losses [S], best int32 [S]; zeros in chunks beyond `count`. */
-export function headScores(input: HeadInput): { losses: Tensor; best: Tensor } {
+/**
+ * Cross entropy (nats) and most likely token of every position: losses [S], best int32 [S]; and, with a base, KL(p_base ‖ q) (nats) as
+ * divergences [S]. Zeros in chunks beyond `count`.
+ */
+export function headScores(input: HeadInput): { losses: Tensor; best: Tensor; divergences?: Tensor } {
   const tf = loadTf();
-  const losses: Tensor[] = [];
-  const best: Tensor[] = [];
+  const { weight, base, count } = input;
+  const parts: Tensor[][] = [];
   for (const [index, { first, chunk }] of chunksOf(input).entries()) {
     const compute = ([hidden, targets]: Tensor[]) => {
-      const { losses: own, probabilities } = scoreRows(kept(hidden), input.weight, kept(targets));
-      return [own, tf.argMax(probabilities, 1) as Tensor];
+      const part = { hidden: kept(hidden), targets: kept(targets), baseHidden: chunk.baseHidden };
+      const { losses, probabilities, divergence } = scoreRows(part, weight, base?.weight);
+      return [losses, tf.argMax(probabilities, 1) as Tensor, ...(base === undefined ? [] : [divergence])];
     };
-    const skip = ([, targets]: Tensor[]) => [
-      tf.cast(tf.zerosLike(kept(targets)), 'float32') as Tensor,
-      tf.zerosLike(kept(targets)),
-    ];
-    const turn = index === 0 ? chunk.hidden : after(chunk.hidden, at(losses, index - 1));
+    const skip = ([, targets]: Tensor[]) => {
+      const zeros = tf.zerosLike(kept(targets));
+      const floats = tf.cast(zeros, 'float32') as Tensor;
+      return [floats, zeros, ...(base === undefined ? [] : [floats])];
+    };
+    const turn = index === 0 ? chunk.hidden : after(chunk.hidden, at(parts[index - 1] ?? [], 0));
     const inputs = [turn, chunk.targets];
-    const [loss, top] = index === 0 ? compute(inputs) : choose(tf.greater(input.count, first), inputs, compute, skip);
-    losses.push(kept(loss));
-    best.push(kept(top));
+    parts.push(index === 0 ? compute(inputs) : choose(tf.greater(count, first), inputs, compute, skip));
   }
-  return losses.length === 1
-    ? { losses: at(losses, 0), best: at(best, 0) }
-    : { losses: tf.concat(losses, 0), best: tf.concat(best, 0) };
+  const whole = (place: number): Tensor => {
+    const pieces = parts.map((part) => at(part, place));
+    return pieces.length === 1 ? at(pieces, 0) : tf.concat(pieces, 0);
+  };
+  return { losses: whole(0), best: whole(1), ...(base === undefined ? {} : { divergences: whole(2) }) };
 }
 
 /** The positions in chunks. Each is made to wait for the one before (`after`), so that one chunk's logits exist at a time. */
-function chunksOf({ hidden, weight, targets, count }: HeadInput): { first: number; chunk: Chunk }[] {
+function chunksOf({ hidden, weight, targets, count, base }: HeadInput): { first: number; chunk: Chunk }[] {
   const tf = loadTf();
   const [positions = 0, width = 0] = hidden.shape;
   const rows = chunkRows(weight.shape[0] ?? 0);
@@ -124,6 +149,7 @@ function chunksOf({ hidden, weight, targets, count }: HeadInput): { first: numbe
       first,
       chunk: {
         hidden: tf.slice(hidden, [first, 0], [size, width]) as Tensor,
+        baseHidden: base && (tf.slice(base.hidden, [first, 0], [size, width]) as Tensor),
         targets: tf.slice(targets, [first], [size]) as Tensor,
         isCounted: tf.cast(tf.less(places, count), 'float32') as Tensor,
       },
@@ -132,26 +158,47 @@ function chunksOf({ hidden, weight, targets, count }: HeadInput): { first: numbe
 }
 
 /**
- * Losses [c] in nats, whether each target has the highest logit [c] (1 or 0; a tie counts), softmax [c, V]. The loss is
- * logsumexp - z_target with logsumexp = max z - log max p: exact where the target's own probability is too small for a float32.
+ * Losses [c] in nats, whether each target has the highest logit [c] (1 or 0; a tie counts), softmax [c, V]; with a base, KL(p_base ‖ q)
+ * [c] in nats and its gradient by the logits, softmax - base's softmax [c, V].
  */
-function scoreRows(hidden: Tensor, weight: Tensor, targets: Tensor) {
+function scoreRows(
+  { hidden, targets, baseHidden }: Omit<Chunk, 'isCounted'>,
+  weight: Tensor,
+  baseWeight: Tensor | undefined,
+) {
   const tf = loadTf();
-  const logits = matMul2d(hidden, weight, false, true); // [c, V]
+  const { logits, highest, probabilities, logSum } = distribution(hidden, weight);
   const [rows = 0, vocabulary = 0] = logits.shape;
   const flat = tf.add(tf.range(0, rows * vocabulary, vocabulary, 'int32'), targets);
   const chosen = gatherRows(tf.reshape(logits, [rows * vocabulary]), flat); // [c]
-  const highest = tf.max(logits, 1) as Tensor;
-  const probabilities = tf.softmax(logits) as Tensor;
-  return {
+  const scored = {
     losses: tf.sub(tf.sub(highest, chosen), tf.log(tf.max(probabilities, 1))) as Tensor,
     isTop: tf.cast(tf.greaterEqual(chosen, highest), 'float32') as Tensor,
     probabilities,
   };
+  if (baseHidden === undefined || baseWeight === undefined)
+    return { ...scored, divergence: tf.zerosLike(highest) as Tensor, pull: null };
+  const base = distribution(baseHidden, baseWeight);
+  // Σ p (log p - log q) = Σ p (z_p - z_q) - logsumexp z_p + logsumexp z_q, exactly 0 where both are the same.
+  const apart = tf.sum(tf.mul(base.probabilities, tf.sub(base.logits, logits)), 1);
+  return {
+    ...scored,
+    divergence: tf.add(apart, tf.sub(logSum, base.logSum)) as Tensor,
+    pull: tf.sub(probabilities, base.probabilities) as Tensor,
+  };
 }
 
-function chunkFrom([hidden, targets, isCounted]: Tensor[]): Chunk {
-  return { hidden: kept(hidden), targets: kept(targets), isCounted: kept(isCounted) };
+/** Logits [c, V], the highest of each row, softmax, and logsumexp = max z - log max p: exact where a probability is too small for a float32. */
+function distribution(hidden: Tensor, weight: Tensor) {
+  const tf = loadTf();
+  const logits = matMul2d(hidden, weight, false, true);
+  const highest = tf.max(logits, 1) as Tensor;
+  const probabilities = tf.softmax(logits) as Tensor;
+  return { logits, highest, probabilities, logSum: tf.sub(highest, tf.log(tf.max(probabilities, 1))) as Tensor };
+}
+
+function chunkFrom([hidden, targets, isCounted]: Tensor[], baseHidden: Tensor | undefined): Chunk {
+  return { hidden: kept(hidden), targets: kept(targets), isCounted: kept(isCounted), baseHidden };
 }
 
 function kept(tensor: Tensor | undefined): Tensor {
