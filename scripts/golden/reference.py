@@ -73,11 +73,20 @@ def learning_rate(schedule, peak: float, step: int, restart) -> float:
     return since / restart["warmup"] * rate_of(schedule, peak, step - since + restart["warmup"])
 
 
-def train(model, trained, kept, batches, schedule, settings, restart):
+def divergence(model_logits: torch.Tensor, base, batch, tokens: int) -> torch.Tensor:
+    """KL(p_base || q) over the supervised positions, a token."""
+    scored = batch["labels"][:, 1:] != IGNORED
+    with torch.no_grad():
+        base_logits = base(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    p, q = (logits[:, :-1][scored].log_softmax(-1) for logits in (base_logits, model_logits))
+    return (p.exp() * (p - q)).sum() / tokens
+
+
+def train(model, trained, kept, batches, schedule, settings, restart, regularizer):
     """`totalSteps` steps, each over all micro-batches, normalised by their supervised tokens together. -> (numbers, what adapters keep)"""
     optimizer = getattr(optimizers, settings["type"])(optimizers.groups_of(trained, settings), settings)
     tokens = sum(supervised_tokens(batch) for batch in batches)
-    losses, grad_norms, rates = [], [], []
+    losses, grad_norms, rates, divergences = [], [], [], []
     for step in range(1, schedule["totalSteps"] + 1):
         if restart is not None and step > 1 and (step - 1) % restart["every"] == 0:
             kept = methods.restart(model, trained)
@@ -86,13 +95,23 @@ def train(model, trained, kept, batches, schedule, settings, restart):
         for group in optimizer.param_groups:
             group["lr"] = rates[-1] * group["ratio"]
         optimizer.zero_grad()
-        parts = [model(**batch, num_items_in_batch=tokens).loss for batch in batches]
-        for part in parts:
-            part.backward()
+        parts, apart = [], 0.0
+        for batch in batches:
+            output = model(**batch, num_items_in_batch=tokens)
+            parts.append(output.loss)
+            total = output.loss
+            if regularizer is not None:
+                base, weight = regularizer
+                kl = divergence(output.logits, base, batch, tokens)
+                total = total + weight * kl
+                apart += kl.item()
+            total.backward()
+        divergences.append(apart)
         grad_norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), settings["maxGradNorm"]).item())
         optimizer.step()
         losses.append(sum(part.item() for part in parts))
-    return {"losses": losses, "gradNorms": grad_norms, "learningRates": rates}, kept
+    numbers = {"losses": losses, "gradNorms": grad_norms, "learningRates": rates}
+    return numbers | ({} if regularizer is None else {"divergences": divergences}), kept
 
 
 def row(matrix, family, method, optimizer):
@@ -114,11 +133,15 @@ def row(matrix, family, method, optimizer):
     copies = lambda prefix, tensors: {f"{prefix}.{name}": tensor.detach().clone() for name, tensor in tensors.items()}
     tensors = copies("start", trained | kept) if has_start else {}
     first = batches[0]
+    regularizer = (base_model(family), method["kl_to_base"]) if "kl_to_base" in method else None
     output = model(**first)
-    output.loss.backward()
+    total = output.loss
+    if regularizer is not None:
+        total = total + regularizer[1] * divergence(output.logits, regularizer[0], first, supervised_tokens(first))
+    total.backward()
     tensors["logits"] = output.logits.detach()[first["attention_mask"] == 1]
     tensors |= copies("grad", {name: parameter.grad for name, parameter in trained.items()})
     settings = optimizer | {"ratio": method.get("lora_plus_ratio", 1), "eps": method.get("eps", optimizer["eps"])}
-    training, kept = train(model, trained, kept, batches, matrix["schedule"], settings, method.get("restart"))
+    training, kept = train(model, trained, kept, batches, matrix["schedule"], settings, method.get("restart"), regularizer)
     tensors |= copies("after", trained | kept)
     return tensors, {"loss": output.loss.item(), **training}

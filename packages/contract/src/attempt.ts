@@ -123,7 +123,9 @@ export const METRICS = {
   step_ms: 'Wall time of the step, milliseconds',
   memory_mb: 'Resident memory of the training process, MB',
   trained_tokens: 'Real tokens trained on since the run began',
+  kl_to_base: 'KL(p_base ‖ q) of the supervised tokens of the step, nats a token; where regularize is set',
   valid_loss: 'Validation loss, nats per supervised token',
+  valid_kl_to_base: 'KL(p_base ‖ q) of the validation tokens, nats a token; where regularize is set',
   valid_mean_token_accuracy: 'Validation token accuracy, 0 to 1',
 } as const;
 export type MetricName = keyof typeof METRICS;

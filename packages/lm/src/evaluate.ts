@@ -13,12 +13,16 @@ export interface Evaluation {
   supervisedTokens: number;
   /** Rows with at least one supervised token. */
   rows: number;
+  /** Mean KL(p_base ‖ q) over the supervised tokens, nats, where the model is compared with its base. */
+  klToBase?: number;
 }
 
 /** Cross entropy (nats) and most likely token at every supervised position of a batch, in `supervised`'s order. */
 export interface TokenScores {
   losses: Float32Array;
   best: Int32Array;
+  /** KL(p_base ‖ q) in nats, where the model is compared with its base. */
+  divergences?: Float32Array;
 }
 
 /** Scores one batch through the evaluation signature of the smallest shape that holds it. */
@@ -30,11 +34,12 @@ export function scoreBatch(
   checkTokens(batch, vocabSize);
   const targets = supervised(batch);
   const shape = shapeFor(batch, shapes);
-  const { losses, best } = session.run(evaluateName(shape), feedBatch(batch, shape, targets));
+  const { losses, best, divergences } = session.run(evaluateName(shape), feedBatch(batch, shape, targets));
   const count = targets.positions.length;
   return {
     losses: Float32Array.from(losses ?? []).subarray(0, count),
     best: Int32Array.from(best ?? []).subarray(0, count),
+    ...(divergences === undefined ? {} : { divergences: Float32Array.from(divergences).subarray(0, count) }),
   };
 }
 
@@ -47,17 +52,20 @@ export async function evaluate<B extends Batch>(
   score: (batch: B) => TokenScores,
   batches: Iterable<B>,
 ): Promise<Evaluation> {
-  const total = { loss: 0, correct: 0, exact: 0, tokens: 0, rows: 0 };
+  const total = { loss: 0, correct: 0, exact: 0, tokens: 0, rows: 0, divergence: 0 };
+  let isCompared = false;
   for (const batch of batches) {
     const { positions, targets } = supervised(batch);
     if (positions.length === 0) continue;
-    const { losses, best } = score(batch);
+    const { losses, best, divergences } = score(batch);
+    isCompared ||= divergences !== undefined;
     const wrong = new Set<string>();
     const rows = new Set<string>();
     for (const [i, position] of positions.entries()) {
       const row = `${Math.floor(position / batch.time)}/${batch.segments[position]}`;
       rows.add(row);
       total.loss += losses[i] ?? Number.NaN;
+      total.divergence += divergences?.[i] ?? Number.NaN;
       if (best[i] === targets[i]) total.correct += 1;
       else wrong.add(row);
     }
@@ -72,5 +80,6 @@ export async function evaluate<B extends Batch>(
     exactMatch: total.exact / total.rows,
     supervisedTokens: total.tokens,
     rows: total.rows,
+    ...(isCompared ? { klToBase: total.divergence / total.tokens } : {}),
   };
 }

@@ -3,7 +3,7 @@ import type { ModelConfig } from '@moraine/contract/plan';
 import { type Scope, type Signature, signature, type Tensor, type VariableSpec } from '@moraine/engine';
 import { type Adapter, adaptedLinears } from './adapter.js';
 import { batchFeeds, type FedBatch, shapeName } from './batch.js';
-import { headScores } from './head-loss.js';
+import { type HeadInput, headScores } from './head-loss.js';
 import { isOnHost, type WeightSource } from './host.js';
 import { headName, hiddenStates } from './model.js';
 import { createNet, type Net } from './net.js';
@@ -19,6 +19,23 @@ export interface ModelParts {
   adapter: Adapter | null;
   /** Names of an adapter's variables. */
   adapterNames: readonly string[];
+  /** Weights that are trained themselves, of which a frozen copy is kept to compare with; absent: nothing is compared with the base. */
+  copied?: ReadonlySet<string> | undefined;
+}
+
+/** Name of the frozen copy of a weight that is trained itself. */
+export const copyName = (name: string): string => `base.${name}`;
+
+/** The frozen base of a program that compares with it. */
+function baseNet(copied: ReadonlySet<string>, scope: Scope): Net {
+  return createNet({ weights: { get: (name) => scope.read(copied.has(name) ? copyName(name) : name) } });
+}
+
+/** The base's activations and head at the positions that predict, where a program compares with it. */
+export function baseStates({ config, copied }: ModelParts, scope: Scope, feeds: FedBatch): HeadInput['base'] {
+  if (copied === undefined) return undefined;
+  const net = baseNet(copied, scope);
+  return { hidden: predictingStates(net, config, feeds).hidden, weight: net.get(headName(config)) };
 }
 
 /** A base's weights as variables; those that are not trained are frozen. */
@@ -56,7 +73,10 @@ export function scopeNet(
 
 export const evaluateName = (shape: BatchShape): string => `evaluate/${shapeName(shape)}`;
 
-/** One signature a shape: `losses` (nats) and `best` int32, both [B*T], of the positions in `rows`; the first `count` count. */
+/**
+ * One signature a shape: `losses` (nats) and `best` int32, both [B*T], of the positions in `rows`; the first `count` count. Where the base is
+ * compared with, `divergences` [B*T] too: KL(p_base ‖ q), nats.
+ */
 export function evaluateSignatures(parts: ModelParts, shapes: readonly BatchShape[]): Record<string, Signature> {
   return Object.fromEntries(shapes.map((shape) => [evaluateName(shape), evaluateSignature(parts, shape)]));
 }
@@ -67,7 +87,8 @@ const evaluateSignature = (parts: ModelParts, shape: BatchShape): Signature =>
     build: (feeds, scope) => {
       const net = scopeNet(parts, scope);
       const predicting = predictingStates(net, parts.config, feeds);
-      return { ...headScores({ ...predicting, weight: net.get(headName(parts.config)) }) };
+      const base = baseStates(parts, scope, feeds);
+      return { ...headScores({ ...predicting, weight: net.get(headName(parts.config)), base }) };
     },
   });
 

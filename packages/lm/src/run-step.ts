@@ -19,6 +19,8 @@ export interface StepResult {
   supervisedTokens: number;
   correctTokens: number;
   learningRate: number;
+  /** Mean KL(p_base ‖ q) over the supervised tokens, nats, where the base is compared with. */
+  klToBase?: number;
 }
 
 /** What a step needs besides the variables. */
@@ -48,6 +50,7 @@ export function createRunStep(
   function accumulate(step: number, microBatches: readonly Batch[], targets: readonly Supervised[]) {
     let lossSum = 0;
     let correctTokens = 0;
+    let klSum: number | undefined;
     for (const [index, batch] of microBatches.entries()) {
       const own = targets[index];
       if (own === undefined || own.positions.length === 0) continue;
@@ -57,8 +60,9 @@ export function createRunStep(
       const micro = session.run(microName(shape), feeds);
       lossSum += micro.lossSum?.[0] ?? Number.NaN;
       correctTokens += micro.correct?.[0] ?? 0;
+      if (micro.klSum !== undefined) klSum = (klSum ?? 0) + (micro.klSum[0] ?? Number.NaN);
     }
-    return { lossSum, correctTokens };
+    return { lossSum, correctTokens, klSum };
   }
 
   /** Restarts the adapter before the first step after every `restartEvery`; returns the number of the step since the last restart. */
@@ -82,13 +86,14 @@ export function createRunStep(
     const since = restartIfDue(number);
     if (!areSumsZero) session.write(zeros(trained.map(({ name, shape }) => ({ name: gradName(name), shape }))));
     areSumsZero = false;
-    const { lossSum, correctTokens } = accumulate(number, microBatches, targets);
+    const { lossSum, correctTokens, klSum } = accumulate(number, microBatches, targets);
     const loss = lossSum / supervisedTokens;
     const scalars = { ...optimizer.scalarsAt(since), learningRate, perToken: 1 / supervisedTokens };
     const gradNorm = Number.isFinite(loss) ? (session.run(APPLY, scalars).gradNorm?.[0] ?? Number.NaN) : Number.NaN;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw notANumber(number, loss, gradNorm, learningRate);
     areSumsZero = true;
-    return { step: number, loss, gradNorm, supervisedTokens, correctTokens, learningRate };
+    const distance = klSum === undefined ? {} : { klToBase: klSum / supervisedTokens };
+    return { step: number, loss, gradNorm, supervisedTokens, correctTokens, learningRate, ...distance };
   };
 }
 

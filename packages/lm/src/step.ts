@@ -2,13 +2,13 @@ import type { BatchShape } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
 import { invariant, loadTf, type Scope, type Signature, signature, type Tensor } from '@moraine/engine';
 import { batchFeeds, type FedBatch, shapeName } from './batch.js';
-import { headLoss } from './head-loss.js';
+import { type HeadInput, type HeadLoss, headLoss } from './head-loss.js';
 import { headName } from './model.js';
 import type { Net } from './net.js';
 import { at } from './ops.js';
 import { globalNorm } from './optim/clip.js';
 import { type Optimizer, slotName } from './optim/optimizer.js';
-import { type ModelParts, predictingStates, scopeNet } from './program.js';
+import { baseStates, type ModelParts, predictingStates, scopeNet } from './program.js';
 
 /**
  * The training step as signatures: `micro` once for each micro-batch adds its gradients up in the state, `apply` turns the sum into an
@@ -33,18 +33,20 @@ export const slotVariables = (trained: readonly Trained[], slots: readonly strin
   trained.flatMap(({ name, shape }) => slots.map((slot) => ({ name: slotName(name, slot), shape })));
 
 /**
- * One signature a shape: adds the gradients of the summed cross entropy to `<name>.grad` and returns `lossSum` (nats) and `correct`, the
- * number of supervised tokens that scored highest. With dropout it takes `seed` int32 [2] as well.
+ * One signature a shape: adds the gradients of the summed cross entropy (+ klToBase·KL(p_base ‖ q)) to `<name>.grad` and returns `lossSum`
+ * (of cross entropies, nats) and `correct`, the number of supervised tokens that scored highest; where the base is compared with, `klSum`
+ * (nats) too. With dropout it takes `seed` int32 [2] as well.
  */
 export function microSignatures(
   parts: ModelParts,
   trained: readonly Trained[],
   shapes: readonly BatchShape[],
+  klToBase = 0,
 ): Record<string, Signature> {
   const rate = parts.adapter?.dropout ?? 0;
   const seed = { shape: [2], dtype: 'int32' } as const;
   const micro = (feeds: FedBatch, scope: Scope, dropout?: { rate: number; seed: Tensor }) =>
-    addGradients(parts, trained, feeds, scope, dropout);
+    addGradients(parts, trained, feeds, scope, { dropout, klToBase });
   const signatureOf = (shape: BatchShape): Signature =>
     rate > 0
       ? signature({
@@ -60,37 +62,48 @@ function addGradients(
   trained: readonly Trained[],
   feeds: FedBatch,
   scope: Scope,
-  dropout: { rate: number; seed: Tensor } | undefined,
+  { dropout, klToBase }: { dropout: { rate: number; seed: Tensor } | undefined; klToBase: number },
 ) {
   const netOf = (values: readonly Tensor[]) =>
     scopeNet(parts, scope, new Map(trained.map(({ name }, i) => [name, at(values, i)])), dropout);
   const values = trained.map(({ name }) => scope.read(name));
-  const { lossSum, correct, grads } = lossAndGradients(parts.config, values, netOf, feeds);
+  const base = baseStates(parts, scope, feeds);
+  const { lossSum, correct, klSum, grads } = lossAndGradients(parts.config, values, netOf, feeds, { base, klToBase });
   for (const [i, { name }] of trained.entries()) scope.assignAdd(gradName(name), at(grads, i));
-  return { lossSum, correct };
+  return { lossSum, correct, ...(base === undefined ? {} : { klSum }) };
 }
 
-/** Loss, correct tokens and the gradient of the loss for each value; `netOf` builds the net over the values it is given. */
+/** What the loss is beside the cross entropy: how far from the base, and how dear that is. */
+interface Regularizer {
+  base?: HeadInput['base'];
+  klToBase?: number;
+}
+
+/** What `headLoss` returns, and the gradient of the loss for each value; `netOf` builds the net over the values it is given. */
 export function lossAndGradients(
   config: ModelConfig,
   values: Tensor[],
   netOf: (values: Tensor[]) => Net,
   feeds: FedBatch,
-): { lossSum: Tensor; correct: Tensor; grads: Tensor[] } {
+  { base, klToBase = 0 }: Regularizer = {},
+): HeadLoss & { grads: Tensor[] } {
   const tf = loadTf();
-  let correct: Tensor | undefined;
+  let found: HeadLoss | undefined;
   const lossOf = (...given: Tensor[]) => {
     const net = netOf(given);
     const name = headName(config);
-    const result = headLoss({ ...predictingStates(net, config, feeds), weight: net.get(name) }, net.trains(name));
-    correct = result.correct;
-    return result.lossSum;
+    const input = { ...predictingStates(net, config, feeds), weight: net.get(name), base };
+    found = headLoss(input, net.trains(name), klToBase);
+    return found.lossSum;
   };
   const { value, grads } = tf.valueAndGrads(lossOf as never)(values);
-  invariant(correct !== undefined, 'the loss was not computed');
-  const counted = tf.clone(correct); // belongs to the caller's tidy, which a kept tensor does not
-  correct.dispose();
-  return { lossSum: value, correct: counted, grads };
+  const own = (kept: Tensor | undefined): Tensor => {
+    invariant(kept !== undefined, 'the loss was not computed');
+    const copy = tf.clone(kept); // belongs to the caller's tidy, which a kept tensor does not
+    kept.dispose();
+    return copy;
+  };
+  return { lossSum: value, correct: own(found?.correct), klSum: own(found?.klSum), grads };
 }
 
 const scalar = { shape: [], dtype: 'float32' } as const;

@@ -1,6 +1,13 @@
 import type { Batch, BatchShape } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
-import { compile, type NumericMode, type Program, type SessionTimings } from '@moraine/engine';
+import {
+  compile,
+  invariant,
+  type NumericMode,
+  type Program,
+  type SessionTimings,
+  type VariableSpec,
+} from '@moraine/engine';
 import { type Adapter, initialAdapter } from './adapter.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
 import { generationVariables } from './generation/cache.js';
@@ -10,7 +17,7 @@ import { generationSignatures } from './generation/program.js';
 import { type HostTensor, isOnHost, type WeightSource, weightReader } from './host.js';
 import type { Optimizer } from './optim/optimizer.js';
 import type { Schedule } from './optim/schedule.js';
-import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
+import { copyName, evaluateSignatures, scopeNet, weightVariables } from './program.js';
 import { createRunStep, type StepResult } from './run-step.js';
 import { APPLY, applySignature, gradName, microSignatures, slotVariables, type Trained } from './step.js';
 import { readState, type StateShapes, stateShapes, type TrainerState, writeState } from './trainer-state.js';
@@ -26,6 +33,8 @@ export interface TrainerOptions {
   /** How gradients become updates, and what it keeps of every variable. */
   optimizer: Optimizer;
   schedule: Schedule;
+  /** Weight of KL(p_base ‖ q) in what is minimised; 0 measures it alone. Absent: the base is not compared with. */
+  klToBase?: number | undefined;
   /** Decides the adapter's starting values and every dropout mask. */
   seed: number;
   /** Default `plain`: traced. */
@@ -124,6 +133,9 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
     variables.set(name, { shape: value.shape });
     initial.set(name, value);
   }
+  const { klToBase } = options;
+  const copied = klToBase === undefined ? undefined : new Set(whole);
+  for (const name of copied ?? []) copyWeight(name, weights, { variables, initial });
   const names = [...adapterValues.keys(), ...whole];
   const own = names.map((name) => ({ name, shape: variables.get(name)?.shape ?? [] }));
   const { trained, kept } = partVariables(own, adapter);
@@ -131,19 +143,32 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
     for (const own of slotVariables([{ name, shape }], optimizer.slots)) variables.set(own.name, { shape: own.shape });
     variables.set(gradName(name), { shape });
   }
-  const parts = { config, adapter, adapterNames: [...adapterValues.keys()] };
+  const parts = { config, adapter, adapterNames: [...adapterValues.keys()], copied };
   if (generation !== undefined)
     for (const [name, cache] of generationVariables(config, generation)) variables.set(name, cache);
   const program: Program = {
     variables,
     signatures: {
-      ...microSignatures(parts, trained, shapes),
+      ...microSignatures(parts, trained, shapes, klToBase),
       [APPLY]: applySignature(trained, optimizer),
       ...evaluateSignatures(parts, evaluation),
       ...(generation === undefined ? {} : generationSignatures(config, generation, (scope) => scopeNet(parts, scope))),
     },
   };
   return { program, trained, kept, adapterNames: parts.adapterNames, initial };
+}
+
+/** Adds the frozen copy of a weight that is trained itself. */
+function copyWeight(
+  name: string,
+  weights: ReadonlyMap<string, WeightSource>,
+  { variables, initial }: { variables: Map<string, VariableSpec>; initial: Map<string, HostTensor> },
+): void {
+  const source = weights.get(name);
+  invariant(source !== undefined, `the weights hold no tensor ${name}`);
+  const own = new Map([[copyName(name), source]]);
+  for (const [copy, spec] of weightVariables(own, new Set())) variables.set(copy, spec);
+  if (isOnHost(source)) initial.set(copyName(name), source);
 }
 
 /** What is trained, with the rates of the adapter's method, and what the adapter only keeps. */

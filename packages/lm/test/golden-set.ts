@@ -18,10 +18,13 @@ import { createMethod, parseModelConfig } from '../src/index.js';
 const folder = join(import.meta.dirname, '../../../scripts/golden');
 const fixtures = join(folder, 'fixtures');
 
-type MethodRow = { name: string; target_modules?: string[]; modules_to_save?: string[]; eps?: number } & (
-  | { type: 'none' }
-  | MethodOptions
-);
+type MethodRow = {
+  name: string;
+  target_modules?: string[];
+  modules_to_save?: string[];
+  eps?: number;
+  kl_to_base?: number;
+} & ({ type: 'none' } | MethodOptions);
 
 interface Matrix {
   /** `methods` are those that a family is tested with, by the first optimiser; absent, all, and further optimisers with theirs. */
@@ -78,6 +81,10 @@ export interface Golden {
   schedule: Schedule;
   weights: Map<string, WeightSource>;
   adapter: Adapter | null;
+  /** Weight of the divergence from the base; undefined where it is not computed. */
+  klToBase: number | undefined;
+  /** KL(p_base ‖ q) of every step, a token. */
+  divergences?: number[];
   /** Weights that are trained whole; absent: all without an adapter, none beside one. */
   whole: string[] | undefined;
   /** What the trained variables start with. */
@@ -121,6 +128,7 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
     schedule: { ...matrix.schedule, learningRate: optimizer.learningRate, restart: restartOf(method) },
     weights: slices(weightFile),
     adapter: adapterOf(config, method),
+    klToBase: method.kl_to_base,
     whole: wholeOf(config, method),
     start:
       method.type === 'none' && method.modules_to_save === undefined
@@ -132,7 +140,9 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
     logits: tensors.get('logits') ?? { shape: [0], data: new Float32Array() },
     grads: under('grad', tensors),
     after: under('after', tensors),
-    ...json<Pick<Golden, 'loss' | 'losses' | 'gradNorms' | 'learningRates'>>(join(fixtures, `${file}.json`)),
+    ...json<Pick<Golden, 'loss' | 'losses' | 'gradNorms' | 'learningRates' | 'divergences'>>(
+      join(fixtures, `${file}.json`),
+    ),
   };
 }
 

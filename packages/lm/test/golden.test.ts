@@ -42,10 +42,22 @@ describe.each(MODES)('PyTorch and %s', (mode, ofMode) => {
 
   // The program's shape is larger than the micro-batches, so padding is part of what must not show.
   test.each(cases)('%s: ten losses and the parameters after them agree', async (_name, row, bounds) => {
-    const { config, weights, adapter, whole, start, batch, batches, schedule, ...golden } = goldenOf(row);
+    const { config, weights, adapter, whole, klToBase, start, batch, batches, schedule, ...golden } = goldenOf(row);
     const optimizer = createOptimizer(golden.optimizer);
     const shapes = [{ batch: 5, time: 20 }];
-    const options = { config, weights, adapter, whole, optimizer, schedule, seed: 1, mode, shapes, evaluation: shapes };
+    const options = {
+      config,
+      weights,
+      adapter,
+      whole,
+      klToBase,
+      optimizer,
+      schedule,
+      seed: 1,
+      mode,
+      shapes,
+      evaluation: shapes,
+    };
     const trainer = await createTrainer(options);
     try {
       trainer.load({ ...trainer.state(), trainable: start });
@@ -56,6 +68,10 @@ describe.each(MODES)('PyTorch and %s', (mode, ofMode) => {
       const column = (key: 'loss' | 'gradNorm' | 'learningRate') => steps.map((step) => step[key]);
       expect(difference(column('learningRate'), golden.learningRates), 'rates').toBeLessThan(1e-12);
       expect(difference(column('loss'), golden.losses), 'losses').toBeLessThan(bounds.losses);
+      if (golden.divergences) {
+        const apart = steps.map((step) => step.klToBase ?? Number.NaN);
+        expect(difference(apart, golden.divergences), 'divergence from the base').toBeLessThan(bounds.losses);
+      }
       expect(difference(column('gradNorm'), golden.gradNorms), 'gradient norms').toBeLessThan(bounds.gradNorms);
       const { name, value } = worst(trainer.variables(), golden.after);
       expect(value, `${name} after the last step`).toBeLessThan(bounds.parameters);
@@ -99,9 +115,9 @@ test('every row of the golden set has gradients and losses that say something', 
 
 /** The program that a trainer runs, with one signature more, which gives the logits of every position. */
 async function programOf(golden: Golden, mode: NumericMode, shapes: BatchShape[]) {
-  const { config, weights, adapter, whole, start, batch } = golden;
+  const { config, weights, adapter, whole, klToBase, start, batch } = golden;
   const optimizer = createOptimizer(golden.optimizer);
-  const { program } = trainingProgram({ config, weights, adapter, whole, optimizer, seed: 1, shapes });
+  const { program } = trainingProgram({ config, weights, adapter, whole, klToBase, optimizer, seed: 1, shapes });
   const parts = { config, adapter, adapterNames: adapter === null ? [] : [...start.keys()] };
   const logits = signature({
     feeds: { ids: { shape: [batch.batch, batch.time], dtype: 'int32' } },

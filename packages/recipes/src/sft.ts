@@ -228,7 +228,8 @@ function trainerOptions({
   schedule,
   steps,
   seed,
-}: RunConfig): Pick<TrainerOptions, 'optimizer' | 'schedule' | 'seed'> {
+  regularize,
+}: RunConfig): Pick<TrainerOptions, 'optimizer' | 'schedule' | 'seed' | 'klToBase'> {
   const [beta1, beta2] = optimizer.betas;
   return {
     optimizer: createOptimizer({
@@ -249,6 +250,7 @@ function trainerOptions({
       restart: restartOf(adapter),
     },
     seed,
+    klToBase: regularize?.kl_to_base,
   };
 }
 

@@ -9,6 +9,12 @@ const validValues = ({ loss, tokenAccuracy }: Evaluation) => ({
   valid_mean_token_accuracy: tokenAccuracy,
 });
 
+/** How far the model is from its base, where that is measured. */
+const distances = (step: StepResult, valid: Evaluation | null): MetricValues => ({
+  ...(step.klToBase === undefined ? {} : { kl_to_base: step.klToBase }),
+  ...(valid?.klToBase === undefined ? {} : { valid_kl_to_base: valid.klToBase }),
+});
+
 /** What is measured around a step. */
 interface Measured {
   /** Of the step, and of the run up to it; without padding. */
@@ -32,6 +38,7 @@ export function stepValues(step: StepResult, valid: Evaluation | null, measured:
     step_ms: stepMs,
     memory_mb: memoryMb,
     trained_tokens: trainedTokens,
+    ...distances(step, valid),
     ...(valid === null ? {} : validValues(valid)),
   };
 }

@@ -57,6 +57,33 @@ describe.each(Object.keys(METHODS))('a run with %s', (name) => {
   });
 });
 
+describe('a run that is compared with its base', () => {
+  const regularized = (name: string, kl_to_base: number) => {
+    const spec = specOf(base, sums, method(name), { validationFile: sums });
+    spec.config.regularize = { kl_to_base, on: 'task' };
+    return spec;
+  };
+  const seriesOf = (events: readonly AttemptEvent[], metric: string): (number | undefined)[] =>
+    ofType(events, 'metrics').map(({ values }) => values[metric]);
+
+  it.each(['lora', 'full'])('begins at distance 0 and measures how far it went: %s', async (name) => {
+    const events = await runOf(regularized(name, 0));
+    const [first, ...others] = seriesOf(events, 'kl_to_base');
+    expect(first).toBe(0);
+    for (const distance of others) expect(distance).toBeGreaterThan(0);
+    expect(seriesOf(events, 'valid_kl_to_base').at(-1)).toBeGreaterThan(0);
+    const plain = specOf(base, sums, method(name), { validationFile: sums });
+    expect(lossesOf(events), 'measuring changes nothing').toEqual(lossesOf(await runOf(plain)));
+  });
+
+  it('stays nearer where that is dear, and learns less', async () => {
+    const [free, held] = [await runOf(regularized('lora', 0)), await runOf(regularized('lora', 20))];
+    const last = (events: readonly AttemptEvent[], metric: string) => seriesOf(events, metric).at(-1) ?? Number.NaN;
+    expect(last(held, 'valid_kl_to_base')).toBeLessThan(0.5 * last(free, 'valid_kl_to_base'));
+    expect(last(held, 'train_loss')).toBeGreaterThan(last(free, 'train_loss'));
+  });
+});
+
 it('a drained run saves where it stands, a cancelled run does not', async () => {
   const drained = await runOf(specOf(base, sums, method('lora')), 3, 'drain');
   expect(ofType(drained, 'checkpoint').map(({ step }) => step)).toEqual([3]);

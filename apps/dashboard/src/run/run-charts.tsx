@@ -40,6 +40,16 @@ const PLANS: readonly Plan[] = [
   { title: 'Gradient norm', unit: 'before clipping', metric: 'grad_norm', label: 'norm', isSmoothed: true },
 ];
 
+/** Of runs that are compared with their base. */
+const DISTANCE: Plan = {
+  title: 'Distance from the base',
+  unit: 'KL, nats per token',
+  metric: 'kl_to_base',
+  label: 'train',
+  dots: { metric: 'valid_kl_to_base', label: 'valid' },
+  isSmoothed: true,
+};
+
 export function RunCharts({
   run,
   checkpoints,
@@ -69,7 +79,12 @@ export function RunCharts({
   const markers = useMemo(() => markersOf(run, checkpoints), [run, checkpoints]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the version stands for what is inside the store
   const charts = useMemo(
-    () => (feed ? PLANS.map((plan) => drawChart(plan, run, feed.metrics, detail, view)) : []),
+    () =>
+      feed
+        ? (run.config.regularize ? [...PLANS, DISTANCE] : PLANS).map((plan) =>
+            drawChart(plan, run, feed.metrics, detail, view),
+          )
+        : [],
     [feed, version, run, detail, view],
   );
 

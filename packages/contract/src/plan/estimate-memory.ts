@@ -62,8 +62,9 @@ export function estimateMemory(
   {
     adapter,
     optimizer,
+    regularize,
     trainable_parameters: trained,
-  }: Pick<RunConfig, 'adapter' | 'optimizer' | 'trainable_parameters'>,
+  }: Pick<RunConfig, 'adapter' | 'optimizer' | 'regularize' | 'trainable_parameters'>,
   shapes: RunShapes,
 ): MemoryEstimate {
   const { layers, kvHeads, headDim, vocabSize } = model;
@@ -73,13 +74,15 @@ export function estimateMemory(
     variables * NODES_PER_VARIABLE;
   const slots = optimizer.type === 'lion' ? 1 : 2;
   const { generation } = shapes;
+  // A comparison with the base keeps a copy of the weights that are trained themselves, and the base's scores beside the model's.
+  const copied = regularize && !('target_modules' in adapter) ? trained : 0;
   const parts: MemoryParts = {
     runtime: RUNTIME_BYTES,
     graph: nodes * NODE_BYTES,
-    weights: WEIGHT_COPIES * FLOAT * totalParameters(model),
+    weights: WEIGHT_COPIES * FLOAT * (totalParameters(model) + copied),
     trained: (TRAINED_COPIES + slots) * FLOAT * trained,
     activations: Math.max(...shapes.training.map((shape) => activationBytes(model, shape)), 0),
-    head: HEAD_COPIES * FLOAT * HEAD_ROWS * vocabSize,
+    head: (regularize ? 2 : 1) * HEAD_COPIES * FLOAT * HEAD_ROWS * vocabSize,
     cache: generation === null ? 0 : 2 * FLOAT * layers * generation.rows * generation.context * kvHeads * headDim,
   };
   const whole = (bytes: number): number => Math.round(bytes);

@@ -33,6 +33,7 @@ export type RunRequest = Pick<
   | 'over_length'
   | 'packing'
   | 'mode'
+  | 'regularize'
   | 'evaluation'
   | 'checkpoint'
 >;
@@ -117,6 +118,7 @@ export function resolveConfig({ request, baseName, base, rows, seed, templateDat
     over_length: request.over_length ?? 'truncate',
     packing: request.packing ?? true,
     mode: request.mode ?? 'plain',
+    ...(request.regularize ? { regularize: request.regularize } : {}),
     evaluation: resolveEvaluation(request, steps),
     checkpoint: request.checkpoint ?? CHECKPOINT_AUTO,
     seed,
