@@ -79,8 +79,11 @@ export const AttemptObject = z.object({
   message: z.string().nullable(),
 });
 
-/** What the losses of a run say beside its status: a run can succeed and have learned nothing. */
-export const RunVerdict = z.object({ code: z.enum(['diverged']), message: z.string() });
+/**
+ * What the losses of a run say beside its status: `diverged`, training or validation ended far above where it began; `overfitted`, validation
+ * ended well above its best.
+ */
+export const RunVerdict = z.object({ code: z.enum(['diverged', 'overfitted']), message: z.string() });
 export type RunVerdict = z.infer<typeof RunVerdict>;
 
 /** A setting that would serve a run better. */

@@ -1,7 +1,7 @@
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { claimRun, getRun, ingestMetrics, listRuns, type Services, searchRuns, startAttempt } from '../src/index.js';
-import { lossVerdict } from '../src/training/run-verdict.js';
+import { lossVerdict, validationVerdict } from '../src/training/run-verdict.js';
 import { type Seeded, seedProject, seedRun, seedWorker } from './seed-run.js';
 
 const ends = (values: readonly number[], name = 'train_loss') => ({
@@ -47,6 +47,37 @@ describe('a loss says that a run diverged', () => {
   });
 });
 
+describe('a validation loss says that a run overfitted', () => {
+  const validated = (values: readonly number[]) => {
+    const value = Math.min(...values);
+    const best = values.length === 0 ? null : { value, step: 10 * (values.indexOf(value) + 1) };
+    return validationVerdict({ ...ends(values, 'valid_loss'), best });
+  };
+
+  test('where it rose well above its best, with the step and what to do', () => {
+    expect(validated([3, 2.2, 1.5, 1.8, 2.1, 2.4])).toEqual({
+      code: 'overfitted',
+      message:
+        'The validation loss was best at step 30 (1.5 nats per token) and rose to 2.4. Train for fewer steps, or on more rows.',
+    });
+    expect(validated([0.5, 0.1, 0.2, 0.3])?.code).toBe('overfitted');
+  });
+
+  test.each<[string, number[]]>([
+    ['falls to its end', [3, 2, 1.5, 1.2, 1.1]],
+    ['stays where it is', [1.5, 1.45, 1.5, 1.48, 1.52]],
+    ['is worse once', [3, 2, 1.5, 1.4, 1.4, 1.9]],
+    ['is tiny and doubles', [0.5, 0.01, 0.02, 0.03]],
+    ['was taken three times', [1, 2, 3]],
+    ['was never taken', []],
+  ])('but not one that %s', (_, values) => expect(validated(values)).toBeNull());
+
+  test('and a training loss never does: its batches differ', () => {
+    const values = [3, 1, 2, 2];
+    expect(validationVerdict({ ...ends(values), best: { value: 1, step: 2 } })).toBeNull();
+  });
+});
+
 describe('a stored run', () => {
   const t = testServices();
   let s: Services;
@@ -80,5 +111,22 @@ describe('a stored run', () => {
     expect(verdictsOf((await listRuns(s, actor, { limit: 10 })).data)).toEqual(expected);
     const rows = await searchRuns(s, actor, { limit: 10, sort: '-created', count: false });
     expect(verdictsOf(rows.data)).toEqual(expected);
+  });
+
+  test('is overfitted by the step where its validation was best, whatever its training says', async () => {
+    const actor = { projectId: seeded.projectId, keyId: null };
+    const id = await seedRun(s, seeded);
+    const claimed = await claimRun(s, { workerId: await seedWorker(s), pool: 'default' });
+    if (claimed?.token.taskId !== id) throw new Error('another run was claimed');
+    await startAttempt(s, claimed.token, { startStep: 0 });
+    const batch = [2.5, 1.5, 1.9, 2.2].map((valid_loss, at) => ({
+      step: 5 * (at + 1),
+      values: { train_loss: 2 / (at + 1), valid_loss },
+    }));
+    await ingestMetrics(s, claimed.token, batch);
+    expect((await getRun(s, actor, id)).verdict).toMatchObject({
+      code: 'overfitted',
+      message: expect.stringContaining('best at step 10 (1.5 nats per token) and rose to 2.2'),
+    });
   });
 });

@@ -48,7 +48,10 @@ function Badge({ word, icon, tone }: Look) {
 
 type Phase = Pick<RunObject, 'status' | 'state' | 'verdict'>;
 
-const VERDICT: Record<NonNullable<RunObject['verdict']>['code'], string> = { diverged: 'Diverged' };
+const VERDICT: Record<NonNullable<RunObject['verdict']>['code'], string> = {
+  diverged: 'Diverged',
+  overfitted: 'Overfitted',
+};
 
 /** The true phase of a run: its state where it has one, else its status. */
 const lookOf = (run: Phase): Look => (run.state ? STATE[run.state] : STATUS[run.status]);

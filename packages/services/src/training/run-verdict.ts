@@ -13,6 +13,8 @@ export interface LossEnds {
   /** The last values, newest first. */
   last: readonly number[];
   count: number;
+  /** The least validation loss and its step. */
+  best?: { value: number; step: number } | null;
 }
 
 const WORDS: Record<string, string> = { train_loss: 'training loss', valid_loss: 'validation loss' };
@@ -29,6 +31,24 @@ export function lossVerdict({ name, first, last, count }: LossEnds): RunVerdict 
   if (!(end > 2 * start + 1)) return null;
   const message = `The ${WORDS[name] ?? name} rose from ${shown(start)} to ${shown(end)} nats per token. Lower the learning rate or lengthen the warm-up.`;
   return { code: 'diverged', message };
+}
+
+/** Validations that must have been, of which the last two must all be worse than the best. */
+const VALIDATIONS_MIN = 4;
+const LAST = 2;
+/** What a validation loss may rise above its best: it is always of the same rows, so what moves it is the model. */
+const RISE = { share: 1.1, nats: 0.05 };
+
+/**
+ * Overfitted: the last two validation losses are both more than a tenth and more than 0.05 nats above the best one. A run whose loss never
+ * was better than at its end, or that was validated less than four times, has no such verdict.
+ */
+export function validationVerdict({ name, last, count, best }: LossEnds): RunVerdict | null {
+  if (name !== 'valid_loss' || !best || count < VALIDATIONS_MIN) return null;
+  const end = Math.min(...last.slice(0, LAST));
+  if (!(end > RISE.share * best.value && end > best.value + RISE.nats)) return null;
+  const message = `The validation loss was best at step ${best.step} (${shown(best.value)} nats per token) and rose to ${shown(last[0] ?? end)}. Train for fewer steps, or on more rows.`;
+  return { code: 'overfitted', message };
 }
 
 function median(values: readonly number[]): number {
@@ -48,13 +68,15 @@ export async function runVerdicts(s: Services, runIds: readonly string[]): Promi
     SELECT value FROM metric_points p WHERE p.series_id = m.id AND p.${IS_FINITE} ORDER BY p.step ${order} LIMIT ${WINDOW})`;
   const { rows } = await s.pg.query<LossEnds & { run_id: string }>(
     `SELECT m.run_id, m.name, ${side('ASC')} AS first, ${side('DESC')} AS last,
-       (SELECT coalesce(sum(n), 0)::int FROM metric_rollups r WHERE r.series_id = m.id) AS count
+       (SELECT coalesce(sum(n), 0)::int FROM metric_rollups r WHERE r.series_id = m.id) AS count,
+       (SELECT json_build_object('value', value, 'step', step) FROM metric_points p
+         WHERE m.name = 'valid_loss' AND p.series_id = m.id AND p.${IS_FINITE} ORDER BY value, step LIMIT 1) AS best
      FROM metric_series m WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') ORDER BY m.name DESC`,
     [runIds],
   );
   const verdicts = new Map<string, RunVerdict>();
   for (const row of rows) {
-    const verdict = lossVerdict(row);
+    const verdict = lossVerdict(row) ?? validationVerdict(row);
     // Training loss comes last and counts more.
     if (verdict) verdicts.set(row.run_id, verdict);
   }
