@@ -124,12 +124,13 @@ function adaptedShapes(config: ModelShape, adapter: Adapter) {
   return linearShapes(config).filter(({ name }) => wanted.has(name));
 }
 
-/** A net over a base and an adapter's variables, without dropout: for evaluation and generation. */
+/** A net over a base and an adapter's variables, weights trained whole among them, without dropout: for evaluation and generation. */
 export function adapterNet(
   config: ModelShape,
   weights: ReadonlyMap<string, Tensor>,
   adapter: Adapter,
   variables: ReadonlyMap<string, Tensor>,
 ): Net {
-  return createNet({ weights, adapted: adaptedLinears(config, adapter, variables), method: adapter.method });
+  const current = { get: (name: string) => variables.get(name) ?? weights.get(name) };
+  return createNet({ weights: current, adapted: adaptedLinears(config, adapter, variables), method: adapter.method });
 }

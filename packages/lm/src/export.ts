@@ -5,6 +5,8 @@ import type { HostTensor } from './host.js';
 import { type AdapterFiles, type ExportedAdapter, role } from './methods/method.js';
 import { PEFT, PEFT_PREFIX } from './methods/peft.js';
 
+const EMBEDDING = 'model.embed_tokens.weight';
+
 /** An adapter's files: its own form, and the exactly equal one that PEFT reads, or null where there is none. */
 export interface AdapterForms {
   native: AdapterFiles;
@@ -21,7 +23,10 @@ export function exportAdapter(
   const { method } = adapter;
   const exported = exportedAdapter(config, adapter, variables, baseName);
   const whole = new Map([...weightShapes(config).keys()].map((name) => [name, variables.get(name)]));
-  const withWhole = (files: AdapterFiles | null) => (files === null ? null : addWhole(files, whole));
+  // PEFT does not tie what it loads, so a tied head is written beside its embedding.
+  const peftWhole = config.tieEmbeddings ? new Map([...whole, ['lm_head.weight', whole.get(EMBEDDING)]]) : whole;
+  const withWhole = (files: AdapterFiles | null) =>
+    files && addWhole(files, files.configName === PEFT.configName ? peftWhole : whole);
   const peft = withWhole(method.toPeft(exported));
   const native = withWhole(method.toNative?.(exported) ?? null) ?? peft;
   invariant(native !== null, 'a method without a form of its own has PEFT’s');

@@ -3,6 +3,7 @@ import { loadTf } from '@moraine/engine';
 import { expect, test } from 'vitest';
 import {
   type Adapter,
+  adapterNet,
   createMerge,
   createMethod,
   exportAdapter,
@@ -133,4 +134,21 @@ test.each([
   const base = { shape, data: new Float32Array(tinyConfig.hiddenSize).fill(1) };
   const first = (lambda: number) => createMerge(adapter, variables, lambda)('model.norm.weight', base).data[0];
   expect([0, 0.25, 1].map(first)).toEqual([1, 1.5, 3]);
+  const onDevice = new Map([...variables].map(([name, value]) => [name, toDevice(value)]));
+  const net = adapterNet(tinyConfig, new Map([['model.norm.weight', toDevice(base)]]), adapter, onDevice);
+  expect(net.get('model.norm.weight').dataSync()[0]).toBe(3);
+});
+
+test('PEFT, which does not tie what it loads, is given a tied head beside its embedding', () => {
+  const adapter = adapterOf(createMethod({ type: 'hira', rank: 2 }));
+  const shape = [tinyConfig.vocabSize, tinyConfig.hiddenSize];
+  const embedding = { shape, data: new Float32Array(tinyConfig.vocabSize * tinyConfig.hiddenSize) };
+  const { native } = exportAdapter(
+    tinyConfig,
+    adapter,
+    new Map([...trained(adapter), ['model.embed_tokens.weight', embedding]]),
+    'tiny',
+  );
+  expect(native.config.modules_to_save).toEqual(['model.embed_tokens', 'lm_head']);
+  expect(native.tensors.get('base_model.model.lm_head.weight')).toBe(embedding);
 });

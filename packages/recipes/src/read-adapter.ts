@@ -45,24 +45,43 @@ export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
   return { adapter: { method, paths, dropout: 0 }, variables: new Map([...variables, ...whole()]) };
 }
 
-/** The tensors of the adapter and those of modules that were trained whole, by the base's names; read once, when the first is asked for. */
+type Parts = Record<'own' | 'whole', Map<string, HostTensor>>;
+
+/** The tensors of the adapter and, by the base's names, those of modules that were trained whole; the file is read when the first is asked for. */
 function partTensors(dir: string, { form }: StoredMethod, json: Json, base: ModelShape) {
-  const names = weightShapes(base);
-  const prefix = form.peftType === undefined ? '' : PEFT_PREFIX;
-  let parts: { own: Map<string, HostTensor>; whole: Map<string, HostTensor> } | undefined;
-  const read = () => {
-    parts ??= { own: new Map(), whole: new Map() };
-    for (const [stored, tensor] of parts.own.size === 0 ? tensorsOf(dir, form.weightsName) : []) {
-      const name = stored.startsWith(prefix) ? stored.slice(prefix.length) : stored;
-      const shape = names.get(name);
-      if (shape === undefined) parts.own.set(stored, tensor);
-      else if (shape.join() === tensor.shape.join()) parts.whole.set(name, tensor);
-      else throw otherShape(dir, name, tensor.shape, shape);
-    }
-    refuseMissing(dir, json, parts.whole);
+  let parts: Parts | undefined;
+  const read = (): Parts => {
+    parts ??= readParts(dir, form, json, base);
     return parts;
   };
   return { own: () => read().own, whole: () => read().whole };
+}
+
+function readParts(dir: string, form: StoredMethod['form'], json: Json, base: ModelShape): Parts {
+  const names = weightShapes(base);
+  const prefix = form.peftType === undefined ? '' : PEFT_PREFIX;
+  const parts: Parts = { own: new Map(), whole: new Map() };
+  const stored = tensorsOf(dir, form.weightsName);
+  refuseMissing(dir, json, [...stored.keys()]);
+  for (const [key, tensor] of stored) {
+    const name = key.startsWith(prefix) ? key.slice(prefix.length) : key;
+    const shape = names.get(name);
+    if (shape === undefined) parts.own.set(key, tensor);
+    else if (shape.join() === tensor.shape.join()) parts.whole.set(name, tensor);
+    else throw otherShape(dir, name, tensor.shape, shape);
+  }
+  if (base.tieEmbeddings) dropTiedHead(dir, `${prefix}lm_head.weight`, parts);
+  return parts;
+}
+
+/** PEFT's layout has the head of a tied base beside its embedding. @throws AppError where the two differ. */
+function dropTiedHead(dir: string, head: string, { own, whole }: Parts): void {
+  const stored = own.get(head);
+  if (stored === undefined) return;
+  const embedding = whole.get('model.embed_tokens.weight');
+  if (embedding === undefined || embedding.data.some((value, i) => value !== stored.data[i]))
+    throw unsupported(dir, 'its head is not its embedding, and this base ties the two');
+  own.delete(head);
 }
 
 const otherShape = (dir: string, name: string, found: readonly number[], wanted: readonly number[]): AppError =>
@@ -72,8 +91,8 @@ const otherShape = (dir: string, name: string, found: readonly number[], wanted:
   });
 
 /** @throws AppError `unsupported_format` for a module that was trained whole and is not in the file. */
-function refuseMissing(dir: string, { modules_to_save: asked }: Json, whole: ReadonlyMap<string, HostTensor>): void {
-  const there = [...whole.keys()].map((name) => name.slice(0, name.lastIndexOf('.')));
+function refuseMissing(dir: string, { modules_to_save: asked }: Json, stored: readonly string[]): void {
+  const there = stored.map((name) => name.slice(0, name.lastIndexOf('.')));
   const isThere = (module: unknown) => there.some((path) => path.endsWith(String(module)));
   const missing = Array.isArray(asked) ? asked.find((module) => !isThere(module)) : undefined;
   if (missing !== undefined)

@@ -62,19 +62,40 @@ describe('an adapter that is not applied as it was trained is refused', () => {
   });
 });
 
-test('modules that were trained whole are read with their adapter, and refused in another shape', () => {
-  const withNorm = (width: number): string => {
+describe('modules that were trained whole', () => {
+  /** A LoRA with weights of the base beside it, each filled with one number. */
+  const withWhole = (weights: Record<string, { shape: number[]; value: number }>): string => {
     const dir = peftFolder({ ...PLAIN, modules_to_save: ['norm'] });
     const file = join(dir, 'adapter_model.safetensors');
-    const tensor = { shape: [width], dtype: 'F32' as const, data: new Float32Array(width).fill(2) };
+    const more = Object.entries(weights).map(([name, { shape, value }]) => {
+      const data = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value);
+      return [`base_model.model.${name}`, { shape, dtype: 'F32' as const, data }] as const;
+    });
     const { tensors } = readSafetensors(file);
-    writeSafetensors(file, new Map([...tensors, ['base_model.model.model.norm.weight', tensor]]));
+    writeSafetensors(file, new Map([...tensors, ...more]));
     return dir;
   };
-  const { adapter, variables } = readAdapter(withNorm(32), config);
-  expect(adapter.paths).toEqual([PATH]);
-  expect(variables.get('model.norm.weight')?.data[0]).toBe(2);
-  expect(() => readAdapter(withNorm(31), config)).toThrow('model.norm.weight is [31], this base needs [32]');
+  const norm = { 'model.norm.weight': { shape: [32], value: 2 } };
+
+  it('are read with their adapter, and refused in another shape', () => {
+    const { adapter, variables } = readAdapter(withWhole(norm), config);
+    expect(adapter.paths).toEqual([PATH]);
+    expect(variables.get('model.norm.weight')?.data[0]).toBe(2);
+    const narrow = withWhole({ 'model.norm.weight': { shape: [31], value: 2 } });
+    expect(() => readAdapter(narrow, config)).toThrow('model.norm.weight is [31], this base needs [32]');
+  });
+
+  it('may have the head of a tied base beside its embedding, as long as they are equal', () => {
+    expect(config.tieEmbeddings).toBe(true);
+    const shape = [config.vocabSize, 32];
+    const tied = (value: number) => ({
+      ...norm,
+      'model.embed_tokens.weight': { shape, value: 3 },
+      'lm_head.weight': { shape, value },
+    });
+    expect([...readAdapter(withWhole(tied(3)), config).variables.keys()]).not.toContain('lm_head.weight');
+    expect(() => readAdapter(withWhole(tied(4)), config)).toThrow('its head is not its embedding');
+  });
 });
 
 test('an adapter that holds a number which is none is refused by its name and place', () => {
