@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
+import { describeBytes } from './describe-bytes.js';
 import { Hiccup, type Hub, persist } from './hub.js';
 import type { HubFile, HubRecord } from './read-record.js';
 import { get } from './request.js';
@@ -125,7 +126,7 @@ const otherBytes = ({ endpoint }: Hub, { name }: HubFile, how: string): AppError
 function fullDisk(error: unknown, path: string, { name, sizeBytes }: HubFile): AppError | null {
   const code = error instanceof Error && 'code' in error ? error.code : null;
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return null;
-  return new AppError('storage', `The disk of ${path} is full: ${name} has ${sizeBytes} bytes.`, {
+  return new AppError('storage', `The disk of ${path} is full: ${name} has ${describeBytes(sizeBytes)}.`, {
     hint: 'Free some space, or put the folder elsewhere; what has arrived is kept, and the same command goes on there.',
     cause: error,
   });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { INDEX_FILE, parseModelConfig, WEIGHTS_FILE, weightFiles } from '@moraine/contract/plan';
+import { describeBytes } from './describe-bytes.js';
 import { bytesHere, downloadFile } from './download-file.js';
 import type { Hub } from './hub.js';
 import { lockFolder } from './lock-folder.js';
@@ -138,7 +139,7 @@ async function refuseFullDisk(dir: string, bytes: number): Promise<void> {
   if (bavail * bsize >= bytes) return;
   throw new AppError(
     'storage',
-    `${bytes} bytes are still to come, and the disk of ${dir} has ${bavail * bsize} free.`,
+    `${describeBytes(bytes)} are still to come, and the disk of ${dir} has ${describeBytes(bavail * bsize)} free.`,
     {
       hint: 'Free some space, or take another data folder with --data.',
     },

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -71,7 +72,7 @@ test('a base is its configuration, tokenizer and safetensors; nothing pickled, e
   expect(fetched).toMatchObject({ commit: COMMIT, dir: folder });
   expect([...fetched.files.keys()].sort()).toEqual(names);
   expect(readdirSync(folder).sort()).toEqual(names);
-  expect(arrived()).toEqual(weights());
+  expect(arrived().equals(weights())).toBe(true);
   const sizeBytes = names.reduce((sum, name) => sum + arrived(name).length, 0);
   expect(plans).toEqual([{ commit: COMMIT, files: 5, sizeBytes }]);
   expect(seen.at(-1)).toEqual({ file: 'model.safetensors', bytes: sizeBytes, sizeBytes });
@@ -105,7 +106,7 @@ describe('a download that is cut', () => {
   test('goes on where it stopped, and the waits are said', async () => {
     hub.fail(/^\/[0-9a-f]{64}$/, { cutAfter: 100_000 }, { cutAfter: 50_000 });
     await fetchTiny();
-    expect(arrived()).toEqual(weights());
+    expect(arrived().equals(weights())).toBe(true);
     const [first, second, third, ...rest] = startsOf('cdn');
     expect([first, rest]).toEqual([0, []]);
     // What was sent last before a cut may be lost on the way.
@@ -133,7 +134,7 @@ describe('a download that is cut', () => {
     hub.requests.length = 0;
     await fetchTiny();
     expect(startsOf('cdn')).toEqual([size]);
-    expect(arrived()).toEqual(weights());
+    expect(arrived().equals(weights())).toBe(true);
     hub.requests.length = 0;
     await fetchTiny();
     expect(startsOf('cdn')).toEqual([]);
@@ -142,7 +143,7 @@ describe('a download that is cut', () => {
   test('begins anew where the server does not go on in the middle', async () => {
     hub.fail(/^\/[0-9a-f]{64}$/, { cutAfter: 100_000 }, { ignoreRange: true });
     await fetchTiny();
-    expect(arrived()).toEqual(weights());
+    expect(arrived().equals(weights())).toBe(true);
   });
 
   test('counts as cut when nothing comes any more', async () => {
@@ -150,7 +151,7 @@ describe('a download that is cut', () => {
     await fetchTiny('hf:org/tiny', { patience: { ...patience, stallMs: 300 } });
     expect(startsOf('cdn')).toEqual([0, 100_000]);
     expect(waits).toEqual([expect.stringContaining('silent for 300 ms')]);
-    expect(arrived()).toEqual(weights());
+    expect(arrived().equals(weights())).toBe(true);
   });
 });
 
@@ -160,7 +161,7 @@ describe('bytes that are not those of the record', () => {
     hub.fail(/^\/[0-9a-f]{64}$/, { bytes: wrong });
     await fetchTiny();
     expect(waits).toEqual([expect.stringContaining('model.safetensors arrived with another hash')]);
-    expect(arrived()).toEqual(weights());
+    expect(arrived().equals(weights())).toBe(true);
   });
 
   test.each([
@@ -183,7 +184,7 @@ describe('bytes that are not those of the record', () => {
     await fetchTiny();
     writeFileSync(join(folder, 'model.safetensors'), wrong);
     await fetchTiny();
-    expect(arrived()).toEqual(weights());
+    expect(arrived().equals(weights())).toBe(true);
   });
 });
 
@@ -299,6 +300,38 @@ describe('refused with what, where and what to do', () => {
   });
 });
 
+describe('a full disk', () => {
+  test('is said before the weights are fetched, where they would not fit', async () => {
+    const bytes = Buffer.from(hub.repos['org/tiny']?.files['config.json'] ?? '');
+    const blobId = createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
+    const [sha256, size] = ['0'.repeat(64), 1e15];
+    const siblings = [
+      { rfilename: 'config.json', size: bytes.length, blobId },
+      { rfilename: 'tokenizer.json', size: 2, blobId },
+      { rfilename: 'model.safetensors', size, lfs: { sha256, size } },
+    ];
+    hub.fail(/^\/api/, { status: 200, body: JSON.stringify({ sha: COMMIT, siblings }) });
+    await expect(fetchTiny()).rejects.toMatchObject({
+      code: 'storage',
+      message: expect.stringMatching(/^1000\.0 TB are still to come, and the disk of .* free/),
+    });
+    expect(startsOf('cdn')).toEqual([]);
+  });
+
+  // A file whose disk is always full.
+  test.runIf(existsSync('/dev/full'))('is said when it fills up on the way', async () => {
+    mkdirSync(folder, { recursive: true });
+    const sha256 = createHash('sha256').update(weights()).digest('hex');
+    symlinkSync('/dev/full', join(folder, `${sha256}.part`));
+    await expect(fetchTiny()).rejects.toMatchObject({
+      code: 'storage',
+      message: expect.stringMatching(/\.part is full: model\.safetensors has 300\.0 KB\.$/),
+      hint: expect.stringContaining('goes on there'),
+    });
+    expect(readdirSync(folder)).not.toContain('model.safetensors');
+  });
+});
+
 describe('two downloads of one model at a time', () => {
   const lock = join(folder, '.lock');
 
@@ -311,7 +344,7 @@ describe('two downloads of one model at a time', () => {
       message: `Process ${process.pid} downloads org/tiny already.`,
     });
     await first;
-    expect(arrived()).toEqual(weights());
+    expect(arrived().equals(weights())).toBe(true);
     expect(existsSync(lock)).toBe(false);
   });
 
@@ -319,7 +352,7 @@ describe('two downloads of one model at a time', () => {
     mkdirSync(folder, { recursive: true });
     writeFileSync(lock, pid);
     await fetchTiny();
-    expect(arrived()).toEqual(weights());
+    expect(arrived().equals(weights())).toBe(true);
   });
 });
 
@@ -330,7 +363,7 @@ test('nothing is put together from two files when the one behind a name changes 
   const other = randomBytes(300_000);
   hub.fail(/^\/[0-9a-f]{64}$/, { status: 200, headers: { etag: '"other"' }, body: other });
   await fetchTiny();
-  expect(arrived()).toEqual(before);
+  expect(arrived().equals(before)).toBe(true);
 });
 
 describe('sources and addresses', () => {
