@@ -337,7 +337,7 @@ describe('two downloads of one model at a time', () => {
 
   test('are one: the second is refused with the process of the first', async () => {
     hub.fail(/^\/[0-9a-f]{64}$/, { stallAfter: 10 });
-    const first = fetchTiny('hf:org/tiny', { patience: { ...patience, stallMs: 3_000 } });
+    const first = fetchTiny('hf:org/tiny', { patience: { ...patience, stallMs: 1_500 } });
     while (!existsSync(lock)) await sleep(5);
     await expect(fetchTiny()).rejects.toMatchObject({
       code: 'conflict',
