@@ -40,19 +40,18 @@ export interface MemoryEstimate {
  * Constants that `npm run test:estimate` measures again: fitted by least squares to peaks of resident memory of `local bench` at the shapes
  * 260K, 15M, 42M and 135M, batches of 1 x 128 to 1 x 1024, LoRA, MoRA 6 and full, mode `plain` on a CPU (docs/log.md).
  */
-const RUNTIME_BYTES = 410 * 2 ** 20;
-const NODE_BYTES = 10.7 * 1024;
+const RUNTIME_BYTES = 416 * 2 ** 20;
+const NODE_BYTES = 10.5 * 1024;
 const NODES_PER_LAYER = 300;
 const NODES_PER_LAYER_EVALUATED = 100;
 const NODES_PER_VARIABLE = 32;
 /** The file's pages are resident while they are read. */
-const WEIGHT_COPIES = 1.1;
+const WEIGHT_COPIES = 1.21;
 /** Beside the optimiser's slots: the sum of gradients, the gradients of a pass, and values that are not mapped from a file. */
-const TRAINED_COPIES = 1.65;
-const ACTIVATION_SHARE = 1.25;
-/** Pieces of one layer at work: scores of all heads, the gated unit. */
-const PIECES = 5.7;
-const HEAD_COPIES = 3.2;
+const TRAINED_COPIES = 1.55;
+/** Copies of the gated unit of one layer, forward and backward, that are under way at once. */
+const UNIT_COPIES = 15;
+const HEAD_COPIES = 2.7;
 const HEAD_ROWS = 256;
 const FLOAT = 4;
 
@@ -95,7 +94,7 @@ export function estimateMemory(
 
 /**
  * Of one pass, [B, T]: a layer keeps its input and its normed inputs (4 C numbers a token), queries, keys, values and what attention makes of
- * them, and four numbers for each of the gated unit's F. Scores [B, H, T, T] are of one layer at a time.
+ * them, four numbers for each of the gated unit's F, and the weights of attention [B, H, T, T]; one layer's more are under way.
  */
 function activationBytes(
   { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim }: ModelShape,
@@ -103,5 +102,5 @@ function activationBytes(
 ): number {
   const attention = 3 * heads * headDim + 2 * kvHeads * headDim;
   const kept = layers * (4 * hiddenSize + attention + 4 * intermediateSize);
-  return FLOAT * batch * time * (ACTIVATION_SHARE * kept + PIECES * (heads * time + intermediateSize));
+  return FLOAT * batch * time * (kept + (layers + 1) * heads * time + UNIT_COPIES * intermediateSize);
 }
