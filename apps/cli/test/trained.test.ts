@@ -224,6 +224,7 @@ describe('of a run that succeeded', () => {
     for (const line of [
       `trained model  ${run.fine_tuned_model}`,
       'method         mora type 6 r8, 2,224 trainable parameters',
+      ' linear layers with an adapter (q_proj ',
       'learning rate  0.001 (cosine, 2 steps of warm-up)',
       'step           15 of 15, 24 rows each',
       `tokens         ${run.trained_tokens?.toLocaleString('en')}`,

@@ -20,7 +20,15 @@ afterEach(() => {
 });
 
 // Only what the report reads.
-const config = { steps: 20, batch_size: 4, seed: 7, optimizer: { learning_rate: 0.01 }, checkpoint: { keep_last: 1 } };
+const adapter = { type: 'none' };
+const config = {
+  adapter,
+  steps: 20,
+  batch_size: 4,
+  seed: 7,
+  optimizer: { learning_rate: 0.01 },
+  checkpoint: { keep_last: 1 },
+};
 const report = (isQuiet: boolean): TrainingReport =>
   reportTraining(config as RunConfig, isQuiet, out, (step, values) => stored.push([step, values]));
 const event = (one: unknown): AttemptEvent => one as AttemptEvent;
@@ -68,6 +76,7 @@ test('a run is told in lines: what it trains, every tenth of its steps, what was
   expect(finish()).toBe(0);
   const shown = lines();
   expect(shown[0]).toBe('80 rows, 20 steps of 4; 1,234 numbers are trained (12.34 %) on a CPU.');
+  expect(shown[1]).toBe('Trains every weight.');
   expect(shown.filter((line) => line.startsWith('step '))).toHaveLength(11);
   expect(shown).toContain('step 2/20  loss 1.9000  rate 1.00e-2  100 tokens/s  18 s left');
   expect(shown).toContain('step 20/20  loss 1.0000  valid 1.2500  rate 1.00e-2  100 tokens/s  0 s left');
@@ -104,7 +113,7 @@ test('a quiet run prints one line of JSON with the last measurements and nothing
 
 test('a run that goes on says after which step', () => {
   report(false).hear(ready(6));
-  expect(screen.text()).toMatch(/ It goes on after step 6\.\n$/);
+  expect(screen.text()).toMatch(/ It goes on after step 6\.\nTrains /);
 });
 
 test('a run that was stopped says how it goes on, ends with 130 and makes no export', () => {

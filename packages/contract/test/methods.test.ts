@@ -3,6 +3,7 @@ import {
   AdapterRequest,
   METHOD_SPELLINGS,
   METHODS,
+  methodCoverage,
   methodLabel,
   methodRow,
   requestOf,
@@ -137,6 +138,16 @@ test('a restart is resolved with a warm-up, and refused where it cannot be', () 
   const config = resolve({ restart: { every: 5 } });
   expect(methodRow(config).withoutExport(config, 'peft')).toMatch(/merged and started again/);
   expect(methodRow(config).withoutExport(config, 'merged')).toBeNull();
+});
+
+test('what a run trains is said in words', () => {
+  expect(methodCoverage(resolve({ target_modules: ['q_proj', 'layers.0.mlp'], modules_to_save: ['model.norm'] }))).toBe(
+    '5 linear layers with an adapter (q_proj 2, gate_proj 1, up_proj 1, down_proj 1), 1 module whole (norm 1)',
+  );
+  expect(methodCoverage(resolve({ type: 'none' }))).toBe('every weight');
+  expect(methodCoverage(resolve({ type: 'none', modules_to_save: ['embeddings'] }))).toBe(
+    '1 module whole (embed_tokens 1)',
+  );
 });
 
 test('labels are short, and say the size', () => {

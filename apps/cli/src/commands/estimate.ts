@@ -1,4 +1,4 @@
-import type { CreateRunRequest, Estimate } from '@moraine/contract';
+import { type CreateRunRequest, type Estimate, methodCoverage } from '@moraine/contract';
 import { type Command, DATA_OPTION, noMoreThan } from '../args.js';
 import { connect } from '../connect.js';
 import { bytes, duration, labelled, paint, print, printError } from '../terminal.js';
@@ -51,6 +51,7 @@ function describe({ memory, time, config, shapes, tokens_per_step, workers }: Es
       ...Object.entries(time.parts).map(([name, seconds]): [string, string] => ['', `${duration(seconds)} ${name}`]),
       ['Steps', `${config.steps} of ${Math.round(tokens_per_step)} tokens, in micro-batches of ${shapes.join(', ')}`],
       ['Trains', `${config.trainable_parameters.toLocaleString('en')} numbers`],
+      ['', methodCoverage(config.adapter)],
     ]),
     verdict,
   ].join('\n');

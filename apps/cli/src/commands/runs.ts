@@ -1,4 +1,4 @@
-import { methodLabel, type RunObject } from '@moraine/contract';
+import { methodCoverage, methodLabel, type RunObject } from '@moraine/contract';
 import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, required, runAction } from '../args.js';
 import { connect } from '../connect.js';
 import { duration, labelled, paint, print, table } from '../terminal.js';
@@ -101,6 +101,7 @@ async function show(args: Arguments): Promise<number> {
       'method',
       `${methodLabel(run.config.adapter)}, ${config.trainable_parameters.toLocaleString('en')} trainable parameters`,
     ],
+    ['trains', methodCoverage(run.config.adapter)],
     [
       'learning rate',
       `${config.optimizer.learning_rate} (${config.schedule.type}, ${config.schedule.warmup_steps} steps of warm-up)`,

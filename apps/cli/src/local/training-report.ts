@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { AppError, type AttemptEvent, type RunConfig } from '@moraine/contract';
+import { AppError, type AttemptEvent, methodCoverage, type RunConfig } from '@moraine/contract';
 import { progressLine } from '../progress-line.js';
 import { duration, print, printError } from '../terminal.js';
 import { placeExports, pruneCheckpoints } from './out-folder.js';
@@ -40,10 +40,11 @@ export function reportTraining(
         config = event.config;
         const share = ((100 * event.trainableParameters) / event.totalParameters).toFixed(2);
         const from = event.startStep > 0 ? ` It goes on after step ${event.startStep}.` : '';
-        if (!isQuiet)
-          print(
-            `${event.rows} rows, ${config.steps} steps of ${config.batch_size}; ${event.trainableParameters.toLocaleString('en')} numbers are trained (${share} %) on ${event.device.name}.${from}`,
-          );
+        if (isQuiet) return;
+        print(
+          `${event.rows} rows, ${config.steps} steps of ${config.batch_size}; ${event.trainableParameters.toLocaleString('en')} numbers are trained (${share} %) on ${event.device.name}.${from}`,
+        );
+        print(`Trains ${methodCoverage(config.adapter)}.`);
         return;
       }
       case 'metrics':

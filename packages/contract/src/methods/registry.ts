@@ -104,6 +104,30 @@ export const methodLabel = (config: MethodConfig): string => methodRow(config).l
 export const methodName = (config: MethodConfig): string => methodRow(config).name;
 export const methodKind = (config: MethodConfig): string => methodRow(config).kind(config);
 
+/** What a configuration trains, in words: `35 linear layers (q_proj 5, …)` and what is trained whole. */
+export function methodCoverage(config: MethodConfig): string {
+  const { modules_to_save: whole = [] } = config;
+  const adapted = 'target_modules' in config ? config.target_modules : [];
+  const parts = [
+    ...(adapted.length > 0 ? [`${countOf(adapted, 'linear layer')} with an adapter (${kindsOf(adapted)})`] : []),
+    ...(whole.length > 0 ? [`${countOf(whole, 'module')} whole (${kindsOf(whole)})`] : []),
+  ];
+  return parts.join(', ') || 'every weight';
+}
+
+const countOf = (all: readonly unknown[], what: string): string =>
+  `${all.length} ${what}${all.length === 1 ? '' : 's'}`;
+
+/** `q_proj 5, k_proj 5`: the last words of paths, and how many have each. */
+function kindsOf(paths: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const path of paths) {
+    const kind = path.slice(path.lastIndexOf('.') + 1);
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return [...counts].map(([kind, count]) => `${kind} ${count}`).join(', ');
+}
+
 const VARIANTS: readonly MethodVariant[] = METHODS.flatMap((row): readonly MethodVariant[] => row.variants);
 /** The words that `--method` takes. */
 export const METHOD_SPELLINGS: readonly string[] = VARIANTS.map(({ spelling }) => spelling);
