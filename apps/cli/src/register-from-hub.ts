@@ -27,6 +27,7 @@ export async function registerFromHub(client: Client, name: string, text: string
       print(`${source.repo} at ${source.revision} is ${commit}: ${files} files, ${bytes(sizeBytes)}.`),
     onProgress: showProgress(line),
   }).finally(() => line.clear());
+  print('All of it has arrived; it is checked and registered.');
   const model = await sendBase(client, name, fetched.files).catch((error: unknown) => {
     printError(`The files stay in ${fetched.dir}.`);
     throw error;

@@ -82,6 +82,7 @@ describe('models add from a hub', () => {
   test('registers what a revision is, as a folder would be, and keeps no second copy', async () => {
     const { status, output } = await add('of-hub', 'hf:org/tiny@main');
     expect(output).toContain(`org/tiny at main is ${commit}: 4 files, `);
+    expect(output).toContain('All of it has arrived; it is checked and registered.\n');
     expect(output).toMatch(/^of-hub: [\d,]+ parameters, context 256 tokens\.$/m);
     expect(status).toBe(0);
     expect(readdirSync(hubDir)).toEqual([]);
