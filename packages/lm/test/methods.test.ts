@@ -195,11 +195,12 @@ test('the demo base has 1,120,640 parameters and its three adapters the planned 
 test.each(methods)('%s creates as many numbers as the plan counts', (_, options) => {
   const adapter = { method: createMethod(options), paths: demoPaths, dropout: 0 };
   const values = initialAdapter(demoConfig, adapter, 1, weightReader(hostWeights(demoConfig)));
-  const trained = [...values].filter(
-    ([name]) => !adapter.method.frozen?.includes(name.slice(name.lastIndexOf('.') + 1)),
-  );
+  const isKept = (name: string) => adapter.method.frozen?.includes(name.slice(name.lastIndexOf('.') + 1)) === true;
+  const count = (kept: boolean) =>
+    [...values].reduce((sum, [name, { data }]) => sum + (isKept(name) === kept ? data.length : 0), 0);
   const config = { ...options, ...shared } as AdapterConfig;
-  expect(trained.reduce((sum, [, { data }]) => sum + data.length, 0)).toBe(planned(config));
+  expect(count(false)).toBe(planned(config));
+  expect(count(true)).toBe(methodRow(config).keptParameters?.(config, linearShapes(demoConfig)) ?? 0);
 });
 
 test.each(methods)('%s: several layers that read one input give what each gives alone', (_, options) => {

@@ -45,3 +45,35 @@ describe('a MoRA folder is refused', () => {
     expect([...variables.keys()]).toEqual([`${path}.mora_M`]);
   });
 });
+
+describe("a folder of the MoRA authors' fork of PEFT", () => {
+  const path = 'model.layers.0.self_attn.q_proj'; // [32, 32]: a square of 16 at rank 4
+  const fork = (config: object, b = 2, side = 16): string => {
+    const dir = mkdtempSync(join(tmpdir(), 'moraine-fork-'));
+    const square = (value: number) => ({ shape: [side, side], data: new Float32Array(side * side).fill(value) });
+    const json = { peft_type: 'LORA', use_mora: true, mora_type: 6, r: 4, lora_alpha: 16, ...config };
+    writeFileSync(join(dir, 'adapter_config.json'), JSON.stringify(json));
+    const named = (part: string) => `base_model.model.${path}.${part}.weight`;
+    const tensors = new Map([
+      [named('lora_A'), square(2)],
+      [named('lora_B'), square(b)],
+    ]);
+    writeSafetensors(join(dir, 'adapter_model.safetensors'), tensors);
+    return dir;
+  };
+
+  it('is read as the MoRA that it is, without a scale', () => {
+    const { adapter, variables } = readAdapter(fork({}), loadBase(base).config);
+    expect(adapter.paths).toEqual([path]);
+    expect([...variables.keys()]).toEqual([`${path}.mora_M`]);
+    expect(variables.get(`${path}.mora_M`)?.data[5]).toBe(2);
+  });
+
+  it.each([
+    ['with two matrices', fork({}, 3), /lora_A and lora_B of .* differ/],
+    ['of a type that the fork does not have', fork({ mora_type: 5 }), /mora_type is 5, not one of 1, 2, 3, 4 and 6/],
+    ['of another rank', fork({ r: 8 }), /\[16, 16\].*\[22, 22\]/],
+  ])('is refused %s', (_, dir, message) => {
+    expect(() => readAdapter(dir, loadBase(base).config)).toThrow(message);
+  });
+});

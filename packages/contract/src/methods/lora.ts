@@ -10,6 +10,7 @@ import {
   resolveAdapted,
   resolveRestart,
   restartedExport,
+  restartKept,
   sumOf,
   tooLargeRank,
 } from './method.js';
@@ -95,6 +96,9 @@ export const lora = defineMethod({
   }),
   trainableParameters: ({ rank, init }, layers) =>
     sumOf(layers, ({ inDim, outDim }) => (init === 'asymmetric' ? outDim : inDim + outDim) * rank),
+  keptParameters: (config, layers) =>
+    restartKept(config, layers) +
+    (config.init === 'asymmetric' ? sumOf(layers, ({ inDim }) => inDim * config.rank) : 0),
   learningRate: () => 1,
   variants: [{ spelling: 'lora', request: { type: 'lora' } }],
   kind: () => '',

@@ -55,6 +55,10 @@ export function resolveRestart({ restart }: { restart?: { every: number; warmup?
   );
 }
 
+/** What a restarted adapter keeps: the sum of its updates. */
+export const restartKept = ({ restart }: { restart?: object | undefined }, layers: readonly LinearShape[]): number =>
+  restart === undefined ? 0 : sumOf(layers, ({ inDim, outDim }) => inDim * outDim);
+
 /** Why an adapter that was merged and started again has no form in PEFT's layout. */
 export const restartedExport = (format: ExportFormat): string | null =>
   format === 'peft'
@@ -127,6 +131,8 @@ export interface MethodRow<Type extends string, Keys extends KeyShape, Config ex
   resolve(request: SharedRequest & { [K in keyof Keys]?: z.output<Keys[K]> }, match: MatchTargets): z.output<Config>;
   /** Trainable numbers of the layers that it is on; `total` is the number of weights of the base. */
   trainableParameters(config: z.output<Config>, layers: readonly LinearShape[], total: number): number;
+  /** Numbers kept beside those that are trained, of the layers that it is on; absent: none. */
+  keptParameters?(config: z.output<Config>, layers: readonly LinearShape[]): number;
   /** The automatic learning rate as a share of the reference rate of the base's width; see plan/learning-rate.ts. */
   learningRate(config: z.output<Config>): number;
   variants: readonly MethodVariant[];

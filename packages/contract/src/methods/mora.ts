@@ -10,6 +10,7 @@ import {
   resolveAdapted,
   resolveRestart,
   restartedExport,
+  restartKept,
   sumOf,
   tooLargeRank,
 } from './method.js';
@@ -68,6 +69,8 @@ export const mora = defineMethod({
   },
   trainableParameters: ({ rank, mora_type }, layers) =>
     sumOf(layers, ({ inDim, outDim }) => moraSide(inDim, outDim, rank, mora_type) ** 2),
+  // The sum of updates, and two numbers a layer for its groups.
+  keptParameters: (config, layers) => restartKept(config, layers) + (config.restart ? 2 * layers.length : 0),
   // The first step of sharing moves the weights as far as full fine-tuning does at the same rate (arXiv:2405.12130 tunes accordingly).
   learningRate: ({ mora_type }) => (isSharing(mora_type) ? 0.5 : 1),
   variants: [

@@ -15,6 +15,7 @@ export const pissa = defineMethod({
   config: PissaConfig,
   resolve: (request, match) => ({ type: 'pissa', ...resolveLora(request, match) }),
   trainableParameters: ({ rank }, layers) => sumOf(layers, ({ inDim, outDim }) => (inDim + outDim) * rank),
+  keptParameters: ({ rank }, layers) => sumOf(layers, ({ inDim, outDim }) => (inDim + outDim) * rank),
   // Both factors are large from the first step on, where LoRA's B is zero.
   learningRate: () => 0.5,
   variants: [{ spelling: 'pissa', request: { type: 'pissa' } }],

@@ -1,7 +1,9 @@
 import type { ModelShape } from '../architectures/tensor.js';
 import type { BatchShape } from '../batch.js';
+import { methodRow } from '../methods/registry.js';
 import type { RunConfig } from '../run-config.js';
-import { totalParameters } from './shapes.js';
+import { linearShapes, totalParameters } from './shapes.js';
+import { wholeParameters } from './whole-modules.js';
 
 /** What a run computes, in the fixed shapes that are traced before its first step. */
 export interface RunShapes {
@@ -74,22 +76,30 @@ export function estimateMemory(
   const slots = optimizer.type === 'lion' ? 1 : 2;
   const { generation } = shapes;
   // A comparison with the base keeps a copy of the weights that are trained themselves, and the base's scores beside the model's.
-  const copied = regularize && !('target_modules' in adapter) ? trained : 0;
+  const whole = wholeParameters(adapter, model);
+  const copied = regularize ? whole : 0;
   const parts: MemoryParts = {
     runtime: RUNTIME_BYTES,
     graph: nodes * NODE_BYTES,
-    weights: WEIGHT_COPIES * FLOAT * (totalParameters(model) + copied),
+    weights: WEIGHT_COPIES * FLOAT * (totalParameters(model) + copied + keptParameters(adapter, model)),
     trained: (TRAINED_COPIES + slots) * FLOAT * trained,
     activations: Math.max(...shapes.training.map((shape) => activationBytes(model, shape)), 0),
     head: (regularize ? 2 : 1) * HEAD_COPIES * FLOAT * HEAD_ROWS * vocabSize,
     cache: generation === null ? 0 : 2 * FLOAT * layers * generation.rows * generation.context * kvHeads * headDim,
   };
-  const whole = (bytes: number): number => Math.round(bytes);
-  const rounded = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, whole(bytes)]));
+  const rounding = (bytes: number): number => Math.round(bytes);
+  const rounded = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, rounding(bytes)]));
   return {
-    total_bytes: whole(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0)),
+    total_bytes: rounding(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0)),
     parts: rounded as unknown as MemoryParts,
   };
+}
+
+/** Numbers of an adapter that are neither the base's nor trained. */
+function keptParameters(adapter: RunConfig['adapter'], model: ModelShape): number {
+  const adapted = new Set('target_modules' in adapter ? adapter.target_modules : []);
+  const layers = linearShapes(model).filter(({ name }) => adapted.has(name));
+  return methodRow(adapter).keptParameters?.(adapter, layers) ?? 0;
 }
 
 /**

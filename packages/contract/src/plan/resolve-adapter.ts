@@ -1,8 +1,8 @@
 import type { LinearShape, ModelShape } from '../architectures/tensor.js';
 import { type AdapterRequest, type MethodConfig, methodRow, resolveMethod } from '../methods/registry.js';
-import { linearShapes, totalParameters, weightShapes } from './shapes.js';
+import { linearShapes, totalParameters } from './shapes.js';
 import { matchTargets } from './targets.js';
-import { matchModules, wholeWeights } from './whole-modules.js';
+import { matchModules, wholeParameters } from './whole-modules.js';
 
 export interface ResolvedAdapter {
   adapter: MethodConfig;
@@ -27,11 +27,7 @@ export function resolveAdapter(request: AdapterRequest, base: ModelShape): Resol
 }
 
 function countTrained(adapter: MethodConfig, layers: readonly LinearShape[], base: ModelShape): number {
-  const sizes = weightShapes(base);
-  const whole = (wholeWeights(adapter, base) ?? []).reduce(
-    (sum, name) => sum + (sizes.get(name) ?? []).reduce((a, b) => a * b, 1),
-    0,
-  );
-  const isWholeAlone = !('target_modules' in adapter) && adapter.modules_to_save !== undefined;
-  return isWholeAlone ? whole : whole + methodRow(adapter).trainableParameters(adapter, layers, totalParameters(base));
+  const whole = wholeParameters(adapter, base);
+  if (!('target_modules' in adapter)) return whole;
+  return whole + methodRow(adapter).trainableParameters(adapter, layers, totalParameters(base));
 }

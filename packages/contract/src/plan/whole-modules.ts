@@ -2,7 +2,7 @@ import type { ModelShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
 import type { MethodConfig } from '../methods/registry.js';
 import { nearest } from '../suggest.js';
-import { weightShapes } from './shapes.js';
+import { totalParameters, weightShapes } from './shapes.js';
 import { pathTest } from './targets.js';
 
 /** Words for kinds of modules, each a test of a path and of whether its weight is a vector. */
@@ -21,6 +21,14 @@ export function wholeWeights(config: MethodConfig, base: ModelShape): string[] |
   if (modules === undefined) return 'target_modules' in config ? [] : null;
   const wanted = new Set(modules);
   return [...weightShapes(base).keys()].filter((name) => wanted.has(moduleOf(name)));
+}
+
+/** Numbers in the weights that a configuration trains whole. */
+export function wholeParameters(config: MethodConfig, base: ModelShape): number {
+  const names = wholeWeights(config, base);
+  if (names === null) return totalParameters(base);
+  const sizes = weightShapes(base);
+  return names.reduce((sum, name) => sum + (sizes.get(name) ?? []).reduce((a, b) => a * b, 1), 0);
 }
 
 /**

@@ -7,7 +7,7 @@ import {
   restartedType,
 } from '@moraine/contract/methods/mora';
 import { loadTf } from '@moraine/engine';
-import { padColumns, padRows } from '../host.js';
+import { type HostTensor, padColumns, padRows } from '../host.js';
 import { loraFiles } from './lora.js';
 import {
   type AdapterFiles,
@@ -18,6 +18,7 @@ import {
   role,
 } from './method.js';
 import { groupedOperator, groupsOf, moraAsLora, moraOperator } from './mora-operators.js';
+import { PEFT, peftVariables, readCount } from './peft.js';
 import { ownOptions, readOptions, restartedForm, restarting } from './restart.js';
 import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
 
@@ -26,7 +27,11 @@ const FORM = { configName: 'mora_config.json', weightsName: 'mora_model.safetens
 
 export const mora: MethodModule<MoraOptions> = {
   create,
-  stored: [{ form: FORM, read }, restartedForm('mora', (options) => create(readOptions(moraRow.config, options)))],
+  stored: [
+    { form: FORM, read },
+    { form: { ...PEFT, peftType: 'LORA', peftFlag: 'use_mora' }, read: readFork },
+    restartedForm('mora', (options) => create(readOptions(moraRow.config, options))),
+  ],
 };
 
 /**
@@ -130,4 +135,33 @@ function nativeOptions({ file, json }: AdapterSource): MoraOptions {
     );
   }
   return { rank, mora_type, ...(json.mora_all_inputs === true ? { mora_all_inputs: true } : {}) };
+}
+
+/**
+ * A folder of the authors' fork of PEFT: M is stored twice, as lora_A and lora_B; r is the rank whose budget it matches. Its alpha has no effect
+ * there, and none here.
+ */
+function readFork(source: AdapterSource): ReadLayers {
+  const rank = readCount(source, 'r');
+  const mora_type = MORA_TYPES.find((type) => type === source.json.mora_type);
+  if (typeof mora_type !== 'number')
+    throw unsupported(
+      source.file,
+      `mora_type is ${JSON.stringify(source.json.mora_type)}, not one of 1, 2, 3, 4 and 6`,
+    );
+  const stored = peftVariables(source, 'MoRA', ['lora_A', 'lora_B']);
+  const variables = new Map<string, HostTensor>();
+  const layers = layersOf(source, stored);
+  for (const { name, inDim, outDim } of layers) {
+    const [a, b] = ['lora_A', 'lora_B'].map((each) => part(source, stored, `${name}.${each}`)) as [
+      HostTensor,
+      HostTensor,
+    ];
+    const side = moraSide(inDim, outDim, rank, mora_type);
+    checkShape(source, `${name}.lora_A`, a, [side, side]);
+    if (a.data.length !== b.data.length || a.data.some((value, i) => value !== b.data[i]))
+      throw unsupported(source.dir, `lora_A and lora_B of ${name} differ, which in a MoRA are one matrix`);
+    variables.set(`${name}.mora_M`, a);
+  }
+  return { method: create({ rank, mora_type }), paths: layers.map(({ name }) => name), variables };
 }
