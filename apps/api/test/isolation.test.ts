@@ -28,10 +28,14 @@ const withoutId = Object.entries<Route>(ROUTES).filter(
 const fill = (path: string) =>
   path.replace(/:\w+/, encodeURIComponent(owned[path.slice(0, path.indexOf('/:'))] ?? 'missing'));
 
+/** What a route asks for beside the id. */
+const QUERY: Record<string, string> = { previewFile: '?model=tiny' };
+
 describe('another project', () => {
-  it.each(withId)('%s answers 404 to its key, as for an id that does not exist', async (_name, { method, path }) => {
-    const foreign = await api.ask(method, fill(path), { key: stranger });
-    const nothing = await api.ask(method, path.replace(/:\w+/, 'nothing'), { key: stranger });
+  it.each(withId)('%s answers 404 to its key, as for an id that does not exist', async (name, { method, path }) => {
+    const query = QUERY[name] ?? '';
+    const foreign = await api.ask(method, fill(path) + query, { key: stranger });
+    const nothing = await api.ask(method, path.replace(/:\w+/, 'nothing') + query, { key: stranger });
     expect([foreign.status, foreign.json.error.code]).toEqual([404, 'not_found']);
     expect(nothing.status).toBe(404);
   });
@@ -59,6 +63,6 @@ describe('another project', () => {
 describe('our own key', () => {
   it.each(withId.filter(([, { method }]) => method === 'GET'))('%s finds what is ours', async (name, { path }) => {
     if (name === 'streamRun') return;
-    expect((await api.ask('GET', fill(path))).status).toBe(200);
+    expect((await api.ask('GET', fill(path) + (QUERY[name] ?? ''))).status).toBe(200);
   });
 });
