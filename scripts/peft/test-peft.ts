@@ -42,6 +42,14 @@ const METHODS: { name: string; adapter: Record<string, unknown>; formats: ('nati
   { name: 'hira', adapter: { type: 'hira', rank: 8 }, formats: ['native', 'peft', 'merged'] },
   { name: 'miss', adapter: { type: 'miss', rank: 8 }, formats: ['native', 'peft', 'merged'] },
   { name: 'oft', adapter: { type: 'oft' }, formats: ['native', 'peft', 'merged'] },
+  { name: 'oft-cayley', adapter: { type: 'oft', rotation: 'cayley' }, formats: ['native', 'peft', 'merged'] },
+  { name: 'gralora', adapter: { type: 'gralora', rank: 8 }, formats: ['native', 'peft', 'merged'] },
+  {
+    name: 'lora and modules',
+    adapter: { type: 'lora', rank: 8, modules_to_save: ['norms', 'embeddings'] },
+    formats: ['native', 'peft', 'merged'],
+  },
+  { name: 'remora', adapter: { type: 'mora', rank: 8, restart: { every: 7 } }, formats: ['native', 'merged'] },
   { name: 'mora-1', adapter: { type: 'mora', rank: 8, mora_type: 1 }, formats: ['native', 'peft', 'merged'] },
   { name: 'mora-6', adapter: { type: 'mora', rank: 8, mora_type: 6 }, formats: ['native', 'merged'] },
 ];
