@@ -120,6 +120,21 @@ test('MoRA 6 leaves inputs unread where a layer narrows, unless all are asked fo
   expect(unread(true)).toBe(0);
 });
 
+test('LoRA of layers that read one input may have a rank for each, as files of others do', () => {
+  const method = createMethod({ type: 'lora', rank: 4, alpha: 8, use_rslora: false });
+  const normal = (shape: [number, number], seed: number) => tf.randomNormal(shape, 0, 1, 'float32', seed) as Tensor;
+  const x = normal([5, 12], 1);
+  const layers = [4, 2, 5].map((rank, i) => ({
+    y0: normal([5, 6 + i], 10 + i),
+    variables: { lora_A: normal([rank, 12], 20 + i), lora_B: normal([6 + i, rank], 30 + i) },
+  }));
+  const together = method.applyAll?.(x, layers) ?? [];
+  for (const [i, { y0, variables }] of layers.entries()) {
+    const alone = method.apply(x, tf.zeros([6 + i, 12]) as Tensor, y0, variables);
+    expect(distance(together[i] as Tensor, alone)).toBeLessThan(1e-4);
+  }
+});
+
 test.each(methods)('%s: gradients equal those through the merged weight', (_, options) => {
   const method = createMethod(options);
   for (const [inDim, outDim] of [

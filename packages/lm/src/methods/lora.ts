@@ -64,8 +64,9 @@ function createPlain(options: LoraOptions): Method {
       const all = tf.concat(
         layers.map(({ variables }) => role(variables, 'lora_A')),
         0,
-      ) as Tensor; // [k·r, in]
-      const inner = tf.split(tf.mul(linear(x, all), scale), layers.length, 1) as Tensor[]; // k times [N, r]
+      ) as Tensor; // [sum of r, in]
+      const ranks = layers.map(({ variables }) => role(variables, 'lora_A').shape[0] ?? 0); // a read adapter's may differ
+      const inner = tf.split(tf.mul(linear(x, all), scale), ranks, 1) as Tensor[]; // k times [N, r]
       return layers.map(({ y0, variables }, i) => tf.add(y0, linear(at(inner, i), role(variables, 'lora_B'))));
     },
     toPeft: (adapter) => loraFiles(adapter, loraPairs(adapter, options), rank, use_rslora ? rank : alpha),
