@@ -135,6 +135,21 @@ test('LoRA of layers that read one input may have a rank for each, as files of o
   }
 });
 
+test('DoRA leaves a row of zeros, as pruning makes them, a row of zeros', () => {
+  const method = createMethod({ type: 'dora', rank: 2, alpha: 4, use_rslora: false });
+  const weight = { shape: [3, 4], data: Float32Array.of(1, 2, 3, 4, 0, 0, 0, 0, 4, 3, 2, 1) };
+  const start = { ...method.init({ inDim: 4, outDim: 3 }, createRandom(1)), ...method.fit?.(weight, createRandom(2)) };
+  const names = Object.keys(start);
+  const x = tf.randomNormal([5, 4], 0, 1, 'float32', 3) as Tensor;
+  const y0 = tf.matMul(x, toDevice(weight) as never, false, true) as Tensor;
+  const run = (...values: Tensor[]) =>
+    method.apply(x, toDevice(weight), y0, Object.fromEntries(names.map((name, i) => [name, values[i] as Tensor])));
+  const values = Object.values(start).map(toDevice);
+  expect(distance(run(...values), y0)).toBe(0);
+  const { grads } = tf.valueAndGrads(((...all: Tensor[]) => tf.sum(run(...all))) as never)(values);
+  for (const grad of grads) expect(grad.dataSync().every(Number.isFinite)).toBe(true);
+});
+
 test.each(methods)('%s: gradients equal those through the merged weight', (_, options) => {
   const method = createMethod(options);
   for (const [inDim, outDim] of [

@@ -9,6 +9,8 @@ import { type AdapterSource, checkShape, part } from './source.js';
 
 type DoraOptions = Pick<DoraConfig, 'rank' | 'alpha' | 'use_rslora' | 'lora_plus_ratio'>;
 const MAGNITUDE = 'lora_magnitude_vector';
+/** Least norm of a row that m is divided by. */
+const SMALLEST = 1e-30;
 
 export const dora: MethodModule<DoraOptions> = {
   create,
@@ -53,9 +55,11 @@ function rowFactor(m: Tensor, weight: Tensor, a: Tensor, b: Tensor, scale: numbe
     [m],
     () => {
       const norms = rowNorms(tf.add(inFloat32(weight), tf.mul(matMul2d(b, a), scale)));
-      return { value: tf.div(m, norms), saved: [norms] };
+      // A row of zeros, as pruning leaves, has a magnitude of 0 and no direction: it stays 0.
+      const divisors = tf.maximum(norms, SMALLEST) as Tensor;
+      return { value: tf.div(m, divisors), saved: [divisors] };
     },
-    (dy, [norms]) => [tf.div(dy, norms)],
+    (dy, [divisors]) => [tf.div(dy, divisors)],
   );
 }
 
