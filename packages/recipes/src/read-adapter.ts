@@ -23,7 +23,7 @@ type Json = Record<string, unknown>;
 
 /**
  * Reads an adapter for a base, in the form of any method: its own, or PEFT's layout, whatever tool wrote it.
- * @throws AppError `unsupported_format` for what is neither (DoRA, trained biases, embeddings …), `invalid_value` when it is of another base or
+ * @throws AppError `unsupported_format` for what is neither or cannot be applied as it was trained, `invalid_value` when it is of another base or
  * holds numbers that are not finite.
  */
 export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
@@ -70,16 +70,18 @@ function readParts(dir: string, form: StoredMethod['form'], json: Json, base: Mo
     else if (shape.join() === tensor.shape.join()) parts.whole.set(name, tensor);
     else throw otherShape(dir, name, tensor.shape, shape);
   }
-  if (base.tieEmbeddings) dropTiedHead(dir, `${prefix}lm_head.weight`, parts);
+  if (base.tieEmbeddings && form.peftType !== undefined) dropTiedHead(dir, `${prefix}lm_head.weight`, parts);
   return parts;
 }
 
-/** PEFT's layout has the head of a tied base beside its embedding. @throws AppError where the two differ. */
+/**
+ * PEFT does not tie what it trained unless asked to, and then it writes the head of a tied base beside its embedding.
+ * @throws AppError where the two differ or one was trained alone
+ */
 function dropTiedHead(dir: string, head: string, { own, whole }: Parts): void {
-  const stored = own.get(head);
-  if (stored === undefined) return;
-  const embedding = whole.get('model.embed_tokens.weight');
-  if (embedding === undefined || embedding.data.some((value, i) => value !== stored.data[i]))
+  const [stored, embedding] = [own.get(head), whole.get('model.embed_tokens.weight')];
+  if (stored === undefined && embedding === undefined) return;
+  if (stored === undefined || embedding === undefined || embedding.data.some((value, i) => value !== stored.data[i]))
     throw unsupported(dir, 'its head is not its embedding, and this base ties the two');
   own.delete(head);
 }

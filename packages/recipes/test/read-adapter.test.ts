@@ -47,6 +47,7 @@ describe('an adapter that is not applied as it was trained is refused', () => {
     [{ ...PLAIN, peft_type: 'IA3' }, /peft_type is "IA3": only LORA/],
     [{ ...PLAIN, modules_to_save: ['lm_head'] }, /modules_to_save names lm_head, whose weights it does not hold/],
     [{ ...PLAIN, init_lora_weights: 'pissa_niter_4' }, /it changed the base/],
+    [{ ...PLAIN, init_lora_weights: 'lora_ga' }, /it changed the base/],
     [{ ...PLAIN, r: 3 }, /the rank of model\.layers\.1\.self_attn\.k_proj is 3, its matrices have 2/],
   ])('%j', (json, message) => {
     expect(() => readAdapter(peftFolder(json), config)).toThrow(message);
@@ -85,7 +86,7 @@ describe('modules that were trained whole', () => {
     expect(() => readAdapter(narrow, config)).toThrow('model.norm.weight is [31], this base needs [32]');
   });
 
-  it('may have the head of a tied base beside its embedding, as long as they are equal', () => {
+  it('have the head of a tied base beside its embedding, and the two are equal', () => {
     expect(config.tieEmbeddings).toBe(true);
     const shape = [config.vocabSize, 32];
     const tied = (value: number) => ({
@@ -95,6 +96,9 @@ describe('modules that were trained whole', () => {
     });
     expect([...readAdapter(withWhole(tied(3)), config).variables.keys()]).not.toContain('lm_head.weight');
     expect(() => readAdapter(withWhole(tied(4)), config)).toThrow('its head is not its embedding');
+    // As PEFT writes it without ensure_weight_tying: its head is the base's then, not this embedding.
+    const { 'lm_head.weight': _head, ...alone } = tied(3);
+    expect(() => readAdapter(withWhole(alone), config)).toThrow('its head is not its embedding');
   });
 });
 

@@ -153,7 +153,7 @@ const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boo
   ['trainable_token_indices', (value) => value !== undefined && value !== null, 'trained tokens are not read'],
   [
     'init_lora_weights',
-    (value) => typeof value === 'string' && /^(pissa|olora|corda|loftq)/.test(value),
+    (value) => typeof value === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(value),
     'it changed the base; save it as a plain LoRA first',
   ],
 ];
