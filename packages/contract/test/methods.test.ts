@@ -123,6 +123,7 @@ test('what LoRA is asked beyond its defaults is kept, and nothing is written dow
 test('a restart is resolved with a warm-up, and refused where it cannot be', () => {
   expect(resolve({ restart: { every: 2000 } })).toMatchObject({ restart: { every: 2000, warmup: 50 } });
   expect(resolve({ restart: { every: 10 } })).toMatchObject({ restart: { every: 10, warmup: 3 } });
+  expect(resolve({ restart: { every: 1 } })).toMatchObject({ restart: { every: 1, warmup: 0 } });
   expect(resolve({ type: 'mora', restart: { every: 10, warmup: 0 } })).toMatchObject({
     mora_type: 1,
     restart: { every: 10, warmup: 0 },

@@ -43,7 +43,7 @@ const RESTART_WARMUP = 50;
 
 export function resolveRestart({ restart }: { restart?: { every: number; warmup?: number | undefined } | undefined }) {
   if (restart === undefined) return {};
-  const { every, warmup = Math.min(RESTART_WARMUP, Math.ceil(every / 4)) } = restart;
+  const { every, warmup = Math.min(RESTART_WARMUP, Math.ceil(every / 4), every - 1) } = restart;
   if (warmup < every) return { restart: { every, warmup } };
   throw new AppError(
     'invalid_value',
