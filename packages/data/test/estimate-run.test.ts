@@ -54,6 +54,20 @@ test('memory grows with the batch, and full fine-tuning holds the optimiser of e
   expect(of({ adapter: { type: 'none' }, optimizer: { type: 'lion' } }).memory.parts.trained).toBe(full - 4 * 280_512);
 });
 
+test('what is kept beside the base takes memory: sums of restarts, starting values, and copies to compare with', () => {
+  const weights = (request: Record<string, unknown>) => of(request).memory.parts.weights;
+  const whole = { target_modules: ['q_proj'], modules_to_save: ['embeddings'] };
+  const added = (adapter: Record<string, unknown>, more = {}) =>
+    weights({ adapter, ...more }) - weights({ adapter: whole });
+  const linear = 5 * (4 * 64 * 64 + 3 * 64 * 172); // numbers of all linear layers
+  expect(added({ type: 'lora', restart: { every: 5 } })).toBeGreaterThanOrEqual(4 * linear);
+  expect(added({ type: 'mora', restart: { every: 5 } })).toBeGreaterThanOrEqual(4 * linear);
+  expect(added({ type: 'pissa', rank: 2 })).toBeGreaterThanOrEqual(4 * 2 * 5 * (4 * 128 + 3 * 236));
+  expect(added({ type: 'lora', rank: 2, init: 'asymmetric' })).toBeGreaterThanOrEqual(4 * 2 * 5 * (6 * 64 + 172));
+  expect(added(whole, { regularize: { kl_to_base: 0 } })).toBeGreaterThanOrEqual(4 * 512 * 64);
+  expect(added({ type: 'lora' })).toBe(0);
+});
+
 test('validation adds its passes to the time, samples their caches to the memory', () => {
   const request = { batch_size: 4, max_steps: 100, evaluation: { every_steps: 10, samples: 2 } };
   const scored = of(request, rows(64, 32), { validation: rows(16, 32), evaluation: [rows(8, 40)] });
