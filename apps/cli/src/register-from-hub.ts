@@ -28,12 +28,16 @@ export async function registerFromHub(client: Client, name: string, text: string
     onProgress: showProgress(line),
   }).finally(() => line.clear());
   print('All of it has arrived; it is checked and registered.');
-  const model = await sendBase(client, name, fetched.files).catch((error: unknown) => {
+  try {
+    const model = await sendBase(client, name, fetched.files);
+    await rm(fetched.dir, { recursive: true, force: true });
+    return model;
+  } catch (error) {
     printError(`The files stay in ${fetched.dir}.`);
     throw error;
-  });
-  await rm(fetched.dir, { recursive: true, force: true });
-  return model;
+  } finally {
+    await fetched.free();
+  }
 }
 
 async function refuseTaken(client: Client, name: string): Promise<void> {

@@ -20,6 +20,8 @@ export interface FetchedBase {
   dir: string;
   /** Name in the repository -> where its bytes lie on this machine. */
   files: Map<string, string>;
+  /** To be called when the files were used: until then no other process downloads another revision over them. */
+  free: () => Promise<void>;
 }
 
 export interface FetchOptions {
@@ -33,7 +35,7 @@ export interface FetchOptions {
 
 /**
  * Downloads a base from a hub: its configuration first, which is refused before any weight is fetched, then tokenizer, templates and the
- * safetensors that the index names.
+ * safetensors that the index names. The folder stays locked until the caller frees it.
  * @throws AppError `not_found`, `forbidden`, `unavailable`, `storage` or `invalid_base`: what, where and what to do
  */
 export async function fetchBase(hub: Hub, source: HubSource, options: FetchOptions): Promise<FetchedBase> {
@@ -42,12 +44,13 @@ export async function fetchBase(hub: Hub, source: HubSource, options: FetchOptio
   refuseIncomplete(record);
   const dir = join(options.dir, record.repo.replace('/', '--'));
   makeFolder(dir, 0o700);
-  const unlock = await lockFolder(dir, record.repo);
+  const free = await lockFolder(dir, record.repo);
   try {
     const files = await fetchFiles(hub, record, companions, { ...options, dir });
-    return { commit: record.commit, dir, files };
-  } finally {
-    await unlock();
+    return { commit: record.commit, dir, files, free };
+  } catch (error) {
+    await free();
+    throw error;
   }
 }
 

@@ -1,33 +1,49 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { AppError } from '@moraine/contract';
 
+/** Marks of this process. One of its number that is not here is of an earlier process: in a container each has the same number. */
+const held = new Set<string>();
+
 /**
- * Keeps other processes of this machine from downloading into the same folder: two that write one file would spoil it for each other. What a
- * process that ended left behind is taken over. Returns what frees the folder.
+ * Keeps other processes of this machine from downloading into the same folder: two that write one file would spoil it for each other. Each
+ * leaves a mark of its own and then looks for others, so that of two at a time never both go on. What a process that ended left behind is
+ * taken away. Returns what frees the folder.
  * @throws AppError `conflict` naming the process.
  */
 export async function lockFolder(dir: string, what: string): Promise<() => Promise<void>> {
-  const lock = join(dir, '.lock');
-  for (;;) {
-    try {
-      await writeFile(lock, `${process.pid}`, { flag: 'wx' });
-      return () => rm(lock, { force: true });
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    }
-    const pid = Number(await readFile(lock, 'utf8').catch(() => ''));
-    if (isAlive(pid)) {
-      throw new AppError('conflict', `Process ${pid} downloads ${what} already.`, {
-        hint: 'Wait for it, or end it: what has arrived is kept.',
-      });
-    }
-    await rm(lock, { force: true });
+  const own = resolve(dir, `.lock-${process.pid}`);
+  if (held.has(own)) throw inUse(process.pid, what);
+  held.add(own);
+  const unlock = async (): Promise<void> => {
+    await rm(own, { force: true });
+    held.delete(own);
+  };
+  try {
+    await writeFile(own, '');
+    await refuseOthers(dir, what);
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+  return unlock;
+}
+
+async function refuseOthers(dir: string, what: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    const pid = Number(/^\.lock-(\d+)$/.exec(name)?.[1] ?? process.pid);
+    if (pid === process.pid) continue;
+    if (isAlive(pid)) throw inUse(pid, what);
+    await rm(join(dir, name), { force: true });
   }
 }
 
+const inUse = (pid: number, what: string): AppError =>
+  new AppError('conflict', `Process ${pid} downloads ${what} already.`, {
+    hint: 'Wait for it, or end it: what has arrived is kept.',
+  });
+
 function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid < 1) return false;
   try {
     process.kill(pid, 0);
     return true;

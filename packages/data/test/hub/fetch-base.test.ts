@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
@@ -38,11 +39,13 @@ afterAll(async () => {
 const waits: string[] = [];
 const patience = { tries: 3, waitMs: 1, waitMsMax: 5_000, stallMs: 5_000 };
 
-function fetchTiny(source = 'hf:org/tiny', options: Parameters<typeof openHub>[0] = {}): Promise<FetchedBase> {
+async function fetchTiny(source = 'hf:org/tiny', options: Parameters<typeof openHub>[0] = {}): Promise<FetchedBase> {
   waits.length = 0;
   const onWait = (reason: string): void => void waits.push(reason);
   const opened = openHub({ endpoint: hub.endpoint, patience, onWait, ...options });
-  return fetchBase(opened, parseHubSource(source), { dir, onPlan: () => {}, onProgress: () => {} });
+  const fetched = await fetchBase(opened, parseHubSource(source), { dir, onPlan: () => {}, onProgress: () => {} });
+  await fetched.free();
+  return fetched;
 }
 
 /** Where the requests for a file's bytes began, in order. */
@@ -69,6 +72,7 @@ test('a base is its configuration, tokenizer and safetensors; nothing pickled, e
     'tokenizer.json',
     'tokenizer_config.json',
   ];
+  await fetched.free();
   expect(fetched).toMatchObject({ commit: COMMIT, dir: folder });
   expect([...fetched.files.keys()].sort()).toEqual(names);
   expect(readdirSync(folder).sort()).toEqual(names);
@@ -148,9 +152,9 @@ describe('a download that is cut', () => {
 
   test('counts as cut when nothing comes any more', async () => {
     hub.fail(/^\/[0-9a-f]{64}$/, { stallAfter: 100_000 });
-    await fetchTiny('hf:org/tiny', { patience: { ...patience, stallMs: 300 } });
+    await fetchTiny('hf:org/tiny', { patience: { ...patience, stallMs: 1_000 } });
     expect(startsOf('cdn')).toEqual([0, 100_000]);
-    expect(waits).toEqual([expect.stringContaining('silent for 300 ms')]);
+    expect(waits).toEqual([expect.stringContaining('silent for 1000 ms')]);
     expect(arrived().equals(weights())).toBe(true);
   });
 });
@@ -293,9 +297,11 @@ describe('refused with what, where and what to do', () => {
   });
 
   test('an address where no server is', async () => {
-    await expect(fetchTiny('hf:org/tiny', { endpoint: 'http://127.0.0.1:49999' })).rejects.toMatchObject({
+    const gone = await startHub({});
+    await gone.close();
+    await expect(fetchTiny('hf:org/tiny', { endpoint: gone.endpoint })).rejects.toMatchObject({
       code: 'unavailable',
-      message: expect.stringMatching(/The connection to http:\/\/127\.0\.0\.1:49999 failed \(\S+\), 3 times in a row/),
+      message: expect.stringMatching(/The connection to http:\/\/127\.0\.0\.1:\d+ failed \(\S+\), 3 times in a row/),
     });
   });
 });
@@ -333,26 +339,52 @@ describe('a full disk', () => {
 });
 
 describe('two downloads of one model at a time', () => {
-  const lock = join(folder, '.lock');
+  const mark = (pid: number): string => join(folder, `.lock-${pid}`);
 
-  test('are one: the second is refused with the process of the first', async () => {
+  test('are one until the files of the first were used: the second is refused with its process', async () => {
+    const refusal = { code: 'conflict', message: `Process ${process.pid} downloads org/tiny already.` };
     hub.fail(/^\/[0-9a-f]{64}$/, { stallAfter: 10 });
-    const first = fetchTiny('hf:org/tiny', { patience: { ...patience, stallMs: 1_500 } });
-    while (!existsSync(lock)) await sleep(5);
-    await expect(fetchTiny()).rejects.toMatchObject({
-      code: 'conflict',
-      message: `Process ${process.pid} downloads org/tiny already.`,
-    });
-    await first;
+    const first = fetchBase(
+      openHub({ endpoint: hub.endpoint, patience: { ...patience, stallMs: 1_500 } }),
+      parseHubSource('hf:org/tiny'),
+      {
+        dir,
+        onPlan: () => {},
+        onProgress: () => {},
+      },
+    );
+    while (!existsSync(mark(process.pid))) await sleep(5);
+    await expect(fetchTiny()).rejects.toMatchObject(refusal);
+    const { free } = await first;
+    await expect(fetchTiny('hf:org/tiny@refs/pr/1')).rejects.toMatchObject(refusal);
     expect(arrived().equals(weights())).toBe(true);
-    expect(existsSync(lock)).toBe(false);
+    await free();
+    await fetchTiny();
+    expect(existsSync(mark(process.pid))).toBe(false);
   });
 
-  test.each(['4194305', 'x', ''])('are none where the first ended and left its mark %j', async (pid) => {
+  test('are one where the first is another process', async () => {
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    try {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(mark(other.pid ?? 0), '');
+      await expect(fetchTiny()).rejects.toThrow(`Process ${other.pid} downloads org/tiny already.`);
+      expect(readdirSync(folder)).toEqual([`.lock-${other.pid}`]);
+    } finally {
+      other.kill();
+    }
+  });
+
+  // Each process of a container may have the same number.
+  test.each([
+    ['another process', 4_194_305],
+    ['one of the same number', process.pid],
+  ])('are none where the first ended and left its mark: %s', async (_, pid) => {
     mkdirSync(folder, { recursive: true });
-    writeFileSync(lock, pid);
+    writeFileSync(mark(pid), '');
     await fetchTiny();
     expect(arrived().equals(weights())).toBe(true);
+    expect(readdirSync(folder).filter((name) => name.startsWith('.lock'))).toEqual([]);
   });
 });
 
