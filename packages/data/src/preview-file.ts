@@ -16,7 +16,7 @@ export interface PreviewToken {
 /** A row as a run reads it; where each answer makes a row of its own there are several of a line. */
 export interface PreviewRow {
   line: number;
-  /** Its first tokens, at most `tokensMax`. */
+  /** Its first tokens, at most `tokensMax`, and fewer where the rows before it took up what all rows may have. */
   tokens: PreviewToken[];
   /** All its tokens, before it is cut. */
   length: number;
@@ -45,6 +45,7 @@ export interface PreviewOptions extends EncodeOptions {
   after: number;
   /** So many lines are shown. */
   lines: number;
+  /** Tokens of a row that are shown; of all rows together, so many for each line. */
   tokensMax: number;
   /** For the lengths of the whole file; the lines that are shown are shown whatever it takes. */
   msMax: number;
@@ -59,6 +60,8 @@ export async function previewFile(file: string, tokenizer: TextTokenizer, option
   const preview: Omit<Preview, 'lengths'> = { rows: [], hasMore: false, rowsRead: 0, isPartial: false };
   const lengths: number[] = [];
   let linesLeft = options.lines;
+  // A long conversation can make as many rows as it has answers.
+  let tokensLeft = options.lines * options.tokensMax;
   for await (const { line, row } of readRows(file)) {
     const isBehind = line > options.after;
     const isShown = isBehind && linesLeft > 0;
@@ -69,7 +72,11 @@ export async function previewFile(file: string, tokenizer: TextTokenizer, option
     preview.rowsRead += 1;
     if (isShown) {
       linesLeft -= 1;
-      preview.rows.push(...previewRow(line, row, tokenizer, options));
+      for (const shown of previewRow(line, row, tokenizer, options)) {
+        const tokens = shown.tokens.slice(0, tokensLeft);
+        tokensLeft -= tokens.length;
+        preview.rows.push({ ...shown, tokens });
+      }
     }
     lengths.push(...lengthsOf(row, tokenizer, options));
   }

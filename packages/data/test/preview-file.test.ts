@@ -2,6 +2,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { compileTemplate } from '../src/chat-template.js';
 import { findDuplicates } from '../src/duplicates.js';
 import { encodeFile } from '../src/encode-file.js';
 import { measureLengths } from '../src/lengths.js';
@@ -163,4 +164,22 @@ test('as many problems are listed as are asked for', async () => {
   const [few, many] = [await validateFile(path), await validateFile(path, 100)];
   expect([few.errors.length, few.isPartial, many.errors.length, many.isPartial]).toEqual([20, true, 100, true]);
   expect((await validateFile(path, 200)).isPartial).toBe(false);
+});
+
+test('a conversation that makes many rows shows no more tokens than its line may', async () => {
+  const turns = Array.from({ length: 12 }, (_, i) => [
+    ask(`How much is ${i} and ${i}?`),
+    say(`It is ${2 * i}.`),
+  ]).flat();
+  const path = await write(chat(...turns));
+  // A template that changes earlier turns: each answer makes a row of its own.
+  const source = `{% for m in messages %}{% if loop.last or m.role == 'user' %}{{ m.content }}{% else %}-{% endif %}{{ eos_token }}{% endfor %}`;
+  const changing = { ...tokenizer, chatTemplate: compileTemplate(source, { eos_token: tokenizer.eosText }) };
+  const show = (tokensMax: number) =>
+    previewFile(path, changing, { after: 0, lines: 1, tokensMax, msMax: 60_000, maxSeqLen: 512 });
+  const whole = (await show(10_000)).rows;
+  expect(whole).toHaveLength(12);
+  const { rows } = await show(100);
+  expect(rows.map(({ length }) => length)).toEqual(whole.map(({ length }) => length));
+  expect(rows.flatMap(({ tokens }) => tokens)).toHaveLength(100);
 });
