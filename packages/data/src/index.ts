@@ -1,5 +1,6 @@
 export { checkTokenizerAside } from './aside/check-tokenizer-aside.js';
 export { encodeAside } from './aside/encode-aside.js';
+export { estimateAside } from './aside/estimate-aside.js';
 export { previewAside } from './aside/preview-aside.js';
 export type { EncodedAside } from './aside/protocol.js';
 export { validateAside } from './aside/validate-aside.js';
@@ -12,7 +13,7 @@ export type { DuplicateFinder, Duplicates } from './duplicates.js';
 export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
 export { type EncodedFile, encodeNamed } from './encode-named.js';
 export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
-export { estimateRun, type RunEstimate, type TimeParts } from './estimate-run.js';
+export { estimateRun, type RunEstimate, type RunToEstimate, type TimeParts } from './estimate-run.js';
 export type { RowNote } from './label-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';
 export { type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';

@@ -1,9 +1,11 @@
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 // The built package: a thread runs files of `dist`.
-import { checkTokenizerAside, encodeAside, TOKENIZER_FILES } from '@moraine/data';
+import { checkTokenizerAside, encodeAside, TOKENIZER_FILES, validateAside } from '@moraine/data';
 import { expect, test } from 'vitest';
+import { createQueue } from '../src/aside/queue.js';
 
 const base = join(import.meta.dirname, '../../../examples/base');
 const files: Record<string, string> = {};
@@ -77,4 +79,33 @@ test('files are encoded in their order until the time is up, and what is wrong w
     message: expect.stringMatching(/^short: Line 1: The row has/),
     hint: expect.stringContaining('Raise max_seq_len'),
   });
+});
+
+test('what someone waits for does not stand behind files that are validated', async () => {
+  const path = join(await mkdtemp(join(tmpdir(), 'moraine-aside-')), 'long');
+  await writeFile(path, '{"prompt": "How many are two and two?", "completion": " Four."}\n'.repeat(120_000));
+  const ended: string[] = [];
+  const validate = () => validateAside(path).then(() => ended.push('validated'));
+  const validated = [validate(), validate()];
+  await checkTokenizerAside(files, 1_024).then(() => ended.push('checked'));
+  await Promise.all(validated);
+  expect(ended).toEqual(['checked', 'validated', 'validated']);
+});
+
+test('so many tasks of a queue run at a time, also when one comes as another ends', async () => {
+  const queue = createQueue(2);
+  let [running, most] = [0, 0];
+  const task = () =>
+    queue(async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await setImmediate();
+      running -= 1;
+    });
+  const all = Array.from({ length: 5 }, task);
+  for (const one of [...all]) all.push(one.then(task));
+  await Promise.all(all);
+  await expect(queue(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  await Promise.all([task(), task(), task()]);
+  expect([running, most]).toEqual([0, 2]);
 });

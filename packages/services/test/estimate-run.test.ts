@@ -10,6 +10,9 @@ import {
   registerWorker,
   type Services,
 } from '../src/index.js';
+import { encodeFiles } from '../src/training/dry-run.js';
+import { configOn } from '../src/training/estimate-run.js';
+import { prepareRun } from '../src/training/prepare-run.js';
 import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
 
 const t = await testServices();
@@ -64,6 +67,22 @@ test('steps are counted on the rows that are trained on, as the run will', async
     hyperparameters: { n_epochs: 1 },
   });
   expect(found.config.steps).toBe(8);
+});
+
+test('a file whose beginning has no row to train on, and whose end was not reached, is refused with the reason', async () => {
+  const prepared = await prepareRun(s, actor, { model: 'tiny', training_file, over_length: 'drop' });
+  const [training] = await encodeFiles(s, prepared);
+  if (typeof training !== 'object') throw new Error(training);
+  const report = { ...training.report, rowsRead: 500, isPartial: true, rows: 0 };
+  expect(() => configOn(prepared, { ...training, report })).toThrow(
+    expect.objectContaining({
+      code: 'invalid_file',
+      param: 'training_file',
+      message: expect.stringMatching(/no row to train on among the first 500 in the time that it has/),
+    }),
+  );
+  const half = { ...training.report, rowsRead: 20, isPartial: true, rows: 10 };
+  expect(configOn(prepared, { ...training, report: half }).steps).toBe(prepared.config.steps / 2);
 });
 
 test('it says for each worker of the pool whether the run fits', async () => {

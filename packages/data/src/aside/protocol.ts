@@ -1,5 +1,6 @@
 import type { EncodedFile } from '../encode-named.js';
 import type { EncodeOptions } from '../encode-row.js';
+import type { RunToEstimate } from '../estimate-run.js';
 import type { PreviewOptions } from '../preview-file.js';
 
 /** What a base's tokenizer is made of. */
@@ -39,12 +40,18 @@ export interface ValidateTask {
   problemsMax: number;
 }
 
+/** Asks what a run takes; a `RunEstimate` comes back. */
+export interface EstimateTask {
+  kind: 'estimate';
+  run: RunToEstimate;
+}
+
 /** An encoded file, of its rows the numbers of tokens alone. */
 export interface EncodedAside extends Omit<EncodedFile, 'rows' | 'seen'> {
   lengths: number[];
 }
 
-export type Task = CheckTask | EncodeTask | PreviewTask | ValidateTask;
+export type Task = CheckTask | EncodeTask | EstimateTask | PreviewTask | ValidateTask;
 
 /** What a thread sends: its result, or an AppError in parts; a fault of the code ends it instead. */
 export type Answer<T> = { result: T } | { refusal: { code: string; message: string; param?: string; hint?: string } };

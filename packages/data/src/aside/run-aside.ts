@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { AppError, type ErrorCode } from '@moraine/contract';
 import type { Answer, Task } from './protocol.js';
+import { createQueue } from './queue.js';
 
 export interface Bounds {
   seconds: number;
@@ -9,24 +10,20 @@ export interface Bounds {
   megabytes: number;
 }
 
-/** Threads at a time; whoever comes later waits. */
+/** Threads at a time of a queue; whoever comes later waits. */
 const THREADS_MAX = 2;
-let running = 0;
-const waiting: (() => void)[] = [];
+
+/** Files are validated for minutes: they have a queue of their own, so that what someone waits for does not stand behind them. */
+const inMinutes = createQueue(THREADS_MAX);
+const inSeconds = createQueue(THREADS_MAX);
 
 /**
  * Does a task in a thread of its own, so that a server goes on answering meanwhile.
  * @throws AppError as the task does; RangeError where it takes more than the bounds.
  */
-export async function runAside<T>(task: Task, bounds: Bounds): Promise<T> {
-  if (running >= THREADS_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
-  running += 1;
-  try {
-    return await runThread<T>(task, bounds);
-  } finally {
-    running -= 1;
-    waiting.shift()?.();
-  }
+export function runAside<T>(task: Task, bounds: Bounds): Promise<T> {
+  const queue = task.kind === 'validate' ? inMinutes : inSeconds;
+  return queue(() => runThread<T>(task, bounds));
 }
 
 async function runThread<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {
@@ -34,6 +31,8 @@ async function runThread<T>(task: Task, { seconds, megabytes }: Bounds): Promise
     workerData: task,
     resourceLimits: { maxOldGenerationSizeMb: megabytes },
   });
+  // One that fails while it is ended has nobody else who listens, which would end the server.
+  worker.on('error', () => {});
   try {
     const [answer] = (await once(worker, 'message', { signal: AbortSignal.timeout(seconds * 1_000) })) as [Answer<T>];
     if ('result' in answer) return answer.result;

@@ -3,6 +3,7 @@ import { AppError } from '@moraine/contract';
 import { loadBaseTokenizer } from '../check-tokenizer.js';
 import type { DuplicateFinder } from '../duplicates.js';
 import { encodeNamed } from '../encode-named.js';
+import { estimateRun } from '../estimate-run.js';
 import { previewFile } from '../preview-file.js';
 import type { TextTokenizer } from '../tokenizer.js';
 import { validateFile } from '../validate-file.js';
@@ -19,6 +20,8 @@ async function perform(task: Task): Promise<unknown> {
       return null;
     case 'encode':
       return encodeAll(task, await load(task, task.day));
+    case 'estimate':
+      return estimateRun(task.run);
     case 'preview':
       return previewFile(task.path, await load(task, task.day), task);
     default:

@@ -1,6 +1,6 @@
 import { AppError, type Estimate, type RunConfig } from '@moraine/contract';
 import { countAgain, parseModelConfig } from '@moraine/contract/plan';
-import { type EncodedAside, estimateRun as estimate } from '@moraine/data';
+import { type EncodedAside, estimateAside, type RunEstimate, type RunToEstimate } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { encodeFiles, toRehearsal } from './dry-run.js';
 import { type Prepared, prepareRun } from './prepare-run.js';
@@ -23,7 +23,7 @@ export async function estimateRun(s: Services, actor: Actor, body: unknown): Pro
   const paces = await pacesOf(s, pool, prepared, config);
   const [training = [], ...others] = encoded.map(({ lengths }) => lengths);
   const hasValidation = prepared.files.some(({ param }) => param === 'validation_file');
-  const found = estimate({
+  const found = await estimate({
     model: parseModelConfig(prepared.base.config),
     config,
     device: isGpu ? 'gpu' : 'cpu',
@@ -54,11 +54,21 @@ export async function estimateRun(s: Services, actor: Actor, body: unknown): Pro
 }
 
 /** The configuration on the rows that are trained on; of a file that was read in part, on as many as that part makes likely. */
-function configOn({ config, files }: Prepared, training: EncodedAside | undefined): RunConfig {
-  if (!training || training.report.rowsRead === 0) throw tooMuchToRead('found no time for a single row');
-  const { rows, rowsRead } = training.report;
+export function configOn({ config, files }: Prepared, training: EncodedAside | undefined): RunConfig {
+  const { rows, rowsRead } = training?.report ?? { rows: 0, rowsRead: 0 };
+  if (!training || rows === 0)
+    throw tooMuchToRead(`found no row to train on among the first ${rowsRead} in the time that it has`);
   const all = training.report.isPartial ? (files[0]?.file.rows ?? rowsRead) : rowsRead;
   return countAgain(config, Math.max(1, Math.round((rows * all) / rowsRead)));
+}
+
+async function estimate(run: RunToEstimate): Promise<RunEstimate> {
+  try {
+    return await estimateAside(run);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw tooMuchToRead(error.message);
+  }
 }
 
 /** Real tokens a second of the latest runs of the pool on this base, by this method and mode; ascending. */
@@ -81,7 +91,7 @@ async function pacesOf(s: Services, pool: string, { base }: Prepared, config: Ru
 }
 
 const tooMuchToRead = (why: string): AppError =>
-  new AppError('invalid_file', `The rows cannot be looked at for an estimate: encoding ${why}.`, {
+  new AppError('invalid_file', `The run cannot be estimated from its rows: reading them ${why}.`, {
     param: 'training_file',
     hint: 'Ask with a smaller file of like rows.',
   });
