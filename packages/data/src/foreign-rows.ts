@@ -1,3 +1,5 @@
+import { readExact } from './exact-json.js';
+import { JSON_PLAIN, toJson, type Value } from './jinja/values.js';
 import { isObject, type Json } from './row-problem.js';
 
 /** A form of training rows of other tools, known by its keys. */
@@ -113,11 +115,15 @@ function convertConversation(value: Json): Conversion | null {
   const tools = convertTools(value.tools);
   if (!Array.isArray(turns) || system === null || tools === null) return null;
   const messages: Json[] = system === '' ? [] : [{ role: 'system', content: system }];
+  // Results come in the order of the calls before them.
+  let open: string[] = [];
   for (const turn of turns) {
     const message = isObject(turn) ? convertTurn(turn, messages.length) : null;
     if (message === null) return null;
-    // A result belongs to the call before it.
-    if (message.role === 'tool') message.tool_call_id = `call_${messages.length - 1}`;
+    if (message.role === 'tool') {
+      const id = open.shift();
+      if (id !== undefined) message.tool_call_id = id;
+    } else open = idsOfCalls(message);
     messages.push(message);
   }
   return {
@@ -126,6 +132,9 @@ function convertConversation(value: Json): Conversion | null {
     how: `'${key}' are the messages: human is the user, gpt the assistant`,
   };
 }
+
+const idsOfCalls = ({ tool_calls }: Json): string[] =>
+  Array.isArray(tool_calls) ? tool_calls.map(({ id }: { id: string }) => id) : [];
 
 function convertTurn(turn: Json, place: number): Json | null {
   const speaker = textOf(turn.from ?? turn.role)?.toLowerCase() ?? '';
@@ -136,16 +145,28 @@ function convertTurn(turn: Json, place: number): Json | null {
   return role === undefined ? null : { role, content };
 }
 
-/** `{"name": …, "arguments": …}`, or a list of such, as calls. */
+/** `{"name": …, "arguments": …}`, or a list of such, as calls; numbers and the order of keys stay as they are written. */
 function convertCalls(text: string, place: number): Json | null {
-  const calls = [parsed(text)].flat();
+  const calls = [parsedExact(text)].flat();
   const tool_calls = calls.map((call, i) => {
-    if (!isObject(call) || typeof call.name !== 'string') return null;
-    const { name, arguments: given = {} } = call;
-    const written = typeof given === 'string' ? given : JSON.stringify(given);
+    const name = call instanceof Map ? call.get('name') : null;
+    if (!(call instanceof Map) || typeof name !== 'string') return null;
+    const given = call.get('arguments') ?? new Map();
+    const written = typeof given === 'string' ? given : toJson(given, { ...JSON_PLAIN, separators: [',', ':'] });
     return { id: `call_${place}${i === 0 ? '' : `_${i}`}`, type: 'function', function: { name, arguments: written } };
   });
   return tool_calls.includes(null) ? null : { role: 'assistant', content: null, tool_calls };
+}
+
+function parsedExact(text: string): Value {
+  if (parsed(text) === null) return null;
+  try {
+    return readExact(text).value;
+  } catch (error) {
+    // Nested too deep.
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 /** Tool definitions, a list or its JSON text, with and without the frame of OpenAI's; null where they are none. */

@@ -131,6 +131,12 @@ describe('CSV', () => {
   });
 });
 
+test('a text of a list that does not end is given up where a row would be too long', async () => {
+  await expect(convert(`[{"text": "${'x'.repeat(17 * 2 ** 20)}`)).rejects.toThrow(
+    'Line 1: the item is longer than 16 MiB',
+  );
+});
+
 test('a conversation with tools keeps its calls, their results and the definitions', async () => {
   const row = {
     conversations: [
@@ -159,6 +165,45 @@ test('a conversation with tools keeps its calls, their results and the definitio
     ],
     tools: [{ type: 'function', function: { name: 'find', parameters: {} } }],
   });
+});
+
+test('arguments of calls keep their numbers and the order of their keys', async () => {
+  const written = '{"b":12345678901234567890,"10":1.0,"2":[1e3]}';
+  const value = `[{"name": "f", "arguments": ${written}}]`;
+  const row = {
+    conversations: [
+      { from: 'human', value: 'x' },
+      { from: 'tool_call', value },
+    ],
+  };
+  const [line = ''] = (await convert(lines(row))).lines;
+  expect(JSON.parse(line).messages[1].tool_calls[0].function.arguments).toBe(written);
+  const deep = `{"name": "f", "arguments": ${'['.repeat(300)}${']'.repeat(300)}}`;
+  const refused = {
+    conversations: [
+      { from: 'human', value: 'x' },
+      { from: 'tool_call', value: deep },
+    ],
+  };
+  await expect(convert(lines(refused))).rejects.toMatchObject({ code: 'invalid_file' });
+});
+
+test('results of several calls belong to them in their order, and one without a call to none', async () => {
+  const calls = '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]';
+  const row = {
+    conversations: [
+      { from: 'human', value: 'both' },
+      { from: 'function_call', value: calls },
+      { from: 'observation', value: 'of f' },
+      { from: 'observation', value: 'of g' },
+      { from: 'observation', value: 'of none' },
+      { from: 'gpt', value: 'done' },
+    ],
+  };
+  const [line = ''] = (await convert(lines(row))).lines;
+  const messages: { tool_call_id?: string; tool_calls?: { id: string }[] }[] = JSON.parse(line).messages;
+  expect(messages[1]?.tool_calls?.map(({ id }) => id)).toEqual(['call_1', 'call_1_1']);
+  expect(messages.slice(2, 5).map(({ tool_call_id }) => tool_call_id)).toEqual(['call_1', 'call_1_1', undefined]);
 });
 
 test('rows of ours stay as they are written; keys that have no place are left out and named', async () => {

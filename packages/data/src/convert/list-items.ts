@@ -44,7 +44,7 @@ class ListReader {
   }
 
   private keepText(letter: string): null {
-    this.item += letter;
+    this.add(letter);
     if (this.isEscaped) this.isEscaped = false;
     else if (letter === '\\') this.isEscaped = true;
     else if (letter === '"') this.isText = false;
@@ -72,7 +72,11 @@ class ListReader {
     if (letter === '[' || letter === '{') this.depth += 1;
     if (letter === ']' || letter === '}') this.depth -= 1;
     // Between the parts of an item a line break is white space.
-    this.item += letter === '\n' || letter === '\r' ? ' ' : letter;
+    this.add(letter === '\n' || letter === '\r' ? ' ' : letter);
+  }
+
+  private add(letter: string): void {
+    this.item += letter;
     if (this.item.length > LINE_BYTES_MAX) throw badFile(this.itemLine, 'the item is longer than 16 MiB.', WHOLE);
   }
 }
