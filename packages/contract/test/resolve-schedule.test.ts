@@ -54,6 +54,16 @@ test.each([
   );
 });
 
+test('a restart that would never come is refused', () => {
+  expect(resolveSchedule({}, 21, restarting).type).toBe('jagged');
+  expect(() => resolveSchedule({}, 20, restarting)).toThrow(
+    expect.objectContaining({
+      param: 'adapter.restart.every',
+      message: "'adapter.restart.every' is 20, but the run has 20 steps, so the adapter would never start again.",
+    }),
+  );
+});
+
 test('on fewer steps the cool-down takes what warm-up leaves', () => {
   const schedule = { type: 'inverse_sqrt', warmup_steps: 10, min_ratio: 0, cooldown_steps: 20 } as const;
   expect(fitSchedule(schedule, 40)).toEqual(schedule);

@@ -16,7 +16,14 @@ export function resolveSchedule(
   steps: number,
   adapter: MethodConfig,
 ): RunConfig['schedule'] {
-  const restarts = 'restart' in adapter && adapter.restart !== undefined;
+  const restart = 'restart' in adapter ? adapter.restart : undefined;
+  const restarts = restart !== undefined;
+  if (restart !== undefined && restart.every >= steps)
+    throw invalid(
+      'adapter.restart.every',
+      `${restart.every}, but the run has ${steps} steps, so the adapter would never start again`,
+      'Take fewer than the steps, or leave adapter.restart out.',
+    );
   const { type = restarts ? 'jagged' : 'cosine', warmup_ratio: ratio, cooldown_steps: cooldown } = request;
   if (type === 'jagged' && !restarts)
     throw invalid('schedule.type', 'jagged, but adapter.restart is not set', 'Set adapter.restart, or take cosine.');
