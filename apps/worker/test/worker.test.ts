@@ -310,7 +310,7 @@ test('a worker that is killed takes its child with it, and another worker finish
   const childPid = Number(started?.childPid);
   expect(existsSync(`/proc/${childPid}`)).toBe(true);
   await first.kill();
-  await until('the child is gone', () => !existsSync(`/proc/${childPid}`), 2_000);
+  await until('the child is gone', () => !existsSync(`/proc/${childPid}`));
 
   const reconciler = startReconciler(s, { intervalMs: 200, leaseMs: 500 });
   await withWorker(pool, {}, async () => {

@@ -33,6 +33,10 @@ type Call = (actor: Actor) => Promise<unknown>;
 const BY_ID: Record<string, Call> = {
   getFile: (actor) => services.getFile(s, actor, ours.file),
   openFile: async (actor) => (await services.openFile(s, actor, ours.file)).stream.destroy(),
+  getFileValidation: (actor) => services.getFileValidation(s, actor, ours.file),
+  previewStoredFile: (actor) =>
+    services.previewStoredFile(s, actor, ours.file, { model: ours.base, after: 0, limit: 1, over_length: 'truncate' }),
+  estimateRun: (actor) => services.estimateRun(s, actor, { model: ours.base, training_file: ours.file }),
   getModel: (actor) => services.getModel(s, actor, ours.tuned),
   'getModel of a base': (actor) => services.getModel(s, actor, ours.base),
   getRun: (actor) => services.getRun(s, actor, ours.run),
