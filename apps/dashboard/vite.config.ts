@@ -3,6 +3,7 @@ import { extname, join } from 'node:path';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
+import { withoutTexts } from './without-texts.js';
 
 /** `npm run dev` serves the pages with hot reload and passes API calls on to a running stack. */
 const api = process.env.MORAINE_API ?? 'http://127.0.0.1:7311';
@@ -22,7 +23,7 @@ const precompress = (): Plugin => ({
 });
 
 export default defineConfig({
-  plugins: [react(), precompress()],
+  plugins: [react(), withoutTexts(), precompress()],
   // The first versions that know CSS light-dark(), which theme.css is written in.
   build: {
     target: ['chrome123', 'firefox121', 'safari17.5'],
