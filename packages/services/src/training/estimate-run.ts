@@ -2,6 +2,7 @@ import { AppError, type Estimate, type RunConfig } from '@moraine/contract';
 import { countAgain, parseModelConfig } from '@moraine/contract/plan';
 import { type EncodedAside, estimateAside, type RunEstimate, type RunToEstimate } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
+import { presentWorkers } from '../work/present-workers.js';
 import { encodeFiles, toRehearsal } from './dry-run.js';
 import { type Prepared, prepareRun } from './prepare-run.js';
 
@@ -18,7 +19,7 @@ export async function estimateRun(s: Services, actor: Actor, body: unknown): Pro
   if (typeof encoded === 'string') throw tooMuchToRead(encoded);
   const config = configOn(prepared, encoded[0]);
   const pool = prepared.request.pool ?? 'default';
-  const workers = await s.db.worker.findMany({ where: { pool, status: { notIn: ['lost', 'gone'] } } });
+  const workers = await presentWorkers(s, pool);
   const isGpu = workers.length > 0 && workers.every(({ device }) => (device as { kind?: string }).kind === 'gpu');
   const paces = await pacesOf(s, pool, prepared, config);
   const [training = [], ...others] = encoded.map(({ lengths }) => lengths);

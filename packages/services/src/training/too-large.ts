@@ -1,5 +1,6 @@
 import { estimateMemory, parseModelConfig, type RunShapes } from '@moraine/contract/plan';
 import type { Services } from '../ground/context.js';
+import { presentWorkers } from '../work/present-workers.js';
 import type { Prepared } from './prepare-run.js';
 
 /** The least that a run computes at once, whatever its rows are. */
@@ -15,10 +16,7 @@ export async function tooLargeForAll(
   pool: string,
   { base, config }: Pick<Prepared, 'base' | 'config'>,
 ): Promise<string | null> {
-  const workers = await s.db.worker.findMany({
-    where: { pool, status: { notIn: ['lost', 'gone'] } },
-    select: { memoryBytes: true },
-  });
+  const workers = await presentWorkers(s, pool);
   const largest = workers.reduce((most, { memoryBytes }) => Math.max(most, Number(memoryBytes)), 0);
   const { total_bytes: least, parts } = estimateMemory(parseModelConfig(base.config), config, LEAST);
   if (workers.length === 0 || least <= largest) return null;
