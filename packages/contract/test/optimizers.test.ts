@@ -14,7 +14,7 @@ test('keys that a request leaves out come from the row of its optimiser', () => 
     weight_decay: 0,
     max_grad_norm: 1,
   });
-  const other = { betas: [0.8, 0.7], eps: null, rate: 0.1 } as const;
+  const other = { betas: [0.8, 0.7], eps: null, slots: 1, rate: 0.1 } as const;
   expect(resolveOptimizer(request({}), 1, other)).toMatchObject({ betas: [0.8, 0.7], eps: 0 });
 });
 

@@ -1,4 +1,4 @@
-import { OPTIMIZER_NAMES, type OptimizerName } from '@moraine/contract';
+import { OPTIMIZER_NAMES, OPTIMIZERS, type OptimizerName } from '@moraine/contract';
 import { compile, loadTf, type NumericMode, type Tensor } from '@moraine/engine';
 import { describe, expect, test } from 'vitest';
 import { globalNorm } from '../src/optim/clip.js';
@@ -158,6 +158,10 @@ test('moments keep the names that stored checkpoints have', () => {
     'vector.moment1',
     'vector.moment2',
   ]);
+});
+
+test.each(OPTIMIZER_NAMES)('%s keeps as many numbers as the contract counts with', (type) => {
+  expect(createOptimizer({ ...options, type }).slots).toHaveLength(OPTIMIZERS[type].slots);
 });
 
 test('links run in the order given, each on what the one before left', async () => {

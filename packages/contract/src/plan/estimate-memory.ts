@@ -1,6 +1,7 @@
 import type { ModelShape } from '../architectures/tensor.js';
 import type { BatchShape } from '../batch.js';
 import { methodRow } from '../methods/registry.js';
+import { OPTIMIZERS } from '../optimizers.js';
 import type { RunConfig } from '../run-config.js';
 import { linearShapes, totalParameters } from './shapes.js';
 import { wholeParameters } from './whole-modules.js';
@@ -39,8 +40,8 @@ export interface MemoryEstimate {
 }
 
 /**
- * Constants that `npm run test:estimate` measures again: fitted by least squares to peaks of resident memory of `local bench` at the shapes
- * 260K, 15M, 42M and 135M, batches of 1 x 128 to 1 x 1024, LoRA, MoRA 6 and full, mode `plain` on a CPU (docs/log.md).
+ * Fitted by least squares (docs/log.md; `npm run test:estimate` holds the sum against what it measures): peaks of resident memory of `local bench` at the shapes
+ * 260K, 15M, 42M and 135M, batches of 1 x 128 to 1 x 1024, LoRA, MoRA 6 and full, mode `plain` on a CPU.
  */
 const RUNTIME_BYTES = 416 * 2 ** 20;
 const NODE_BYTES = 10.5 * 1024;
@@ -73,7 +74,7 @@ export function estimateMemory(
   const nodes =
     layers * (NODES_PER_LAYER * shapes.training.length + NODES_PER_LAYER_EVALUATED * shapes.evaluation.length) +
     variables * NODES_PER_VARIABLE;
-  const slots = optimizer.type === 'lion' ? 1 : 2;
+  const { slots } = OPTIMIZERS[optimizer.type];
   const { generation } = shapes;
   // A comparison with the base keeps a copy of the weights that are trained themselves, and the base's scores beside the model's.
   const whole = wholeParameters(adapter, model);
@@ -87,12 +88,8 @@ export function estimateMemory(
     head: (regularize ? 2 : 1) * HEAD_COPIES * FLOAT * HEAD_ROWS * vocabSize,
     cache: generation === null ? 0 : 2 * FLOAT * layers * generation.rows * generation.context * kvHeads * headDim,
   };
-  const rounding = (bytes: number): number => Math.round(bytes);
-  const rounded = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, rounding(bytes)]));
-  return {
-    total_bytes: rounding(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0)),
-    parts: rounded as unknown as MemoryParts,
-  };
+  for (const name of Object.keys(parts) as (keyof MemoryParts)[]) parts[name] = Math.round(parts[name]);
+  return { total_bytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0), parts };
 }
 
 /** Numbers of an adapter that are neither the base's nor trained. */
