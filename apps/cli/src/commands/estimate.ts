@@ -35,14 +35,6 @@ function describe({ memory, time, config, shapes, tokens_per_step, workers }: Es
     time.measured_runs > 0
       ? `the pace of ${time.measured_runs} earlier runs on this base`
       : 'a rough model of a machine: no such run has ended yet';
-  const fitting = workers.filter(({ fits }) => fits).length;
-  const largest = Math.max(...workers.map(({ memory_bytes: size }) => size));
-  const verdict =
-    workers.length === 0
-      ? 'No worker is there to compare with.'
-      : fitting > 0
-        ? paint('green', `Fits ${fitting} of ${workers.length} workers.`)
-        : paint('red', `Fits none of ${workers.length} workers; the largest has ${bytes(largest)}.`);
   return [
     labelled([
       ['Memory', `${bytes(memory.total_bytes)} at the peak`],
@@ -53,6 +45,14 @@ function describe({ memory, time, config, shapes, tokens_per_step, workers }: Es
       ['Trains', `${config.trainable_parameters.toLocaleString('en')} numbers`],
       ['', methodCoverage(config.adapter)],
     ]),
-    verdict,
+    verdictOn(workers),
   ].join('\n');
+}
+
+function verdictOn(workers: Estimate['workers']): string {
+  if (workers.length === 0) return 'No worker is there to compare with.';
+  const fitting = workers.filter(({ fits }) => fits).length;
+  if (fitting > 0) return paint('green', `Fits ${fitting} of ${workers.length} workers.`);
+  const largest = Math.max(...workers.map(({ memory_bytes: size }) => size));
+  return paint('red', `Fits none of ${workers.length} workers; the largest has ${bytes(largest)}.`);
 }
