@@ -1,6 +1,7 @@
 export * from './attempt.js';
 export * from './base-name.js';
 export * from './batch.js';
+export * from './before-run.js';
 export * from './errors.js';
 export * from './file-reports.js';
 export * from './ids.js';

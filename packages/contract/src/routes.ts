@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { Estimate } from './before-run.js';
 import { FilePreview, FileValidation } from './file-reports.js';
 import {
   CheckpointObject,
   DeletedObject,
-  Estimate,
   EvaluationObject,
   EventObject,
   FileObject,

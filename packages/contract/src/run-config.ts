@@ -155,7 +155,7 @@ export const CreateRunRequest = z
     ),
     regularize: describe(
       RegularizeRequest.nullish(),
-      'Keeps the model near the base, and measures how far it is: metrics `kl_to_base` and, on the validation file, `valid_kl_to_base`. A step then computes the base too, some 1.4 times as long.',
+      'Keeps the model near the base, and measures how far it is: metrics `kl_to_base` and, on the validation file, `valid_kl_to_base`. A step then computes the base too.',
     ),
     evaluation: EvaluationRequest.optional(),
     checkpoint: CheckpointRequest.optional(),

@@ -1,4 +1,4 @@
-import type { Advice } from '../objects.js';
+import type { Advice } from '../before-run.js';
 import type { RunConfig } from '../run-config.js';
 
 /** What was measured of mode `bf16` against `plain` on processors that multiply bfloat16: docs/engine.md has the figures and commands. */
