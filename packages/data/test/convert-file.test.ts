@@ -131,6 +131,14 @@ describe('CSV', () => {
   });
 });
 
+test('a CSV keeps its lines with ends of every kind, and is given up where a row would be too long or is no UTF-8', async () => {
+  const csv = (content: string | Buffer) => convert(content, { extension: 'csv' });
+  const { lines } = await csv('prompt,completion\na,b\r\nc,d\re,f\n');
+  expect(lines.map((line) => JSON.parse(line).prompt)).toEqual(['a', 'c', 'e']);
+  await expect(csv(`text\na\n"${'x\n'.repeat(9 * 2 ** 20)}`)).rejects.toThrow('Line 3: the row is longer than 16 MiB');
+  await expect(csv(Buffer.from([...Buffer.from('text\na\nb'), 0xff, 0xfe, 0x0a]))).rejects.toThrow('not UTF-8');
+});
+
 test('a text of a list that does not end is given up where a row would be too long', async () => {
   await expect(convert(`[{"text": "${'x'.repeat(17 * 2 ** 20)}`)).rejects.toThrow(
     'Line 1: the item is longer than 16 MiB',

@@ -1,3 +1,6 @@
+import { pipeline, Readable } from 'node:stream';
+import type { AppError } from '@moraine/contract';
+import { CsvError, parse } from 'csv-parse';
 import { LINE_BYTES_MAX } from '../lines.js';
 import { readText } from './read-text.js';
 import { badFile, type SourceRow } from './source-row.js';
@@ -7,6 +10,12 @@ const DELIMITERS = [',', ';', '\t'];
 interface Record {
   line: number;
   fields: string[];
+}
+
+/** What the parser gives: a row, and the number of the line that it ends on. */
+interface Parsed {
+  record: string[];
+  info: { lines: number };
 }
 
 /**
@@ -59,24 +68,51 @@ function compact(value: string, name: string, line: number): string {
 }
 
 async function* readRecords(file: string): AsyncGenerator<Record> {
-  let reader: RecordReader | null = null;
-  let head = '';
-  for await (const text of readText(file)) {
-    let rest = text;
-    if (reader === null) {
-      head += text;
-      if (!/[\r\n]/.test(head) && head.length < LINE_BYTES_MAX) continue;
-      reader = new RecordReader(delimiterOf(head));
-      rest = head;
+  const text = readText(file);
+  const head = await readHead(text);
+  const parser = parse({
+    delimiter: delimiterOf(head),
+    record_delimiter: ['\r\n', '\n', '\r'],
+    relax_column_count: true,
+    relax_quotes: true,
+    max_record_size: LINE_BYTES_MAX,
+    info: true,
+  });
+  pipeline(Readable.from(chain(head, text)), parser, () => undefined); // what goes wrong comes out of the parser
+  let line = 1;
+  try {
+    for await (const { record, info } of parser as AsyncIterable<Parsed>) {
+      yield { line, fields: record };
+      line = info.lines + 1;
     }
-    for (const letter of rest) {
-      const record = reader.take(letter);
-      if (record) yield record;
-    }
+  } catch (cause) {
+    if (cause instanceof CsvError) throw refused(cause, line);
+    throw cause;
   }
-  reader ??= new RecordReader(',');
-  const last = reader.finish();
-  if (last) yield last;
+}
+
+/** The beginning of a text, a whole line of it where that is not longer than a row may be. */
+async function readHead(text: AsyncGenerator<string>): Promise<string> {
+  let head = '';
+  while (!/[\r\n]/.test(head) && head.length < LINE_BYTES_MAX) {
+    const { value, done } = await text.next();
+    if (done) break;
+    head += value;
+  }
+  return head;
+}
+
+async function* chain(head: string, text: AsyncGenerator<string>): AsyncGenerator<string> {
+  yield head;
+  yield* text;
+}
+
+function refused(cause: CsvError, line: number): AppError {
+  if (cause.code === 'CSV_MAX_RECORD_SIZE')
+    return badFile(line, 'the row is longer than 16 MiB.', 'Is a quotation mark not closed?');
+  if (cause.code === 'CSV_QUOTE_NOT_CLOSED')
+    return badFile(line, 'a quotation mark is not closed.', 'Double the marks that stand inside a field.');
+  return badFile(line, `${cause.message}.`, 'Write the file as RFC 4180 has it.');
 }
 
 /** The delimiter that the first line has most. */
@@ -84,67 +120,4 @@ function delimiterOf(head: string): string {
   const line = head.split(/[\r\n]/, 1)[0] ?? '';
   const count = (delimiter: string): number => line.split(delimiter).length;
   return DELIMITERS.reduce((best, one) => (count(one) > count(best) ? one : best));
-}
-
-class RecordReader {
-  private line = 1;
-  private recordLine = 1;
-  private fields: string[] = [];
-  private field = '';
-  private size = 0;
-  /** In quotation marks; or right behind the mark that may have ended them. */
-  private state: 'plain' | 'quoted' | 'behind' = 'plain';
-  private isAfterReturn = false;
-
-  constructor(private readonly delimiter: string) {}
-
-  /** Takes the next letter; returns the row that it ends. */
-  take(letter: string): Record | null {
-    const isSecondEnd = letter === '\n' && this.isAfterReturn && this.state !== 'quoted';
-    this.isAfterReturn = letter === '\r';
-    if (isSecondEnd) return null;
-    if (letter === '\n' || letter === '\r') this.line += letter === '\r' && this.state === 'quoted' ? 0 : 1;
-    this.size += letter.length;
-    if (this.size > LINE_BYTES_MAX)
-      throw badFile(this.recordLine, 'the row is longer than 16 MiB.', 'Is a quotation mark not closed?');
-    return this.state === 'quoted' ? this.takeQuoted(letter) : this.takePlain(letter);
-  }
-
-  finish(): Record | null {
-    if (this.state === 'quoted')
-      throw badFile(this.recordLine, 'a quotation mark is not closed.', 'Double the marks that stand inside a field.');
-    return this.field === '' && this.fields.length === 0 ? null : this.endRecord();
-  }
-
-  private takeQuoted(letter: string): null {
-    if (letter === '"') this.state = 'behind';
-    else this.field += letter;
-    return null;
-  }
-
-  private takePlain(letter: string): Record | null {
-    if (letter === '"' && this.state === 'behind') {
-      this.field += '"';
-      this.state = 'quoted';
-    } else if (letter === '"' && this.field === '') this.state = 'quoted';
-    else if (letter === this.delimiter) this.endField();
-    else if (letter === '\n' || letter === '\r') return this.endRecord();
-    else this.field += letter;
-    return null;
-  }
-
-  private endField(): void {
-    this.fields.push(this.field);
-    this.field = '';
-    this.state = 'plain';
-  }
-
-  private endRecord(): Record {
-    this.endField();
-    const record = { line: this.recordLine, fields: this.fields };
-    this.fields = [];
-    this.size = 0;
-    this.recordLine = this.line;
-    return record;
-  }
 }
