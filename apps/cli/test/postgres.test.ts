@@ -140,6 +140,20 @@ describe('a data folder that this server cannot use is refused with what Postgre
   });
 });
 
+// Root of a user namespace that has no other user, and no `unshare` to make one with.
+const isRefused = spawnSync('unshare', ['--user', '--map-root-user', 'true']).status === 0;
+test.runIf(isRefused)('root that can become nobody else is told what to do', () => {
+  const program = new URL('../dist/up/postgres.js', import.meta.url);
+  const code = `import(${JSON.stringify(program.href)}).then((m) => m.startPostgres(JSON.parse(process.argv[1]))).catch((e) => console.log(e.message, e.hint))`;
+  const dir = path.join(root, 'refused');
+  const lone = ['/bin/sh', '-c', 'PATH=/nowhere exec "$@"', 'sh', process.execPath, '-e', code];
+  const given = JSON.stringify({ ...options, dir });
+  const { stdout } = spawnSync('unshare', ['--user', '--map-root-user', ...lone, given], { encoding: 'utf8' });
+  expect(stdout).toMatch(
+    /Postgres refuses to run as root, and root can become nobody else here: .*EINVAL.*`unshare` on the PATH/,
+  );
+});
+
 test('data without its password file is an error that names both, not a new database', async () => {
   rmSync(path.join(options.dir, 'server.json'));
   await expect(start()).rejects.toThrow(/holds a database, but .*server\.json/);

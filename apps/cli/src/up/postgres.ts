@@ -99,7 +99,14 @@ function spawnUnprivileged(bin: string, args: string[], dir: string, options: Sp
   if (spawnSync('unshare', [...unshare, 'true'], { stdio: 'ignore' }).status === 0)
     return spawn('unshare', [...unshare, bin, ...args], { ...options, env });
   spawnSync('chown', ['-R', `${NOBODY}:${NOBODY}`, dir]);
-  return spawn(bin, args, { ...options, env, uid: NOBODY, gid: NOBODY });
+  try {
+    return spawn(bin, args, { ...options, env, uid: NOBODY, gid: NOBODY });
+  } catch (cause) {
+    throw new AppError('storage', `Postgres refuses to run as root, and root can become nobody else here: ${cause}.`, {
+      hint: "Start Moraine as an ordinary user, put util-linux's `unshare` on the PATH, or set DATABASE_URL to a server of yours.",
+      cause,
+    });
+  }
 }
 
 /** Creates the data folder under another name and renames it when it is whole, so that a cut-short start never looks like a database. */
