@@ -145,7 +145,7 @@ export function loraFiles(
 const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boolean, what: string])[] = [
   ['bias', (value) => value !== undefined && value !== 'none', 'trained biases are not read'],
   ['lora_bias', (value) => value === true, 'trained biases are not read'],
-  ['fan_in_fan_out', (value) => value === true, 'transposed layers do not occur in Llama'],
+  ['fan_in_fan_out', (value) => value === true, 'transposed layers occur in none of the families'],
   ['layer_replication', (value) => Array.isArray(value) && value.length > 0, 'repeated layers are not read'],
   ['use_qalora', (value) => value === true, 'QALoRA is not read'],
   ['alora_invocation_tokens', (value) => Array.isArray(value), 'an adapter that some tokens switch on is not read'],

@@ -4,7 +4,8 @@ export interface Cache<T> {
   get(key: string, find: () => Promise<T>): Promise<T>;
 }
 
-export function createCache<T>(entriesMax: number): Cache<T> {
+/** `isFinal`: whether an answer holds for good; one that time cut short, say, is given to those who wait and then forgotten. */
+export function createCache<T>(entriesMax: number, isFinal: (answer: T) => boolean = () => true): Cache<T> {
   const entries = new Map<string, Promise<T>>();
   return {
     get(key, find) {
@@ -13,7 +14,8 @@ export function createCache<T>(entriesMax: number): Cache<T> {
       entries.delete(key);
       const found = known ?? find();
       entries.set(key, found);
-      if (!known) void found.catch(() => entries.get(key) === found && entries.delete(key));
+      const forget = () => entries.get(key) === found && entries.delete(key);
+      if (!known) void found.then((answer) => isFinal(answer) || forget(), forget);
       const [oldest] = entries.keys();
       if (entries.size > entriesMax && oldest !== undefined) entries.delete(oldest);
       return found;

@@ -13,8 +13,8 @@ import { storedTokenizerTexts } from './tokenizer-texts.js';
 const COUNT_MS = 8_000;
 const TOKENS_MAX = 4_096;
 
-/** By the hashes of file and base, the question, and the day. */
-const previews = createCache<Preview>(32);
+/** By the hashes of file and base, the question, and the day; where all lengths were counted. */
+const previews = createCache<Preview>(32, ({ isPartial }) => !isPartial);
 
 export interface PreviewQuery {
   /** A registered base. */

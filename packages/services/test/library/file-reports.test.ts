@@ -158,4 +158,12 @@ describe('a cache', () => {
     await expect(cache.get('a', () => Promise.reject(new Error('first')))).rejects.toThrow('first');
     expect(await cache.get('a', async () => 2)).toBe(2);
   });
+
+  test('gives what time cut short to those who wait, and looks again for the next', async () => {
+    const cache = createCache<{ n: number; isWhole: boolean }>(2, ({ isWhole }) => isWhole);
+    let asked = 0;
+    const get = () => cache.get('a', async () => ({ n: ++asked, isWhole: asked > 1 }));
+    expect((await Promise.all([get(), get()])).map(({ n }) => n)).toEqual([1, 1]);
+    expect([await get(), await get()].map(({ n }) => n)).toEqual([2, 2]);
+  });
 });
