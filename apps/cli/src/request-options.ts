@@ -29,6 +29,12 @@ export const REQUEST_OPTIONS = {
   seq: { type: 'string', value: 'N', help: 'Longest row in tokens; default the context of the base.' },
   seed: { type: 'string', value: 'N', help: 'Seed of data order, initial values and dropout; default a random one.' },
   mode: MODE_OPTION,
+  patience: {
+    type: 'string',
+    value: 'N',
+    help: 'End early after so many evaluations of --valid without an improvement; the result is then the best checkpoint.',
+  },
+  'min-delta': { type: 'string', value: 'NATS', help: 'How much lower the loss must be to count as one; default 0.' },
 } satisfies Record<string, Option>;
 
 /** The keys of a JSON file. @throws AppError naming the file and what is wrong with it. */
@@ -61,6 +67,10 @@ export function withOptions(body: Record<string, unknown>, args: Arguments): Rec
   // Another method has no use for what the file says about its own.
   if (method !== undefined) given.adapter = { ...sharedKeys(given.adapter, method), ...requestOf(method) };
   inside('adapter', { rank: integer(args, 'rank', 1, 1024) });
+  inside('early_stopping', {
+    patience: integer(args, 'patience', 1, 1000),
+    min_delta: number(args, 'min-delta', 0, 100),
+  });
   inside('optimizer', { learning_rate: number(args, 'lr', 0, 10) });
   put('max_steps', integer(args, 'steps', 1, 10_000_000));
   put('batch_size', integer(args, 'batch-size', 1, 4096));

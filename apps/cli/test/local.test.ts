@@ -43,7 +43,11 @@ describe('a run without any service', () => {
   const out = at('out');
   writeFileSync(
     at('config.json'),
-    JSON.stringify({ adapter: { rank: 4, dropout: 0.1 }, batch_size: 8, checkpoint: { every_steps: 2, keep_last: 2 } }),
+    JSON.stringify({
+      adapter: { rank: 4, dropout: 0.1 },
+      batch_size: 8,
+      checkpoint: { every_steps: 2, keep_last: 2, keep_best: false },
+    }),
   );
   const asked = [
     'train',
@@ -125,6 +129,22 @@ describe('a run without any service', () => {
       expect(reason === 'stop' || tokens === 6).toBe(true);
     }
   });
+});
+
+test('a run that is asked to stops early, says why, and leaves its best weights', { timeout: 120_000 }, async () => {
+  writeFileSync(at('often.json'), JSON.stringify({ evaluation: { every_steps: 1 }, batch_size: 8 }));
+  const words = ['train', '--base', base, '--data', train, '--config', at('often.json'), '--steps', '6', '--seed', '3'];
+  const refused = await moraineOnce(['local', ...words, '--patience', '2', '--out', at('refused')]);
+  expect(refused.output).toContain("'early_stopping' follows the validation loss, but there is no validation file.");
+  // No loss falls by 50 nats: the two evaluations after the first are no improvements.
+  const stopping = ['--valid', rows, '--patience', '2', '--min-delta', '50'];
+  const result = await json(...words, ...stopping, '--out', at('early'));
+  const valid = linesOf(at('early', 'metrics.jsonl')).map(({ valid_loss: loss }) => loss ?? Number.NaN);
+  expect(valid).toHaveLength(3);
+  expect(result).toMatchObject({ step: 3, steps: 6, result_step: 1 + valid.indexOf(Math.min(...valid)) });
+  expect(result.stopped_early).toMatch(
+    /^Stopped early at step 3 of 6: in the last 2 evaluations .* by more than 50\.$/,
+  );
 });
 
 // transformers 4.57.3 on the same rows in the base's chat template, summed in double precision: 5.0995510 and 5.3668158.

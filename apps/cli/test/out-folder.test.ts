@@ -23,8 +23,12 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const inOut = (...parts: string[]): string => path.join(out, ...parts);
 const makeCheckpoints = (...names: string[]): void => {
-  for (const name of names) mkdirSync(inOut('checkpoints', name), { recursive: true });
+  for (const name of names) {
+    mkdirSync(inOut('checkpoints', name), { recursive: true });
+    writeFileSync(inOut('checkpoints', name, 'state.json'), '{}');
+  }
 };
+const keeping = (keep_last: number) => ({ every_steps: 1, every_seconds: 0, keep_last });
 
 test.each(['run.json', 'adapter', 'peft', 'merged', 'checkpoints', 'metrics.jsonl'])(
   'a folder that holds %s of an earlier run is not written over',
@@ -57,10 +61,20 @@ test('checkpoints are listed from the oldest; one that was not finished is none'
 
 test('the newest checkpoints are kept, also when there are fewer than asked for', () => {
   makeCheckpoints('step-000001', 'step-000002', 'step-000003');
-  pruneCheckpoints(out, 5);
+  pruneCheckpoints(out, keeping(5));
   expect(checkpointsIn(out).map(stepOf)).toEqual([1, 2, 3]);
-  pruneCheckpoints(out, 2);
+  pruneCheckpoints(out, keeping(2));
   expect(checkpointsIn(out).map(stepOf)).toEqual([2, 3]);
+});
+
+test('the checkpoint that a kept one knows as the best is kept too, unless that was not asked for', () => {
+  makeCheckpoints('step-00000001', 'step-00000002', 'step-00000003', 'step-00000004');
+  for (const [name, best] of [['step-00000003', { step: 1 }] as const, ['step-00000004', null] as const])
+    writeFileSync(inOut('checkpoints', name, 'state.json'), JSON.stringify({ watched: { best } }));
+  pruneCheckpoints(out, { ...keeping(2), keep_best: true });
+  expect(checkpointsIn(out).map(stepOf)).toEqual([1, 3, 4]);
+  pruneCheckpoints(out, { ...keeping(2), keep_best: false });
+  expect(checkpointsIn(out).map(stepOf)).toEqual([3, 4]);
 });
 
 test('a resumed run forgets the metrics after its checkpoint, and a line that was cut short', () => {

@@ -59,6 +59,9 @@ const finished = () => {
   writeFileSync(path.join(dir, 'weights'), 'w');
   return event({
     type: 'finished',
+    step: 20,
+    resultStep: 20,
+    stoppedEarly: null,
     trainedTokens: 12_345,
     resultFile: 'step,loss\n',
     exports: [{ kind: 'adapter', dir }],

@@ -276,6 +276,9 @@ describe('a run', () => {
     for (let seq = 1; seq <= 300; seq++) held.logs.push(makeLog(seq));
     on.server.send(id, { event: 'event', data: makeEvent(2, 'Checkpoint saved at step 40') });
     await on.sees(/ckpt-step-40/);
+    held.checkpoints.push({ ...makeCheckpoint(id, 30), is_best: true });
+    on.server.send(id, { event: 'event', data: makeEvent(3, 'Checkpoint saved at step 30') });
+    await on.sees('best 30');
     await on.page.getByRole('link', { name: 'Evaluations' }).click();
     await on.sees('93.0 %');
     await on.sees('Generated, different');

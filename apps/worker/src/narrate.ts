@@ -32,7 +32,7 @@ export function createNarrator(planned: number): (event: AttemptEvent) => string
       case 'message':
         return event.message;
       case 'finished':
-        return `finished at step ${event.step} with ${event.exports.map(({ kind }) => kind).join(', ')}`;
+        return `finished at step ${event.step}${event.resultStep === event.step ? '' : `, the result is of step ${event.resultStep}`} with ${event.exports.map(({ kind }) => kind).join(', ')}`;
       case 'stopped':
         return `stopped at step ${event.step}: ${event.reason}`;
       case 'failed':

@@ -8,6 +8,8 @@ export interface TrainInputs {
   validationFile: string | null;
   evaluationFiles: { id: string; name: string; path: string }[];
   resume: { step: number; dir: string } | null;
+  /** The best checkpoint that the one to resume from knows of; null where there is none, or it is gone. */
+  bestFrom: string | null;
 }
 
 /**
@@ -26,13 +28,26 @@ export async function fetchTrainInputs(
   const evaluationFiles = [];
   for (const file of job.evaluationFiles)
     evaluationFiles.push({ id: file.id, name: file.name, path: await fileOf(file) });
+  const resume = await fetchCheckpoint(s, job.checkpoints, cacheDir, onDamaged);
   return {
     baseDir: await fetchFolder(s, job.base.blobPrefix, join(cacheDir, 'bases', job.base.sha256)),
     trainingFile: await fileOf(job.trainingFile),
     validationFile: job.validationFile ? await fileOf(job.validationFile) : null,
     evaluationFiles,
-    resume: await fetchCheckpoint(s, job.checkpoints, cacheDir, onDamaged),
+    resume,
+    bestFrom: resume && (await fetchBest(s, job.checkpoints, resume.step, cacheDir)),
   };
+}
+
+async function fetchBest(
+  s: Services,
+  checkpoints: readonly JobCheckpoint[],
+  step: number,
+  cacheDir: string,
+): Promise<string | null> {
+  const bestStep = checkpoints.find((one) => one.step === step)?.bestStep;
+  const best = checkpoints.filter((one) => one.step === bestStep);
+  return (await fetchCheckpoint(s, best, cacheDir, () => undefined))?.dir ?? null;
 }
 
 async function fetchCheckpoint(

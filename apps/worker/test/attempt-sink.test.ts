@@ -6,6 +6,7 @@ import {
   cancelRun,
   claimRun,
   followRuns,
+  getRun,
   listCheckpoints,
   listEvents,
   listLogs,
@@ -86,6 +87,8 @@ const finishedWith = (dir: string): OutboxEvent => ({
   type: 'finished',
   at,
   step: 100,
+  resultStep: 80,
+  stoppedEarly: 'Stopped early at step 100.',
   trainedTokens: 1_000,
   exports: [{ kind: 'adapter', dir }],
   resultFile: 'step,train_loss\n1,2\n',
@@ -176,12 +179,24 @@ describe('what an attempt that trains says', () => {
       mkdirSync(folder);
       writeFileSync(join(folder, 'weights'), 'bytes');
     }
-    const saved = { type: 'checkpoint', step: 100, at, dir: checkpoint, sizeBytes: 5, metrics: {} } as const;
+    const saved = {
+      type: 'checkpoint',
+      step: 100,
+      at,
+      dir: checkpoint,
+      sizeBytes: 5,
+      metrics: {},
+      bestStep: 100,
+    } as const;
     for (const _ of [1, 2]) await attempt.sink.event(saved, 1);
     await attempt.sink.event(finishedWith(adapter), 2);
     expect(await runOf(s, attempt.id)).toMatchObject({ status: 'succeeded', resultFileId: expect.any(String) });
+    expect(await getRun(s, attempt.actor, attempt.id)).toMatchObject({
+      result_step: 80,
+      state_reason: { code: 'stopped_early', message: 'Stopped early at step 100.' },
+    });
     const { data } = await listCheckpoints(s, attempt.actor, attempt.id, { limit: 10 });
-    expect(data.map(({ step_number }) => step_number)).toEqual([100]);
+    expect(data.map(({ step_number, is_best }) => [step_number, is_best])).toEqual([[100, true]]);
     const seen = await seenUntil(attempt, (one) => one.event === 'status' && one.data.status === 'succeeded');
     const ids = seen.flatMap((one) =>
       one.event === 'event' && one.data.message === 'Checkpoint saved at step 100' ? [one.data.id] : [],

@@ -12,6 +12,7 @@ import {
   createRun,
   ensureDefaultProject,
   getRun,
+  listCheckpoints,
   listEvaluations,
   openAdapter,
   readMetrics,
@@ -117,6 +118,26 @@ test('a real run whose process is killed repeats, step for step, the numbers of 
     expect(bytes).toBeGreaterThan(1_000);
     const evaluations = await listEvaluations(s, actor, killed.id);
     expect(evaluations.data.map(({ step }) => step)).toEqual([0, 12]);
+
+    // No loss falls by 50 nats: the second evaluation without an improvement, at step 6, is the last.
+    const early = await submit({
+      validation_file: heldOut,
+      evaluation: { every_steps: 2 },
+      early_stopping: { patience: 2, min_delta: 50 },
+    });
+    await untilStatus(s, early.id, 'succeeded', 200_000);
+    const ended = await getRun(s, actor, early.id);
+    const { series: valid } = await readMetrics(s, actor, early.id, { buckets: 1000, names: ['valid_loss'] });
+    const points = valid[0]?.points ?? [];
+    const best = points.reduce((a, b) => (b.last < a.last ? b : a)).step;
+    expect(points.map(({ step }) => step)).toEqual([2, 4, 6]);
+    expect(ended).toMatchObject({ progress: { step: 6, steps: 12 }, result_step: best, error: null });
+    expect(ended.state_reason).toMatchObject({
+      code: 'stopped_early',
+      message: expect.stringMatching(/^Stopped early at step 6 of 12: /),
+    });
+    const { data: saved } = await listCheckpoints(s, actor, early.id, { limit: 10 });
+    expect(saved.filter(({ is_best }) => is_best).map(({ step_number }) => step_number)).toEqual([best]);
 
     const long = await submit({ hyperparameters: { n_epochs: 20 }, max_steps: 600 });
     await until('it trains', async () => (await getRun(s, actor, long.id)).progress.step > 0);

@@ -31,10 +31,10 @@ async function storedFile(name: string, text: string): Promise<JobFile> {
   return { id: name, name: `${name}.jsonl`, blobKey, sha256 };
 }
 
-async function storedCheckpoint(step: number): Promise<JobCheckpoint> {
+async function storedCheckpoint(step: number, bestStep: number | null = null): Promise<JobCheckpoint> {
   const blobKey = `runs/ftjob-${++count}/step-${step}`;
   const { sizeBytes } = await s.blobs.put(`${blobKey}/state.json`, Readable.from([`{"step":${step}}`]));
-  return { step, blobKey, sizeBytes, sha256: `checkpoint-${count}` };
+  return { step, blobKey, sizeBytes, sha256: `checkpoint-${count}`, bestStep };
 }
 
 async function jobOf(checkpoints: JobCheckpoint[] = []): Promise<Job> {
@@ -82,6 +82,23 @@ describe('the inputs of a run', () => {
     ]);
     expect(textOf(join(inputs.baseDir, 'nested/tokenizer.json'))).toBe('[]');
     expect(textOf(join(inputs.resume?.dir ?? '', 'state.json'))).toBe('{"step":20}');
+  });
+
+  it('have the best checkpoint that the one to go on from knows of, where its files are there', async () => {
+    const best = await storedCheckpoint(10);
+    const bestFrom = async (...checkpoints: JobCheckpoint[]) => {
+      const { bestFrom: dir, damaged } = await fetched(remote().s, await jobOf(checkpoints), cache());
+      return { state: textOf(dir && join(dir, 'state.json')), damaged };
+    };
+    const newest = await storedCheckpoint(30, 10);
+    expect(await bestFrom(newest, await storedCheckpoint(20), best)).toEqual({ state: '{"step":10}', damaged: [] });
+    expect(await bestFrom(await storedCheckpoint(30), best)).toEqual({ state: 'none', damaged: [] });
+    expect(await bestFrom(newest, await storedCheckpoint(20))).toEqual({ state: 'none', damaged: [] });
+    const broken = { ...newest, sizeBytes: 1 };
+    expect(await bestFrom(broken, await storedCheckpoint(20, 10), best)).toEqual({
+      state: '{"step":10}',
+      damaged: [30],
+    });
   });
 
   it('are kept under the hash of their content: the second fetch reads nothing, also under another key', async () => {

@@ -18,6 +18,8 @@ export interface TrainSpec {
   outDir: string;
   /** A checkpoint folder to go on from, already on this machine. */
   resumeFrom: string | null;
+  /** The folder of the best checkpoint that `resumeFrom` knows of; absent where it is gone or there is none. */
+  bestFrom?: string | null;
   /** Go on from a checkpoint of another numeric mode: the losses will not be those of the uninterrupted run. */
   forceMode?: boolean;
   /** TensorFlow's threads: cores of the host divided by its workers. */
@@ -90,7 +92,16 @@ export type AttemptEvent =
   | { type: 'metrics'; step: number; at: number; values: MetricValues }
   | { type: 'message'; level: 'info' | 'warn' | 'error'; at: number; message: string; data?: Record<string, unknown> }
   | { type: 'evaluation'; at: number; result: EvaluationResult }
-  | { type: 'checkpoint'; step: number; at: number; dir: string; sizeBytes: number; metrics: CheckpointMetrics }
+  | {
+      type: 'checkpoint';
+      step: number;
+      at: number;
+      dir: string;
+      sizeBytes: number;
+      metrics: CheckpointMetrics;
+      /** Step of the best checkpoint of the run so far; null where none is kept as the best. */
+      bestStep: number | null;
+    }
   | {
       type: 'finished';
       at: number;
@@ -98,6 +109,10 @@ export type AttemptEvent =
       trainedTokens: number;
       /** Finished folders: `adapter` in the method's own format, `peft` where an exact LoRA exists, `merged` as a whole model. */
       exports: { kind: 'adapter' | 'peft' | 'merged'; dir: string }[];
+      /** The step whose weights the exports are of: `step`, or that of the best checkpoint. */
+      resultStep: number;
+      /** Why the run ended before its last step; null where it did not. */
+      stoppedEarly: string | null;
       /** CSV for result_files: step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy. */
       resultFile: string;
     }

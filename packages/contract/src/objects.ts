@@ -127,6 +127,8 @@ export const RunObject = z
     priority: z.int(),
     /** Downloads that exist: `adapter`, `peft`, `merged`. */
     exports: z.array(z.string()),
+    /** The step that they are of: the last, or that of the best checkpoint; null before the run has succeeded. */
+    result_step: z.int().nullable(),
     /** Settings that would serve the run better; in the answers about one run, and to `dry_run`. */
     advice: z.array(Advice).optional(),
     /** What the run would learn from each of its files; in the answers to `dry_run`. */
@@ -207,6 +209,8 @@ export const CheckpointObject = z
     metrics: z.record(z.string(), z.number()),
     bytes: z.int(),
     sha256: z.string(),
+    /** The one of the best validation loss. */
+    is_best: z.boolean(),
   })
   .meta({ id: 'FineTuningJobCheckpoint' });
 export type CheckpointObject = z.infer<typeof CheckpointObject>;

@@ -88,7 +88,22 @@ export const CheckpointRequest = z.strictObject({
   ),
   keep_last: describe(
     z.int().min(1).max(100).default(3),
-    'Resumable checkpoints kept on a run; older ones are deleted.',
+    'Resumable checkpoints kept on a run; older ones are deleted, save the best.',
+  ),
+  keep_best: describe(
+    z.boolean().optional(),
+    'Save a checkpoint after each validation that is the best so far, and keep the best whatever `keep_last` says. Default true where there is a validation file, without which it is refused.',
+  ),
+});
+
+export const EarlyStoppingRequest = z.strictObject({
+  patience: describe(
+    z.int().min(1).max(1000),
+    'Evaluations of the validation file in a row without an improvement after which the run ends.',
+  ),
+  min_delta: describe(
+    z.number().min(0).max(100).default(0),
+    'An evaluation is an improvement when its loss is lower than that of the last one by more than so many nats.',
   ),
 });
 
@@ -158,6 +173,10 @@ export const CreateRunRequest = z
       'Keeps the model near the base, and measures how far it is: metrics `kl_to_base` and, on the validation file, `valid_kl_to_base`. A step then computes the base too.',
     ),
     evaluation: EvaluationRequest.optional(),
+    early_stopping: describe(
+      EarlyStoppingRequest.nullish(),
+      'Ends the run, as a success, when the validation loss stops improving. However it ends, its result is then the checkpoint of the best validation loss. Needs a validation file.',
+    ),
     checkpoint: CheckpointRequest.optional(),
     priority: describe(z.int().min(0).max(100).optional(), 'Higher runs first. Default 50.'),
     pool: describe(
@@ -235,7 +254,15 @@ export const RunConfig = z
       roles: z.record(z.string(), EvaluationRole).optional(),
       samples: z.int(),
     }),
-    checkpoint: z.strictObject({ every_steps: z.int(), every_seconds: z.number(), keep_last: z.int() }),
+    /** Absent where the run goes on to its last step. */
+    early_stopping: z.strictObject({ patience: z.int(), min_delta: z.number() }).optional(),
+    checkpoint: z.strictObject({
+      every_steps: z.int(),
+      every_seconds: z.number(),
+      keep_last: z.int(),
+      /** Absent in runs of earlier versions, which kept no best. */
+      keep_best: z.boolean().optional(),
+    }),
     seed: z.int(),
     trainable_parameters: z.int(),
   })

@@ -1,21 +1,14 @@
 import { createHash } from 'node:crypto';
-import {
-  createReadStream,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppError, type NumericMode, type TrainSpec } from '@moraine/contract';
+import { AppError, type NumericMode } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor, Trainer, TrainerState } from '@moraine/lm';
 import type { Base } from './base.js';
+import { type DecidingParts, firstDifference } from './fingerprint.js';
 import { lazyTensors } from './lazy-tensors.js';
+import type { Watched } from './watched.js';
 import { hashWeights } from './weight-bytes.js';
 
 /**
@@ -30,6 +23,10 @@ export interface CheckpointState {
   mode?: NumericMode;
   /** What must be equal for a resume to repeat the uninterrupted run. */
   fingerprint: string;
+  /** What the fingerprint is made of, to name what differs; absent in older checkpoints. */
+  parts?: DecidingParts;
+  /** What the run knew of its validations; absent in older checkpoints. */
+  watched?: Watched;
   /** sha256 of the parts of the base that the fingerprint leaves out, null for a file that is not there; absent in older checkpoints. */
   base?: BaseHashes;
 }
@@ -40,18 +37,6 @@ export interface LoadedCheckpoint extends CheckpointState {
   trainer: TrainerState;
   /** Lines of the result file up to the checkpoint. */
   resultCsv: string;
-}
-
-/** Hash of what decides the numbers of a run besides `hashBase`: configuration, training file, config.json and tokenizer.json of the base. */
-export async function fingerprint(spec: Pick<TrainSpec, 'config' | 'trainingFile' | 'baseDir'>): Promise<string> {
-  const hash = createHash('sha256');
-  // Micro-batches only move rounding, and a run whose memory ran out goes on with more of them.
-  // The mode is compared by itself.
-  const { checkpoint, evaluation, accumulation, mode, ...deciding } = spec.config;
-  hash.update(JSON.stringify(deciding));
-  for (const file of [spec.trainingFile, join(spec.baseDir, 'config.json'), join(spec.baseDir, 'tokenizer.json')])
-    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }
 
 /** Files of a base that decide how rows are written as tokens, and that the fingerprint does not have. */
@@ -90,14 +75,21 @@ export function writeCheckpoint(
   return dir;
 }
 
+/** What a checkpoint must be of. */
+export interface Expected {
+  fingerprint: string;
+  /** What the fingerprint is made of, to name what differs. */
+  parts?: DecidingParts;
+  base?: BaseHashes;
+  mode: NumericMode;
+  forceMode?: boolean | undefined;
+}
+
 /**
  * Reads a checkpoint of this run. One of another mode is taken only with `forceMode`.
  * @throws AppError `checkpoint_mismatch` when the folder belongs to another configuration, base, data or mode.
  */
-export function readCheckpoint(
-  dir: string,
-  expected: { fingerprint: string; base?: BaseHashes; mode: NumericMode; forceMode?: boolean },
-): LoadedCheckpoint {
+export function readCheckpoint(dir: string, expected: Expected): LoadedCheckpoint {
   const state = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
   const { mode = 'eager' } = state;
   if (mode !== expected.mode && expected.forceMode !== true) {
@@ -110,15 +102,7 @@ export function readCheckpoint(
       },
     );
   }
-  if (state.format !== 1 || state.fingerprint !== expected.fingerprint) {
-    throw new AppError(
-      'checkpoint_mismatch',
-      `The checkpoint at step ${state.step} is of another configuration, base or training file.`,
-      {
-        hint: 'Resume with what the run was started with, or submit a new run.',
-      },
-    );
-  }
+  if (state.format !== 1 || state.fingerprint !== expected.fingerprint) throw ofAnotherRun(state, expected);
   refuseOtherBase(state, expected.base);
   const tensors = (name: string): Map<string, HostTensor> => {
     const read = new Map<string, HostTensor>();
@@ -136,6 +120,19 @@ export function readCheckpoint(
     },
     resultCsv: readFileSync(join(dir, 'result.csv'), 'utf8'),
   };
+}
+
+function ofAnotherRun({ step, parts }: CheckpointState, expected: Expected): AppError {
+  const found = parts && expected.parts ? firstDifference(parts, expected.parts) : null;
+  const what = found === null ? '' : `: ${found.sentence}`;
+  return new AppError(
+    'checkpoint_mismatch',
+    `The checkpoint at step ${step} is of another configuration, base or training file${what}.`,
+    {
+      ...(found === null ? {} : { param: found.param }),
+      hint: 'Resume with what the run was started with, or submit a new run.',
+    },
+  );
 }
 
 function refuseOtherBase({ step, base }: CheckpointState, expected: BaseHashes | undefined): void {

@@ -12,6 +12,8 @@ export interface RunPlan {
   baseDir: string;
   baseName: string;
   trainingFile: string;
+  /** Whether one of the other files is for validation; default false. */
+  validates?: boolean | undefined;
   /** Files besides the training file that the run will read. */
   otherFiles: readonly string[];
   seed: number;
@@ -28,9 +30,9 @@ export async function planRun(plan: RunPlan): Promise<RunConfig> {
   const { config: base } = loadBase(plan.baseDir);
   const rows = await countRows(plan.trainingFile);
   for (const file of plan.otherFiles) await countRows(file);
-  const { request, baseName, seed } = plan;
+  const { request, baseName, validates, seed } = plan;
   const { templateDate = new Date().toISOString().slice(0, 10) } = plan;
-  return resolveConfig({ request, baseName, base, rows, seed, templateDate });
+  return resolveConfig({ request, baseName, base, rows, validates, seed, templateDate });
 }
 
 /**

@@ -14,14 +14,8 @@ import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor } from '@moraine/lm';
 import { describe, expect, it } from 'vitest';
 import { loadBase } from '../src/base.js';
-import {
-  type CheckpointState,
-  fingerprint,
-  folderBytes,
-  hashBase,
-  readCheckpoint,
-  writeCheckpoint,
-} from '../src/checkpoint.js';
+import { type CheckpointState, folderBytes, hashBase, readCheckpoint, writeCheckpoint } from '../src/checkpoint.js';
+import { fingerprint } from '../src/fingerprint.js';
 import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
 
 const base = writeTinyBase();
@@ -154,11 +148,11 @@ describe('a checkpoint', () => {
 });
 
 describe('the fingerprint of a run', () => {
-  const of = (change: (spec: ReturnType<typeof specOf>) => void = () => undefined): Promise<string> => {
+  const of = async (change: (spec: ReturnType<typeof specOf>) => void = () => undefined): Promise<string> => {
     const spec = specOf(base, sums, lora);
     spec.config = structuredClone(spec.config);
     change(spec);
-    return fingerprint(spec);
+    return (await fingerprint(spec)).print;
   };
 
   it.each<[string, Parameters<typeof of>[0]]>([
@@ -182,6 +176,57 @@ describe('the fingerprint of a run', () => {
     ['name of the training file', (spec) => Object.assign(spec, { trainingFile: writeSums(base, 'same.jsonl', 12) })],
   ])('stays with other %s', async (_what, change) => {
     expect(await of(change)).toBe(await of());
+  });
+});
+
+describe('a checkpoint of another run', () => {
+  const spec = () => {
+    const own = specOf(base, sums, lora, { validationFile: sums });
+    own.config = structuredClone(own.config);
+    return own;
+  };
+  const refusal = async (change: (other: ReturnType<typeof specOf>) => void, stopping?: object): Promise<unknown> => {
+    const [before, after] = [spec(), spec()];
+    for (const { config } of [before, after]) if (stopping) Object.assign(config, { early_stopping: stopping });
+    change(after);
+    const { print, parts } = await fingerprint(before);
+    const dir = writeCheckpoint(freshFolder(), { ...state, fingerprint: print, parts }, trained, 'csv');
+    const now = await fingerprint(after);
+    try {
+      return readCheckpoint(dir, { fingerprint: now.print, parts: now.parts, mode: 'plain' }).step;
+    } catch (error) {
+      return error;
+    }
+  };
+
+  it.each<[string, Parameters<typeof refusal>[0], RegExp]>([
+    ['seed', ({ config }) => Object.assign(config, { seed: 12 }), /'seed' was 11 and is 12\./],
+    ['adapter.rank', ({ config }) => Object.assign(config.adapter, { rank: 5 }), /'adapter.rank' was 4 and is 5\./],
+    ['adapter.type', ({ config }) => Object.assign(config.adapter, { type: 'dora' }), /was "lora" and is "dora"\./],
+    ['adapter.target_modules', ({ config }) => Object.assign(config.adapter, { target_modules: [] }), /had 14 entries/],
+    ['regularize', ({ config }) => Object.assign(config, { regularize: { kl_to_base: 1 } }), /was not set and is \{/],
+    ['early_stopping', ({ config }) => Object.assign(config, { early_stopping: { patience: 1 } }), /was not set/],
+    ['training file', (s) => Object.assign(s, { trainingFile: writeSums(base, 'more.jsonl', 13) }), /file changed\./],
+  ])('is refused by the name of what differs: %s', async (param, change, sentence) => {
+    expect(await refusal(change)).toMatchObject({
+      code: 'checkpoint_mismatch',
+      param,
+      message: expect.stringMatching(sentence),
+    });
+  });
+
+  it.each<[string, Parameters<typeof refusal>[0]]>([
+    ['evaluation.every_steps', ({ config }) => Object.assign(config.evaluation, { every_steps: 1 })],
+    ['validation file', (s) => Object.assign(s, { validationFile: writeSums(base, 'valid.jsonl', 9) })],
+  ])('may validate otherwise, unless that decides when it ends: %s', async (param, change) => {
+    expect(await refusal(change)).toBe(7);
+    expect(await refusal(change, { patience: 2, min_delta: 0 })).toMatchObject({ code: 'checkpoint_mismatch', param });
+  });
+
+  it('without the parts of its fingerprint, of an earlier version, is refused all the same', async () => {
+    const { print: _, parts } = await fingerprint(spec());
+    const dir = writeCheckpoint(freshFolder(), state, trained, 'csv');
+    expect(() => readCheckpoint(dir, { fingerprint: 'g', parts, mode: 'plain' })).toThrow(/or training file\./);
   });
 });
 

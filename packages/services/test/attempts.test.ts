@@ -7,10 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AttemptToken, Services } from '../src/ground/context.js';
 import { publish } from '../src/ground/publish.js';
 import { expireLeases, markLostContact } from '../src/reconcile/leases.js';
+import { cancelRun } from '../src/training/cancel-run.js';
 import { type Claim, claimRun } from '../src/training/claim-run.js';
 import { failAttempt, releaseAttempt } from '../src/training/end-attempt.js';
 import { cancelAttempt, finishAttempt } from '../src/training/finish-attempt.js';
 import { ingestMetrics } from '../src/training/ingest-metrics.js';
+import { listCheckpoints } from '../src/training/list-checkpoints.js';
 import { recordCheckpoint } from '../src/training/record-checkpoint.js';
 import { recordEvaluation } from '../src/training/record-evaluation.js';
 import { recordExports } from '../src/training/record-exports.js';
@@ -127,6 +129,52 @@ describe('claiming', () => {
     expect(await s.db.checkpoint.count({ where: { runId: token.taskId } })).toBe(3);
     expect(await s.blobs.list(`runs/${token.taskId}/attempts/1/checkpoints/step-10`)).toEqual([]);
     expect(await s.blobs.list(job.checkpoints[0]?.blobKey ?? '')).toHaveLength(1);
+  });
+
+  test('the best checkpoint that a kept one knows of is never dropped, and one that is the best no more is', async () => {
+    const { token } = await claimed();
+    await startAttempt(s, token, { startStep: 0 });
+    const actor = { projectId: project.projectId, keyId: null };
+    const save = async (step: number, bestStep: number | null) => {
+      await recordCheckpoint(s, token, { step, dir: await folder(`${step}`), metrics: {}, bestStep });
+      const { data } = await listCheckpoints(s, actor, token.taskId, { limit: 10 });
+      return data.map(({ step_number, is_best }) => (is_best ? `${step_number} best` : `${step_number}`));
+    };
+    // keep_last is 2.
+    expect(await save(10, 10)).toEqual(['10 best']);
+    expect(await save(20, 10)).toEqual(['20', '10 best']);
+    expect(await save(30, 10)).toEqual(['30', '20', '10 best']);
+    expect(await save(40, 10)).toEqual(['40', '30', '10 best']);
+    // From step 40 the run would go on with 10 as its best, so that is there still.
+    expect(await save(50, 50)).toEqual(['50 best', '40', '10']);
+    expect(await save(60, 50)).toEqual(['60', '50 best']);
+    expect(await s.blobs.list(`runs/${token.taskId}/attempts/1/checkpoints/step-10`)).toEqual([]);
+    expect(await s.blobs.list(`runs/${token.taskId}/attempts/1/checkpoints/step-50`)).toHaveLength(1);
+  });
+
+  test('an attempt that starts before the best checkpoint goes back to the best of its own', async () => {
+    const { token, pool } = await claimed();
+    await startAttempt(s, token, { startStep: 0 });
+    for (const [step, bestStep] of [
+      [10, 10],
+      [20, 10],
+      [30, 30],
+    ] as const)
+      await recordCheckpoint(s, token, { step, dir: await folder(`${step}`), metrics: {}, bestStep });
+    await failAttempt(s, token, { cause: 'hardware', code: 'killed', message: 'The process was killed.' });
+    const { token: next, job } = await claimOrThrow(await seedWorker(s, pool), pool);
+    expect(job.checkpoints.map(({ step, bestStep }) => [step, bestStep])).toEqual([
+      [30, 30],
+      [20, 10],
+      [10, 10],
+    ]);
+    await startAttempt(s, next, { startStep: 20 });
+    const actor = { projectId: project.projectId, keyId: null };
+    const { data } = await listCheckpoints(s, actor, token.taskId, { limit: 10 });
+    expect(data.map(({ step_number, is_best }) => [step_number, is_best])).toEqual([
+      [20, false],
+      [10, true],
+    ]);
   });
 
   test('a worker that drains or is unhealthy claims nothing', async () => {
@@ -272,6 +320,23 @@ describe('ends', () => {
       purpose: 'fine-tune-results',
       status: 'processed',
     });
+  });
+
+  test('a run that ended early says so beside its success, unless it was cancelled meanwhile', async () => {
+    const early = { step: 30, trainedTokens: 300, resultStep: 20, stoppedEarly: 'Stopped early at step 30.' };
+    const { token } = await claimed();
+    for (let i = 0; i < 2; i++) await finishAttempt(s, token, early);
+    const reason = { code: 'stopped_early', message: 'Stopped early at step 30.', since: expect.any(Number) };
+    expect(await runOf(token.taskId)).toMatchObject({
+      status: 'succeeded',
+      step: 30,
+      resultStep: 20,
+      stateReason: reason,
+    });
+    const { token: other } = await claimed();
+    await cancelRun(s, { projectId: project.projectId, keyId: null }, other.taskId);
+    await finishAttempt(s, other, early);
+    expect(await runOf(other.taskId)).toMatchObject({ status: 'cancelled', resultStep: null, stateReason: null });
   });
 
   test('faults of ours queue the run again until its budget of attempts is spent', async () => {

@@ -62,7 +62,7 @@ test('a run is stored with every value resolved, its event, and a wake-up in the
     packing: true,
     mode: 'plain',
     evaluation: { every_steps: 4, files: [] },
-    checkpoint: { every_steps: 0, every_seconds: 60, keep_last: 3 },
+    checkpoint: { every_steps: 0, every_seconds: 60, keep_last: 3, keep_best: false },
     // 14 layers; (in + out) * 8 each: q 32, k 24, v 24, o 32, three of 40
     trainable_parameters: 2 * 8 * (32 + 24 + 24 + 32 + 3 * 40),
   });
@@ -104,6 +104,14 @@ test('a dry run and a run that waits are advised to take bf16 where every worker
   await addWorker('without', null);
   expect(await adviceOf()).toEqual([]);
   await s.db.base.updateMany({ where: { name: 'tiny' }, data: { parameters } });
+});
+
+test('a run may stop early where it has a validation file, and is refused without one', async () => {
+  const early_stopping = { patience: 2 };
+  await expect(ask({ early_stopping })).rejects.toMatchObject({ code: 'invalid_value', param: 'early_stopping' });
+  const validation_file = (await uploadRows(s, actor, goodRows(8))).id;
+  const { config } = await ask({ dry_run: true, early_stopping, validation_file });
+  expect(config).toMatchObject({ early_stopping: { patience: 2, min_delta: 0 }, checkpoint: { keep_best: true } });
 });
 
 test('a run waits for a file that is still being validated', async () => {

@@ -72,6 +72,12 @@ describe('a validation loss says that a run overfitted', () => {
     ['was never taken', []],
   ])('but not one that %s', (_, values) => expect(validated(values)).toBeNull());
 
+  test('and not where the result of the run is of that best', () => {
+    const rising = { ...ends([3, 2.2, 1.5, 1.8, 2.1, 2.4], 'valid_loss'), best: { value: 1.5, step: 30 } };
+    expect(validationVerdict({ ...rising, result_step: 60 })?.code).toBe('overfitted');
+    expect(validationVerdict({ ...rising, result_step: 30 })).toBeNull();
+  });
+
   test('and a training loss never does: its batches differ', () => {
     const values = [3, 1, 2, 2];
     expect(validationVerdict({ ...ends(values), best: { value: 1, step: 2 } })).toBeNull();

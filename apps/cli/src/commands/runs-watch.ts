@@ -26,12 +26,13 @@ export function watchUntilEnd(args: Arguments, id: string): Promise<number> {
   });
 }
 
-function tellEnd({ id, status, fine_tuned_model: model, error, progress }: RunObject): number {
+function tellEnd({ id, status, fine_tuned_model: model, error, progress, state_reason: reason }: RunObject): number {
   if (status !== 'succeeded') {
     print(`${id}: ${status} at step ${progress.step} of ${progress.steps}${error ? `: ${error.message}` : '.'}`);
     return 1;
   }
   print(`${id}: succeeded, ${model}`);
+  if (reason) print(reason.message);
   print(`Get it: npx moraine runs download ${id}`);
   return 0;
 }

@@ -97,6 +97,7 @@ async function show(args: Arguments): Promise<number> {
     ['why', run.state_reason?.message ?? run.error?.message ?? null],
     ['model', run.model],
     ['trained model', run.fine_tuned_model],
+    ['result', run.result_step === null ? null : `of step ${run.result_step}`],
     [
       'method',
       `${methodLabel(run.config.adapter)}, ${config.trainable_parameters.toLocaleString('en')} trainable parameters`,

@@ -72,9 +72,21 @@ export function checkpointsIn(out: string): string[] {
     .map((name) => path.join(parent, name));
 }
 
-/** Deletes all but the newest checkpoints. */
-export function pruneCheckpoints(out: string, keepLast: number): void {
-  for (const dir of checkpointsIn(out).slice(0, -keepLast)) rmSync(dir, { recursive: true });
+/** Deletes all but the newest checkpoints, and those that one of them knows as the best of the run. */
+export function pruneCheckpoints(out: string, { keep_last, keep_best }: RunConfig['checkpoint']): void {
+  const all = checkpointsIn(out);
+  const last = all.slice(-keep_last);
+  const kept = new Set(keep_best === true ? last.flatMap((dir) => [dir, bestOf(dir)]) : last);
+  for (const dir of all) if (!kept.has(dir)) rmSync(dir, { recursive: true });
+}
+
+/** The folder of the best checkpoint that one knows of, beside it; null where it knows none. */
+export function bestOf(checkpoint: string): string | null {
+  const state = JSON.parse(readFileSync(path.join(checkpoint, 'state.json'), 'utf8')) as {
+    watched?: { best: { step: number } | null };
+  };
+  const step = state.watched?.best?.step;
+  return step === undefined ? null : path.join(path.dirname(checkpoint), `step-${String(step).padStart(8, '0')}`);
 }
 
 export const stepOf = (checkpoint: string): number => Number(path.basename(checkpoint).slice('step-'.length));

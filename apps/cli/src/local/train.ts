@@ -8,6 +8,7 @@ import { print, printError } from '../terminal.js';
 import { type LocalConfig, readConfig, readConfigOn } from './config.js';
 import { BASE_OPTION, JSON_OPTION, neededPath, pathOf } from './options.js';
 import {
+  bestOf,
   checkpointsIn,
   metricsFile,
   readStoredRun,
@@ -51,6 +52,7 @@ export const trainCommand: Command = {
       baseDir: base,
       baseName: path.basename(base),
       trainingFile: data,
+      validates: valid !== null,
       otherFiles: [...(valid === null ? [] : [valid]), ...evaluationFiles],
       seed: local.request.seed ?? stored?.config.seed ?? randomInt(2 ** 31),
       templateDate: stored?.config.template_date,
@@ -99,6 +101,7 @@ async function train({ args, local, config, stored, base, data, valid, evaluatio
     evaluationFiles: evaluationFiles.map((file) => ({ id: file, name: path.basename(file), path: file })),
     outDir: out,
     resumeFrom: checkpoint ?? null,
+    bestFrom: checkpoint === undefined ? null : bestOf(checkpoint),
     forceMode: args.options['force-mode'] === true,
     threads: 0,
   };

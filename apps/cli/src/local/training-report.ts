@@ -65,7 +65,7 @@ export function reportTraining(
         return;
       }
       case 'checkpoint':
-        pruneCheckpoints(out, config.checkpoint.keep_last);
+        pruneCheckpoints(out, config.checkpoint);
         return;
       case 'finished':
       case 'stopped':
@@ -96,6 +96,9 @@ export function reportTraining(
         JSON.stringify({
           start_step: started?.startStep,
           steps,
+          step: event.step,
+          result_step: event.resultStep,
+          stopped_early: event.stoppedEarly,
           seed,
           learning_rate: optimizer.learning_rate,
           trained_tokens: event.trainedTokens,
@@ -109,9 +112,7 @@ export function reportTraining(
       );
       return 0;
     }
-    print(
-      `Trained ${config.steps} steps, ${event.trainedTokens.toLocaleString('en')} tokens, in ${duration(seconds)}.`,
-    );
+    print(`Trained ${event.step} steps, ${event.trainedTokens.toLocaleString('en')} tokens, in ${duration(seconds)}.`);
     for (const [kind, dir] of Object.entries(folders)) print(`${kind.padEnd(8)} ${dir}`);
     return 0;
   };

@@ -13,7 +13,8 @@ export function RunCheckpoints({
 }) {
   if (!query.data)
     return query.error ? <ErrorNotice error={query.error} what="checkpoints" /> : <Loading what="checkpoints" />;
-  const { every_steps, every_seconds, keep_last } = run.config.checkpoint;
+  const { every_steps, every_seconds, keep_last, keep_best } = run.config.checkpoint;
+  const kept = `the last ${keep_last}${keep_best ? ' and the best' : ''}`;
   const rhythm =
     every_steps > 0
       ? `every ${every_steps.toLocaleString('en-US')} steps`
@@ -26,14 +27,14 @@ export function RunCheckpoints({
         <p>
           {isTerminal(run.status)
             ? 'The run ended before it saved one.'
-            : `The run saves one ${rhythm} and keeps the last ${keep_last}. If its worker is lost, the next attempt goes on from there.`}
+            : `The run saves one ${rhythm} and keeps ${kept}. If its worker is lost, the next attempt goes on from there.`}
         </p>
       </Notice>
     );
   return (
     <section className="block">
       <p className="weak">
-        Saved {rhythm}; the last {keep_last} are kept.
+        Saved {rhythm}; {kept} are kept.
       </p>
       <div className="scroll-x">
         <table>
@@ -51,7 +52,10 @@ export function RunCheckpoints({
           <tbody>
             {query.data.map((checkpoint) => (
               <tr key={checkpoint.id}>
-                <td className="right num">{checkpoint.step_number.toLocaleString('en-US')}</td>
+                <td className="right num">
+                  {checkpoint.is_best && <strong>best </strong>}
+                  {checkpoint.step_number.toLocaleString('en-US')}
+                </td>
                 <td className="right num">{digits(checkpoint.metrics.train_loss, 4)}</td>
                 <td className="right num">
                   {digits(checkpoint.metrics.full_valid_loss ?? checkpoint.metrics.valid_loss, 4)}

@@ -132,6 +132,9 @@ function Facts({ run }: { run: RunObject }) {
           ) : (
             <span className="weak">named when it succeeds</span>
           )}
+          {run.result_step !== null && run.result_step !== run.progress.step && (
+            <span className="weak"> of step {run.result_step.toLocaleString('en-US')}, the best</span>
+          )}
         </dd>
         <dt>Training file</dt>
         <dd>

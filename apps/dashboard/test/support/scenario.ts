@@ -147,6 +147,7 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
         : []),
     pool: 'default',
     priority: 50,
+    result_step: status === 'succeeded' ? step : null,
     exports: status === 'succeeded' ? (adapter.type === 'none' ? ['merged'] : ['adapter', 'peft', 'merged']) : [],
   });
 }
@@ -202,6 +203,7 @@ export const makeCheckpoint = (runId: string, step: number): CheckpointObject =>
     metrics: { train_loss: 0.5123, full_valid_loss: 0.5511 },
     bytes: 1_482_233,
     sha256: 'a3f1c0de'.repeat(8),
+    is_best: false,
   });
 
 export const makeEvaluation = (

@@ -4,7 +4,6 @@ import { AppError } from '../errors.js';
 import { AdapterRequest } from '../methods/registry.js';
 import { OPTIMIZERS } from '../optimizers.js';
 import {
-  CheckpointRequest,
   type CreateRunRequest,
   EvaluationRequest,
   type EvaluationRole,
@@ -15,6 +14,7 @@ import {
 } from '../run-config.js';
 import { learningRateAuto, twoDigits } from './learning-rate.js';
 import { resolveAdapter } from './resolve-adapter.js';
+import { resolveBest } from './resolve-best.js';
 import { resolveOptimizer } from './resolve-optimizer.js';
 import { fitSchedule, resolveSchedule, WARMUP_RATIO_AUTO } from './resolve-schedule.js';
 
@@ -35,6 +35,7 @@ export type RunRequest = Pick<
   | 'mode'
   | 'regularize'
   | 'evaluation'
+  | 'early_stopping'
   | 'checkpoint'
 >;
 
@@ -45,6 +46,8 @@ export interface ResolveInput {
   base: ModelShape;
   /** Rows of the training file. */
   rows: number;
+  /** Whether there is a validation file; default false. */
+  validates?: boolean | undefined;
   seed: number;
   /** The day that a chat template takes for today, YYYY-MM-DD. */
   templateDate: string;
@@ -55,7 +58,6 @@ const ADAPTER_AUTO = AdapterRequest.parse({});
 const OPTIMIZER_AUTO = OptimizerRequest.parse({});
 const SCHEDULE_AUTO = ScheduleRequest.parse({});
 const EVALUATION_AUTO = EvaluationRequest.parse({});
-const CHECKPOINT_AUTO = CheckpointRequest.parse({});
 const EPOCHS_AUTO = 3;
 const EVALUATIONS_AUTO = 10;
 /** One step sees 0.2 % of the rows, as the OpenAI API does, but 8 to 32 rows where the file is large enough for 8 steps an epoch. */
@@ -68,7 +70,8 @@ export const batchSizeAuto = (rows: number): number =>
  * max_steps alone the epochs follow from it.
  * @throws AppError naming the key, its value and what to do.
  */
-export function resolveConfig({ request, baseName, base, rows, seed, templateDate }: ResolveInput): RunConfig {
+export function resolveConfig(input: ResolveInput): RunConfig {
+  const { request, baseName, base, rows, validates = false, seed, templateDate } = input;
   const nEpochs = numberOf(request, 'n_epochs');
   const batchSize = numberOf(request, 'batch_size') ?? batchSizeAuto(rows);
   const accumulation = request.accumulation ?? 1;
@@ -102,6 +105,7 @@ export function resolveConfig({ request, baseName, base, rows, seed, templateDat
   const optimizer = request.optimizer ?? OPTIMIZER_AUTO;
   const automatic = twoDigits(learningRateAuto(adapter, base.hiddenSize) * OPTIMIZERS[optimizer.type].rate);
   const rate = resolveLearningRate(request, automatic);
+  const evaluation = resolveEvaluation(request, steps);
   return {
     base: baseName,
     adapter,
@@ -119,8 +123,8 @@ export function resolveConfig({ request, baseName, base, rows, seed, templateDat
     packing: request.packing ?? true,
     mode: request.mode ?? 'plain',
     ...(request.regularize ? { regularize: request.regularize } : {}),
-    evaluation: resolveEvaluation(request, steps),
-    checkpoint: request.checkpoint ?? CHECKPOINT_AUTO,
+    evaluation,
+    ...resolveBest(request, { validates, validations: Math.ceil(steps / evaluation.every_steps) }),
     seed,
     trainable_parameters: trainableParameters,
   };

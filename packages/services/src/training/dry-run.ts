@@ -120,6 +120,7 @@ function imagine({ task, run }: NewRows, { base, config }: Prepared): RunObject 
     pace: null,
     resultFileId: null,
     fineTunedModel: null,
+    resultStep: null,
     base: { name: base.name },
     adapters: [],
     task: {

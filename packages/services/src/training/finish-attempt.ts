@@ -10,12 +10,26 @@ export interface Finish {
   trainedTokens: number | null;
 }
 
+/** How a run succeeded. */
+export interface Success extends Finish {
+  /** The step whose weights the exports are of; default the last. */
+  resultStep?: number;
+  /** Why it ended before its last step; null where it did not. */
+  stoppedEarly?: string | null;
+}
+
 /**
  * Ends the run `succeeded` with the name of its model, or `cancelled` when that was asked for. Exports and the result file are registered
  * before. Sending it twice is safe. @throws AppError `stale_attempt`.
  */
-export const finishAttempt = (s: Services, token: AttemptToken, finish: Finish): Promise<void> =>
-  finishTask(s, token, 'succeeded', finishRun(token, finish));
+export const finishAttempt = (s: Services, token: AttemptToken, finish: Success): Promise<void> =>
+  finishTask(
+    s,
+    token,
+    'succeeded',
+    finishRun(token, finish),
+    finish.stoppedEarly ? { code: 'stopped_early', message: finish.stoppedEarly } : undefined,
+  );
 
 /** The child stopped because the run is to be cancelled. */
 export const cancelAttempt = (s: Services, token: AttemptToken, finish: Finish): Promise<void> =>
@@ -23,13 +37,13 @@ export const cancelAttempt = (s: Services, token: AttemptToken, finish: Finish):
 
 /** The run's own part: where it ended, and its model if it succeeded. */
 const finishRun =
-  (token: AttemptToken, { step, trainedTokens }: Finish): FinishPart =>
+  (token: AttemptToken, { step, trainedTokens, resultStep = step ?? undefined }: Success): FinishPart =>
   async (client, outcome) => {
     const model = outcome === 'succeeded' ? await nameModel(client, token) : null;
     await client.query(
       `UPDATE runs SET step = least(coalesce($2, step), steps), trained_tokens = coalesce($3, trained_tokens), tokens_per_second = NULL,
-         fine_tuned_model = $4 WHERE id = $1`,
-      [token.taskId, step, trainedTokens, model],
+         fine_tuned_model = $4, result_step = $5 WHERE id = $1`,
+      [token.taskId, step, trainedTokens, model, model === null ? null : (resultStep ?? null)],
     );
     return {
       level: 'info',

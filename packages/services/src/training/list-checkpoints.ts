@@ -23,6 +23,7 @@ export async function listCheckpoints(
     orderBy: { step: 'desc' },
     take: limit + 1,
   });
+  const newest = await s.db.checkpoint.findFirst({ where: { runId, deletedAt: null }, orderBy: { step: 'desc' } });
   const model = fineTunedModelName({
     runId,
     baseName: run.base.name,
@@ -40,6 +41,7 @@ export async function listCheckpoints(
       metrics: { step: row.step, ...(row.metrics as Record<string, number>) },
       bytes: Number(row.sizeBytes),
       sha256: row.sha256,
+      is_best: row.step === newest?.bestStep,
     }),
   );
   return toPage(checkpoints, limit);

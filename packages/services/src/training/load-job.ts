@@ -13,6 +13,8 @@ export interface JobCheckpoint {
   blobKey: string;
   sizeBytes: number;
   sha256: string;
+  /** Step of the best checkpoint that this one knows of. */
+  bestStep: number | null;
 }
 
 /** What a worker must have at hand to execute an attempt: everything by its key in blob storage. */
@@ -45,7 +47,7 @@ export async function loadJob(s: Services, { taskId: runId }: AttemptToken): Pro
       [runId],
     ),
     s.pg.query<JobCheckpoint>(
-      `SELECT step, blob_key AS "blobKey", size_bytes::float8 AS "sizeBytes", sha256 FROM checkpoints WHERE run_id = $1 AND deleted_at IS NULL ORDER BY step DESC`,
+      `SELECT step, blob_key AS "blobKey", size_bytes::float8 AS "sizeBytes", sha256, best_step AS "bestStep" FROM checkpoints WHERE run_id = $1 AND deleted_at IS NULL ORDER BY step DESC`,
       [runId],
     ),
   ]);

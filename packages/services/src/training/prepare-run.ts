@@ -34,6 +34,7 @@ export async function prepareRun(s: Services, actor: Actor, body: unknown): Prom
     baseName: base.name,
     base: parseModelConfig(base.config),
     rows: files[0]?.file.rows ?? 0,
+    validates: Boolean(request.validation_file),
     seed: request.seed ?? randomInt(SEED_END),
     templateDate: new Date().toISOString().slice(0, 10),
   });

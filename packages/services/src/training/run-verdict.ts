@@ -15,6 +15,8 @@ export interface LossEnds {
   count: number;
   /** The least validation loss and its step. */
   best?: { value: number; step: number } | null;
+  /** The step that the result of the run is of, where it has one. */
+  result_step?: number | null;
 }
 
 const WORDS: Record<string, string> = { train_loss: 'training loss', valid_loss: 'validation loss' };
@@ -41,10 +43,10 @@ const RISE = { share: 1.1, nats: 0.05 };
 
 /**
  * Overfitted: the last two validation losses are both more than a tenth and more than 0.05 nats above the best one. A run whose loss never
- * was better than at its end, or that was validated less than four times, has no such verdict.
+ * was better than at its end, whose result is of that best, or that was validated less than four times, has no such verdict.
  */
-export function validationVerdict({ name, last, count, best }: LossEnds): RunVerdict | null {
-  if (name !== 'valid_loss' || !best || count < VALIDATIONS_MIN) return null;
+export function validationVerdict({ name, last, count, best, result_step }: LossEnds): RunVerdict | null {
+  if (name !== 'valid_loss' || !best || count < VALIDATIONS_MIN || best.step === result_step) return null;
   const end = Math.min(...last.slice(0, LAST));
   if (!(end > RISE.share * best.value && end > best.value + RISE.nats)) return null;
   const message = `The validation loss was best at step ${best.step} (${shown(best.value)} nats per token) and rose to ${shown(last[0] ?? end)}. Train for fewer steps, or on more rows.`;
@@ -67,11 +69,11 @@ export async function runVerdicts(s: Services, runIds: readonly string[]): Promi
   const side = (order: 'ASC' | 'DESC'): string => `ARRAY(
     SELECT value FROM metric_points p WHERE p.series_id = m.id AND p.${IS_FINITE} ORDER BY p.step ${order} LIMIT ${WINDOW})`;
   const { rows } = await s.pg.query<LossEnds & { run_id: string }>(
-    `SELECT m.run_id, m.name, ${side('ASC')} AS first, ${side('DESC')} AS last,
-       (SELECT coalesce(sum(n), 0)::int FROM metric_rollups r WHERE r.series_id = m.id) AS count,
+    `SELECT m.run_id, m.name, r.result_step, ${side('ASC')} AS first, ${side('DESC')} AS last,
+       (SELECT coalesce(sum(n), 0)::int FROM metric_rollups u WHERE u.series_id = m.id) AS count,
        (SELECT json_build_object('value', value, 'step', step) FROM metric_points p
          WHERE m.name = 'valid_loss' AND p.series_id = m.id AND p.${IS_FINITE} ORDER BY value, step LIMIT 1) AS best
-     FROM metric_series m WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') ORDER BY m.name DESC`,
+     FROM metric_series m JOIN runs r ON r.id = m.run_id WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') ORDER BY m.name DESC`,
     [runIds],
   );
   const verdicts = new Map<string, RunVerdict>();

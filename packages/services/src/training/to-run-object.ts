@@ -75,6 +75,7 @@ export function toRunObject(
     pool: task.pool,
     priority: task.priority,
     exports: run.adapters.map((adapter) => adapter.kind),
+    result_step: task.status === 'succeeded' ? (run.resultStep ?? run.step) : null,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { StateReason } from '@moraine/contract';
 import type pg from 'pg';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { notify, statusMessage } from '../ground/publish.js';
@@ -11,9 +12,15 @@ export type Outcome = 'succeeded' | 'cancelled';
 export type FinishPart = (client: pg.PoolClient, outcome: Outcome) => Promise<NewEvent>;
 
 /**
- * Ends the task: as `wanted`, or `cancelled` when a cancel came first. Sending it twice is safe. @throws AppError `stale_attempt`.
+ * Ends the task: as `wanted`, with a reason beside its status where one is given, or `cancelled` when a cancel came first. Sending it twice is safe. @throws AppError `stale_attempt`.
  */
-export async function finishTask(s: Services, token: AttemptToken, wanted: Outcome, part: FinishPart): Promise<void> {
+export async function finishTask(
+  s: Services,
+  token: AttemptToken,
+  wanted: Outcome,
+  part: FinishPart,
+  reason?: Omit<StateReason, 'since'>,
+): Promise<void> {
   const { taskId, attempt } = token;
   const ended = await underFence(s, token, async (client, { project_id, state }) => {
     const outcome = state === 'cancelling' ? 'cancelled' : wanted;
@@ -21,7 +28,9 @@ export async function finishTask(s: Services, token: AttemptToken, wanted: Outco
       `UPDATE attempts SET status = 'finished', finished_at = now() WHERE task_id = $1 AND attempt = $2`,
       [taskId, attempt],
     );
-    const task = await moveTask(client, taskId, outcome);
+    const since = Math.floor(Date.now() / 1_000);
+    const patch = reason && outcome === wanted ? { state_reason: { ...reason, since } } : {};
+    const task = await moveTask(client, taskId, outcome, patch);
     if (!task) throw staleAttempt(token);
     const event = await part(client, outcome);
     return { task, event: await insertEvent(client, { ...token, projectId: project_id }, event) };

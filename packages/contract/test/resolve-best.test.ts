@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { CreateRunRequest, parse } from '../src/index.js';
+import { parseModelConfig, resolveConfig } from '../src/plan/index.js';
+
+const base = parseModelConfig({
+  model_type: 'llama',
+  vocab_size: 64,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  max_position_embeddings: 32,
+});
+const resolve = (request: object, validates = true) =>
+  resolveConfig({
+    request: parse(CreateRunRequest, { model: 'm', training_file: 'f', max_steps: 40, ...request }),
+    baseName: 'm',
+    base,
+    rows: 100,
+    validates,
+    seed: 1,
+    templateDate: '2026-11-28',
+  });
+
+test('the best checkpoint is kept where there is a validation file, unless that is not wanted', () => {
+  expect(resolve({}).checkpoint).toEqual({ every_steps: 0, every_seconds: 60, keep_last: 3, keep_best: true });
+  expect(resolve({}, false).checkpoint.keep_best).toBe(false);
+  expect(resolve({ checkpoint: { keep_best: false } }).checkpoint.keep_best).toBe(false);
+});
+
+test('a run goes on to its last step unless it is asked to stop early', () => {
+  expect(resolve({})).not.toHaveProperty('early_stopping');
+  expect(resolve({ early_stopping: null })).not.toHaveProperty('early_stopping');
+  expect(resolve({ early_stopping: { patience: 3 } }).early_stopping).toEqual({ patience: 3, min_delta: 0 });
+});
+
+test.each([
+  ['early_stopping', { early_stopping: { patience: 1 } }, false, /follows the validation loss, but there is no valid/],
+  ['checkpoint.keep_best', { checkpoint: { keep_best: true } }, false, /there is no validation file/],
+  ['checkpoint.keep_best', { early_stopping: { patience: 1 }, checkpoint: { keep_best: false } }, true, /ends with/],
+  ['evaluation.every_steps', { early_stopping: { patience: 1 }, evaluation: { every_steps: 40 } }, true, /has one/],
+])("what a run has no validations for is refused: '%s'", (param, request, validates, message) => {
+  expect(() => resolve(request, validates)).toThrow(
+    expect.objectContaining({ code: 'invalid_value', param, message: expect.stringMatching(message) }),
+  );
+});
+
+test.each([
+  ['early_stopping.patience', { patience: 0 }],
+  ['early_stopping.patience', { patience: 1.5 }],
+  ['early_stopping.patience', { min_delta: 0.1 }],
+  ['early_stopping.min_delta', { patience: 1, min_delta: -0.1 }],
+])("a value that means nothing is refused by its key: '%s'", (param, early_stopping) => {
+  expect(() => resolve({ early_stopping })).toThrow(expect.objectContaining({ param }));
+});

@@ -1,0 +1,158 @@
+import { join } from 'node:path';
+import type { AttemptEvent, CheckpointMetrics, TrainSpec } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
+import { device } from '@moraine/engine';
+import type { Evaluation, Trainer } from '@moraine/lm';
+import { type BaseHashes, folderBytes, type LoadedCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import type { Control, Emit } from './control.js';
+import type { Evaluator } from './evaluation.js';
+import { type Fingerprint, VALIDATION } from './fingerprint.js';
+import { checkpointsAt, evaluatesAt } from './pace.js';
+import { createResultCsv } from './result-csv.js';
+import type { StepBatches } from './step-batches.js';
+import { accuracyOf, checkpointMetrics, stepValues } from './step-metrics.js';
+import { earlyEnd, UNWATCHED, type Watched, watchValidation } from './watched.js';
+
+/** A run that is ready to train. */
+export interface Run {
+  spec: TrainSpec;
+  print: Fingerprint;
+  baseHashes: BaseHashes;
+  rows: number;
+  stepBatches: StepBatches;
+  trainer: Trainer;
+  evaluator: Evaluator;
+  emit: Emit;
+  control: Control;
+  totalParameters: number;
+  begun: number;
+}
+
+/** How a run ended that was not stopped. */
+export interface TrainedRun {
+  /** The last step that was made. */
+  step: number;
+  trainedTokens: number;
+  resultFile: string;
+  watched: Watched;
+  /** Folder of the best checkpoint; null where there is none. */
+  bestDir: string | null;
+  /** Why it ended before its last step; null where it did not. */
+  stoppedEarly: string | null;
+}
+
+/** Trains from the run's step, which a checkpoint may set, to the last or to an early end. Returns null when it was stopped on the way. */
+export async function train(run: Run): Promise<TrainedRun | null> {
+  const { spec, print, baseHashes, stepBatches, trainer, emit, control } = run;
+  const { config } = spec;
+  const keepsBest = config.checkpoint.keep_best === true;
+  const resumed = resume(run);
+  const result = createResultCsv(resumed?.resultCsv);
+  let trainedTokens = resumed?.trainedTokens ?? 0;
+  let watched = watchedBefore(run, resumed);
+  let bestDir = watched.best === null ? null : (spec.bestFrom ?? null);
+  const startStep = trainer.steps;
+  emit(readyEvent(run, trainedTokens));
+  if (startStep === 0) await evaluateFiles(run);
+
+  const checkpoints = join(spec.outDir, 'checkpoints');
+  makeFolder(checkpoints);
+  let savedAt = performance.now();
+  let savedStep = startStep;
+  const isBest = (): boolean => keepsBest && watched.best?.step === trainer.steps;
+  const save = (metrics: CheckpointMetrics): void => {
+    const { steps: step } = trainer;
+    const { print: fingerprint, parts } = print;
+    const at = { step, trainedTokens, mode: config.mode };
+    const state = { format: 1 as const, ...at, fingerprint, parts, base: baseHashes, watched };
+    const dir = writeCheckpoint(checkpoints, state, trainer, result.text());
+    if (isBest()) bestDir = dir;
+    const bestStep = keepsBest ? (watched.best?.step ?? null) : null;
+    emit({ type: 'checkpoint', step, at: Date.now(), dir, sizeBytes: folderBytes(dir), metrics, bestStep });
+    savedAt = performance.now();
+    savedStep = step;
+  };
+
+  let metrics: CheckpointMetrics = {};
+  let stoppedEarly = earlyEnd(watched, startStep, config);
+  while (trainer.steps < config.steps && stoppedEarly === null) {
+    const reason = control.stopRequested();
+    if (reason !== null) {
+      if (reason === 'drain' && trainer.steps > savedStep) save(metrics);
+      emit({ type: 'stopped', at: Date.now(), reason, step: trainer.steps, trainedTokens });
+      return null;
+    }
+    const stepBegun = performance.now();
+    const { batches, tokens } = stepBatches.at(trainer.steps + 1);
+    const step = trainer.step(batches);
+    const stepMs = performance.now() - stepBegun;
+    trainedTokens += tokens;
+    const measured = { tokens, stepMs, trainedTokens, memoryMb: process.memoryUsage.rss() / 2 ** 20 };
+    const valid = await validateAt(run, step.step);
+    if (valid !== null) {
+      watched = watchValidation(watched, { step: step.step, loss: valid.loss }, config);
+      stoppedEarly = earlyEnd(watched, step.step, config);
+    }
+    metrics = checkpointMetrics(step, valid);
+    emit({ type: 'metrics', step: step.step, at: Date.now(), values: stepValues(step, valid, measured) });
+    result.add({ step: step.step, trainLoss: step.loss, trainAccuracy: accuracyOf(step), valid });
+    const isDue = checkpointsAt(step.step, (performance.now() - savedAt) / 1000, config);
+    if (isDue || isBest() || stoppedEarly !== null) save(metrics);
+    await new Promise(setImmediate);
+  }
+  return { step: trainer.steps, trainedTokens, resultFile: result.text(), watched, bestDir, stoppedEarly };
+}
+
+/** The validation that is due after a step; null where none is. */
+async function validateAt({ evaluator, trainer, spec }: Run, step: number): Promise<Evaluation | null> {
+  return evaluator.hasValidation && evaluatesAt(step, spec.config) ? evaluator.validate(trainer) : null;
+}
+
+/** Loads the checkpoint that the run is to go on from; null where there is none. */
+function resume({ spec, print, baseHashes, trainer, emit }: Run): LoadedCheckpoint | null {
+  const { mode } = spec.config;
+  if (spec.resumeFrom === null) return null;
+  const checkpoint = readCheckpoint(spec.resumeFrom, {
+    fingerprint: print.print,
+    parts: print.parts,
+    base: baseHashes,
+    mode,
+    forceMode: spec.forceMode,
+  });
+  trainer.load(checkpoint.trainer);
+  const before = checkpoint.mode ?? 'eager';
+  if (before !== mode) {
+    const message = `Goes on in mode ${mode} from a checkpoint of mode ${before}, as forced.`;
+    emit({ type: 'message', level: 'warn', at: Date.now(), message });
+  }
+  return checkpoint;
+}
+
+/** What a checkpoint knows of validations, where they were of the same file: losses of two files are not compared. */
+function watchedBefore({ print }: Run, resumed: LoadedCheckpoint | null): Watched {
+  const isSameFile = resumed?.parts?.files[VALIDATION] === print.parts.files[VALIDATION];
+  return (isSameFile ? resumed?.watched : undefined) ?? UNWATCHED;
+}
+
+function readyEvent({ spec, trainer, totalParameters, rows, begun }: Run, trainedTokens: number): AttemptEvent {
+  const { traceMs, loadMs, initMs } = trainer.timings;
+  return {
+    type: 'ready',
+    device: device(),
+    startStep: trainer.steps,
+    steps: spec.config.steps,
+    config: spec.config,
+    trainableParameters: trainer.parameterCount,
+    totalParameters,
+    rows,
+    trainedTokens,
+    secondsToReady: (performance.now() - begun) / 1000,
+    mode: trainer.mode,
+    timings: { traceMs, loadMs, initMs },
+  };
+}
+
+export async function evaluateFiles({ evaluator, trainer, emit }: Run): Promise<void> {
+  for await (const result of evaluator.files(trainer, trainer.steps))
+    emit({ type: 'evaluation', at: Date.now(), result });
+}

@@ -1,0 +1,46 @@
+import type { RunConfig } from '@moraine/contract';
+
+/** What a run knows of its validations. A part of every checkpoint, so that a resumed run decides as the uninterrupted one. */
+export interface Watched {
+  /** The lowest validation loss so far; null before the first that is a number. */
+  best: Validated | null;
+  /** The last validation that counts as an improvement. */
+  improved: Validated | null;
+  /** Validations in a row since then. */
+  without: number;
+}
+
+export interface Validated {
+  step: number;
+  /** Nats a supervised token. */
+  loss: number;
+}
+
+export const UNWATCHED: Watched = { best: null, improved: null, without: 0 };
+
+/**
+ * What is known after one more validation. It is the best when its loss is the lowest of all, and an improvement when it is lower than that
+ * of the last improvement by more than `min_delta`, as Keras and Lightning count. A loss that is no number is neither.
+ */
+export function watchValidation(before: Watched, valid: Validated, { early_stopping }: RunConfig): Watched {
+  const limit = (before.improved?.loss ?? Number.POSITIVE_INFINITY) - (early_stopping?.min_delta ?? 0);
+  const isBest = valid.loss < (before.best?.loss ?? Number.POSITIVE_INFINITY);
+  const improves = valid.loss < limit;
+  return {
+    best: isBest ? valid : before.best,
+    improved: improves ? valid : before.improved,
+    without: improves ? 0 : before.without + 1,
+  };
+}
+
+/** Why the run ends here, before its last step; null where it goes on. */
+export function earlyEnd({ improved, without }: Watched, step: number, config: RunConfig): string | null {
+  const { early_stopping: stopping, steps } = config;
+  if (stopping === undefined || without < stopping.patience || step >= steps) return null;
+  const by = stopping.min_delta > 0 ? ` by more than ${stopping.min_delta}` : '';
+  const since = improved === null ? 'was no number' : `did not fall below ${shown(improved)}${by}`;
+  const times = without === 1 ? 'evaluation' : `${without} evaluations`;
+  return `Stopped early at step ${step} of ${steps}: in the last ${times} the validation loss ${since}.`;
+}
+
+const shown = ({ step, loss }: Validated): string => `${loss.toFixed(4)} (step ${step})`;
