@@ -88,7 +88,7 @@ describe('texts are cut and stripped as Python does', () => {
     ['{{ "😀b"[1] }} {{ "😀b" | length }} {{ "😀b" | list }}', "b 2 ['😀', 'b']"],
     ['{{ "a\\n\\nb" | indent(2) }}', 'a\n\n  b'],
     ['{{ "aaa".replace("a", "b", 2) }} {{ "aaa" | replace("a", "c") }}', 'bba ccc'],
-    ['{{ "Abc".startswith("A") }} {{ "abc".find("c") }} {{ "a,b".partition(",") }}', "True 2 ['a', ',', 'b']"],
+    ['{{ "Abc".startswith("A") }} {{ "abc".find("c") }} {{ "a,b".partition(",") }}', "True 2 ('a', ',', 'b')"],
   ])('%s', (source, want) => expect(render(source, { t: odd })).toBe(want));
 });
 
@@ -119,7 +119,7 @@ describe('filters, tests and loops', () => {
     ['{% set ns = namespace(n=0) %}{% for i in [1, 2] %}{% set ns.n = ns.n + i %}{% endfor %}{{ ns.n }}', '3'],
     ['{% macro f(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ f(1) }}{{ f(1, b=3) }}', '1213'],
     ['{% set x %}a{{ 1 }}{% endset %}{{ x | upper }}', 'A1'],
-    ['{{ {"items": 1}["items"] }} {{ {"a": 1}.get("b", "no") }} {{ {"a": 1}.items() | list }}', "1 no [['a', 1]]"],
+    ['{{ {"items": 1}["items"] }} {{ {"a": 1}.get("b", "no") }} {{ {"a": 1}.items() | list }}', "1 no [('a', 1)]"],
     [
       '{{ 1 is number }} {{ true is integer }} {{ "a" is sequence }} {{ none is none }} {{ {} is mapping }}',
       'True False True True True',

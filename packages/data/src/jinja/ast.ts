@@ -1,5 +1,6 @@
 import { parse, tokenize } from '@huggingface/jinja';
-import { rewriteTokens } from './tokens.js';
+import { RECURSIVE, rewriteTokens, TUPLE_END } from './tokens.js';
+import { Unsupported } from './values.js';
 
 /** The syntax tree of a template as `@huggingface/jinja` makes it; it exports no types of its own. */
 export type Node = Statement | Expression;
@@ -67,16 +68,53 @@ export type Expression =
   | { type: 'Ternary'; condition: Expression; trueExpr: Expression; falseExpr: Expression }
   | { type: 'SpreadExpression' | 'KeywordSpreadExpression'; argument: Expression };
 
-/** Reads a template with the settings of transformers. @throws Error with the library's words. */
+/**
+ * Reads a template with the settings of transformers.
+ * @throws Unsupported naming what the library does not read, Error with its words for wrong syntax.
+ */
 export function parseTemplate(source: string): Node[] {
-  const tokens = tokenize(source, { lstrip_blocks: true, trim_blocks: true });
   try {
+    const tokens = tokenize(prepare(source), { lstrip_blocks: true, trim_blocks: true });
     return parse(rewriteTokens(tokens) as typeof tokens).body as unknown as Node[];
   } catch (cause) {
     // The library looks behind the last token.
     if (cause instanceof TypeError) throw new Error('it ends inside a statement or a block', { cause });
-    throw cause;
+    throw unreadPart(cause) ?? cause;
   }
+}
+
+/**
+ * All ends of lines are line feeds, as Jinja reads them. `{%+` and `+%}` keep the white space beside them: an empty text stands between, so
+ * that the library has nothing to strip.
+ */
+const prepare = (source: string): string =>
+  source.replace(/\r\n?/g, '\n').replaceAll('{%+', "{{ '' }}{%").replaceAll('+%}', "%}{{ '' }}");
+
+/** Statements of Jinja and letters of its texts that the library does not know. */
+function unreadPart(cause: unknown): Unsupported | null {
+  const message = cause instanceof Error ? cause.message : '';
+  const statement = /^Unknown statement type: (?!end|el)(\w+)$/.exec(message)?.[1];
+  if (statement !== undefined) return new Unsupported(`the statement '${statement}'`, { cause });
+  const escaped = /^Unexpected escaped character: (.)$/s.exec(message)?.[1];
+  return escaped === undefined ? null : new Unsupported(`'\\${escaped}' in a text`, { cause });
+}
+
+const isMark = (node: Expression, mark: string): boolean => node.type === 'Identifier' && node.value === mark;
+
+/** The items of a tuple, without the mark of one that a comma ends. */
+export const partsOf = <T extends Target | Expression>({ value }: { value: T[] }): T[] =>
+  value.filter((part) => !isMark(part, TUPLE_END));
+
+/** The names of a loop, and whether it calls itself. */
+export function loopTarget(loopvar: Target): { target: Target; isRecursive: boolean } {
+  if (loopvar.type !== 'TupleLiteral' || !loopvar.value.some((part) => isMark(part, RECURSIVE)))
+    return { target: loopvar, isRecursive: false };
+  const [first, ...others] = loopvar.value.filter((part) => !isMark(part, RECURSIVE)) as Target[];
+  if (first === undefined) throw new Error('a loop without a name');
+  return {
+    target: others.length === 0 ? first : { type: 'TupleLiteral', value: [first, ...others] },
+    isRecursive: true,
+  };
 }
 
 /** Every name that the template gives a value to somewhere. */

@@ -1,4 +1,13 @@
-import { declaredNames, type Expression, type Node, type Parameter, parseTemplate, type Target } from './ast.js';
+import {
+  declaredNames,
+  type Expression,
+  loopTarget,
+  type Node,
+  type Parameter,
+  parseTemplate,
+  partsOf,
+  type Target,
+} from './ast.js';
 import { argumentsOf, call, expression, filtered } from './expressions.js';
 import { GLOBAL_NAMES, globalsOn, loopOf } from './globals.js';
 import { type Context, type Execute, Scope } from './scope.js';
@@ -10,6 +19,7 @@ import {
   orElse,
   TemplateError,
   toText,
+  tupleOf,
   Undefined,
   Unsupported,
   type Value,
@@ -97,19 +107,23 @@ function forStatement(node: Of<'For'>, context: Context): Execute {
   const test = select && expression(select.test, context);
   const body = block(node.body, context);
   const otherwise = block(node.defaultBlock, context);
-  return (scope, out) => {
-    const depth = scope.loopDepth + 1;
+  const { target, isRecursive } = loopTarget(node.loopvar);
+  const goThrough = (all: Value[], depth: number, scope: Scope, out: string[]): void => {
     const inner = (item: Value): Scope => {
-      const made = new Scope(scope, depth);
-      assign(node.loopvar, item, made);
+      const made = new Scope(scope);
+      assign(target, item, made);
       return made;
     };
-    const all = itemsOf(iterable(scope));
+    const again: Callable = ({ args }) => {
+      const written: string[] = [];
+      goThrough(itemsOf(args[0] ?? null), depth + 1, scope, written);
+      return written.join('');
+    };
     const items = test === null ? all : all.filter((item) => isTrue(test(inner(item))));
     if (items.length === 0) otherwise(scope, out);
     for (const [i, item] of items.entries()) {
       const iteration = inner(item);
-      iteration.set('loop', loopOf(items, i, depth));
+      iteration.set('loop', loopOf(items, i, depth, isRecursive ? again : null));
       try {
         body(iteration, out);
       } catch (signal) {
@@ -118,6 +132,7 @@ function forStatement(node: Of<'For'>, context: Context): Execute {
       }
     }
   };
+  return (scope, out) => goThrough(itemsOf(iterable(scope)), 1, scope, out);
 }
 
 function assign(target: Target | Expression, value: Value, scope: Scope): void {
@@ -127,15 +142,15 @@ function assign(target: Target | Expression, value: Value, scope: Scope): void {
   }
   if (target.type !== 'TupleLiteral') throw new Unsupported(`a value for ${target.type}`);
   const items = itemsOf(value);
-  if (items.length !== target.value.length) {
-    throw new TemplateError(`${items.length} values for ${target.value.length} names`);
-  }
-  for (const [i, part] of target.value.entries()) assign(part, items[i] as Value, scope);
+  const parts = partsOf(target);
+  if (items.length !== parts.length) throw new TemplateError(`${items.length} values for ${parts.length} names`);
+  for (const [i, part] of parts.entries()) assign(part, items[i] as Value, scope);
 }
 
 function setStatement(node: Of<'Set'>, context: Context): Execute {
   const value = node.value === null ? captured(block(node.body, context)) : expression(node.value, context);
   const { assignee } = node;
+  if (assignee.type === 'FilterExpression') throw new Unsupported('a filter in a set block');
   if (assignee.type !== 'MemberExpression') return (scope) => assign(assignee, value(scope), scope);
   const object = expression(assignee.object, context);
   const { property } = assignee;
@@ -180,7 +195,7 @@ function macro(
       if (unknown && !usesName(body, 'kwargs')) {
         throw new TemplateError(`macro '${name}' takes no keyword argument '${unknown[0]}'`);
       }
-      made.set('varargs', args.slice(names.length));
+      made.set('varargs', tupleOf(args.slice(names.length)));
       made.set('kwargs', new Map<Value, Value>(rest));
       made.set('caller', named.get('caller') ?? new Undefined('caller'));
       return run(made);

@@ -1,4 +1,4 @@
-import type { CallExpression, Expression, Identifier, Member, Node } from './ast.js';
+import { type CallExpression, type Expression, type Identifier, type Member, type Node, partsOf } from './ast.js';
 import { filterOf } from './filters.js';
 import { attributeOf, isMethod } from './methods.js';
 import { negate, operate, sliceOf } from './operators.js';
@@ -10,9 +10,11 @@ import {
   Float,
   isTrue,
   itemsOf,
+  Namespace,
   orElse,
   TemplateError,
   toText,
+  tupleOf,
   typeName,
   Undefined,
   Unsupported,
@@ -36,10 +38,13 @@ export function expression(node: Node, context: Context): Evaluate {
       const number = new Float(node.value);
       return () => number;
     }
-    case 'ArrayLiteral':
-    case 'TupleLiteral': {
+    case 'ArrayLiteral': {
       const items = node.value.map((item) => expression(item, context));
       return (scope) => items.map((item) => item(scope));
+    }
+    case 'TupleLiteral': {
+      const items = partsOf(node).map((item) => expression(item, context));
+      return (scope) => tupleOf(items.map((item) => item(scope)));
     }
     case 'ObjectLiteral': {
       const entries = [...node.value].map(([key, of]) => [expression(key, context), expression(of, context)] as const);
@@ -47,6 +52,7 @@ export function expression(node: Node, context: Context): Evaluate {
     }
     case 'Identifier': {
       const name = node.value;
+      if (name === 'self' && !context.names.has(name)) throw new Unsupported(`the name 'self'`);
       return (scope) => orElse(scope.get(name), new Undefined(name));
     }
     case 'MemberExpression':
@@ -147,6 +153,7 @@ function refuseUnknown(callee: Expression, { names }: Context): void {
 
 export function call(called: Value, given: Arguments): Value {
   if (typeof called === 'function') return called(given);
+  if (called instanceof Namespace && called.call) return called.call(given);
   if (called instanceof Undefined) throw new TemplateError(`'${called.name}' is undefined`);
   throw new TemplateError(`'${typeName(called)}' object is not callable`);
 }

@@ -13,11 +13,13 @@ import {
   isTrue,
   itemsOf,
   JSON_PLAIN,
+  Lazy,
   orElse,
   TemplateError,
   toFloat,
   toJson,
   toText,
+  tupleOf,
   typeName,
   Undefined,
   Unsupported,
@@ -57,7 +59,7 @@ const dictSorted: Filter = (value, given) => {
   const at = by === 'value' ? 1 : 0;
   const sign = isTrue(reverse ?? false) ? -1 : 1;
   const keyed = [...value].map((entry) => [keyOf(entry[at], undefined, caseSensitive), entry] as const);
-  return keyed.sort(([a], [b]) => sign * compare(a, b)).map(([, [key, of]]): Value => [key, of]);
+  return keyed.sort(([a], [b]) => sign * compare(a, b)).map(([, entry]) => tupleOf(entry));
 };
 
 const most =
@@ -73,39 +75,41 @@ const most =
 const unique: Filter = (value, given) => {
   const [caseSensitive, attribute] = bind(given, ['case_sensitive', 'attribute'], 'unique');
   const seen: Value[] = [];
-  return itemsOf(value).filter((item) => {
+  const first = itemsOf(value).filter((item) => {
     const key = keyOf(item, attribute, caseSensitive);
     if (seen.some((one) => isEqual(one, key))) return false;
     seen.push(key);
     return true;
   });
+  return new Lazy(first);
 };
 
 const select =
   (isWanted: boolean): Filter =>
   (value, { args: [name, ...args], named }) => {
     const test = name === undefined ? isTrue : testOf(needText(name, 'select()'), { args, named });
-    return itemsOf(value).filter((item) => test(item) === isWanted);
+    return new Lazy(itemsOf(value).filter((item) => test(item) === isWanted));
   };
 
 const selectBy =
   (isWanted: boolean): Filter =>
   (value, { args: [attribute, name, ...args], named }) => {
     const test = name === undefined ? isTrue : testOf(needText(name, 'selectattr()'), { args, named });
-    return itemsOf(value).filter((item) => test(pathOf(item, attribute ?? '')) === isWanted);
+    return new Lazy(itemsOf(value).filter((item) => test(pathOf(item, attribute ?? '')) === isWanted));
   };
 
 const mapped: Filter = (value, { args: [name, ...args], named }) => {
   const attribute = named.get('attribute');
   if (attribute === undefined) {
     const filter = filterOf(needText(name, 'map()'));
-    return itemsOf(value).map((item) => filter(item, { args, named }));
+    return new Lazy(itemsOf(value).map((item) => filter(item, { args, named })));
   }
   const otherwise = named.get('default');
-  return itemsOf(value).map((item) => {
-    const found = pathOf(item, attribute);
-    return found instanceof Undefined && otherwise !== undefined ? otherwise : found;
-  });
+  const found = (item: Value): Value => {
+    const at = pathOf(item, attribute);
+    return at instanceof Undefined && otherwise !== undefined ? otherwise : at;
+  };
+  return new Lazy(itemsOf(value).map(found));
 };
 
 const joined: Filter = (value, given) => {
@@ -145,7 +149,8 @@ const asJson: Filter = (value, given) => {
 };
 
 const asInt: Filter = (value, given) => {
-  const [otherwise] = bind(given, ['default'], 'int');
+  const [otherwise, base = 10n] = bind(given, ['default', 'base'], 'int');
+  if (base !== 10n) throw new Unsupported(`numbers of base ${toText(base)} in the filter 'int'`);
   const text = typeof value === 'string' ? strip(value, null) : '';
   if (/^[+-]?\d+$/.test(text)) return BigInt(text.replace('+', ''));
   const number = isNumber(value) ? toFloat(value) : text === '' ? Number.NaN : Number(text);
@@ -162,14 +167,18 @@ const asFloat: Filter = (value, given) => {
 
 const rounded: Filter = (value, given) => {
   const [digits, method] = bind(given, ['precision', 'method'], 'round');
-  const scale = 10 ** needInt(digits, 0, 'round()');
-  const scaled = toFloat(needNumber(value, 'round()')) * scale;
+  const count = needInt(digits, 0, 'round()');
+  const scale = 10 ** count;
+  const number = needNumber(value, 'round()');
+  const scaled = toFloat(number) * scale;
   if (method === 'ceil') return new Float(Math.ceil(scaled) / scale);
   if (method === 'floor') return new Float(Math.floor(scaled) / scale);
+  if (typeof number === 'bigint' && count >= 0) return number;
   const below = Math.floor(scaled);
-  // Python rounds halves to the even side.
-  const isHalf = scaled - below === 0.5;
-  return new Float((isHalf ? below + (below % 2 === 0 ? 0 : 1) : Math.round(scaled)) / scale);
+  // Python rounds halves to the even side; a half has few binary digits, whatever the product says.
+  const isHalf = scaled - below === 0.5 && Number.isInteger(toFloat(number) * 2 ** (Math.max(0, count) + 1));
+  if (isHalf) return new Float((below + (below % 2 === 0 ? 0 : 1)) / scale);
+  return new Float(count >= 0 ? Number(toFloat(number).toFixed(count)) : Math.round(scaled) / scale);
 };
 
 const total: Filter = (value, given) => {
@@ -210,12 +219,12 @@ const FILTERS: Record<string, Filter> = {
   first: (value) => orElse(itemsOf(value)[0], new Undefined('No first item, sequence was empty.')),
   float: asFloat,
   format: (value, { args, named }) =>
-    formatPercent(toText(value), named.size > 0 ? new Map<Value, Value>(named) : args),
+    formatPercent(toText(value), named.size > 0 ? new Map<Value, Value>(named) : tupleOf(args)),
   indent: indented,
   int: asInt,
   items: (value) => {
-    if (value instanceof Undefined) return [];
-    if (value instanceof Map) return [...value].map(([key, of]): Value => [key, of]);
+    if (value instanceof Undefined) return new Lazy([]);
+    if (value instanceof Map) return new Lazy([...value].map(tupleOf));
     throw new TemplateError('Can only get item pairs from a mapping.');
   },
   join: joined,
@@ -233,7 +242,8 @@ const FILTERS: Record<string, Filter> = {
     const times = count === null ? -1 : needInt(count, -1, 'replace()');
     return replace(toText(value), toText(old ?? ''), toText(by ?? ''), times);
   },
-  reverse: (value) => (typeof value === 'string' ? [...value].reverse().join('') : [...itemsOf(value)].reverse()),
+  reverse: (value) =>
+    typeof value === 'string' ? [...value].reverse().join('') : new Lazy([...itemsOf(value)].reverse()),
   round: rounded,
   safe: (value) => value,
   select: select(true),

@@ -10,6 +10,7 @@ import {
   Undefined,
   Unsupported,
   type Value,
+  viewOf,
 } from './values.js';
 
 /** Longer ranges are refused, as Jinja's sandbox does, which transformers renders in. */
@@ -25,7 +26,7 @@ const range: Callable = (given) => {
       : [needInt(first, 0, 'range()'), needInt(second, 0, 'range()')];
   const count = Math.max(0, Math.ceil((to - from) / step));
   if (count > RANGE_MAX) throw new TemplateError(`range() of ${count} numbers is too big; ${RANGE_MAX} at most`);
-  return Array.from({ length: count }, (_, i) => BigInt(from + i * step));
+  return viewOf(Array.from({ length: count }, (_, i) => BigInt(from + i * step)));
 };
 
 function pairsOf(value: Value | undefined): [Value, Value][] {
@@ -102,9 +103,9 @@ export function globalsOn(day: Date): Map<string, Value> {
 
 export const GLOBAL_NAMES: ReadonlySet<string> = new Set([...globalsOn(new Date(0)).keys(), 'caller', 'loop']);
 
-/** What `loop` is in the iteration `i` over `items`. */
-export function loopOf(items: readonly Value[], i: number, depth: number): Namespace {
-  const loop = new Namespace();
+/** What `loop` is in the iteration `i` over `items`; `again` is what it does when a recursive loop calls it. */
+export function loopOf(items: readonly Value[], i: number, depth: number, again: Callable | null): Namespace {
+  const loop = new Namespace(again);
   const count = items.length;
   const values: [string, Value][] = [
     ['index', BigInt(i + 1)],

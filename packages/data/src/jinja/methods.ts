@@ -3,13 +3,18 @@ import { capitalize, countOf, isSpace, replace, split, splitLines, splitRight, s
 import {
   type Arguments,
   isEqual,
+  isTrue,
   itemsOf,
   Namespace,
   orElse,
   TemplateError,
+  Tuple,
   toText,
+  tupleOf,
   Undefined,
+  Unsupported,
   type Value,
+  viewOf,
 } from './values.js';
 
 type Method<T> = (self: T, given: Arguments) => Value;
@@ -29,10 +34,20 @@ const stripped =
 const begins =
   (of: string, test: (text: string, part: string) => boolean): Method<string> =>
   (self, given) => {
-    const [parts] = bind(given, ['prefix'], of);
-    const all = Array.isArray(parts) ? parts : [parts];
-    return all.some((part) => test(self, needText(part, `${of}()`)));
+    const [parts, ...range] = bind(given, ['prefix', 'start', 'end'], of);
+    const { piece } = within(self, range, of);
+    const all = parts instanceof Tuple ? parts : [parts];
+    return all.some((part) => test(piece, needText(part, `${of}()`)));
   };
+
+/** The piece of a text between two places, and how many letters stand before it. */
+function within(self: string, [start, end]: (Value | undefined)[], of: string): { piece: string; from: number } {
+  if (start === undefined) return { piece: self, from: 0 };
+  const letters = [...self];
+  const place = (at: number): number => Math.min(letters.length, Math.max(0, at < 0 ? at + letters.length : at));
+  const from = place(needInt(start ?? undefined, 0, `${of}()`));
+  return { piece: letters.slice(from, place(needInt(end ?? undefined, letters.length, `${of}()`))).join(''), from };
+}
 
 const splitting =
   (cut: typeof split): Method<string> =>
@@ -46,10 +61,21 @@ const splitting =
 const found =
   (of: string, at: (text: string, part: string) => number): Method<string> =>
   (self, given) => {
-    const [part] = bind(given, ['sub'], of);
-    const index = at(self, needText(part, `${of}()`));
-    return BigInt(index < 0 ? -1 : [...self.slice(0, index)].length);
+    const [part, ...range] = bind(given, ['sub', 'start', 'end'], of);
+    const { piece, from } = within(self, range, of);
+    const index = at(piece, needText(part, `${of}()`));
+    return BigInt(index < 0 ? -1 : from + [...piece.slice(0, index)].length);
   };
+
+/** As `found`, and an error where the part is not there. */
+const needed = (of: string, at: (text: string, part: string) => number): Method<string> => {
+  const find = found(of, at);
+  return (self, given) => {
+    const index = find(self, given);
+    if (index === -1n) throw new TemplateError('substring not found');
+    return index;
+  };
+};
 
 /** Every letter passes, and there is one. */
 const every = (test: (letter: string) => boolean): Method<string> =>
@@ -60,7 +86,7 @@ const partition =
   (self, given) => {
     const by = needText(bind(given, ['sep'], of)[0], `${of}()`);
     const index = at(self, by);
-    return index < 0 ? missing(self) : [self.slice(0, index), by, self.slice(index + by.length)];
+    return tupleOf(index < 0 ? missing(self) : [self.slice(0, index), by, self.slice(index + by.length)]);
   };
 
 /** The methods of texts. */
@@ -69,7 +95,7 @@ export const TEXT_METHODS: Record<string, Method<string>> = {
   lower: textMethod((text) => text.toLowerCase()),
   title: textMethod(titleCase),
   capitalize: textMethod(capitalize),
-  splitlines: textMethod(splitLines),
+  splitlines: (self, given) => splitLines(self, isTrue(bind(given, ['keepends'], 'splitlines')[0] ?? false)),
   strip: stripped('both'),
   lstrip: stripped('left'),
   rstrip: stripped('right'),
@@ -79,6 +105,8 @@ export const TEXT_METHODS: Record<string, Method<string>> = {
   endswith: begins('endswith', (text, part) => text.endsWith(part)),
   find: found('find', (text, part) => text.indexOf(part)),
   rfind: found('rfind', (text, part) => text.lastIndexOf(part)),
+  index: needed('index', (text, part) => text.indexOf(part)),
+  rindex: needed('rindex', (text, part) => text.lastIndexOf(part)),
   isspace: every(isSpace),
   isdigit: every((letter) => /^\p{Nd}$/u.test(letter)),
   isalpha: every((letter) => /^\p{L}$/u.test(letter)),
@@ -138,9 +166,9 @@ export const LIST_METHODS: Record<string, Method<Value[]>> = {
 
 /** The methods of dictionaries that change nothing. */
 export const DICT_METHODS: Record<string, Method<Map<Value, Value>>> = {
-  items: (self) => [...self].map(([key, value]): Value => [key, value]),
-  keys: (self) => [...self.keys()],
-  values: (self) => [...self.values()],
+  items: (self) => viewOf([...self].map(tupleOf)),
+  keys: (self) => viewOf(self.keys()),
+  values: (self) => viewOf(self.values()),
   copy: (self) => new Map(self),
   get: (self, given) => {
     const [key, otherwise] = bind(given, ['key', 'default'], 'get');
@@ -167,6 +195,7 @@ export function methodOf(self: Value, name: string): ((given: Arguments) => Valu
 /** An attribute as Jinja reads it: `a.b` takes the method first, `a['b']` the item. */
 export function attributeOf(self: Value, name: Value, isDotted: boolean): Value {
   if (self instanceof Undefined) throw new TemplateError(`'${self.name}' is undefined`);
+  if (typeof self === 'function') throw new Unsupported(`the attribute '${toText(name)}' of a function`);
   const method = typeof name === 'string' ? methodOf(self, name) : undefined;
   if (isDotted && method) return method;
   return orElse(orElse(itemAt(self, name), method), new Undefined(toText(name)));

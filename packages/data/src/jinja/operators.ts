@@ -7,12 +7,15 @@ import {
   isEqual,
   isNumber,
   TemplateError,
+  Tuple,
   toFloat,
   toText,
+  tupleOf,
   typeName,
   Undefined,
   Unsupported,
   type Value,
+  View,
 } from './values.js';
 
 /** An operator on two values; `and` and `or` are none of these. @throws TemplateError where Python has none for their types. */
@@ -46,11 +49,10 @@ function calculate(operator: string, left: Value, right: Value): Value {
     if (side instanceof Undefined) throw new TemplateError(`'${side.name}' is undefined`);
   if (operator === '%' && typeof left === 'string') return formatPercent(left, right);
   if (operator === '+' && typeof left === 'string' && typeof right === 'string') return left + right;
-  if (operator === '+' && Array.isArray(left) && Array.isArray(right)) return [...left, ...right];
-  if (operator === '*' && typeof right === 'bigint') {
-    if (typeof left === 'string') return left.repeat(Math.max(0, Number(right)));
-    if (Array.isArray(left)) return Array.from({ length: Math.max(0, Number(right)) }, () => left).flat();
-  }
+  if (operator === '+' && Array.isArray(left) && Array.isArray(right) && left.constructor === right.constructor)
+    return alike(left, [...left, ...right]);
+  if (operator === '*' && isSequence(right)) return repeated(right, left);
+  if (operator === '*' && isSequence(left)) return repeated(left, right);
   if (isNumber(left) && isNumber(right)) return arithmetic(operator, left, right);
   const types = `'${typeName(left)}' and '${typeName(right)}'`;
   throw new TemplateError(`unsupported operand type(s) for ${operator}: ${types}`);
@@ -103,6 +105,20 @@ function wholeArithmetic(operator: string, a: bigint, b: bigint): bigint {
   }
 }
 
+const isSequence = (value: Value): value is string | Value[] =>
+  typeof value === 'string' || (Array.isArray(value) && !(value instanceof View));
+
+/** Items as a sequence of the kind of another. */
+const alike = (other: Value[], items: Value[]): Value[] => (other instanceof Tuple ? tupleOf(items) : items);
+
+function repeated(sequence: string | Value[], times: Value): Value {
+  if (typeof times !== 'bigint' && typeof times !== 'boolean')
+    throw new TemplateError(`can't multiply sequence by non-int of type '${typeName(times)}'`);
+  const count = Math.max(0, Number(times));
+  if (typeof sequence === 'string') return sequence.repeat(count);
+  return alike(sequence, Array.from({ length: count }, () => [...sequence]).flat());
+}
+
 const modulo = (a: bigint, b: bigint): bigint => ((a % b) + b) % b;
 
 /** `-a`, `+a` and `not` have no other operand. */
@@ -132,5 +148,5 @@ export function sliceOf(value: Value, start: Value, stop: Value, step: Value): V
   const items = typeof value === 'string' ? [...value] : value;
   const taken: Value[] = [];
   for (let i = from; by > 0 ? i < to : i > to; i += by) taken.push(items[i] as Value);
-  return typeof value === 'string' ? taken.join('') : taken;
+  return typeof value === 'string' ? taken.join('') : alike(value, taken);
 }

@@ -1,11 +1,11 @@
 import { needNumber } from './arguments.js';
-import { Float, orElse, TemplateError, toFloat, toRepr, toText, Unsupported, type Value } from './values.js';
+import { Float, orElse, TemplateError, Tuple, toFloat, toRepr, toText, Unsupported, type Value } from './values.js';
 
 const DIRECTIVE = /%(?:\((?<key>[^)]*)\))?(?<flags>[-+ 0#]*)(?<width>\d+)?(?:\.(?<digits>\d+))?(?<kind>[a-zA-Z%])/g;
 
-/** Python's `'…' % values`: a dictionary for named directives, a list for those in order, anything else for the only one. */
+/** Python's `'…' % values`: a dictionary for named directives, a tuple for those in order, anything else for the only one. */
 export function formatPercent(text: string, values: Value): string {
-  const list = Array.isArray(values) ? values : [values];
+  const list: Value[] = values instanceof Tuple ? values : [values];
   let next = 0;
   const take = (key: string | undefined): Value => {
     if (key !== undefined)

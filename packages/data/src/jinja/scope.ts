@@ -3,10 +3,7 @@ import type { Value } from './values.js';
 /** Names and where they are looked up next. */
 export class Scope {
   private readonly values = new Map<string, Value>();
-  constructor(
-    private readonly outer: Scope | null,
-    readonly loopDepth: number = outer?.loopDepth ?? 0,
-  ) {}
+  constructor(private readonly outer: Scope | null) {}
 
   get(name: string): Value | undefined {
     for (let scope: Scope | null = this; scope !== null; scope = scope.outer) {

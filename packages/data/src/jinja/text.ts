@@ -7,6 +7,9 @@ const SPACES = new RegExp(`${SPACE.source}+`);
 // biome-ignore lint/suspicious/noControlCharactersInRegex: separators end lines in Python
 const LINE_END = /\r\n|[\n\r\v\f\u001c-\u001e\u0085\u2028\u2029]/;
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: separators end lines in Python
+const AFTER_LINE_END = /(?<=\r\n|\r(?!\n)|[\n\v\f\u001c-\u001e\u0085\u2028\u2029])/;
+
 export const isSpace = (letter: string): boolean => SPACE.test(letter);
 
 /** Python's `strip`, `lstrip` and `rstrip`: of white space, or of any of the given letters. */
@@ -50,9 +53,9 @@ function splitSpaces(text: string, most: number): string[] {
   return parts;
 }
 
-/** Python's `splitlines`. */
-export function splitLines(text: string): string[] {
-  const lines = text.split(LINE_END);
+/** Python's `splitlines`; its argument keeps the ends of the lines. */
+export function splitLines(text: string, keepsEnds = false): string[] {
+  const lines = text.split(keepsEnds ? AFTER_LINE_END : LINE_END);
   if (lines.at(-1) === '') lines.pop();
   return lines;
 }

@@ -7,6 +7,7 @@ export type Value =
   | Float
   | Undefined
   | Value[]
+  | Lazy
   | Map<Value, Value>
   | Namespace
   | Callable;
@@ -31,9 +32,35 @@ export class Undefined {
   constructor(readonly name: string) {}
 }
 
-/** The one object that a template may change. */
+/** A list that is written in round brackets and equals no list; `map`, `filter` and `slice` make plain lists of it. */
+export class Tuple extends Array<Value> {
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
+}
+
+export const tupleOf = (items: Iterable<Value>): Tuple => Tuple.from(items) as Tuple;
+
+/** What Python shows as a range or as the keys, values or items of a dictionary: gone through as a list is, and never written as one. */
+export class View extends Tuple {}
+
+export const viewOf = (items: Iterable<Value>): View => View.from(items) as View;
+
+/** What Python makes while it is asked: true, without a length, and empty once it was gone through. */
+export class Lazy {
+  constructor(private items: Value[]) {}
+
+  take(): Value[] {
+    const { items } = this;
+    this.items = [];
+    return items;
+  }
+}
+
+/** The one object that a template may change; that of a recursive loop may also be called. */
 export class Namespace {
   readonly values = new Map<string, Value>();
+  constructor(readonly call: Callable | null = null) {}
 }
 
 /** What a template did wrong on these values: Python would raise here too. */
@@ -63,7 +90,10 @@ export function typeName(value: Value): string {
   if (typeof value === 'bigint') return 'int';
   if (value instanceof Float) return 'float';
   if (value instanceof Undefined) return 'Undefined';
+  if (value instanceof View) return 'view';
+  if (value instanceof Tuple) return 'tuple';
   if (Array.isArray(value)) return 'list';
+  if (value instanceof Lazy) return 'generator';
   if (value instanceof Map) return 'dict';
   return value instanceof Namespace ? 'Namespace' : 'function';
 }
@@ -83,7 +113,12 @@ export function isEqual(a: Value, b: Value): boolean {
   }
   if (a instanceof Undefined) return b instanceof Undefined;
   if (Array.isArray(a)) {
-    return Array.isArray(b) && a.length === b.length && a.every((value, i) => isEqual(value, b[i] as Value));
+    return (
+      Array.isArray(b) &&
+      a.constructor === b.constructor &&
+      a.length === b.length &&
+      a.every((value, i) => isEqual(value, b[i] as Value))
+    );
   }
   if (!(a instanceof Map && b instanceof Map) || a.size !== b.size) return false;
   return [...a].every(([key, value]) => b.has(key) && isEqual(value, b.get(key) as Value));
@@ -96,7 +131,7 @@ export function compare(a: Value, b: Value): number {
     return toFloat(a) - toFloat(b);
   }
   if (typeof a === 'string' && typeof b === 'string') return a < b ? -1 : Number(a > b);
-  if (Array.isArray(a) && Array.isArray(b)) {
+  if (Array.isArray(a) && Array.isArray(b) && a.constructor === b.constructor) {
     const at = a.findIndex((value, i) => i >= b.length || !isEqual(value, b[i] as Value));
     if (at < 0) return a.length - b.length;
     return at >= b.length ? 1 : compare(a[at] as Value, b[at] as Value);
@@ -109,6 +144,7 @@ export function itemsOf(value: Value): Value[] {
   if (Array.isArray(value)) return value;
   if (typeof value === 'string') return [...value];
   if (value instanceof Map) return [...value.keys()];
+  if (value instanceof Lazy) return value.take();
   if (value instanceof Undefined) return [];
   throw new TemplateError(`'${typeName(value)}' object is not iterable`);
 }
@@ -142,18 +178,24 @@ export function toRepr(value: Value): string {
   if (typeof value === 'bigint') return String(value);
   if (value instanceof Float) return value.text ?? floatText(value.value);
   if (value instanceof Undefined) return 'Undefined';
-  if (Array.isArray(value)) return `[${value.map(toRepr).join(', ')}]`;
+  if (value instanceof Tuple && !(value instanceof View))
+    return `(${value.map(toRepr).join(', ')}${value.length === 1 ? ',' : ''})`;
+  if (Array.isArray(value) && !(value instanceof View)) return `[${value.map(toRepr).join(', ')}]`;
   if (value instanceof Map) return `{${[...value].map(([key, of]) => `${toRepr(key)}: ${toRepr(of)}`).join(', ')}}`;
   throw new Unsupported(`the text of a ${typeName(value)}`);
 }
 
 const ESCAPES: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' };
 
+/** What Python's `repr` escapes: all but letters, signs and the one plain space. */
+const UNPRINTABLE = /\\|(?! )[\p{C}\p{Z}]/gu;
+
 function quote(text: string): string {
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what Python escapes
-  const escaped = text.replace(/[\\\n\r\t]|[\u0000-\u001f\u007f-\u00a0\u00ad]/g, (letter) => {
-    return ESCAPES[letter] ?? `\\x${letter.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  const escaped = text.replace(UNPRINTABLE, (letter) => {
+    const code = (letter.codePointAt(0) ?? 0).toString(16);
+    const [mark, digits] = code.length <= 2 ? ['x', 2] : code.length <= 4 ? ['u', 4] : ['U', 8];
+    return ESCAPES[letter] ?? `\\${mark}${code.padStart(digits, '0')}`;
   });
   return mark + (mark === "'" ? escaped.replaceAll("'", "\\'") : escaped) + mark;
 }
@@ -175,7 +217,7 @@ export function toJson(value: Value, style: JsonStyle = JSON_PLAIN, depth = 0): 
   if (typeof value === 'string') return jsonText(value, style);
   if (typeof value === 'bigint') return String(value);
   if (value instanceof Float) return value.text ?? jsonFloat(value.value);
-  if (Array.isArray(value))
+  if (Array.isArray(value) && !(value instanceof View))
     return brackets(
       '[]',
       value.map((item) => toJson(item, style, depth + 1)),
