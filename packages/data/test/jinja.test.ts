@@ -34,6 +34,30 @@ describe('values are written as Python writes them', () => {
   ])('%s', (source, want) => expect(render(source)).toBe(want));
 });
 
+// Each right side is what transformers' environment writes.
+describe('blocks keep the names that are set in them, and nothing else is between them', () => {
+  test.each([
+    ['{% set x %}{% set y = 1 %}a{{ y }}{% endset %}{{ x }}[{{ y }}]', 'a1[]'],
+    ['{% set y = 0 %}{% filter upper %}{% set y = 1 %}a{{ y }}{% endfilter %}[{{ y }}]', 'A1[0]'],
+    ['{% for a in [] %}{% else %}{% set y = 1 %}{{ y }}{% endfor %}[{{ y }}]', '1[]'],
+    ['{% set y = 0 %}{% generation %}{% set y = y + 1 %}{{ y }}{% endgeneration %}[{{ y }}]', '1[0]'],
+    ['{% for a in [1, 2] %}{%- generation -%} {{ loop.index }} {%- endgeneration -%} {% endfor %}', '12'],
+    ['{% set ns = namespace(a=1) %}{% generation %}{% set ns.a = 2 %}{% endgeneration %}{{ ns.a }}', '2'],
+    ['{% if true %}{% set y = 1 %}{% endif %}[{{ y }}]', '[1]'],
+  ])('%s', (source, want) => expect(render(source)).toBe(want));
+});
+
+describe('white space is as Jinja has it', () => {
+  test.each([
+    ['{% if true %}\r\na\r\n{% endif %}\r\n', 'a\n'],
+    ['{% if true %}\ra\r{% endif %}\r', 'a\n'],
+    ["{{ 'a\r\nb' }}", 'a\nb'],
+    ['  {%+ if true %} a {% endif %}', '   a '],
+    ['{% if true +%}\na{% endif %}', '\na'],
+    ['{%+ generation %} a {%+ endgeneration %}', ' a '],
+  ])('%j', (source, want) => expect(render(source)).toBe(want));
+});
+
 describe('tests with an argument and tuples of one are read as Jinja does', () => {
   const values = { x: 6, m: { n: 3, role: 'user' }, l: [1, 2, 3] };
   test.each([

@@ -85,10 +85,16 @@ export function parseTemplate(source: string): Node[] {
 
 /**
  * All ends of lines are line feeds, as Jinja reads them. `{%+` and `+%}` keep the white space beside them: an empty text stands between, so
- * that the library has nothing to strip.
+ * that the library has nothing to strip. `{% generation %}`, which it would drop, is a block that changes nothing and keeps the names that
+ * are set in it.
  */
 const prepare = (source: string): string =>
-  source.replace(/\r\n?/g, '\n').replaceAll('{%+', "{{ '' }}{%").replaceAll('+%}', "%}{{ '' }}");
+  source
+    .replaceAll(/\r\n?/g, '\n')
+    .replaceAll(/\{%([-+]?)\s*generation\s*([-+]?)%\}/g, '{%$1 filter string $2%}')
+    .replaceAll(/\{%([-+]?)\s*endgeneration\s*([-+]?)%\}/g, '{%$1 endfilter $2%}')
+    .replaceAll('{%+', "{{ '' }}{%")
+    .replaceAll('+%}', "%}{{ '' }}");
 
 /** Statements of Jinja and letters of its texts that the library does not know. */
 function unreadPart(cause: unknown): Unsupported | null {

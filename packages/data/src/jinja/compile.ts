@@ -120,7 +120,7 @@ function forStatement(node: Of<'For'>, context: Context): Execute {
       return written.join('');
     };
     const items = test === null ? all : all.filter((item) => isTrue(test(inner(item))));
-    if (items.length === 0) otherwise(scope, out);
+    if (items.length === 0) otherwise(new Scope(scope), out);
     for (const [i, item] of items.entries()) {
       const iteration = inner(item);
       iteration.set('loop', loopOf(items, i, depth, isRecursive ? again : null));
@@ -162,12 +162,12 @@ function setStatement(node: Of<'Set'>, context: Context): Execute {
   };
 }
 
-/** What a block writes, as a value. */
+/** What a block writes, as a value; names that it sets are its own. */
 const captured =
   (body: Execute): ((scope: Scope) => string) =>
   (scope) => {
     const out: string[] = [];
-    body(scope, out);
+    body(new Scope(scope), out);
     return out.join('');
   };
 
