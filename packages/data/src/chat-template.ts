@@ -64,15 +64,15 @@ export function compileTemplate(source: string, tokens: TemplateTokens, day: Dat
     ]);
     return run(values, day);
   };
-  let form: ArgumentForm | undefined;
+  let form: CallForm | undefined;
   return {
     namesDay: source.includes('strftime_now'),
     render: (messages, options = {}) => {
       const callsTools = messages.some((message) => message.tool_calls !== undefined);
-      if (callsTools) form ??= argumentForm((probe) => draw(probe, {}));
+      if (callsTools) form ??= callForm((probe) => draw(probe, {}));
       try {
         return draw(
-          messages.map((message) => toTemplateMessage(message, form ?? 'object')),
+          messages.map((message) => toTemplateMessage(message, form ?? WITHOUT_CALLS)),
           options,
         );
       } catch (cause) {
@@ -129,15 +129,25 @@ function renderFault(cause: unknown, messages: readonly ChatMessage[]): AppError
   );
 }
 
-/**
- * How a template takes the arguments of calls that a file holds as JSON texts: as they are written, where it writes a text and an object
- * alike or knows only texts; else as an object.
- */
-type ArgumentForm = 'written' | 'text' | 'object';
+/** How a template takes answers with calls. */
+interface CallForm {
+  /**
+   * Of arguments that a file holds as JSON texts: as they are written, where it writes a text and an object alike or knows only texts; else as
+   * an object.
+   */
+  arguments: 'written' | 'text' | 'object';
+  /**
+   * What stands for the content of an answer that has none: nothing, as transformers drops what is null; null or an empty text where the
+   * template asks more of it.
+   */
+  content: undefined | null | '';
+}
 
-function argumentForm(render: (messages: Map<Value, Value>[]) => string): ArgumentForm {
+const WITHOUT_CALLS: CallForm = { arguments: 'object', content: undefined };
+
+function callForm(render: (messages: Map<Value, Value>[]) => string): CallForm {
   const written = '{"key": "value"}';
-  const withArguments = (given: Value, content: Value): string | null => {
+  const withArguments = (given: Value, content: CallForm['content']): string | null => {
     const called = new Map<Value, Value>([
       ['name', 'probe'],
       ['arguments', given],
@@ -156,7 +166,7 @@ function argumentForm(render: (messages: Map<Value, Value>[]) => string): Argume
         asked,
         new Map<Value, Value>([
           ['role', 'assistant'],
-          ['content', content],
+          ...(content === undefined ? [] : [['content', content] as const]),
           ['tool_calls', [call]],
         ]),
       ]);
@@ -164,32 +174,32 @@ function argumentForm(render: (messages: Map<Value, Value>[]) => string): Argume
       return null;
     }
   };
-  for (const content of [null, '']) {
+  for (const content of [undefined, null, ''] as const) {
     const asText = withArguments(written, content);
     const asObject = withArguments(readExact(written).value, content);
     if (asText === null && asObject === null) continue;
-    if (asObject === null) return 'text';
-    return asText === asObject ? 'written' : 'object';
+    if (asObject === null) return { arguments: 'text', content };
+    return { arguments: asText === asObject ? 'written' : 'object', content };
   }
-  return 'object';
+  return WITHOUT_CALLS;
 }
 
-/** A message as templates see it: no weight. */
+/** A message as templates see it and transformers gives it: no weight, nothing that is null, reasoning under each name that templates read. */
 function toTemplateMessage(
   { weight: _weight, tool_calls: calls, ...message }: ChatMessage,
-  form: ArgumentForm,
+  form: CallForm,
 ): Map<Value, Value> {
+  const reasoning = message.reasoning_content ?? message.thinking ?? message.reasoning;
+  const named = reasoning === undefined ? message : { thinking: reasoning, ...message, reasoning_content: reasoning };
   const made = new Map<Value, Value>();
-  for (const [key, value] of Object.entries(message)) if (value !== undefined) made.set(key, value);
-  if (calls !== undefined)
-    made.set(
-      'tool_calls',
-      calls.map((call) => withArguments(toValue(call), form)),
-    );
-  return made;
+  for (const [key, value] of Object.entries(named)) if (value !== undefined && value !== null) made.set(key, value);
+  if (calls === undefined) return made;
+  if (message.content === null && form.content !== undefined) made.set('content', form.content);
+  const written = calls.map((call) => withArguments(toValue(call), form.arguments));
+  return made.set('tool_calls', written);
 }
 
-function withArguments(call: Value, form: ArgumentForm): Value {
+function withArguments(call: Value, form: CallForm['arguments']): Value {
   if (!(call instanceof Map)) return call;
   const called = call.get('function');
   if (called instanceof Map) return new Map(call).set('function', withArguments(called, form));

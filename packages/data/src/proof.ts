@@ -15,7 +15,9 @@ const SPACES = /[\s\u0085\u001c-\u001f]+/g;
 export function proveWritten(answer: ChatMessage, learned: string): Written {
   const text = squeeze(learned);
   const holds = (part: string): boolean => text.includes(squeeze(part));
-  if (!(answer.tool_calls ?? []).every((call) => holdsCall(toValue(call), holds))) return 'no';
+  const spellings = spellingsOf(learned);
+  const holdsLeaf = (leaf: string): boolean => spellings.some((spelling) => spelling.includes(squeeze(leaf)));
+  if (!(answer.tool_calls ?? []).every((call) => holdsCall(toValue(call), holdsLeaf))) return 'no';
   const reasonings = [answer.reasoning_content, answer.reasoning, answer.thinking];
   const isReasoned = reasonings.every((reasoning) => holds(reasoning ?? ''));
   const content = answer.content ?? '';
@@ -31,7 +33,7 @@ function holdsCall(call: Value, holds: (part: string) => boolean): boolean {
   const name = call.get('name');
   const given = call.get('arguments');
   const values = typeof given === 'string' ? (parsedArguments(given) ?? given) : (given ?? null);
-  return (typeof name !== 'string' || holds(name)) && leavesOf(values).every((leaf) => spellings(leaf).some(holds));
+  return (typeof name !== 'string' || holds(name)) && leavesOf(values).every(holds);
 }
 
 /** The texts and numbers of a value, keys among them. */
@@ -43,12 +45,20 @@ function leavesOf(value: Value): string[] {
   return value instanceof Map ? [...value].flat().flatMap(leavesOf) : [];
 }
 
-/** As it is, or as JSON writes it. */
-function spellings(leaf: string): string[] {
-  const json = JSON.stringify(leaf).slice(1, -1);
-  const ascii = json.replace(
-    /[\u0080-\uffff]/g,
-    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-  return [leaf, json, ascii];
+/** A text as it is, and read as the inside of JSON's, Python's or another language's text, once and twice: `\\n`, `\\'`, `\\u00e9`. */
+function spellingsOf(text: string): string[] {
+  if (!text.includes('\\')) return [squeeze(text)];
+  const once = readEscapes(text);
+  return [text, once, readEscapes(once)].map(squeeze);
 }
+
+const CONTROLS: Record<string, string> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f' };
+
+const readEscapes = (text: string): string =>
+  text.replaceAll(
+    /\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))/gs,
+    (_all, four?: string, two?: string, letter = '') => {
+      const code = four ?? two;
+      return code === undefined ? (CONTROLS[letter] ?? letter) : String.fromCharCode(Number.parseInt(code, 16));
+    },
+  );

@@ -137,8 +137,9 @@ function locate(renderings: Renderings, before: Messages, turn: string): Omit<An
   const differs = other === null ? turn.length : sharedStart(turn, other);
   const tail = other === null ? 0 : Math.min(sharedEnd(turn, other), turn.length - differs);
   const isAsked = turn.startsWith(opened);
+  const isOwnFirst = other?.startsWith(STAND_IN, differs) ?? false;
   const start = isAsked
-    ? answerBehind(turn, opened, differs)
+    ? answerBehind(turn, opened, isOwnFirst ? differs : opened.length)
     : answerElsewhere(turn, renderings.part(before) ?? '', opened, differs);
   return {
     start,
@@ -154,7 +155,10 @@ const LEAD_MAX = 64;
 /** Letters that a rewritten turn must share with the prompt's end. */
 const SHARED_MIN = 4;
 
-/** Generation goes on from the prompt; white space that both the prompt ends with and the answer begins with is the answer's own. */
+/**
+ * Generation goes on from the prompt; white space that both the prompt ends with and the answer begins with is the answer's own, where the
+ * template writes nothing of its own before another answer.
+ */
 const answerBehind = (turn: string, opened: string, differs: number): number =>
   turn.slice(differs, opened.length).trim() === '' ? Math.min(opened.length, differs) : opened.length;
 

@@ -130,6 +130,28 @@ describe('calls of tools', () => {
     expect(learned(rowsOf(calls(onlyTexts), [ask('x'), call({ city: 'Rome' })]))[0]).toContain('({"city": "Rome"})');
   });
 
+  test('are found in whatever language the template writes their texts', () => {
+    const written = JSON.stringify({ why: 'it\'s "old"\nand\tlong, é' });
+    const escaped = 'c.function.arguments.why | replace("\'", "\\\\\'") | replace("\\n", "\\\\n")';
+    for (const write of [`{{ "'" + (${escaped}) + "'" }}`, '{{ c.function.arguments | tojson | tojson }}']) {
+      const rows = rowsOf(calls(`${write}{% for key in c.function.arguments %}{{ key }}{% endfor %}`), [
+        ask('x'),
+        call(written),
+      ]);
+      expect(learned(rows)[0]).toContain('weather(');
+      expect(notes(rows)).toEqual([[]]);
+    }
+  });
+
+  test('without words are given as transformers gives them, null or an empty text where the template fails without', () => {
+    const write = (content: string): string =>
+      learned(rowsOf(calls('').replace("m.content or ''", content), [ask('x'), call('{}')]))[0] ?? '';
+    expect(write("'has' if 'content' in m else 'lacks'")).toBe('lacks<|user|>weather()<|user|><|end|>');
+    expect(write("m.content ~ ''")).toBe('<|user|>weather()<|user|><|end|>');
+    expect(write("'null' if m.content is none else m.content + ''")).toBe('null<|user|>weather()<|user|><|end|>');
+    expect(write("m.content + '' if '<' not in m.content else ''")).toBe('<|user|>weather()<|user|><|end|>');
+  });
+
   test('that the template does not write are not learned, and that is said', () => {
     const row = { format: 'chat', messages: [ask('Rome?'), call('{"city":"Rome"}')] } as const;
     const silent = withTemplate(PLAIN.replace('m.content', "(m.content or '')"));
@@ -158,6 +180,23 @@ describe('answers', () => {
     const writes = PLAIN.replace('m.content', "(m.reasoning_content or '') + m.content");
     expect(learned(rowsOf(writes, [ask('2+2'), thinks]))).toEqual(['two and two4<|end|>']);
     expect(notes(rowsOf(writes, [ask('2+2'), thinks]))).toEqual([[]]);
+  });
+
+  test('have their reasoning under each name that templates read', () => {
+    for (const given of ['reasoning_content', 'reasoning', 'thinking']) {
+      for (const read of ['reasoning_content', 'thinking']) {
+        const writes = PLAIN.replace('m.content', `(m.${read} or '') + m.content`);
+        const rows = rowsOf(writes, [ask('2+2'), { ...answer('4'), [given]: 'two and two ' }]);
+        expect(learned(rows), `${given} as ${read}`).toEqual(['two and two 4<|end|>']);
+      }
+    }
+  });
+
+  test('begin behind the white space that the generation prompt ends with, where the template wrote it', () => {
+    const thinks =
+      "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' %}{% if m.thinking %}<think>\n{{ m.thinking }}</think>{% else %}<think></think>{% endif %}{{ m.content }}<|end|>{% else %}{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}";
+    const rows = rowsOf(thinks, [ask('2+2'), { ...answer('4'), reasoning_content: 'two' }]);
+    expect(learned(rows)).toEqual(['two</think>4<|end|>']);
   });
 
   test('that hold special tokens are counted, as are questions', () => {
