@@ -1,10 +1,11 @@
 /**
  * `npm run conversations`: labels conversations as training does, has transformers do the same, and compares ids and what is learned.
- * `-- --count N` (default 50,000), `-- --from N`, `-- --write` (computes the hashes that the test compares with, of the first 2,000).
+ * `-- --count N` (default 50,000), `-- --from N`, `-- --write` (computes the hashes that the test compares with, of the first 2,000, and the
+ * golden rows of the templates of models).
  * See README.md.
  */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { referencePython } from '../peft/environment.js';
 import { conversationOf, FIXTURE, HASHED, writeBases } from './generate.js';
 import { hashOf, loadBases, type Outcome, outcomeOf } from './ours.js';
+import { GOLDEN, goldenRow, ownCases, rowLines, sharedCases } from './rows.js';
 
 const { values } = parseArgs({
   options: {
@@ -77,5 +79,25 @@ async function write(): Promise<number> {
   const hashes: string[] = [];
   for await (const { outcome } of reference()) hashes.push(hashOf(outcome));
   writeFileSync(FIXTURE, `${hashes.join('\n')}\n`);
+  writeRows();
   return 0;
+}
+
+/** The golden rows of the templates of models; those of shared data that is not here stay as they are. */
+function writeRows(): void {
+  const cases = [...ownCases(bases), ...sharedCases(bases)];
+  const input = JSON.stringify({ cases, rows: rowLines.map((line) => JSON.parse(line) as unknown) });
+  const script = join(import.meta.dirname, 'rows.py');
+  const { status, stdout } = spawnSync(values.python ?? referencePython(), ['-B', script], {
+    input,
+    stdio: ['pipe', 'pipe', 'inherit'],
+    maxBuffer: 2 ** 28,
+  });
+  if (status !== 0) throw new Error(`rows.py ended with ${status}`);
+  const made = JSON.parse(stdout.toString()) as Record<string, ([number[], number[]][] | null)[]>;
+  const before = existsSync(GOLDEN) ? (JSON.parse(readFileSync(GOLDEN, 'utf8')) as object) : {};
+  const rows = Object.entries(made).map(([name, all]) => {
+    return [name, all.map((one) => (one === null ? null : goldenRow({ rows: one })))];
+  });
+  writeFileSync(GOLDEN, `${JSON.stringify({ ...before, ...Object.fromEntries(rows) })}\n`);
 }

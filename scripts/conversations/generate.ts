@@ -11,11 +11,17 @@ export interface TemplateCase {
   eosAlso?: string[];
   /** How calls' arguments, which a file holds as texts, are given to the template; absent where it writes no calls. */
   calls?: 'text' | 'object';
+  /** Of a template that others wrote: what its `{% generation %}` blocks begin with that the generation prompt brings already. */
+  opening?: string[];
+  /** It has no `{% generation %}` blocks. */
+  isUnmarked?: true;
 }
 
-export const TEMPLATES = JSON.parse(
-  readFileSync(join(import.meta.dirname, 'templates.json'), 'utf8'),
-) as TemplateCase[];
+const all = JSON.parse(readFileSync(join(import.meta.dirname, 'templates.json'), 'utf8')) as TemplateCase[];
+/** Those that generated conversations are labelled with. */
+export const TEMPLATES = all.filter(({ isUnmarked }) => isUnmarked !== true);
+/** Those that models come with. */
+export const MODELS = all.filter(({ opening }) => opening !== undefined);
 export const templateOf = ({ name }: TemplateCase): string =>
   readFileSync(join(import.meta.dirname, 'templates', `${name}.jinja`), 'utf8');
 
@@ -32,25 +38,40 @@ const SPECIALS = [
   ...['<|calls_end|>', '<|sep|>', '<|output_begin|>', '<|output_end|>', '<start_of_turn>', '<end_of_turn>', '<|call|>'],
   ...['<|system|>', '[INST]', '[/INST]', '[TOOL_CALLS]'],
 ];
+/** Of the templates of models. */
+const MARKS_OF_MODELS = /<\|[^|>\s]+\|>|<｜[^｜>\s]+｜>|<(?:start|end)_of_turn>|<bos>|<sop>|\[gMASK\]/g;
 const NOT_SPECIAL = ['<think>', '</think>', '<tool_call>', '</tool_call>'];
+
+interface Tokenizer {
+  added_tokens: { id: number; content: string }[];
+  model: { vocab: object };
+}
+
+/** The special tokens that the templates write and the example base has not. */
+function newMarks(known: readonly string[]): string[] {
+  const found = MODELS.flatMap((one) => [...(templateOf(one).match(MARKS_OF_MODELS) ?? []), one.eos, one.bos ?? '']);
+  return [...new Set([...SPECIALS, ...found])].filter((mark) => mark !== '' && !known.includes(mark));
+}
 
 /** Writes one folder for each template: the tokenizer of the example base with the special tokens of all templates. */
 export function writeBases(into: string): void {
   const base = resolve(import.meta.dirname, '../../examples/base/tokenizer.json');
-  const tokenizer = JSON.parse(readFileSync(base, 'utf8')) as { added_tokens: object[]; model: { vocab: object } };
+  const tokenizer = JSON.parse(readFileSync(base, 'utf8')) as Tokenizer;
   const first = Object.keys(tokenizer.model.vocab).length;
-  const added = [...SPECIALS, ...NOT_SPECIAL].map((content, i) => ({
+  const special = newMarks(tokenizer.added_tokens.map(({ content }) => content));
+  const added = [...special, ...NOT_SPECIAL].map((content, i) => ({
     id: first + i,
     content,
     single_word: false,
     lstrip: false,
     rstrip: false,
     normalized: false,
-    special: i < SPECIALS.length,
+    special: i < special.length,
   }));
   const json = JSON.stringify({ ...tokenizer, added_tokens: [...tokenizer.added_tokens, ...added] });
-  const idOf = (text: string): number | undefined => added.find(({ content }) => content === text)?.id;
-  for (const template of TEMPLATES) {
+  const tokens = [...tokenizer.added_tokens, ...added];
+  const idOf = (text: string): number | undefined => tokens.find(({ content }) => content === text)?.id;
+  for (const template of all) {
     const dir = join(into, template.name);
     mkdirSync(dir, { recursive: true });
     const { bos, eos, eosAlso = [] } = template;

@@ -29,19 +29,32 @@ chat.datetime = Pinned
 
 
 class Base:
-    def __init__(self, folder: Path):
-        self.case = TEMPLATES[folder.name]
+    def __init__(self, folder: Path, case):
+        self.case, self.keeps_null = case, False
         self.tokenizer = PreTrainedTokenizerFast(
             tokenizer_file=str(folder / "tokenizer.json"), eos_token=self.case["eos"], bos_token=self.case.get("bos")
         )
         self.template = chat._compile_jinja_template((folder / "chat_template.jinja").read_text())
         self.tokens = {"eos_token": self.case["eos"], "bos_token": self.case.get("bos") or ""}
 
+    def normal(self, messages):
+        """Messages as `apply_chat_template` gives them to a template: nothing that is null, reasoning under each name that templates read."""
+        return chat._alias_reasoning_fields(messages if self.keeps_null else chat._normalize_chat_messages(messages))
+
     def render(self, messages, tools):
         """Text and the spans of its generation blocks."""
-        return chat._render_with_assistant_indices(
-            compiled_template=self.template, messages=messages, tools=tools, documents=None, add_generation_prompt=False, **self.tokens
+        text, blocks = chat._render_with_assistant_indices(
+            compiled_template=self.template, messages=self.normal(messages), tools=tools, documents=None, add_generation_prompt=False, **self.tokens
         )
+        return text, [self.own(text, *block) for block in blocks]
+
+    def own(self, text, start, stop):
+        """The part of a block that a model writes: others' blocks hold what the generation prompt brings, and what follows the end token."""
+        if "opening" not in self.case:
+            return start, stop
+        brought = next((len(words) for words in self.case["opening"] if text.startswith(words, start)), 0)
+        ends = [text.rfind(end, start, stop) + len(end) for end in [self.case["eos"], *self.case.get("eosAlso", [])] if end in text[start:stop]]
+        return start + brought, max(ends, default=stop)
 
     def encode(self, text, spans):
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -49,6 +62,11 @@ class Base:
         # A token that crosses the start of an answer belongs to it.
         mask = [int(any(begin < end and start < stop and end > start and begin < stop for start, stop in spans)) for begin, end in offsets]
         return [ids, mask]
+
+
+def with_text(messages):
+    """An empty content where there is none."""
+    return [m | {"content": m["content"] or ""} for m in messages]
 
 
 def with_objects(messages):
@@ -86,7 +104,7 @@ def without_opening(base, messages, i, tools, text, span):
     """The span behind what the generation prompt brings of the answer, `<think>` say; white space is the answer's own."""
     try:
         before = [m for m in messages[:i]]
-        prompt = base.template.render(messages=before, tools=tools, documents=None, add_generation_prompt=True, **base.tokens)
+        prompt = base.template.render(messages=base.normal(before), tools=tools, documents=None, add_generation_prompt=True, **base.tokens)
     except jinja2.exceptions.TemplateError:
         return span
     brought = prompt[span[0] :] if text.startswith(prompt) else ""
@@ -125,20 +143,22 @@ def written(base, message, text, span):
     if squeeze(content) not in block and not ("</think>" in content and squeeze(content.split("</think>")[-1]) in block):
         # The last thought ends where the template cut; anything else is a change of words.
         return False
-    for call in message.get("tool_calls") or []:
-        if call["function"]["name"] not in block:
-            return False
-    return True
+    names = [call["function"]["name"] for call in message.get("tool_calls") or []]
+    return all(block.count(name) >= names.count(name) for name in names)
 
 
 def main():
-    bases = {folder.name: Base(folder) for folder in Path(sys.argv[1]).iterdir()}
+    bases = {name: Base(Path(sys.argv[1]) / name, case) for name, case in TEMPLATES.items()}
     for line in sys.stdin:
         asked = json.loads(line)
-        try:
-            result = {"rows": rows(bases[asked["template"]], json.loads(asked["row"]))}
-        except (jinja2.exceptions.TemplateError, TypeError) as error:
-            result = {"refused": str(error)}
+        base, row = bases[asked["template"]], json.loads(asked["row"])
+        # Templates that fail without a content are given null, as earlier versions of transformers do, then an empty one.
+        for base.keeps_null, change in [(False, lambda given: given), (True, lambda given: given), (False, with_text)]:
+            try:
+                result = {"rows": rows(base, row | {"messages": change(copy.deepcopy(row["messages"]))})}
+                break
+            except (jinja2.exceptions.TemplateError, TypeError) as error:
+                result = {"refused": str(error)}
         print(json.dumps(result))
 
 
