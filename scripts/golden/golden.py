@@ -47,7 +47,7 @@ def rows_of(family):
         yield name, method, first
         for other in others:
             if "methods" not in family and method["name"] in other["methods"]:
-                yield f"{name}.{other['type']}", method, other
+                yield f"{name}.{other.get('name', other['type'])}", method, other
 
 
 def save_json(path: Path, value):

@@ -8,14 +8,15 @@ def adamw(groups, settings):
 
 
 def lion(groups, settings):
-    """Algorithm 2 of arXiv:2302.06675; PyTorch has none."""
+    """Algorithm 2 of arXiv:2302.06675; PyTorch has none. With `decayPeak` the decay of Composer's DecoupledLionW: a group's rate over its first."""
     class Lion(torch.optim.Optimizer):
         @torch.no_grad()
         def step(self):
             (b1, b2), mean = (settings["beta1"], settings["beta2"]), lambda m, g, b: b * m + (1 - b) * g
             for group, p in ((group, p) for group in self.param_groups for p in group["params"]):
                 m = self.state[p].get("m", torch.zeros_like(p))
-                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(group["lr"] * mean(m, p.grad, b1).sign())
+                factor = group["lr"] / (settings["decayPeak"] * group["ratio"]) if "decayPeak" in settings else group["lr"]
+                p.mul_(1 - factor * group["weight_decay"]).sub_(group["lr"] * mean(m, p.grad, b1).sign())
                 self.state[p]["m"] = mean(m, p.grad, b2)
     return Lion(groups, {"lr": 0.0, "weight_decay": 0.0})
 

@@ -31,6 +31,10 @@ export const OptimizerRequest = z.strictObject({
     'Added to the root of the second moment, where the optimiser has one. Default 1e-8.',
   ),
   weight_decay: describe(z.number().min(0).max(1).default(0), 'Decoupled weight decay on matrices; 0 is off.'),
+  decay_with: describe(
+    z.enum(['learning_rate', 'schedule']).optional(),
+    'What weight_decay is multiplied by in a step: its learning rate, as AdamW has it, or the share of the peak that the `schedule` has come to, so that decay does not depend on the rate (DecoupledLionW and DecoupledAdamW of MosaicML). Default `learning_rate`.',
+  ),
   max_grad_norm: describe(z.number().min(0).default(1), 'Gradients are scaled to this global norm at most; 0 is off.'),
 });
 
@@ -210,6 +214,8 @@ export const RunConfig = z
       betas: z.tuple([z.number(), z.number()]),
       eps: z.number(),
       weight_decay: z.number(),
+      /** Present where it is asked for; absent: with the learning rate. */
+      decay_with: z.literal('schedule').optional(),
       max_grad_norm: z.number(),
     }),
     schedule: z.strictObject({

@@ -23,6 +23,12 @@ test('keys that a request names are kept', () => {
   expect(resolveOptimizer(request(named), 1)).toMatchObject(named);
 });
 
+test('decay goes with the learning rate unless a request says the schedule, and only that is stored', () => {
+  expect(resolveOptimizer(request({ decay_with: 'schedule' }), 1)).toHaveProperty('decay_with', 'schedule');
+  expect(resolveOptimizer(request({ decay_with: 'learning_rate' }), 1)).not.toHaveProperty('decay_with');
+  expect(() => request({ decay_with: 'peak' })).toThrow();
+});
+
 test('an eps is refused where the optimiser has none', () => {
   const without = { ...OPTIMIZERS.adamw, eps: null };
   expect(() => resolveOptimizer(request({ eps: 1e-6 }), 1, without)).toThrow(

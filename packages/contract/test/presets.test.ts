@@ -56,9 +56,9 @@ test.each(presets)('%s resolves to a run', (name) => {
 });
 
 // From the papers' tables (docs/methods.md): what they hold fixed over all tasks.
-test.each(named('papers/lora-learns-less/'))('%s has LionW, and alpha twice the rank', (name) => {
+test.each(named('papers/lora-learns-less/'))('%s has decoupled LionW, and alpha twice the rank', (name) => {
   const { optimizer, adapter } = resolved(name);
-  expect(optimizer).toMatchObject({ type: 'lion', betas: [0.9, 0.95], max_grad_norm: 1 });
+  expect(optimizer).toMatchObject({ type: 'lion', betas: [0.9, 0.95], decay_with: 'schedule', max_grad_norm: 1 });
   if (adapter.type === 'lora') expect(adapter).toMatchObject({ alpha: 2 * adapter.rank, dropout: 0.05 });
 });
 

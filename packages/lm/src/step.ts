@@ -122,7 +122,11 @@ export function applySignature(trained: readonly Trained[], optimizer: Optimizer
       const gradNorm = tf.mul(globalNorm(gradients.map(({ sum }) => sum)), perToken) as Tensor;
       for (const { name, shape, sum, rate } of gradients) {
         const own = rate === undefined ? learningRate : (tf.mul(learningRate, rate) as Tensor);
-        optimizer.update({ name, shape, sum, scale: perToken, norm: gradNorm, learningRate: own }, scalars, scope);
+        optimizer.update(
+          { name, shape, sum, scale: perToken, norm: gradNorm, learningRate: own, runRate: learningRate },
+          scalars,
+          scope,
+        );
         scope.assign(gradName(name), tf.fill([...shape], 0) as Tensor);
       }
       return { gradNorm };

@@ -35,7 +35,7 @@ interface Matrix {
   schedule: Omit<Schedule, 'learningRate'>;
 }
 
-type OptimizerRow = OptimizerOptions & { learningRate: number; methods?: string[] };
+type OptimizerRow = OptimizerOptions & { name?: string; learningRate: number; methods?: string[] };
 
 export const matrix = json<Matrix>(join(folder, 'matrix.json'));
 const [first, ...others] = matrix.optimizers;
@@ -53,8 +53,8 @@ export const goldenRows = matrix.families.flatMap((family) =>
       { ...row, optimizer: first },
       ...further.map((optimizer) => ({
         ...row,
-        name: `${row.name}, ${optimizer.type}`,
-        file: `${row.file}.${optimizer.type}`,
+        name: `${row.name}, ${optimizer.name ?? optimizer.type}`,
+        file: `${row.file}.${optimizer.name ?? optimizer.type}`,
         optimizer,
       })),
     ];

@@ -2,7 +2,7 @@ import { OPTIMIZER_NAMES, OPTIMIZERS, type OptimizerName } from '@moraine/contra
 import { compile, loadTf, type NumericMode, type Tensor } from '@moraine/engine';
 import { describe, expect, test } from 'vitest';
 import { globalNorm } from '../src/optim/clip.js';
-import { decoupledDecay } from '../src/optim/decay.js';
+import { decoupledDecay, scheduledDecay } from '../src/optim/decay.js';
 import { createOptimizer, type OptimizerOptions } from '../src/optim/index.js';
 import { chain, type Gradient, type Link, meanGradient, type Optimizer } from '../src/optim/optimizer.js';
 import { learningRateAt, type Schedule } from '../src/optim/schedule.js';
@@ -99,7 +99,7 @@ function reference(given: OptimizerOptions): Map<string, number[]> {
         const before = states[v]?.[i] ?? [];
         const { state, update } = RULES[given.type](before, factor * (grads[v]?.[i] ?? 0), step + 1, given);
         before.splice(0, before.length, ...state);
-        return x * (1 - rateAt(step + 1) * decay) - rateAt(step + 1) * update;
+        return x * (1 - (rateAt(step + 1) / (given.decayPeak ?? 1)) * decay) - rateAt(step + 1) * update;
       });
     }
   }
@@ -114,6 +114,7 @@ const farthest = (a: readonly number[] = [], b: readonly number[] = []): number 
 describe.each(OPTIMIZER_NAMES)('%s', (type) => {
   const settings = {
     'clipped and decayed': { ...options, type },
+    'decayed with the schedule': { ...options, type, weightDecay: 0.01, decayPeak: rateAt(1) },
     'neither clipped nor decayed': { ...options, type, maxGradNorm: 0, weightDecay: 0 },
   };
   test.each(modes.flatMap((mode) => Object.entries(settings).map((each) => [mode, ...each] as const)))(
@@ -218,6 +219,24 @@ test('decay takes the rate that links before it set', () => {
   const double: Link = (gradient) => ({ ...gradient, learningRate: tf.mul(gradient.learningRate, 2) });
   expect(kept([decay, double])).toBeCloseTo(0.95, 6);
   expect(kept([double, decay])).toBeCloseTo(0.9, 6);
+});
+
+// By hand: half of the peak 0.2 takes half of 0.5 off, whatever rate a link gave the variable.
+test('decay with the schedule takes the share of the peak, whatever rate a variable has of its own', () => {
+  let value = Number.NaN;
+  const probe: Optimizer = {
+    slots: [],
+    scalarsAt: () => ({}),
+    update: (gradient) => {
+      value = gradient.value?.dataSync()[0] ?? Number.NaN;
+    },
+  };
+  const [runRate, learningRate] = [tf.scalar(0.1), tf.scalar(0.4)];
+  const matrix = { name: 'w', shape: [1, 1], value: tf.scalar(1), learningRate, runRate } as unknown as Gradient;
+  chain([scheduledDecay(0.5, 0.2)], probe).update(matrix, {}, {} as never);
+  expect(value).toBeCloseTo(0.75, 6);
+  chain([scheduledDecay(0.5, 0.2)], probe).update({ ...matrix, shape: [1] }, {}, {} as never);
+  expect(value).toBe(1);
 });
 
 test('the global norm is that of all gradients together', () => {

@@ -130,6 +130,7 @@ function trainerOptions({
       beta2,
       eps: optimizer.eps,
       weightDecay: optimizer.weight_decay,
+      decayPeak: optimizer.decay_with === 'schedule' ? optimizer.learning_rate : undefined,
       maxGradNorm: optimizer.max_grad_norm,
     }),
     schedule: {

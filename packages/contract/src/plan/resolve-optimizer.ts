@@ -12,7 +12,7 @@ export function resolveOptimizer(
   learningRate: number,
   row: OptimizerRow = OPTIMIZERS[request.type],
 ): RunConfig['optimizer'] {
-  const { type, eps, weight_decay, max_grad_norm } = request;
+  const { type, eps, weight_decay, decay_with, max_grad_norm } = request;
   if (row.eps === null && eps !== undefined) {
     throw new AppError('invalid_value', `'optimizer.eps' is ${eps}, but ${type} has no eps.`, {
       param: 'optimizer.eps',
@@ -26,6 +26,7 @@ export function resolveOptimizer(
     betas: [beta1, beta2],
     eps: eps ?? row.eps ?? 0,
     weight_decay,
+    ...(decay_with === 'schedule' ? { decay_with } : {}),
     max_grad_norm,
   };
 }

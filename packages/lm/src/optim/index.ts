@@ -1,6 +1,6 @@
 import type { OptimizerName } from '@moraine/contract';
 import { clipByGlobalNorm } from './clip.js';
-import { decoupledDecay } from './decay.js';
+import { decoupledDecay, scheduledDecay } from './decay.js';
 import { chain, type Link, type Optimizer } from './optimizer.js';
 import * as rules from './rules.js';
 
@@ -13,6 +13,8 @@ export interface OptimizerOptions {
   eps: number;
   /** Decoupled, on matrices; 0 is off. */
   weightDecay: number;
+  /** The schedule's peak, where decay is weightDecay · rate / peak; absent: it is weightDecay · rate. */
+  decayPeak?: number | undefined;
   /** Gradients are scaled down to this global norm; 0 is off. */
   maxGradNorm: number;
 }
@@ -21,9 +23,10 @@ const RULES: Record<OptimizerName, (options: OptimizerOptions) => Optimizer> = r
 
 /** The named rule behind clipping and decay. */
 export function createOptimizer(options: OptimizerOptions): Optimizer {
-  const { type, maxGradNorm, weightDecay } = options;
+  const { type, maxGradNorm, weightDecay, decayPeak } = options;
   const links: Link[] = [];
   if (maxGradNorm > 0) links.push(clipByGlobalNorm(maxGradNorm));
-  if (weightDecay > 0) links.push(decoupledDecay(weightDecay));
+  if (weightDecay > 0)
+    links.push(decayPeak === undefined ? decoupledDecay(weightDecay) : scheduledDecay(weightDecay, decayPeak));
   return chain(links, RULES[type](options));
 }

@@ -13,6 +13,8 @@ export interface Gradient {
   norm: Tensor;
   /** Scalar; a link may give some variables another rate. */
   learningRate: Tensor;
+  /** The run's learning rate of the step, a scalar: that of every variable before some are given another. */
+  runRate: Tensor;
   /** What links made of the variable's value; absent: they left it alone, and it need not be read. */
   value?: Tensor;
 }
