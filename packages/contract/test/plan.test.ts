@@ -240,11 +240,13 @@ test('a target that matches nothing is named with the nearest that exists', () =
 const rateOf = (keys: z.input<typeof AdapterRequest>, width: number): number =>
   learningRateAuto(resolveAdapter(AdapterRequest.parse(keys), parseModelConfig(json)).adapter, width);
 
-test('automatic rates are those of the demo at its width and fall with the root of the width', () => {
+test('automatic rates are those of the demo at its width and fall with the root of the width, of full fine-tuning with the width', () => {
   expect(rateOf({ type: 'lora' }, 128)).toBe(2e-3);
   expect(rateOf({ type: 'mora', mora_type: 6 }, 128)).toBe(2e-3);
   expect(rateOf({ type: 'mora', mora_type: 1 }, 128)).toBe(1e-3);
+  expect(rateOf({ type: 'lora' }, 4096)).toBe(3.5e-4);
   expect(rateOf({ type: 'none' }, 2000)).toBe(5e-5);
+  expect(rateOf({ type: 'none' }, 4096)).toBe(2.4e-5);
 });
 
 describe('a configuration on the rows that are trained on', () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineMethod, WHOLE_VALUE } from './method.js';
+import { defineMethod, REFERENCE_WIDTH, WHOLE_VALUE } from './method.js';
 
 /** Full fine-tuning: every weight of the base is trained, so there is no adapter. */
 export const full = defineMethod({
@@ -13,7 +13,8 @@ export const full = defineMethod({
   config: z.strictObject({ type: z.literal('none'), ...WHOLE_VALUE }),
   resolve: () => ({ type: 'none' }),
   trainableParameters: (_config, _layers, total) => total,
-  learningRate: () => 0.1,
+  /** A tenth of LoRA's at the reference width (Schulman et al. 2025), and with 1 / width, as Adam on whole matrices needs (Yang et al. 2022). */
+  learningRate: (_config, hiddenSize) => 0.1 * Math.sqrt(REFERENCE_WIDTH / hiddenSize),
   variants: [{ spelling: 'full', aliases: ['none'], request: { type: 'none' } }],
   kind: () => '',
   label: ({ modules_to_save }) => (modules_to_save === undefined ? 'full' : 'full, some modules'),

@@ -24,6 +24,9 @@ export const SHARED_KEYS = {
 type SharedKeys = typeof SHARED_KEYS;
 export type Targets = NonNullable<z.output<SharedKeys['target_modules']>>;
 
+/** Hidden width of the base that the reference learning rate is known for. */
+export const REFERENCE_WIDTH = 2000;
+
 export const RANK_DEFAULT = 8;
 export const DROPOUT_DEFAULT = 0;
 export const TARGETS_DEFAULT: Targets = 'all-linear';
@@ -133,8 +136,8 @@ export interface MethodRow<Type extends string, Keys extends KeyShape, Config ex
   trainableParameters(config: z.output<Config>, layers: readonly LinearShape[], total: number): number;
   /** Numbers kept beside those that are trained, of the layers that it is on; absent: none. */
   keptParameters?(config: z.output<Config>, layers: readonly LinearShape[]): number;
-  /** The automatic learning rate as a share of the reference rate of the base's width; see plan/learning-rate.ts. */
-  learningRate(config: z.output<Config>): number;
+  /** The automatic learning rate as a share of the reference rate of a base so wide; see plan/learning-rate.ts. */
+  learningRate(config: z.output<Config>, hiddenSize: number): number;
   variants: readonly MethodVariant[];
   /** The kind within the method, in a word; empty where there is one kind. */
   kind(config: z.output<Config>): string;

@@ -1,17 +1,17 @@
+import { REFERENCE_WIDTH } from '../methods/method.js';
 import { type MethodConfig, methodRow } from '../methods/registry.js';
 
 /** Peak rate of LoRA at hidden width 2000, which the methods' own are shares of; it falls with the root of the width. */
 const REFERENCE_RATE = 5e-4;
-const REFERENCE_WIDTH = 2000;
 
 /**
  * Learning rate where the user leaves it to us, two significant digits. LoRA: 5e-4 · sqrt(2000 / width): 2e-3 at width 128 and 3.5e-4 at
- * 4096. MoRA with rotation takes the same, with sharing half; full fine-tuning a tenth (Schulman et al. 2025, "LoRA Without Regret").
- * A centre for a search, not an optimum.
+ * 4096. MoRA with rotation takes the same, with sharing half; full fine-tuning 5e-5 · 2000 / width, a tenth at 2000 (Schulman et al. 2025,
+ * "LoRA Without Regret") and 2.4e-5 at 4096. A centre for a search, not an optimum; docs/log.md has what it reaches.
  */
 export function learningRateAuto(method: MethodConfig, hiddenSize: number): number {
   const reference = twoDigits(REFERENCE_RATE * Math.sqrt(REFERENCE_WIDTH / hiddenSize));
-  return twoDigits(reference * methodRow(method).learningRate(method));
+  return twoDigits(reference * methodRow(method).learningRate(method, hiddenSize));
 }
 
 export const twoDigits = (x: number) => Number(x.toPrecision(2));
