@@ -16,6 +16,8 @@ export interface TrainSpec {
   evaluationFiles: { id: string; name: string; path: string }[];
   /** Empty folder of this attempt; checkpoints and adapters appear below it as finished folders. */
   outDir: string;
+  /** The folder of `config.start`, already on this machine: a checkpoint or an adapter. */
+  startFrom?: string | null;
   /** A checkpoint folder to go on from, already on this machine. */
   resumeFrom: string | null;
   /** The folder of the best checkpoint that `resumeFrom` knows of; absent where it is gone or there is none. */

@@ -133,7 +133,10 @@ export const Metadata = z
 
 export const CreateRunRequest = z
   .strictObject({
-    model: describe(z.string().min(1), 'Name of a registered base model; see GET /v1/models.'),
+    model: describe(
+      z.string().min(1),
+      'What to train: a registered base with a fresh adapter; or an adapter to go on with: a trained model (`ft:…`), a checkpoint of a run (`ft:…:ckpt-step-N`) or a registered adapter. See GET /v1/models.',
+    ),
     training_file: describe(z.string().min(1), 'Id of an uploaded JSONL file.'),
     validation_file: describe(z.string().nullish(), 'Id of an uploaded JSONL file for validation loss and accuracy.'),
     suffix: describe(z.string().min(1).max(64).nullish(), 'Part of the name of the trained model.'),
@@ -206,6 +209,8 @@ export type CreateRunRequest = z.input<typeof CreateRunRequest>;
 export const RunConfig = z
   .strictObject({
     base: z.string(),
+    /** The adapter that it starts from, by the name in the request, with the sha256 of its folder; absent where it starts fresh. */
+    start: z.strictObject({ model: z.string(), sha256: z.string() }).optional(),
     /** `target_modules` holds full module paths here, e.g. `model.layers.0.self_attn.q_proj`. */
     adapter: MethodConfig,
     optimizer: z.strictObject({

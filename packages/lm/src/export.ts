@@ -1,9 +1,9 @@
+import { PEFT, PEFT_PREFIX } from '@moraine/contract/methods/stored';
 import { linearShapes, type ModelShape, weightShapes } from '@moraine/contract/plan';
 import { invariant } from '@moraine/engine';
 import { type Adapter, layerVariables } from './adapter.js';
 import type { HostTensor } from './host.js';
 import { type AdapterFiles, type ExportedAdapter, role } from './methods/method.js';
-import { PEFT, PEFT_PREFIX } from './methods/peft.js';
 
 const EMBEDDING = 'model.embed_tokens.weight';
 

@@ -48,6 +48,18 @@ export function writeState(state: TrainerState, shapes: StateShapes, session: Se
   session.write(values);
 }
 
+/** Writes other values of the same variables, the optimiser's aside. @throws AppError `checkpoint_mismatch`; then nothing is written. */
+export function writeVariables(
+  variables: ReadonlyMap<string, HostTensor>,
+  { trainable }: StateShapes,
+  session: Session,
+): void {
+  if (variables.size !== trainable.size)
+    throw mismatch(`it holds ${variables.size} variables, this run trains ${trainable.size}`);
+  const values = [...trainable].map(([name, shape]) => [name, fitting(variables.get(name), name, shape)] as const);
+  session.write(new Map(values));
+}
+
 function fitting(tensor: HostTensor | undefined, name: string, shape: readonly number[]): HostTensor {
   if (tensor === undefined) throw mismatch(`it lacks ${name}`);
   if (tensor.shape.join() === shape.join()) return tensor;

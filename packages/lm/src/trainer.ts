@@ -20,7 +20,14 @@ import type { Schedule } from './optim/schedule.js';
 import { copyName, evaluateSignatures, scopeNet, weightVariables } from './program.js';
 import { createRunStep, type StepResult } from './run-step.js';
 import { APPLY, applySignature, gradName, microSignatures, slotVariables, type Trained } from './step.js';
-import { readState, type StateShapes, stateShapes, type TrainerState, writeState } from './trainer-state.js';
+import {
+  readState,
+  type StateShapes,
+  stateShapes,
+  type TrainerState,
+  writeState,
+  writeVariables,
+} from './trainer-state.js';
 
 export interface TrainerOptions {
   config: ModelConfig;
@@ -68,6 +75,8 @@ export interface Trainer {
   /** Copies of the trained variables and those kept with them by name, or of those named, which may be the optimiser's too. */
   variables(only?: readonly string[]): Map<string, HostTensor>;
   state(): TrainerState;
+  /** Starts from other values of all trained variables and those kept with them. @throws AppError `checkpoint_mismatch` naming the first difference. */
+  begin(variables: ReadonlyMap<string, HostTensor>): void;
   /** Takes over a state of the same variables. @throws AppError `checkpoint_mismatch` naming the first difference. */
   load(state: TrainerState): void;
   dispose(): void;
@@ -112,6 +121,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     stateShapes: stored,
     variables: (only = names) => session.read(only),
     state: () => readState(steps, stored, session),
+    begin: (variables) => writeVariables(variables, stored, session),
     load: (state) => {
       writeState(state, stored, session);
       steps = state.step;

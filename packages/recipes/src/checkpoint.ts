@@ -90,7 +90,7 @@ export interface Expected {
  * @throws AppError `checkpoint_mismatch` when the folder belongs to another configuration, base, data or mode.
  */
 export function readCheckpoint(dir: string, expected: Expected): LoadedCheckpoint {
-  const state = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
+  const state = readCheckpointState(dir);
   const { mode = 'eager' } = state;
   if (mode !== expected.mode && expected.forceMode !== true) {
     throw new AppError(
@@ -104,19 +104,12 @@ export function readCheckpoint(dir: string, expected: Expected): LoadedCheckpoin
   }
   if (state.format !== 1 || state.fingerprint !== expected.fingerprint) throw ofAnotherRun(state, expected);
   refuseOtherBase(state, expected.base);
-  const tensors = (name: string): Map<string, HostTensor> => {
-    const read = new Map<string, HostTensor>();
-    for (const [key, { shape, data }] of readSafetensors(join(dir, name)).tensors) {
-      if (data instanceof Float32Array) read.set(key, { shape, data });
-    }
-    return read;
-  };
   return {
     ...state,
     trainer: {
       step: state.step,
-      trainable: tensors('trainable.safetensors'),
-      optimizer: tensors('optimizer.safetensors'),
+      trainable: checkpointTensors(dir, 'trainable.safetensors'),
+      optimizer: checkpointTensors(dir, 'optimizer.safetensors'),
     },
     resultCsv: readFileSync(join(dir, 'result.csv'), 'utf8'),
   };
@@ -135,6 +128,18 @@ function ofAnotherRun({ step, parts }: CheckpointState, expected: Expected): App
   );
 }
 
+export const readCheckpointState = (dir: string): CheckpointState =>
+  JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
+
+/** Tensors of one file of a checkpoint. */
+export function checkpointTensors(dir: string, name: string): Map<string, HostTensor> {
+  const read = new Map<string, HostTensor>();
+  for (const [key, { shape, data }] of readSafetensors(join(dir, name)).tensors) {
+    if (data instanceof Float32Array) read.set(key, { shape, data });
+  }
+  return read;
+}
+
 function refuseOtherBase({ step, base }: CheckpointState, expected: BaseHashes | undefined): void {
   if (base === undefined || expected === undefined) return;
   const changed = Object.keys(expected).find((part) => expected[part] !== base[part]);
@@ -148,7 +153,7 @@ function refuseOtherBase({ step, base }: CheckpointState, expected: BaseHashes |
 
 /** How far a checkpoint is, without its tensors. */
 export function readProgress(dir: string): { step: number; trainedTokens: number } {
-  const { step, trainedTokens } = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
+  const { step, trainedTokens } = readCheckpointState(dir);
   return { step, trainedTokens };
 }
 

@@ -12,4 +12,5 @@ export { type ReadAdapter, readAdapter } from './read-adapter.js';
 export { RECIPES, runJob } from './recipes.js';
 export { type FileScore, type ScoreOptions, scoreFile } from './score-file.js';
 export { runSft } from './sft.js';
+export { readStart } from './start.js';
 export { checkWeights } from './weight-bytes.js';

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { AppError, type RunConfig } from '@moraine/contract';
-import { countAgain, type RunRequest, resolveConfig } from '@moraine/contract/plan';
+import { countAgain, type RunRequest, resolveConfig, type Start } from '@moraine/contract/plan';
 import { loadBaseTokenizer, validateFile } from '@moraine/data';
 import { loadBase, readBaseConfig } from './base.js';
 import type { Control, Emit } from './control.js';
@@ -19,6 +19,8 @@ export interface RunPlan {
   seed: number;
   /** The day that a chat template takes for today, YYYY-MM-DD; default today. */
   templateDate?: string | undefined;
+  /** The adapter that it starts from; absent: a fresh one. */
+  start?: Start | undefined;
 }
 
 /**
@@ -30,9 +32,9 @@ export async function planRun(plan: RunPlan): Promise<RunConfig> {
   const { config: base } = loadBase(plan.baseDir);
   const rows = await countRows(plan.trainingFile);
   for (const file of plan.otherFiles) await countRows(file);
-  const { request, baseName, validates, seed } = plan;
+  const { request, baseName, validates, seed, start } = plan;
   const { templateDate = new Date().toISOString().slice(0, 10) } = plan;
-  return resolveConfig({ request, baseName, base, rows, validates, seed, templateDate });
+  return resolveConfig({ request, baseName, base, rows, validates, seed, templateDate, start });
 }
 
 /**

@@ -1,21 +1,26 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { AppError } from '@moraine/contract';
-import { type ModelShape, weightShapes } from '@moraine/contract/plan';
-import { EngineError, readSafetensors } from '@moraine/engine';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type AdapterConfig, AppError } from '@moraine/contract';
+import type { AdapterOptions } from '@moraine/contract/methods/forms';
+import { PEFT_PREFIX, type StoredForm, unsupported } from '@moraine/contract/methods/stored';
 import {
-  type Adapter,
-  type HostTensor,
-  PEFT_PREFIX,
-  STORED_METHODS,
-  type StoredMethod,
-  storedMethod,
-  unsupported,
-} from '@moraine/lm';
+  adapterConfigName,
+  type ModelShape,
+  noAdapter,
+  requireForm,
+  storedAdapter,
+  weightShapes,
+} from '@moraine/contract/plan';
+import { EngineError, readSafetensors, readSafetensorsHeader } from '@moraine/engine';
+import { type Adapter, createMethod, type HostTensor, storedMethod } from '@moraine/lm';
 
 /** An adapter read from a folder: what it is, and its variables `<path>.<role>`. */
 export interface ReadAdapter {
   adapter: Adapter;
+  /** The method with its numbers. */
+  options: AdapterOptions;
+  /** Why no run can go on training it; null where one can. */
+  untrainable: string | null;
   variables: Map<string, HostTensor>;
 }
 
@@ -27,28 +32,40 @@ type Json = Record<string, unknown>;
  * holds numbers that are not finite.
  */
 export function readAdapter(dir: string, base: ModelShape): ReadAdapter {
-  const configNames = [...new Set(STORED_METHODS.map(({ form }) => form.configName))];
-  const present = STORED_METHODS.filter(({ form }) => existsSync(join(dir, form.configName)));
-  // A form of its own says more than the exactly equal one beside it.
-  const [first] = present.sort((a, b) => Number(a.form.peftType !== undefined) - Number(b.form.peftType !== undefined));
-  if (first === undefined) {
-    throw new AppError('not_found', `${dir} holds no adapter: neither ${configNames.join(' nor ')}.`, {
-      hint: "Name the folder of an adapter in PEFT's layout or in a method's own, e.g. OUT/adapter of `local train`.",
-    });
-  }
-  const file = join(dir, first.form.configName);
+  const { json, file, form } = openAdapter(dir);
+  const { own, whole } = partTensors(dir, form, json, base);
+  const { options, paths, variables } = storedMethod(form).read({ dir, file, json, tensors: own, base });
+  return {
+    adapter: { method: createMethod(options), paths, dropout: 0 },
+    options,
+    untrainable: form.untrainable?.(json) ?? null,
+    variables: new Map([...variables, ...whole()]),
+  };
+}
+
+/** The configuration of an adapter's folder and its form. */
+function openAdapter(dir: string) {
+  const configName = existsSync(dir) ? adapterConfigName(readdirSync(dir)) : undefined;
+  if (configName === undefined) throw noAdapter(dir);
+  const file = join(dir, configName);
   const json = readJson(file);
-  const module = storedMethod(first.form.configName, json);
-  if (module === undefined) throw unknownType(file, json);
-  const { own, whole } = partTensors(dir, module, json, base);
-  const { method, paths, variables } = module.read({ dir, file, json, tensors: own, base });
-  return { adapter: { method, paths, dropout: 0 }, variables: new Map([...variables, ...whole()]) };
+  return { configName, file, json, form: requireForm(configName, json, file) };
+}
+
+/**
+ * The configuration of a run that goes on training the adapter in a folder; of its weights the header is read.
+ * @throws AppError as `storedAdapter` does.
+ */
+export function readAdapterConfig(dir: string, base: ModelShape): AdapterConfig {
+  const { form, ...folder } = openAdapter(dir);
+  const { entries } = openSafetensors(join(dir, form.weightsName), dir, readSafetensorsHeader);
+  return storedAdapter({ ...folder, shapes: new Map(entries.map(({ name, shape }) => [name, shape])) }, base);
 }
 
 type Parts = Record<'own' | 'whole', Map<string, HostTensor>>;
 
 /** The tensors of the adapter and, by the base's names, those of modules that were trained whole; the file is read when the first is asked for. */
-function partTensors(dir: string, { form }: StoredMethod, json: Json, base: ModelShape) {
+function partTensors(dir: string, form: StoredForm, json: Json, base: ModelShape) {
   let parts: Parts | undefined;
   const read = (): Parts => {
     parts ??= readParts(dir, form, json, base);
@@ -57,7 +74,7 @@ function partTensors(dir: string, { form }: StoredMethod, json: Json, base: Mode
   return { own: () => read().own, whole: () => read().whole };
 }
 
-function readParts(dir: string, form: StoredMethod['form'], json: Json, base: ModelShape): Parts {
+function readParts(dir: string, form: StoredForm, json: Json, base: ModelShape): Parts {
   const names = weightShapes(base);
   const prefix = form.peftType === undefined ? '' : PEFT_PREFIX;
   const parts: Parts = { own: new Map(), whole: new Map() };
@@ -101,27 +118,26 @@ function refuseMissing(dir: string, { modules_to_save: asked }: Json, stored: re
     throw unsupported(dir, `modules_to_save names ${String(missing)}, whose weights it does not hold`);
 }
 
-function unknownType(file: string, { peft_type: type }: Json): AppError {
-  const types = new Set(STORED_METHODS.flatMap(({ form }) => form.peftType ?? []));
-  return unsupported(file, `peft_type is ${JSON.stringify(type)}: only ${[...types].join(', ')} are read`);
-}
-
 function tensorsOf(dir: string, name: string): Map<string, HostTensor> {
   const file = join(dir, name);
+  const found = new Map<string, HostTensor>();
+  for (const [key, { shape, data }] of openSafetensors(file, dir, readSafetensors).tensors) {
+    if (!(data instanceof Float32Array)) throw unsupported(file, `${key} is not of a floating type`);
+    const at = data.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) throw notFinite(file, `${key} [${shape.join(', ')}] has ${data[at]} as element ${at}`);
+    found.set(key, { shape, data });
+  }
+  return found;
+}
+
+function openSafetensors<T>(file: string, dir: string, read: (file: string) => T): T {
   if (!existsSync(file)) {
-    throw new AppError('not_found', `${dir} holds no ${name}.`, {
+    throw new AppError('not_found', `${dir} holds no ${basename(file)}.`, {
       hint: 'Save the adapter as safetensors (PEFT: save_pretrained does), or copy the whole folder.',
     });
   }
   try {
-    const found = new Map<string, HostTensor>();
-    for (const [key, { shape, data }] of readSafetensors(file).tensors) {
-      if (!(data instanceof Float32Array)) throw unsupported(file, `${key} is not of a floating type`);
-      const at = data.findIndex((value) => !Number.isFinite(value));
-      if (at >= 0) throw notFinite(file, `${key} [${shape.join(', ')}] has ${data[at]} as element ${at}`);
-      found.set(key, { shape, data });
-    }
-    return found;
+    return read(file);
   } catch (cause) {
     if (!(cause instanceof EngineError)) throw cause;
     throw new AppError('unsupported_format', cause.message, { hint: cause.hint, cause });

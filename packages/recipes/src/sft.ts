@@ -11,6 +11,7 @@ import { createEvaluator, type Evaluator } from './evaluation.js';
 import { writeExports } from './exports.js';
 import { fingerprint } from './fingerprint.js';
 import { adapterOf } from './method.js';
+import { loadStart } from './start.js';
 import { createStepBatches } from './step-batches.js';
 import { takeResult } from './take-result.js';
 import { evaluateFiles, type Run, train } from './train.js';
@@ -31,6 +32,7 @@ export async function runSft(asked: TrainSpec, emit: Emit, control: Control): Pr
   const { config } = spec;
 
   const adapter = adapterOf(config.adapter);
+  const start = await loadStart(spec, base, baseHashes);
   const stepBatches = createStepBatches({
     rows,
     rowsOf: createRowOrder(rows.length, config.seed, config.batch_size),
@@ -52,6 +54,7 @@ export async function runSft(asked: TrainSpec, emit: Emit, control: Control): Pr
     generation: evaluator.generation,
   });
   try {
+    if (start !== null) trainer.begin(start);
     const totalParameters = [...base.weights.values()].reduce(
       (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
       0,

@@ -33,9 +33,11 @@ describe('the scale of a LoRA that somebody else wrote', () => {
     ['of a layer with a rank of its own', { ...PLAIN, rank_pattern: { k_proj: 4 } }, 4, 1.5],
     ['of a layer with an alpha of its own', { ...PLAIN, alpha_pattern: { 'layers.1.self_attn.k_proj': 8 } }, 2, 4],
   ])('is %s', (_what, json, rank, scale) => {
-    const { adapter, variables } = readAdapter(peftFolder(json, { rank }), config);
+    const { adapter, variables, options } = readAdapter(peftFolder(json, { rank }), config);
+    if (options.type !== 'lora') throw new Error(options.type);
+    const own = options.alpha / (options.use_rslora ? Math.sqrt(options.rank) : options.rank);
     expect(adapter.paths).toEqual([PATH]);
-    expect(variables.get(`${PATH}.lora_B`)?.data[0]).toBeCloseTo(scale, 6);
+    expect(own * (variables.get(`${PATH}.lora_B`)?.data[0] ?? 0)).toBeCloseTo(scale, 6);
     expect(variables.get(`${PATH}.lora_A`)?.data[0]).toBe(1);
   });
 });

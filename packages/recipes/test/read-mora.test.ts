@@ -23,8 +23,8 @@ describe('a MoRA folder is refused', () => {
   it.each<[string, string, string | RegExp]>([
     ['of another format', mora({ ...good, format: 'other' }), /other 1 is not moraine-mora 1/],
     ['of a later version', mora({ ...good, format_version: 2 }), /moraine-mora 2/],
-    ['of an unknown type', mora({ ...good, mora_type: 5 }), /mora_type 5 are not .* 4, 6, truncation/],
-    ['with a rank that is no number', mora({ ...good, rank: 'four' }), /rank four/],
+    ['of an unknown type', mora({ ...good, mora_type: 5 }), /mora_type is 5, not one of .* 4, 6, truncation/],
+    ['with a rank that is no number', mora({ ...good, rank: 'four' }), /rank is "four"/],
     ['without its tensors', mora(good), /no mora_model\.safetensors/],
     ['whose configuration is cut short', mora('{"format": '), /not JSON/],
     ['whose configuration is a list', mora('3'), /no JSON object/],
@@ -71,7 +71,7 @@ describe("a folder of the MoRA authors' fork of PEFT", () => {
 
   it.each([
     ['with two matrices', fork({}, 3), /lora_A and lora_B of .* differ/],
-    ['of a type that the fork does not have', fork({ mora_type: 5 }), /mora_type is 5, not one of 1, 2, 3, 4 and 6/],
+    ['of a type that the fork does not have', fork({ mora_type: 5 }), /mora_type is 5, not one of 1, 2, 3, 4, 6\./],
     ['of another rank', fork({ r: 8 }), /\[16, 16\].*\[22, 22\]/],
   ])('is refused %s', (_, dir, message) => {
     expect(() => readAdapter(dir, loadBase(base).config)).toThrow(message);

@@ -18,6 +18,8 @@ export interface StoredRun {
   base: string;
   data: string;
   valid: string | null;
+  /** The adapter that it started from, where there was one. */
+  from?: string | null;
   /** The configuration as it was written, options of the command line included. */
   body: Record<string, unknown>;
   config: RunConfig;

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import path from 'node:path';
-import { evaluationFilesOf, type RunConfig, type StopReason, type TrainSpec } from '@moraine/contract';
+import { AppError, evaluationFilesOf, type RunConfig, type StopReason, type TrainSpec } from '@moraine/contract';
 import { adviseMode, totalParameters } from '@moraine/contract/plan';
 import { type Arguments, type Command, noMoreThan } from '../args.js';
 import { REQUEST_OPTIONS } from '../request-options.js';
@@ -21,12 +21,17 @@ import { reportTraining } from './training-report.js';
 
 export const trainCommand: Command = {
   name: 'local train',
-  forms: ['--base DIR --data FILE --out DIR [--config FILE] [--valid FILE]', '--resume --out DIR'],
+  forms: ['--base DIR --data FILE --out DIR [--from DIR] [--config FILE] [--valid FILE]', '--resume --out DIR'],
   options: {
     base: BASE_OPTION,
     data: { type: 'string', value: 'FILE', help: 'JSONL rows to train on: chat, prompt and completion, or text.' },
     valid: { type: 'string', value: 'FILE', help: 'JSONL rows for validation loss and accuracy.' },
     out: { type: 'string', value: 'DIR', help: 'Where adapter, merged model, checkpoints and metrics.jsonl go.' },
+    from: {
+      type: 'string',
+      value: 'DIR',
+      help: "Start from an adapter: PEFT's layout, one of `local train`, or a checkpoint; its method is the run's.",
+    },
     ...REQUEST_OPTIONS,
     resume: { type: 'boolean', help: 'Go on from the last checkpoint in --out.' },
     'force-mode': { type: 'boolean', help: 'Go on in another mode than the one that the run began with.' },
@@ -46,6 +51,7 @@ export const trainCommand: Command = {
     for (const key of local.ignored) printError(`'${key}' has no meaning without the service; it is left out.`);
 
     const { checkWeights, device, loadBase, planRun, rehearseRun } = await import('@moraine/recipes');
+    const start = await startOf(args, base, stored);
     const evaluationFiles = evaluationFilesOf(local.request).map(({ file_id }) => path.resolve(file_id));
     const plan = {
       ...local,
@@ -56,6 +62,7 @@ export const trainCommand: Command = {
       otherFiles: [...(valid === null ? [] : [valid]), ...evaluationFiles],
       seed: local.request.seed ?? stored?.config.seed ?? randomInt(2 ** 31),
       templateDate: stored?.config.template_date,
+      start,
     };
     if (args.options['dry-run'] || local.request.dry_run) {
       const { config, warnings } = await rehearseRun(plan);
@@ -68,9 +75,31 @@ export const trainCommand: Command = {
       return 0;
     }
     const config = await planRun(plan);
-    return train({ args, local, config, stored, base, data, valid, evaluationFiles, out });
+    refuseOtherStart(config, stored, out);
+    const from = start?.dir ?? null;
+    return train({ args, local, config, stored, base, data, valid, evaluationFiles, out, from });
   },
 };
+
+/** What the run starts from: what `--from` names, or what the run that goes on started from; undefined where that is nothing. */
+async function startOf(args: Arguments, base: string, stored: StoredRun | null) {
+  const from = pathOf(args, 'from');
+  if (from !== undefined) {
+    const { loadBase, readStart } = await import('@moraine/recipes');
+    return readStart(from, loadBase(base));
+  }
+  const { start, adapter } = stored?.config ?? {};
+  return start && adapter && { ...start, adapter, dir: stored?.from ?? '' };
+}
+
+function refuseOtherStart({ start }: RunConfig, stored: StoredRun | null, out: string): void {
+  if (stored === null || stored.config.start?.sha256 === start?.sha256) return;
+  const before = stored.config.start?.model ?? 'a fresh adapter';
+  throw new AppError('checkpoint_mismatch', `The run in ${out} started from ${before}, not from ${start?.model}.`, {
+    param: 'from',
+    hint: 'Leave --from out, or name another folder with --out for a new run.',
+  });
+}
 
 interface Training {
   args: Arguments;
@@ -82,12 +111,14 @@ interface Training {
   valid: string | null;
   evaluationFiles: string[];
   out: string;
+  /** The folder that it starts from; null: a fresh adapter. */
+  from: string | null;
 }
 
-async function train({ args, local, config, stored, base, data, valid, evaluationFiles, out }: Training) {
+async function train({ args, local, config, stored, base, data, valid, evaluationFiles, out, from }: Training) {
   const checkpoint = stored ? checkpointsIn(out).at(-1) : undefined;
   if (stored && checkpoint === undefined) printError('There is no checkpoint yet; the run starts anew.');
-  if (!stored) writeStoredRun(out, { format: 1, base, data, valid, body: local.body, config });
+  if (!stored) writeStoredRun(out, { format: 1, base, data, valid, from, body: local.body, config });
   const spec: TrainSpec = {
     kind: 'train',
     taskId: 'local',
@@ -100,6 +131,7 @@ async function train({ args, local, config, stored, base, data, valid, evaluatio
     validationFile: valid,
     evaluationFiles: evaluationFiles.map((file) => ({ id: file, name: path.basename(file), path: file })),
     outDir: out,
+    startFrom: from,
     resumeFrom: checkpoint ?? null,
     bestFrom: checkpoint === undefined ? null : bestOf(checkpoint),
     forceMode: args.options['force-mode'] === true,

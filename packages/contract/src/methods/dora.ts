@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { LORA_KEYS, LORA_VALUES, resolveLora } from './lora.js';
+import { LORA_KEYS, LORA_VALUES, loraOptions, resolveLora, unevenLora } from './lora.js';
 import { defineMethod, sumOf } from './method.js';
+import { PEFT, type StoredForm, type StoredOptions } from './stored.js';
 
 const DoraConfig = z.strictObject({ type: z.literal('dora'), ...LORA_VALUES });
 export type DoraConfig = z.output<typeof DoraConfig>;
@@ -22,3 +23,11 @@ export const dora = defineMethod({
   color: 'dora',
   withoutExport: () => null,
 });
+
+export const doraForm = {
+  ...PEFT,
+  peftType: 'LORA',
+  peftFlag: 'use_dora',
+  options: (json, file) => ({ type: 'dora', ...loraOptions(json, file) }),
+  untrainable: unevenLora,
+} satisfies StoredForm<StoredOptions<DoraConfig>>;

@@ -3,6 +3,15 @@ import type { LinearShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
 import { LORA_KEYS, refuseHighRank } from './lora.js';
 import { ADAPTED, defineMethod, RANK_DEFAULT, resolveAdapted, sumOf } from './method.js';
+import {
+  PEFT,
+  readCount,
+  readDropout,
+  readNumber,
+  refuseOther,
+  type StoredForm,
+  type StoredOptions,
+} from './stored.js';
 
 const BLOCKS_DEFAULT = 2;
 const GraloraConfig = z.strictObject({
@@ -61,3 +70,21 @@ function refuseUneven(rank: number, blocks: number, layers: readonly LinearShape
     { param: 'adapter.sub_blocks', hint: 'Take a number that divides the rank and both sides of every layer.' },
   );
 }
+
+/** What PEFT could do otherwise and is done one way here. */
+export const GRALORA_FIXED = { hybrid_r: 0, fan_in_fan_out: false } as const;
+
+export const graloraForm = {
+  ...PEFT,
+  peftType: 'GRALORA',
+  options: (json, file) => {
+    refuseOther(file, json, GRALORA_FIXED);
+    return {
+      type: 'gralora',
+      rank: readCount(file, json, 'r'),
+      alpha: readNumber(file, json, 'alpha'),
+      sub_blocks: readCount(file, json, 'gralora_k'),
+      dropout: readDropout(json, 'gralora_dropout'),
+    };
+  },
+} satisfies StoredForm<StoredOptions<GraloraConfig>>;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { refuseHighRank } from './lora.js';
 import { ADAPTED, defineMethod, RANK_DEFAULT, resolveAdapted, sumOf } from './method.js';
+import { PEFT, readCount, readDropout, refuseOther, type StoredForm, type StoredOptions } from './stored.js';
 
 const HiraConfig = z.strictObject({ type: z.literal('hira'), rank: z.int(), ...ADAPTED });
 export type HiraConfig = z.output<typeof HiraConfig>;
@@ -29,3 +30,15 @@ export const hira = defineMethod({
   color: 'hira',
   withoutExport: () => null,
 });
+
+/** What PEFT could do otherwise and is done one way here. */
+export const HIRA_FIXED = { fan_in_fan_out: false } as const;
+
+export const hiraForm = {
+  ...PEFT,
+  peftType: 'HIRA',
+  options: (json, file) => {
+    refuseOther(file, json, HIRA_FIXED);
+    return { type: 'hira', rank: readCount(file, json, 'r'), dropout: readDropout(json, 'hira_dropout') };
+  },
+} satisfies StoredForm<StoredOptions<HiraConfig>>;

@@ -14,6 +14,17 @@ import {
   sumOf,
   tooLargeRank,
 } from './method.js';
+import {
+  PEFT,
+  readCount,
+  readDropout,
+  readNumber,
+  restartedForm,
+  type StoredForm,
+  type StoredJson,
+  type StoredOptions,
+  unsupported,
+} from './stored.js';
 
 /** Request keys of LoRA and of the methods that are a LoRA inside. */
 export const LORA_KEYS = {
@@ -107,6 +118,54 @@ export const lora = defineMethod({
   withoutExport: ({ restart }, format) => (restart === undefined ? null : restartedExport(format)),
 });
 
+/** What a PEFT configuration may ask for that changes the result and is not done here. */
+const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boolean, what: string])[] = [
+  ['bias', (value) => value !== undefined && value !== 'none', 'trained biases are not read'],
+  ['lora_bias', (value) => value === true, 'trained biases are not read'],
+  ['fan_in_fan_out', (value) => value === true, 'transposed layers occur in none of the families'],
+  ['layer_replication', (value) => Array.isArray(value) && value.length > 0, 'repeated layers are not read'],
+  ['use_qalora', (value) => value === true, 'QALoRA is not read'],
+  ['alora_invocation_tokens', (value) => Array.isArray(value), 'an adapter that some tokens switch on is not read'],
+  ['target_parameters', (value) => Array.isArray(value) && value.length > 0, 'only linear layers are read'],
+  ['trainable_token_indices', (value) => value !== undefined && value !== null, 'trained tokens are not read'],
+  [
+    'init_lora_weights',
+    (value) => typeof value === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(value),
+    'it changed the base; save it as a plain LoRA first',
+  ],
+];
+
+/** Rank and scale of a LoRA, or of what is one inside, in PEFT's layout. */
+export function loraOptions(json: StoredJson, file: string) {
+  for (const [key, isAsked, what] of REFUSED)
+    if (isAsked(json[key])) throw unsupported(file, `${key} is ${JSON.stringify(json[key])}: ${what}`);
+  return {
+    rank: readCount(file, json, 'r'),
+    alpha: readNumber(file, json, 'lora_alpha'),
+    use_rslora: json.use_rslora === true,
+    dropout: readDropout(json, 'lora_dropout'),
+  };
+}
+
+/** The key of a PEFT configuration by which layers differ in rank or scale. */
+export const unevenKey = (json: StoredJson): string | undefined =>
+  ['rank_pattern', 'alpha_pattern'].find(
+    (key) => Object.keys((json[key] as object | null | undefined) ?? {}).length > 0,
+  );
+
+/** A run has one rank and one alpha. */
+export function unevenLora(json: StoredJson): string | null {
+  const key = unevenKey(json);
+  return key === undefined ? null : `${key} gives some layers a rank or alpha of their own, and a run has one of each`;
+}
+
+export const loraForm = {
+  ...PEFT,
+  peftType: 'LORA',
+  options: (json, file) => ({ type: 'lora', ...loraOptions(json, file) }),
+  untrainable: unevenLora,
+} satisfies StoredForm<StoredOptions<LoraConfig>>;
+
 /** A product of thin matrices has at most the rank of the layer; what goes beyond it learns nothing. */
 export function refuseHighRank(rank: number, shapes: readonly LinearShape[]): void {
   const rankMax = Math.min(...shapes.map(({ inDim, outDim }) => Math.min(inDim, outDim)));
@@ -117,3 +176,5 @@ export function refuseHighRank(rank: number, shapes: readonly LinearShape[]): vo
     rankMax,
   );
 }
+
+export const reloraForm = /* @__PURE__ */ restartedForm('lora', LoraConfig);

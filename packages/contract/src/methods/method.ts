@@ -145,6 +145,8 @@ export interface MethodRow<Type extends string, Keys extends KeyShape, Config ex
   label(config: z.output<Config>): string;
   /** Name of its colour in the dashboard. */
   color: string;
+  /** What it has become after so many steps; absent: what it was. */
+  after?(config: z.output<Config>, steps: number): z.output<Config>;
   /** Why a result has no export in a format; null where it has one. */
   withoutExport(config: z.output<Config>, format: ExportFormat): string | null;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ADAPTED, defineMethod, RANK_DEFAULT, resolveAdapted, sumOf, tooLargeRank } from './method.js';
+import { PEFT, readCount, readDropout, refuseOther, type StoredForm, type StoredOptions } from './stored.js';
 
 const MissConfig = z.strictObject({ type: z.literal('miss'), rank: z.int(), ...ADAPTED });
 export type MissConfig = z.output<typeof MissConfig>;
@@ -33,3 +34,15 @@ export const miss = defineMethod({
   color: 'miss',
   withoutExport: () => null,
 });
+
+/** What PEFT could do otherwise and is done one way here. */
+export const MISS_FIXED = { init_weights: true } as const;
+
+export const missForm = {
+  ...PEFT,
+  peftType: 'MISS',
+  options: (json, file) => {
+    refuseOther(file, json, MISS_FIXED);
+    return { type: 'miss', rank: readCount(file, json, 'r'), dropout: readDropout(json, 'miss_dropout') };
+  },
+} satisfies StoredForm<StoredOptions<MissConfig>>;

@@ -14,6 +14,16 @@ import {
   sumOf,
   tooLargeRank,
 } from './method.js';
+import {
+  PEFT,
+  readCount,
+  readDropout,
+  restartedForm,
+  type StoredForm,
+  type StoredJson,
+  type StoredOptions,
+  unsupported,
+} from './stored.js';
 
 /**
  * Operator of MoRA (arXiv:2405.12130): 1 to 4 share rows and columns (Eq. 6) in four choices of groups, 6 rotates blocks (Eq. 9); numbers are
@@ -84,6 +94,11 @@ export const mora = defineMethod({
   kind: ({ mora_type }) => (mora_type === 6 ? 'rotation' : isSharing(mora_type) ? 'sharing' : String(mora_type)),
   label: ({ rank, mora_type, restart }) => `${restart === undefined ? '' : 're'}mora type ${mora_type} r${rank}`,
   color: 'mora',
+  // Each restart went on with the groups of the next type; the first comes before the step behind `every`.
+  after: (config, steps) =>
+    config.restart === undefined
+      ? config
+      : { ...config, mora_type: restartedType(config.mora_type, Math.floor((steps - 1) / config.restart.every)) },
   withoutExport: ({ mora_type, restart }, format) =>
     restart !== undefined
       ? restartedExport(format)
@@ -153,3 +168,36 @@ function refuseWideSquare(rank: number, type: MoraType, shapes: readonly LinearS
     rankMax,
   );
 }
+
+/** Its own form. */
+export const moraForm = {
+  configName: 'mora_config.json',
+  weightsName: 'mora_model.safetensors',
+  options: (json, file) => {
+    const { format, format_version: version } = json;
+    if (format !== 'moraine-mora' || version !== 1)
+      throw unsupported(file, `format ${String(format)} ${String(version)} is not moraine-mora 1`);
+    const all = json.mora_all_inputs === true ? { mora_all_inputs: true as const } : {};
+    const mora_type = readType(file, json, MORA_TYPES);
+    return { type: 'mora', rank: readCount(file, json, 'rank'), mora_type, ...all, dropout: 0 };
+  },
+} satisfies StoredForm<StoredOptions<MoraConfig>>;
+
+/** Of the authors' fork of PEFT; r is the rank whose budget it matches. Its alpha has no effect there, and none here. */
+export const moraForkForm = {
+  ...PEFT,
+  peftType: 'LORA',
+  peftFlag: 'use_mora',
+  options: (json, file) => {
+    const mora_type = readType(file, json, [1, 2, 3, 4, 6] as const);
+    return { type: 'mora', rank: readCount(file, json, 'r'), mora_type, dropout: readDropout(json, 'lora_dropout') };
+  },
+} satisfies StoredForm<StoredOptions<MoraConfig>>;
+
+function readType<T extends MoraType>(file: string, json: StoredJson, types: readonly T[]): T {
+  const found = types.find((type) => type === json.mora_type);
+  if (found !== undefined) return found;
+  throw unsupported(file, `mora_type is ${JSON.stringify(json.mora_type)}, not one of ${types.join(', ')}`);
+}
+
+export const remoraForm = /* @__PURE__ */ restartedForm('mora', MoraConfig);

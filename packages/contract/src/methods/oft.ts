@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ADAPTED, defineMethod, resolveAdapted, sumOf } from './method.js';
+import { PEFT, readCount, refuseOther, type StoredForm, type StoredOptions } from './stored.js';
 
 const BLOCK_DEFAULT = 32;
 const OftConfig = z.strictObject({
@@ -54,3 +55,18 @@ export function oftBlock(inDim: number, asked: number): number {
     if (inDim % (asked + step) === 0) return asked + step;
   }
 }
+
+/** What PEFT could do otherwise and is done one way here; the series has its own keys. */
+export const OFT_FIXED = { coft: false, block_share: false, r: 0 } as const;
+export const OFT_SERIES = { use_cayley_neumann: true, num_cayley_neumann_terms: 5 } as const;
+
+export const oftForm = {
+  ...PEFT,
+  peftType: 'OFT',
+  options: (json, file) => {
+    const isCayley = json.use_cayley_neumann === false;
+    refuseOther(file, json, isCayley ? OFT_FIXED : { ...OFT_FIXED, ...OFT_SERIES });
+    const block_size = readCount(file, json, 'oft_block_size');
+    return { type: 'oft', block_size, ...(isCayley ? { rotation: 'cayley' as const } : {}), dropout: 0 };
+  },
+} satisfies StoredForm<StoredOptions<OftConfig>>;

@@ -17,7 +17,7 @@ const placeOf = (row: { isDefault?: true; shared: readonly string[] }): number =
   row.isDefault === true ? 0 : row.shared.length > 0 ? 1 : 2;
 /** All training methods. */
 export const METHODS: readonly Row[] = Object.values(rows).sort((a, b) => placeOf(a) - placeOf(b));
-const DEFAULT = METHODS.find(({ isDefault }) => isDefault)?.type;
+const DEFAULT = METHODS.find(({ isDefault }) => isDefault)?.type ?? '';
 
 const configs = METHODS.map((row) => row.config) as unknown as [
   z.ZodObject<{ type: z.ZodLiteral<MethodConfig['type']> }>,
@@ -33,8 +33,8 @@ const TYPES: readonly string[] = METHODS.flatMap((row) => [row.type, ...row.spel
 export const AdapterRequest = z.strictObject({
   type: z
     .enum(TYPES)
-    .default(DEFAULT ?? '')
-    .describe(`Training method: ${describeTypes()}.`),
+    .optional()
+    .meta({ default: DEFAULT, description: `Training method: ${describeTypes()}.` }),
   rank,
   ...OWN_KEYS,
   ...SHARED_LAST,
@@ -68,7 +68,7 @@ export function methodRow({ type }: { type: string }): AnyRow {
 
 /** The configuration that a parsed request asks for. @throws AppError `invalid_value` for keys of another method, and what `resolve` throws. */
 export function resolveMethod(request: AdapterRequest, match: MatchTargets): MethodConfig {
-  const row = methodRow(request);
+  const row = methodRow({ type: request.type ?? DEFAULT });
   refuseForeign(request, row);
   return row.resolve(request, match);
 }

@@ -10,5 +10,7 @@ export * from './resolve-adapter.js';
 export * from './resolve-config.js';
 export * from './resolve-optimizer.js';
 export * from './shapes.js';
+export * from './start.js';
+export * from './stored-adapter.js';
 export * from './targets.js';
 export * from './whole-modules.js';

@@ -17,6 +17,7 @@ import { resolveAdapter } from './resolve-adapter.js';
 import { resolveBest } from './resolve-best.js';
 import { resolveOptimizer } from './resolve-optimizer.js';
 import { fitSchedule, resolveSchedule, WARMUP_RATIO_AUTO } from './resolve-schedule.js';
+import { resolveStarted, type Start } from './start.js';
 
 /** The keys of a request that decide a run's numbers; where its files come from is no concern here. */
 export type RunRequest = Pick<
@@ -51,6 +52,8 @@ export interface ResolveInput {
   seed: number;
   /** The day that a chat template takes for today, YYYY-MM-DD. */
   templateDate: string;
+  /** The adapter that it starts from; absent: a fresh one. */
+  start?: Start | undefined;
 }
 
 /** What an absent object stands for: the defaults of its keys. */
@@ -71,7 +74,7 @@ export const batchSizeAuto = (rows: number): number =>
  * @throws AppError naming the key, its value and what to do.
  */
 export function resolveConfig(input: ResolveInput): RunConfig {
-  const { request, baseName, base, rows, validates = false, seed, templateDate } = input;
+  const { request, baseName, base, rows, validates = false, seed, templateDate, start } = input;
   const nEpochs = numberOf(request, 'n_epochs');
   const batchSize = numberOf(request, 'batch_size') ?? batchSizeAuto(rows);
   const accumulation = request.accumulation ?? 1;
@@ -101,13 +104,15 @@ export function resolveConfig(input: ResolveInput): RunConfig {
       `Take at most ${base.maxPositions}.`,
     );
   }
-  const { adapter, trainableParameters } = resolveAdapter(request.adapter ?? ADAPTER_AUTO, base);
+  const asked = request.adapter ?? ADAPTER_AUTO;
+  const { adapter, trainableParameters } = start ? resolveStarted(asked, start, base) : resolveAdapter(asked, base);
   const optimizer = request.optimizer ?? OPTIMIZER_AUTO;
   const automatic = twoDigits(learningRateAuto(adapter, base.hiddenSize) * OPTIMIZERS[optimizer.type].rate);
   const rate = resolveLearningRate(request, automatic);
   const evaluation = resolveEvaluation(request, steps);
   return {
     base: baseName,
+    ...(start ? { start: { model: start.model, sha256: start.sha256 } } : {}),
     adapter,
     optimizer: resolveOptimizer(optimizer, rate.learningRate),
     schedule: resolveSchedule(request.schedule ?? SCHEDULE_AUTO, steps, adapter),

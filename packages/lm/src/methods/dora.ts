@@ -1,10 +1,9 @@
-import type { DoraConfig } from '@moraine/contract/methods/dora';
+import { type DoraConfig, doraForm } from '@moraine/contract/methods/dora';
 import { inFloat32, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { onHost, toDevice } from '../host.js';
 import { differentiable } from '../ops.js';
 import { loraFactors, loraFiles, loraInit, loraPairs, loraPlus, lowRank, readLora, scaleOf } from './lora.js';
 import { type Method, type MethodModule, type ReadLayers, role } from './method.js';
-import { PEFT } from './peft.js';
 import { type AdapterSource, checkShape, part } from './source.js';
 
 type DoraOptions = Pick<DoraConfig, 'rank' | 'alpha' | 'use_rslora' | 'lora_plus_ratio'>;
@@ -14,7 +13,7 @@ const SMALLEST = 1e-30;
 
 export const dora: MethodModule<DoraOptions> = {
   create,
-  stored: { form: { ...PEFT, peftType: 'LORA', peftFlag: 'use_dora' }, read },
+  stored: { form: doraForm, read },
 };
 
 /**
@@ -71,12 +70,8 @@ function rowNorms(weight: Tensor): Tensor {
 
 /** A DoRA in PEFT's layout. */
 function read(source: AdapterSource): ReadLayers {
-  const { layers, rank, variables } = readLora(source, 'DoRA', [MAGNITUDE]);
-  for (const { name, outDim } of layers)
-    checkShape(source, `${name}.${MAGNITUDE}`, part(source, variables, `${name}.${MAGNITUDE}`), [outDim]);
-  return {
-    method: create({ rank, alpha: rank, use_rslora: false }),
-    paths: layers.map(({ name }) => name),
-    variables,
-  };
+  const found = readLora(source, 'DoRA', [MAGNITUDE], doraForm.options(source.json, source.file));
+  for (const { name, outDim } of found.layers)
+    checkShape(source, `${name}.${MAGNITUDE}`, part(source, found.variables, `${name}.${MAGNITUDE}`), [outDim]);
+  return found;
 }

@@ -1,16 +1,15 @@
-import type { GraloraConfig } from '@moraine/contract/methods/gralora';
+import { GRALORA_FIXED, type GraloraConfig, graloraForm } from '@moraine/contract/methods/gralora';
 import { loadTf, type Tensor } from '@moraine/engine';
 import { uniform } from '../random.js';
 import { type Method, type MethodModule, type ReadLayers, role } from './method.js';
-import { PEFT, peftFiles, peftVariables, readCount, refuseOther } from './peft.js';
-import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
+import { peftFiles, peftVariables } from './peft.js';
+import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
 type GraloraOptions = Pick<GraloraConfig, 'rank' | 'alpha' | 'sub_blocks'>;
-const FIXED = { hybrid_r: 0, fan_in_fan_out: false } as const;
 
 export const gralora: MethodModule<GraloraOptions> = {
   create,
-  stored: { form: { ...PEFT, peftType: 'GRALORA' }, read },
+  stored: { form: graloraForm, read },
 };
 
 /**
@@ -34,7 +33,14 @@ function create({ rank, alpha, sub_blocks: blocks }: GraloraOptions): Method {
       const tensors = adapter.layers.flatMap(({ name, value }) =>
         ['gralora_A', 'gralora_B'].map((each) => [`${name}.${each}`, value(each)] as const),
       );
-      const own = { ...FIXED, r: rank, alpha, gralora_k: blocks, gralora_dropout: adapter.dropout, init_weights: true };
+      const own = {
+        ...GRALORA_FIXED,
+        r: rank,
+        alpha,
+        gralora_k: blocks,
+        gralora_dropout: adapter.dropout,
+        init_weights: true,
+      };
       return peftFiles(adapter, 'GRALORA', tensors, own);
     },
   };
@@ -53,10 +59,8 @@ function exchanged(x: Tensor, a: Tensor, b: Tensor): Tensor {
 
 /** A GraLoRA in PEFT's layout. */
 function read(source: AdapterSource): ReadLayers {
-  refuseOther(source, FIXED);
-  const [rank, blocks] = [readCount(source, 'r'), readCount(source, 'gralora_k')];
-  const { alpha } = source.json;
-  if (typeof alpha !== 'number') throw unsupported(source.file, `alpha is ${JSON.stringify(alpha)}, not a number`);
+  const options = graloraForm.options(source.json, source.file);
+  const { rank, sub_blocks: blocks } = options;
   const variables = peftVariables(source, 'GraLoRA', ['gralora_A', 'gralora_B']);
   const layers = layersOf(source, variables);
   for (const { name, inDim, outDim } of layers) {
@@ -64,5 +68,5 @@ function read(source: AdapterSource): ReadLayers {
     if (a !== undefined) checkShape(source, `${name}.gralora_A`, a, [blocks, inDim / blocks, rank]);
     if (b !== undefined) checkShape(source, `${name}.gralora_B`, b, [blocks, rank, outDim / blocks]);
   }
-  return { method: create({ rank, alpha, sub_blocks: blocks }), paths: layers.map(({ name }) => name), variables };
+  return { options, paths: layers.map(({ name }) => name), variables };
 }

@@ -1,15 +1,14 @@
-import type { HiraConfig } from '@moraine/contract/methods/hira';
+import { HIRA_FIXED, type HiraConfig, hiraForm } from '@moraine/contract/methods/hira';
 import { inFloat32, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { differentiable } from '../ops.js';
 import { loraInit } from './lora.js';
 import { type Method, type MethodModule, type ReadLayers, role } from './method.js';
-import { PEFT, peftFiles, peftVariables, readCount, refuseOther } from './peft.js';
+import { peftFiles, peftVariables } from './peft.js';
 import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
 type HiraOptions = Pick<HiraConfig, 'rank'>;
-const FIXED = { fan_in_fan_out: false } as const;
 
-export const hira: MethodModule<HiraOptions> = { create, stored: { form: { ...PEFT, peftType: 'HIRA' }, read } };
+export const hira: MethodModule<HiraOptions> = { create, stored: { form: hiraForm, read } };
 
 /**
  * HiRA: y = x·(W0 + W0 ∘ B·A)ᵀ with hira_A [r, in] random and hira_B [out, r] zero, so that a fresh adapter changes nothing; no scale.
@@ -27,7 +26,7 @@ function create({ rank }: HiraOptions): Method {
       const tensors = adapter.layers.flatMap(({ name, value }) =>
         ['hira_A', 'hira_B'].map((each) => [`${name}.${each}`, value(each)] as const),
       );
-      const own = { ...FIXED, r: rank, hira_dropout: adapter.dropout, init_weights: true, rank_pattern: {} };
+      const own = { ...HIRA_FIXED, r: rank, hira_dropout: adapter.dropout, init_weights: true, rank_pattern: {} };
       return peftFiles(adapter, 'HIRA', tensors, own);
     },
   };
@@ -51,13 +50,13 @@ function scaledWeight(x: Tensor, weight: Tensor, a: Tensor, b: Tensor): Tensor {
 
 /** A HiRA in PEFT's layout. */
 function read(source: AdapterSource): ReadLayers {
-  refuseOther(source, FIXED);
-  const rank = readCount(source, 'r');
+  const options = hiraForm.options(source.json, source.file);
+  const { rank } = options;
   const variables = peftVariables(source, 'HiRA', ['hira_A', 'hira_B']);
   const layers = layersOf(source, variables);
   for (const { name, inDim, outDim } of layers) {
     checkShape(source, `${name}.hira_A`, part(source, variables, `${name}.hira_A`), [rank, inDim]);
     checkShape(source, `${name}.hira_B`, part(source, variables, `${name}.hira_B`), [outDim, rank]);
   }
-  return { method: create({ rank }), paths: layers.map(({ name }) => name), variables };
+  return { options, paths: layers.map(({ name }) => name), variables };
 }

@@ -1,4 +1,7 @@
-import { type LoraConfig, lora as loraRow } from '@moraine/contract/methods/lora';
+import type { AdapterOptions } from '@moraine/contract/methods/forms';
+import { type LoraConfig, loraForm, lora as loraRow, reloraForm, unevenKey } from '@moraine/contract/methods/lora';
+import { unsupported } from '@moraine/contract/methods/stored';
+import type { LinearShape } from '@moraine/contract/plan';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
 import { normalRows, orthonormalRows } from '../linalg.js';
@@ -12,9 +15,9 @@ import {
   type ReadLayers,
   role,
 } from './method.js';
-import { PEFT, peftFiles, peftVariables } from './peft.js';
-import { ownOptions, readOptions, restartedForm, restarting } from './restart.js';
-import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
+import { peftFiles, peftVariables } from './peft.js';
+import { ownOptions, restartedMethod, restarting } from './restart.js';
+import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
 type LoraOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora' | 'lora_plus_ratio' | 'init' | 'restart'>;
 /** What is a LoRA inside of other methods too. */
@@ -23,8 +26,8 @@ type ScaleOptions = Pick<LoraConfig, 'rank' | 'alpha' | 'use_rslora'>;
 export const lora: MethodModule<LoraOptions> = {
   create,
   stored: [
-    { form: { ...PEFT, peftType: 'LORA' }, read },
-    restartedForm('lora', (options) => create(readOptions(loraRow.config, options))),
+    { form: loraForm, read: (source) => readLora(source, 'LoRA', [], loraForm.options(source.json, source.file)) },
+    restartedMethod(reloraForm, create),
   ],
 };
 
@@ -36,7 +39,9 @@ export const lora: MethodModule<LoraOptions> = {
  */
 function create(options: LoraOptions): Method {
   const method = createPlain(options);
-  return options.restart === undefined ? method : restarting(method, 'lora', ownOptions(loraRow.config, options));
+  return options.restart === undefined
+    ? method
+    : restarting(method, reloraForm, () => ownOptions(loraRow.config, options));
 }
 
 function createPlain(options: LoraOptions): Method {
@@ -141,39 +146,20 @@ export function loraFiles(
   });
 }
 
-/** What a PEFT configuration may ask for that changes the result and is not done here. */
-const REFUSED: readonly (readonly [key: string, isAsked: (value: unknown) => boolean, what: string])[] = [
-  ['bias', (value) => value !== undefined && value !== 'none', 'trained biases are not read'],
-  ['lora_bias', (value) => value === true, 'trained biases are not read'],
-  ['fan_in_fan_out', (value) => value === true, 'transposed layers occur in none of the families'],
-  ['layer_replication', (value) => Array.isArray(value) && value.length > 0, 'repeated layers are not read'],
-  ['use_qalora', (value) => value === true, 'QALoRA is not read'],
-  ['alora_invocation_tokens', (value) => Array.isArray(value), 'an adapter that some tokens switch on is not read'],
-  ['target_parameters', (value) => Array.isArray(value) && value.length > 0, 'only linear layers are read'],
-  ['trainable_token_indices', (value) => value !== undefined && value !== null, 'trained tokens are not read'],
-  [
-    'init_lora_weights',
-    (value) => typeof value === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/.test(value),
-    'it changed the base; save it as a plain LoRA first',
-  ],
-];
-
-/** A LoRA in PEFT's layout, whatever tool wrote it. */
-function read(source: AdapterSource): ReadLayers {
-  const { layers, rank, variables } = readLora(source, 'LoRA', []);
-  const method = create({ rank, alpha: rank, use_rslora: false });
-  return { method, paths: layers.map(({ name }) => name), variables };
-}
+/** A LoRA's scale, and what is a LoRA inside of other methods, as a folder says it. */
+type ReadOptions = AdapterOptions & ScaleOptions;
 
 /**
- * Layers and variables of a folder with the matrices of a LoRA and, of each layer, the variables of `more` roles. Ranks and scales may differ
- * between layers: each layer's scale goes into its B, so that the method's own is 1; `rank` is the first layer's.
+ * Layers and variables of a folder with the matrices of a LoRA and, of each layer, the variables of `more` roles. Where ranks and scales differ
+ * between layers, each layer's scale goes into its B, so that the method's own is 1; `rank` is the first layer's.
  */
-export function readLora(source: AdapterSource, method: string, more: readonly string[]) {
-  const { file, json } = source;
-  for (const [key, isAsked, what] of REFUSED) {
-    if (isAsked(json[key])) throw unsupported(file, `${key} is ${JSON.stringify(json[key])}: ${what}`);
-  }
+export function readLora<O extends ReadOptions>(
+  source: AdapterSource,
+  method: string,
+  more: readonly string[],
+  options: O,
+): ReadLayers & { options: O; layers: readonly LinearShape[] } {
+  const isUneven = unevenKey(source.json) !== undefined;
   const variables = peftVariables(source, method, ['lora_A', 'lora_B', ...more]);
   const layers = layersOf(source, variables);
   for (const { name, inDim, outDim } of layers) {
@@ -182,22 +168,26 @@ export function readLora(source: AdapterSource, method: string, more: readonly s
     const rank = a.shape[0] ?? 0;
     checkShape(source, `${name}.lora_A`, a, [rank, inDim]);
     checkShape(source, `${name}.lora_B`, b, [outDim, rank]);
-    const scale = storedScale(source, name, rank);
-    if (scale !== 1) variables.set(`${name}.lora_B`, { shape: b.shape, data: b.data.map((value) => value * scale) });
+    const scale = storedScale(source, name, { ...options, rank });
+    if (isUneven) variables.set(`${name}.lora_B`, { shape: b.shape, data: b.data.map((value) => value * scale) });
   }
-  return { layers, rank: variables.get(`${layers[0].name}.lora_A`)?.shape[0] ?? 1, variables };
+  const rank = variables.get(`${layers[0].name}.lora_A`)?.shape[0] ?? 1;
+  const folded = isUneven ? { rank, alpha: rank, use_rslora: false } : {};
+  return { options: { ...options, ...folded }, layers, paths: layers.map(({ name }) => name), variables };
 }
 
-/** alpha / r of a layer, or alpha / sqrt(r); a pattern for the layer's name counts more than the common value, as in PEFT. */
-function storedScale({ file, json }: AdapterSource, path: string, rank: number): number {
+/** Scale of a layer whose matrices have that rank; a pattern for the layer's name counts more than the common value, as in PEFT. */
+function storedScale({ file, json }: AdapterSource, path: string, options: ScaleOptions): number {
   const own = (key: string): unknown => {
     const patterns = json[key];
     if (typeof patterns !== 'object' || patterns === null) return undefined;
     return Object.entries(patterns).find(([pattern]) => new RegExp(`(^|.*\\.)${pattern}$`).test(path))?.[1];
   };
+  const { rank } = options;
   const said = own('rank_pattern') ?? json.r;
   if (said !== rank) throw unsupported(file, `the rank of ${path} is ${String(said)}, its matrices have ${rank}`);
-  const alpha = own('alpha_pattern') ?? json.lora_alpha;
-  if (typeof alpha !== 'number') throw unsupported(file, `lora_alpha is ${JSON.stringify(alpha)}, not a number`);
-  return alpha / (json.use_rslora === true ? Math.sqrt(rank) : rank);
+  const alpha = own('alpha_pattern') ?? options.alpha;
+  if (typeof alpha !== 'number')
+    throw unsupported(file, `alpha_pattern of ${path} is ${JSON.stringify(alpha)}, not a number`);
+  return scaleOf({ ...options, alpha });
 }

@@ -1,3 +1,5 @@
+import type { AdapterOptions } from '@moraine/contract/methods/forms';
+import type { StoredForm } from '@moraine/contract/methods/stored';
 import type { LinearShape } from '@moraine/contract/plan';
 import { invariant, type Tensor } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
@@ -53,23 +55,14 @@ export interface MethodModule<C> {
 }
 
 export interface StoredMethod {
-  form: StoredForm;
+  form: StoredForm<AdapterOptions>;
   /** An adapter in that form. @throws AppError `unsupported_format`, `invalid_value` when it is of another base. */
   read(source: AdapterSource): ReadLayers;
 }
 
-/** How a folder says what it holds: the file of its configuration and, in PEFT's layout, the `peft_type` in it. */
-export interface StoredForm {
-  configName: string;
-  weightsName: string;
-  peftType?: string;
-  /** Where several methods have one `peft_type`: the key of the configuration that is true of this one alone. */
-  peftFlag?: string;
-}
-
-/** What was read: the method, and its variables `<path>.<role>` for the layers at `paths`. */
+/** What was read: the method with its numbers, and its variables `<path>.<role>` for the layers at `paths`. */
 export interface ReadLayers {
-  method: Method;
+  options: AdapterOptions;
   paths: string[];
   variables: Map<string, HostTensor>;
 }

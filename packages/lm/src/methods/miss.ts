@@ -1,15 +1,14 @@
-import type { MissConfig } from '@moraine/contract/methods/miss';
+import { MISS_FIXED, type MissConfig, missForm } from '@moraine/contract/methods/miss';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { differentiable } from '../ops.js';
 import { extend, fold } from './columns.js';
 import { type Method, type MethodModule, type ReadLayers, role } from './method.js';
-import { PEFT, peftFiles, peftVariables, readCount, refuseOther } from './peft.js';
+import { peftFiles, peftVariables } from './peft.js';
 import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
 type MissOptions = Pick<MissConfig, 'rank'>;
-const FIXED = { init_weights: true } as const;
 
-export const miss: MethodModule<MissOptions> = { create, stored: { form: { ...PEFT, peftType: 'MISS' }, read } };
+export const miss: MethodModule<MissOptions> = { create, stored: { form: missForm, read } };
 
 /**
  * MiSS: y = x·W0ᵀ + c·M with c_i the sum of the inputs whose index is i modulo the rank, and miss_block M [r, out], zero at the start; no
@@ -21,7 +20,7 @@ function create({ rank }: MissOptions): Method {
     apply: (x, _weight, y0, variables) => loadTf().add(y0, shared(x, role(variables, 'miss_block'))),
     toPeft: (adapter) => {
       const tensors = adapter.layers.map(({ name, value }) => [`${name}.miss_block`, value('miss_block')] as const);
-      return peftFiles(adapter, 'MISS', tensors, { ...FIXED, r: rank, mini_r: 1, miss_dropout: adapter.dropout });
+      return peftFiles(adapter, 'MISS', tensors, { ...MISS_FIXED, r: rank, mini_r: 1, miss_dropout: adapter.dropout });
     },
   };
 }
@@ -42,11 +41,11 @@ function shared(x: Tensor, m: Tensor): Tensor {
 
 /** A MiSS in PEFT's layout. */
 function read(source: AdapterSource): ReadLayers {
-  refuseOther(source, FIXED);
-  const rank = readCount(source, 'r');
+  const options = missForm.options(source.json, source.file);
+  const { rank } = options;
   const variables = peftVariables(source, 'MiSS', ['miss_block']);
   const layers = layersOf(source, variables);
   for (const { name, outDim } of layers)
     checkShape(source, `${name}.miss_block`, part(source, variables, `${name}.miss_block`), [rank, outDim]);
-  return { method: create({ rank }), paths: layers.map(({ name }) => name), variables };
+  return { options, paths: layers.map(({ name }) => name), variables };
 }

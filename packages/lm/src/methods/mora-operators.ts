@@ -1,5 +1,5 @@
 import type { MoraType } from '@moraine/contract/methods/mora';
-import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
+import { invariant, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { asMatrix, type HostTensor, onHost, toDevice } from '../host.js';
 import { at, differentiable, type Rotary, rotate, rotateBack } from '../ops.js';
 import { extend, fold, repeatGroups, resize, sumGroups } from './columns.js';
@@ -76,6 +76,13 @@ function thin(compress: ColumnMap, spread: ColumnMap): MoraOperator {
 /** The groups of a sharing type as numbers: 1 where inputs are grouped strided, 1 where outputs are tiled; 0 for neighbours. */
 export const groupsOf = (type: MoraType): Float32Array =>
   Float32Array.of(THIN[type]?.compress === strided ? 1 : 0, THIN[type]?.spread === tiled ? 1 : 0);
+
+/** The type that has these groups. */
+export function typeOfGroups(groups: Float32Array): MoraType {
+  const found = ([1, 2, 3, 4] as const).find((type) => groupsOf(type).every((value, i) => value === groups[i]));
+  invariant(found !== undefined, `groups ${groups.join()} are of no type`);
+  return found;
+}
 
 /** A sharing type whose groups are a variable [2] (`groupsOf`): both ways of grouping times 1 and 0, so that one graph serves all. */
 export function groupedOperator(x: Tensor, m: Tensor, groups: Tensor, outDim: number): Tensor {

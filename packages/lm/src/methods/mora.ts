@@ -1,11 +1,14 @@
 import {
-  MORA_TYPES,
   type MoraConfig,
   type MoraType,
+  moraForkForm,
+  moraForm,
   mora as moraRow,
   moraSide,
+  remoraForm,
   restartedType,
 } from '@moraine/contract/methods/mora';
+import { unsupported } from '@moraine/contract/methods/stored';
 import { loadTf } from '@moraine/engine';
 import { type HostTensor, padColumns, padRows } from '../host.js';
 import { loraFiles } from './lora.js';
@@ -17,21 +20,16 @@ import {
   type ReadLayers,
   role,
 } from './method.js';
-import { groupedOperator, groupsOf, moraAsLora, moraOperator } from './mora-operators.js';
-import { PEFT, peftVariables, readCount } from './peft.js';
-import { ownOptions, readOptions, restartedForm, restarting } from './restart.js';
-import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
+import { groupedOperator, groupsOf, moraAsLora, moraOperator, typeOfGroups } from './mora-operators.js';
+import { peftVariables } from './peft.js';
+import { ownOptions, restartedMethod, restarting } from './restart.js';
+import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
 type MoraOptions = Pick<MoraConfig, 'rank' | 'mora_type' | 'mora_all_inputs' | 'restart'>;
-const FORM = { configName: 'mora_config.json', weightsName: 'mora_model.safetensors' } as const;
 
 export const mora: MethodModule<MoraOptions> = {
   create,
-  stored: [
-    { form: FORM, read },
-    { form: { ...PEFT, peftType: 'LORA', peftFlag: 'use_mora' }, read: readFork },
-    restartedForm('mora', (options) => create(readOptions(moraRow.config, options))),
-  ],
+  stored: [{ form: moraForm, read }, { form: moraForkForm, read: readFork }, restartedMethod(remoraForm, create)],
 };
 
 /**
@@ -40,9 +38,12 @@ export const mora: MethodModule<MoraOptions> = {
  * paper's equations do not: inputs are padded circularly, halves are rotated instead of neighbours, and the first block is not rotated.
  */
 function create(options: MoraOptions): Method {
-  return options.restart === undefined
-    ? createPlain(options)
-    : restarting(createGrouped(options), 'mora', ownOptions(moraRow.config, options));
+  if (options.restart === undefined) return createPlain(options);
+  // A file says the type whose groups it goes on with.
+  return restarting(createGrouped(options), remoraForm, ({ layers: [first] }) => {
+    const mora_type = first === undefined ? options.mora_type : typeOfGroups(first.value(GROUPS).data);
+    return ownOptions(moraRow.config, { ...options, mora_type });
+  });
 }
 
 function createPlain(options: MoraOptions): Method {
@@ -92,7 +93,8 @@ function thinFiles(adapter: ExportedAdapter, type: MoraType): AdapterFiles | nul
 function nativeFiles({ layers, baseName }: ExportedAdapter, options: MoraOptions): AdapterFiles {
   const squares = layers.map(({ name, value }) => ({ name, m: value('mora_M') }));
   return {
-    ...FORM,
+    configName: moraForm.configName,
+    weightsName: moraForm.weightsName,
     tensors: new Map(squares.map(({ name, m }) => [`${name}.mora_M`, m])),
     config: {
       format: 'moraine-mora',
@@ -111,30 +113,14 @@ function nativeFiles({ layers, baseName }: ExportedAdapter, options: MoraOptions
 }
 
 function read(source: AdapterSource): ReadLayers {
-  const options = nativeOptions(source);
+  const options = moraForm.options(source.json, source.file);
   const variables = source.tensors();
   const layers = layersOf(source, variables);
   for (const { name, inDim, outDim } of layers) {
     const side = moraSide(inDim, outDim, options.rank, options.mora_type);
     checkShape(source, `${name}.mora_M`, part(source, variables, `${name}.mora_M`), [side, side]);
   }
-  return { method: create(options), paths: layers.map(({ name }) => name), variables };
-}
-
-function nativeOptions({ file, json }: AdapterSource): MoraOptions {
-  const { format, format_version: version, rank } = json;
-  if (format !== 'moraine-mora' || version !== 1) {
-    throw unsupported(file, `format ${String(format)} ${String(version)} is not moraine-mora 1`);
-  }
-  const mora_type = MORA_TYPES.find((type) => type === json.mora_type);
-  if (typeof rank !== 'number' || !Number.isInteger(rank) || mora_type === undefined) {
-    const types = MORA_TYPES.join(', ');
-    throw unsupported(
-      file,
-      `rank ${String(rank)} and mora_type ${String(json.mora_type)} are not a rank and one of ${types}`,
-    );
-  }
-  return { rank, mora_type, ...(json.mora_all_inputs === true ? { mora_all_inputs: true } : {}) };
+  return { options, paths: layers.map(({ name }) => name), variables };
 }
 
 /**
@@ -142,13 +128,8 @@ function nativeOptions({ file, json }: AdapterSource): MoraOptions {
  * there, and none here.
  */
 function readFork(source: AdapterSource): ReadLayers {
-  const rank = readCount(source, 'r');
-  const mora_type = MORA_TYPES.find((type) => type === source.json.mora_type);
-  if (typeof mora_type !== 'number')
-    throw unsupported(
-      source.file,
-      `mora_type is ${JSON.stringify(source.json.mora_type)}, not one of 1, 2, 3, 4 and 6`,
-    );
+  const options = moraForkForm.options(source.json, source.file);
+  const { rank, mora_type } = options;
   const stored = peftVariables(source, 'MoRA', ['lora_A', 'lora_B']);
   const variables = new Map<string, HostTensor>();
   const layers = layersOf(source, stored);
@@ -163,5 +144,5 @@ function readFork(source: AdapterSource): ReadLayers {
       throw unsupported(source.dir, `lora_A and lora_B of ${name} differ, which in a MoRA are one matrix`);
     variables.set(`${name}.mora_M`, a);
   }
-  return { method: create({ rank, mora_type }), paths: layers.map(({ name }) => name), variables };
+  return { options, paths: layers.map(({ name }) => name), variables };
 }

@@ -1,15 +1,13 @@
-import { type OftConfig, oftBlock } from '@moraine/contract/methods/oft';
+import { OFT_FIXED, OFT_SERIES, type OftConfig, oftBlock, oftForm } from '@moraine/contract/methods/oft';
 import { invertMatrices, loadTf, type Tensor } from '@moraine/engine';
 import { differentiable, embedding, frozenLinear } from '../ops.js';
 import { type Method, type MethodModule, type ReadLayers, role } from './method.js';
-import { PEFT, peftFiles, peftVariables, readCount, refuseOther } from './peft.js';
+import { peftFiles, peftVariables } from './peft.js';
 import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
 type OftOptions = Pick<OftConfig, 'block_size' | 'rotation'>;
-const FIXED = { coft: false, block_share: false, r: 0 } as const;
-const SERIES = { use_cayley_neumann: true, num_cayley_neumann_terms: 5 } as const;
 
-export const oft: MethodModule<OftOptions> = { create, stored: { form: { ...PEFT, peftType: 'OFT' }, read } };
+export const oft: MethodModule<OftOptions> = { create, stored: { form: oftForm, read } };
 
 /**
  * OFT: y = (x·R)·W0ᵀ, R orthogonal in blocks of side b on the inputs. A block's numbers oft_R [in/b, b(b-1)/2], zero at the start, fill the
@@ -33,8 +31,8 @@ function create({ block_size, rotation }: OftOptions): Method {
     toPeft: (adapter) => {
       const tensors = adapter.layers.map(({ name, value }) => [`${name}.oft_R.weight`, value('oft_R')] as const);
       const own = {
-        ...FIXED,
-        ...SERIES,
+        ...OFT_FIXED,
+        ...OFT_SERIES,
         use_cayley_neumann: rotation !== 'cayley',
         oft_block_size: block_size,
         module_dropout: 0,
@@ -102,18 +100,12 @@ function skew(v: Tensor, side: number): Tensor {
 
 /** An OFT in PEFT's layout. */
 function read(source: AdapterSource): ReadLayers {
-  const isCayley = source.json.use_cayley_neumann === false;
-  refuseOther(source, isCayley ? FIXED : { ...FIXED, ...SERIES });
-  const block_size = readCount(source, 'oft_block_size');
+  const options = oftForm.options(source.json, source.file);
   const variables = peftVariables(source, 'OFT', ['oft_R']);
   const layers = layersOf(source, variables);
   for (const { name, inDim } of layers) {
-    const side = oftBlock(inDim, block_size);
+    const side = oftBlock(inDim, options.block_size);
     checkShape(source, name, part(source, variables, `${name}.oft_R`), [inDim / side, (side * (side - 1)) / 2]);
   }
-  return {
-    method: create(isCayley ? { block_size, rotation: 'cayley' } : { block_size }),
-    paths: layers.map(({ name }) => name),
-    variables,
-  };
+  return { options, paths: layers.map(({ name }) => name), variables };
 }

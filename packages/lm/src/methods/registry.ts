@@ -1,4 +1,6 @@
 import type { AdapterConfig } from '@moraine/contract';
+import type { StoredForm } from '@moraine/contract/methods/stored';
+import { invariant } from '@moraine/engine';
 import * as modules from './index.js';
 import type { Method, MethodModule, StoredMethod } from './method.js';
 
@@ -19,13 +21,11 @@ export function createMethod(options: MethodOptions): Method {
 }
 
 /** Every form that an adapter is stored in. */
-export const STORED_METHODS: readonly StoredMethod[] = METHOD_MODULES.flatMap(({ stored = [] }) => stored);
+const STORED_METHODS: readonly StoredMethod[] = METHOD_MODULES.flatMap(({ stored = [] }) => stored);
 
-/** What reads a folder of an adapter, by the file of its configuration and what is in it; undefined where nothing does. */
-export function storedMethod(configName: string, json: Readonly<Record<string, unknown>>): StoredMethod | undefined {
-  const known = STORED_METHODS.filter(
-    ({ form }) => form.configName === configName && (form.peftType === undefined || form.peftType === json.peft_type),
-  );
-  const flagged = known.find(({ form }) => form.peftFlag !== undefined && json[form.peftFlag] === true);
-  return flagged ?? known.find(({ form }) => form.peftFlag === undefined);
+/** What reads a folder of that form. */
+export function storedMethod(form: StoredForm): StoredMethod {
+  const found = STORED_METHODS.find((method) => method.form === form);
+  invariant(found !== undefined, 'every form of the contract has a method that reads it');
+  return found;
 }

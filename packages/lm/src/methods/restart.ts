@@ -1,3 +1,5 @@
+import type { AdapterOptions } from '@moraine/contract/methods/forms';
+import type { StoredForm } from '@moraine/contract/methods/stored';
 import { loadTf, type Tensor } from '@moraine/engine';
 import { frozenLinear } from '../ops.js';
 import {
@@ -8,7 +10,7 @@ import {
   role,
   type StoredMethod,
 } from './method.js';
-import { type AdapterSource, checkShape, layersOf, part, unsupported } from './source.js';
+import { type AdapterSource, checkShape, layersOf, part } from './source.js';
 
 /** The sum of the updates merged so far, [out, in]. */
 const MERGED = 'merged';
@@ -16,9 +18,13 @@ const MERGED = 'merged';
 /**
  * A method that can be merged and started again: y0 + x·mergedᵀ takes the place of y0. ReLoRA (Lialin et al. 2023, arXiv:2307.05695) and ReMoRA
  * (arXiv:2405.12130, §3.4) add to the base instead; the sum is the same, and here the base stays the registered one. Only for methods
- * that add to y0. `options` is the configuration that its own files keep.
+ * that add to y0. Its own files are of the form `form` and keep the configuration `optionsOf`.
  */
-export function restarting(method: Method, type: string, options: Readonly<Record<string, unknown>>): Method {
+export function restarting(
+  method: Method,
+  form: StoredForm,
+  optionsOf: (adapter: ExportedAdapter) => Readonly<Record<string, unknown>>,
+): Method {
   const { init, apply, applyAll: _all, ...rest } = method;
   return {
     ...rest,
@@ -33,16 +39,14 @@ export function restarting(method: Method, type: string, options: Readonly<Recor
       return apply(x, weight, sum, variables);
     },
     toPeft: () => null,
-    toNative: (adapter) => nativeFiles(adapter, type, options, method.init),
+    toNative: (adapter) => nativeFiles(adapter, form, optionsOf(adapter), method.init),
   };
 }
-
-const formOf = (type: string) => ({ configName: `re${type}_config.json`, weightsName: `re${type}_model.safetensors` });
 
 /** All its variables under their own names, and the configuration that makes the method again. */
 function nativeFiles(
   { layers, baseName }: ExportedAdapter,
-  type: string,
+  { configName, weightsName }: StoredForm,
   options: Readonly<Record<string, unknown>>,
   init: Method['init'],
 ): AdapterFiles {
@@ -50,35 +54,37 @@ function nativeFiles(
     [...Object.keys(init({ inDim, outDim }, () => 0)), MERGED].map((each) => [`${name}.${each}`, value(each)] as const),
   );
   return {
-    ...formOf(type),
+    configName,
+    weightsName,
     tensors: new Map(tensors),
-    config: { format: `moraine-re${type}`, format_version: 1, base_model_name_or_path: baseName, method: options },
-  };
-}
-
-/** What reads such a folder; `parse` makes the method of a configuration, or throws. */
-export function restartedForm(type: string, parse: (options: unknown) => Method): StoredMethod {
-  return {
-    form: formOf(type),
-    read: (source) => {
-      const { file, json } = source;
-      if (json.format !== `moraine-re${type}` || json.format_version !== 1)
-        throw unsupported(
-          file,
-          `format ${String(json.format)} ${String(json.format_version)} is not moraine-re${type} 1`,
-        );
-      return readLayers(source, parse(json.method));
+    config: {
+      format: `moraine-${configName.replace('_config.json', '')}`,
+      format_version: 1,
+      base_model_name_or_path: baseName,
+      method: options,
     },
   };
 }
 
-function readLayers(source: AdapterSource, method: Method): ReadLayers {
+/** What reads such a folder. */
+export const restartedMethod = <O extends AdapterOptions>(
+  form: StoredForm<O>,
+  create: (options: O) => Method,
+): StoredMethod => ({
+  form,
+  read: (source) => {
+    const options = form.options(source.json, source.file);
+    return { options, ...readLayers(source, create(options)) };
+  },
+});
+
+function readLayers(source: AdapterSource, method: Method): Omit<ReadLayers, 'options'> {
   const variables = source.tensors();
   const layers = layersOf(source, variables);
   for (const { name, inDim, outDim } of layers)
     for (const [each, { shape }] of Object.entries(method.init({ inDim, outDim }, () => 0)))
       checkShape(source, `${name}.${each}`, part(source, variables, `${name}.${each}`), shape);
-  return { method, paths: layers.map(({ name }) => name), variables };
+  return { paths: layers.map(({ name }) => name), variables };
 }
 
 /** The keys of a configuration that are the method's own. */
@@ -88,16 +94,4 @@ export function ownOptions(
 ): Record<string, unknown> {
   const isOwn = (key: string): boolean => key in shape && key !== 'dropout' && key !== 'target_modules';
   return Object.fromEntries(Object.entries(options).filter(([key]) => isOwn(key)));
-}
-
-/** Such a configuration as a file has it. @throws AppError `unsupported_format` where it is none of the method's. */
-export function readOptions<C>(
-  schema: { safeParse(value: unknown): { success: true; data: C } | { success: false } },
-  options: unknown,
-): C {
-  const whole =
-    typeof options === 'object' && options !== null ? { ...options, dropout: 0, target_modules: [] } : options;
-  const parsed = schema.safeParse(whole);
-  if (parsed.success) return parsed.data;
-  throw unsupported('The configuration', `${JSON.stringify(options)} is not one of this method`);
 }

@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import { unsupported } from '@moraine/contract/methods/stored';
 import { type LinearShape, linearShapes, type ModelShape } from '@moraine/contract/plan';
 import type { HostTensor } from '../host.js';
 
@@ -49,9 +50,3 @@ export function checkShape({ dir }: AdapterSource, name: string, { shape }: Host
     },
   );
 }
-
-export const unsupported = (where: string, problem: string): AppError =>
-  new AppError('unsupported_format', `${where}: ${problem}.`, {
-    param: 'adapter',
-    hint: 'Take a plain LoRA or a MoRA adapter, or merge it into its base and use that as --base.',
-  });
