@@ -7,6 +7,8 @@ export interface TrainInputs {
   trainingFile: string;
   validationFile: string | null;
   evaluationFiles: { id: string; name: string; path: string }[];
+  /** The adapter that it starts from; null: a fresh one, or there is a checkpoint to go on from. */
+  startFrom: string | null;
   resume: { step: number; dir: string } | null;
   /** The best checkpoint that the one to resume from knows of; null where there is none, or it is gone. */
   bestFrom: string | null;
@@ -34,6 +36,10 @@ export async function fetchTrainInputs(
     trainingFile: await fileOf(job.trainingFile),
     validationFile: job.validationFile ? await fileOf(job.validationFile) : null,
     evaluationFiles,
+    startFrom:
+      job.start && !resume
+        ? await fetchFolder(s, job.start.blobPrefix, join(cacheDir, 'adapters', job.start.sha256))
+        : null,
     resume,
     bestFrom: resume && (await fetchBest(s, job.checkpoints, resume.step, cacheDir)),
   };

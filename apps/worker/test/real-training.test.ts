@@ -119,6 +119,13 @@ test('a real run whose process is killed repeats, step for step, the numbers of 
     const evaluations = await listEvaluations(s, actor, killed.id);
     expect(evaluations.data.map(({ step }) => step)).toEqual([0, 12]);
 
+    // What the first run was at its end is what the next begins with.
+    const next = await submit({ model: object.fine_tuned_model, adapter: undefined, max_steps: 2 });
+    expect(next.config).toMatchObject({ adapter: object.config.adapter, start: { run_id: killed.id } });
+    await untilStatus(s, next.id, 'succeeded', 200_000);
+    const again = await listEvaluations(s, actor, next.id);
+    expect(again.data.map(({ step, loss }) => [step, loss])[0]).toEqual([0, evaluations.data[1]?.loss]);
+
     // No loss falls by 50 nats: the second evaluation without an improvement, at step 6, is the last.
     const early = await submit({
       validation_file: heldOut,

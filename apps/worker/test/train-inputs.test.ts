@@ -45,6 +45,7 @@ async function jobOf(checkpoints: JobCheckpoint[] = []): Promise<Job> {
     projectId: 'proj-1',
     config: {} as Job['config'], // not read here
     base: { name: 'tiny', blobPrefix, sha256 },
+    start: null,
     trainingFile: await storedFile('train', 'rows to train on'),
     validationFile: await storedFile('valid', 'rows to validate on'),
     evaluationFiles: [await storedFile('eval-a', 'first'), await storedFile('eval-b', 'second')],
@@ -62,6 +63,15 @@ const cache = (): string => join(t.blobsDir, '..', `cache-${++count}`);
 const textOf = (path: string | null): string => (path === null ? 'none' : readFileSync(path, 'utf8'));
 
 describe('the inputs of a run', () => {
+  it('have the adapter that it starts from, until there is a checkpoint to go on from', async () => {
+    const blobPrefix = `adapters/adp-${++count}`;
+    const { sha256 } = await s.blobs.put(`${blobPrefix}/adapter_config.json`, Readable.from(['{}']));
+    const job = { ...(await jobOf()), start: { blobPrefix, sha256 } };
+    expect((await fetched(s, job, cache())).startFrom).toBe(s.blobs.localPath(blobPrefix));
+    const resumed = { ...job, checkpoints: [await storedCheckpoint(20)] };
+    expect((await fetched(s, resumed, cache())).startFrom).toBeNull();
+  });
+
   it('are used in place where the store is on this machine', async () => {
     const job = await jobOf([await storedCheckpoint(20)]);
     const inputs = await fetched(s, job, '/nonexistent/cache');

@@ -221,8 +221,8 @@ export const ModelObject = z
     object: z.literal('model'),
     created: seconds,
     owned_by: z.string(),
-    /** `base`: registered by an operator; `fine_tuned`: the result of a run. */
-    kind: z.enum(['base', 'fine_tuned']),
+    /** `base`: registered by an operator; `adapter`: registered to start from; `fine_tuned`: the result of a run. */
+    kind: z.enum(['base', 'adapter', 'fine_tuned']),
     parent: z.string().nullable(),
     run_id: z.string().nullable(),
     parameters: z.int().nullable(),

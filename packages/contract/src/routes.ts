@@ -203,6 +203,15 @@ export const ROUTES = table({
     consumes: 'multipart/form-data',
     response: ModelObject,
   },
+  createAdapter: {
+    method: 'POST',
+    path: '/v1/adapters',
+    tag: 'Models',
+    summary:
+      'Register an adapter for runs to start from: field `name`, field `model` with the base that it was trained on, then each file of its folder as field `files`',
+    consumes: 'multipart/form-data',
+    response: ModelObject,
+  },
 
   searchRuns: {
     method: 'GET',

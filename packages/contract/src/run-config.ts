@@ -209,8 +209,8 @@ export type CreateRunRequest = z.input<typeof CreateRunRequest>;
 export const RunConfig = z
   .strictObject({
     base: z.string(),
-    /** The adapter that it starts from, by the name in the request, with the sha256 of its folder; absent where it starts fresh. */
-    start: z.strictObject({ model: z.string(), sha256: z.string() }).optional(),
+    /** The adapter that it starts from, by the name in the request, with the sha256 of its folder and the run it is of; absent where it starts fresh. */
+    start: z.strictObject({ model: z.string(), sha256: z.string(), run_id: z.string().optional() }).optional(),
     /** `target_modules` holds full module paths here, e.g. `model.layers.0.self_attn.q_proj`. */
     adapter: MethodConfig,
     optimizer: z.strictObject({

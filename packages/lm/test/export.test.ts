@@ -1,3 +1,4 @@
+import { formOf } from '@moraine/contract/methods/forms';
 import { linearShapes } from '@moraine/contract/plan';
 import { loadTf } from '@moraine/engine';
 import { expect, test } from 'vitest';
@@ -104,12 +105,12 @@ test.each(adapterRows.map((row) => [row.name, row] as const))(
     const merge = createMerge(adapter, variables);
     const { native, peft } = exportAdapter(tinyConfig, adapter, variables, 'tiny');
     for (const { configName, config, tensors } of peft === null ? [native] : [native, peft]) {
-      const module = storedMethod(configName, config);
+      const form = formOf(configName, config);
+      if (form === undefined) throw new Error(`nothing reads ${configName}`);
       const source = { dir: 'x', file: 'x', json: config, tensors: () => new Map(tensors), base: tinyConfig };
-      const read = module?.read(source);
-      expect([...(read?.paths ?? [])].sort()).toEqual([...paths].sort());
-      if (read === undefined) continue;
-      const again = createMerge({ method: read.method, paths: read.paths, dropout: 0 }, read.variables);
+      const read = storedMethod(form).read(source);
+      expect([...read.paths].sort()).toEqual([...paths].sort());
+      const again = createMerge({ method: createMethod(read.options), paths: read.paths, dropout: 0 }, read.variables);
       for (const [name, base] of hostWeights()) {
         const difference = tf
           .max(tf.abs(tf.sub(toDevice(merge(name, base)), toDevice(again(name, base)))))

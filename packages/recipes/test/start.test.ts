@@ -2,7 +2,7 @@ import { appendFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AttemptEvent, CreateRunRequest, type MethodConfig } from '@moraine/contract';
-import { resolveAdapter } from '@moraine/contract/plan';
+import { resolveAdapter, resolveStarted } from '@moraine/contract/plan';
 import { describe, expect, it } from 'vitest';
 import { loadBase, planRun, readStart } from '../src/index.js';
 import { lossesOf, METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
@@ -19,7 +19,8 @@ const methodOf = (request: Record<string, unknown>): MethodConfig =>
 /** A run of so many steps that scores the sums before and after; its adapter is that of a folder, where one is given. */
 async function specFrom(adapter: MethodConfig, dir?: string) {
   const start = dir === undefined ? null : await readStart(dir, read);
-  const spec = specOf(base, sums, start?.adapter ?? adapter, { startFrom: start?.dir ?? null });
+  const own = start === null ? adapter : resolveStarted({}, start, read.config).adapter;
+  const spec = specOf(base, sums, own, { startFrom: start?.dir ?? null });
   spec.evaluationFiles = [{ id: 'sums', name: 'sums', path: sums }];
   const config = { ...spec.config, steps: 5, evaluation: { every_steps: 5, files: ['sums'], samples: 0 } };
   return { ...spec, config: start ? { ...config, start: { model: start.model, sha256: start.sha256 } } : config };

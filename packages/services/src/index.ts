@@ -21,6 +21,7 @@ export { isServerAway } from './ground/server-away.js';
 export { addToUpload, discardUpload, startUpload, type Upload, type UploadedFile } from './ground/upload.js';
 export { type HeldWakeUp, openWakeConsumer, type WakeConsumer } from './ground/wake-consumer.js';
 export { assertBaseFilename } from './library/base-filename.js';
+export { type CreateAdapter, createAdapter } from './library/create-adapter.js';
 export { type CreateBase, createBase } from './library/create-base.js';
 export { createBaseFromDir } from './library/create-base-from-dir.js';
 export { type CreateFile, createFile } from './library/create-file.js';

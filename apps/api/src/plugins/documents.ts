@@ -34,6 +34,16 @@ const FORMS: Record<string, z.ZodType> = {
     name: z.string().describe('Letters, digits, dot, dash and underscore.'),
     files: z.array(z.file()).describe('config.json, tokenizer.json, *.safetensors … of a Hugging Face folder.'),
   }),
+  createAdapter: z.object({
+    name: z.string().describe('Letters, digits, dot, dash and underscore.'),
+    model: z
+      .string()
+      .optional()
+      .describe('The registered base that it was trained on. Default: the one that its configuration names.'),
+    files: z
+      .array(z.file())
+      .describe("adapter_config.json and adapter_model.safetensors of PEFT, or a method's own files."),
+  }),
 };
 
 const REFUSALS: Record<number, string> = {

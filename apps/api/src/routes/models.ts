@@ -2,37 +2,53 @@ import { parse } from '@moraine/contract';
 import {
   addToUpload,
   assertBaseFilename,
+  createAdapter,
   createBase,
   discardUpload,
   getModel,
   listModels,
   startUpload,
+  type Upload,
 } from '@moraine/services';
 import { z } from 'zod';
-import type { Handlers } from './bind.js';
+import type { Call, Handlers } from './bind.js';
 import { readForm } from './form.js';
 import { repeatableOf } from './repeatable.js';
 
 const FILES_MAX = 2_000;
 const BaseFields = z.strictObject({ name: z.string() });
+const AdapterFields = z.strictObject({ name: z.string(), model: z.string().min(1).optional() });
 
-export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase'> = {
+export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase' | 'createAdapter'> = {
   listModels: ({ s, actor }) => listModels(s, actor),
   getModel: ({ s, actor, params }) => getModel(s, actor, params.model),
-  async createBase({ s, env, actor, request }) {
-    const repeatable = repeatableOf(request);
-    const upload = startUpload();
-    try {
-      const limits = { files: FILES_MAX, sizeBytesMax: env.baseLimitBytes, preservePath: true };
-      const fields = await readForm(request, limits, 'files', async (filename, stream, sizeBytesMax) => {
-        assertBaseFilename(filename);
-        return addToUpload(s, upload, filename, stream, { sizeBytesMax });
-      });
+  createBase: (call) =>
+    withFolder(call, (upload, fields) => {
       const { name } = parse(BaseFields, fields, ' in the form');
-      return await createBase(s, actor, { name, upload }, repeatable);
-    } finally {
-      // What was taken over is elsewhere by now.
-      await discardUpload(s, upload);
-    }
-  },
+      return createBase(call.s, call.actor, { name, upload }, repeatableOf(call.request));
+    }),
+  createAdapter: (call) =>
+    withFolder(call, (upload, fields) => {
+      const { name, model } = parse(AdapterFields, fields, ' in the form');
+      return createAdapter(call.s, call.actor, { name, model, upload }, repeatableOf(call.request));
+    }),
 };
+
+/** Takes the files of a form's folder and its fields, and hands them on; what is not taken over then is discarded. */
+async function withFolder<T>(
+  { s, env, request }: Pick<Call<'createBase'>, 's' | 'env' | 'request'>,
+  use: (upload: Upload, fields: Record<string, string>) => Promise<T>,
+): Promise<T> {
+  const upload = startUpload();
+  try {
+    const limits = { files: FILES_MAX, sizeBytesMax: env.baseLimitBytes, preservePath: true };
+    const fields = await readForm(request, limits, 'files', async (filename, stream, sizeBytesMax) => {
+      assertBaseFilename(filename);
+      return addToUpload(s, upload, filename, stream, { sizeBytesMax });
+    });
+    return await use(upload, fields);
+  } finally {
+    // What was taken over is elsewhere by now.
+    await discardUpload(s, upload);
+  }
+}

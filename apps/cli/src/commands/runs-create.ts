@@ -9,7 +9,11 @@ import { watchUntilEnd } from './runs-watch.js';
 
 /** Of every command that describes a run. */
 export const RUN_OPTIONS = {
-  model: { type: 'string', value: 'NAME', help: 'Registered base to train; `moraine models ls` lists them.' },
+  model: {
+    type: 'string',
+    value: 'NAME',
+    help: 'Registered base to train, or an adapter to go on with: a registered one, ft:… or ft:…:ckpt-step-N; `moraine models ls`.',
+  },
   file: { type: 'string', value: 'FILE', help: 'Rows to train on: a JSONL file, or the id of an uploaded one.' },
   valid: { type: 'string', value: 'FILE', help: 'Rows for validation, likewise.' },
   suffix: { type: 'string', value: 'TEXT', help: 'Part of the name of the trained model.' },

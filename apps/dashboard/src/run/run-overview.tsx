@@ -111,6 +111,10 @@ function Attempts({ run }: { run: RunObject }) {
   );
 }
 
+/** The adapter that a run starts from, with the way to its run where it has one here. */
+const Start = ({ model, run_id }: NonNullable<RunObject['config']['start']>) =>
+  run_id === undefined ? model : <Link to={`/runs/${run_id}`}>{model}</Link>;
+
 function Facts({ run }: { run: RunObject }) {
   const params = si(run.config.trainable_parameters);
   return (
@@ -124,7 +128,15 @@ function Facts({ run }: { run: RunObject }) {
           <Copyable text={run.id} what="the id of the run" />
         </dd>
         <dt>Base</dt>
-        <dd>{run.model}</dd>
+        <dd>{run.config.base}</dd>
+        {run.config.start && (
+          <>
+            <dt>Starts from</dt>
+            <dd>
+              <Start {...run.config.start} />
+            </dd>
+          </>
+        )}
         <dt>Trained model</dt>
         <dd>
           {run.fine_tuned_model ? (

@@ -76,6 +76,13 @@ export function resolveMethod(request: AdapterRequest, match: MatchTargets): Met
 const takes = (row: AnyRow, key: string): boolean =>
   Object.hasOwn(row.keys, key) || row.shared.some((shared) => shared === key);
 
+/** A request for a resolved configuration: of its keys those that a request may have. */
+export function asRequest(config: MethodConfig): AdapterRequest {
+  const row = methodRow(config);
+  const isAsked = (key: string): boolean => key === 'type' || key in WHOLE_KEYS || takes(row, key);
+  return Object.fromEntries(Object.entries(config).filter(([key]) => isAsked(key))) as AdapterRequest;
+}
+
 /** `'lora', 'mora' or 'none'`. */
 const eitherOf = (all: readonly AnyRow[]): string =>
   all

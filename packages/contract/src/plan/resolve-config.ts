@@ -17,7 +17,7 @@ import { resolveAdapter } from './resolve-adapter.js';
 import { resolveBest } from './resolve-best.js';
 import { resolveOptimizer } from './resolve-optimizer.js';
 import { fitSchedule, resolveSchedule, WARMUP_RATIO_AUTO } from './resolve-schedule.js';
-import { resolveStarted, type Start } from './start.js';
+import { resolveStarted, type Start, startConfig } from './start.js';
 
 /** The keys of a request that decide a run's numbers; where its files come from is no concern here. */
 export type RunRequest = Pick<
@@ -112,7 +112,7 @@ export function resolveConfig(input: ResolveInput): RunConfig {
   const evaluation = resolveEvaluation(request, steps);
   return {
     base: baseName,
-    ...(start ? { start: { model: start.model, sha256: start.sha256 } } : {}),
+    ...(start ? { start: startConfig(start) } : {}),
     adapter,
     optimizer: resolveOptimizer(optimizer, rate.learningRate),
     schedule: resolveSchedule(request.schedule ?? SCHEDULE_AUTO, steps, adapter),

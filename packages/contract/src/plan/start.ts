@@ -1,6 +1,7 @@
 import type { ModelShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
-import { type AdapterRequest, type MethodConfig, methodRow } from '../methods/registry.js';
+import { type AdapterRequest, asRequest, type MethodConfig, methodRow } from '../methods/registry.js';
+import type { RunConfig } from '../run-config.js';
 import { type ResolvedAdapter, resolveAdapter } from './resolve-adapter.js';
 
 /** The adapter that a run starts from, in place of a fresh one. */
@@ -9,8 +10,14 @@ export interface Start {
   model: string;
   /** sha256 of its folder. */
   sha256: string;
+  /** The run that it is of, in the service. */
+  run_id?: string | undefined;
   adapter: MethodConfig;
 }
+
+/** What a configuration keeps of it. */
+export const startConfig = ({ model, sha256, run_id }: Start): NonNullable<RunConfig['start']> =>
+  run_id === undefined ? { model, sha256 } : { model, sha256, run_id };
 
 /** Keys that say how an adapter is trained, not what it is. */
 const FREE: readonly string[] = ['dropout', 'lora_plus_ratio'];
@@ -32,7 +39,7 @@ export function resolveStarted(request: AdapterRequest, start: Start, base: Mode
   const { type, ...asked } = request;
   const own: Record<string, unknown> = { ...start.adapter };
   if (type !== undefined && methodRow({ type }).type !== own.type) throw otherwise(start, 'type', type, own.type);
-  const resolved = resolveAdapter({ ...start.adapter, ...asked } as AdapterRequest, base);
+  const resolved = resolveAdapter({ ...asRequest(start.adapter), ...asked }, base);
   for (const [key, value] of Object.entries(asked)) {
     const isFree = FREE.includes(key) || (key === 'restart' && own.restart !== undefined);
     const now = (resolved.adapter as Record<string, unknown>)[key];

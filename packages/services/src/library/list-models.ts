@@ -1,12 +1,14 @@
 import type { ModelObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { type Page, toPage } from '../ground/paging.js';
-import { baseToModel, fineTunedToModel } from './to-model-object.js';
+import { adapterToModel, baseToModel, fineTunedToModel } from './to-model-object.js';
 
-/** Base models by name, then fine-tuned models, newest first. Not paged, as in the OpenAI API. */
+/** Base models by name, then registered adapters, then fine-tuned models, newest first. Not paged, as in the OpenAI API. */
 export async function listModels(s: Services, actor: Actor): Promise<Page<ModelObject>> {
-  const [bases, runs] = await Promise.all([
-    s.db.base.findMany({ where: { projectId: actor.projectId, deletedAt: null }, orderBy: { name: 'asc' } }),
+  const named = { where: { projectId: actor.projectId, deletedAt: null }, orderBy: { name: 'asc' } } as const;
+  const [bases, adapters, runs] = await Promise.all([
+    s.db.base.findMany(named),
+    s.db.uploadedAdapter.findMany({ ...named, include: { base: true } }),
     s.db.run.findMany({
       where: {
         projectId: actor.projectId,
@@ -29,6 +31,6 @@ export async function listModels(s: Services, actor: Actor): Promise<Page<ModelO
           }),
         ],
   );
-  const models = [...bases.map(baseToModel), ...tuned];
+  const models = [...bases.map(baseToModel), ...adapters.map((one) => adapterToModel(one, one.base)), ...tuned];
   return toPage(models, models.length);
 }

@@ -7,9 +7,9 @@ export async function requireBase(s: Services, actor: Actor, name: string): Prom
   const base = await s.db.base.findFirst({ where: { projectId: actor.projectId, name, deletedAt: null } });
   if (base) return base;
   if (name.startsWith('ft:')) {
-    throw new AppError('invalid_value', `'model' is '${name}', which was fine-tuned; a run starts from a base model.`, {
+    throw new AppError('invalid_value', `'${name}' was fine-tuned; this asks for a base model.`, {
       param: 'model',
-      hint: `Take its base, '${name.split(':')[1] ?? ''}', or register its merged export as a base.`,
+      hint: `Take its base, '${name.split(':')[1] ?? ''}'.`,
     });
   }
   const bases = await s.db.base.findMany({

@@ -1,5 +1,5 @@
 import type { ModelObject } from '@moraine/contract';
-import type { BaseModel } from '../ground/generated/models.js';
+import type { BaseModel, UploadedAdapterModel } from '../ground/generated/models.js';
 import { toSeconds } from '../ground/time.js';
 
 export function baseToModel(base: BaseModel): ModelObject {
@@ -15,6 +15,15 @@ export function baseToModel(base: BaseModel): ModelObject {
     context: base.context,
   };
 }
+
+/** A registered adapter of a base. */
+export const adapterToModel = (adapter: UploadedAdapterModel, base: BaseModel): ModelObject => ({
+  ...baseToModel(base),
+  id: adapter.name,
+  created: toSeconds(adapter.createdAt),
+  kind: 'adapter',
+  parent: base.name,
+});
 
 export interface FineTuned {
   name: string;

@@ -8,6 +8,7 @@ import { queryableOf } from '../ground/transaction.js';
 import { offerTask } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
 import { dryRun } from './dry-run.js';
+import { holdStart } from './find-start.js';
 import { getRun } from './get-run.js';
 import { newRows } from './new-rows.js';
 import { prepareRun } from './prepare-run.js';
@@ -38,6 +39,7 @@ export async function createRun(
       tx,
       prepared.files.map(({ file }) => file),
     );
+    await holdStart(tx, prepared.start);
     await tx.task.create({ data: task });
     await tx.run.create({ data: run });
     const of = { projectId: actor.projectId, taskId: run.id, attempt: 0 };

@@ -22,6 +22,8 @@ export interface Job {
   projectId: string;
   config: RunConfig;
   base: { name: string; blobPrefix: string; sha256: string };
+  /** The adapter that it starts from; null: a fresh one. */
+  start: { blobPrefix: string; sha256: string } | null;
   trainingFile: JobFile;
   validationFile: JobFile | null;
   evaluationFiles: JobFile[];
@@ -33,6 +35,7 @@ interface RunRow {
   project_id: string;
   config: RunConfig;
   base: Job['base'];
+  start: Job['start'];
   training_file_id: string;
   validation_file_id: string | null;
 }
@@ -42,7 +45,10 @@ export async function loadJob(s: Services, { taskId: runId }: AttemptToken): Pro
   const [runs, checkpoints] = await Promise.all([
     s.pg.query<RunRow>(
       `SELECT r.project_id, r.config, r.training_file_id, r.validation_file_id,
-         json_build_object('name', b.name, 'blobPrefix', b.blob_prefix, 'sha256', b.sha256) AS base
+         json_build_object('name', b.name, 'blobPrefix', b.blob_prefix, 'sha256', b.sha256) AS base,
+         (SELECT json_build_object('blobPrefix', x.blob, 'sha256', x.sha256) FROM (
+            SELECT blob_key AS blob, sha256 FROM checkpoints WHERE id = r.start_checkpoint_id
+            UNION ALL SELECT blob_prefix, sha256 FROM uploaded_adapters WHERE id = r.start_adapter_id) x) AS start
        FROM runs r JOIN bases b ON b.id = r.base_id WHERE r.id = $1`,
       [runId],
     ),
@@ -71,6 +77,7 @@ export async function loadJob(s: Services, { taskId: runId }: AttemptToken): Pro
     projectId: run.project_id,
     config: storedRunConfig(run.config),
     base: run.base,
+    start: run.start,
     trainingFile: fileOf(run.training_file_id),
     validationFile: run.validation_file_id ? fileOf(run.validation_file_id) : null,
     evaluationFiles: evaluationIds.map(fileOf),

@@ -11,7 +11,7 @@ export type NewRows = ReturnType<typeof newRows>;
 /** The task and the run beside it, under one id. */
 export function newRows(
   actor: Actor,
-  { request, base, config }: Prepared,
+  { request, base, start, config }: Prepared,
   body: unknown,
   { idempotencyKey }: Repeatable,
 ) {
@@ -29,6 +29,8 @@ export function newRows(
     ...common,
     keyId: actor.keyId,
     baseId: base.id,
+    startCheckpointId: start?.startCheckpointId ?? null,
+    startAdapterId: start?.startAdapterId ?? null,
     suffix: request.suffix ?? null,
     metadata: request.metadata ?? {},
     request: body as Prisma.InputJsonObject,

@@ -4,8 +4,8 @@ import { parseModelConfig, resolveConfig } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
 import type { BaseModel, FileModel } from '../ground/generated/models.js';
-import { requireBase } from '../library/require-base.js';
 import { waitForFile } from '../library/wait-for-file.js';
+import { findStart, type RunStart } from './find-start.js';
 
 const SEED_END = 2 ** 31;
 
@@ -13,6 +13,8 @@ const SEED_END = 2 ** 31;
 export interface Prepared {
   request: z.output<typeof CreateRunRequest>;
   base: BaseModel;
+  /** The adapter that the run starts from; null: a fresh one. */
+  start: RunStart | null;
   files: RunFile[];
   config: RunConfig;
 }
@@ -27,7 +29,7 @@ export interface RunFile {
 /** @throws AppError for everything that can be wrong with a request without looking at its rows. */
 export async function prepareRun(s: Services, actor: Actor, body: unknown): Promise<Prepared> {
   const request = parse(CreateRunRequest, body);
-  const base = await requireBase(s, actor, request.model);
+  const { base, start } = await findStart(s, actor, request.model);
   const files = await filesOf(s, actor, request);
   const config = resolveConfig({
     request,
@@ -37,8 +39,9 @@ export async function prepareRun(s: Services, actor: Actor, body: unknown): Prom
     validates: Boolean(request.validation_file),
     seed: request.seed ?? randomInt(SEED_END),
     templateDate: new Date().toISOString().slice(0, 10),
+    start: start ?? undefined,
   });
-  return { request, base, files, config };
+  return { request, base, start, files, config };
 }
 
 /** The training file, then the others. */

@@ -39,6 +39,7 @@ export async function recordCheckpoint(
      ), dropped AS (
        UPDATE checkpoints c SET deleted_at = now() FROM earlier
        WHERE c.id = earlier.id AND NOT earlier.is_last AND earlier.step IS DISTINCT FROM $10::int
+         AND NOT EXISTS (SELECT 1 FROM runs o JOIN tasks t ON t.id = o.id WHERE o.start_checkpoint_id = c.id AND t.finished_at IS NULL)
          AND NOT EXISTS (SELECT 1 FROM earlier l WHERE l.is_last AND l.best_step = earlier.step)
        RETURNING c.blob_key
      )

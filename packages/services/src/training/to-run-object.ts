@@ -38,7 +38,7 @@ export function toRunObject(
     created_at: toSeconds(task.createdAt),
     started_at: toSecondsOrNull(task.startedAt),
     finished_at: toSecondsOrNull(task.finishedAt),
-    model: run.base.name,
+    model: config.start?.model ?? run.base.name,
     fine_tuned_model: run.fineTunedModel,
     organization_id: run.projectId,
     status: task.status as RunObject['status'],

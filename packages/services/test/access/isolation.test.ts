@@ -64,7 +64,7 @@ const LISTS: Record<string, Call> = {
 };
 
 /** Verbs that only make something in the caller's own project. */
-const MAKERS = ['createFile', 'createBase', 'createBaseFromDir', 'createLoginLink'];
+const MAKERS = ['createFile', 'createBase', 'createAdapter', 'createBaseFromDir', 'createLoginLink'];
 
 /** Exported verbs whose second parameter is the caller, by the source of their files. */
 async function verbsOfACaller(): Promise<string[]> {

@@ -1,0 +1,170 @@
+import { buffer } from 'node:stream/consumers';
+import { type AdapterConfig, AppError, type ModelObject, newId, refuseBaseName } from '@moraine/contract';
+import { ADAPTER_CONFIG_NAMES } from '@moraine/contract/methods/forms';
+import {
+  adapterConfigName,
+  CHECKED_BYTES,
+  parseModelConfig,
+  refuseNonFinite,
+  requireForm,
+  storedAdapter,
+} from '@moraine/contract/plan';
+import { SafetensorsError, type SafetensorsHeader } from '@moraine/contract/safetensors';
+import type { Actor, Services } from '../ground/context.js';
+import { Prisma } from '../ground/db.js';
+import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
+import type { BaseModel } from '../ground/generated/models.js';
+import type { Upload, UploadedFile } from '../ground/upload.js';
+import { type AdapterIdentity, adapterFinder, adapterHash } from './adapter-finder.js';
+import { requireBase } from './require-base.js';
+import { readHeader } from './safetensors-header.js';
+import { adapterToModel } from './to-model-object.js';
+import { byName, folderHash, moveFolder, namesOf, readJson, type UploadedFolder } from './uploaded-files.js';
+
+export interface CreateAdapter {
+  /** How runs call it. Letters, digits, `.`, `_` and `-`. */
+  name: string;
+  /** The registered base that it was trained on; absent: the one that its configuration names. */
+  model?: string | undefined;
+  /** Each file of its folder: a configuration and weights, in PEFT's layout or a method's own. */
+  upload: Upload;
+}
+
+const FLOATING = ['F64', 'F32', 'F16', 'BF16'];
+
+/**
+ * Registers an adapter that was made elsewhere, for runs to start from. Its configuration, the name and shape of each tensor and its numbers are
+ * checked before the row exists. The same files under the same name again, or under the same idempotency key, answer the adapter that is there.
+ * @throws AppError `unsupported_format` for what cannot be trained on, `invalid_value` for one of another base, `conflict` for a taken name.
+ */
+export async function createAdapter(
+  s: Services,
+  actor: Actor,
+  { name, model, upload }: CreateAdapter,
+  repeatable: Repeatable = {},
+): Promise<ModelObject> {
+  refuseBaseName(name);
+  const files = byName(upload.files);
+  const configName = adapterConfigName([...files.keys()]);
+  const configFile = configName === undefined ? undefined : files.get(configName);
+  if (configFile === undefined)
+    throw new AppError(
+      'unsupported_format',
+      `The upload is no adapter: it has neither ${ADAPTER_CONFIG_NAMES.join(' nor ')}.`,
+      {
+        param: 'files',
+        hint: `Send the files of an adapter's folder, as PEFT or Moraine wrote it; ${namesOf(files)}.`,
+      },
+    );
+  const json = objectOf(await readJson(s, configFile, 'unsupported_format'), configFile.filename);
+  const base = await requireBase(s, actor, model ?? baseNameOf(json));
+  const identity = { name, sha256: folderHash(files), baseId: base.id };
+  const existing = await findAdapter(s, actor, identity, repeatable);
+  if (existing) return adapterToModel(existing, base);
+
+  const config = await checkAdapter(s, files, configFile.filename, json, base);
+  const id = newId('adapter');
+  const blobPrefix = `adapters/${id}`;
+  const sizeBytes = await moveFolder(s, files, blobPrefix);
+  try {
+    const row = await s.db.uploadedAdapter.create({
+      data: {
+        id,
+        ...identity,
+        projectId: actor.projectId,
+        idempotencyKey: repeatable.idempotencyKey ?? null,
+        blobPrefix,
+        sizeBytes,
+        config: config as unknown as Prisma.InputJsonObject,
+      },
+    });
+    return adapterToModel(row, base);
+  } catch (error) {
+    await s.blobs.remove(blobPrefix);
+    if (!(error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002')) throw error;
+    // Another request was first; it may have sent the very same files.
+    const winner = await findAdapter(s, actor, identity, repeatable);
+    if (winner) return adapterToModel(winner, base);
+    throw error;
+  }
+}
+
+/** The adapter that this request registered, or another of the same files under the same name; null where there is none. */
+async function findAdapter(s: Services, actor: Actor, identity: AdapterIdentity, repeatable: Repeatable) {
+  const id = await s.db.$transaction((tx) =>
+    findRepeated(tx, actor, adapterHash(identity), repeatable, adapterFinder(tx, actor, identity)),
+  );
+  if (id !== null) return s.db.uploadedAdapter.findUniqueOrThrow({ where: { id } });
+  const where = { projectId: actor.projectId, name: identity.name, deletedAt: null };
+  const named = await s.db.uploadedAdapter.findFirst({ where });
+  const isOther = named && adapterHash(named) !== adapterHash(identity);
+  if (isOther || (await s.db.base.findFirst({ where })))
+    throw new AppError('conflict', `Another model is called '${identity.name}'.`, {
+      param: 'name',
+      hint: 'Take another name; the files of a model never change.',
+    });
+  return named;
+}
+
+function objectOf(json: unknown, filename: string): Record<string, unknown> {
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
+  throw new AppError('unsupported_format', `${filename} holds no JSON object.`, { param: filename });
+}
+
+function baseNameOf({ base_model_name_or_path: named }: Record<string, unknown>): string {
+  if (typeof named === 'string' && named !== '') return named;
+  throw new AppError('invalid_value', 'The adapter does not say which base it was trained on.', {
+    param: 'model',
+    hint: 'Name the registered base in the field `model` (on the command line --base).',
+  });
+}
+
+/** Holds the folder against its base as training will. */
+async function checkAdapter(
+  s: Services,
+  files: UploadedFolder,
+  configName: string,
+  json: Record<string, unknown>,
+  base: BaseModel,
+): Promise<AdapterConfig> {
+  const { weightsName } = requireForm(configName, json, configName);
+  const weights = files.get(weightsName);
+  if (weights === undefined)
+    throw new AppError('unsupported_format', `The upload has no ${weightsName}.`, {
+      param: 'files',
+      hint: `Save the adapter as safetensors (PEFT: save_pretrained does); ${namesOf(files)}.`,
+    });
+  const read = async (start: number, end: number) => buffer(await s.blobs.open(weights.blobKey, { start, end }));
+  const header = await readHeader(weights.sizeBytes, read);
+  if (header instanceof SafetensorsError)
+    throw new AppError('unsupported_format', `${weightsName} is not a valid safetensors file: ${header.message}.`, {
+      param: weightsName,
+      hint: 'Send it again, or save the adapter anew.',
+    });
+  const shapes = new Map(header.entries.map(({ name, shape }) => [name, shape]));
+  const config = storedAdapter({ configName, file: configName, json, shapes }, parseModelConfig(base.config));
+  await refuseBadNumbers(weights, header, read);
+  return config;
+}
+
+async function refuseBadNumbers(
+  { filename }: UploadedFile,
+  { entries, dataStart }: SafetensorsHeader,
+  read: (start: number, end: number) => Promise<Buffer>,
+): Promise<void> {
+  for (const entry of entries) {
+    if (!FLOATING.includes(entry.dtype))
+      throw new AppError(
+        'unsupported_format',
+        `${filename}: ${entry.name} is ${entry.dtype}, not of a floating type.`,
+        {
+          param: filename,
+          hint: 'Save the adapter in float32, float16 or bfloat16.',
+        },
+      );
+    for (let at = entry.begin; at < entry.end; at += CHECKED_BYTES) {
+      const piece = await read(dataStart + at, dataStart + Math.min(at + CHECKED_BYTES, entry.end) - 1);
+      refuseNonFinite(entry, piece, at - entry.begin);
+    }
+  }
+}

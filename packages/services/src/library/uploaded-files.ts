@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { text } from 'node:stream/consumers';
+import { AppError, type ErrorCode } from '@moraine/contract';
+import type { Services } from '../ground/context.js';
+import type { UploadedFile } from '../ground/upload.js';
+import { assertBaseFilename } from './base-filename.js';
+
+const SMALL_FILE_BYTES_MAX = 64 * 1024 ** 2;
+
+/** The files of a folder that was sent, by name. */
+export type UploadedFolder = ReadonlyMap<string, UploadedFile>;
+
+/** @throws AppError `invalid_base` for a file that may not come, or came twice. */
+export function byName(uploaded: readonly UploadedFile[]): UploadedFolder {
+  const files = new Map<string, UploadedFile>();
+  for (const file of uploaded) {
+    assertBaseFilename(file.filename);
+    if (files.has(file.filename)) {
+      throw new AppError('invalid_base', `The upload has two files named ${file.filename}.`, {
+        param: 'files',
+        hint: 'Send each file once.',
+      });
+    }
+    files.set(file.filename, file);
+  }
+  return files;
+}
+
+/** The names of what came, for a sentence. */
+export const namesOf = (files: UploadedFolder): string =>
+  `${files.size} files came: ${[...files.keys()].slice(0, 10).join(', ') || 'none'}`;
+
+export async function readText(s: Services, file: UploadedFile, code: ErrorCode): Promise<string> {
+  if (file.sizeBytes > SMALL_FILE_BYTES_MAX) {
+    throw new AppError(code, `${file.filename} has ${file.sizeBytes} bytes, more than ${SMALL_FILE_BYTES_MAX}.`, {
+      param: file.filename,
+    });
+  }
+  return text(await s.blobs.open(file.blobKey));
+}
+
+export async function readJson(s: Services, file: UploadedFile, code: ErrorCode): Promise<unknown> {
+  const json = await readText(s, file, code);
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new AppError(code, `${file.filename} is not JSON: ${String(cause)}.`, {
+      param: file.filename,
+      hint: 'Send the file as the model came with it.',
+      cause,
+    });
+  }
+}
+
+/** Takes the files over. Returns the bytes of all. */
+export async function moveFolder(s: Services, files: UploadedFolder, prefix: string): Promise<number> {
+  for (const [filename, file] of files) await s.blobs.move(file.blobKey, `${prefix}/${filename}`);
+  return [...files.values()].reduce((sum, file) => sum + file.sizeBytes, 0);
+}
+
+/** sha256 over the sorted lines `name sha256`: the same as that of the stored folder. */
+export function folderHash(files: UploadedFolder): string {
+  const hash = createHash('sha256');
+  const sorted = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
+  for (const [filename, { sha256 }] of sorted) hash.update(`${filename} ${sha256}\n`);
+  return hash.digest('hex');
+}

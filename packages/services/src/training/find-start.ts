@@ -1,0 +1,62 @@
+import { type AdapterConfig, AppError, storedRunConfig } from '@moraine/contract';
+import { type Start, trainedAdapter } from '@moraine/contract/plan';
+import type { Actor, Services } from '../ground/context.js';
+import type { Prisma } from '../ground/db.js';
+import type { BaseModel } from '../ground/generated/models.js';
+import { findTunedRun } from '../library/get-model.js';
+import { requireBase } from '../library/require-base.js';
+
+/** The adapter that a run starts from, and its row: one of the two. */
+export interface RunStart extends Start {
+  startCheckpointId: string | null;
+  startAdapterId: string | null;
+}
+
+/** What a run trains: a base, and the adapter that it starts from where there is one. */
+export interface Trained {
+  base: BaseModel;
+  start: RunStart | null;
+}
+
+/**
+ * What the name in a request stands for: a registered base, a registered adapter, the result of a run (`ft:…`) or one of its checkpoints.
+ * @throws AppError `not_found`; `invalid_value` for the result of a run that trained the base itself.
+ */
+export async function findStart(s: Services, actor: Actor, model: string): Promise<Trained> {
+  if (model.startsWith('ft:')) return startOfRun(s, actor, model);
+  const uploaded = await s.db.uploadedAdapter.findFirst({
+    where: { projectId: actor.projectId, name: model, deletedAt: null },
+    include: { base: true },
+  });
+  if (!uploaded) return { base: await requireBase(s, actor, model), start: null };
+  const { id, sha256, base, config } = uploaded;
+  const adapter = config as unknown as AdapterConfig;
+  return { base, start: { model, sha256, adapter, startCheckpointId: null, startAdapterId: id } };
+}
+
+async function startOfRun(s: Services, actor: Actor, model: string): Promise<Trained> {
+  const found = await findTunedRun(s, actor, model);
+  if (!found) throw gone(`No model '${model}'.`, 'GET /v1/models lists yours.');
+  const { run } = found;
+  const step = found.step ?? run.resultStep ?? run.step;
+  const checkpoint = await s.db.checkpoint.findFirst({ where: { runId: run.id, step, deletedAt: null } });
+  if (!checkpoint)
+    throw gone(
+      `The checkpoint of '${model}' is not kept any more.`,
+      'Take a later one, or download the adapter and register it: `moraine models add NAME DIR`.',
+    );
+  const adapter = trainedAdapter(model, storedRunConfig(run.config).adapter, step);
+  const { id, sha256 } = checkpoint;
+  const start = { model, sha256, run_id: run.id, adapter, startCheckpointId: id, startAdapterId: null };
+  return { base: run.base, start };
+}
+
+const gone = (message: string, hint: string): AppError => new AppError('not_found', message, { param: 'model', hint });
+
+/** Locks what a run starts from until the run is stored: a checkpoint that is dropped now is gone before, or kept for it. */
+export async function holdStart(tx: Prisma.TransactionClient, start: RunStart | null): Promise<void> {
+  if (start === null || start.startCheckpointId === null) return;
+  const held = await tx.$queryRaw<unknown[]>`
+    SELECT id FROM checkpoints WHERE id = ${start.startCheckpointId} AND deleted_at IS NULL FOR SHARE`;
+  if (held.length === 0) throw gone(`The checkpoint of '${start.model}' was dropped just now.`, 'Take a later one.');
+}
