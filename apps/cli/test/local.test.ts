@@ -95,6 +95,37 @@ describe('a run without any service', () => {
     expect(readFileSync(path.join(out, 'adapter', 'adapter_model.safetensors')).equals(adapter)).toBe(true);
   });
 
+  test('its adapter is the start of another run, with its method', { timeout: 180_000 }, async () => {
+    const from = [
+      'train',
+      '--base',
+      base,
+      '--data',
+      train,
+      '--steps',
+      '2',
+      '--batch-size',
+      '8',
+      '--seed',
+      '3',
+      '--from',
+    ];
+    const next = at('next');
+    const result = await json(...from, out, '--valid', rows, '--out', next);
+    expect(result.trainable_parameters).toBe(48_800);
+    const { config } = JSON.parse(readFileSync(path.join(next, 'run.json'), 'utf8'));
+    expect(config.adapter).toMatchObject({ type: 'lora', rank: 4, alpha: 8, dropout: 0.1 });
+    expect(config.start.model).toBe(out);
+    const last = linesOf(path.join(out, 'metrics.jsonl')).at(-1)?.valid_loss ?? 0;
+    expect(Math.abs(Number(result.valid_loss) - last)).toBeLessThan(0.3);
+
+    const otherRank = await moraineOnce(['local', ...from, out, '--out', at('other'), '--rank', '8']);
+    expect(otherRank.output).toContain("'adapter.rank' is 8, but the adapter that the run starts from");
+    const other = path.join(out, 'checkpoints', 'step-00000004');
+    const resumed = await moraineOnce(['local', 'train', '--resume', '--out', next, '--from', other]);
+    expect(resumed.output).toContain(`The run in ${next} started from ${out}, not from ${other}.`);
+  });
+
   test('its adapter scores what its validation scored, and answers', { timeout: 180_000 }, async () => {
     const adapter = path.join(out, 'adapter');
     const score = await json('eval', '--base', base, '--adapter', adapter, '--data', rows);
@@ -202,6 +233,11 @@ test.each([
   [['local', 'train', '--base', base, '--data', at('none.jsonl'), '--out', at('new')], 'There is no file', 1],
   [['local', 'train', '--base', inRepo('configs'), '--data', train, '--out', at('new')], 'holds no config.json', 1],
   [['local', 'train', '--resume', '--out', at('new')], 'holds no run to go on with', 1],
+  [
+    ['local', 'train', '--base', base, '--data', train, '--out', at('new'), '--from', base],
+    'holds no adapter: neither adapter_config.json nor',
+    1,
+  ],
   [
     ['local', 'train', '--base', base, '--data', train, '--out', at('new'), '--rank', '900'],
     "'adapter.rank' is 900",

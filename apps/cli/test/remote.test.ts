@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startHub, type TestHub } from '@moraine/testing/hub';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { columnsOf, moraine, moraineOnce, processesOf, removeStack, startUp, type TestStack } from './stack.js';
-import { writeTinyBase } from './tiny-base.js';
+import { writeTinyAdapter, writeTinyBase } from './tiny-base.js';
 
 // The commands that talk to a stack, against a real one without workers: its runs stay queued.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 300_000 });
@@ -54,6 +54,21 @@ test('models add registers a folder under a name, and models ls lists it', async
   expect(added.output).toMatch(/^tiny: [\d,]+ parameters, context 256 tokens\.\n$/);
   const { output } = await cli('models', 'ls');
   expect(columnsOf(output.split('\n')[2]).slice(0, 2)).toEqual(['tiny', 'base']);
+});
+
+test('models add registers an adapter of a base, which a run starts from', async () => {
+  const dir = path.join(dataDir, 'adapter');
+  const config = { peft_type: 'LORA', r: 2, lora_alpha: 6, base_model_name_or_path: 'elsewhere' };
+  writeTinyAdapter(dir, config);
+  expect((await cli('models', 'add', 'mine', dir)).output).toContain("No base model 'elsewhere'");
+  const added = await cli('models', 'add', 'mine', dir, '--base', 'tiny');
+  expect(added.output).toContain('mine: an adapter of tiny.');
+  const listed = (await cli('models', 'ls')).output.split('\n').map((line) => columnsOf(line));
+  expect(listed.find(([name]) => name === 'mine')).toEqual(expect.arrayContaining(['adapter', 'tiny']));
+  const rows = path.join(dataDir, 'start.jsonl');
+  writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(20));
+  const asked = await cli('runs', 'create', '--model', 'mine', '--file', rows, '--dry-run');
+  for (const said of ['"model": "mine"', '"rank": 2', '"alpha": 6']) expect(asked.output).toContain(said);
 });
 
 describe('models add from a hub', () => {

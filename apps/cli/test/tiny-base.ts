@@ -33,6 +33,27 @@ export function writeTinyBase(dir: string): void {
     ...['gate_proj', 'up_proj'].map((name): [string, number[]] => [`${layer}.mlp.${name}.weight`, [INNER, WIDTH]]),
     [`${layer}.mlp.down_proj.weight`, [WIDTH, INNER]],
   ];
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(path.join(dir, 'config.json'), JSON.stringify(config));
+  writeFileSync(path.join(dir, 'model.safetensors'), smallNumbers(shapes));
+  for (const file of ['tokenizer.json', 'tokenizer_config.json'])
+    copyFileSync(inRepo('examples', 'base', file), path.join(dir, file));
+}
+
+/** A folder in PEFT's layout with a LoRA of rank 2 on one layer of such a base. */
+export function writeTinyAdapter(dir: string, config: Record<string, unknown>): void {
+  const layer = 'base_model.model.model.layers.0.self_attn.q_proj';
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(path.join(dir, 'adapter_config.json'), JSON.stringify(config));
+  const shapes: [string, number[]][] = [
+    [`${layer}.lora_A.weight`, [2, WIDTH]],
+    [`${layer}.lora_B.weight`, [WIDTH, 2]],
+  ];
+  writeFileSync(path.join(dir, 'adapter_model.safetensors'), smallNumbers(shapes));
+}
+
+/** The bytes of a safetensors file with tensors of these shapes. */
+function smallNumbers(shapes: readonly [string, number[]][]): Buffer {
   let end = 0;
   const header: Record<string, unknown> = {};
   for (const [name, shape] of shapes) {
@@ -45,9 +66,5 @@ export function writeTinyBase(dir: string): void {
   length.writeBigUInt64LE(BigInt(text.length));
   // Any small numbers do; they repeat, but not with the width of a matrix.
   const weights = Float32Array.from({ length: end / 4 }, (_, i) => Math.sin(i * 12.9898) / 8);
-  mkdirSync(dir, { recursive: true });
-  writeFileSync(path.join(dir, 'config.json'), JSON.stringify(config));
-  writeFileSync(path.join(dir, 'model.safetensors'), Buffer.concat([length, text, Buffer.from(weights.buffer)]));
-  for (const file of ['tokenizer.json', 'tokenizer_config.json'])
-    copyFileSync(inRepo('examples', 'base', file), path.join(dir, file));
+  return Buffer.concat([length, text, Buffer.from(weights.buffer)]);
 }
