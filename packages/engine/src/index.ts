@@ -1,13 +1,16 @@
+export { decode, encode } from './dtype.js';
 export { EngineError, type EngineErrorCode, InvariantError, invariant } from './error.js';
 export { type Device, device, loadTf, type Tf } from './load.js';
 export {
   after,
   type Branch,
   choose,
+  decomposeSingular,
   gatherRows,
   inFloat32,
   invertMatrices,
   matMul2d,
+  orthonormalColumns,
   type RawOpBackend,
   type RawOutput,
   rawOp,
@@ -19,8 +22,10 @@ export {
   type LazyTensor,
   readSafetensors,
   readSafetensorsHeader,
+  type SafetensorsBytes,
   type SafetensorsFile,
   type SafetensorsTensor,
+  safetensorsBytes,
   type TensorData,
   type TensorDtype,
   type WritableTensor,

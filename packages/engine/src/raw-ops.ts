@@ -161,6 +161,35 @@ export function invertMatrices(x: Tensor): Tensor {
   return only(rawOp('MatrixInverse', attrs, [x], [{ shape: [...x.shape], dtype: 'float32' }]));
 }
 
+/** Orthonormal columns that span those of x [n, k], n at least k: [n, k]. Not differentiable by itself. */
+export function orthonormalColumns(x: Tensor): Tensor {
+  const [rows = 0, columns = 0] = x.shape;
+  const attrs = { full_matrices: { bool: false }, T: FLOAT };
+  const outputs: RawOutput[] = [
+    { shape: [rows, columns], dtype: 'float32' },
+    { shape: [columns, columns], dtype: 'float32' },
+  ];
+  const [q, r] = rawOp('Qr', attrs, [x], outputs);
+  r?.dispose();
+  return only(q === undefined ? [] : [q]);
+}
+
+/** x [n, m] = u [n, k] · diag(values [k], falling) · v [m, k]ᵀ with k the smaller side. Not differentiable by itself. */
+export function decomposeSingular(x: Tensor): { values: Tensor; u: Tensor; v: Tensor } {
+  const [rows = 0, columns = 0] = x.shape;
+  const count = Math.min(rows, columns);
+  const shapes = [[count], [rows, count], [columns, count]];
+  const attrs = { compute_uv: { bool: true }, full_matrices: { bool: false }, T: FLOAT };
+  const [values, u, v] = rawOp(
+    'Svd',
+    attrs,
+    [x],
+    shapes.map((shape) => ({ shape, dtype: 'float32' })),
+  );
+  invariant(values !== undefined && u !== undefined && v !== undefined, 'a decomposition has three parts');
+  return { values, u, v };
+}
+
 /** A weight in float32, also where it is kept in bfloat16: for operations other than products and look-ups. Not differentiable by itself. */
 export function inFloat32(x: Tensor): Tensor {
   if (!isLowPrecision(x)) return x;

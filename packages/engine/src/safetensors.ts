@@ -64,15 +64,20 @@ export function readSafetensors(file: string, only: (name: string) => boolean = 
   });
 }
 
+/** The bytes of a safetensors file, made while they are read: one tensor is held at a time. */
+export interface SafetensorsBytes {
+  sizeBytes: number;
+  pieces(): Generator<Uint8Array, void>;
+}
+
 /**
- * Writes a safetensors file: into a temporary file beside it, flushed, then renamed, so `file` is never seen half written.
- * The order is fixed (element size downwards, then name), so equal tensors give equal bytes.
+ * What a safetensors file of these tensors is. The order is fixed (element size downwards, then name), so equal tensors give equal bytes.
+ * @throws EngineError `safetensors_write_failed` for data of another length than its shape says: at once, or when a lazy tensor is made.
  */
-export function writeSafetensors(
-  file: string,
+export function safetensorsBytes(
   tensors: ReadonlyMap<string, WritableTensor | LazyTensor>,
   metadata: Record<string, string> = {},
-): void {
+): SafetensorsBytes {
   const rows = [...tensors].map(([name, tensor]) => {
     const { shape } = tensor;
     const count = shape.reduce((product, size) => product * size, 1);
@@ -94,14 +99,28 @@ export function writeSafetensors(
   json.copy(padded);
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(padded.length));
+  return {
+    sizeBytes: size.length + padded.length + at,
+    *pieces() {
+      yield size;
+      yield padded;
+      for (const { data, dtype } of rows) yield encode(dtype, data());
+    },
+  };
+}
 
+/** Writes a safetensors file: into a temporary file beside it, flushed, then renamed, so `file` is never seen half written. */
+export function writeSafetensors(
+  file: string,
+  tensors: ReadonlyMap<string, WritableTensor | LazyTensor>,
+  metadata: Record<string, string> = {},
+): void {
+  const { pieces } = safetensorsBytes(tensors, metadata);
   const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
   const fd = openSync(temporary, 'wx');
   try {
     try {
-      writeAll(fd, size);
-      writeAll(fd, padded);
-      for (const { data, dtype } of rows) writeAll(fd, encode(dtype, data()));
+      for (const piece of pieces()) writeAll(fd, piece);
       fsyncSync(fd);
     } finally {
       closeSync(fd);

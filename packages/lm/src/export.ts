@@ -22,26 +22,33 @@ export function exportAdapter(
 ): AdapterForms {
   const { method } = adapter;
   const exported = exportedAdapter(config, adapter, variables, baseName);
-  const whole = new Map([...weightShapes(config).keys()].map((name) => [name, variables.get(name)]));
-  // PEFT does not tie what it loads, so a tied head is written beside its embedding.
-  const peftWhole = config.tieEmbeddings ? new Map([...whole, ['lm_head.weight', whole.get(EMBEDDING)]]) : whole;
-  const withWhole = (files: AdapterFiles | null) =>
-    files && addWhole(files, files.configName === PEFT.configName ? peftWhole : whole);
+  const withWhole = (files: AdapterFiles | null) => files && addWhole(config, files, variables);
   const peft = withWhole(method.toPeft(exported));
   const native = withWhole(method.toNative?.(exported) ?? null) ?? peft;
   invariant(native !== null, 'a method without a form of its own has PEFT’s');
   return { native, peft };
 }
 
-/** Weights that are trained whole, under the names that PEFT gives them in its layout, their own elsewhere. */
-function addWhole(files: AdapterFiles, weights: ReadonlyMap<string, HostTensor | undefined>): AdapterFiles {
-  const prefix = files.configName === PEFT.configName ? PEFT_PREFIX : '';
+/** Adds those of `weights` that the base has: under the names that PEFT gives modules trained whole in its layout, their own elsewhere. */
+export function addWhole(
+  config: ModelShape,
+  files: AdapterFiles,
+  weights: ReadonlyMap<string, HostTensor>,
+): AdapterFiles {
+  const isPeft = files.configName === PEFT.configName;
+  const prefix = isPeft ? PEFT_PREFIX : '';
   const tensors = new Map(files.tensors);
   const modules = new Set<string>();
-  for (const [name, tensor] of weights) {
-    if (tensor === undefined) continue;
+  const add = (name: string, tensor: HostTensor): void => {
     tensors.set(`${prefix}${name}`, tensor);
     modules.add(name.slice(0, name.lastIndexOf('.')));
+  };
+  for (const name of weightShapes(config).keys()) {
+    const tensor = weights.get(name);
+    if (tensor === undefined) continue;
+    add(name, tensor);
+    // PEFT does not tie what it loads, so a tied head is written beside its embedding.
+    if (isPeft && config.tieEmbeddings && name === EMBEDDING) add('lm_head.weight', tensor);
   }
   return modules.size === 0 ? files : { ...files, tensors, config: { ...files.config, modules_to_save: [...modules] } };
 }
@@ -58,13 +65,13 @@ function exportedAdapter(
     invariant(shape !== undefined, `the base has no linear layer ${path}`);
     return { ...shape, value: (name: string): HostTensor => role(roles, name) };
   });
-  return { layers, baseName, dropout: adapter.dropout, targetModules: targetNames(config, adapter) };
+  return { layers, baseName, dropout: adapter.dropout, targetModules: targetNames(config, adapter.paths) };
 }
 
 /** Leaf names (`q_proj`) where each is adapted in every layer, as all readers expect; full paths otherwise. */
-function targetNames(config: ModelShape, adapter: Adapter): string[] {
+export function targetNames(config: ModelShape, paths: readonly string[]): string[] {
   const leaf = (path: string) => path.slice(path.lastIndexOf('.') + 1);
-  const leaves = new Set(adapter.paths.map(leaf));
+  const leaves = new Set(paths.map(leaf));
   const named = linearShapes(config).filter(({ name }) => leaves.has(leaf(name)));
-  return named.length === adapter.paths.length ? [...leaves] : [...adapter.paths];
+  return named.length === paths.length ? [...leaves] : [...paths];
 }

@@ -19,6 +19,8 @@ export { generationSignatures, type NetOf } from './generation/program.js';
 export type { TokenProbability } from './generation/rows.js';
 export { type HostTensor, toDevice, toHost, type WeightSource, weightReader } from './host.js';
 export { initialWeights, type WeightInit } from './init.js';
+export { adapterAtLambda, scaledVariables } from './lambda.js';
+export { exportLowRank, type LowRankError, lowRankOf } from './low-rank.js';
 export { createMerge } from './merge.js';
 export type { AdapterFiles, LinearDims, Method, StoredMethod } from './methods/method.js';
 export { createMethod, type MethodOptions, storedMethod } from './methods/registry.js';

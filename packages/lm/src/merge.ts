@@ -1,6 +1,7 @@
 import { loadTf, type Tensor } from '@moraine/engine';
 import { type Adapter, layerVariables } from './adapter.js';
 import { asMatrix, type HostTensor, onHost, toDevice } from './host.js';
+import { between, scaledRoles } from './lambda.js';
 
 /**
  * Merges one weight of the base at a time, by name: `<path>.weight`, W0 [out, in] -> W' [out, in] in float32. W'ᵀ = apply(I, W0, W0ᵀ),
@@ -18,25 +19,20 @@ export function createMerge(
   return (name, base) => {
     if (lambda === 0) return base;
     const trained = variables.get(name);
-    if (trained !== undefined) return lambda === 1 ? trained : between(base, trained, lambda);
+    if (trained !== undefined) return between(base, trained, lambda);
     const roles = layers.get(name.replace(/\.weight$/, ''));
     if (roles === undefined) return base;
-    const scaled = lambda === 1 ? roles : (adapter.method.atLambda?.(roles, lambda) ?? roles);
+    const isScaled = adapter.method.scales !== undefined;
+    const scaled = isScaled ? scaledRoles(adapter.method, roles, lambda) : roles;
     return onHost(() => {
       const onDevice = Object.fromEntries(Object.entries(scaled).map(([role, value]) => [role, toDevice(value)]));
       const weight = toDevice(base);
       const whole = mergedWeight(adapter, weight, onDevice);
-      if (lambda === 1 || adapter.method.atLambda !== undefined) return whole;
+      if (lambda === 1 || isScaled) return whole;
       return tf.add(weight, tf.mul(lambda, tf.sub(whole, weight))); // W0 + λ(W − W0)
     });
   };
 }
-
-/** W0 + λ(W − W0) of a weight that is trained whole. */
-const between = (base: HostTensor, trained: HostTensor, lambda: number): HostTensor => ({
-  ...base,
-  data: base.data.map((value, i) => value + lambda * ((trained.data[i] ?? Number.NaN) - value)),
-});
 
 /** W' [out, in] of one layer. */
 function mergedWeight(adapter: Adapter, weight: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor {

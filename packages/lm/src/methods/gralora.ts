@@ -18,6 +18,7 @@ export const gralora: MethodModule<GraloraOptions> = {
  */
 function create({ rank, alpha, sub_blocks: blocks }: GraloraOptions): Method {
   return {
+    scales: ['gralora_B'],
     init: ({ inDim, outDim }, random) => ({
       gralora_A: {
         shape: [blocks, inDim / blocks, rank],

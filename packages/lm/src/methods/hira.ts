@@ -16,6 +16,7 @@ export const hira: MethodModule<HiraOptions> = { create, stored: { form: hiraFor
  */
 function create({ rank }: HiraOptions): Method {
   return {
+    scales: ['hira_B'],
     init: (dims, random) => {
       const { lora_A, lora_B } = loraInit(rank, dims, random);
       return { hira_A: lora_A, hira_B: lora_B };

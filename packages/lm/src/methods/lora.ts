@@ -50,6 +50,7 @@ function createPlain(options: LoraOptions): Method {
   return {
     ...(options.init === 'asymmetric' ? { frozen: ['lora_A'] } : {}),
     ...loraPlus(options),
+    scales: ['lora_B'],
     init: (dims, random) => {
       const start = loraInit(rank, dims, random);
       if (options.init !== 'asymmetric') return start;

@@ -36,10 +36,10 @@ export interface Method {
   /** True when variables that are all zero do not stand for the base alone. */
   needsValues?: true;
   /**
-   * A layer's variables with the share λ of their update, 1 all of it, 0 none. Absent: the merged weight is W0 + λ(W − W0), which is the
-   * same for every method whose update is a sum.
+   * Roles that a share λ of the update multiplies: with these times λ the layer computes W0 + λ(W − W0), or what the method has in its place (OFT
+   * turns by λ of its angles). Absent: no values of the variables stand for a share.
    */
-  atLambda?(variables: Readonly<Record<string, HostTensor>>, lambda: number): Record<string, HostTensor>;
+  scales?: readonly string[];
   /** The adapter as PEFT reads it, exactly equal; null where there is no such form. */
   toPeft(adapter: ExportedAdapter): AdapterFiles | null;
   /** Its own form; absent where that is PEFT's. */

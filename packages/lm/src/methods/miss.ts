@@ -16,6 +16,7 @@ export const miss: MethodModule<MissOptions> = { create, stored: { form: missFor
  */
 function create({ rank }: MissOptions): Method {
   return {
+    scales: ['miss_block'],
     init: ({ outDim }) => ({ miss_block: { shape: [rank, outDim], data: new Float32Array(rank * outDim) } }),
     apply: (x, _weight, y0, variables) => loadTf().add(y0, shared(x, role(variables, 'miss_block'))),
     toPeft: (adapter) => {

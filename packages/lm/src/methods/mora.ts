@@ -50,6 +50,7 @@ function createPlain(options: MoraOptions): Method {
   const { rank, mora_type: type } = options;
   const update = moraOperator(type, options.mora_all_inputs);
   return {
+    scales: ['mora_M'],
     init: ({ inDim, outDim }) => {
       const side = moraSide(inDim, outDim, rank, type);
       return { mora_M: { shape: [side, side], data: new Float32Array(side * side) } };

@@ -24,10 +24,7 @@ function create({ block_size, rotation }: OftOptions): Method {
       return { oft_R: { shape, data: new Float32Array((inDim * (side - 1)) / 2) } };
     },
     apply: (x, weight, _y0, variables) => frozenLinear(turned(x, role(variables, 'oft_R'), turnOf), weight),
-    atLambda: (variables, lambda) => {
-      const { shape, data } = role(variables, 'oft_R');
-      return { oft_R: { shape, data: data.map((value) => value * lambda) } };
-    },
+    scales: ['oft_R'],
     toPeft: (adapter) => {
       const tensors = adapter.layers.map(({ name, value }) => [`${name}.oft_R.weight`, value('oft_R')] as const);
       const own = {

@@ -21,6 +21,7 @@ function create(options: PissaOptions): Method {
   return {
     ...loraPlus(options),
     frozen: ['start_A', 'start_B'],
+    scales: ['lora_B', 'start_B'],
     init: (dims, random) => {
       const { lora_A, lora_B } = loraInit(rank, dims, random);
       return { lora_A, lora_B, start_A: lora_A, start_B: lora_B };

@@ -30,6 +30,7 @@ export function restarting(
     ...rest,
     merged: MERGED,
     frozen: [...(method.frozen ?? []), MERGED],
+    ...(method.scales && { scales: [...method.scales, MERGED] }),
     init: (dims, random, restarts) => ({
       ...init(dims, random, restarts),
       [MERGED]: { shape: [dims.outDim, dims.inDim], data: new Float32Array(dims.outDim * dims.inDim) },
