@@ -15,7 +15,7 @@ export const rooms = {
   'packages/recipes': ['@moraine/contract', '@moraine/data', '@moraine/lm', '@moraine/engine'],
   'packages/services': ['@moraine/contract', '@moraine/data'],
   'packages/testing': ['*'],
-  'apps/api': ['@moraine/contract', '@moraine/services'],
+  'apps/api': ['@moraine/contract', '@moraine/services', 'lazily:@moraine/recipes'],
   'apps/worker': ['@moraine/contract', '@moraine/services', '@moraine/recipes'],
   'apps/dashboard': ['@moraine/contract'],
   'apps/cli': ['@moraine/contract', '@moraine/data/hub', 'lazily:@moraine/recipes', 'lazily:@moraine/engine/install'],

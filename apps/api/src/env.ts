@@ -64,3 +64,9 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
 /** The key that `prepare` makes sure of; undefined to have one made. */
 export const rootKey = (source: NodeJS.ProcessEnv = process.env): string | undefined =>
   source.MORAINE_API_KEY || undefined;
+
+/** What the process that makes an export sees: this process' environment without the addresses and passwords of servers. */
+export function exportEnv(source: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const { DATABASE_URL: _database, REDIS_URL: _redis, MORAINE_API_KEY: _key, ...rest } = source;
+  return rest;
+}

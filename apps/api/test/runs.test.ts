@@ -33,12 +33,20 @@ describe('a run that has succeeded', () => {
     expect(headers.get('content-disposition')).toMatch(new RegExp(`^attachment; filename="${run.id}-\\w+\\.tar"`));
   });
 
-  it('says which formats it has when another is asked for', async () => {
-    const merged = await api.ask('GET', `/v1/runs/${run.id}/adapter?format=merged`);
-    expect([merged.status, merged.json.error.code]).toEqual([400, 'unsupported_format']);
-    expect(merged.json.error.message).toMatch(/\?format=native/);
+  it('refuses a format that there is not, a share beyond 0 to 1, and numbers that are none', async () => {
     const odd = await api.ask('GET', `/v1/runs/${run.id}/adapter?format=pfet`);
     expect(odd.json.error.message).toMatch(/Did you mean "peft"\?/);
+    for (const [query, param] of [
+      ['lambda=1.5', 'lambda'],
+      ['lambda=', 'lambda'],
+      ['lambda=half', 'lambda'],
+      ['format=lora', 'rank'],
+      ['format=lora&rank=0', 'rank'],
+      ['format=peft&rank=8', 'rank'],
+    ]) {
+      const { status, json } = await api.ask('GET', `/v1/runs/${run.id}/adapter?${query}`);
+      expect([status, json.error.param], query).toEqual([400, param]);
+    }
   });
 
   it('has its metrics, each step once, and only those asked for', async () => {

@@ -21,6 +21,15 @@ const LOCAL: Record<string, Entry> = {
     summary: 'Answer prompts with a base, with an adapter or without',
     load: async () => (await import('./local/generate.js')).generateCommand,
   },
+  export: {
+    summary:
+      'Write an adapter in another form: merged with its base, for PEFT, as a LoRA of a rank, at a share of its update',
+    load: async () => (await import('./local/export.js')).exportCommand,
+  },
+  merge: {
+    summary: 'Write base and adapter as one model (`local export --format merged`)',
+    load: async () => (await import('./local/export.js')).mergeCommand,
+  },
   convert: {
     summary: 'Write the rows of another tool (ShareGPT, Alpaca, Dolly) as rows to train on',
     load: async () => (await import('./local/convert.js')).convertCommand,

@@ -22,7 +22,11 @@ export const REQUEST_OPTIONS = {
     help: 'JSON with the keys of a fine-tuning request; the options below count more.',
   },
   method: METHOD_OPTION,
-  rank: { type: 'string', value: 'N', help: 'Rank, or the rank whose budget the method matches; default 8.' },
+  rank: {
+    type: 'string',
+    value: 'N',
+    help: 'Rank, or the rank whose budget the method matches; default 8. Of a download in format lora: its rank.',
+  },
   steps: { type: 'string', value: 'N', help: 'Stop after so many steps; default 3 epochs.' },
   'batch-size': { type: 'string', value: 'N', help: 'Rows a step; default by the number of rows.' },
   lr: { type: 'string', value: 'RATE', help: 'Peak learning rate; default by method and width.' },

@@ -257,6 +257,8 @@ describe('of a run that succeeded', () => {
       expect(status).toBe(0);
       expect(output).toContain(`${dir}\nTry it: npx moraine local generate`);
       expect(output).toContain(`${option} '${dir}' --prompt`);
+      // Of what was stored it is known how it compares with what was trained.
+      if (format !== 'merged') expect(output).toMatch(/Read back and compared with what was trained on \d+ tokens/);
       expect(readdirSync(dir)).toEqual(expect.arrayContaining(members));
       expect(readdirSync(dataDir).filter((name) => name.endsWith('.part'))).toEqual([]);
       const given = option === '--base' ? ['--base', dir] : ['--base', baseDir, '--adapter', dir];

@@ -64,8 +64,14 @@ const finished = () => {
     stoppedEarly: null,
     trainedTokens: 12_345,
     resultFile: 'step,loss\n',
-    exports: [{ kind: 'adapter', dir }],
+    exports: [{ kind: 'adapter', dir, sizeBytes: 1, report: exportReport }],
   });
+};
+const exportReport = {
+  parity: { prompts: 4, tokens: 128, max_logit_difference: 0.0000021, max_logit: 19.44, top1_agreement: 1 },
+  rounding: { dtype: 'BF16', share: 0.0312, worst: 0.05, worst_weight: null },
+  notes: ['vLLM needs to know.'],
+  problem: null,
 };
 const lines = (): string[] => screen.text().trimEnd().split('\n');
 
@@ -83,11 +89,14 @@ test('a run is told in lines: what it trains, every tenth of its steps, what was
   expect(shown.filter((line) => line.startsWith('step '))).toHaveLength(11);
   expect(shown).toContain('step 2/20  loss 1.9000  rate 1.00e-2  100 tokens/s  18 s left');
   expect(shown).toContain('step 20/20  loss 1.0000  valid 1.2500  rate 1.00e-2  100 tokens/s  0 s left');
-  expect(shown.slice(-4)).toEqual([
+  expect(shown.slice(-7)).toEqual([
     'Something to know.',
     'held-out at step 20: loss 1.5000, token accuracy 62.5 %',
     'Trained 20 steps, 12,345 tokens, in 0 s.',
     `adapter  ${path.join(out, 'adapter')}`,
+    'adapter  read back: logits differ by at most 0.0000021 of 19.4, 100 % of 128 best tokens agree',
+    'adapter  rounded to BF16: 3.12 % of the change is lost',
+    'adapter  vLLM needs to know.',
   ]);
   expect(stored.map(([step]) => step)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
   expect(readFileSync(path.join(out, 'result.csv'), 'utf8')).toBe('step,loss\n');
@@ -110,6 +119,7 @@ test('a quiet run prints one line of JSON with the last measurements and nothing
     evaluations: [{ name: 'held-out', loss: 1.5 }],
     device: { name: 'a CPU' },
     adapter: path.join(out, 'adapter'),
+    exports: { adapter: exportReport },
   });
   expect(stored).toHaveLength(2);
 });

@@ -83,6 +83,7 @@ const metricOf = (step: number): Extract<AttemptEvent, { type: 'metrics' }> => (
   at,
   values: { train_loss: lossAt(step), grad_norm: Number.NaN },
 });
+const report = { parity: null, rounding: null, notes: [], problem: null };
 const finishedWith = (dir: string): OutboxEvent => ({
   type: 'finished',
   at,
@@ -90,7 +91,7 @@ const finishedWith = (dir: string): OutboxEvent => ({
   resultStep: 80,
   stoppedEarly: 'Stopped early at step 100.',
   trainedTokens: 1_000,
-  exports: [{ kind: 'adapter', dir }],
+  exports: [{ kind: 'adapter', dir, sizeBytes: 1, report }],
   resultFile: 'step,train_loss\n1,2\n',
 });
 

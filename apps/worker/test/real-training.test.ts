@@ -111,7 +111,9 @@ test('a real run whose process is killed repeats, step for step, the numbers of 
     expect(object).toMatchObject({ status: 'succeeded', progress: { step: 12, steps: 12 } });
     expect(object.exports).toContain('adapter');
     expect(object.result_files).toHaveLength(1);
-    const { filename, stream } = await openAdapter(s, actor, killed.id, 'native');
+    const { filename, stream } = await openAdapter(s, actor, killed.id, { format: 'native', lambda: 1 }, () =>
+      Promise.reject(new Error('it is stored')),
+    );
     expect(filename).toMatch(/\.tar$/);
     let bytes = 0;
     for await (const chunk of stream) bytes += (chunk as Buffer).length;

@@ -1,3 +1,4 @@
+import type { ExportKind, ExportReport } from './export-order.js';
 import type { NumericMode, RunConfig } from './run-config.js';
 import type { FailureCause } from './states.js';
 
@@ -24,6 +25,8 @@ export interface TrainSpec {
   bestFrom?: string | null;
   /** Go on from a checkpoint of another numeric mode: the losses will not be those of the uninterrupted run. */
   forceMode?: boolean;
+  /** Write base and adapter as one model too; absent: it is compared, and made when it is asked for. */
+  keepsMerged?: boolean;
   /** TensorFlow's threads: cores of the host divided by its workers. */
   threads: number;
 }
@@ -109,8 +112,11 @@ export type AttemptEvent =
       at: number;
       step: number;
       trainedTokens: number;
-      /** Finished folders: `adapter` in the method's own format, `peft` where an exact LoRA exists, `merged` as a whole model. */
-      exports: { kind: 'adapter' | 'peft' | 'merged'; dir: string }[];
+      /**
+       * Finished folders: `adapter` in the method's own format, `peft` where PEFT has an equal form, `merged` as a whole model; `dir` is null for what
+       * is made when it is asked for.
+       */
+      exports: { kind: ExportKind; dir: string | null; sizeBytes: number; report: ExportReport }[];
       /** The step whose weights the exports are of: `step`, or that of the best checkpoint. */
       resultStep: number;
       /** Why the run ended before its last step; null where it did not. */

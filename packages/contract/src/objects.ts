@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Advice, FileRehearsal } from './before-run.js';
+import { Download } from './export-order.js';
 import { EvaluationRole, RunConfig } from './run-config.js';
 import { AttemptStatus, RunState, RunStatus, StateReason, WorkerStatus } from './states.js';
 
@@ -129,6 +130,8 @@ export const RunObject = z
     exports: z.array(z.string()),
     /** The step that they are of: the last, or that of the best checkpoint; null before the run has succeeded. */
     result_step: z.int().nullable(),
+    /** The same with what is known of each: how far it is from what was trained, and what other programs make of it. */
+    downloads: z.array(Download),
     /** Settings that would serve the run better; in the answers about one run, and to `dry_run`. */
     advice: z.array(Advice).optional(),
     /** What the run would learn from each of its files; in the answers to `dry_run`. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Estimate } from './before-run.js';
 import { FilePreview, FileValidation } from './file-reports.js';
+import { EXPORT_FORMATS } from './methods/method.js';
 import {
   CheckpointObject,
   DeletedObject,
@@ -21,6 +22,9 @@ import { RunStatus } from './states.js';
 
 /** Query strings are text: numbers are coerced there and nowhere else. */
 const limit = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
+/** A number that an empty text is not. */
+const inQuery = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), schema);
 const after = z.string().optional().describe('Id of the last item of the page before.');
 const metadata = z
   .preprocess((value) => (value === 'null' || value === '' ? null : value), Metadata.nullable())
@@ -295,9 +299,18 @@ export const ROUTES = table({
     path: '/v1/runs/:id/adapter',
     tag: 'Runs',
     summary:
-      'The trained adapter as a tar: its own format, `peft` (exactly equal, as PEFT reads it) or `merged` (a whole model)',
+      'The trained adapter as a tar: its own format, `peft` (exactly equal, as PEFT reads it), `merged` (a whole model) or `lora` (of a rank, approximate)',
     params: id,
-    query: z.strictObject({ format: z.enum(['native', 'peft', 'merged']).default('native') }),
+    query: z.strictObject({
+      format: z.enum(EXPORT_FORMATS).default('native'),
+      lambda: inQuery(z.number().min(0).max(1))
+        .default(1)
+        .describe('Share of the update that is applied: 1 all of it, 0 gives the base.'),
+      rank: inQuery(z.number().int().min(1).max(1024)).optional().describe('Format `lora`: rank of the LoRA.'),
+      allow_error: inQuery(z.number().min(0).max(1))
+        .optional()
+        .describe('Format `lora`: share of the update that it may miss, ‖ΔW − B·A‖ / ‖ΔW‖. Default 0.05.'),
+    }),
     produces: 'application/x-tar',
   },
   listRunEvaluations: {

@@ -25,6 +25,7 @@ export {
   type SafetensorsBytes,
   type SafetensorsFile,
   type SafetensorsTensor,
+  type StoredTensor,
   safetensorsBytes,
   type TensorData,
   type TensorDtype,

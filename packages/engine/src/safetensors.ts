@@ -40,6 +40,15 @@ export interface LazyTensor {
   make: () => TensorData;
 }
 
+/** A tensor whose bytes are as they are to be in the file. */
+export interface StoredTensor {
+  shape: readonly number[];
+  dtype: TensorDtype;
+  bytes: () => Iterable<Uint8Array>;
+}
+
+type AnyTensor = WritableTensor | LazyTensor | StoredTensor;
+
 /** Names, types and shapes of a safetensors file, checked, without reading its tensors. */
 export function readSafetensorsHeader(file: string): SafetensorsHeader {
   return withFile(file, (fd) => header(file, fd));
@@ -75,17 +84,10 @@ export interface SafetensorsBytes {
  * @throws EngineError `safetensors_write_failed` for data of another length than its shape says: at once, or when a lazy tensor is made.
  */
 export function safetensorsBytes(
-  tensors: ReadonlyMap<string, WritableTensor | LazyTensor>,
+  tensors: ReadonlyMap<string, AnyTensor>,
   metadata: Record<string, string> = {},
 ): SafetensorsBytes {
-  const rows = [...tensors].map(([name, tensor]) => {
-    const { shape } = tensor;
-    const count = shape.reduce((product, size) => product * size, 1);
-    const dtype = 'make' in tensor ? tensor.dtype : (tensor.dtype ?? naturalDtype(tensor.data));
-    const data = (): TensorData => checked(name, shape, count, 'make' in tensor ? tensor.make() : tensor.data);
-    if (!('make' in tensor)) data();
-    return { name, shape, count, dtype, data };
-  });
+  const rows = [...tensors].map(([name, tensor]) => rowOf(name, tensor));
   rows.sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
   const head: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
   let at = 0;
@@ -104,7 +106,7 @@ export function safetensorsBytes(
     *pieces() {
       yield size;
       yield padded;
-      for (const { data, dtype } of rows) yield encode(dtype, data());
+      for (const { pieces } of rows) yield* pieces();
     },
   };
 }
@@ -112,7 +114,7 @@ export function safetensorsBytes(
 /** Writes a safetensors file: into a temporary file beside it, flushed, then renamed, so `file` is never seen half written. */
 export function writeSafetensors(
   file: string,
-  tensors: ReadonlyMap<string, WritableTensor | LazyTensor>,
+  tensors: ReadonlyMap<string, AnyTensor>,
   metadata: Record<string, string> = {},
 ): void {
   const { pieces } = safetensorsBytes(tensors, metadata);
@@ -130,6 +132,17 @@ export function writeSafetensors(
     rmSync(temporary, { force: true });
     throw error;
   }
+}
+
+/** A tensor as the file has it. Numbers that are there are checked now, others when they are made. */
+function rowOf(name: string, tensor: AnyTensor) {
+  const { shape } = tensor;
+  const count = shape.reduce((product, size) => product * size, 1);
+  if ('bytes' in tensor) return { name, shape, count, dtype: tensor.dtype, pieces: tensor.bytes };
+  const dtype = 'make' in tensor ? tensor.dtype : (tensor.dtype ?? naturalDtype(tensor.data));
+  const data = (): TensorData => checked(name, shape, count, 'make' in tensor ? tensor.make() : tensor.data);
+  if (!('make' in tensor)) data();
+  return { name, shape, count, dtype, pieces: () => [encode(dtype, data())] };
 }
 
 function checked(name: string, shape: readonly number[], count: number, data: TensorData): TensorData {

@@ -3,12 +3,14 @@ import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { type Device, device, type NumericMode } from '@moraine/engine';
 import { createModel, type GenerationPlan } from '@moraine/lm';
 import { loadBase } from './base.js';
-import { readAdapter } from './read-adapter.js';
+import { readAdapterAt } from './read-adapter.js';
 import { checkWeights } from './weight-bytes.js';
 
 export interface AnswerOptions {
   baseDir: string;
   adapterDir: string | null;
+  /** Share of the adapter's update, 0 to 1; default 1. */
+  lambda?: number;
   prompts: readonly string[];
   mode: NumericMode;
   /** Tokens of an answer at most. */
@@ -48,7 +50,7 @@ export async function answerPrompts(options: AnswerOptions): Promise<Answers> {
   const base = loadBase(baseDir);
   await checkWeights(base.weights);
   const tokenizer = await loadBaseTokenizer(baseDir, base.config.vocabSize);
-  const tuned = adapterDir === null ? undefined : readAdapter(adapterDir, base.config);
+  const tuned = adapterDir === null ? undefined : readAdapterAt(adapterDir, base, options.lambda ?? 1);
   const encoded = prompts.map((prompt) => encodePrompt(prompt, tokenizer, isRaw));
   const longest = Math.max(...encoded.map((ids) => ids.length));
   const { maxPositions } = base.config;

@@ -15,6 +15,8 @@ export interface Scored {
 /** Evaluates on the files of a run. Everything is encoded and laid out once. */
 export interface Evaluator {
   hasValidation: boolean;
+  /** The rows of the validation file; none without one. */
+  validationRows: readonly TrainingRow[];
   /** Of every batch that is scored. */
   shapes: readonly BatchShape[];
   /** Of the samples; undefined when there are none. */
@@ -45,6 +47,7 @@ export async function createEvaluator(
   const passes = (rows: readonly TrainingRow[]) => (layout === null ? [] : layOut(rows, layout, tokenizer.padId));
   return {
     hasValidation: validation.length > 0,
+    validationRows: validation,
     shapes: layout?.shapes ?? [],
     generation: samplePlan(
       files.map(({ sampled }) => sampled),

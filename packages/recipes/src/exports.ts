@@ -1,114 +1,159 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TrainSpec } from '@moraine/contract';
+import { type AttemptEvent, type ExportReport, exportFormatOf, type Parity, type TrainSpec } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
-import { type TensorData, type TensorDtype, writeSafetensors } from '@moraine/engine';
 import {
   type Adapter,
   type AdapterFiles,
-  createMerge,
   exportAdapter,
   type HostTensor,
+  logitsOf,
+  type ReadModel,
   type Trainer,
 } from '@moraine/lm';
-import { type Base, readWeight } from './base.js';
-import { lazyTensors } from './lazy-tensors.js';
+import { type Base, loadBase, readWeight } from './base.js';
+import { folderBytes } from './checkpoint.js';
+import { addFiles, writeFolder } from './export/files.js';
+import { adapterFiles, cardFiles } from './export/make-export.js';
+import { createRounded, type MergedWeights, mergedFiles } from './export/merged.js';
+import { compareLogits, parityProblem, refuseBadParity } from './export/parity.js';
+import { mergedWeights } from './export/result.js';
+import { servingNotes } from './export/serving-notes.js';
+import { readAdapter } from './read-adapter.js';
 
 export interface Trained {
   spec: TrainSpec;
   base: Base;
   adapter: Adapter | null;
   trainer: Pick<Trainer, 'stateShapes' | 'variables'>;
+  /** Tokens on which what is read back is compared with what was trained. */
+  rows: readonly (readonly number[])[];
 }
 
-export interface Export {
-  kind: 'adapter' | 'peft' | 'merged';
-  dir: string;
-}
+export type FinishedExport = Extract<AttemptEvent, { type: 'finished' }>['exports'][number];
 
-/** Files of a base that belong to a whole model besides its weights. */
-const COMPANIONS = [
-  'config.json',
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'chat_template.jinja',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-];
+/** What all exports of a run are compared with. */
+interface Pinned {
+  trained: Trained;
+  expected: HostTensor;
+}
 
 /**
- * Writes what a run produced, each as a finished folder below `parent`: the adapter in its own form, the exactly equal LoRA in PEFT's
- * form where there is one, and the merged model, which after full fine-tuning is the only one.
+ * What a run produced, each as a finished folder below `parent`, read back and compared with what was trained: the adapter in its own form,
+ * the exactly equal one in PEFT's layout where there is one, and after full fine-tuning the model. Base and adapter as one model are compared
+ * too and written where the run keeps them; elsewhere they are made when they are asked for.
+ * @throws AppError `internal` naming an export that does not compute what was trained, and by how much.
  */
-export function writeExports(parent: string, trained: Trained): Export[] {
+export async function writeExports(parent: string, trained: Trained): Promise<FinishedExport[]> {
   makeFolder(parent);
-  const { base, spec, adapter, trainer } = trained;
-  if (adapter === null) {
-    const lazy = lazyTensors(trainer.stateShapes.trainable, trainer.variables);
-    const weightOf = (name: string) => lazy.get(name)?.make() ?? readWeight(base, name).data;
-    return [writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, weightOf))];
-  }
+  const { adapter, trainer } = trained;
+  if (adapter === null) return [await wholeExport(parent, trained)];
   const variables = trainer.variables();
-  const merge = createMerge(adapter, variables);
-  const weightOf = (name: string) => merge(name, readWeight(base, name)).data;
-  return [
-    ...writeAdapters(parent, trained, adapter, variables),
-    writeFolder(parent, 'merged', (dir) => writeModel(dir, spec.baseDir, base, weightOf)),
-  ];
+  const pinned = { trained, expected: logits(trained, { tuned: { adapter, variables } }) };
+  const forms = exportAdapter(trained.base.config, adapter, variables, trained.spec.baseName);
+  const exports: FinishedExport[] = [];
+  for (const [kind, files] of [
+    ['peft', forms.peft],
+    ['adapter', forms.native],
+  ] as const) {
+    if (files === null) continue;
+    exports.push(await adapterExport(join(parent, kind), kind, files, pinned));
+  }
+  const merged = mergedWeights(trained.base, { kind: 'adapter', adapter, variables }, 1);
+  exports.push(await mergedExport(parent, merged, pinned));
+  return exports;
 }
 
-function writeAdapters(
-  parent: string,
-  { base, spec }: Trained,
-  adapter: Adapter,
-  variables: ReadonlyMap<string, HostTensor>,
-): Export[] {
-  const { native, peft } = exportAdapter(base.config, adapter, variables, spec.baseName);
-  const write = (kind: Export['kind'], files: AdapterFiles) =>
-    writeFolder(parent, kind, (dir) => writeAdapter(dir, files));
-  return [...(peft === null ? [] : [write('peft', peft)]), write('adapter', native)];
-}
+/** A pass over the pinned rows: base and adapter, or other weights in the base's place. */
+const logits = ({ base, rows }: Trained, model: Partial<ReadModel>): HostTensor =>
+  logitsOf({ config: base.config, weightOf: (name) => readWeight(base, name), ...model }, rows);
 
-/** The folder appears whole or not at all. */
-function writeFolder(parent: string, kind: Export['kind'], fill: (dir: string) => void): Export {
-  const temporary = join(parent, `.tmp-${kind}`);
-  const dir = join(parent, kind);
-  rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary);
-  fill(temporary);
-  renameSync(temporary, dir);
-  return { kind, dir };
-}
+/** Between two passes, each of which holds the event loop. */
+const breathe = (): Promise<void> => new Promise(setImmediate);
 
-function writeAdapter(dir: string, { configName, weightsName, tensors, config }: AdapterFiles): void {
-  writeSafetensors(join(dir, weightsName), tensors, { format: 'pt' });
-  writeFileSync(join(dir, configName), `${JSON.stringify(config, null, 2)}\n`);
-}
-
-/** A Hugging Face folder of the base with other weights, each in the type that the base stores it in. One weight is held at a time. */
-function writeModel(dir: string, baseDir: string, base: Base, weightOf: (name: string) => TensorData): void {
-  const tensors = new Map(
-    [...base.weights].map(([name, { shape, dtype }]) => [
-      name,
-      { shape, dtype: writtenAs(dtype), make: () => weightOf(name) },
-    ]),
+async function adapterExport(
+  dir: string,
+  kind: 'peft' | 'adapter',
+  files: AdapterFiles,
+  { trained, expected }: Pinned,
+): Promise<FinishedExport> {
+  writeFolder(dir, adapterFiles(files));
+  await breathe();
+  const parity = compareLogits(
+    trained.rows.length,
+    expected,
+    logits(trained, { tuned: readAdapter(dir, trained.base.config) }),
   );
-  writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });
-  for (const name of COMPANIONS)
-    if (existsSync(join(baseDir, name))) copyFileSync(join(baseDir, name), join(dir, name));
-  sayUntied(join(dir, 'config.json'), base);
+  return finishFolder(dir, kind, trained, { parity, rounding: null, notes: servingNotes(files), problem: null }, null);
 }
 
-/** Corrects a config.json that ties a head which differs from the embedding, so that no reader drops the head. */
-function sayUntied(file: string, { config }: Base): void {
-  const json = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-  if (config.tieEmbeddings || json.tie_word_embeddings !== true) return;
-  writeFileSync(file, `${JSON.stringify({ ...json, tie_word_embeddings: false }, null, 2)}\n`);
+/** Refuses a folder that is not what was trained; adds to a good one what is known of it. */
+function finishFolder(
+  dir: string,
+  kind: FinishedExport['kind'],
+  { spec }: Trained,
+  report: ExportReport & { parity: Parity },
+  dtype: string | null,
+): FinishedExport {
+  const format = exportFormatOf(kind);
+  try {
+    refuseBadParity(format, report.parity, dtype);
+  } catch (error) {
+    rmSync(dir, { recursive: true });
+    throw error;
+  }
+  addFiles(
+    dir,
+    cardFiles(() => ({ format, lambda: 1, base: spec.baseName, report })),
+  );
+  return { kind, dir, sizeBytes: folderBytes(dir), report };
 }
 
-/** Trained in float32, so a base in doubles is written in float32. */
-const writtenAs = (dtype: TensorDtype): TensorDtype => (dtype === 'F64' ? 'F32' : dtype);
+/** Base and adapter as one model; what is wrong with it leaves the adapter as it is. */
+async function mergedExport(
+  parent: string,
+  merged: MergedWeights,
+  { trained, expected }: Pinned,
+): Promise<FinishedExport> {
+  const { base, spec, rows } = trained;
+  const rounded = createRounded(base, merged);
+  await breathe();
+  const compared = compareLogits(rows.length, expected, logits(trained, { weightOf: rounded.weightOf }));
+  const rounding = rounded.rounding();
+  const problem = parityProblem('merged', compared, rounding.dtype);
+  const parity = Number.isFinite(compared.max_logit_difference) ? compared : null;
+  const report = { parity, rounding, notes: [], problem };
+  const files = mergedFiles(spec.baseDir, base, merged);
+  const sizeBytes = files.reduce((sum, file) => sum + file.open().sizeBytes, 0);
+  if (spec.keepsMerged !== true || problem !== null) return { kind: 'merged', dir: null, sizeBytes, report };
+  const dir = join(parent, 'merged');
+  writeFolder(dir, files);
+  await breathe();
+  const model = loadBase(dir);
+  const readBack = compareLogits(
+    rows.length,
+    expected,
+    logits(trained, { weightOf: (name) => readWeight(model, name) }),
+  );
+  return finishFolder(dir, 'merged', trained, { ...report, parity: readBack }, rounding.dtype);
+}
+
+/** The model after full fine-tuning: its weights are on the device, and are read some at a time. */
+async function wholeExport(parent: string, trained: Trained): Promise<FinishedExport> {
+  const { base, spec, trainer, rows } = trained;
+  const own = trainer.stateShapes.trainable;
+  const weightOf = (name: string): HostTensor => trainer.variables([name]).get(name) ?? readWeight(base, name);
+  const merged: MergedWeights = {
+    isChanged: (name) => own.has(name),
+    weightOf: (name) => (own.has(name) ? weightOf(name) : readWeight(base, name)),
+  };
+  const expected = logits(trained, { weightOf: merged.weightOf });
+  const rounded = createRounded(base, merged);
+  const dir = join(parent, 'merged');
+  writeFolder(dir, mergedFiles(spec.baseDir, base, { ...merged, weightOf: rounded.weightOf }));
+  await breathe();
+  const model = loadBase(dir);
+  const parity = compareLogits(rows.length, expected, logits(trained, { weightOf: (name) => readWeight(model, name) }));
+  const rounding = rounded.rounding();
+  return finishFolder(dir, 'merged', trained, { parity, rounding, notes: [], problem: null }, rounding.dtype);
+}

@@ -12,7 +12,8 @@ import {
   weightShapes,
 } from '@moraine/contract/plan';
 import { EngineError, readSafetensors, readSafetensorsHeader } from '@moraine/engine';
-import { type Adapter, createMethod, type HostTensor, storedMethod } from '@moraine/lm';
+import { type Adapter, adapterAtLambda, createMethod, type HostTensor, storedMethod } from '@moraine/lm';
+import { type Base, readWeight } from './base.js';
 
 /** An adapter read from a folder: what it is, and its variables `<path>.<role>`. */
 export interface ReadAdapter {
@@ -60,6 +61,19 @@ export function readAdapterConfig(dir: string, base: ModelShape): AdapterConfig 
   const { form, ...folder } = openAdapter(dir);
   const { entries } = openSafetensors(join(dir, form.weightsName), dir, readSafetensorsHeader);
   return storedAdapter({ ...folder, shapes: new Map(entries.map(({ name, shape }) => [name, shape])) }, base);
+}
+
+/**
+ * An adapter as it computes at a share of its update; undefined, the base alone, at 0.
+ * @throws AppError as `readAdapter` does
+ */
+export function readAdapterAt(
+  dir: string,
+  base: Base,
+  lambda: number,
+): Pick<ReadAdapter, 'adapter' | 'variables'> | undefined {
+  const { adapter, variables } = readAdapter(dir, base.config);
+  return lambda === 0 ? undefined : adapterAtLambda(adapter, variables, lambda, (name) => readWeight(base, name));
 }
 
 type Parts = Record<'own' | 'whole', Map<string, HostTensor>>;

@@ -12,12 +12,14 @@ import { type Device, device, type NumericMode } from '@moraine/engine';
 import { createModel, supervised, type TokenScores } from '@moraine/lm';
 import { loadBase } from './base.js';
 import { refuseNoFile } from './plan-run.js';
-import { readAdapter } from './read-adapter.js';
+import { readAdapterAt } from './read-adapter.js';
 import { checkWeights } from './weight-bytes.js';
 
 export interface ScoreOptions {
   baseDir: string;
   adapterDir: string | null;
+  /** Share of the adapter's update, 0 to 1; default 1. */
+  lambda?: number;
   file: string;
   mode: NumericMode;
   /** Longest row in tokens; longer ones are cut. Default: the context of the base. */
@@ -55,7 +57,7 @@ export async function scoreFile(options: ScoreOptions): Promise<FileScore> {
   await checkWeights(base.weights);
   const { maxPositions } = base.config;
   const tokenizer = await loadBaseTokenizer(baseDir, base.config.vocabSize);
-  const tuned = adapterDir === null ? undefined : readAdapter(adapterDir, base.config);
+  const tuned = adapterDir === null ? undefined : readAdapterAt(adapterDir, base, options.lambda ?? 1);
   const { rows, report } = await encodeFile(file, tokenizer, { maxSeqLen: options.maxSeqLen ?? maxPositions });
   const passes = Array.from({ length: Math.ceil(rows.length / ROWS_PER_PASS) }, (_, i) =>
     rows.slice(i * ROWS_PER_PASS, (i + 1) * ROWS_PER_PASS),

@@ -8,6 +8,7 @@ import { hashBase, readProgress } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
 import { createEncode, StoppedEncoding, templateDay } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
+import { pinnedRows } from './export/parity.js';
 import { writeExports } from './exports.js';
 import { fingerprint } from './fingerprint.js';
 import { adapterOf } from './method.js';
@@ -77,7 +78,8 @@ export async function runSft(asked: TrainSpec, emit: Emit, control: Control): Pr
     const { step, trainedTokens, resultFile, stoppedEarly } = trained;
     const resultStep = takeResult(run, trained);
     await evaluateFiles(run);
-    const exports = writeExports(join(spec.outDir, 'exports'), { spec, base, adapter, trainer });
+    const pinned = pinnedRows(evaluator.validationRows.length > 0 ? evaluator.validationRows : rows);
+    const exports = await writeExports(join(spec.outDir, 'exports'), { spec, base, adapter, trainer, rows: pinned });
     const ended = { at: Date.now(), step, resultStep, stoppedEarly, trainedTokens };
     emit({ type: 'finished', ...ended, exports, resultFile });
   } finally {

@@ -23,7 +23,7 @@ export function hasSameBytes(a: WeightSlice, b: WeightSlice): boolean {
 }
 
 /** The bytes of a weight, `CHECKED_BYTES` at a time, in one buffer: a piece is gone with the next. */
-function* piecesOf({ path, offset, bytes }: WeightSlice): Generator<Uint8Array, void> {
+export function* piecesOf({ path, offset, bytes }: WeightSlice): Generator<Uint8Array, void> {
   const file = openSync(path, 'r');
   const buffer = new Uint8Array(Math.min(CHECKED_BYTES, bytes));
   try {

@@ -12,8 +12,10 @@ writeFileSync(join(base, 'notes.txt'), 'of the owner');
 const sums = writeSums(base, 'sums.jsonl', 12);
 const { config } = loadBase(base);
 
+type Ended = Extract<AttemptEvent, { type: 'finished' }>;
 interface Finished {
   outDir: string;
+  exports: Ended['exports'];
   dirs: Map<string, string>;
 }
 
@@ -23,7 +25,7 @@ async function finish(name: string, change: (outDir: string) => void = () => und
   change(spec.outDir);
   const events: AttemptEvent[] = await runOf(spec);
   const exports = ofType(events, 'finished')[0]?.exports ?? [];
-  return { outDir: spec.outDir, dirs: new Map(exports.map(({ kind, dir }) => [kind, dir])) };
+  return { outDir: spec.outDir, exports, dirs: new Map(exports.map(({ kind, dir }) => [kind, dir ?? ''])) };
 }
 
 const finished = new Map<string, Finished>();
@@ -46,11 +48,13 @@ describe('what a run leaves', () => {
   });
 
   it.each(Object.keys(METHODS))(
-    'after %s has a merged model with the companions of its base, and no other file',
+    'after %s has a merged model with the companions of its base, what is known of it, and no other file',
     (name) => {
       const dir = folder(name, 'merged');
       expect(readdirSync(dir).sort()).toEqual([
+        'README.md',
         'config.json',
+        'export.json',
         'generation_config.json',
         'model.safetensors',
         'tokenizer.json',
@@ -121,7 +125,12 @@ it('a folder that broke off half-written in an earlier try does not leak into th
     writeFileSync(join(half, 'half.bin'), 'half');
   });
   expect(existsSync(join(dirs.get('adapter') ?? '', 'half.bin'))).toBe(false);
-  expect(readdirSync(dirs.get('adapter') ?? '').sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+  expect(readdirSync(dirs.get('adapter') ?? '').sort()).toEqual([
+    'README.md',
+    'adapter_config.json',
+    'adapter_model.safetensors',
+    'export.json',
+  ]);
 });
 
 it('a head that differs from the embedding, though config.json ties them, is trained with, kept in merged/, and no longer tied there', async () => {

@@ -147,7 +147,12 @@ it('a LoRA adapter lies in the layout of PEFT, MoRA in its own, and MoRA type 1 
     lora_alpha: 8,
   });
   const sharing = await folder('mora type 1');
-  expect(readdirSync(sharing.get('adapter') ?? '').sort()).toEqual(['mora_config.json', 'mora_model.safetensors']);
+  expect(readdirSync(sharing.get('adapter') ?? '').sort()).toEqual([
+    'README.md',
+    'export.json',
+    'mora_config.json',
+    'mora_model.safetensors',
+  ]);
   expect(existsSync(join(sharing.get('peft') ?? '', 'adapter_model.safetensors'))).toBe(true);
   expect((await folder('mora type 6')).has('peft')).toBe(false);
   expect([...(await folder('full')).keys()]).toEqual(['merged']);

@@ -102,6 +102,7 @@ export function specOf(
     evaluationFiles: [],
     outDir,
     resumeFrom: null,
+    keepsMerged: true,
     threads: 1,
     config: {
       base: 'tiny',

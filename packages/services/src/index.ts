@@ -48,7 +48,7 @@ export { listCheckpoints } from './training/list-checkpoints.js';
 export { listEvaluations } from './training/list-evaluations.js';
 export { type ListRuns, listRuns } from './training/list-runs.js';
 export type { Job, JobCheckpoint, JobFile } from './training/load-job.js';
-export { openAdapter } from './training/open-adapter.js';
+export { type ExportQuery, type MakeExport, openAdapter } from './training/open-adapter.js';
 export { type MetricsQuery, readMetrics } from './training/read-metrics.js';
 export { recordCheckpoint } from './training/record-checkpoint.js';
 export { recordEvaluation } from './training/record-evaluation.js';

@@ -66,7 +66,9 @@ describe('another project', () => {
     await expect(listEvents(s, stranger, run.id, { limit: 10 })).rejects.toMatchObject(notFound);
     await expect(listCheckpoints(s, stranger, run.id, { limit: 10 })).rejects.toMatchObject(notFound);
     await expect(listEvaluations(s, stranger, run.id)).rejects.toMatchObject(notFound);
-    await expect(openAdapter(s, stranger, done, 'native')).rejects.toMatchObject(notFound);
+    await expect(
+      openAdapter(s, stranger, done, { format: 'native', lambda: 1 }, () => Promise.reject(new Error('not made'))),
+    ).rejects.toMatchObject(notFound);
     await expect(getModel(s, stranger, 'tiny')).rejects.toMatchObject(notFound);
     await expect(getModel(s, stranger, `ft:tiny:default::${done.slice(-8)}`)).rejects.toMatchObject(notFound);
     await expect(createRun(s, stranger, { model: 'tiny', training_file: trainingFile })).rejects.toMatchObject(

@@ -91,10 +91,22 @@ export const rows = [
     replace: '',
     test: 'the hashes of a base > are not made of weights with NaN: a run on them is refused by the tensor and the place in it',
   }),
-  recipes('exports.ts', 'exports', {
+  recipes('export/parity.ts', 'parity', {
+    name: 'exports: what differs from what was trained is let through',
+    find: 'if (apart <= bound * size) return null;',
+    replace: 'if (apart <= 1e9) return null;',
+    test: 'a run > whose file does not hold what was trained fails, names the export and the figure, and leaves no folder of it',
+  }),
+  recipes('export/make-export.ts', 'make-export', {
+    name: 'exports: a LoRA that misses too much of the update is given',
+    find: 'if (error.total > maxError)',
+    replace: 'if (error.total > 1)',
+    test: 'an update as a LoRA of a rank > that misses too much is refused with the figures, unless that is allowed',
+  }),
+  recipes('export/merged.ts', 'exports', {
     name: 'merged/ ties a head that differs from the embedding',
-    find: "  sayUntied(join(dir, 'config.json'), base);\n",
-    replace: '',
+    find: 'config.tieEmbeddings || json.tie_word_embeddings !== true',
+    replace: 'true',
     test: 'a head that differs from the embedding, though config.json ties them, is trained with, kept in merged/, and no longer tied there',
   }),
   {

@@ -1,10 +1,14 @@
 import { listEvaluations, listLogs, openAdapter, readMetrics, searchRuns } from '@moraine/services';
+import { createExporter } from '../export/make-export.js';
 import type { Handlers } from './bind.js';
 import { sendBytes } from './bytes.js';
 import { streamRun, streamRuns } from './stream.js';
 import { tagged } from './tagged.js';
 
 const listOf = (text: string | undefined): string[] | undefined => text?.split(',').map((item) => item.trim());
+
+/** One for the server: it bounds how many exports are made at a time. */
+const makeExport = createExporter();
 
 export const runHandlers: Handlers<
   'searchRuns' | 'getRunMetrics' | 'streamRun' | 'streamRuns' | 'getRunLogs' | 'getRunAdapter' | 'listRunEvaluations'
@@ -20,7 +24,7 @@ export const runHandlers: Handlers<
   streamRuns,
   getRunLogs: ({ s, actor, params, query }) => listLogs(s, actor, params.id, query),
   async getRunAdapter({ s, actor, params, query, reply }) {
-    return sendBytes(reply, 'application/x-tar', await openAdapter(s, actor, params.id, query.format));
+    return sendBytes(reply, 'application/x-tar', await openAdapter(s, actor, params.id, query, makeExport));
   },
   listRunEvaluations: ({ s, actor, params }) => listEvaluations(s, actor, params.id),
 };

@@ -1,27 +1,25 @@
-import { createWriteStream, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createWriteStream, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError } from '@moraine/contract';
+import { AppError, EXPORT_FORMATS, type ExportFormat } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { extract } from 'tar-stream';
-import { type Arguments, oneOf, text } from '../args.js';
+import { type Arguments, integer, number, oneOf, text } from '../args.js';
 import { connect } from '../connect.js';
 import { inRepo } from '../paths.js';
 import { SHIPPED_BASE } from '../register-base.js';
 import { print } from '../terminal.js';
 
-export const FORMATS = ['native', 'peft', 'merged'] as const;
-type Format = (typeof FORMATS)[number];
-
 /** Downloads what a run made into a folder, or as the tar that the API sends where `--out` ends in .tar, and says how it is used. */
 export async function downloadRun(args: Arguments, id: string): Promise<number> {
-  const format = oneOf(args, 'format', FORMATS) ?? 'native';
-  const out = path.resolve(text(args, 'out') ?? `${id}-${format}`);
+  const query = queryOf(args);
+  const { format, lambda } = query;
+  const out = path.resolve(text(args, 'out') ?? `${id}-${format}${lambda === 1 ? '' : `-lambda-${lambda}`}`);
   if (!out.endsWith('.tar')) refuseUsed(out);
   const client = connect(args);
   const { model } = await client.call('getRun', { params: { id } });
-  const response = await client.call('getRunAdapter', { params: { id }, query: { format } });
+  const response = await client.call('getRunAdapter', { params: { id }, query });
   if (!response.body) throw new AppError('internal', 'The response of the server is empty.');
   const tar = Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]);
   // Whole or not at all: a download that breaks off leaves nothing that looks like a model.
@@ -36,8 +34,31 @@ export async function downloadRun(args: Arguments, id: string): Promise<number> 
     rmSync(draft, { recursive: true, force: true });
   }
   print(out);
-  if (!out.endsWith('.tar')) print(`Try it: ${tryOut(out, format, model)}`);
+  if (out.endsWith('.tar')) return 0;
+  print(`Try it: ${tryOut(out, format, model)}`);
+  for (const line of factsIn(out)) print(line);
   return 0;
+}
+
+/** What the options ask for. */
+function queryOf(args: Arguments) {
+  const [rank, allow_error] = [integer(args, 'rank', 1, 1024), number(args, 'allow-error', 0, 1)];
+  return {
+    format: oneOf(args, 'format', EXPORT_FORMATS) ?? ('native' as const),
+    lambda: number(args, 'lambda', 0, 1) ?? 1,
+    ...(rank === undefined ? {} : { rank }),
+    ...(allow_error === undefined ? {} : { allow_error }),
+  };
+}
+
+/** What the card of a download says: how far it is from what was trained, limits of other programs. None in downloads of earlier versions. */
+function factsIn(dir: string): string[] {
+  const card = path.join(dir, 'README.md');
+  if (!existsSync(path.join(dir, 'export.json')) || !existsSync(card)) return [];
+  return readFileSync(card, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('- '))
+    .map((line) => line.slice(2));
 }
 
 function refuseUsed(out: string): void {
@@ -67,7 +88,7 @@ async function unpack(tar: Readable, dir: string): Promise<void> {
 }
 
 /** The command that answers a prompt with what was downloaded. */
-function tryOut(out: string, format: Format, model: string): string {
+function tryOut(out: string, format: ExportFormat, model: string): string {
   const quoted = (file: string): string => (/^[\w./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`);
   const shipped = inRepo('examples', 'base');
   const base = model === SHIPPED_BASE && existsSync(shipped) ? shipped : `path/to/${model}`;

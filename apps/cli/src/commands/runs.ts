@@ -1,6 +1,7 @@
 import { methodCoverage, methodLabel, type RunObject } from '@moraine/contract';
 import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, required, runAction } from '../args.js';
 import { connect } from '../connect.js';
+import { reportLines } from '../export-view.js';
 import { duration, labelled, paint, print, table } from '../terminal.js';
 import { CREATE_OPTIONS, createRun } from './runs-create.js';
 import { downloadRun } from './runs-download.js';
@@ -15,7 +16,7 @@ export const runsCommand: Command = {
     'show RUN',
     'cancel RUN',
     'logs RUN',
-    'download RUN [--format native|peft|merged] [--out DIR]',
+    'download RUN [--format native|peft|merged|lora] [--lambda L] [--rank R] [--out DIR]',
   ],
   options: {
     data: DATA_OPTION,
@@ -24,7 +25,17 @@ export const runsCommand: Command = {
     format: {
       type: 'string',
       value: 'NAME',
-      help: 'What to download: native (default), peft (exactly equal, as PEFT reads it), merged (a whole model).',
+      help: 'What to download: native (default), peft (exactly equal, as PEFT reads it), merged (a whole model), lora (of --rank, approximate).',
+    },
+    lambda: {
+      type: 'string',
+      value: 'L',
+      help: 'Share of the update that is downloaded, 0 to 1; default 1, all of it.',
+    },
+    'allow-error': {
+      type: 'string',
+      value: 'E',
+      help: 'Share of the update that a download in format lora may miss, 0 to 1; default 0.05.',
     },
     out: {
       type: 'string',
@@ -116,6 +127,7 @@ async function show(args: Arguments): Promise<number> {
       run.attempts.map(({ attempt, status, cause }) => `${attempt} ${status}${cause ? ` (${cause})` : ''}`).join(', '),
     ],
     ['downloads', run.exports.join(', ')],
+    ...run.downloads.flatMap((one) => reportLines(one).map((line): [string, string] => ['', `${one.format}: ${line}`])),
   ];
   print(labelled(rows));
   const { data } = await client.call('listRunEvents', { params: { id: run.id }, query: { limit: 20 } });

@@ -2,18 +2,19 @@ import { type Command, integer, noMoreThan, oneOf } from '../args.js';
 import { progressLine } from '../progress-line.js';
 import { MODE_OPTION, MODES } from '../request-options.js';
 import { print, printError } from '../terminal.js';
-import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, neededPath, pathOf } from './options.js';
+import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, LAMBDA_OPTION, lambdaOf, neededPath, pathOf } from './options.js';
 
 /** Nats with seven digits after the point. */
 const digits = (value: number): number => Number(value.toFixed(7));
 
 export const evalCommand: Command = {
   name: 'local eval',
-  forms: ['--base DIR --data FILE [--adapter DIR] [--json]'],
+  forms: ['--base DIR --data FILE [--adapter DIR [--lambda L]] [--json]'],
   options: {
     base: BASE_OPTION,
     data: { type: 'string', value: 'FILE', help: 'JSONL rows: chat, prompt and completion, or text.' },
     adapter: ADAPTER_OPTION,
+    lambda: LAMBDA_OPTION,
     seq: {
       type: 'string',
       value: 'N',
@@ -28,6 +29,7 @@ export const evalCommand: Command = {
     const baseDir = neededPath(args, 'base', evalCommand);
     const file = neededPath(args, 'data', evalCommand);
     const adapterDir = pathOf(args, 'adapter') ?? null;
+    const lambda = lambdaOf(args);
     const mode = oneOf(args, 'mode', MODES) ?? 'plain';
     const seq = integer(args, 'seq', 2, 2 ** 24);
     const { describeReport, leftOut, scoreFile } = await import('@moraine/recipes');
@@ -36,6 +38,7 @@ export const evalCommand: Command = {
     const score = await scoreFile({
       baseDir,
       adapterDir,
+      lambda,
       file,
       mode,
       ...(seq === undefined ? {} : { maxSeqLen: seq }),
@@ -58,6 +61,7 @@ export const evalCommand: Command = {
           truncated_rows: report.truncated,
           left_out_rows: leftOut(report),
           mode,
+          ...(adapterDir === null ? {} : { lambda }),
           seconds: Number(((performance.now() - begun) / 1000).toFixed(3)),
           device: score.device,
         }),

@@ -3,16 +3,20 @@ import { AppError } from '@moraine/contract';
 import { type Arguments, type Command, integer, noMoreThan, number, oneOf } from '../args.js';
 import { MODE_OPTION, MODES } from '../request-options.js';
 import { paint, print } from '../terminal.js';
-import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, neededPath, pathOf } from './options.js';
+import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, LAMBDA_OPTION, lambdaOf, neededPath, pathOf } from './options.js';
 
 const NEW_TOKENS = 128;
 
 export const generateCommand: Command = {
   name: 'local generate',
-  forms: ['--base DIR [--adapter DIR] --prompt TEXT … [--json]', '--base DIR [--adapter DIR] --prompts FILE [--json]'],
+  forms: [
+    '--base DIR [--adapter DIR [--lambda L]] --prompt TEXT … [--json]',
+    '--base DIR [--adapter DIR [--lambda L]] --prompts FILE [--json]',
+  ],
   options: {
     base: BASE_OPTION,
     adapter: ADAPTER_OPTION,
+    lambda: LAMBDA_OPTION,
     prompt: { type: 'string', value: 'TEXT', help: 'What to answer; may be given several times.' },
     prompts: {
       type: 'string',
@@ -37,6 +41,7 @@ export const generateCommand: Command = {
     const { answers, seconds, device } = await answerPrompts({
       baseDir,
       adapterDir: pathOf(args, 'adapter') ?? null,
+      lambda: lambdaOf(args),
       prompts,
       mode: oneOf(args, 'mode', MODES) ?? 'plain',
       maxNewTokens: integer(args, 'max-new-tokens', 1, 1_000_000) ?? NEW_TOKENS,

@@ -135,6 +135,7 @@ async function train({ args, local, config, stored, base, data, valid, evaluatio
     resumeFrom: checkpoint ?? null,
     bestFrom: checkpoint === undefined ? null : bestOf(checkpoint),
     forceMode: args.options['force-mode'] === true,
+    keepsMerged: true,
     threads: 0,
   };
   const addMetrics = metricsFile(out, checkpoint === undefined ? 0 : stepOf(checkpoint));

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { AppError, type AttemptEvent, methodCoverage, type RunConfig } from '@moraine/contract';
+import { reportLines } from '../export-view.js';
 import { progressLine } from '../progress-line.js';
 import { duration, print, printError } from '../terminal.js';
 import { placeExports, pruneCheckpoints } from './out-folder.js';
@@ -87,7 +88,10 @@ export function reportTraining(
       );
       return 130;
     }
-    const folders = placeExports(out, event.exports);
+    const folders = placeExports(
+      out,
+      event.exports.flatMap(({ kind, dir }) => (dir === null ? [] : [{ kind, dir }])),
+    );
     writeFileSync(path.join(out, 'result.csv'), event.resultFile);
     if (isQuiet) {
       const started = ready as { device: unknown; startStep: number; trainableParameters: number } | null;
@@ -107,6 +111,7 @@ export function reportTraining(
           ...last,
           evaluations,
           device: started?.device,
+          exports: Object.fromEntries(event.exports.map(({ kind, report }) => [kind, report])),
           ...folders,
         }),
       );
@@ -114,6 +119,8 @@ export function reportTraining(
     }
     print(`Trained ${event.step} steps, ${event.trainedTokens.toLocaleString('en')} tokens, in ${duration(seconds)}.`);
     for (const [kind, dir] of Object.entries(folders)) print(`${kind.padEnd(8)} ${dir}`);
+    for (const { kind, report } of event.exports)
+      for (const line of reportLines(report)) print(`${kind.padEnd(8)} ${line}`);
     return 0;
   };
   return { hear, clear: line.clear, finish };

@@ -4,6 +4,7 @@ import { Copyable } from '../components/bits.js';
 import { age, clock, dateTime, duration, si } from '../lib/format.js';
 import { runName } from '../lib/run-filter.js';
 import { groupModules } from './modules.js';
+import { RunDownloads } from './run-downloads.js';
 import { RunResults } from './run-results.js';
 
 /** The run on one page: what went wrong if something did, what it learned, where it ran, which weights it trains. */
@@ -13,6 +14,7 @@ export function RunOverview({ run, evaluations }: { run: RunObject; evaluations:
       <div>
         {run.error && <Failure run={run} />}
         <RunResults evaluations={evaluations} />
+        <RunDownloads run={run} />
         <Attempts run={run} />
       </div>
       <div>

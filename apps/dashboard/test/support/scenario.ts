@@ -69,6 +69,12 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
   const isEnded = ['succeeded', 'failed', 'cancelled'].includes(status);
   const hasStarted = status !== 'queued' && status !== 'validating_files';
   const learningRate = adapter.type === 'none' ? 3e-4 : adapter.type === 'lora' ? 2e-3 : 1e-3;
+  const kinds =
+    status !== 'succeeded'
+      ? []
+      : adapter.type === 'none'
+        ? (['merged'] as const)
+        : (['adapter', 'peft', 'merged'] as const);
   return RunObject.parse({
     id: id('ftjob-', at),
     object: 'fine_tuning.job',
@@ -148,9 +154,23 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
     pool: 'default',
     priority: 50,
     result_step: status === 'succeeded' ? step : null,
-    exports: status === 'succeeded' ? (adapter.type === 'none' ? ['merged'] : ['adapter', 'peft', 'merged']) : [],
+    exports: kinds,
+    downloads: kinds.map(makeDownload),
   });
 }
+
+export const makeDownload = (kind: 'adapter' | 'peft' | 'merged'): RunObject['downloads'][number] => ({
+  format: kind === 'adapter' ? 'native' : kind,
+  bytes: kind === 'merged' ? 2_625_536 : 229_376,
+  stored: kind !== 'merged',
+  parity: { prompts: 4, tokens: 128, max_logit_difference: 2.1e-6, max_logit: 19.4, top1_agreement: 1 },
+  rounding:
+    kind === 'merged'
+      ? { dtype: 'BF16', share: 0.031, worst: 0.05, worst_weight: 'model.layers.1.mlp.up_proj.weight' }
+      : null,
+  notes: [],
+  problem: null,
+});
 
 export const makeAttempt = (part: Partial<RunObject['attempts'][number]> = {}): RunObject['attempts'][number] => ({
   attempt: 1,

@@ -65,7 +65,7 @@ export const restartKept = ({ restart }: { restart?: object | undefined }, layer
 /** Why an adapter that was merged and started again has no form in PEFT's layout. */
 export const restartedExport = (format: ExportFormat): string | null =>
   format === 'peft'
-    ? 'The adapter was merged and started again, so its update is the sum of several, which PEFT has no form for: take the merged model or the native form.'
+    ? 'The adapter was merged and started again, so its update is the sum of several, which PEFT has no form for: take the merged model, the native form, or format lora with a rank.'
     : null;
 
 /** What every method takes: modules that are trained whole, beside an adapter or alone. */
@@ -100,7 +100,9 @@ export type KeyShape = Record<string, z.ZodType>;
 /** The linear layers of the base that target modules name. @throws AppError `no_target_matched`. */
 export type MatchTargets = (targets: Targets) => readonly LinearShape[];
 
-export type ExportFormat = 'native' | 'peft' | 'merged';
+/** Forms in which a result is downloaded; `lora` is approximate, by the largest singular values of the update. */
+export const EXPORT_FORMATS = ['native', 'peft', 'merged', 'lora'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** A word that the command line takes for a method, and the request keys that it stands for. */
 export interface MethodVariant {

@@ -103,7 +103,7 @@ export const mora = defineMethod({
     restart !== undefined
       ? restartedExport(format)
       : format === 'peft' && !isThin(mora_type)
-        ? `MoRA type ${mora_type} sends its input block by block through the square matrix, which is no product of two thin matrices, so PEFT's LoRA cannot hold it.`
+        ? `MoRA type ${mora_type} sends its input block by block through the square matrix, which is no product of two thin matrices, so PEFT's LoRA cannot hold it; format lora with a rank comes near.`
         : null,
 });
 

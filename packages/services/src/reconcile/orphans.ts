@@ -36,7 +36,7 @@ export async function collectOrphans(s: Services): Promise<number> {
   const { rows } = await s.pg.query<{ run_id: string; attempt: number; keys: string[] }>(
     `SELECT a.task_id AS run_id, a.attempt, array(
        SELECT blob_key FROM checkpoints c WHERE c.run_id = a.task_id AND c.deleted_at IS NULL
-       UNION ALL SELECT blob_key FROM adapters d WHERE d.run_id = a.task_id
+       UNION ALL SELECT blob_key FROM adapters d WHERE d.run_id = a.task_id AND d.blob_key IS NOT NULL
        UNION ALL SELECT blob_key FROM files f WHERE f.blob_key LIKE 'runs/' || a.task_id || '/%' AND f.deleted_at IS NULL
      ) AS keys
      FROM attempts a WHERE a.finished_at BETWEEN now() - interval '1 day' AND now() - interval '${AGE}' ORDER BY random() LIMIT $1`,

@@ -1,13 +1,14 @@
 import { type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
 import type { Prisma } from '../ground/db.js';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
+import { reportOf, toDownloads } from './downloads.js';
 import { type Pace, timeLeft } from './pace.js';
 
 /** What a run's row must be read with to become its wire object. */
 export const RUN_PARTS = {
   base: { select: { name: true } },
   task: { include: { attempts: { orderBy: { attempt: 'asc' } } } },
-  adapters: { select: { kind: true }, orderBy: { kind: 'asc' } },
+  adapters: { select: { kind: true, sizeBytes: true, blobKey: true, report: true }, orderBy: { kind: 'asc' } },
 } as const satisfies Prisma.RunInclude;
 
 export type RunWithParts = Prisma.RunGetPayload<{ include: typeof RUN_PARTS }>;
@@ -74,8 +75,9 @@ export function toRunObject(
     })),
     pool: task.pool,
     priority: task.priority,
-    exports: run.adapters.map((adapter) => adapter.kind),
+    exports: run.adapters.filter((one) => reportOf(one).problem === null).map(({ kind }) => kind),
     result_step: task.status === 'succeeded' ? (run.resultStep ?? run.step) : null,
+    downloads: toDownloads(run.adapters),
   };
 }
 
