@@ -175,6 +175,10 @@ export const CreateRunRequest = z
       NumericMode.optional(),
       'How numbers are computed: `plain`; `xla`: compiled first, for long runs; `bf16`: frozen matrices in bfloat16, 1.2 to 1.6 times as fast where the processor multiplies it (avx512_bf16, amx_bf16), slower where it does not; `eager`: slow, to find faults. A run keeps its mode. `dry_run` says which is faster. Default `plain`.',
     ),
+    attention_dropout: describe(
+      z.number().min(0).max(0.95).optional(),
+      'Share of the weights of attention set to zero in training, after the softmax; the others are scaled up. Costs memory for one more of them a layer. Default 0.',
+    ),
     regularize: describe(
       RegularizeRequest.nullish(),
       'Keeps the model near the base, and measures how far it is: metrics `kl_to_base` and, on the validation file, `valid_kl_to_base`. A step then computes the base too.',
@@ -256,6 +260,8 @@ export const RunConfig = z
     /** These two have a default because runs stored by earlier versions lack them. */
     packing: z.boolean().default(true),
     mode: NumericMode.default('plain'),
+    /** Absent where none is dropped. */
+    attention_dropout: z.number().optional(),
     /** Absent where the base is neither kept near nor compared with. */
     regularize: z.strictObject({ kl_to_base: z.number(), on: z.literal('task') }).optional(),
     evaluation: z.strictObject({

@@ -45,7 +45,7 @@ const resolved = (name: string): RunConfig => {
 test('there are presets for a start, and the settings of both papers', () => {
   const atTheTop = presets.filter((name) => !name.includes('/'));
   expect(atTheTop).toEqual(['full.json', 'lora.json', 'mora-rotation.json', 'mora-sharing.json']);
-  expect(named('papers/lora-learns-less/')).toHaveLength(20);
+  expect(named('papers/lora-learns-less/')).toHaveLength(22);
   for (const task of ['tulu-v2', 'metamath', 'continual-pretraining', 'uuid'])
     expect(named(`papers/mora/${task}`).length, task).toBeGreaterThanOrEqual(5);
   expect(named('papers/scaled/')).toHaveLength(13);
@@ -60,6 +60,11 @@ test.each(named('papers/lora-learns-less/'))('%s has decoupled LionW, and alpha 
   const { optimizer, adapter } = resolved(name);
   expect(optimizer).toMatchObject({ type: 'lion', betas: [0.9, 0.95], decay_with: 'schedule', max_grad_norm: 1 });
   if (adapter.type === 'lora') expect(adapter).toMatchObject({ alpha: 2 * adapter.rank, dropout: 0.05 });
+});
+
+test('full fine-tuning has its regularisers, each at the lower of two strengths', () => {
+  expect(resolved('papers/lora-learns-less/code-ift-full-decay.json').optimizer.weight_decay).toBe(5e-5);
+  expect(resolved('papers/lora-learns-less/code-ift-full-attention-dropout.json').attention_dropout).toBe(0.05);
 });
 
 test('the trapezoid of continual pre-training ends with a fifth of the run', () => {

@@ -68,6 +68,18 @@ test('what is kept beside the base takes memory: sums of restarts, starting valu
   expect(added({ type: 'lora' })).toBe(0);
 });
 
+// 5 layers, 8 heads: a second copy of the weights of attention in each, and random numbers and mask of one.
+test('attention dropout keeps the weights of attention once more in every layer', () => {
+  const activations = (request: Record<string, unknown>) => {
+    const { memory, shapes } = of({ packing: false, batch_size: 8, ...request });
+    return { bytes: memory.parts.activations, shapes: shapes.training };
+  };
+  const [plain, dropped] = [activations({}), activations({ attention_dropout: 0.1 })];
+  const weights = Math.max(...plain.shapes.map(({ batch, time }) => 4 * batch * 8 * time * time));
+  expect(dropped.bytes - plain.bytes).toBe((5 + 2) * weights);
+  expect(activations({ attention_dropout: 0 })).toEqual(plain);
+});
+
 test('validation adds its passes to the time, samples their caches to the memory', () => {
   const request = { batch_size: 4, max_steps: 100, evaluation: { every_steps: 10, samples: 2 } };
   const scored = of(request, rows(64, 32), { validation: rows(16, 32), evaluation: [rows(8, 40)] });

@@ -27,7 +27,10 @@ export function hiddenStates(net: Net, config: ModelConfig, input: ModelInput): 
   const rotaryOf = byLayer(config, 'rope', (rope) => rotaryTables(config, rope, batch, time, input.positions));
   const maskOf = byLayer(config, 'window', (window) => attentionMask(batch, time, input.segments, window));
   const ids = loadTf().reshape(input.ids, [batch * time]);
-  return decoderStates(net, config, ids, (layer, q, k, v) => attention(q, k, v, rotaryOf(layer), maskOf(layer), shape));
+  const grid = [batch, config.heads, time, time];
+  return decoderStates(net, config, ids, (layer, q, k, v) =>
+    attention(q, k, v, rotaryOf(layer), maskOf(layer), shape, net.attentionKeep(layer, grid)),
+  );
 }
 
 /** The blocks and the final norm with the attention that is given, which may look into a cache: ids int32 [N] -> [N, C]. */

@@ -19,6 +19,18 @@ export interface Net {
   gather(path: string, ids: Tensor): Tensor;
   /** Zeroes entries and scales the rest up, while training; the same (seed, site) gives the same mask. */
   dropout(x: Tensor, site: number): Tensor;
+  /** What the weights of attention in a layer are multiplied by, of their shape: 0 or 1/(1 - p). Undefined where none is dropped. */
+  attentionKeep(layer: number, shape: number[]): Tensor | undefined;
+}
+
+/** What is dropped in a pass. */
+export interface Dropout {
+  /** Share of adapter inputs set to zero. */
+  rate: number;
+  /** Share of the weights of attention set to zero; absent: none. */
+  attention?: number | undefined;
+  /** int32 [2], of this pass. */
+  seed: Tensor;
 }
 
 /** One adapted linear layer: its variables by role (`lora_A`, `mora_M`), its dropout site. */
@@ -35,8 +47,8 @@ export interface NetOptions {
   /** Adapted layers by path, all of one method. */
   adapted?: ReadonlyMap<string, AdaptedLinear>;
   method?: Method;
-  /** Share of adapter inputs set to zero and the seed int32 [2] of this pass; absent outside training. */
-  dropout?: { rate: number; seed: Tensor };
+  /** Absent outside training. */
+  dropout?: Dropout;
 }
 
 /** A net over tensors that somebody else owns; it creates nothing but the results of a pass. */
@@ -72,15 +84,23 @@ export function createNet({ weights, trained = new Map(), adapted, method, dropo
         adapters.map(({ variables }, i) => ({ variables, y0: plain(paths[i] ?? '', x) })),
       );
     },
-    dropout: (x, site) => (dropout === undefined || dropout.rate === 0 ? x : drop(x, dropout.rate, dropout.seed, site)),
+    dropout: (x, site) =>
+      dropout === undefined || dropout.rate === 0
+        ? x
+        : loadTf().mul(x, keepMask(x.shape, dropout.rate, dropout.seed, site)),
+    attentionKeep: (layer, shape) =>
+      dropout?.attention ? keepMask(shape, dropout.attention, dropout.seed, ATTENTION_SITE + layer) : undefined,
   };
   return net;
 }
 
-/** Counter-based dropout: the mask depends on (seed, site) and the shape alone. */
-function drop(x: Tensor, rate: number, seed: Tensor, site: number): Tensor {
+/** Sites of attention come after those of all linear layers. */
+const ATTENTION_SITE = 2 ** 20;
+
+/** Counter-based dropout, 0 or 1/(1 - rate): the mask depends on (seed, site) and the shape alone. */
+function keepMask(shape: number[], rate: number, seed: Tensor, site: number): Tensor {
   const tf = loadTf();
   const siteSeed = tf.add(seed, tf.tensor1d([0, site], 'int32'));
-  const kept = tf.cast(tf.greaterEqual(statelessRandomUniform(x.shape, siteSeed), rate), 'float32');
-  return tf.mul(x, tf.mul(kept, 1 / (1 - rate)));
+  const kept = tf.cast(tf.greaterEqual(statelessRandomUniform(shape, siteSeed), rate), 'float32');
+  return tf.mul(kept, 1 / (1 - rate));
 }

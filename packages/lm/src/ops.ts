@@ -171,6 +171,7 @@ export interface AttentionShape {
  * q [B*T, H*hd], k and v [B*T, Hkv*hd], mask [B or 1, 1, T, T] added to the scores -> [B*T, H*hd].
  * Query head h reads key/value head floor(h / (H / Hkv)); 1/sqrt(hd) is in q's rotation.
  * The gradient of the softmax uses rowsum(dP∘P) = rowsum(dO∘O) (Dao et al. 2022, arXiv:2205.14135, Eq. 4): one pass less over [T, T].
+ * With `keep` [B, H, T, T], 0 or 1/(1 - p), the weights after the softmax are multiplied by it, as transformers drops them out.
  */
 export function attention(
   q: Tensor,
@@ -179,6 +180,7 @@ export function attention(
   rotary: RotaryTables,
   mask: Tensor,
   shape: AttentionShape,
+  keep?: Tensor,
 ): Tensor {
   const tf = loadTf();
   const { batch, time, heads, kvHeads, headDim } = shape;
@@ -196,20 +198,26 @@ export function attention(
       const vh = split(v, kvHeads);
       const scores = tf.add(ungrouped(tf.matMul(grouped(qh), kh, false, true)), mask); // [B, H, T, T]
       const weights = tf.softmax(scores);
-      const oh = ungrouped(tf.matMul(grouped(weights), vh)); // [B, H, T, hd]
+      const used = keep === undefined ? weights : tf.mul(weights, keep);
+      const oh = ungrouped(tf.matMul(grouped(used), vh)); // [B, H, T, hd]
       const { q: ofQ, k: ofK } = rotary;
-      return { value: merge(oh, heads), saved: [qh, kh, vh, weights, oh, ofQ.cos, ofQ.sin, ofK.cos, ofK.sin] };
+      return { value: merge(oh, heads), saved: [qh, kh, vh, weights, used, oh, ofQ.cos, ofQ.sin, ofK.cos, ofK.sin] };
     },
-    (dy, [qh, kh, vh, weights, oh, qCos, qSin, kCos, kSin]) => {
+    (dy, [qh, kh, vh, weights, used, oh, qCos, qSin, kCos, kSin]) => {
       const dOut = split(dy, heads);
       const qTables = { cos: qCos, sin: qSin };
       const kTables = { cos: kCos, sin: kSin };
       const rowSum = tf.sum(tf.mul(dOut, oh), 3, true); // [B, H, T, 1]
-      const dWeights = ungrouped(tf.matMul(grouped(dOut), vh, false, true)); // [B, H, T, T]
-      const dScores = grouped(tf.mul(weights, tf.sub(dWeights, rowSum)));
+      const dUsed = ungrouped(tf.matMul(grouped(dOut), vh, false, true)); // [B, H, T, T]
+      // dP = keep∘dUsed, so P∘dP is used∘dUsed; without dropout both are the weights.
+      const dScores = grouped(
+        keep === undefined
+          ? tf.mul(weights, tf.sub(dUsed, rowSum))
+          : tf.sub(tf.mul(used, dUsed), tf.mul(weights, rowSum)),
+      );
       const dq = rotateBack(ungrouped(tf.matMul(dScores, kh)), qTables);
       const dk = rotateBack(tf.matMul(dScores, grouped(qh), true), kTables);
-      const dv = tf.matMul(grouped(weights), grouped(dOut), true);
+      const dv = tf.matMul(grouped(used), grouped(dOut), true);
       return [merge(dq, heads), merge(dk, kvHeads), merge(dv, kvHeads)];
     },
   );

@@ -6,7 +6,7 @@ import { batchFeeds, type FedBatch, shapeName } from './batch.js';
 import { type HeadInput, headScores } from './head-loss.js';
 import { isOnHost, type WeightSource } from './host.js';
 import { headName, hiddenStates } from './model.js';
-import { createNet, type Net } from './net.js';
+import { createNet, type Dropout, type Net } from './net.js';
 import { selectRows } from './ops.js';
 
 /**
@@ -59,16 +59,16 @@ export function scopeNet(
   { config, adapter, adapterNames }: ModelParts,
   scope: Scope,
   values?: ReadonlyMap<string, Tensor>,
-  dropout?: { rate: number; seed: Tensor },
+  dropout?: Dropout,
 ): Net {
   const weights = { get: (name: string) => scope.read(name) };
   const ofAdapter = new Set(adapterNames);
   const trained = new Map([...(values ?? [])].filter(([name]) => !ofAdapter.has(name)));
-  if (adapter === null) return createNet({ weights, trained });
+  const dropping = dropout === undefined ? {} : { dropout };
+  if (adapter === null) return createNet({ weights, trained, ...dropping });
   const variables = new Map(adapterNames.map((name) => [name, values?.get(name) ?? scope.read(name)]));
   const adapted = adaptedLinears(config, adapter, variables);
-  const parts = { weights, trained, adapted, method: adapter.method };
-  return createNet(dropout === undefined ? parts : { ...parts, dropout });
+  return createNet({ weights, trained, adapted, method: adapter.method, ...dropping });
 }
 
 export const evaluateName = (shape: BatchShape): string => `evaluate/${shapeName(shape)}`;

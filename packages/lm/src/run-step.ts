@@ -7,7 +7,7 @@ import type { HostTensor } from './host.js';
 import type { Optimizer } from './optim/optimizer.js';
 import { learningRateAt, type Schedule } from './optim/schedule.js';
 import { mix32 } from './random.js';
-import { APPLY, gradName, microName, slotVariables, type Trained } from './step.js';
+import { APPLY, type DropoutRates, gradName, isDropping, microName, slotVariables, type Trained } from './step.js';
 
 export interface StepResult {
   /** Number of the step, from 1. */
@@ -31,6 +31,7 @@ export interface StepOptions {
   adapterNames: readonly string[];
   optimizer: Optimizer;
   schedule: Schedule;
+  rates: DropoutRates;
   seed: number;
   shapes: readonly BatchShape[];
 }
@@ -41,7 +42,7 @@ export interface StepOptions {
 export function createRunStep(
   session: Session,
   trained: readonly Trained[],
-  { config, adapter, adapterNames, optimizer, schedule, seed, shapes }: StepOptions,
+  { config, adapter, adapterNames, optimizer, schedule, rates, seed, shapes }: StepOptions,
 ): (number: number, microBatches: readonly Batch[]) => StepResult {
   // Sums of gradients are zero between steps, unless a step ended by an error.
   let areSumsZero = true;
@@ -56,7 +57,7 @@ export function createRunStep(
       if (own === undefined || own.positions.length === 0) continue;
       const shape = shapeFor(batch, shapes);
       const feeds = feedBatch(batch, shape, own);
-      if (adapter !== null && adapter.dropout > 0) feeds.seed = Int32Array.of(mix32(seed, step, index), 0);
+      if (isDropping(rates)) feeds.seed = Int32Array.of(mix32(seed, step, index), 0);
       const micro = session.run(microName(shape), feeds);
       lossSum += micro.lossSum?.[0] ?? Number.NaN;
       correctTokens += micro.correct?.[0] ?? 0;

@@ -1,10 +1,11 @@
 import type { BatchShape } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
 import { invariant, loadTf, type Scope, type Signature, signature, type Tensor } from '@moraine/engine';
+import type { Adapter } from './adapter.js';
 import { batchFeeds, type FedBatch, shapeName } from './batch.js';
 import { type HeadInput, type HeadLoss, headLoss } from './head-loss.js';
 import { headName } from './model.js';
-import type { Net } from './net.js';
+import type { Dropout, Net } from './net.js';
 import { at } from './ops.js';
 import { globalNorm } from './optim/clip.js';
 import { type Optimizer, slotName } from './optim/optimizer.js';
@@ -32,6 +33,17 @@ export interface Trained {
 export const slotVariables = (trained: readonly Trained[], slots: readonly string[]): Trained[] =>
   trained.flatMap(({ name, shape }) => slots.map((slot) => ({ name: slotName(name, slot), shape })));
 
+/** What a step drops while it trains. */
+export type DropoutRates = Omit<Dropout, 'seed'>;
+
+export const dropoutRates = (adapter: Pick<Adapter, 'dropout'> | null, attention = 0): DropoutRates => ({
+  rate: adapter?.dropout ?? 0,
+  attention,
+});
+
+/** Whether a pass of a step needs a seed. */
+export const isDropping = ({ rate, attention = 0 }: DropoutRates): boolean => rate > 0 || attention > 0;
+
 /**
  * One signature a shape: adds the gradients of the summed cross entropy (+ klToBase·KL(p_base ‖ q)) to `<name>.grad` and returns `lossSum`
  * (of cross entropies, nats) and `correct`, the number of supervised tokens that scored highest; where the base is compared with, `klSum`
@@ -42,16 +54,16 @@ export function microSignatures(
   trained: readonly Trained[],
   shapes: readonly BatchShape[],
   klToBase = 0,
+  rates: DropoutRates = dropoutRates(parts.adapter),
 ): Record<string, Signature> {
-  const rate = parts.adapter?.dropout ?? 0;
   const seed = { shape: [2], dtype: 'int32' } as const;
-  const micro = (feeds: FedBatch, scope: Scope, dropout?: { rate: number; seed: Tensor }) =>
+  const micro = (feeds: FedBatch, scope: Scope, dropout?: Dropout) =>
     addGradients(parts, trained, feeds, scope, { dropout, klToBase });
   const signatureOf = (shape: BatchShape): Signature =>
-    rate > 0
+    isDropping(rates)
       ? signature({
           feeds: { ...batchFeeds(shape), seed },
-          build: (feeds, scope) => micro(feeds, scope, { rate, seed: feeds.seed }),
+          build: (feeds, scope) => micro(feeds, scope, { ...rates, seed: feeds.seed }),
         })
       : signature({ feeds: batchFeeds(shape), build: (feeds, scope) => micro(feeds, scope) });
   return Object.fromEntries(shapes.map((shape) => [microName(shape), signatureOf(shape)]));
@@ -62,7 +74,7 @@ function addGradients(
   trained: readonly Trained[],
   feeds: FedBatch,
   scope: Scope,
-  { dropout, klToBase }: { dropout: { rate: number; seed: Tensor } | undefined; klToBase: number },
+  { dropout, klToBase }: { dropout: Dropout | undefined; klToBase: number },
 ) {
   const netOf = (values: readonly Tensor[]) =>
     scopeNet(parts, scope, new Map(trained.map(({ name }, i) => [name, at(values, i)])), dropout);

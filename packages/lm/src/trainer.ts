@@ -19,7 +19,7 @@ import type { Optimizer } from './optim/optimizer.js';
 import type { Schedule } from './optim/schedule.js';
 import { copyName, evaluateSignatures, scopeNet, weightVariables } from './program.js';
 import { createRunStep, type StepResult } from './run-step.js';
-import { APPLY, applySignature, gradName, microSignatures, slotVariables, type Trained } from './step.js';
+import { APPLY, applySignature, dropoutRates, gradName, microSignatures, slotVariables, type Trained } from './step.js';
 import {
   readState,
   type StateShapes,
@@ -42,6 +42,8 @@ export interface TrainerOptions {
   schedule: Schedule;
   /** Weight of KL(p_base ‖ q) in what is minimised; 0 measures it alone. Absent: the base is not compared with. */
   klToBase?: number | undefined;
+  /** Share of the weights of attention set to zero in a step; absent: none. */
+  attentionDropout?: number | undefined;
   /** Decides the adapter's starting values and every dropout mask. */
   seed: number;
   /** Default `plain`: traced. */
@@ -100,6 +102,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     adapterNames,
     optimizer,
     schedule,
+    rates: dropoutRates(adapter, options.attentionDropout),
     seed,
     shapes,
   });
@@ -159,7 +162,7 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
   const program: Program = {
     variables,
     signatures: {
-      ...microSignatures(parts, trained, shapes, klToBase),
+      ...microSignatures(parts, trained, shapes, klToBase, dropoutRates(adapter, options.attentionDropout)),
       [APPLY]: applySignature(trained, optimizer),
       ...evaluateSignatures(parts, evaluation),
       ...(generation === undefined ? {} : generationSignatures(config, generation, (scope) => scopeNet(parts, scope))),

@@ -100,6 +100,12 @@ test.each([
   const fast = (q: Tensor, k: Tensor, v: Tensor) => attention(q, k, v, rotary, mask, shape);
   const plain = (q: Tensor, k: Tensor, v: Tensor) => plainAttention(q, k, v, rotary, mask, shape);
   expect(difference(fast as never, plain as never, inputs)).toBeLessThan(2e-5);
+  // Some weights dropped, the others scaled: another gradient, and that of the formula too.
+  const keep = tf.mul(tf.cast(tf.greater(random([batch, heads, time, time], 31), -0.3), 'float32'), 1.6) as Tensor;
+  const dropped = (q: Tensor, k: Tensor, v: Tensor) => attention(q, k, v, rotary, mask, shape, keep);
+  const plainDropped = (q: Tensor, k: Tensor, v: Tensor) => plainAttention(q, k, v, rotary, mask, shape, keep);
+  expect(difference(dropped as never, plainDropped as never, inputs)).toBeLessThan(2e-5);
+  expect(difference(dropped as never, plain as never, inputs)).toBeGreaterThan(0.01);
 });
 
 // 140 positions of a vocabulary of 120,000 make two chunks of 128 rows; with 20 counted positions the second one is skipped.

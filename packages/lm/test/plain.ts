@@ -25,6 +25,7 @@ export function plainAttention(
   rotary: RotaryTables,
   mask: Tensor,
   s: AttentionShape,
+  keep: Tensor = tf.scalar(1),
 ): Tensor {
   const heads = (x: Tensor, count: number) =>
     tf.transpose(tf.reshape(x, [s.batch, s.time, count, s.headDim]), [0, 2, 1, 3]);
@@ -41,7 +42,7 @@ export function plainAttention(
   const qh = rotate(heads(q, s.heads));
   const kh = repeat(rotate(heads(k, s.kvHeads)));
   const scores = tf.add(tf.div(tf.matMul(qh, kh, false, true), Math.sqrt(s.headDim)), mask);
-  const out = tf.matMul(tf.softmax(scores), repeat(heads(v, s.kvHeads)));
+  const out = tf.matMul(tf.mul(tf.softmax(scores), keep), repeat(heads(v, s.kvHeads)));
   return tf.reshape(tf.transpose(out, [0, 2, 1, 3]), [s.batch * s.time, s.heads * s.headDim]);
 }
 

@@ -1,19 +1,25 @@
 import { AppError, type Batch } from '@moraine/contract';
 import { linearShapes } from '@moraine/contract/plan';
-import { loadTf, type Tensor } from '@moraine/engine';
-import { expect, test } from 'vitest';
+import { loadTf, statelessRandomUniform, type Tensor } from '@moraine/engine';
+import { describe, expect, test } from 'vitest';
 import {
   type Adapter,
   createMethod,
+  createNet,
   createOptimizer,
   createTrainer,
+  headLogits,
   type MethodOptions,
+  supervised,
   type Trainer,
   type TrainerOptions,
 } from '../src/index.js';
+import { attentionMask, decoderStates, rotaryTables } from '../src/model.js';
 import { meanGradient, type Optimizer, slotName } from '../src/optim/optimizer.js';
+import { mix32 } from '../src/random.js';
 import { adapterRows } from './golden-set.js';
-import { batchOf, hostWeights, idsOf, tinyConfig } from './tiny.js';
+import { plainAttention, plainCrossEntropySum } from './plain.js';
+import { batchOf, hostWeights, idsOf, tinyConfig, tinyWeights } from './tiny.js';
 
 const tf = loadTf();
 const paths = linearShapes(tinyConfig).map(({ name }) => name);
@@ -135,16 +141,18 @@ const resumed: [string, Adapter | null][] = [
   ['full', null],
   ...adapterRows.map((row): [string, Adapter] => [row.name, { method: createMethod(row), paths, dropout: 0.2 }]),
 ];
+/** Full fine-tuning has no inputs of an adapter to drop. */
+const alsoDropped = (adapter: Adapter | null) => (adapter === null ? { attentionDropout: 0.2 } : {});
 
 test.each(resumed)('%s: a resumed run repeats the uninterrupted one bit for bit', async (_, adapter) => {
   const batches = (step: number) => [batchOf([idsOf(step, 9), idsOf(step + 50, 5)]), batchOf([idsOf(step + 99, 7)])];
-  const whole = await trainer(adapter);
+  const whole = await trainer(adapter, alsoDropped(adapter));
   const expected = Array.from({ length: 8 }, (_unused, i) => whole.step(batches(i)));
-  const first = await trainer(adapter);
+  const first = await trainer(adapter, alsoDropped(adapter));
   for (let i = 0; i < 5; i++) first.step(batches(i));
   const state = first.state();
   first.step(batches(77)); // what happens after the state was taken does not matter
-  const second = await trainer(adapter, { seed: 11 });
+  const second = await trainer(adapter, { ...alsoDropped(adapter), seed: 11 });
   second.load(state);
   const resumed = [5, 6, 7].map((i) => second.step(batches(i)));
   expect(resumed).toEqual(expected.slice(5));
@@ -276,6 +284,96 @@ test('dropout changes the loss from step to step and the seed decides how', asyn
   const [c = 0, d = 0] = await after(0, 1);
   expect(Math.abs(c - d)).toBeLessThan(1e-5);
   warm.dispose();
+});
+
+/** The loss of the first step with attention's weights dropped out, in plain tfjs: masks drawn for (seed, step, micro-batch, layer), after the softmax. */
+function lossDroppedOut(batch: Batch, p: number, seed: number, index = 0): number {
+  const { heads, kvHeads, headDim, layers } = tinyConfig;
+  const shape = { batch: batch.batch, time: batch.time, heads, kvHeads, headDim };
+  const grid = (values: Int32Array) => tf.tensor2d(values, [batch.batch, batch.time], 'int32') as Tensor;
+  const mask = attentionMask(batch.batch, batch.time, grid(batch.segments), null);
+  const [first] = tinyConfig.layerAttention;
+  const rotary = rotaryTables(tinyConfig, first?.rope ?? null, batch.batch, batch.time);
+  const keeps = Array.from({ length: layers }, (_, layer) => {
+    const own = tf.tensor1d([mix32(seed, 1, index), 2 ** 20 + layer], 'int32');
+    const drawn = statelessRandomUniform([batch.batch, heads, batch.time, batch.time], own as Tensor);
+    return tf.where(tf.less(drawn, p), tf.zerosLike(drawn), tf.fill(drawn.shape, 1 / (1 - p))) as Tensor;
+  });
+  const net = createNet({ weights: tinyWeights() });
+  const hidden = decoderStates(net, tinyConfig, grid(batch.ids).reshape([-1]), (layer, q, k, v) =>
+    plainAttention(q, k, v, rotary, mask, shape, keeps[layer]),
+  );
+  const { positions, targets } = supervised(batch);
+  const logits = tf.gather(headLogits(net, tinyConfig, hidden), tf.tensor1d(positions, 'int32')) as Tensor;
+  const sum = plainCrossEntropySum(logits, tf.tensor1d(targets, 'int32') as Tensor, tf.scalar(1) as Tensor);
+  return (sum.dataSync()[0] ?? Number.NaN) / positions.length;
+}
+
+describe('attention dropout', () => {
+  const packed = (): Batch => {
+    const [a, b] = [idsOf(5, 7), idsOf(6, 9)];
+    return batchOf([[...a, ...b], idsOf(7, 16)], [[...a.map(() => 0), ...b.map(() => 1)], Array(16).fill(0)]);
+  };
+
+  test.each(['plain', 'eager'] as const)(
+    'drops weights after the softmax and scales the rest, in packed rows too: %s',
+    async (mode) => {
+      const batch = packed();
+      const options = { mode, shapes: [batch], evaluation: [batch] };
+      const [run, none] = [await trainer(null, { ...options, attentionDropout: 0.3 }), await trainer(null, options)];
+      const [before, unchanged] = [run.score(batch), none.score(batch)];
+      expect(before.losses, 'evaluation drops nothing').toEqual(unchanged.losses);
+      const { loss } = run.step([batch]);
+      expect(loss).toBeCloseTo(lossDroppedOut(batch, 0.3, 11), 4);
+      expect(Math.abs(loss - none.step([batch]).loss)).toBeGreaterThan(1e-3);
+      for (const each of [run, none]) each.dispose();
+    },
+  );
+
+  test('acts beside the dropout of an adapter, each micro-batch and seed with masks of its own', async () => {
+    const still = { type: 'constant', learningRate: 1e-12, warmupSteps: 0, totalSteps: 9, minRatio: 0 } as const;
+    const batch = packed();
+    const options = { schedule: still, shapes: [batch], attentionDropout: 0.3 };
+    const firstLoss = async (own: Partial<TrainerOptions>, batches: Batch[]): Promise<number> => {
+      const run = await trainer(loraAdapter(0.2), { ...options, ...own });
+      const { loss } = run.step(batches);
+      run.dispose();
+      return loss;
+    };
+    // A fresh LoRA adds nothing, whatever of its inputs is dropped.
+    const apart = [0, 1].map((index) => lossDroppedOut(batch, 0.3, 11, index));
+    expect(await firstLoss({}, [batch])).toBeCloseTo(apart[0] ?? 0, 4);
+    expect(await firstLoss({}, [batch, batch])).toBeCloseTo(((apart[0] ?? 0) + (apart[1] ?? 0)) / 2, 4);
+    expect(await firstLoss({ seed: 12 }, [batch])).toBeCloseTo(lossDroppedOut(batch, 0.3, 12), 4);
+    expect(Math.abs((apart[0] ?? 0) - (apart[1] ?? 0))).toBeGreaterThan(1e-3);
+  });
+
+  test('leaves the base that a run is compared with as it is: the divergence of a fresh adapter is that of the masks', async () => {
+    const batch = packed();
+    const options = { shapes: [batch], klToBase: 0 };
+    const [dropped, whole] = [
+      await trainer(loraAdapter(), { ...options, attentionDropout: 0.3 }),
+      await trainer(loraAdapter(), options),
+    ];
+    expect(whole.step([batch]).klToBase).toBe(0);
+    expect(dropped.step([batch]).klToBase).toBeGreaterThan(1e-3);
+    for (const each of [dropped, whole]) each.dispose();
+  });
+
+  test('has the share of zeros that is asked for, other ones in each layer, and one value beside them', () => {
+    const seed = tf.tensor1d([77, 0], 'int32') as Tensor;
+    const net = createNet({ weights: tinyWeights(), dropout: { rate: 0, attention: 0.25, seed } });
+    const [first, second] = [0, 1].map((layer) => [...(net.attentionKeep(layer, [2, 4, 32, 32])?.dataSync() ?? [])]);
+    const zeros = (values: number[] = []) => values.filter((x) => x === 0).length / values.length;
+    expect(new Set(first)).toEqual(new Set([0, Math.fround(1 / 0.75)]));
+    // 8192 draws: the standard error of a share of a quarter is 0.005.
+    expect(Math.abs(zeros(first) - 0.25)).toBeLessThan(0.02);
+    const both = first?.filter((x, i) => x === 0 && second?.[i] === 0).length ?? 0;
+    expect(Math.abs(both / 8192 - 0.25 ** 2)).toBeLessThan(0.012);
+    expect(
+      createNet({ weights: tinyWeights(), dropout: { rate: 0.5, seed } }).attentionKeep(0, [1, 1, 2, 2]),
+    ).toBeUndefined();
+  });
 });
 
 /** Momentum with one slot: an optimiser that the house does not have. */

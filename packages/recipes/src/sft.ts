@@ -126,7 +126,8 @@ function trainerOptions({
   steps,
   seed,
   regularize,
-}: RunConfig): Pick<TrainerOptions, 'optimizer' | 'schedule' | 'seed' | 'klToBase'> {
+  attention_dropout: attentionDropout,
+}: RunConfig): Pick<TrainerOptions, 'optimizer' | 'schedule' | 'seed' | 'klToBase' | 'attentionDropout'> {
   const [beta1, beta2] = optimizer.betas;
   return {
     optimizer: createOptimizer({
@@ -149,6 +150,7 @@ function trainerOptions({
     },
     seed,
     klToBase: regularize?.kl_to_base,
+    attentionDropout,
   };
 }
 

@@ -205,6 +205,7 @@ describe('a checkpoint of another run', () => {
     ['adapter.type', ({ config }) => Object.assign(config.adapter, { type: 'dora' }), /was "lora" and is "dora"\./],
     ['adapter.target_modules', ({ config }) => Object.assign(config.adapter, { target_modules: [] }), /had 14 entries/],
     ['regularize', ({ config }) => Object.assign(config, { regularize: { kl_to_base: 1 } }), /was not set and is \{/],
+    ['attention_dropout', ({ config }) => Object.assign(config, { attention_dropout: 0.1 }), /not set and is 0\.1\./],
     ['early_stopping', ({ config }) => Object.assign(config, { early_stopping: { patience: 1 } }), /was not set/],
     ['training file', (s) => Object.assign(s, { trainingFile: writeSums(base, 'more.jsonl', 13) }), /file changed\./],
   ])('is refused by the name of what differs: %s', async (param, change, sentence) => {

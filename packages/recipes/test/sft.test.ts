@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AttemptEvent } from '@moraine/contract';
+import type { AttemptEvent, TrainSpec } from '@moraine/contract';
 import { collate, encodeFile, loadTokenizer } from '@moraine/data';
 import { loadTf, readSafetensors } from '@moraine/engine';
 import { createModel, evaluate } from '@moraine/lm';
@@ -82,6 +82,21 @@ describe('a run that is compared with its base', () => {
     expect(last(held, 'valid_kl_to_base')).toBeLessThan(0.5 * last(free, 'valid_kl_to_base'));
     expect(last(held, 'train_loss')).toBeGreaterThan(last(free, 'train_loss'));
   });
+});
+
+it('a run with attention dropout trains otherwise, is scored without it, and resumes bit for bit', async () => {
+  const dropped = (own: Partial<TrainSpec> = {}) => {
+    const spec = specOf(base, sums, method('full'), { validationFile: sums, ...own });
+    spec.config.attention_dropout = 0.3;
+    return spec;
+  };
+  const events = await runOf(dropped());
+  const plain = await runOf(specOf(base, sums, method('full'), { validationFile: sums }));
+  expect(lossesOf(events)[0]).not.toBe(lossesOf(plain)[0]);
+  const [first] = ofType(events, 'checkpoint');
+  const resumed = await runOf(dropped({ resumeFrom: first?.dir ?? null }));
+  expect(first?.step).toBeGreaterThan(0);
+  expect(lossesOf(resumed)).toEqual(lossesOf(events).slice(first?.step));
 });
 
 it('a drained run saves where it stands, a cancelled run does not', async () => {

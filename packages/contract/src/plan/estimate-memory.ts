@@ -65,8 +65,9 @@ export function estimateMemory(
     adapter,
     optimizer,
     regularize,
+    attention_dropout: dropped = 0,
     trainable_parameters: trained,
-  }: Pick<RunConfig, 'adapter' | 'optimizer' | 'regularize' | 'trainable_parameters'>,
+  }: Pick<RunConfig, 'adapter' | 'optimizer' | 'regularize' | 'attention_dropout' | 'trainable_parameters'>,
   shapes: RunShapes,
 ): MemoryEstimate {
   const { layers, kvHeads, headDim, vocabSize } = model;
@@ -84,7 +85,7 @@ export function estimateMemory(
     graph: nodes * NODE_BYTES,
     weights: WEIGHT_COPIES * FLOAT * (totalParameters(model) + copied + keptParameters(adapter, model)),
     trained: (TRAINED_COPIES + slots) * FLOAT * trained,
-    activations: Math.max(...shapes.training.map((shape) => activationBytes(model, shape)), 0),
+    activations: Math.max(...shapes.training.map((shape) => activationBytes(model, shape, dropped > 0)), 0),
     head: (regularize ? 2 : 1) * HEAD_COPIES * FLOAT * HEAD_ROWS * vocabSize,
     cache: generation === null ? 0 : 2 * FLOAT * layers * generation.rows * generation.context * kvHeads * headDim,
   };
@@ -101,13 +102,16 @@ function keptParameters(adapter: RunConfig['adapter'], model: ModelShape): numbe
 
 /**
  * Of one pass, [B, T]: a layer keeps its input and its normed inputs (4 C numbers a token), queries, keys, values and what attention makes of
- * them, four numbers for each of the gated unit's F, and the weights of attention [B, H, T, T]; one layer's more are under way.
+ * them, four numbers for each of the gated unit's F, and the weights of attention [B, H, T, T]; one layer's more are under way. Where some of
+ * these are dropped, a layer keeps the others too, and a layer's random numbers and mask are under way.
  */
 function activationBytes(
   { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim }: ModelShape,
   { batch, time }: BatchShape,
+  dropsAttention: boolean,
 ): number {
+  const weights = dropsAttention ? 2 * layers + 3 : layers + 1;
   const attention = 3 * heads * headDim + 2 * kvHeads * headDim;
   const kept = layers * (4 * hiddenSize + attention + 4 * intermediateSize);
-  return FLOAT * batch * time * (kept + (layers + 1) * heads * time + UNIT_COPIES * intermediateSize);
+  return FLOAT * batch * time * (kept + weights * heads * time + UNIT_COPIES * intermediateSize);
 }

@@ -34,6 +34,7 @@ export type RunRequest = Pick<
   | 'over_length'
   | 'packing'
   | 'mode'
+  | 'attention_dropout'
   | 'regularize'
   | 'evaluation'
   | 'early_stopping'
@@ -127,6 +128,7 @@ export function resolveConfig(input: ResolveInput): RunConfig {
     over_length: request.over_length ?? 'truncate',
     packing: request.packing ?? true,
     mode: request.mode ?? 'plain',
+    ...(request.attention_dropout ? { attention_dropout: request.attention_dropout } : {}),
     ...(request.regularize ? { regularize: request.regularize } : {}),
     evaluation,
     ...resolveBest(request, { validates, validations: Math.ceil(steps / evaluation.every_steps) }),
