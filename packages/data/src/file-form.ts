@@ -1,6 +1,8 @@
 import { open } from 'node:fs/promises';
 import type { RowProblem } from './row-problem.js';
 
+const PARQUET = 'a Parquet table';
+
 /** First bytes of files that are no text, longest first. */
 const MAGIC: readonly [name: string, bytes: readonly number[]][] = [
   ['UTF-32 (little endian)', [0xff, 0xfe, 0, 0]],
@@ -12,12 +14,15 @@ const MAGIC: readonly [name: string, bytes: readonly number[]][] = [
   ['zstd-compressed', [0x28, 0xb5, 0x2f, 0xfd]],
   ['bzip2-compressed', [0x42, 0x5a, 0x68]],
   ['a ZIP archive', [0x50, 0x4b, 0x03, 0x04]],
-  ['a Parquet table', [0x50, 0x41, 0x52, 0x31]],
+  [PARQUET, [0x50, 0x41, 0x52, 0x31]],
   ['an Arrow table', [0x41, 0x52, 0x52, 0x4f, 0x57, 0x31]],
   ['a PDF', [0x25, 0x50, 0x44, 0x46, 0x2d]],
 ];
 
 const HEAD_BYTES = 4096;
+
+/** Whether what a file is instead of text is a Parquet table, which is converted. */
+export const isParquet = (problem: RowProblem | null): boolean => problem?.message === `The file is ${PARQUET}.`;
 
 /** What a file is instead of lines of UTF-8, from its first bytes; null where it may be these. */
 export async function formOfFile(file: string): Promise<RowProblem | null> {
@@ -46,7 +51,9 @@ function describeForm(head: Uint8Array): RowProblem | null {
         )
       : name.endsWith('compressed')
         ? 'Decompress it first: the rows are read as plain text, one JSON object a line.'
-        : 'Write its rows as text, one JSON object a line (JSON Lines).',
+        : name === PARQUET
+          ? 'Convert it first: npx moraine local convert FILE --out rows.jsonl.'
+          : 'Write its rows as text, one JSON object a line (JSON Lines).',
   };
 }
 

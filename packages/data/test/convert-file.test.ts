@@ -221,6 +221,13 @@ test('rows of ours stay as they are written; keys that have no place are left ou
   expect([said.leftOut, lines]).toEqual([{ source: 1, id: 2 }, ['{"text":"a"}', '{"text":"b"}']]);
 });
 
+test('a row of ours that has a key too many keeps the digits of its numbers', async () => {
+  const call = '{"type":"function","function":{"name":"f","arguments":{"n":1170735493917552650,"x":1.0}}}';
+  const messages = `[{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[${call}]}]`;
+  const { lines } = await convert(`{"id": 1, "messages": ${messages}}`);
+  expect(lines).toEqual([`{"messages":${messages}}`]);
+});
+
 test('rows that repeat an earlier one are counted, and left out where that is asked for', async () => {
   const text = lines(alpaca('a', '', 'b'), alpaca('a', null, 'b', { id: 1 }), alpaca('a', '', 'c'));
   const kept = await convert(text);
@@ -249,7 +256,7 @@ describe('a row that has no place', () => {
     ['{"text": "a", "text": "b"}', /^Line 1: \/text: The key "text" stands twice/],
     [`{"text": ${'['.repeat(300)}${']'.repeat(300)}}`, /^Line 1: .*nested deeper/],
     [Buffer.from([0x7b, 0x22, 0xff]), /not UTF-8/],
-    [Buffer.from([0x50, 0x41, 0x52, 0x31, 0, 0]), /Line 1: The file is a Parquet table/],
+    [Buffer.from([0x50, 0x41, 0x52, 0x31, 0, 0]), /Line 1: the Parquet table cannot be read/],
   ])('%j is named by its line, and no half of a file is left', async (content, why) => {
     const to = place('out');
     const from = place('in');

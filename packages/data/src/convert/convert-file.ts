@@ -3,11 +3,13 @@ import { extname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { AppError, explain } from '@moraine/contract';
 import { type Duplicates, findDuplicates } from '../duplicates.js';
-import { formOfFile } from '../file-form.js';
+import { readExact } from '../exact-json.js';
+import { formOfFile, isParquet } from '../file-form.js';
 import { convertRow, foreignForm } from '../foreign-rows.js';
+import { JSON_PLAIN, toJson, type Value } from '../jinja/values.js';
 import { readLines } from '../lines.js';
 import type { Row, RowFormat } from '../row.js';
-import { isObject, type Json, show } from '../row-problem.js';
+import { isObject, show } from '../row-problem.js';
 import { parseText } from '../validate-file.js';
 import { readCsv } from './csv-rows.js';
 import { readItems } from './list-items.js';
@@ -38,8 +40,8 @@ export interface ConvertOptions {
 }
 
 /**
- * Writes the rows of another tool (ShareGPT, Alpaca, Dolly, question and answer) as rows of ours: JSON lines, one JSON list, or CSV with a
- * header (`.csv`, `.tsv`). Rows of ours stay as they are written. Every row is checked as an upload checks it; `to` appears whole or not at all.
+ * Writes the rows of another tool (ShareGPT, Alpaca, Dolly, question and answer) as rows of ours: JSON lines, one JSON list, CSV with a
+ * header (`.csv`, `.tsv`), or a Parquet table. Rows of ours stay as they are written. Every row is checked as an upload checks it; `to` appears whole or not at all.
  * @throws AppError `invalid_file` at the first row that has no place here, `conflict` where `to` exists.
  */
 export async function convertFile(from: string, to: string, options: ConvertOptions = {}): Promise<Converted> {
@@ -59,6 +61,7 @@ export async function convertFile(from: string, to: string, options: ConvertOpti
 /** The rows as they are written, and their lines. */
 async function* rowsOf(from: string): AsyncGenerator<SourceRow> {
   const problem = await formOfFile(from);
+  if (isParquet(problem)) return yield* (await import('./parquet-rows.js')).readParquet(from);
   if (problem !== null) throw badFile(1, problem.message, problem.hint);
   if (/^\.(csv|tsv)$/i.test(extname(from))) return yield* readCsv(from);
   yield* (await isList(from)) ? readItems(from) : readWritten(from);
@@ -179,8 +182,20 @@ function keepOurs(value: unknown, written: string): Pick<ConvertedText, 'text' |
   if (!isObject(value) || ours === undefined) return { text: written, leftOut: [] };
   const leftOut = Object.keys(value).filter((key) => !(ours as readonly string[]).includes(key));
   if (leftOut.length === 0) return { text: written, leftOut };
-  const kept: Json = Object.fromEntries(ours.flatMap((key) => (key in value ? [[key, value[key]]] : [])));
-  return { text: JSON.stringify(kept), leftOut };
+  const exact = exactRow(written);
+  if (exact === null) return { text: written, leftOut: [] };
+  const kept = new Map([...exact].filter(([key]) => !leftOut.includes(String(key))));
+  return { text: toJson(kept, { ...JSON_PLAIN, separators: [',', ':'] }), leftOut };
+}
+
+/** A row with its numbers as written; null for one that the check refuses. */
+function exactRow(written: string): Map<Value, Value> | null {
+  try {
+    const { value, repeated } = readExact(written);
+    return value instanceof Map && repeated === null ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 function parse(written: string, line: number): unknown {

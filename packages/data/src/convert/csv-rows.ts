@@ -2,6 +2,7 @@ import { pipeline, Readable } from 'node:stream';
 import type { AppError } from '@moraine/contract';
 import { CsvError, parse } from 'csv-parse';
 import { LINE_BYTES_MAX } from '../lines.js';
+import { jsonCell } from './json-cell.js';
 import { readText } from './read-text.js';
 import { badFile, type SourceRow } from './source-row.js';
 
@@ -50,21 +51,8 @@ function checkHeader(fields: string[]): string[] {
 }
 
 function toJson(header: readonly string[], fields: readonly string[], line: number): string {
-  const cells = header.map((name, i) => {
-    const value = fields[i] ?? '';
-    const isJson = (name === 'messages' || name === 'tools' || name === 'conversations') && /^\s*\[/.test(value);
-    return `${JSON.stringify(name)}:${isJson ? compact(value, name, line) : JSON.stringify(value)}`;
-  });
+  const cells = header.map((name, i) => `${JSON.stringify(name)}:${jsonCell(name, fields[i] ?? '', line)}`);
   return `{${cells.join(',')}}`;
-}
-
-function compact(value: string, name: string, line: number): string {
-  try {
-    JSON.parse(value);
-  } catch {
-    throw badFile(line, `the column '${name}' holds no JSON.`, 'Write its list as JSON, not as Python shows it.');
-  }
-  return value.replaceAll(/[\r\n]+/g, ' ');
 }
 
 async function* readRecords(file: string): AsyncGenerator<Record> {
