@@ -70,7 +70,7 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import('./commands/files.js')).filesCommand,
   },
   runs: {
-    summary: 'Create, watch, list, show, cancel and download fine-tuning runs, read their logs',
+    summary: 'Create, watch, list, show, cancel, verify and download fine-tuning runs, read their logs',
     load: async () => (await import('./commands/runs.js')).runsCommand,
   },
   estimate: {

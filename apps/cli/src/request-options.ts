@@ -38,6 +38,10 @@ export const REQUEST_OPTIONS = {
     value: 'N',
     help: 'End early after so many evaluations of --valid without an improvement; the result is then the best checkpoint.',
   },
+  'verify-resume': {
+    type: 'boolean',
+    help: 'At the end, go on from an earlier checkpoint once more and compare every step and weight to the bit.',
+  },
   'min-delta': { type: 'string', value: 'NATS', help: 'How much lower the loss must be to count as one; default 0.' },
 } satisfies Record<string, Option>;
 
@@ -81,6 +85,7 @@ export function withOptions(body: Record<string, unknown>, args: Arguments): Rec
   put('max_seq_len', integer(args, 'seq', 2, 2 ** 24));
   put('seed', integer(args, 'seed', 0, 2 ** 31 - 1));
   put('mode', text(args, 'mode'));
+  put('verify_resume', args.options['verify-resume']);
   return given;
 }
 

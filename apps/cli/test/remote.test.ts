@@ -173,6 +173,14 @@ test('runs cancel ends a queued run, and a second one is refused with the reason
   expect(again.output).toContain('cancelled');
 });
 
+test('runs verify of a run that has not trained says what it would need', async () => {
+  const { status, output } = await cli('runs', 'verify', runIds[0] ?? '');
+  expect([status, output]).toEqual([
+    1,
+    expect.stringMatching(/has no two checkpoints|is queued; a run is verified when/),
+  ]);
+});
+
 test('runs logs of a run that no worker has taken are empty', async () => {
   expect(await cli('runs', 'logs', runIds[1] ?? '')).toEqual({ status: 0, output: '' });
 });

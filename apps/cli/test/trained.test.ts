@@ -235,6 +235,14 @@ describe('of a run that succeeded', () => {
     expect(output).not.toMatch(/^(why|time left)/m);
   });
 
+  test('runs verify waits for what comes of it, and runs show has it afterwards', async () => {
+    const { id } = runOf('lora');
+    const { status, output } = await cli('runs', 'verify', id);
+    expect(output).toMatch(/^equal: Resumed from step \d+, steps \d+ to 15 repeat to the bit what the run recorded: /);
+    expect(status).toBe(0);
+    expect((await cli('runs', 'show', id)).output).toMatch(/^resume +equal: Resumed from step/m);
+  });
+
   test('runs logs has the lines of its worker, in order', async () => {
     const { status, output } = await cli('runs', 'logs', runOf('lora').id);
     expect(status).toBe(0);

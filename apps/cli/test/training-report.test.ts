@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { AttemptEvent, RunConfig } from '@moraine/contract';
+import { type AttemptEvent, plainCheck, type RunConfig } from '@moraine/contract';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { reportTraining, type TrainingReport } from '../src/local/training-report.js';
 import { type Screen, watchScreen } from './screen.js';
@@ -143,6 +143,18 @@ test('each new checkpoint removes those beyond the ones to keep', () => {
     mkdirSync(path.join(out, 'checkpoints', name), { recursive: true });
   hear(event({ type: 'checkpoint', step: 4 }));
   expect(readdirSync(path.join(out, 'checkpoints'))).toEqual(['step-00000004']);
+});
+
+test('what came of checking the resume is said, and is in the JSON', () => {
+  const check = plainCheck('equal', 'Resumed from step 18.');
+  const told = report(false);
+  told.hear(event({ type: 'verified', check }));
+  expect(lines()).toContain('Resumed from step 18.');
+  const quiet = report(true);
+  quiet.hear(event({ type: 'verified', check }));
+  quiet.hear(finished());
+  expect(quiet.finish()).toBe(0);
+  expect(JSON.parse(lines().at(-1) ?? '')).toMatchObject({ resume_check: { status: 'equal' } });
 });
 
 test('a failure is an error with its reason, and so is an end without a word', () => {

@@ -1,3 +1,4 @@
+import { plainCheck } from '@moraine/contract';
 import { describe, expect, it } from 'vitest';
 import {
   makeAttempt,
@@ -293,6 +294,17 @@ describe('a run', () => {
     await on.sees('a line that came live');
     await on.page.getByLabel('Search the logs').fill('ENOSPC');
     await on.sees(/^3 lines$/);
+  });
+
+  it('says which step its result is of, and what came of checking its resume', async () => {
+    const check = { ...plainCheck('equal', 'Resumed from step 90.'), from_step: 90, to_step: 100 };
+    const reason = { code: 'stopped_early', message: 'Stopped early at step 100 of 200.', since: NOW };
+    const id = on.trained(200, 100, { status: 'succeeded', reason });
+    on.server.patch(id, { result_step: 60, resume_check: check });
+    await on.open(`/runs/${id}/overview`);
+    await on.sees('Stopped early at step 100 of 200.');
+    await on.sees(/of step 60, the best/);
+    await on.sees('Resumed from step 90.');
   });
 
   it('says what it learned and what it forgot in tables of their own, with sign and direction', async () => {

@@ -31,6 +31,8 @@ export function createNarrator(planned: number): (event: AttemptEvent) => string
         return `checkpoint at step ${event.step}, ${event.sizeBytes} bytes`;
       case 'message':
         return event.message;
+      case 'verified':
+        return event.check.message;
       case 'finished':
         return `finished at step ${event.step}${event.resultStep === event.step ? '' : `, the result is of step ${event.resultStep}`} with ${event.exports.map(({ kind }) => kind).join(', ')}`;
       case 'stopped':

@@ -6,7 +6,7 @@ import { type Claim, failAttempt, releaseAttempt, renewLease, type Services } fr
 import type { Logger } from 'pino';
 import { attemptSink } from './attempt-sink.js';
 import { type Death, isTerminal, type Terminal } from './child-protocol.js';
-import { KINDS } from './kinds.js';
+import { workOf } from './kinds.js';
 import { openLivePublisher } from './live-publisher.js';
 import { openOutbox } from './outbox.js';
 import { isStale, untilDone } from './retry.js';
@@ -40,7 +40,7 @@ export interface RunningAttempt {
  */
 export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings, parentLog: Logger): RunningAttempt {
   const { token } = claim;
-  const work = KINDS[claim.kind](s, claim);
+  const work = workOf(s, claim);
   const log = parentLog.child({ runId: token.taskId, attempt: token.attempt });
   const abandoned = new AbortController();
   let child: TrainingChild | null = null;

@@ -1,12 +1,14 @@
 import { type NotFinite, newId, type RunConfig, type StreamMessage } from '@moraine/contract';
 import {
   type AttemptToken,
+  checkEvent,
   finishAttempt,
   ingestMetrics,
   markRunning,
   recordCheckpoint,
   recordEvaluation,
   recordExports,
+  recordOwnCheck,
   recordResultFile,
   type Services,
 } from '@moraine/services';
@@ -71,6 +73,9 @@ export function trainSink({ s, token, config, live, onCancel }: TrainSinkOptions
             data: { step: event.step, id, bytes: sizeBytes },
           });
         }
+        case 'verified':
+          await recordOwnCheck(s, token, event.check);
+          return send(order, checkEvent(event.check));
         default:
           return unknownEvent(event);
       }

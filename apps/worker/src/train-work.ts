@@ -4,7 +4,7 @@ import { trainSink } from './train-sink.js';
 import type { Work } from './work.js';
 
 /** A claimed run: fetch its inputs, rewind to its newest checkpoint, train, store what training says. */
-export function trainWork(s: Services, { token, job }: Claim): Work {
+export function trainWork(s: Services, { token, job }: Pick<Extract<Claim, { kind: 'train' }>, 'token' | 'job'>): Work {
   return {
     async prepare({ cacheDir, outDir, threads, log, persist }) {
       const { resume, ...inputs } = await fetchTrainInputs(s, job, cacheDir, ({ step }) => {

@@ -16,7 +16,7 @@ import {
 import { type TestServices, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attemptSink } from '../src/attempt-sink.js';
-import { KINDS } from '../src/kinds.js';
+import { workOf } from '../src/kinds.js';
 import { type LivePublisher, openLivePublisher } from '../src/live-publisher.js';
 import type { OutboxEvent, OutboxSink } from '../src/outbox.js';
 import { lossAt, runOf, submitRun } from './helpers.js';
@@ -46,7 +46,7 @@ async function claimed(id: string, pool: string): Promise<Attempt> {
   if (!claim) throw new Error(`no run in ${pool}`);
   const { token } = claim;
   const live = openLivePublisher(s, id, token.attempt);
-  const work = KINDS[claim.kind](s, claim);
+  const work = workOf(s, claim);
   const { projectId } = await runOf(s, id);
   const attempt: Attempt = { id, live, cancels: 0, actor: { projectId, keyId: null }, sink: {} as OutboxSink };
   const kindSink = work.sink(live, () => attempt.cancels++);

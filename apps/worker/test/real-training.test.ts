@@ -18,6 +18,7 @@ import {
   readMetrics,
   type Services,
   startUpload,
+  verifyRun,
 } from '@moraine/services';
 import { type TestServices, testServices } from '@moraine/testing';
 import { pino } from 'pino';
@@ -147,6 +148,19 @@ test('a real run whose process is killed repeats, step for step, the numbers of 
     });
     const { data: saved } = await listCheckpoints(s, actor, early.id, { limit: 10 });
     expect(saved.filter(({ is_best }) => is_best).map(({ step_number }) => step_number)).toEqual([best]);
+
+    // The check at the end of a run, and that of a run that has ended, which is a task of its own.
+    const checked = await submit({ verify_resume: true });
+    await untilStatus(s, checked.id, 'succeeded', 200_000);
+    const equal = { status: 'equal', difference: null, repeated_on: expect.stringContaining('TensorFlow') };
+    expect((await getRun(s, actor, checked.id)).resume_check).toMatchObject({ ...equal, from_step: 10, to_step: 12 });
+    expect(object.resume_check).toBeNull();
+    expect((await verifyRun(s, actor, killed.id)).resume_check?.status).toBe('queued');
+    const checkOf = async () => (await getRun(s, actor, killed.id)).resume_check;
+    await until('the check has ended', async () => !/queued|running/.test((await checkOf())?.status ?? 'queued'));
+    expect(await checkOf()).toMatchObject({ ...equal, from_step: 9, to_step: 12 });
+    expect((await getRun(s, actor, killed.id)).status).toBe('succeeded');
+    expect(await lossesOf(killed.id)).toEqual(losses);
 
     const long = await submit({ hyperparameters: { n_epochs: 20 }, max_steps: 600 });
     await until('it trains', async () => (await getRun(s, actor, long.id)).progress.step > 0);

@@ -1,4 +1,5 @@
 import type { ExportKind, ExportReport } from './export-order.js';
+import type { ResumeCheck } from './resume-check.js';
 import type { NumericMode, RunConfig } from './run-config.js';
 import type { FailureCause } from './states.js';
 
@@ -31,11 +32,29 @@ export interface TrainSpec {
   threads: number;
 }
 
-interface JobSpecs {
-  train: TrainSpec;
+/** What a run recorded of a step. */
+export interface StepRecord {
+  step: number;
+  loss: number;
+  gradNorm: number;
 }
 
-/** What a task can be, and a worker can do. A fine-tuning job is a task of kind `train`. */
+/** What the child of an attempt is given that goes on from a checkpoint once more, to compare. */
+export interface VerifySpec extends Omit<TrainSpec, 'kind' | 'resumeFrom'> {
+  kind: 'verify';
+  resumeFrom: string;
+  /** The checkpoint to arrive at. */
+  until: { step: number; dir: string };
+  /** Every step in between. */
+  recorded: StepRecord[];
+}
+
+interface JobSpecs {
+  train: TrainSpec;
+  verify: VerifySpec;
+}
+
+/** What a task can be, and a worker can do. A fine-tuning job is a task of kind `train`; `verify` checks that one can be gone on with. */
 export type TaskKind = keyof JobSpecs;
 
 /**
@@ -97,6 +116,7 @@ export type AttemptEvent =
   | { type: 'metrics'; step: number; at: number; values: MetricValues }
   | { type: 'message'; level: 'info' | 'warn' | 'error'; at: number; message: string; data?: Record<string, unknown> }
   | { type: 'evaluation'; at: number; result: EvaluationResult }
+  | { type: 'verified'; at: number; check: ResumeCheck }
   | {
       type: 'checkpoint';
       step: number;

@@ -10,6 +10,7 @@ export const ID_PREFIX = {
   base: 'base_',
   adapter: 'adp_',
   evaluation: 'eval_',
+  verification: 'verify_',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIX;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Advice, FileRehearsal } from './before-run.js';
 import { Download } from './export-order.js';
+import { ResumeCheck } from './resume-check.js';
 import { EvaluationRole, RunConfig } from './run-config.js';
 import { AttemptStatus, RunState, RunStatus, StateReason, WorkerStatus } from './states.js';
 
@@ -132,6 +133,8 @@ export const RunObject = z
     result_step: z.int().nullable(),
     /** The same with what is known of each: how far it is from what was trained, and what other programs make of it. */
     downloads: z.array(Download),
+    /** Whether the run repeats itself when it is gone on with; null where that was never asked. */
+    resume_check: ResumeCheck.nullable(),
     /** Settings that would serve the run better; in the answers about one run, and to `dry_run`. */
     advice: z.array(Advice).optional(),
     /** What the run would learn from each of its files; in the answers to `dry_run`. */

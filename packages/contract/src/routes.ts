@@ -313,6 +313,15 @@ export const ROUTES = table({
     }),
     produces: 'application/x-tar',
   },
+  verifyRun: {
+    method: 'POST',
+    path: '/v1/runs/:id/verify',
+    tag: 'Runs',
+    summary:
+      'Go on from a checkpoint of an ended run once more and compare to the bit; `resume_check` says what came of it',
+    params: id,
+    response: RunObject,
+  },
   listRunEvaluations: {
     method: 'GET',
     path: '/v1/runs/:id/evaluations',

@@ -189,6 +189,10 @@ export const CreateRunRequest = z
       'Ends the run, as a success, when the validation loss stops improving. However it ends, its result is then the checkpoint of the best validation loss. Needs a validation file.',
     ),
     checkpoint: CheckpointRequest.optional(),
+    verify_resume: describe(
+      z.boolean().optional(),
+      'After the last step, go on once more from the checkpoint before it and compare to the bit: loss and gradient norm of each step, then every weight. `resume_check` says what came of it; a tenth of the steps, at most 100, is computed twice.',
+    ),
     priority: describe(z.int().min(0).max(100).optional(), 'Higher runs first. Default 50.'),
     pool: describe(
       z
@@ -280,6 +284,8 @@ export const RunConfig = z
       /** Absent in runs of earlier versions, which kept no best. */
       keep_best: z.boolean().optional(),
     }),
+    /** Present where the resume is checked at the end. */
+    verify_resume: z.boolean().optional(),
     seed: z.int(),
     trainable_parameters: z.int(),
   })

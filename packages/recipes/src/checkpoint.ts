@@ -27,6 +27,8 @@ export interface CheckpointState {
   parts?: DecidingParts;
   /** What the run knew of its validations; absent in older checkpoints. */
   watched?: Watched;
+  /** Where the steps before it were computed; absent in older checkpoints. */
+  device?: string;
   /** sha256 of the parts of the base that the fingerprint leaves out, null for a file that is not there; absent in older checkpoints. */
   base?: BaseHashes;
 }
@@ -151,7 +153,7 @@ function refuseOtherBase({ step, base }: CheckpointState, expected: BaseHashes |
   });
 }
 
-/** How far a checkpoint is, without its tensors. */
+/** How far a checkpoint is. */
 export function readProgress(dir: string): { step: number; trainedTokens: number } {
   const { step, trainedTokens } = readCheckpointState(dir);
   return { step, trainedTokens };

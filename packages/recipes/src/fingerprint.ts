@@ -29,7 +29,7 @@ export async function fingerprint(
   const all = createHash('sha256');
   // Micro-batches only move rounding, and a run whose memory ran out goes on with more of them.
   // The mode is compared by itself.
-  const { checkpoint, evaluation, accumulation, mode, ...config } = spec.config;
+  const { checkpoint, evaluation, accumulation, mode, verify_resume, ...config } = spec.config;
   all.update(JSON.stringify(config));
   const files: Record<string, string> = {};
   for (const [name, path] of [

@@ -4,6 +4,7 @@ export { type Answer, type AnswerOptions, type Answers, answerPrompts } from './
 export { type Base, loadBase, readBaseConfig, readWeight } from './base.js';
 export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.js';
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';
+export { checkResume, type Replay } from './check-resume.js';
 export type { Control, Emit } from './control.js';
 export type { ExportFile } from './export/files.js';
 export { type ExportFacts, makeExport } from './export/make-export.js';
@@ -13,7 +14,7 @@ export { planRun, type RunPlan, refuseNoFile, rehearseRun } from './plan-run.js'
 export { BENCH_SHAPES, type BenchShape, benchConfig, writeRandomBase } from './random-base.js';
 export { type ReadAdapter, readAdapter } from './read-adapter.js';
 export { RECIPES, runJob } from './recipes.js';
+export { runSft } from './run-sft.js';
 export { type FileScore, type ScoreOptions, scoreFile } from './score-file.js';
-export { runSft } from './sft.js';
 export { readStart } from './start.js';
 export { checkWeights } from './weight-bytes.js';

@@ -9,9 +9,13 @@ export function evaluatesAt(step: number, { steps, evaluation }: RunConfig): boo
   return step === steps || step % every === 0;
 }
 
+/** The step whose checkpoint the resume is checked from at the latest: a tenth of the run before its end, at most 100 steps. */
+export const verifiesFrom = (steps: number): number => steps - Math.min(100, Math.ceil(steps / 10));
+
 /** Whether a resumable checkpoint is written after this step: by count, or by time since the last. The last step always is. */
-export function checkpointsAt(step: number, secondsSinceLast: number, { steps, checkpoint }: RunConfig): boolean {
-  if (step === steps) return true;
+export function checkpointsAt(step: number, secondsSinceLast: number, config: RunConfig): boolean {
+  const { steps, checkpoint, verify_resume } = config;
+  if (step === steps || (verify_resume === true && step === verifiesFrom(steps))) return true;
   if (checkpoint.every_steps > 0) return step % checkpoint.every_steps === 0;
   return checkpoint.every_seconds > 0 && secondsSinceLast >= checkpoint.every_seconds;
 }

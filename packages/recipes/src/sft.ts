@@ -1,37 +1,43 @@
-import { join } from 'node:path';
 import type { RunConfig, TrainSpec } from '@moraine/contract';
 import { countAgain, type ModelConfig, wholeWeights } from '@moraine/contract/plan';
 import { createRowOrder, loadBaseTokenizer, type TrainingRow } from '@moraine/data';
-import { createOptimizer, createTrainer, type TrainerOptions } from '@moraine/lm';
-import { loadBase } from './base.js';
+import { type Adapter, createOptimizer, createTrainer, type TrainerOptions } from '@moraine/lm';
+import { type Base, loadBase } from './base.js';
 import { hashBase, readProgress } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
 import { createEncode, StoppedEncoding, templateDay } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
 import { pinnedRows } from './export/parity.js';
-import { writeExports } from './exports.js';
 import { fingerprint } from './fingerprint.js';
 import { adapterOf } from './method.js';
 import { loadStart } from './start.js';
 import { createStepBatches } from './step-batches.js';
-import { takeResult } from './take-result.js';
-import { evaluateFiles, type Run, train } from './train.js';
+import type { Run } from './train.js';
+
+/** A run on this machine, ready to train, and what its exports are made of. */
+export interface OpenedRun {
+  run: Run;
+  base: Base;
+  adapter: Adapter | null;
+  /** Ids of rows that the exports are compared on. */
+  pinned: number[][];
+}
 
 /**
- * Supervised fine-tuning of one run, from a validated specification to adapters on disk. Emits everything it does; ends with exactly one
- * `finished` or `stopped`, or throws. Yields to the event loop after every step.
- * @throws AppError `user_data`, `invalid_base`, `checkpoint_mismatch`, `nan_loss`.
+ * Reads everything that a run needs, encodes its rows and traces its steps. Returns null when it was stopped meanwhile. The caller disposes of
+ * the trainer. @throws AppError `user_data`, `invalid_base`.
  */
-export async function runSft(asked: TrainSpec, emit: Emit, control: Control): Promise<void> {
+export async function openRun(asked: TrainSpec, emit: Emit, control: Control): Promise<OpenedRun | null> {
   const begun = performance.now();
   const base = loadBase(asked.baseDir);
   for (const message of base.notes) emit({ type: 'message', level: 'warn', at: Date.now(), message });
   const baseHashes = await hashBase(asked.baseDir, base);
   const prepared = await prepare(asked, base.config, emit, control);
-  if (prepared === null) return;
+  if (prepared === null) return null;
   const { rows, evaluator, spec, padId } = prepared;
   const { config } = spec;
 
+  const print = await fingerprint(spec);
   const adapter = adapterOf(config.adapter);
   const start = await loadStart(spec, base, baseHashes);
   const stepBatches = createStepBatches({
@@ -56,35 +62,18 @@ export async function runSft(asked: TrainSpec, emit: Emit, control: Control): Pr
   });
   try {
     if (start !== null) trainer.begin(start);
-    const totalParameters = [...base.weights.values()].reduce(
-      (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
-      0,
-    );
-    const run: Run = {
-      spec,
-      print: await fingerprint(spec),
-      baseHashes,
-      rows: rows.length,
-      stepBatches,
-      trainer,
-      evaluator,
-      emit,
-      control,
-      totalParameters,
-      begun,
-    };
-    const trained = await train(run);
-    if (trained === null) return;
-    const { step, trainedTokens, resultFile, stoppedEarly } = trained;
-    const resultStep = takeResult(run, trained);
-    await evaluateFiles(run);
-    const pinned = pinnedRows(evaluator.validationRows.length > 0 ? evaluator.validationRows : rows);
-    const exports = await writeExports(join(spec.outDir, 'exports'), { spec, base, adapter, trainer, rows: pinned });
-    const ended = { at: Date.now(), step, resultStep, stoppedEarly, trainedTokens };
-    emit({ type: 'finished', ...ended, exports, resultFile });
-  } finally {
+  } catch (error) {
     trainer.dispose();
+    throw error;
   }
+  const totalParameters = [...base.weights.values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+    0,
+  );
+  const { length } = rows;
+  const run = { spec, print, baseHashes, rows: length, stepBatches, trainer, evaluator, emit, control };
+  const pinned = pinnedRows(evaluator.validationRows.length > 0 ? evaluator.validationRows : rows);
+  return { run: { ...run, totalParameters, begun }, base, adapter, pinned };
 }
 
 interface Prepared {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { AttemptEvent, CheckpointMetrics, TrainSpec } from '@moraine/contract';
+import type { AttemptEvent, CheckpointMetrics, StepRecord, TrainSpec } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { device } from '@moraine/engine';
 import type { Evaluation, Trainer } from '@moraine/lm';
@@ -39,6 +39,10 @@ export interface TrainedRun {
   bestDir: string | null;
   /** Why it ended before its last step; null where it did not. */
   stoppedEarly: string | null;
+  /** The checkpoint that it went on from, if any, and those that it saved, oldest first. */
+  saved: { step: number; dir: string }[];
+  /** Every step since then. */
+  recorded: StepRecord[];
 }
 
 /** Trains from the run's step, which a checkpoint may set, to the last or to an early end. Returns null when it was stopped on the way. */
@@ -52,6 +56,8 @@ export async function train(run: Run): Promise<TrainedRun | null> {
   let watched = watchedBefore(run, resumed);
   let bestDir = watched.best === null ? null : (spec.bestFrom ?? null);
   const startStep = trainer.steps;
+  const saved = spec.resumeFrom === null ? [] : [{ step: startStep, dir: spec.resumeFrom }];
+  const recorded: StepRecord[] = [];
   emit(readyEvent(run, trainedTokens));
   if (startStep === 0) await evaluateFiles(run);
 
@@ -64,8 +70,17 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     const { steps: step } = trainer;
     const { print: fingerprint, parts } = print;
     const at = { step, trainedTokens, mode: config.mode };
-    const state = { format: 1 as const, ...at, fingerprint, parts, base: baseHashes, watched };
+    const state = {
+      format: 1 as const,
+      ...at,
+      fingerprint,
+      parts,
+      base: baseHashes,
+      watched,
+      device: describeDevice(),
+    };
     const dir = writeCheckpoint(checkpoints, state, trainer, result.text());
+    saved.push({ step, dir });
     if (isBest()) bestDir = dir;
     const bestStep = keepsBest ? (watched.best?.step ?? null) : null;
     emit({ type: 'checkpoint', step, at: Date.now(), dir, sizeBytes: folderBytes(dir), metrics, bestStep });
@@ -88,6 +103,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     const stepMs = performance.now() - stepBegun;
     trainedTokens += tokens;
     const measured = { tokens, stepMs, trainedTokens, memoryMb: process.memoryUsage.rss() / 2 ** 20 };
+    recorded.push({ step: step.step, loss: step.loss, gradNorm: step.gradNorm });
     const valid = await validateAt(run, step.step);
     if (valid !== null) {
       watched = watchValidation(watched, { step: step.step, loss: valid.loss }, config);
@@ -100,7 +116,8 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     if (isDue || isBest() || stoppedEarly !== null) save(metrics);
     await new Promise(setImmediate);
   }
-  return { step: trainer.steps, trainedTokens, resultFile: result.text(), watched, bestDir, stoppedEarly };
+  const ended = { step: trainer.steps, trainedTokens, resultFile: result.text() };
+  return { ...ended, watched, bestDir, stoppedEarly, saved, recorded };
 }
 
 /** The validation that is due after a step; null where none is. */
@@ -109,7 +126,7 @@ async function validateAt({ evaluator, trainer, spec }: Run, step: number): Prom
 }
 
 /** Loads the checkpoint that the run is to go on from; null where there is none. */
-function resume({ spec, print, baseHashes, trainer, emit }: Run): LoadedCheckpoint | null {
+export function resume({ spec, print, baseHashes, trainer, emit }: Run): LoadedCheckpoint | null {
   const { mode } = spec.config;
   if (spec.resumeFrom === null) return null;
   const checkpoint = readCheckpoint(spec.resumeFrom, {
@@ -132,6 +149,12 @@ function resume({ spec, print, baseHashes, trainer, emit }: Run): LoadedCheckpoi
 function watchedBefore({ print }: Run, resumed: LoadedCheckpoint | null): Watched {
   const isSameFile = resumed?.parts?.files[VALIDATION] === print.parts.files[VALIDATION];
   return (isSameFile ? resumed?.watched : undefined) ?? UNWATCHED;
+}
+
+/** Where a run is computed, as far as its bits may depend on it. */
+export function describeDevice(): string {
+  const { name, tensorflow, threads } = device();
+  return `${name} (TensorFlow ${tensorflow}, ${threads} threads)`;
 }
 
 function readyEvent({ spec, trainer, totalParameters, rows, begun }: Run, trainedTokens: number): AttemptEvent {

@@ -48,8 +48,16 @@ export { listCheckpoints } from './training/list-checkpoints.js';
 export { listEvaluations } from './training/list-evaluations.js';
 export { type ListRuns, listRuns } from './training/list-runs.js';
 export type { Job, JobCheckpoint, JobFile } from './training/load-job.js';
+export type { VerifyJob } from './training/load-verify-job.js';
 export { type ExportQuery, type MakeExport, openAdapter } from './training/open-adapter.js';
 export { type MetricsQuery, readMetrics } from './training/read-metrics.js';
+export {
+  cancelVerification,
+  checkEvent,
+  finishVerification,
+  recordOwnCheck,
+  startVerification,
+} from './training/record-check.js';
 export { recordCheckpoint } from './training/record-checkpoint.js';
 export { recordEvaluation } from './training/record-evaluation.js';
 export { recordExports } from './training/record-exports.js';
@@ -57,6 +65,7 @@ export { recordResultFile } from './training/record-result-file.js';
 export { requireRun, requireRuns } from './training/require-run.js';
 export { type SearchRuns, searchRuns } from './training/search-runs.js';
 export { markRunning, startAttempt } from './training/start-attempt.js';
+export { verifyRun } from './training/verify-run.js';
 export { LEASE_MS } from './work/claim.js';
 export type { Failure } from './work/end-attempt.js';
 export { type Heartbeat, heartbeatWorker } from './work/heartbeat-worker.js';

@@ -117,13 +117,13 @@ export const rows = [
     testFile: 'packages/contract/test/plan.test.ts',
     test: 'the inner one of two thetas counts',
   },
-  recipes('sft.ts', 'sft', {
+  recipes('train.ts', 'sft', {
     name: 'resume cursor: a resumed run begins with the rows of the first step',
     find: 'stepBatches.at(trainer.steps + 1)',
     replace: 'stepBatches.at(trainer.steps - startStep + 1)',
     test: 'a run with lora > repeats, resumed with dropout from another process, the losses of the uninterrupted run bit for bit',
   }),
-  recipes('sft.ts', 'run-rows', {
+  recipes('train.ts', 'run-rows', {
     name: 'resume cursor: tokens are counted from nothing',
     find: 'resumed?.trainedTokens ?? 0',
     replace: '0',

@@ -1,4 +1,4 @@
-import { listEvaluations, listLogs, openAdapter, readMetrics, searchRuns } from '@moraine/services';
+import { listEvaluations, listLogs, openAdapter, readMetrics, searchRuns, verifyRun } from '@moraine/services';
 import { createExporter } from '../export/make-export.js';
 import type { Handlers } from './bind.js';
 import { sendBytes } from './bytes.js';
@@ -11,7 +11,14 @@ const listOf = (text: string | undefined): string[] | undefined => text?.split('
 const makeExport = createExporter();
 
 export const runHandlers: Handlers<
-  'searchRuns' | 'getRunMetrics' | 'streamRun' | 'streamRuns' | 'getRunLogs' | 'getRunAdapter' | 'listRunEvaluations'
+  | 'searchRuns'
+  | 'getRunMetrics'
+  | 'streamRun'
+  | 'streamRuns'
+  | 'getRunLogs'
+  | 'getRunAdapter'
+  | 'verifyRun'
+  | 'listRunEvaluations'
 > = {
   async searchRuns({ s, actor, query, request, reply }) {
     const search = { ...query, ids: listOf(query.ids), count: query.count === 'true' };
@@ -26,5 +33,6 @@ export const runHandlers: Handlers<
   async getRunAdapter({ s, actor, params, query, reply }) {
     return sendBytes(reply, 'application/x-tar', await openAdapter(s, actor, params.id, query, makeExport));
   },
+  verifyRun: ({ s, actor, params }) => verifyRun(s, actor, params.id),
   listRunEvaluations: ({ s, actor, params }) => listEvaluations(s, actor, params.id),
 };

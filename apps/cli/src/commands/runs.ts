@@ -5,6 +5,7 @@ import { reportLines } from '../export-view.js';
 import { duration, labelled, paint, print, table } from '../terminal.js';
 import { CREATE_OPTIONS, createRun } from './runs-create.js';
 import { downloadRun } from './runs-download.js';
+import { verifyRun } from './runs-verify.js';
 import { watchUntilEnd } from './runs-watch.js';
 
 export const runsCommand: Command = {
@@ -15,6 +16,7 @@ export const runsCommand: Command = {
     'ls [--limit N]',
     'show RUN',
     'cancel RUN',
+    'verify RUN',
     'logs RUN',
     'download RUN [--format native|peft|merged|lora] [--lambda L] [--rank R] [--out DIR]',
   ],
@@ -50,6 +52,7 @@ export const runsCommand: Command = {
       ls: list,
       show,
       cancel,
+      verify: (given) => verifyRun(given, params(given).id),
       logs,
       download: (given) => downloadRun(given, params(given).id),
     }),
@@ -126,6 +129,7 @@ async function show(args: Arguments): Promise<number> {
       'attempts',
       run.attempts.map(({ attempt, status, cause }) => `${attempt} ${status}${cause ? ` (${cause})` : ''}`).join(', '),
     ],
+    ['resume', run.resume_check && `${run.resume_check.status}: ${run.resume_check.message}`],
     ['downloads', run.exports.join(', ')],
     ...run.downloads.flatMap((one) => reportLines(one).map((line): [string, string] => ['', `${one.format}: ${line}`])),
   ];

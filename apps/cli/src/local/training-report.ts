@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { AppError, type AttemptEvent, methodCoverage, type RunConfig } from '@moraine/contract';
+import { AppError, type AttemptEvent, methodCoverage, type ResumeCheck, type RunConfig } from '@moraine/contract';
 import { reportLines } from '../export-view.js';
 import { progressLine } from '../progress-line.js';
 import { duration, print, printError } from '../terminal.js';
@@ -29,6 +29,7 @@ export function reportTraining(
   let ready: Extract<AttemptEvent, { type: 'ready' }> | null = null;
   let last: Record<string, number> = {};
   let ended: Ended | null = null;
+  let check: ResumeCheck | null = null;
   const note = (words: string): void => {
     line.clear();
     if (isQuiet) printError(words);
@@ -65,6 +66,10 @@ export function reportTraining(
           );
         return;
       }
+      case 'verified':
+        check = event.check;
+        note(check.message);
+        return;
       case 'checkpoint':
         pruneCheckpoints(out, config.checkpoint);
         return;
@@ -103,6 +108,7 @@ export function reportTraining(
           step: event.step,
           result_step: event.resultStep,
           stopped_early: event.stoppedEarly,
+          ...(check === null ? {} : { resume_check: check }),
           seed,
           learning_rate: optimizer.learning_rate,
           trained_tokens: event.trainedTokens,

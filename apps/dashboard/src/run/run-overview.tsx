@@ -150,6 +150,14 @@ function Facts({ run }: { run: RunObject }) {
             <span className="weak"> of step {run.result_step.toLocaleString('en-US')}, the best</span>
           )}
         </dd>
+        {run.resume_check && (
+          <>
+            <dt>Resume</dt>
+            <dd className={run.resume_check.status === 'different' ? 'tone-bad' : ''}>
+              {run.resume_check.status} <span className="weak">{run.resume_check.message}</span>
+            </dd>
+          </>
+        )}
         <dt>Training file</dt>
         <dd>
           <Copyable text={run.training_file} what="the id of the training file" />

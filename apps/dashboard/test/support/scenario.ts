@@ -153,6 +153,7 @@ export function makeRun(at: number, options: RunOptions = {}): RunObject {
         : []),
     pool: 'default',
     priority: 50,
+    resume_check: null,
     result_step: status === 'succeeded' ? step : null,
     exports: kinds,
     downloads: kinds.map(makeDownload),

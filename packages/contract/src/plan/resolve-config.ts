@@ -14,7 +14,7 @@ import {
 } from '../run-config.js';
 import { learningRateAuto, twoDigits } from './learning-rate.js';
 import { resolveAdapter } from './resolve-adapter.js';
-import { resolveBest } from './resolve-best.js';
+import { resolveCheckpoints } from './resolve-checkpoints.js';
 import { resolveOptimizer } from './resolve-optimizer.js';
 import { fitSchedule, resolveSchedule, WARMUP_RATIO_AUTO } from './resolve-schedule.js';
 import { resolveStarted, type Start, startConfig } from './start.js';
@@ -39,6 +39,7 @@ export type RunRequest = Pick<
   | 'evaluation'
   | 'early_stopping'
   | 'checkpoint'
+  | 'verify_resume'
 >;
 
 export interface ResolveInput {
@@ -131,7 +132,7 @@ export function resolveConfig(input: ResolveInput): RunConfig {
     ...(request.attention_dropout ? { attention_dropout: request.attention_dropout } : {}),
     ...(request.regularize ? { regularize: request.regularize } : {}),
     evaluation,
-    ...resolveBest(request, { validates, validations: Math.ceil(steps / evaluation.every_steps) }),
+    ...resolveCheckpoints(request, { validates, validations: Math.ceil(steps / evaluation.every_steps), steps }),
     seed,
     trainable_parameters: trainableParameters,
   };

@@ -1,12 +1,12 @@
 import type { Services } from '../ground/context.js';
 import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
 import { inTransaction } from '../ground/transaction.js';
+import { KINDS, kindOf } from '../training/kinds.js';
 import { endAttempt } from '../work/end-attempt.js';
 import { LIVE } from '../work/fence.js';
 import { WORKER_SILENT_MS } from '../work/list-workers.js';
 import { type EventOf, type EventRow, eventMessage, insertEvent, type NewEvent } from '../work/record-event.js';
 import type { Ending } from '../work/verdict.js';
-import { KINDS, kindOf } from './kinds.js';
 
 type LostRow = StatusRow & { id: string; project_id: string; name: string; worker_id: string };
 

@@ -1,27 +1,26 @@
-import { AppError, explain, type TaskKind } from '@moraine/contract';
+import { AppError, explain } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { announceClaim, type ClaimOptions, claim } from '../work/claim.js';
 import { failAttempt } from './end-attempt.js';
+import { KINDS } from './kinds.js';
 import { type Job, loadJob } from './load-job.js';
-import { trainKind } from './train-kind.js';
+import { loadVerifyJob, type VerifyJob } from './load-verify-job.js';
+import { verifyKind } from './verify-kind.js';
 
-export interface Claim {
-  kind: TaskKind;
-  token: AttemptToken;
-  job: Job;
-}
+/** A claimed task with what its worker needs, by its kind. */
+export type Claim = { token: AttemptToken } & ({ kind: 'train'; job: Job } | { kind: 'verify'; job: VerifyJob });
 
 /**
- * Claims the best queued run of a pool and reads what its worker needs; null when there is none. A run that cannot be executed (a file
+ * Claims the best queued task of a pool and reads what its worker needs; null when there is none. A task that cannot be executed (a file
  * of it is gone) ends `failed` here and the next one is taken: nobody else would end it before its lease runs out.
  */
 export async function claimRun(s: Services, options: Omit<ClaimOptions, 'kinds'>): Promise<Claim | null> {
-  const claimed = await claim(s, { ...options, kinds: [trainKind.name] });
+  const claimed = await claim(s, { ...options, kinds: [...KINDS.keys()] });
   if (!claimed) return null;
   const { task, token } = claimed;
-  let job: Job;
+  let loaded: Claim;
   try {
-    job = await loadJob(s, token);
+    loaded = await load(s, task.kind, token);
   } catch (error) {
     const isGone = error instanceof AppError;
     const failure = { cause: isGone ? 'user_data' : 'internal', code: isGone ? error.code : 'internal' } as const;
@@ -31,5 +30,10 @@ export async function claimRun(s: Services, options: Omit<ClaimOptions, 'kinds'>
     throw error;
   }
   await announceClaim(s, task);
-  return { kind: trainKind.name, token, job };
+  return loaded;
 }
+
+const load = async (s: Services, kind: string, token: AttemptToken): Promise<Claim> =>
+  kind === verifyKind.name
+    ? { kind: 'verify', token, job: await loadVerifyJob(s, token) }
+    : { kind: 'train', token, job: await loadJob(s, token.taskId) };

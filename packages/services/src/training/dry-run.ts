@@ -121,6 +121,7 @@ function imagine({ task, run }: NewRows, { base, config }: Prepared): RunObject 
     resultFileId: null,
     fineTunedModel: null,
     resultStep: null,
+    resumeCheck: null,
     base: { name: base.name },
     adapters: [],
     task: {

@@ -1,15 +1,23 @@
 import type { AttemptToken, Services } from '../ground/context.js';
 import { type Failure, failTask, releaseTask } from '../work/end-attempt.js';
+import type { Kind } from '../work/kind.js';
 import type { Verdict } from '../work/verdict.js';
+import { kindOf } from './kinds.js';
 import { trainKind } from './train-kind.js';
 
 /**
- * Ends the run's attempt with a cause; the run is queued again, failed or (when that was asked for) cancelled.
+ * Ends a task's attempt with a cause; the task is queued again, failed or (when that was asked for) cancelled.
  * Sending it twice is safe. @throws AppError `stale_attempt`.
  */
-export const failAttempt = (s: Services, token: AttemptToken, failure: Failure): Promise<Verdict | 'already'> =>
-  failTask(s, trainKind, token, failure);
+export const failAttempt = async (s: Services, token: AttemptToken, failure: Failure): Promise<Verdict | 'already'> =>
+  failTask(s, await kindOfTask(s, token), token, failure);
 
-/** Gives the run back without charging it: the worker drains, or could not begin. @throws AppError `stale_attempt`. */
-export const releaseAttempt = (s: Services, token: AttemptToken, message: string): Promise<Verdict | 'already'> =>
-  releaseTask(s, trainKind, token, message);
+/** Gives a task back without charging it: the worker drains, or could not begin. @throws AppError `stale_attempt`. */
+export const releaseAttempt = async (s: Services, token: AttemptToken, message: string): Promise<Verdict | 'already'> =>
+  releaseTask(s, await kindOfTask(s, token), token, message);
+
+/** A task that is gone is stale whatever it was. */
+async function kindOfTask(s: Services, { taskId }: AttemptToken): Promise<Kind> {
+  const { rows } = await s.pg.query<{ kind: string }>('SELECT kind FROM tasks WHERE id = $1', [taskId]);
+  return kindOf(rows[0]?.kind ?? trainKind.name);
+}

@@ -3,6 +3,7 @@ import type { AttemptToken, Services } from '../ground/context.js';
 import { fineTunedModelName } from '../library/fine-tuned-model-name.js';
 import { staleAttempt } from '../work/fence.js';
 import { type FinishPart, finishTask } from '../work/finish-task.js';
+import { queueVerification } from './queue-verification.js';
 
 /** Where the run ended; null where that is not known, then what was measured last stands. */
 export interface Finish {
@@ -45,12 +46,25 @@ const finishRun =
          fine_tuned_model = $4, result_step = $5 WHERE id = $1`,
       [token.taskId, step, trainedTokens, model, model === null ? null : (resultStep ?? null)],
     );
+    if (outcome === 'succeeded') await verifyIfAsked(client, token);
     return {
       level: 'info',
       message: model ? `The run succeeded; new model ${model}` : 'The run was cancelled',
       data: { step, trained_tokens: trainedTokens },
     };
   };
+
+/**
+ * A run that was to check its resume and ended right after it had gone on from its last checkpoint had nothing to compare: it is verified by
+ * a task, which the reconciler offers.
+ */
+async function verifyIfAsked(client: pg.PoolClient, { taskId }: AttemptToken): Promise<void> {
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM runs WHERE id = $1 AND (config ->> 'verify_resume')::boolean AND resume_check IS NULL`,
+    [taskId],
+  );
+  if (rowCount) await queueVerification(client, taskId);
+}
 
 async function nameModel(client: pg.PoolClient, token: AttemptToken): Promise<string> {
   const { rows } = await client.query<{ suffix: string | null; baseName: string; projectName: string }>(

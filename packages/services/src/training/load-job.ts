@@ -1,5 +1,5 @@
 import { AppError, type RunConfig, storedRunConfig } from '@moraine/contract';
-import type { AttemptToken, Services } from '../ground/context.js';
+import type { Services } from '../ground/context.js';
 
 export interface JobFile {
   id: string;
@@ -41,7 +41,7 @@ interface RunRow {
 }
 
 /** Reads what the attempt needs. @throws AppError `not_found` when a file of the run is gone. */
-export async function loadJob(s: Services, { taskId: runId }: AttemptToken): Promise<Job> {
+export async function loadJob(s: Services, runId: string): Promise<Job> {
   const [runs, checkpoints] = await Promise.all([
     s.pg.query<RunRow>(
       `SELECT r.project_id, r.config, r.training_file_id, r.validation_file_id,

@@ -76,6 +76,7 @@ export function toRunObject(
     pool: task.pool,
     priority: task.priority,
     exports: run.adapters.filter((one) => reportOf(one).problem === null).map(({ kind }) => kind),
+    resume_check: run.resumeCheck as RunObject['resume_check'],
     result_step: task.status === 'succeeded' ? (run.resultStep ?? run.step) : null,
     downloads: toDownloads(run.adapters),
   };

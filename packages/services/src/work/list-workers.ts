@@ -27,15 +27,16 @@ interface WorkerRow {
 export const WORKER_SILENT_MS = 20_000;
 
 /**
- * Workers that live, and lost ones of the last day unless a worker of that name has come back since. A task is named only when it is of
+ * Workers that live, and lost ones of the last day unless a worker of that name has come back since. A run is named, the one that is verified too, only when it is of
  * the caller's project.
  */
 export async function listWorkers(s: Services, actor: Actor): Promise<Page<WorkerObject>> {
   const { rows } = await s.pg.query<WorkerRow>(
-    `SELECT w.*, extract(epoch FROM now() - w.heartbeat_at)::float8 AS age_s, t.id AS run_id, CASE WHEN t.id IS NULL THEN NULL ELSE a.attempt END AS attempt
+    `SELECT w.*, extract(epoch FROM now() - w.heartbeat_at)::float8 AS age_s, coalesce(v.run_id, t.id) AS run_id, CASE WHEN t.kind = 'train' THEN a.attempt END AS attempt
      FROM workers w
      LEFT JOIN attempts a ON a.worker_id = w.id AND a.status IN ${LIVE}
      LEFT JOIN tasks t ON t.id = a.task_id AND t.project_id = $1
+     LEFT JOIN verifications v ON v.id = t.id
      WHERE w.status <> 'gone' AND (w.status <> 'lost' OR w.heartbeat_at > now() - interval '1 day' AND NOT EXISTS (
        SELECT 1 FROM workers n WHERE n.name = w.name AND n.host = w.host AND n.started_at > w.started_at))
      ORDER BY w.pool, w.name, w.started_at DESC`,

@@ -53,6 +53,7 @@ const BY_ID: Record<string, Call> = {
   createRun: (actor) => services.createRun(s, actor, { model: ours.base, training_file: ours.file }),
   deleteFile: (actor) => services.deleteFile(s, actor, ours.file),
   cancelRun: (actor) => services.cancelRun(s, actor, ours.run),
+  verifyRun: (actor) => services.verifyRun(s, actor, ours.run),
   revokeApiKey: (actor) => services.revokeApiKey(s, actor, ours.key),
 };
 

@@ -2,19 +2,44 @@ import type { z } from 'zod';
 import { AppError } from '../errors.js';
 import { CheckpointRequest, type CreateRunRequest, type RunConfig } from '../run-config.js';
 
+type RunRequest = Pick<z.output<typeof CreateRunRequest>, 'checkpoint' | 'early_stopping' | 'verify_resume'>;
+type ResolvedCheckpoints = Pick<RunConfig, 'checkpoint' | 'early_stopping' | 'verify_resume'>;
+
+/** What a run has: a validation file, times that it is evaluated, steps. */
+interface Facts {
+  validates: boolean;
+  validations: number;
+  steps: number;
+}
+
 const CHECKPOINT_AUTO = CheckpointRequest.parse({});
 
 /**
- * Which checkpoints a run keeps and whether it may end early; both follow its validations.
- * @throws AppError where a key asks for what the run has no validations, or too few, for.
+ * Which checkpoints a run keeps, whether it may end early and whether its resume is checked.
+ * @throws AppError where a key asks for what the run has no validations, steps or checkpoints for, or too few.
  */
-export function resolveBest(
+export function resolveCheckpoints(request: RunRequest, facts: Facts): ResolvedCheckpoints {
+  const { verify_resume } = request;
+  const resolved = resolveBest(request, facts);
+  if (verify_resume !== true) return resolved;
+  const tooFew = (param: string, problem: string, hint: string): AppError =>
+    new AppError('invalid_value', `'verify_resume' repeats the steps between two checkpoints, but ${problem}.`, {
+      param,
+      hint,
+    });
+  if (facts.steps < 2) throw tooFew('verify_resume', 'this run has one step', 'Train for more steps, or leave it out.');
+  if (resolved.checkpoint.keep_last < 2)
+    throw tooFew('checkpoint.keep_last', 'checkpoint.keep_last is 1', 'Keep 2 at least, or leave verify_resume out.');
+  return { ...resolved, verify_resume };
+}
+
+function resolveBest(
   {
     checkpoint = CHECKPOINT_AUTO,
     early_stopping: stopping,
   }: Pick<z.output<typeof CreateRunRequest>, 'checkpoint' | 'early_stopping'>,
-  { validates, validations }: { validates: boolean; validations: number },
-): Pick<RunConfig, 'checkpoint' | 'early_stopping'> {
+  { validates, validations }: Facts,
+): ResolvedCheckpoints {
   if (checkpoint.keep_best === true && !validates) throw withoutValidation('checkpoint.keep_best');
   const keep_best = checkpoint.keep_best ?? validates;
   if (!stopping) return { checkpoint: { ...checkpoint, keep_best } };

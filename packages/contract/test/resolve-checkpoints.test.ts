@@ -45,6 +45,19 @@ test.each([
   );
 });
 
+test('the resume is checked where that is asked for', () => {
+  expect(resolve({})).not.toHaveProperty('verify_resume');
+  expect(resolve({ verify_resume: false })).not.toHaveProperty('verify_resume');
+  expect(resolve({ verify_resume: true }).verify_resume).toBe(true);
+});
+
+test.each([
+  ['verify_resume', { verify_resume: true, max_steps: 1 }, /but this run has one step/],
+  ['checkpoint.keep_last', { verify_resume: true, checkpoint: { keep_last: 1 } }, /but checkpoint.keep_last is 1/],
+])("a resume that could not be checked is refused: '%s'", (param, request, message) => {
+  expect(() => resolve(request)).toThrow(expect.objectContaining({ param, message: expect.stringMatching(message) }));
+});
+
 test.each([
   ['early_stopping.patience', { patience: 0 }],
   ['early_stopping.patience', { patience: 1.5 }],

@@ -1,9 +1,12 @@
-import { AppError } from '@moraine/contract';
-import { trainKind } from '../training/train-kind.js';
+import { AppError, type TaskKind } from '@moraine/contract';
 import type { Kind } from '../work/kind.js';
+import { trainKind } from './train-kind.js';
+import { verifyKind } from './verify-kind.js';
+
+const ALL: { readonly [K in TaskKind]: Kind } = { train: trainKind, verify: verifyKind };
 
 /** Every kind of task that there is, by its name. */
-export const KINDS: ReadonlyMap<string, Kind> = new Map([trainKind].map((kind) => [kind.name, kind]));
+export const KINDS: ReadonlyMap<string, Kind> = new Map(Object.entries(ALL));
 
 /** @throws AppError `internal` for a kind that this build does not know. */
 export function kindOf(name: string, kinds: ReadonlyMap<string, Kind> = KINDS): Kind {
