@@ -1,5 +1,6 @@
+import { toValue } from './chat-template.js';
 import { readExact } from './exact-json.js';
-import { JSON_PLAIN, toJson, type Value } from './jinja/values.js';
+import { Float, floatText, JSON_PLAIN, toJson, type Value } from './jinja/values.js';
 import { isObject, type Json } from './row-problem.js';
 
 /** A form of training rows of other tools, known by its keys. */
@@ -56,17 +57,25 @@ const SPEAKERS: Record<string, string> = {
 /** Turns that call tools, as a JSON text of one call or a list. */
 const CALLERS = ['function_call', 'tool_call'];
 
+/** JSON in one line, numbers and the order of keys as they were read. */
+export const writeExact = (value: unknown): string => toJson(toValue(value), { ...JSON_PLAIN, separators: [',', ':'] });
+
+/** An object by its keys, the values in it exact; anything else as it is. */
+export const byKey = (value: unknown): unknown => (value instanceof Map ? (Object.fromEntries(value) as Json) : value);
+
 /** A row as one of ours. */
 export interface Conversion {
-  row: Json;
+  /** As a line of JSON. */
+  text: string;
   /** Its keys that the row holds; what others hold is left out. */
   used: readonly string[];
   /** What became of them, in words. */
   how: string;
 }
 
-/** The row as one of ours; null where its form is not known or a part of it has no place here. */
-export function convertRow(value: unknown): Conversion | null {
+/** The row as one of ours; null where its form is not known or a part of it has no place here. Numbers may be exact. */
+export function convertRow(row: unknown): Conversion | null {
+  const value = byKey(toValue(row));
   if (!isObject(value)) return null;
   const form = foreignForm(value);
   if (form === null || form.refusal !== null) return null;
@@ -82,7 +91,7 @@ export function convertRow(value: unknown): Conversion | null {
       const [prompt, completion] = [textOf(value[asked]), textOf(value[answered])];
       if (prompt === null || completion === null) return null;
       const how = `'${asked}' is the prompt, '${answered}' the completion`;
-      return { row: { prompt, completion }, used: [asked, answered], how };
+      return { text: writeExact({ prompt, completion }), used: [asked, answered], how };
     }
   }
 }
@@ -90,7 +99,8 @@ export function convertRow(value: unknown): Conversion | null {
 /** A value as text: numbers are written out, nothing is an empty text; null for what is none. */
 function textOf(value: unknown): string | null {
   if (value === undefined || value === null) return '';
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (value instanceof Float) return value.text ?? floatText(value.value);
+  if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
   return typeof value === 'string' ? value : null;
 }
 
@@ -102,7 +112,7 @@ function converse(value: Json, keys: Record<'system' | 'asked' | 'input' | 'answ
   const lead = system === '' ? [] : [{ role: 'system', content: system }];
   const content = input === '' ? asked : `${asked}\n\n${input}`;
   return {
-    row: { messages: [...lead, { role: 'user', content }, { role: 'assistant', content: answered }] },
+    text: writeExact({ messages: [...lead, { role: 'user', content }, { role: 'assistant', content: answered }] }),
     used: Object.values(keys),
     how: `'${keys.asked}' and '${keys.input}' are the user's message, '${keys.answered}' is the assistant's`,
   };
@@ -118,7 +128,8 @@ function convertConversation(value: Json): Conversion | null {
   // Results come in the order of the calls before them.
   let open: string[] = [];
   for (const turn of turns) {
-    const message = isObject(turn) ? convertTurn(turn, messages.length) : null;
+    const said = byKey(turn);
+    const message = isObject(said) ? convertTurn(said, messages.length) : null;
     if (message === null) return null;
     if (message.role === 'tool') {
       const id = open.shift();
@@ -127,7 +138,7 @@ function convertConversation(value: Json): Conversion | null {
     messages.push(message);
   }
   return {
-    row: { messages, ...(tools.length > 0 && { tools }) },
+    text: writeExact({ messages, ...(tools.length > 0 && { tools }) }),
     used: [key, 'system', 'tools'],
     how: `'${key}' are the messages: human is the user, gpt the assistant`,
   };
@@ -152,35 +163,29 @@ function convertCalls(text: string, place: number): Json | null {
     const name = call instanceof Map ? call.get('name') : null;
     if (!(call instanceof Map) || typeof name !== 'string') return null;
     const given = call.get('arguments') ?? new Map();
-    const written = typeof given === 'string' ? given : toJson(given, { ...JSON_PLAIN, separators: [',', ':'] });
+    const written = typeof given === 'string' ? given : writeExact(given);
     return { id: `call_${place}${i === 0 ? '' : `_${i}`}`, type: 'function', function: { name, arguments: written } };
   });
   return tool_calls.includes(null) ? null : { role: 'assistant', content: null, tool_calls };
 }
 
+/** Null where the text is no JSON, or nested too deep. */
 function parsedExact(text: string): Value {
-  if (parsed(text) === null) return null;
   try {
+    JSON.parse(text);
     return readExact(text).value;
   } catch (error) {
-    // Nested too deep.
-    if (error instanceof RangeError) return null;
+    if (error instanceof SyntaxError || error instanceof RangeError) return null;
     throw error;
   }
 }
 
 /** Tool definitions, a list or its JSON text, with and without the frame of OpenAI's; null where they are none. */
 function convertTools(value: unknown): unknown[] | null {
-  const tools = typeof value === 'string' && value.trim() !== '' ? parsed(value) : (value ?? []);
+  const tools = typeof value === 'string' && value.trim() !== '' ? parsedExact(value) : (value ?? []);
   if (tools === '') return [];
-  if (!Array.isArray(tools) || !tools.every(isObject)) return null;
-  return tools.map((tool) => ('function' in tool ? tool : { type: 'function', function: tool }));
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+  if (!Array.isArray(tools) || !tools.every((tool) => tool instanceof Map)) return null;
+  return tools.map((tool: Value) =>
+    tool instanceof Map && tool.has('function') ? tool : { type: 'function', function: tool },
+  );
 }

@@ -196,6 +196,36 @@ test('arguments of calls keep their numbers and the order of their keys', async 
   await expect(convert(lines(refused))).rejects.toMatchObject({ code: 'invalid_file' });
 });
 
+describe('numbers and the order of keys stay as they are written', () => {
+  const schema = '{"z":1170735493917552650,"2":1.0,"1":1e-7}';
+  test.each([
+    ['of an answer', '{"instruction": "id?", "output": 1170735493917552650}', '"content":"1170735493917552650"'],
+    ['of a pair', '{"question": 1.0, "answer": 1e400}', '{"prompt":"1.0","completion":"1e400"}'],
+    [
+      'of definitions',
+      `{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], "tools": [{"name": "f", "parameters": ${schema}}]}`,
+      `"parameters":${schema}`,
+    ],
+    [
+      'of definitions in a text',
+      `{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], "tools": ${JSON.stringify(`[{"name": "f", "parameters": ${schema}}]`)}}`,
+      `"parameters":${schema}`,
+    ],
+    [
+      'of a row of ours that has a key more',
+      `{"id": 7, "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "tools": [{"type": "function", "function": {"name": "f", "parameters": ${schema}}}]}`,
+      `"parameters":${schema}`,
+    ],
+  ])('%s', async (_what, row, want) => {
+    const { lines: written } = await convert(row);
+    expect(written[0]).toContain(want);
+  });
+
+  test('and a key that stands twice is refused, not half of it dropped', async () => {
+    await expect(convert('{"question": "a", "answer": "b", "answer": "c"}')).rejects.toThrow('stands twice');
+  });
+});
+
 test('results of several calls belong to them in their order, and one without a call to none', async () => {
   const calls = '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]';
   const row = {

@@ -45,8 +45,9 @@ describe('a row of another tool', () => {
   ];
   test.each(cases)('of the form %s becomes one of ours', (form, row, want) => {
     expect(foreignForm(row as Record<string, unknown>)?.name).toBe(form);
-    expect(convertRow(row)?.row).toEqual(want);
-    expect(parseRow(convertRow(row)?.row)).toHaveProperty('row');
+    const converted: unknown = JSON.parse(convertRow(row)?.text ?? 'null');
+    expect(converted).toEqual(want);
+    expect(parseRow(converted)).toHaveProperty('row');
   });
 
   test('that ranks answers is known and not converted', () => {

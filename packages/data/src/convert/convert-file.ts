@@ -3,10 +3,9 @@ import { extname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { AppError, explain } from '@moraine/contract';
 import { type Duplicates, findDuplicates } from '../duplicates.js';
-import { readExact } from '../exact-json.js';
+import { type ExactJson, readExact } from '../exact-json.js';
 import { formOfFile, isParquet } from '../file-form.js';
-import { convertRow, foreignForm } from '../foreign-rows.js';
-import { JSON_PLAIN, toJson, type Value } from '../jinja/values.js';
+import { byKey, convertRow, foreignForm, writeExact } from '../foreign-rows.js';
 import { readLines } from '../lines.js';
 import type { Row, RowFormat } from '../row.js';
 import { isObject, show } from '../row-problem.js';
@@ -158,18 +157,18 @@ interface ConvertedText {
 }
 
 function convertText(written: string, line: number): ConvertedText {
-  const value = parse(written, line);
+  const value = byKey(parse(written, line));
   const form = isObject(value) ? foreignForm(value) : null;
   if (!isObject(value) || form === null) return { ...keepOurs(value, written), form: null, how: null };
   const converted = convertRow(value);
   if (converted !== null) {
-    const { row, used, how } = converted;
+    const { text, used, how } = converted;
     const leftOut = Object.keys(value).filter((key) => !used.includes(key));
-    return { text: JSON.stringify(row), leftOut, form: form.name, how };
+    return { text, leftOut, form: form.name, how };
   }
   const why =
     form.refusal === null
-      ? `a part of ${show(value)} has no place in a row.`
+      ? `a part of ${show(JSON.parse(written))} has no place in a row.`
       : `rows of the form ${form.name} hold answers ${form.refusal}`;
   throw badFile(line, why, 'Change or drop the row, or have such rows left out with --skip-bad.');
 }
@@ -182,27 +181,28 @@ function keepOurs(value: unknown, written: string): Pick<ConvertedText, 'text' |
   if (!isObject(value) || ours === undefined) return { text: written, leftOut: [] };
   const leftOut = Object.keys(value).filter((key) => !(ours as readonly string[]).includes(key));
   if (leftOut.length === 0) return { text: written, leftOut };
-  const exact = exactRow(written);
-  if (exact === null) return { text: written, leftOut: [] };
-  const kept = new Map([...exact].filter(([key]) => !leftOut.includes(String(key))));
-  return { text: toJson(kept, { ...JSON_PLAIN, separators: [',', ':'] }), leftOut };
+  const kept = Object.fromEntries(Object.entries(value).filter(([key]) => !leftOut.includes(key)));
+  return { text: writeExact(kept), leftOut };
 }
 
-/** A row with its numbers as written; null for one that the check refuses. */
-function exactRow(written: string): Map<Value, Value> | null {
-  try {
-    const { value, repeated } = readExact(written);
-    return value instanceof Map && repeated === null ? value : null;
-  } catch {
-    return null;
-  }
-}
-
+/** Numbers and the order of keys as they are written. */
 function parse(written: string, line: number): unknown {
   try {
-    return JSON.parse(written);
+    JSON.parse(written);
   } catch (cause) {
     throw badFile(line, `no JSON (${explain(cause)}).`, 'Write one JSON object a line, or one list of them.');
+  }
+  const { value, repeated } = readAll(written, line);
+  if (repeated === null) return value;
+  const key = show(repeated.split('/').at(-1));
+  throw badFile(line, `${repeated}: The key ${key} stands twice in one object.`, 'Keep one of them.');
+}
+
+function readAll(written: string, line: number): ExactJson {
+  try {
+    return readExact(written);
+  } catch (cause) {
+    throw badFile(line, `${explain(cause)}.`, 'Write it flatter, or as a text.');
   }
 }
 

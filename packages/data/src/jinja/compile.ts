@@ -9,7 +9,7 @@ import {
   type Target,
 } from './ast.js';
 import { argumentsOf, call, expression, filtered } from './expressions.js';
-import { GLOBAL_NAMES, globalsOn, loopOf } from './globals.js';
+import { GLOBAL_NAMES, globalsOn, Loop } from './globals.js';
 import { type Context, type Execute, Scope } from './scope.js';
 import {
   type Callable,
@@ -123,7 +123,7 @@ function forStatement(node: Of<'For'>, context: Context): Execute {
     if (items.length === 0) otherwise(new Scope(scope), out);
     for (const [i, item] of items.entries()) {
       const iteration = inner(item);
-      iteration.set('loop', loopOf(items, i, depth, isRecursive ? again : null));
+      iteration.set('loop', new Loop(items, i, depth, isRecursive ? again : null));
       try {
         body(iteration, out);
       } catch (signal) {

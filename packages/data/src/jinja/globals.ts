@@ -104,23 +104,36 @@ export function globalsOn(day: Date): Map<string, Value> {
 export const GLOBAL_NAMES: ReadonlySet<string> = new Set([...globalsOn(new Date(0)).keys(), 'caller', 'loop']);
 
 /** What `loop` is in the iteration `i` over `items`; `again` is what it does when a recursive loop calls it. */
-export function loopOf(items: readonly Value[], i: number, depth: number, again: Callable | null): Namespace {
-  const loop = new Namespace(again);
-  const count = items.length;
-  const values: [string, Value][] = [
-    ['index', BigInt(i + 1)],
-    ['index0', BigInt(i)],
-    ['revindex', BigInt(count - i)],
-    ['revindex0', BigInt(count - i - 1)],
-    ['first', i === 0],
-    ['last', i === count - 1],
-    ['length', BigInt(count)],
-    ['depth', BigInt(depth)],
-    ['depth0', BigInt(depth - 1)],
-    ['previtem', orElse(items[i - 1], new Undefined('there is no previous item'))],
-    ['nextitem', orElse(items[i + 1], new Undefined('there is no next item'))],
-    ['cycle', ({ args }) => args[i % Math.max(1, args.length)] ?? null],
-  ];
-  for (const [name, value] of values) loop.values.set(name, value);
-  return loop;
+export class Loop extends Namespace {
+  constructor(
+    readonly items: readonly Value[],
+    readonly i: number,
+    readonly depth: number,
+    again: Callable | null,
+  ) {
+    super(again);
+  }
+
+  /** Found when it is asked for: most loops ask for nothing. */
+  override get(name: string): Value | undefined {
+    return Object.hasOwn(LOOP, name) ? LOOP[name]?.(this) : undefined;
+  }
 }
+
+const LOOP: Record<string, (loop: Loop) => Value> = {
+  index: ({ i }) => BigInt(i + 1),
+  index0: ({ i }) => BigInt(i),
+  revindex: ({ items, i }) => BigInt(items.length - i),
+  revindex0: ({ items, i }) => BigInt(items.length - i - 1),
+  first: ({ i }) => i === 0,
+  last: ({ items, i }) => i === items.length - 1,
+  length: ({ items }) => BigInt(items.length),
+  depth: ({ depth }) => BigInt(depth),
+  depth0: ({ depth }) => BigInt(depth - 1),
+  previtem: ({ items, i }) => orElse(items[i - 1], new Undefined('there is no previous item')),
+  nextitem: ({ items, i }) => orElse(items[i + 1], new Undefined('there is no next item')),
+  cycle:
+    ({ i }) =>
+    ({ args }) =>
+      args[i % Math.max(1, args.length)] ?? null,
+};

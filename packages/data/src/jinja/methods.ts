@@ -203,7 +203,7 @@ export function attributeOf(self: Value, name: Value, isDotted: boolean): Value 
 
 function itemAt(self: Value, key: Value): Value | undefined {
   if (self instanceof Map) return self.get(key);
-  if (self instanceof Namespace) return typeof key === 'string' ? self.values.get(key) : undefined;
+  if (self instanceof Namespace) return typeof key === 'string' ? self.get(key) : undefined;
   if (typeof key !== 'bigint') return undefined;
   if (Array.isArray(self)) return self.at(Number(key));
   return typeof self === 'string' ? [...self].at(Number(key)) : undefined;

@@ -61,6 +61,10 @@ export class Lazy {
 export class Namespace {
   readonly values = new Map<string, Value>();
   constructor(readonly call: Callable | null = null) {}
+
+  get(name: string): Value | undefined {
+    return this.values.get(name);
+  }
 }
 
 /** What a template did wrong on these values: Python would raise here too. */
