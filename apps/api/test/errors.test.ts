@@ -1,6 +1,7 @@
+import { AppError } from '@moraine/contract';
 import Fastify, { type FastifyBaseLogger } from 'fastify';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { errors } from '../src/plugins/errors.js';
 import { startApi, type TestApi } from './support.js';
 
@@ -170,6 +171,18 @@ describe('errors', () => {
     expect(Number(refused?.headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await api.ask('GET', '/v1/models', { key: await api.foreignKey() })).status).toBe(200);
   });
+});
+
+test.each([
+  ['rate_limited', 429, '5'],
+  ['unavailable', 503, '1'],
+] as const)('%s says when to come again', async (code, status, seconds) => {
+  const app = Fastify();
+  await app.register(errors);
+  app.get('/', () => Promise.reject(new AppError(code, 'Not now.')));
+  const { statusCode, headers } = await app.inject('/');
+  expect([statusCode, headers['retry-after'], headers['x-should-retry']]).toEqual([status, seconds, 'true']);
+  await app.close();
 });
 
 describe('an error that nobody foresaw', () => {

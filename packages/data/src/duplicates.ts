@@ -17,23 +17,30 @@ export interface DuplicateFinder {
   found(): Duplicates;
 }
 
+/** A map holds 2^24 keys at most; files of more rows than that are spread over several. */
+const PARTS = 64;
+
 export function findDuplicates(): DuplicateFinder {
-  const lines = new Map<number, number>();
+  const parts = Array.from({ length: PARTS }, () => new Map<number, number>());
+  const partOf = (hash: number): Map<number, number> => parts[hash % PARTS] as Map<number, number>;
   let rows = 0;
   let first: Duplicates['first'] = null;
   return {
     see(line, row) {
       const hash = rowHash(row);
-      const of = lines.get(hash);
+      const of = partOf(hash).get(hash);
       if (of === undefined) {
-        lines.set(hash, line);
+        partOf(hash).set(hash, line);
         return null;
       }
       rows += 1;
       first ??= { line, of };
       return of;
     },
-    has: (row) => lines.has(rowHash(row)),
+    has: (row) => {
+      const hash = rowHash(row);
+      return partOf(hash).has(hash);
+    },
     found: () => ({ rows, first }),
   };
 }

@@ -17,11 +17,19 @@ export interface RunToEstimate {
   device: 'cpu' | 'gpu';
   /** Tokens of each row that is trained on. */
   training: readonly number[];
-  /** The same of the validation file, if there is one, and of the evaluation files. */
-  validation: readonly number[];
-  evaluation: readonly (readonly number[])[];
+  /** The validation file, if there is one, and the evaluation files. */
+  validation: ScoredFile | null;
+  evaluation: readonly ScoredFile[];
   /** Real tokens a second that such runs trained; null where none is known: then a rough model of a machine's speed decides. */
   tokensPerSecond: number | null;
+}
+
+/** A file that is scored. */
+export interface ScoredFile {
+  /** Tokens of each row, or of those of its beginning. */
+  lengths: readonly number[];
+  /** How many times as long the whole file is; 1 where all of it was read. */
+  times: number;
 }
 
 /** Time of a run by what it is for, in seconds. */
@@ -57,7 +65,10 @@ export function estimateRun(run: RunToEstimate): RunEstimate {
   const rowsOf = createRowOrder(training.length, config.seed, config.batch_size);
   const options = { model, device, packing, accumulation };
   const layout = planTraining({ ...options, lengths: training, rowsOf, steps });
-  const scored = planEvaluation([run.validation, ...run.evaluation], options);
+  const scored = planEvaluation(
+    [...(run.validation ? [run.validation] : []), ...run.evaluation].map(({ lengths }) => lengths),
+    options,
+  );
   const seen = seenSteps({ rowsOf, steps }).map((rows) => rows.map((row) => training[row] ?? 0));
   const { batchMs, shapeMs } = layoutCost(model, device);
   const pass = (of: Layout | null, lengths: readonly number[]): Pass => {
@@ -67,6 +78,7 @@ export function estimateRun(run: RunToEstimate): RunEstimate {
       computed: sum(arranged.map(({ shape: { batch, time } }) => batch * time)),
     };
   };
+  const scoreMs = (file: ScoredFile | null): number => (file === null ? 0 : file.times * pass(scored, file.lengths).ms);
   const stepPasses = seen.map((lengths) => pass(layout, lengths));
   const shapes: RunShapes = {
     training: layout.shapes,
@@ -78,9 +90,7 @@ export function estimateRun(run: RunToEstimate): RunEstimate {
   const tokensPerStep = mean(seen.map(sum));
   const modelledMs = mean(stepPasses.map(({ ms }) => ms));
   const stepMs = tokensPerSecond === null ? modelledMs : (1000 * tokensPerStep) / tokensPerSecond;
-  const evaluateMs =
-    validations(config) * pass(scored, run.validation).ms +
-    2 * sum(run.evaluation.map((lengths) => pass(scored, lengths).ms));
+  const evaluateMs = validations(config) * scoreMs(run.validation) + 2 * sum(run.evaluation.map(scoreMs));
   return {
     memory: estimateMemory(model, config, shapes),
     seconds: {
@@ -105,7 +115,7 @@ const validations = ({ steps, evaluation }: RunConfig): number =>
 
 function samplesOf({ model, config, evaluation }: RunToEstimate): RunShapes['generation'] {
   if (config.evaluation.samples === 0) return null;
-  const longest = evaluation.flat().reduce((a, b) => Math.max(a, b), 0);
+  const longest = evaluation.flatMap(({ lengths }) => lengths).reduce((a, b) => Math.max(a, b), 0);
   return { rows: config.evaluation.samples, context: Math.min(model.maxPositions, longest + SAMPLE_TOKENS) };
 }
 

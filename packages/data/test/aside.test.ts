@@ -92,6 +92,25 @@ test('what someone waits for does not stand behind files that are validated', as
   expect(ended).toEqual(['checked', 'validated', 'validated']);
 });
 
+test('a queue takes so many that wait, refuses the next, and takes again when one has ended', async () => {
+  const queue = createQueue(1, 2);
+  const ends: (() => void)[] = [];
+  const task = () => queue(() => new Promise<void>((resolve) => ends.push(resolve)));
+  const taken = [task(), task(), task()];
+  await expect(task()).rejects.toMatchObject({
+    code: 'rate_limited',
+    message: '2 requests to read rows wait already.',
+  });
+  ends.shift()?.();
+  await taken[0];
+  taken.push(task());
+  for (const one of taken.slice(1)) {
+    await setImmediate();
+    ends.shift()?.();
+    await one;
+  }
+});
+
 test('so many tasks of a queue run at a time, also when one comes as another ends', async () => {
   const queue = createQueue(2);
   let [running, most] = [0, 0];

@@ -32,11 +32,13 @@ const of = (request: Record<string, unknown>, training = rows(64, 32), more = {}
     config: configOf(request, training.length),
     device: 'cpu',
     training,
-    validation: [],
+    validation: null,
     evaluation: [],
     tokensPerSecond: null,
     ...more,
   });
+
+const whole = (lengths: number[]) => ({ lengths, times: 1 });
 
 test('equal rows are counted whole: tokens of a step, and time by a known pace', () => {
   const found = of({ batch_size: 4, max_steps: 100 }, rows(64, 32), { tokensPerSecond: 640 });
@@ -80,9 +82,21 @@ test('attention dropout keeps the weights of attention once more in every layer'
   expect(activations({ attention_dropout: 0 })).toEqual(plain);
 });
 
+test('a file of which a quarter was read is scored as four times what was read', () => {
+  const request = { batch_size: 4, max_steps: 100, evaluation: { every_steps: 10, samples: 0 } };
+  const seconds = (validation: object | null, evaluation: object[]) =>
+    of(request, rows(64, 32), { validation, evaluation }).seconds.evaluate;
+  const file = (times: number) => ({ lengths: rows(16, 32), times });
+  expect(seconds(file(4), [])).toBeCloseTo(4 * seconds(file(1), []), 9);
+  expect(seconds(null, [file(4)])).toBeCloseTo(4 * seconds(null, [file(1)]), 9);
+});
+
 test('validation adds its passes to the time, samples their caches to the memory', () => {
   const request = { batch_size: 4, max_steps: 100, evaluation: { every_steps: 10, samples: 2 } };
-  const scored = of(request, rows(64, 32), { validation: rows(16, 32), evaluation: [rows(8, 40)] });
+  const scored = of(request, rows(64, 32), {
+    validation: whole(rows(16, 32)),
+    evaluation: [whole(rows(8, 40))],
+  });
   expect(scored.seconds.evaluate).toBeGreaterThan(0);
   expect(scored.memory.parts.cache).toBe(2 * 4 * 5 * 2 * (40 + 256) * 64);
   expect(scored.memory.parts.graph).toBeGreaterThan(of(request).memory.parts.graph);

@@ -63,3 +63,19 @@ test.each(adapterRows.map((row) => [row.name, row] as const))(
     session.dispose();
   },
 );
+
+test('an adapter that brings a module trained whole is refused by that module', async () => {
+  const method = createMethod({ type: 'lora', rank: 2, alpha: 4, use_rslora: false });
+  const adapter: Adapter = { method, paths, dropout: 0 };
+  const plan = { ...tinyPlan, batches: [1], prefillTimes: [8], isGreedy: true };
+  const { session, slots } = await generating(tinyConfig, 'plain', { plan, groups: [{ adapter, slots: 1 }] });
+  const head = { shape: [tinyConfig.vocabSize, tinyConfig.hiddenSize], data: new Float32Array(1) };
+  const variables = randomVariables(adapter, 3).set('lm_head.weight', head);
+  expect(() => slots.load('a', 0, variables)).toThrow(
+    expect.objectContaining({
+      message: 'Adapter a brings its own lm_head.weight, trained whole (modules_to_save).',
+      hint: expect.stringContaining('merged model'),
+    }),
+  );
+  session.dispose();
+});

@@ -11,7 +11,7 @@ import {
   type Services,
 } from '../src/index.js';
 import { encodeFiles } from '../src/training/dry-run.js';
-import { configOn } from '../src/training/estimate-run.js';
+import { configOn, toScored } from '../src/training/estimate-run.js';
 import { prepareRun } from '../src/training/prepare-run.js';
 import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
 
@@ -83,6 +83,14 @@ test('a file whose beginning has no row to train on, and whose end was not reach
   );
   const half = { ...training.report, rowsRead: 20, isPartial: true, rows: 10 };
   expect(configOn(prepared, { ...training, report: half }).steps).toBe(prepared.config.steps / 2);
+});
+
+test('an evaluation file that was read in part counts as its whole', async () => {
+  const [training] = await encodeFiles(s, await prepareRun(s, actor, { model: 'tiny', training_file }));
+  if (typeof training !== 'object') throw new Error(training);
+  expect(toScored(training, 40)).toEqual({ lengths: training.lengths, times: 1 });
+  const half = { ...training, report: { ...training.report, rowsRead: 20, isPartial: true } };
+  expect(toScored(half, 40).times).toBe(2);
 });
 
 test('it says for each worker of the pool whether the run fits', async () => {

@@ -64,10 +64,14 @@ export function errorBody(error: AppError): ErrorBody {
   return { error: { message: explain(error), type: typeOf(error), param: error.param, code: error.code } };
 }
 
+/** Seconds by status, where nobody knows better. */
+const RETRY_AFTER: Record<number, string> = { 429: '5', 503: '1' };
+
 export function sendError(error: AppError, reply: FastifyReply): FastifyReply {
   // The stock clients retry 409 by themselves, and 500s too: say which of them are worth it.
   if (error.status >= 400) void reply.header('x-should-retry', String(error.retryable));
-  if (error.status === 503 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '1');
+  const wait = RETRY_AFTER[error.status];
+  if (wait !== undefined && !reply.hasHeader('retry-after')) void reply.header('retry-after', wait);
   return reply.code(error.status).type('application/json').send(errorBody(error));
 }
 

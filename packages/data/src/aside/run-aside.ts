@@ -13,17 +13,26 @@ export interface Bounds {
 /** Threads at a time of a queue; whoever comes later waits. */
 const THREADS_MAX = 2;
 
-/** Files are validated for minutes: they have a queue of their own, so that what someone waits for does not stand behind them. */
-const inMinutes = createQueue(THREADS_MAX);
-const inSeconds = createQueue(THREADS_MAX);
+/** Eight seconds each at most: whoever comes behind these would wait for longer than clients do. */
+const WAITING_MAX = 16;
+
+/**
+ * Files are validated for minutes, and bases are registered once their files have come: they wait as long as they must, in queues of their
+ * own, so that what someone looks at does not stand behind them.
+ */
+const queues = {
+  validate: createQueue(THREADS_MAX),
+  check_tokenizer: createQueue(THREADS_MAX),
+  asked: createQueue(THREADS_MAX, WAITING_MAX),
+};
 
 /**
  * Does a task in a thread of its own, so that a server goes on answering meanwhile.
- * @throws AppError as the task does; RangeError where it takes more than the bounds.
+ * @throws AppError as the task does, `rate_limited` where too many wait; RangeError where it takes more than the bounds.
  */
 export function runAside<T>(task: Task, bounds: Bounds): Promise<T> {
-  const queue = task.kind === 'validate' ? inMinutes : inSeconds;
-  return queue(() => runThread<T>(task, bounds));
+  const kind = task.kind === 'validate' || task.kind === 'check_tokenizer' ? task.kind : 'asked';
+  return queues[kind](() => runThread<T>(task, bounds));
 }
 
 async function runThread<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {

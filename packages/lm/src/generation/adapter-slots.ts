@@ -184,6 +184,7 @@ function checkVariables(
   for (const name of new Set([...shapes.keys(), ...variables.keys()])) {
     const [wanted, given] = [shapes.get(name), variables.get(name)?.shape];
     if (wanted?.join() === given?.join()) continue;
+    if (wanted === undefined && isWhole(name, shapes)) throw wholeModule(name, adapter);
     const describe = (shape: readonly number[] | undefined) =>
       shape === undefined ? 'nothing' : `[${shape.join(', ')}]`;
     throw new AppError(
@@ -193,6 +194,18 @@ function checkVariables(
     );
   }
 }
+
+/** Whether a name is that of a weight itself, and no role of a method in the group. */
+function isWhole(name: string, shapes: ReadonlyMap<string, number[]>): boolean {
+  const role = name.slice(name.lastIndexOf('.'));
+  return ['.weight', '.bias'].includes(role) && ![...shapes.keys()].some((known) => known.endsWith(role));
+}
+
+const wholeModule = (name: string, adapter: string): AppError =>
+  new AppError('invalid_value', `Adapter ${adapter} brings its own ${name}, trained whole (modules_to_save).`, {
+    param: name,
+    hint: 'A slot holds the weights of a method beside one base. Generate from the merged model of this adapter instead.',
+  });
 
 function notResident(adapter: string | null, names: readonly string[]): AppError {
   return new AppError('invalid_value', `There is no adapter '${adapter}'.`, {

@@ -52,9 +52,14 @@ export async function readJson(s: Services, file: UploadedFile, code: ErrorCode)
   }
 }
 
-/** Takes the files over. Returns the bytes of all. */
+/** Takes the files over, all or none. Returns the bytes of all. */
 export async function moveFolder(s: Services, files: UploadedFolder, prefix: string): Promise<number> {
-  for (const [filename, file] of files) await s.blobs.move(file.blobKey, `${prefix}/${filename}`);
+  try {
+    for (const [filename, file] of files) await s.blobs.move(file.blobKey, `${prefix}/${filename}`);
+  } catch (error) {
+    await s.blobs.remove(prefix);
+    throw error;
+  }
   return [...files.values()].reduce((sum, file) => sum + file.sizeBytes, 0);
 }
 

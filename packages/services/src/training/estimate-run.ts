@@ -1,6 +1,6 @@
 import { AppError, type Estimate, type RunConfig } from '@moraine/contract';
 import { countAgain, parseModelConfig } from '@moraine/contract/plan';
-import { type EncodedAside, estimateAside, type RunEstimate, type RunToEstimate } from '@moraine/data';
+import { type EncodedAside, estimateAside, type RunEstimate, type RunToEstimate, type ScoredFile } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { presentWorkers } from '../work/present-workers.js';
 import { encodeFiles, toRehearsal } from './dry-run.js';
@@ -22,15 +22,16 @@ export async function estimateRun(s: Services, actor: Actor, body: unknown): Pro
   const workers = await presentWorkers(s, pool);
   const isGpu = workers.length > 0 && workers.every(({ device }) => (device as { kind?: string }).kind === 'gpu');
   const paces = await pacesOf(s, pool, prepared, config);
-  const [training = [], ...others] = encoded.map(({ lengths }) => lengths);
+  const [training, ...others] = encoded;
+  const scored = others.map((found, i) => toScored(found, prepared.files[i + 1]?.file.rows));
   const hasValidation = prepared.files.some(({ param }) => param === 'validation_file');
   const found = await estimate({
     model: parseModelConfig(prepared.base.config),
     config,
     device: isGpu ? 'gpu' : 'cpu',
-    training,
-    validation: hasValidation ? (others[0] ?? []) : [],
-    evaluation: hasValidation ? others.slice(1) : others,
+    training: training?.lengths ?? [],
+    validation: hasValidation ? (scored[0] ?? null) : null,
+    evaluation: hasValidation ? scored.slice(1) : scored,
     tokensPerSecond: paces[Math.floor(paces.length / 2)] ?? null,
   });
   return {
@@ -61,6 +62,12 @@ export function configOn({ config, files }: Prepared, training: EncodedAside | u
     throw tooMuchToRead(`found no row to train on among the first ${rowsRead} in the time that it has`);
   const all = training.report.isPartial ? (files[0]?.file.rows ?? rowsRead) : rowsRead;
   return countAgain(config, Math.max(1, Math.round((rows * all) / rowsRead)));
+}
+
+/** A file that is scored; of one that was read in part, as many rows as that part makes likely. */
+export function toScored({ lengths, report }: EncodedAside, rows: number | null | undefined): ScoredFile {
+  const { isPartial, rowsRead } = report;
+  return { lengths, times: isPartial ? Math.max(1, (rows ?? rowsRead) / Math.max(1, rowsRead)) : 1 };
 }
 
 async function estimate(run: RunToEstimate): Promise<RunEstimate> {

@@ -46,6 +46,22 @@ const withTensors = (tensors: Record<string, RawTensor>, extraBytes = 0): Files 
   'model.safetensors': safetensors(tensors, extraBytes),
 });
 
+test('nothing is left of a base whose files could not all be moved', async () => {
+  let moved = 0;
+  const move = async (from: string, to: string): Promise<void> => {
+    moved += 1;
+    if (moved === 3) throw new Error('the disk is full');
+    await s.blobs.move(from, to);
+  };
+  const before = await s.blobs.list('bases');
+  const broken = { ...s, blobs: { ...s.blobs, move } };
+  const upload = await uploadOf(s, tinyFiles());
+  await expect(createBase(broken, actor, { name: 'half', upload })).rejects.toThrow('the disk is full');
+  await discardUpload(s, upload);
+  expect(await s.blobs.list('bases')).toEqual(before);
+  expect((await listModels(s, actor)).data.map(({ id }) => id)).not.toContain('half');
+});
+
 test('a Hugging Face folder becomes a model with its parameters and context, and its files are kept whole', async () => {
   const extra = { 'README.md': '# tiny', 'tokenizer.model': 'sentencepiece', '.gitattributes': 'x' };
   const dir = await writeFolder({ ...tinyFiles(), ...extra });
