@@ -1,7 +1,8 @@
 /**
  * `npm run test:bundle`: the long form of the bundle's tests. Makes a bundle, installs it with an empty HOME, without Node, npm and pip on
  * PATH and without a network (`unshare -rn`; where that is refused it says so), then trains, scores and generates there. Some minutes, 2.5 GB of disk.
- * `--cuda` takes the bundle for GPUs, `--whole` the one with servers, `--bundle DIR` one that is made already, `--test-gpu` runs that there too.
+ * `--cuda` takes the bundle for GPUs, `--bundle DIR` one that is made already, `--test-gpu` runs that there too. `--whole` takes the one with
+ * servers and trains through its stack as well: as whoever runs the test, and without a network.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
@@ -23,11 +24,16 @@ const target = join(work, 'moraine');
 const hasNamespaces = spawnSync('unshare', ['-rn', 'true']).status === 0;
 /** Everything that install.sh and the launchers start; no node, npm or pip among it. */
 const TOOLS = 'sh cat tar gzip sha256sum df mkdir mv rm uname getconf dirname readlink sed ls grep ldconfig'.split(' ');
+/** What the script of the stack starts besides; `unshare`, because Postgres runs as nobody where root starts it. */
+const STACK_TOOLS = ['sleep', 'tee', 'unshare', 'ip'];
+
+/** Runs a command as on a bare machine without a network and ends the test when it fails. */
+const bare = (...command: string[]): void =>
+  runHere(command, hasNamespaces ? ['/usr/bin/unshare', '-rn', ...command] : command);
 
 /** Runs a command as on a bare machine and ends the test when it fails. */
-function bare(...command: string[]): void {
+function runHere(command: readonly string[], [program = '', ...args]: readonly string[] = command): void {
   const begun = Date.now();
-  const [program = '', ...args] = hasNamespaces ? ['/usr/bin/unshare', '-rn', ...command] : command;
   const env = { HOME: join(work, 'home'), PATH: join(work, 'tools') };
   const { status } = spawnSync(program, args, { cwd: work, env, stdio: 'inherit' });
   const words = command.join(' ').replaceAll(work, '$WORK');
@@ -48,13 +54,23 @@ function makeBundle(): string {
 function bareMachine(): void {
   mkdirSync(join(work, 'home'));
   mkdirSync(join(work, 'tools'));
-  for (const name of TOOLS) {
+  for (const name of [...TOOLS, ...(values.whole ? STACK_TOOLS : [])]) {
     const found = ['/usr/bin', '/bin', '/usr/sbin', '/sbin']
       .map((dir) => join(dir, name))
       .find((file) => existsSync(file));
     if (found === undefined) throw new Error(`${name} is not on this machine`);
     symlinkSync(found, join(work, 'tools', name));
   }
+}
+
+/** The stack of the bundle, as whoever runs this and in a namespace that has only its own loopback. */
+function throughTheStack(): void {
+  const script = join(import.meta.dirname, 'through-the-stack.sh');
+  const words = (name: string): string[] => ['/bin/sh', script, target, join(work, name)];
+  runHere(words('stack'));
+  if (!hasNamespaces) return;
+  const inside = words('stack-alone');
+  runHere(inside, ['/usr/bin/unshare', '-rn', '/bin/sh', '-c', 'ip link set lo up && exec "$@"', 'sh', ...inside]);
 }
 
 try {
@@ -71,6 +87,7 @@ try {
   const adapter = ['--adapter', join(work, 'run', 'adapter')];
   bare(moraine, 'local', 'eval', ...base, ...adapter, '--data', join(target, 'examples/tasks/record-validation.jsonl'));
   bare(moraine, 'local', 'generate', ...base, ...adapter, '--prompt', 'Nevsa gave 3 belts to Gankor.\nRecord?');
+  if (values.whole) throughTheStack();
   if (values['test-gpu'])
     bare(join(target, 'bin/test-gpu'), '--allow-cpu', '--shapes', '260k', '--out', join(work, 'gpu'));
   const losses = readFileSync(join(work, 'run', 'metrics.jsonl'), 'utf8')

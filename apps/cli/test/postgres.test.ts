@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -142,14 +142,28 @@ describe('a data folder that this server cannot use is refused with what Postgre
 
 // Root of a user namespace that has no other user, and no `unshare` to make one with.
 const isRefused = spawnSync('unshare', ['--user', '--map-root-user', 'true']).status === 0;
-test.runIf(isRefused)('root that can become nobody else is told what to do', () => {
+
+/** Starts and stops a server as such a root, with what is on PATH; returns what was said. */
+function startAlone(PATH: string, name: string): string {
   const program = new URL('../dist/up/postgres.js', import.meta.url);
-  const code = `import(${JSON.stringify(program.href)}).then((m) => m.startPostgres(JSON.parse(process.argv[1]))).catch((e) => console.log(e.message, e.hint))`;
-  const dir = path.join(root, 'refused');
-  const lone = ['/bin/sh', '-c', 'PATH=/nowhere exec "$@"', 'sh', process.execPath, '-e', code];
-  const given = JSON.stringify({ ...options, dir });
-  const { stdout } = spawnSync('unshare', ['--user', '--map-root-user', ...lone, given], { encoding: 'utf8' });
-  expect(stdout).toMatch(
+  const code = `import(${JSON.stringify(program.href)})
+    .then((m) => m.startPostgres(JSON.parse(process.argv[1]))).then((server) => server.stop())
+    .then(() => console.log('stopped'), (e) => console.log(e.message, e.hint))`;
+  const lone = ['/bin/sh', '-c', 'PATH=$0 exec "$@"', PATH, process.execPath, '-e', code];
+  const given = JSON.stringify({ ...options, dir: path.join(root, name) });
+  return spawnSync('unshare', ['--user', '--map-root-user', ...lone, given], { encoding: 'utf8' }).stdout;
+}
+
+test.runIf(isRefused)('root needs nothing but `unshare` on the PATH', () => {
+  const tools = path.join(root, 'tools');
+  mkdirSync(tools);
+  const { stdout } = spawnSync('/bin/sh', ['-c', 'command -v unshare'], { encoding: 'utf8' });
+  symlinkSync(stdout.trim(), path.join(tools, 'unshare'));
+  expect(startAlone(tools, 'alone')).toBe('stopped\n');
+});
+
+test.runIf(isRefused)('root that can become nobody else is told what to do', () => {
+  expect(startAlone('/nowhere', 'refused')).toMatch(
     /Postgres refuses to run as root, and root can become nobody else here: .*EINVAL.*`unshare` on the PATH/,
   );
 });

@@ -96,18 +96,21 @@ function spawnUnprivileged(bin: string, args: string[], dir: string, options: Sp
   const env = { ...ENVIRONMENT, ...options.env };
   if (process.getuid?.() !== 0) return spawn(bin, args, { ...options, env });
   const unshare = ['--user', `--map-user=${NOBODY}`, `--map-group=${NOBODY}`];
-  if (spawnSync('unshare', [...unshare, 'true'], { stdio: 'ignore' }).status === 0)
+  if (spawnSync('unshare', [...unshare, bin, '--version'], { stdio: 'ignore' }).status === 0)
     return spawn('unshare', [...unshare, bin, ...args], { ...options, env });
   spawnSync('chown', ['-R', `${NOBODY}:${NOBODY}`, dir]);
   try {
     return spawn(bin, args, { ...options, env, uid: NOBODY, gid: NOBODY });
   } catch (cause) {
-    throw new AppError('storage', `Postgres refuses to run as root, and root can become nobody else here: ${cause}.`, {
-      hint: "Start Moraine as an ordinary user, put util-linux's `unshare` on the PATH, or set DATABASE_URL to a server of yours.",
-      cause,
-    });
+    throw staysRoot(cause);
   }
 }
+
+const staysRoot = (cause: unknown): AppError =>
+  new AppError('storage', `Postgres refuses to run as root, and root can become nobody else here: ${cause}.`, {
+    hint: "Start Moraine as an ordinary user, put util-linux's `unshare` on the PATH, or set DATABASE_URL to a server of yours.",
+    cause,
+  });
 
 /** Creates the data folder under another name and renames it when it is whole, so that a cut-short start never looks like a database. */
 async function initialise(initdb: string, dir: string, data: string, password: string): Promise<void> {
@@ -123,7 +126,9 @@ async function initialise(initdb: string, dir: string, data: string, password: s
     child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()));
     const code = await new Promise<number | null>((resolve, reject) =>
-      child.once('error', reject).once('close', resolve),
+      child
+        .once('error', (cause) => reject(process.getuid?.() === 0 ? staysRoot(cause) : cause))
+        .once('close', resolve),
     );
     if (code !== 0)
       throw new AppError(
