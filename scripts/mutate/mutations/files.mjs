@@ -20,6 +20,24 @@ export const files = [
     replace: 'i > 0 && labels[i] !== null',
     test: 'a row is shown as the template writes it, and what is learned is the answer with its end token',
   }),
+  data('foreign-rows.ts', 'convert-file', {
+    name: 'converted rows: numbers of definitions are rounded',
+    find: 'toJson(toValue(value), { ...JSON_PLAIN',
+    replace: 'toJson(toValue(JSON.parse(toJson(toValue(value)))), { ...JSON_PLAIN',
+    test: 'numbers and the order of keys stay as they are written > of definitions',
+  }),
+  data('aside/queue.ts', 'aside', {
+    name: 'queue: whoever comes is taken',
+    find: 'waiting.length >= waitingMax',
+    replace: 'waiting.length > waitingMax',
+    test: 'a queue takes so many that wait, refuses the next, and takes again when one has ended',
+  }),
+  data('jinja/values.ts', 'jinja-syntax', {
+    name: 'templates: a tuple is written as a list',
+    find: 'value instanceof Tuple && !(value instanceof View)',
+    replace: 'value instanceof View && !(value instanceof View)',
+    test: 'tuples are no lists > {{ 1, 2 }} {{ 1, }}',
+  }),
   data('duplicates.ts', 'preview-file', {
     name: 'duplicates: long numbers of calls are rounded',
     find: "typeof value === 'bigint' ?",

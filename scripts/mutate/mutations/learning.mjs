@@ -165,8 +165,8 @@ export const learning = [
   }),
   lm('run-step.ts', 'golden', {
     name: 'scalars of the optimiser: every step has those of the first',
-    find: 'optimizer.scalarsAt(number)',
-    replace: 'optimizer.scalarsAt(Math.min(1, number))',
+    find: 'optimizer.scalarsAt(since)',
+    replace: 'optimizer.scalarsAt(Math.min(1, since))',
     test: 'PyTorch and plain > llama-tied, lora: ten losses and the parameters after them agree',
   }),
   lm('run-step.ts', 'trainer', {
@@ -235,16 +235,16 @@ export const learning = [
     replace: 'rank',
     test: 'PyTorch and plain > llama-tied, lora-rs: logits, loss and every gradient agree, packed or not',
   }),
-  lm('methods/mora.ts', 'golden', {
+  lm('methods/mora-operators.ts', 'golden', {
     name: 'angle of MoRA: the base of the rotation',
     find: '10_000 ** ((-2 * t) / side)',
     replace: '10_000 ** ((-t) / side)',
     test: 'PyTorch and plain > llama-tied, mora-6: logits, loss and every gradient agree, packed or not',
   }),
-  lm('merge.ts', 'methods', {
+  lm('host.ts', 'methods', {
     name: 'merge: the identity begins in the wrong column',
-    find: 'unit[row * inDim + first + row] = 1',
-    replace: 'unit[row * inDim + row] = 2',
+    find: 'unit[row * width + first + row] = 1',
+    replace: 'unit[row * width + row] = 2',
     test: 'lora: the merged model computes what base and adapter compute',
   }),
   lm('generation/sampling.ts', 'sampling', {

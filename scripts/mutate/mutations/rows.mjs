@@ -51,7 +51,7 @@ export const rows = [
   }),
   services('library/create-base.ts', 'library/bases', {
     name: 'a base is registered whose tokenizer no run can load',
-    find: '  await checkTokenizer(s, files, asked);\n',
+    find: '  await checkTokenizerAside(await tokenizerTexts(textReader(s, files)), asked.vocabSize);\n',
     replace: '',
     test: 'refused before a row exists > a tokenizer that no run could load',
   }),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { mutations } from '../mutations.mjs';
-import { tryMutation } from '../run.mjs';
+import { mutated, tryMutation } from '../run.mjs';
 import { table } from '../table.mjs';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'moraine mutate '));
@@ -36,6 +36,19 @@ test('a text that is not there, is there twice, or stays as it is, is a mismatch
   expect(outcomeOf('failed', {}, source + source)).toEqual({ outcome: 'mismatch', seen: '' });
   expect(outcomeOf('failed', { replace: 'a + b' })).toEqual({ outcome: 'mismatch', seen: '' });
   expect(outcomeOf('failed', { file: 'a.ts', find: 'gone' }, '').outcome).toBe('mismatch');
+});
+
+test('every mutation has its place in the code as it is, once', () => {
+  const root = path.resolve(import.meta.dirname, '../../..');
+  const moved = mutations.flatMap((one) => {
+    try {
+      mutated(readFileSync(path.join(root, one.file), 'utf8'), one);
+      return [];
+    } catch (error) {
+      return [String(error)];
+    }
+  });
+  expect(moved).toEqual([]);
 });
 
 test('every mutation has a name of its own, and the table a row for it', () => {
