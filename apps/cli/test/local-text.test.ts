@@ -31,7 +31,12 @@ test('a dry run prints the whole configuration and leaves no folder', async () =
     ...['train', '--base', base, '--data', distinct, '--out', out, '--steps', '9', '--seed', '5', '--dry-run'],
   );
   expect(status).toBe(0);
-  expect(JSON.parse(output)).toMatchObject({ steps: 9, seed: 5, adapter: { type: 'lora', rank: 8 } });
+  expect(JSON.parse(output)).toMatchObject({
+    ...{ steps: 9, seed: 5, adapter: { type: 'lora', rank: 8 } },
+    chosen: [{ param: 'learning_rate' }, { param: 'batch_size' }, { param: 'n_epochs', reason: /max_steps is 9/ }].map(
+      ({ param, reason = /./ }) => ({ param, reason: expect.stringMatching(reason) }),
+    ),
+  });
   expect(existsSync(out)).toBe(false);
 });
 

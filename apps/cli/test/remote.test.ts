@@ -267,6 +267,8 @@ describe('estimate', () => {
     expect(output).toMatch(/^Memory +[\d.]+ MB at the peak$/m);
     expect(output).toMatch(/MB Node and TensorFlow$/m);
     expect(output).toMatch(/^Steps +40 of \d+ tokens, in micro-batches of \d+x\d+/m);
+    expect(output).toMatch(/^Chosen +learning_rate [\d.]+ was chosen: LoRA's rate at width/m);
+    expect(output).toMatch(/^ +n_epochs \d+ was chosen: max_steps is 40, /m);
     expect(output).toMatch(/No worker is there|Fits/);
     expect((await client.call('listRuns', { query: {} })).data).toHaveLength(before);
   });
@@ -285,6 +287,7 @@ describe('runs create', () => {
     const id = await uploadRows();
     const { status, output } = await cli('runs', 'create', '--model', 'tiny', '--file', id, '--steps', '3');
     const [, run = ''] = /^(ftjob-\w+): queued, 3 steps on tiny\.$/m.exec(output) ?? [];
+    expect(output).toMatch(/^batch_size \d+ was chosen: an epoch of \d+ rows has 8 steps then\.$/m);
     expect(output).toContain(`Watch it: npx moraine runs watch ${run}`);
     expect(status).toBe(0);
     expect(await client.call('getRun', { params: { id: run } })).toMatchObject({ training_file: id, status: 'queued' });

@@ -258,6 +258,10 @@ export const RunConfig = z
     /** The day that a chat template takes for today, YYYY-MM-DD: rows do not depend on when the run is computed. */
     template_date: z.iso.date().optional(),
     batch_size: z.int(),
+    /** Which of its values the request left to us, and why they are what they are; absent where it named all of them. */
+    chosen: z
+      .array(z.strictObject({ param: z.enum(['learning_rate', 'batch_size', 'n_epochs']), reason: z.string() }))
+      .optional(),
     accumulation: z.int(),
     max_seq_len: z.int(),
     over_length: z.enum(['truncate', 'drop', 'error']),

@@ -28,8 +28,8 @@ export async function fingerprint(
 ): Promise<Fingerprint> {
   const all = createHash('sha256');
   // Micro-batches only move rounding, and a run whose memory ran out goes on with more of them.
-  // The mode is compared by itself.
-  const { checkpoint, evaluation, accumulation, mode, verify_resume, ...config } = spec.config;
+  // The mode is compared by itself; why values were chosen decides nothing.
+  const { checkpoint, evaluation, accumulation, mode, verify_resume, chosen, ...config } = spec.config;
   all.update(JSON.stringify(config));
   const files: Record<string, string> = {};
   for (const [name, path] of [

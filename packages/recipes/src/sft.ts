@@ -1,5 +1,5 @@
 import type { RunConfig, TrainSpec } from '@moraine/contract';
-import { countAgain, type ModelConfig, wholeWeights } from '@moraine/contract/plan';
+import { countAgain, describeChoices, type ModelConfig, wholeWeights } from '@moraine/contract/plan';
 import { createRowOrder, loadBaseTokenizer, type TrainingRow } from '@moraine/data';
 import { type Adapter, createOptimizer, createTrainer, type TrainerOptions } from '@moraine/lm';
 import { type Base, loadBase } from './base.js';
@@ -92,6 +92,7 @@ async function prepare(asked: TrainSpec, model: ModelConfig, emit: Emit, control
   try {
     const rows = await encode('Training file', asked.trainingFile);
     const spec = { ...asked, config: countAgain(planned, rows.length) };
+    if (asked.resumeFrom === null) sayChoices(spec.config, emit);
     const evaluator = await createEvaluator(spec, model, tokenizer, encode);
     return { spec, rows, evaluator, padId: tokenizer.padId };
   } catch (error) {
@@ -101,6 +102,11 @@ async function prepare(asked: TrainSpec, model: ModelConfig, emit: Emit, control
     emit({ type: 'stopped', at: Date.now(), reason, ...step });
     return null;
   }
+}
+
+/** The values that the request left open, once it is known on how many rows the run trains. */
+function sayChoices(config: RunConfig, emit: Emit): void {
+  for (const message of describeChoices(config)) emit({ type: 'message', level: 'info', at: Date.now(), message });
 }
 
 /** Where the run stands while its files are read: at the checkpoint that it is to go on from. */

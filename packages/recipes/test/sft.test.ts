@@ -99,6 +99,23 @@ it('a run with attention dropout trains otherwise, is scored without it, and res
   expect(lossesOf(resumed)).toEqual(lossesOf(events).slice(first?.step));
 });
 
+it('the first attempt says what was chosen for the run and why, a later one does not again, and a checkpoint is of no words', async () => {
+  const chosen = (reason: string, own: Partial<TrainSpec> = {}) => {
+    const spec = specOf(base, sums, method('lora'), own);
+    spec.config.chosen = [{ param: 'batch_size', reason }];
+    return spec;
+  };
+  const said = (events: readonly AttemptEvent[]) =>
+    ofType(events, 'message').map(({ level, message }) => [level, message]);
+  const events = await runOf(chosen('few rows'));
+  const { config } = chosen('few rows');
+  expect(said(events)).toContainEqual(['info', `batch_size ${config.batch_size} was chosen: few rows.`]);
+  const resumeFrom = ofType(events, 'checkpoint')[0]?.dir ?? null;
+  const later = await runOf(chosen('said in other words by now', { resumeFrom }));
+  expect(said(later)).toEqual(said(events).filter(([level]) => level !== 'info'));
+  expect(later.at(-1)).toMatchObject({ type: 'finished' });
+});
+
 it('a drained run saves where it stands, a cancelled run does not', async () => {
   const drained = await runOf(specOf(base, sums, method('lora')), 3, 'drain');
   expect(ofType(drained, 'checkpoint').map(({ step }) => step)).toEqual([3]);

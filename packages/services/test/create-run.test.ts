@@ -84,6 +84,7 @@ test('a dry run answers the resolved configuration and stores nothing', async ()
     state_reason: { code: 'dry_run' },
     config: { adapter: { type: 'mora', mora_type: 6 } },
   });
+  expect(run.config.chosen?.map(({ param }) => param)).toEqual(['learning_rate', 'batch_size', 'n_epochs']);
   expect(await s.db.run.count()).toBe(before);
 });
 

@@ -1,4 +1,5 @@
 import { type CreateRunRequest, type Estimate, methodCoverage } from '@moraine/contract';
+import { describeChoices } from '@moraine/contract/plan';
 import { type Command, DATA_OPTION, noMoreThan } from '../args.js';
 import { connect } from '../connect.js';
 import { bytes, duration, labelled, paint, print, printError } from '../terminal.js';
@@ -44,6 +45,7 @@ function describe({ memory, time, config, shapes, tokens_per_step, workers }: Es
       ['Steps', `${config.steps} of ${Math.round(tokens_per_step)} tokens, in micro-batches of ${shapes.join(', ')}`],
       ['Trains', `${config.trainable_parameters.toLocaleString('en')} numbers`],
       ['', methodCoverage(config.adapter)],
+      ...describeChoices(config).map((sentence, i): [string, string] => [i === 0 ? 'Chosen' : '', sentence]),
     ]),
     verdictOn(workers),
   ].join('\n');

@@ -1,5 +1,6 @@
 import type { CreateRunRequest } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
+import { describeChoices } from '@moraine/contract/plan';
 import { type Arguments, type Command, needed, noMoreThan, type Option, text } from '../args.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
@@ -47,6 +48,7 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
     return 0;
   }
   print(`${run.id}: ${run.status}, ${run.progress.steps} steps on ${run.model}.`);
+  for (const sentence of describeChoices(run.config)) print(sentence);
   if (args.options.watch) return watchUntilEnd(args, run.id);
   print(`Watch it: npx moraine runs watch ${run.id}`);
   return 0;

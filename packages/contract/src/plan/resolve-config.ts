@@ -12,6 +12,7 @@ import {
   type RunConfig,
   ScheduleRequest,
 } from '../run-config.js';
+import { batchSizeAuto, explainChoices } from './choices.js';
 import { learningRateAuto, twoDigits } from './learning-rate.js';
 import { resolveAdapter } from './resolve-adapter.js';
 import { resolveCheckpoints } from './resolve-checkpoints.js';
@@ -65,10 +66,6 @@ const SCHEDULE_AUTO = ScheduleRequest.parse({});
 const EVALUATION_AUTO = EvaluationRequest.parse({});
 const EPOCHS_AUTO = 3;
 const EVALUATIONS_AUTO = 10;
-/** One step sees 0.2 % of the rows, as the OpenAI API does, but 8 to 32 rows where the file is large enough for 8 steps an epoch. */
-export const batchSizeAuto = (rows: number): number =>
-  Math.max(1, Math.min(8, Math.floor(rows / 8)), Math.min(32, Math.round(rows * 0.002)));
-
 /**
  * Every value of a run, none of them "auto", from the request, the base and the number of rows. Pure: the same input gives the same run.
  * steps = ceil(n_epochs x rows / batch_size), at most max_steps: epochs are laid end to end, so a step may span two of them. With
@@ -76,6 +73,19 @@ export const batchSizeAuto = (rows: number): number =>
  * @throws AppError naming the key, its value and what to do.
  */
 export function resolveConfig(input: ResolveInput): RunConfig {
+  const { request, rows, base } = input;
+  const config = resolveValues(input);
+  const chosen = explainChoices(config, {
+    learning_rate: (request.optimizer ?? OPTIMIZER_AUTO).learning_rate === 'auto',
+    batch_size: numberOf(request, 'batch_size') === null,
+    n_epochs: numberOf(request, 'n_epochs') === null,
+    rows,
+    hiddenSize: base.hiddenSize,
+  });
+  return chosen.length === 0 ? config : { ...config, chosen };
+}
+
+function resolveValues(input: ResolveInput): RunConfig {
   const { request, baseName, base, rows, validates = false, seed, templateDate, start } = input;
   const nEpochs = numberOf(request, 'n_epochs');
   const batchSize = numberOf(request, 'batch_size') ?? batchSizeAuto(rows);
