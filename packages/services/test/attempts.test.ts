@@ -392,6 +392,24 @@ describe('ends', () => {
     expect(await failAttempt(s, second, oom)).toBe('failed');
   });
 
+  // A step's rows are put into about so many parts, so nine make two as eight do.
+  test.each([
+    [9, 1, 2],
+    [5, 2, 4],
+    [1, 1, null],
+    [6, 4, null],
+  ])(
+    'a batch of %i rows in %i parts that took too much memory is tried in %j',
+    async (batch_size, accumulation, next) => {
+      const { token, pool, workerId } = await claimed();
+      await s.db.run.update({ where: { id: token.taskId }, data: { config: { ...config, batch_size, accumulation } } });
+      const oom = { cause: 'oom', code: 'out_of_memory', message: 'Out of memory.' } as const;
+      expect(await failAttempt(s, token, oom)).toBe(next === null ? 'failed' : 'retry_smaller');
+      if (next !== null)
+        expect((await claimOrThrow(workerId, pool)).job.config).toMatchObject({ batch_size, accumulation: next });
+    },
+  );
+
   test('a released run is queued again and its budget is not charged', async () => {
     const { token, pool, workerId } = await claimed({ maxAttempts: 1 });
     for (let attempt = 1; attempt <= 3; attempt++) {
