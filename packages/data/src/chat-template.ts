@@ -120,7 +120,7 @@ function renderFault(cause: unknown, messages: readonly ChatMessage[]): AppError
   }
   return new AppError(
     'user_data',
-    `The base's chat template fails on this conversation (roles ${roles}): ${cause.message}`,
+    `The base's chat template fails on this conversation (roles ${roles}): ${cause.message}.`,
     {
       param: 'messages',
       hint: 'The template expects something that the messages do not have; compare them with what it reads.',

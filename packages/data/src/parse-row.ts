@@ -42,7 +42,10 @@ export function parseRow(value: unknown, options: ParseOptions = {}): { row: Row
 
 function readRow(value: unknown, { expected, exact }: ParseOptions): Row {
   if (!isObject(value)) {
-    refuse('', 'not_an_object', `The line holds ${show(value)}, not an object.`, `Write one object a line: ${FORMS}.`);
+    const hint = Array.isArray(value)
+      ? 'npx moraine local convert FILE --out rows.jsonl writes each object of a list on a line of its own.'
+      : `Write one object a line: ${FORMS}.`;
+    refuse('', 'not_an_object', `The line holds ${show(value)}, not an object.`, hint);
   }
   refuseBrokenTexts(value, '');
   const format = formatOf(value);

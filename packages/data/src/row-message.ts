@@ -14,6 +14,7 @@ export function readMessage(message: unknown, at: string, exact: Value | undefin
   if (!isObject(message)) {
     refuse(at, 'wrong_type', `The message is ${show(message)}, not an object.`, 'Write {"role": ..., "content": ...}.');
   }
+  refuseOldCall(message, at);
   refuseUnknownKeys(withoutEmptyExports(message), MESSAGE_KEYS, at);
   const role = readRole(message, at);
   for (const key of ['name', 'tool_call_id']) optionalText(message, key, at);
@@ -28,6 +29,18 @@ export function readMessage(message: unknown, at: string, exact: Value | undefin
     ...(calls === undefined ? {} : { tool_calls: calls }),
     ...(typeof message.tool_call_id === 'string' ? { tool_call_id: message.tool_call_id } : {}),
   };
+}
+
+/** The older way to call one function says something that must not be dropped. */
+function refuseOldCall({ function_call: call }: Json, at: string): void {
+  if (call === undefined || call === null) return;
+  const written = '"tool_calls": [{"id": "call_0", "type": "function", "function": {"name": ..., "arguments": ...}}]';
+  refuse(
+    `${at}/function_call`,
+    'unknown_key',
+    `'function_call' is ${show(call)}: the older form of a call.`,
+    `Write ${written}.`,
+  );
 }
 
 function withoutEmptyExports(message: Json): Json {
@@ -72,6 +85,10 @@ function readContent(message: Json, role: Role, callsTools: boolean, at: string)
   if (Array.isArray(content)) refuseParts(content, key);
   if (callsTools && content === undefined) return {};
   if (callsTools && content === null) return { content };
+  if (content === null && role === 'assistant') {
+    const hint = 'Write the answer or the tool_calls, or drop the message.';
+    refuse(key, 'wrong_type', "'content' is null, and the message calls no tool: there is nothing to learn.", hint);
+  }
   const text = readText(message, 'content', at);
   if (role === 'assistant' && text === '' && !callsTools) {
     const hint = 'Write the answer or drop the message.';

@@ -111,7 +111,11 @@ describe('a good file', () => {
 describe('a bad line is named with its key, value and fix', () => {
   const cases: [name: string, content: string | Buffer, want: object][] = [
     ['broken JSON', '{"text":"a"}\n{"text":\n', { line: 2, key: '', code: 'invalid_json' }],
-    ['a JSON list', '[{"text":"a"}]', { line: 1, code: 'not_an_object' }],
+    [
+      'a JSON list',
+      '[{"text":"a"}]',
+      { line: 1, code: 'not_an_object', hint: expect.stringContaining('moraine local convert') },
+    ],
     [
       'a JSON list over several lines',
       '[\n{"text":"a"}\n]',
@@ -176,6 +180,16 @@ describe('a bad line is named with its key, value and fix', () => {
         assistant,
       ),
       { key: '/messages/0/content/1', message: 'Images are not supported.' },
+    ],
+    [
+      'a call in the older form',
+      chat(user, { ...assistant, content: null, function_call: { name: 'f', arguments: '{}' } }),
+      { key: '/messages/1/function_call', code: 'unknown_key', hint: expect.stringContaining('"tool_calls"') },
+    ],
+    [
+      'null in place of an answer',
+      chat(user, { ...assistant, content: null }),
+      { key: '/messages/1/content', code: 'wrong_type', hint: expect.stringContaining('or the tool_calls') },
     ],
     [
       'a refusal that says something',

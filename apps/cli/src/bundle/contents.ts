@@ -96,8 +96,8 @@ function serverEntries(root: string, valkey: string | null): Entry[] {
   ];
 }
 
-/** Never read at run time: maps, types, tests, notes. */
-const DEAD = /\.(map|d\.[mc]?ts|tsbuildinfo)$|\/(README|CHANGELOG|HISTORY)[^/]*$|_test\.js$/i;
+/** Never read at run time: maps, types, tests, notes, and libraries of another runtime for every machine there is. */
+const DEAD = /\.(map|bare|d\.[mc]?ts|tsbuildinfo)$|\/(README|CHANGELOG|HISTORY)[^/]*$|_test\.js$/i;
 
 /** The files of a folder, or the file, of that name; none where it does not exist. Packages inside of it are listed by themselves. */
 export function filesBelow(root: string, name: string): Entry[] {
