@@ -25,9 +25,9 @@ const adapterOf = (method: Adapter['method'], adapted = paths): Adapter => ({ me
 
 function trained(adapter: Adapter): Map<string, HostTensor> {
   const start = [...initialAdapter(tinyConfig, adapter, 5, weightReader(hostWeights()))];
-  return new Map(
-    start.map(([name, value], i) => [name, toHost(tf.randomNormal(value.shape, 0, 0.1, 'float32', i + 1))]),
-  );
+  // The groups of ReMoRA are those of a type; everything else may be any number.
+  const draw = (value: HostTensor, i: number) => toHost(tf.randomNormal(value.shape, 0, 0.1, 'float32', i + 1));
+  return new Map(start.map(([name, value], i) => [name, name.endsWith('mora_groups') ? value : draw(value, i)]));
 }
 
 /** W0 + alpha / r · B·A, as every reader of a LoRA folder computes it. */
