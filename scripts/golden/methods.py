@@ -5,8 +5,10 @@ import re
 
 import torch
 from peft import GraloraConfig, HiraConfig, LoraConfig, MissConfig, OFTConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
+import draws
 from mora import MoraLinear
 
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -31,7 +33,7 @@ def lora(model, method, **more):
         kept = {name: trained.pop(name) for name in list(trained) if name.endswith("lora_A")}
         for a in kept.values():
             torch.nn.init.orthogonal_(a.requires_grad_(False), generator=torch.Generator().manual_seed(1))
-    return wrapped, trained, kept
+    return wrapped, trained, kept_by_restarts(wrapped) if "restart" in method else kept
 
 
 def pissa(model, method):
@@ -77,17 +79,39 @@ def mora(model, method):
 
 
 def kept_by_restarts(model):
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, MoraLinear)}
-    merged = {f"{name}.merged": layer.merged for name, layer in layers.items()}
-    return merged | {f"{name}.mora_groups": layer.groups() for name, layer in layers.items()}
+    """What the layers of MoRA, and those of PEFT's LoRA, have merged so far."""
+    kept = {}
+    for name, layer in model.named_modules():
+        name = name.removeprefix("base_model.model.")
+        if isinstance(layer, MoraLinear):
+            kept |= {f"{name}.merged": layer.merged, f"{name}.mora_groups": layer.groups()}
+        elif isinstance(layer, LoraLayer):
+            if not hasattr(layer, "merged_sum"):
+                layer.merged_sum, layer.times = torch.zeros_like(layer.get_base_layer().weight), 0
+            kept[f"{name}.merged"] = layer.merged_sum
+    return kept
 
 
 def restart(model, trained):
     """-> what the adapters keep now."""
-    for layer in model.modules():
+    for name, layer in model.named_modules():
         if isinstance(layer, MoraLinear):
             layer.restart()
+        elif isinstance(layer, LoraLayer):
+            restart_lora(name.removeprefix("base_model.model."), layer)
     return kept_by_restarts(model)
+
+
+@torch.no_grad()
+def restart_lora(name, layer):
+    """ReLoRA, arXiv:2307.05695: what the pair does now goes into the base, B is zero again, A is drawn anew, uniform in 1 / sqrt(inputs)."""
+    delta, a = layer.get_delta_weight("default"), layer.lora_A["default"].weight
+    layer.get_base_layer().weight += delta
+    layer.merged_sum += delta
+    layer.times += 1
+    layer.lora_B["default"].weight.zero_()
+    random = draws.uniform(draws.mix32(1, draws.hash_name(name), layer.times))
+    a.copy_(torch.tensor([(2 * next(random) - 1) / a.shape[1] ** 0.5 for _ in range(a.numel())]).reshape(a.shape))
 
 
 def oft(model, method):

@@ -4,6 +4,8 @@ export interface Bounds {
   loss: number;
   gradients: number;
   losses: number;
+  /** Of the ten steps: KL from the base. */
+  divergences: number;
   gradNorms: number;
   parameters: number;
 }
@@ -13,6 +15,7 @@ const all = (bound: number): Bounds => ({
   loss: bound,
   gradients: bound,
   losses: bound,
+  divergences: bound,
   gradNorms: bound,
   parameters: bound,
 });
@@ -22,14 +25,18 @@ export const FLOAT32 = all(1e-4);
 /**
  * In mode bf16 inputs and weights of the frozen products have 8 bits (a rounding of 2^-9 each), the reference is PyTorch's float32 all the
  * same: the bounds are about twice the largest difference of the rows of golden.test.ts (logits 0.036, loss 1.1e-3, gradients 0.073, ten
- * losses 1.5e-3, norms 0.058, parameters 0.098). Of all 52 rows of the matrix the losses stay below them too (1.3e-3 and 2.2e-3); single
- * parameters do not. A method without frozen matrices is held to float32's.
+ * losses 1.5e-3, divergences 7.6e-3, norms 0.058, parameters 0.098). Of the 52 rows that were measured whole the losses stay
+ * below them too (1.3e-3 and 2.2e-3); single parameters do not. A method without frozen matrices is held to float32's.
  */
 export const BF16: Bounds = {
   logits: 0.07,
   loss: 2e-3,
   gradients: 0.15,
   losses: 3e-3,
+  divergences: 0.015,
   gradNorms: 0.12,
   parameters: 0.2,
 };
+
+/** After a restart the weights are two steps long, which Adam makes nearly the sign of a gradient of 8 bits: 0.24 measured. */
+export const BF16_RESTARTED: Bounds = { ...BF16, parameters: 0.5 };

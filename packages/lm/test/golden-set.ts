@@ -61,18 +61,22 @@ export const goldenRows = matrix.families.flatMap((family) =>
   }),
 );
 
-/** One row of every way that a method meets the frozen matrices. */
-const BF16_METHODS = ['full', 'lora', 'lora-rs', 'mora-1', 'mora-6', 'oft', 'dora', 'hira'];
+/** One row of every way that a method meets the frozen matrices; on the other families the plainest. */
+const BF16_METHODS = [
+  ...['full', 'lora', 'lora-kl', 'lora-save', 'lora-rs', 'pissa', 'dora', 'hira', 'miss', 'gralora', 'relora'],
+  ...['mora-1', 'mora-6', 'mora-decouple', 'remora', 'oft', 'oft-cayley'],
+];
 
 /**
  * Whether a row is tested in a mode. Every row is in the one that runs train in; eager steps, the oracle of the traced ones, with all methods
- * on one family and the plainest on all; XLA compiles each signature for seconds, so it has one row.
+ * on one family and the plainest on all; XLA compiles each signature for seconds, so it has one row. Optimisers have no modes of their own.
  */
-export function isTestedIn(mode: NumericMode, { family, method }: (typeof goldenRows)[number]): boolean {
+export function isTestedIn(mode: NumericMode, { family, method, optimizer }: (typeof goldenRows)[number]): boolean {
   const isFirst = family.name === 'llama-tied';
   if (mode === 'eager') return isFirst || ['full', 'lora'].includes(method.name);
-  if (mode === 'bf16') return isFirst && BF16_METHODS.includes(method.name);
-  return mode === 'plain' || (isFirst && method.name === 'lora');
+  if (mode === 'bf16')
+    return optimizer === first && (isFirst ? BF16_METHODS.includes(method.name) : method.name === 'lora');
+  return mode === 'plain' || (isFirst && method.name === 'lora' && optimizer === first);
 }
 
 export interface Golden {
