@@ -4,14 +4,21 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AdapterRequest, type MethodConfig, methodRow, NumericMode, OPTIMIZER_NAMES } from '@moraine/contract';
+import {
+  AdapterRequest,
+  EXPORT_FORMATS,
+  type MethodConfig,
+  methodRow,
+  NumericMode,
+  OPTIMIZER_NAMES,
+} from '@moraine/contract';
 import { ARCHITECTURES, parseModelConfig, resolveAdapter } from '@moraine/contract/plan';
 import { goldenRows, isTestedIn, matrix } from '../../packages/lm/test/golden-set.js';
 
 const file = join(import.meta.dirname, '../../docs/coverage.md');
 const TESTED = '**tested**';
 const TAKEN = 'taken';
-const FORMATS = ['native', 'peft', 'merged'] as const;
+const FORMATS = EXPORT_FORMATS;
 /** Families that are asked for and not there: a base of one is refused at registration. */
 const PLANNED = ['phi3', 'gpt_neox'];
 

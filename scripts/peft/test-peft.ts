@@ -6,11 +6,12 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { ExportFormat } from '@moraine/contract';
 import { createClient } from '@moraine/contract/client';
 import { encodeFile, loadTokenizer } from '@moraine/data';
 import { loadTf, type Tensor, writeSafetensors } from '@moraine/engine';
 import { adapterNet, createNet, forward, type Net, toDevice } from '@moraine/lm';
-import { type Base, loadBase, readAdapter, readWeight } from '@moraine/recipes';
+import { type Base, loadBase, type ReadAdapter, readAdapter, readAdapterAt, readWeight } from '@moraine/recipes';
 import OpenAI from 'openai';
 import { referencePython } from './environment.js';
 
@@ -55,9 +56,10 @@ const METHODS: { name: string; adapter: Record<string, unknown>; formats: ('nati
 ];
 
 /** The net that the downloaded native adapter makes of the base. */
-function adapted(dir: string): Net {
+const adapted = (dir: string): Net => netOf(readAdapter(dir, loadBase(baseDir).config));
+
+function netOf({ adapter, variables }: Pick<ReadAdapter, 'adapter' | 'variables'>): Net {
   const base = loadBase(baseDir);
-  const { adapter, variables } = readAdapter(dir, base.config);
   const onDevice = new Map([...variables].map(([name, value]) => [name, toDevice(value)]));
   return adapterNet(base.config, frozenWeights(base), adapter, onDevice);
 }
@@ -111,17 +113,25 @@ try {
     }
     if (job.status !== 'succeeded') throw new Error(`${name} ended ${job.status}: ${job.error?.message ?? ''}`);
     const dirs: Record<string, string> = {};
-    for (const format of formats) {
-      const response = await client.call('getRunAdapter', { params: { id: job.id }, query: { format } });
-      const dir = join(work, `${name}-${format}`);
+    const download = async (query: { format: ExportFormat; lambda?: number; rank?: number }): Promise<string> => {
+      const response = await client.call('getRunAdapter', { params: { id: job.id }, query });
+      const dir = join(work, `${name}-${query.format}-${query.lambda ?? 1}`);
       mkdirSync(dir);
       writeFileSync(`${dir}.tar`, Buffer.from(await response.arrayBuffer()));
       execFileSync('tar', ['-xf', `${dir}.tar`, '-C', dir]);
-      dirs[format] = dir;
-    }
+      return dir;
+    };
+    for (const format of formats) dirs[format] = await download({ format });
     const logits = writeLogits(name, adapted(dirs.native ?? ''), ids);
     if (dirs.peft) cases.push({ name: `${name} adapter through PEFT`, base: baseDir, adapter: dirs.peft, ids, logits });
     cases.push({ name: `${name} merged model`, base: dirs.merged, adapter: null, ids, logits });
+    // At the rank of the layers a LoRA misses nothing of any update.
+    const whole = await download({ format: 'lora', rank: 128 });
+    cases.push({ name: `${name} as a LoRA through PEFT`, base: baseDir, adapter: whole, ids, logits });
+    const half = readAdapterAt(dirs.native ?? '', base, 0.5);
+    const part = half && writeLogits(`${name} at 0.5`, netOf(half), ids);
+    const shared = await download({ format: 'merged', lambda: 0.5 });
+    cases.push({ name: `${name} merged at lambda 0.5`, base: shared, adapter: null, ids, logits: part });
   }
   const list = join(work, 'cases.json');
   writeFileSync(list, JSON.stringify(cases));

@@ -153,3 +153,30 @@ test('PEFT, which does not tie what it loads, is given a tied head beside its em
   expect(native.config.modules_to_save).toEqual(['model.embed_tokens', 'lm_head']);
   expect(native.tensors.get('base_model.model.lm_head.weight')).toBe(embedding);
 });
+
+test('a LoRA with a rank for each layer, as others write it, is exported with one, the smaller filled with zeros', () => {
+  const method = createMethod({ type: 'lora', rank: 2, alpha: 6, use_rslora: false });
+  const [narrow = '', wide = ''] = paths;
+  const adapter = adapterOf(method, [narrow, wide]);
+  const variables = new Map(
+    [narrow, wide].flatMap((path, i) => {
+      const rank = 2 + 3 * i;
+      const outDim = hostWeights().get(`${path}.weight`)?.shape[0] ?? 0;
+      return [
+        [`${path}.lora_A`, toHost(tf.randomNormal([rank, 32], 0, 1, 'float32', 1 + i))] as const,
+        [`${path}.lora_B`, toHost(tf.randomNormal([outDim, rank], 0, 1, 'float32', 11 + i))] as const,
+      ];
+    }),
+  );
+  const { peft } = exportAdapter(tinyConfig, adapter, variables, 'tiny');
+  expect(peft?.config).toMatchObject({ r: 5, lora_alpha: 15 });
+  const merge = createMerge(adapter, variables);
+  for (const path of [narrow, wide]) {
+    const base = hostWeights().get(`${path}.weight`) ?? { shape: [0], data: new Float32Array() };
+    const [a, b] = ['A', 'B'].map((each) => peft?.tensors.get(`base_model.model.${path}.lora_${each}.weight`));
+    if (a === undefined || b === undefined) throw new Error(`${path} is not exported`);
+    expect([a.shape[0], b.shape[1]]).toEqual([5, 5]);
+    const apart = tf.sub(mergedByReader(base, a, b, 15, 5), toDevice(merge(`${path}.weight`, base)));
+    expect(tf.max(tf.abs(apart)).dataSync()[0]).toBeLessThan(1e-5);
+  }
+});

@@ -12,7 +12,7 @@ export { writeExport } from './export/write-export.js';
 export { type Failure, failureOf } from './failure.js';
 export { planRun, type RunPlan, refuseNoFile, rehearseRun } from './plan-run.js';
 export { BENCH_SHAPES, type BenchShape, benchConfig, writeRandomBase } from './random-base.js';
-export { type ReadAdapter, readAdapter } from './read-adapter.js';
+export { type ReadAdapter, readAdapter, readAdapterAt } from './read-adapter.js';
 export { RECIPES, runJob } from './recipes.js';
 export { runSft } from './run-sft.js';
 export { type FileScore, type ScoreOptions, scoreFile } from './score-file.js';

@@ -114,7 +114,8 @@ describe('a run', () => {
       for (const [i, old] of Float32Array.from((w0?.data ?? []) as Float32Array).entries()) {
         const [row, column] = [Math.floor(i / width), i % width];
         let update = 0;
-        for (let k = 0; k < rank; k++) update += (b?.data[row * rank + k] ?? 0) * (a?.data[k * width + column] ?? 0);
+        for (let k = 0; k < rank; k++)
+          update += 2 * (b?.data[row * rank + k] ?? 0) * (a?.data[k * width + column] ?? 0);
         changed += update ** 2;
         lost += (old + update - Number(w?.data[i])) ** 2;
       }

@@ -3,7 +3,7 @@ import { type LoraConfig, loraForm, lora as loraRow, reloraForm, unevenKey } fro
 import { unsupported } from '@moraine/contract/methods/stored';
 import type { LinearShape } from '@moraine/contract/plan';
 import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
-import type { HostTensor } from '../host.js';
+import { type HostTensor, padColumns, padRows } from '../host.js';
 import { normalRows, orthonormalRows } from '../linalg.js';
 import { at, differentiable, linear } from '../ops.js';
 import { type Random, uniform } from '../random.js';
@@ -130,13 +130,15 @@ export function loraFiles(
   rank: number,
   alpha: number,
 ) {
+  // Adapters of others may have a rank for each layer, and not every reader knows that: zeros fill the smaller ones.
+  const widest = Math.max(rank, ...pairs.map(({ a }) => a.shape[0] ?? 0));
   const tensors = pairs.flatMap(({ name, a, b }) => [
-    [`${name}.lora_A.weight`, a] as const,
-    [`${name}.lora_B.weight`, b] as const,
+    [`${name}.lora_A.weight`, padRows(a, widest)] as const,
+    [`${name}.lora_B.weight`, padColumns(b, widest)] as const,
   ]);
   return peftFiles(adapter, 'LORA', tensors, {
-    r: rank,
-    lora_alpha: alpha,
+    r: widest,
+    lora_alpha: (alpha * widest) / rank,
     lora_dropout: adapter.dropout,
     fan_in_fan_out: false,
     use_rslora: false,

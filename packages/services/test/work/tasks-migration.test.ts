@@ -183,7 +183,13 @@ test('an interrupted run loses its lease, and its second attempt goes on from th
   if (!claim) throw new Error('nothing to claim');
   expect(claim.token).toMatchObject({ taskId: interrupted, attempt: 2 });
   expect(claim.job.checkpoints).toEqual([
-    { step: 20, blobKey: `runs/${interrupted}/attempts/1/checkpoints/step-20`, sizeBytes: 9, sha256: 'c2' },
+    {
+      step: 20,
+      blobKey: `runs/${interrupted}/attempts/1/checkpoints/step-20`,
+      sizeBytes: 9,
+      sha256: 'c2',
+      bestStep: null,
+    },
   ]);
   await startAttempt(s, claim.token, { startStep: 20 });
   const { series } = await readMetrics(s, actor, interrupted, { buckets: 100 });
