@@ -16,7 +16,7 @@ test.each([
   [['runs', 'lss'], "moraine runs has no action 'lss'. Did you mean 'runs ls'?"],
   [
     ['runs', 'download', 'ftjob-1', '--format', 'pfet'],
-    "--format is 'pfet', which is none of native, peft, merged, lora. Did you mean 'peft'?",
+    "--format is 'pfet', which is none of native, peft, merged, lora, gguf. Did you mean 'peft'?",
   ],
   [['models', 'add', 'tiny'], 'The folder of the model or of an adapter, or hf:ORG/REPO@REV is missing.'],
   [

@@ -299,7 +299,7 @@ export const ROUTES = table({
     path: '/v1/runs/:id/adapter',
     tag: 'Runs',
     summary:
-      'The trained adapter as a tar: its own format, `peft` (exactly equal, as PEFT reads it), `merged` (a whole model) or `lora` (of a rank, approximate)',
+      'The trained adapter as a tar: its own format, `peft` (exactly equal, as PEFT reads it), `merged` (a whole model), `lora` (of a rank, approximate) or `gguf` (the merged model in float16 for llama.cpp)',
     params: id,
     query: z.strictObject({
       format: z.enum(EXPORT_FORMATS).default('native'),

@@ -7,9 +7,10 @@ export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.j
 export { checkResume, type Replay } from './check-resume.js';
 export type { Control, Emit } from './control.js';
 export type { ExportFile } from './export/files.js';
-export { type ExportFacts, makeExport } from './export/make-export.js';
+export { type ExportFacts, exportedTokenizer, makeExport } from './export/make-export.js';
 export { writeExport } from './export/write-export.js';
 export { type Failure, failureOf } from './failure.js';
+export { ggufOfFolder } from './gguf/read-model.js';
 export { planRun, type RunPlan, refuseNoFile, rehearseRun } from './plan-run.js';
 export { BENCH_SHAPES, type BenchShape, benchConfig, writeRandomBase } from './random-base.js';
 export { type ReadAdapter, readAdapter, readAdapterAt } from './read-adapter.js';

@@ -8,7 +8,15 @@ import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import { initialWeights } from '@moraine/lm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeFolder } from '../src/export/files.js';
-import { answerPrompts, loadBase, makeExport, readAdapter, scoreFile, writeExport } from '../src/index.js';
+import {
+  answerPrompts,
+  exportedTokenizer,
+  loadBase,
+  makeExport,
+  readAdapter,
+  scoreFile,
+  writeExport,
+} from '../src/index.js';
 import { METHODS, ofType, runOf, specOf, tinyTargets, writeSums, writeTinyBase } from './tiny-base.js';
 
 const base = writeTinyBase();
@@ -89,6 +97,23 @@ describe('a merged model that is made when it is asked for', () => {
     for (const [key, { data }] of half)
       for (const [i, value] of (data as Float32Array).entries())
         expect(value).toBeCloseTo((Number(before.get(key)?.data[i]) + Number(whole.get(key)?.data[i])) / 2, 5);
+  });
+});
+
+describe('a GGUF', () => {
+  it('is the merged model at a share of the update, one weight at a time', async () => {
+    const asked = order('lora', { format: 'gguf', lambda: 0.5 });
+    const out = newFolder();
+    const { facts } = await writeExport(out, asked);
+    expect(facts.report.parity?.top1_agreement).toBeGreaterThan(0.9);
+    const file = readFileSync(join(out, 'model-f16.gguf'));
+    const [first] = makeExport(asked, await exportedTokenizer(asked));
+    expect(Buffer.concat([...(first?.open().pieces ?? [])]).equals(file)).toBe(true);
+    // The last tensor of the file is the final norm, which no update changes; the one before it is a matrix that does.
+    await writeExport(out, order('lora', { format: 'gguf', lambda: 0 }));
+    const atZero = readFileSync(join(out, 'model-f16.gguf'));
+    expect(atZero.length).toBe(file.length);
+    expect(atZero.equals(file)).toBe(false);
   });
 });
 

@@ -21,8 +21,8 @@ console.info = console.error;
 process.on('disconnect', () => process.exit(1));
 
 async function makeTar(order: ExportOrder): Promise<void> {
-  const { makeExport } = await import('@moraine/recipes');
-  const files = makeExport(order);
+  const { exportedTokenizer, makeExport } = await import('@moraine/recipes');
+  const files = makeExport(order, await exportedTokenizer(order));
   await send({ type: 'ready' });
   const tar = pack();
   const fill = async (): Promise<void> => {

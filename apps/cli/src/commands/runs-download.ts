@@ -90,6 +90,7 @@ async function unpack(tar: Readable, dir: string): Promise<void> {
 /** The command that answers a prompt with what was downloaded. */
 function tryOut(out: string, format: ExportFormat, model: string): string {
   const quoted = (file: string): string => (/^[\w./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`);
+  if (format === 'gguf') return `llama-cli -m ${quoted(path.join(out, 'model-f16.gguf'))} -p "…"`;
   const shipped = inRepo('examples', 'base');
   const base = model === SHIPPED_BASE && existsSync(shipped) ? shipped : `path/to/${model}`;
   const what = format === 'merged' ? `--base ${quoted(out)}` : `--base ${quoted(base)} --adapter ${quoted(out)}`;

@@ -18,7 +18,7 @@ export const runsCommand: Command = {
     'cancel RUN',
     'verify RUN',
     'logs RUN',
-    'download RUN [--format native|peft|merged|lora] [--lambda L] [--rank R] [--out DIR]',
+    'download RUN [--format native|peft|merged|lora|gguf] [--lambda L] [--rank R] [--out DIR]',
   ],
   options: {
     data: DATA_OPTION,
@@ -27,7 +27,7 @@ export const runsCommand: Command = {
     format: {
       type: 'string',
       value: 'NAME',
-      help: 'What to download: native (default), peft (exactly equal, as PEFT reads it), merged (a whole model), lora (of --rank, approximate).',
+      help: 'What to download: native (default), peft (exactly equal, as PEFT reads it), merged (a whole model), lora (of --rank, approximate), gguf (a whole model in float16 for llama.cpp).',
     },
     lambda: {
       type: 'string',

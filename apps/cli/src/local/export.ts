@@ -14,7 +14,7 @@ export const exportCommand: Command = {
     format: {
       type: 'string',
       value: 'NAME',
-      help: 'Form: merged (default: a whole model), peft (exactly equal, as PEFT reads it), native, or lora (of --rank, approximate).',
+      help: 'Form: merged (default: a whole model), peft (exactly equal, as PEFT reads it), native, lora (of --rank, approximate), or gguf (a whole model in float16 for llama.cpp).',
     },
     lambda: LAMBDA_OPTION,
     rank: { type: 'string', value: 'R', help: 'Format lora: rank of the LoRA that stands for the update.' },

@@ -20,7 +20,7 @@ export const full = defineMethod({
   label: ({ modules_to_save }) => (modules_to_save === undefined ? 'full' : 'full, some modules'),
   color: 'full',
   withoutExport: (_config, format) =>
-    format === 'merged' || format === 'lora'
-      ? null
-      : 'Full fine-tuning changes the model itself, so there is no adapter beside it.',
+    format === 'native' || format === 'peft'
+      ? 'Full fine-tuning changes the model itself, so there is no adapter beside it.'
+      : null,
 });

@@ -100,8 +100,8 @@ export type KeyShape = Record<string, z.ZodType>;
 /** The linear layers of the base that target modules name. @throws AppError `no_target_matched`. */
 export type MatchTargets = (targets: Targets) => readonly LinearShape[];
 
-/** Forms in which a result is downloaded; `lora` is approximate, by the largest singular values of the update. */
-export const EXPORT_FORMATS = ['native', 'peft', 'merged', 'lora'] as const;
+/** Forms in which a result is downloaded; `lora` is approximate, by the largest singular values of the update, `gguf` the merged model for llama.cpp. */
+export const EXPORT_FORMATS = ['native', 'peft', 'merged', 'lora', 'gguf'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** A word that the command line takes for a method, and the request keys that it stands for. */

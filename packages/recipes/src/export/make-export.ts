@@ -1,11 +1,18 @@
+import { basename } from 'node:path';
 import { AppError, checkExportRank, type ExportOrder, type ExportReport, LORA_ERROR_MAX } from '@moraine/contract';
+import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
+import { invariant } from '@moraine/engine';
 import { type AdapterFiles, exportAdapter, type LowRankError } from '@moraine/lm';
 import { type Base, loadBase } from '../base.js';
+import { ggufFile } from '../gguf/gguf-file.js';
 import { describeExport, readmeFile } from './describe-export.js';
 import { type ExportFile, jsonFile, tensorsFile } from './files.js';
 import { createRounded, mergedFiles } from './merged.js';
 import { lowRankFiles, mergedWeights, type Result, readResult, variablesAt } from './result.js';
 import { servingNotes } from './serving-notes.js';
+
+/** The file of format `gguf`. */
+const GGUF_NAME = 'model-f16.gguf';
 
 /** What an export's folder says of itself in `export.json`. */
 export interface ExportFacts extends Pick<ExportOrder, 'format' | 'lambda'> {
@@ -26,11 +33,12 @@ export interface Export {
 /**
  * A result in a form and at a share of its update, with what is known of it. Nothing is written, and of a merged model no more than a weight is
  * in memory.
+ * @param tokenizer what `exportedTokenizer` gives.
  * @throws AppError `unsupported_format` with the reason where the method has no such form or a LoRA of the rank is too far from the update.
  */
-export function makeExport(order: ExportOrder): ExportFile[] {
+export function makeExport(order: ExportOrder, tokenizer: TextTokenizer | null = null): ExportFile[] {
   const base = loadBase(order.baseDir);
-  const { files, facts } = exportOf(order, base, readResult(order.resultDir, base));
+  const { files, facts } = exportOf(order, base, readResult(order.resultDir, base), tokenizer);
   return [...files, ...cardFiles(facts)];
 }
 
@@ -40,7 +48,13 @@ export const cardFiles = (facts: () => ExportFacts): ExportFile[] => [
   readmeFile(() => describeExport(facts())),
 ];
 
-export function exportOf(order: ExportOrder, base: Base, result: Result): Export {
+/** The tokenizer that an export writes; null where it writes none. */
+export async function exportedTokenizer({ format, baseDir }: ExportOrder): Promise<TextTokenizer | null> {
+  return format === 'gguf' ? loadBaseTokenizer(baseDir, loadBase(baseDir).config.vocabSize) : null;
+}
+
+/** @param tokenizer what `exportedTokenizer` gives. */
+export function exportOf(order: ExportOrder, base: Base, result: Result, tokenizer: TextTokenizer | null): Export {
   checkExportRank(order);
   const { format, lambda, baseName } = order;
   const facts = { format, lambda, base: baseName, report: { parity: null, rounding: null, notes: [], problem: null } };
@@ -52,6 +66,9 @@ export function exportOf(order: ExportOrder, base: Base, result: Result): Export
     case 'native':
     case 'peft':
       return adapterExport(adapterForm(order, base, result), facts);
+    case 'gguf':
+      invariant(tokenizer !== null, 'the tokenizer was loaded for the format that writes it');
+      return ggufExport(order, base, result, tokenizer, facts);
     default:
       return format satisfies never;
   }
@@ -65,6 +82,20 @@ function mergedExport({ baseDir, lambda }: ExportOrder, base: Base, result: Resu
     files: mergedFiles(baseDir, base, { ...merged, weightOf }),
     facts: () => ({ ...facts, report: { ...facts.report, rounding: rounding() } }),
   };
+}
+
+/** The merged model in one file. */
+function ggufExport(
+  { baseDir, baseName, lambda }: ExportOrder,
+  base: Base,
+  result: Result,
+  tokenizer: TextTokenizer,
+  facts: ExportFacts,
+): Export {
+  const { weightOf } = mergedWeights(base, result, lambda);
+  const name = `${basename(baseName)}, fine-tuned`;
+  const { sizeBytes, pieces } = ggufFile({ name, baseDir, base, tokenizer, weightOf });
+  return { files: [{ name: GGUF_NAME, open: () => ({ sizeBytes, pieces: pieces() }) }], facts: () => facts };
 }
 
 function adapterForm({ format, lambda, baseName }: ExportOrder, base: Base, result: Result): AdapterFiles {

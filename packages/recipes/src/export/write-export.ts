@@ -1,12 +1,13 @@
 import { rmSync } from 'node:fs';
 import { AppError, type ExportOrder, type Parity } from '@moraine/contract';
+import { decode, encode } from '@moraine/engine';
 import { adapterAtLambda, type HostTensor, logitsOf, type ReadModel } from '@moraine/lm';
 import { type Base, loadBase, readWeight } from '../base.js';
 import { readAdapter } from '../read-adapter.js';
 import { checkWeights } from '../weight-bytes.js';
 import { describeExport } from './describe-export.js';
 import { addFiles, writeFolder } from './files.js';
-import { cardFiles, type ExportFacts, exportOf } from './make-export.js';
+import { cardFiles, type ExportFacts, exportedTokenizer, exportOf } from './make-export.js';
 import { compareLogits, madeRows, parityProblem } from './parity.js';
 import { mergedWeights, type Result, readResult } from './result.js';
 
@@ -21,7 +22,7 @@ export async function writeExport(
   const base = loadBase(order.baseDir);
   await checkWeights(base.weights);
   const result = readResult(order.resultDir, base);
-  const { files, facts } = exportOf(order, base, result);
+  const { files, facts } = exportOf(order, base, result, await exportedTokenizer(order));
   writeFolder(dir, files);
   try {
     const parity = compare(dir, order, base, result);
@@ -30,7 +31,11 @@ export async function writeExport(
     const problem =
       order.format === 'lora'
         ? null
-        : parityProblem(order.format, parity, isExact ? null : (made.report.rounding?.dtype ?? ''));
+        : parityProblem(
+            order.format,
+            parity,
+            isExact ? null : order.format === 'gguf' ? 'F16' : (made.report.rounding?.dtype ?? ''),
+          );
     if (problem !== null) throw new AppError('internal', problem, { hint: 'Nothing is left of it.' });
     const compared = { ...made, report: { ...made.report, parity } };
     addFiles(
@@ -50,10 +55,22 @@ function compare(dir: string, { format, lambda }: ExportOrder, base: Base, resul
   const logits = (model: Partial<ReadModel>): HostTensor =>
     logitsOf({ config: base.config, weightOf: (name) => readWeight(base, name), ...model }, rows);
   const expected = logits(sourceOf(base, result, lambda));
+  if (format === 'gguf')
+    return compareLogits(rows.length, expected, logits({ weightOf: inFloat16(base, result, lambda) }));
   if (format !== 'merged')
     return compareLogits(rows.length, expected, logits({ tuned: readAdapter(dir, base.config) }));
   const model = loadBase(dir);
   return compareLogits(rows.length, expected, logits({ weightOf: (name) => readWeight(model, name) }));
+}
+
+/** The merged weights as the file has them: matrices in float16. */
+function inFloat16(base: Base, result: Result, lambda: number): ReadModel['weightOf'] {
+  const { weightOf } = mergedWeights(base, result, lambda);
+  return (name) => {
+    const { shape, data } = weightOf(name);
+    if (shape.length === 1) return { shape, data };
+    return { shape, data: decode('F16', encode('F16', data).slice().buffer) as Float32Array };
+  };
 }
 
 /** Base and result at a share of the update. */

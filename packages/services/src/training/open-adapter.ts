@@ -16,7 +16,7 @@ import { withLocalFolders } from '../ground/with-local-folders.js';
 import { reportOf } from './downloads.js';
 import { requireRun } from './require-run.js';
 
-/** How stored exports are called. `lora` is always made. */
+/** How stored exports are called. `lora` and `gguf` are always made. */
 const KINDS: Readonly<Partial<Record<ExportFormat, ExportKind>>> = {
   native: 'adapter',
   peft: 'peft',

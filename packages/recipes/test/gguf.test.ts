@@ -1,0 +1,168 @@
+import { parseModelConfig } from '@moraine/contract/plan';
+import { decode } from '@moraine/engine';
+import { type HostTensor, initialWeights } from '@moraine/lm';
+import { describe, expect, it } from 'vitest';
+import { bytesOf, type GgufTensor, ggufHeader } from '../src/gguf/format.js';
+import { familyOf, modelMetadata, ropeFactors, tensorData, tensorName } from '../src/gguf/model.js';
+import { ggufOfFolder } from '../src/index.js';
+import { writeTinyBase } from './tiny-base.js';
+
+// What llama.cpp makes of the files is `npm run test:gguf`; here is what the format and its converter's names say.
+
+/** Reads what stands before the tensors, as the format says it. */
+function readHeader(bytes: Buffer) {
+  let at = 0;
+  const take = (size: number): Buffer => {
+    at += size;
+    return bytes.subarray(at - size, at);
+  };
+  const u32 = () => take(4).readUInt32LE();
+  const u64 = () => Number(take(8).readBigUInt64LE());
+  const text = () => take(u64()).toString();
+  const readers: Record<number, () => unknown> = {
+    4: u32,
+    5: () => take(4).readInt32LE(),
+    6: () => take(4).readFloatLE(),
+    7: () => take(1)[0] === 1,
+    8: text,
+    9: () => {
+      const item = readers[u32()];
+      return Array.from({ length: u64() }, () => item?.());
+    },
+  };
+  const [magic, version, tensorCount, metadataCount] = [take(4).toString(), u32(), u64(), u64()];
+  const metadata = Object.fromEntries(Array.from({ length: metadataCount }, () => [text(), readers[u32()]?.()]));
+  const tensors = Array.from({ length: tensorCount }, () => ({
+    name: text(),
+    shape: Array.from({ length: u32() }, u64),
+    code: u32(),
+    offset: u64(),
+  }));
+  return { magic, version, metadata, tensors, dataStart: Math.ceil(at / 32) * 32 };
+}
+
+const SIZES = {
+  vocab_size: 64,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 6,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  max_position_embeddings: 64,
+};
+const llama3 = {
+  rope_type: 'llama3',
+  factor: 8,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 32,
+};
+const gemma = { model_type: 'gemma3_text', head_dim: 8, query_pre_attn_scalar: 8, sliding_window: 16 };
+const configOf = (config: Record<string, unknown>) => parseModelConfig({ ...SIZES, ...config });
+
+describe('the GGUF of a model', () => {
+  it('has its sizes, its tokenizer and its weights, each at a multiple of 32 bytes', async () => {
+    const { sizeBytes, pieces } = await ggufOfFolder(writeTinyBase(), 'tiny');
+    const file = Buffer.concat([...pieces()]);
+    expect(file.length).toBe(sizeBytes);
+    const { magic, version, metadata, tensors, dataStart } = readHeader(file);
+    expect([magic, version]).toEqual(['GGUF', 3]);
+    expect(metadata).toMatchObject({
+      'general.architecture': 'llama',
+      'general.file_type': 1,
+      'llama.block_count': 2,
+      'llama.attention.head_count_kv': 2,
+      'llama.rope.freq_base': 10_000,
+      'tokenizer.ggml.model': 'gpt2',
+      'tokenizer.ggml.pre': 'gpt-2',
+      'tokenizer.ggml.eos_token_id': 0,
+      'tokenizer.ggml.add_bos_token': false,
+    });
+    const tokens = metadata['tokenizer.ggml.tokens'] as string[];
+    expect([tokens.length, tokens[1]]).toEqual([260, '<|user|>']);
+    expect((metadata['tokenizer.ggml.token_type'] as number[]).slice(0, 5)).toEqual([3, 3, 3, 3, 1]);
+    const named = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    expect(named.get('token_embd.weight')).toMatchObject({ shape: [32, 260], code: 1 });
+    expect(named.get('blk.1.ffn_norm.weight')).toMatchObject({ shape: [32], code: 0 });
+    expect(named.get('blk.0.attn_k.weight')).toMatchObject({ shape: [32, 16], code: 1 });
+    expect(named.has('output.weight')).toBe(false);
+    expect(tensors.every(({ offset }) => offset % 32 === 0)).toBe(true);
+    const norm = named.get('blk.1.ffn_norm.weight')?.offset ?? 0;
+    const stored = decode(
+      'F32',
+      file.buffer.slice(file.byteOffset + dataStart + norm, file.byteOffset + dataStart + norm + 128),
+    );
+    expect([...stored]).toEqual(new Array(32).fill(1));
+  });
+
+  it('keeps offsets behind tensors that end between two multiples', () => {
+    const tensors: GgufTensor[] = [
+      { name: 'a', shape: [3], dtype: 'F32' },
+      { name: 'b', shape: [5, 4], dtype: 'F16' },
+      { name: 'c', shape: [1], dtype: 'F32' },
+    ];
+    const { tensors: read } = readHeader(ggufHeader([], tensors));
+    expect(tensors.map(bytesOf)).toEqual([12, 40, 4]);
+    expect(read.map(({ shape, offset }) => [shape, offset])).toEqual([
+      [[3], 0],
+      [[4, 5], 32],
+      [[1], 96],
+    ]);
+  });
+});
+
+describe('what a family stores otherwise', () => {
+  const rows: HostTensor = { shape: [16, 1], data: Float32Array.from({ length: 16 }, (_, i) => i) };
+  const q = 'model.layers.0.self_attn.q_proj.weight';
+
+  it('llama has rotary pairs beside each other, qwen2 has halves', () => {
+    const pairs = [0, 4, 1, 5, 2, 6, 3, 7];
+    expect([...tensorData(q, rows, configOf({ model_type: 'llama' }))]).toEqual([...pairs, ...pairs.map((i) => i + 8)]);
+    expect(tensorData(q, rows, configOf({ model_type: 'qwen2' }))).toBe(rows.data);
+    expect(tensorData(q.replace('q_', 'v_'), rows, configOf({ model_type: 'llama' }))).toBe(rows.data);
+  });
+
+  it('gemma 3 has its norms with the one that is added to them, and its four norms their names', () => {
+    const config = configOf(gemma);
+    const norm = { shape: [2], data: Float32Array.of(0, 0.5) };
+    expect([...tensorData('model.layers.0.self_attn.q_norm.weight', norm, config)]).toEqual([1, 1.5]);
+    const names = [...initialWeights(config, { seed: 1, std: 0.1 }).keys()].map((name) => tensorName(name, config));
+    expect(names.filter((name) => name.startsWith('blk.5.') && name.includes('norm')).sort()).toEqual(
+      ['attn_k_norm', 'attn_norm', 'attn_q_norm', 'ffn_norm', 'post_attention_norm', 'post_ffw_norm'].map(
+        (name) => `blk.5.${name}.weight`,
+      ),
+    );
+    expect(Object.fromEntries(modelMetadata('x', config))).toMatchObject({
+      'gemma3.attention.sliding_window': { value: 16 },
+      'gemma3.rope.freq_base': { value: 1_000_000 },
+    });
+  });
+
+  // Llama 3.1: wavelengths up to 32 / 4 stay, those beyond 32 are 8 times as long, theta 10,000 and 4 frequencies of 8.
+  it('llama 3.1 has factors of its frequencies, from 1 to 8', () => {
+    const factors = ropeFactors(configOf({ model_type: 'llama', rope_scaling: llama3 }));
+    expect(factors?.[0]).toBeCloseTo(1, 5);
+    expect(factors?.[3]).toBeCloseTo(8, 5);
+    expect(ropeFactors(configOf({ model_type: 'llama' }))).toBeNull();
+  });
+});
+
+describe('what llama.cpp would compute otherwise is refused', () => {
+  it.each<[Record<string, unknown>, RegExp]>([
+    [{ model_type: 'mistral', sliding_window: 16 }, /layers see 16 positions/],
+    [{ model_type: 'qwen3', head_dim: 8, attention_bias: true }, /its layers have biases/],
+    [
+      { model_type: 'qwen2', rope_scaling: llama3 },
+      /scales rotary frequencies as Llama 3.1 does in the family llama alone/,
+    ],
+    [
+      { model_type: 'smollm3', num_key_value_heads: 1, no_rope_layers: [1, 0, 1, 1, 1, 1] },
+      /layer 1 does not rotate positions/,
+    ],
+    [{ ...gemma, query_pre_attn_scalar: 16 }, /query_pre_attn_scalar is not head_dim/],
+    [{ ...gemma, sliding_window_pattern: 3 }, /layer 2 has another window/],
+    [{ ...gemma, rope_local_base_freq: 5000 }, /layer 0 has another window or rotary base/],
+  ])('%j', (config, message) => {
+    expect(() => familyOf(configOf(config))).toThrow(message);
+  });
+});
