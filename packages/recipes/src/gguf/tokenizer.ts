@@ -11,6 +11,7 @@ interface AddedToken {
   id: number;
   content: string;
   special: boolean;
+  normalized?: boolean;
 }
 interface Part {
   type?: string;
@@ -163,7 +164,9 @@ function listTokens({ model, added_tokens: added = [] }: TokenizerJson, vocabSiz
     const type = isByte ? TYPES.byte : word === model.unk_token ? TYPES.unknown : TYPES.normal;
     put(id, { text: word, type });
   }
-  for (const { id, content, special } of added) {
+  for (const { id, content, special, normalized } of added) {
+    // Gemma's runs of spaces, which no text has as they are written here: merges alone make them.
+    if (!special && normalized !== true && content.includes('▁') && model.vocab[content] === id) continue;
     const type = content === model.unk_token ? TYPES.unknown : special ? TYPES.control : TYPES.userDefined;
     // Such a token is looked for in the text as it is written, before spaces get their mark.
     put(id, { text: type === TYPES.userDefined ? content.replaceAll('▁', ' ') : content, type });
