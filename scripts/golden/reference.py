@@ -73,20 +73,34 @@ def learning_rate(schedule, peak: float, step: int, restart) -> float:
     return since / restart["warmup"] * rate_of(schedule, peak, step - since + restart["warmup"])
 
 
-def divergence(model_logits: torch.Tensor, base, batch, tokens: int) -> torch.Tensor:
-    """KL(p_base || q) over the supervised positions, a token."""
+def of_rows(batch, rows) -> torch.Tensor:
+    """The supervised positions of the rows that are named; None: of all."""
     scored = batch["labels"][:, 1:] != IGNORED
+    return scored if rows is None else scored & torch.tensor([[row in rows] for row in range(len(scored))])
+
+
+def cross_entropy(logits: torch.Tensor, batch, rows) -> torch.Tensor:
+    """Summed over the supervised positions of the rows, from the definition."""
+    targets = batch["labels"][:, 1:].clamp_min(0)
+    return -logits[:, :-1].log_softmax(-1).gather(-1, targets[..., None])[..., 0][of_rows(batch, rows)].sum()
+
+
+def divergence(model_logits: torch.Tensor, base, batch, rows) -> torch.Tensor:
+    """KL(p_base || q) summed over the supervised positions of the rows."""
+    scored = of_rows(batch, rows)
     with torch.no_grad():
         base_logits = base(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     p, q = (logits[:, :-1][scored].log_softmax(-1) for logits in (base_logits, model_logits))
-    return (p.exp() * (p - q)).sum() / tokens
+    return (p.exp() * (p - q)).sum()
 
 
 def train(model, trained, kept, batches, schedule, settings, restart, regularizer):
     """`totalSteps` steps, each over all micro-batches, normalised by their supervised tokens together. -> (numbers, what adapters keep)"""
     optimizer = getattr(optimizers, settings["type"])(optimizers.groups_of(trained, settings), settings)
     tokens = sum(supervised_tokens(batch) for batch in batches)
-    losses, grad_norms, rates, divergences = [], [], [], []
+    base, weight, sources = regularizer or (None, 0.0, None)
+    pulled = sum(int(of_rows(batch, sources).sum()) for batch in batches)
+    losses, grad_norms, rates, divergences, source_losses = [], [], [], [], []
     for step in range(1, schedule["totalSteps"] + 1):
         if restart is not None and step > 1 and (step - 1) % restart["every"] == 0:
             kept = methods.restart(model, trained)
@@ -95,23 +109,26 @@ def train(model, trained, kept, batches, schedule, settings, restart, regularize
         for group in optimizer.param_groups:
             group["lr"] = rates[-1] * group["ratio"]
         optimizer.zero_grad()
-        parts, apart = [], 0.0
+        parts, apart, of_sources = [], 0.0, 0.0
         for batch in batches:
             output = model(**batch, num_items_in_batch=tokens)
             parts.append(output.loss)
             total = output.loss
             if regularizer is not None:
-                base, weight = regularizer
-                kl = divergence(output.logits, base, batch, tokens)
-                total = total + weight * kl
+                kl = divergence(output.logits, base, batch, sources)
+                total = total + weight * kl / tokens
                 apart += kl.item()
+            if sources is not None:
+                of_sources += cross_entropy(output.logits.detach(), batch, sources).item()
             total.backward()
-        divergences.append(apart)
+        divergences.append(apart / pulled)
+        source_losses.append(of_sources / pulled)
         grad_norms.append(torch.nn.utils.clip_grad_norm_(trained.values(), settings["maxGradNorm"]).item())
         optimizer.step()
         losses.append(sum(part.item() for part in parts))
     numbers = {"losses": losses, "gradNorms": grad_norms, "learningRates": rates}
-    return numbers | ({} if regularizer is None else {"divergences": divergences}), kept
+    measured = {} if regularizer is None else {"divergences": divergences}
+    return numbers | measured | ({} if sources is None else {"sourceLosses": source_losses}), kept
 
 
 def row(matrix, family, method, optimizer):
@@ -133,11 +150,12 @@ def row(matrix, family, method, optimizer):
     copies = lambda prefix, tensors: {f"{prefix}.{name}": tensor.detach().clone() for name, tensor in tensors.items()}
     tensors = copies("start", trained | kept) if has_start else {}
     first = batches[0]
-    regularizer = (base_model(family), method["kl_to_base"]) if "kl_to_base" in method else None
+    regularizer = (base_model(family), method["kl_to_base"], method.get("sources")) if "kl_to_base" in method else None
     output = model(**first)
     total = output.loss
     if regularizer is not None:
-        total = total + regularizer[1] * divergence(output.logits, regularizer[0], first, supervised_tokens(first))
+        base, weight, sources = regularizer
+        total = total + weight * divergence(output.logits, base, first, sources) / supervised_tokens(first)
     total.backward()
     tensors["logits"] = output.logits.detach()[first["attention_mask"] == 1]
     tensors |= copies("grad", {name: parameter.grad for name, parameter in trained.items()})

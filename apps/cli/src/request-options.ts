@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { AppError, METHOD_SPELLINGS, methodRow, NumericMode, requestOf } from '@moraine/contract';
 import { type Arguments, integer, number, type Option, text } from './args.js';
+import { MIX_OPTION, mixEntries } from './mix-option.js';
 
 export const MODES = NumericMode.options;
 
@@ -27,6 +28,7 @@ export const REQUEST_OPTIONS = {
     value: 'N',
     help: 'Rank, or the rank whose budget the method matches; default 8. Of a download in format lora: its rank.',
   },
+  mix: MIX_OPTION,
   steps: { type: 'string', value: 'N', help: 'Stop after so many steps; default 3 epochs.' },
   'batch-size': { type: 'string', value: 'N', help: 'Rows a step; default by the number of rows.' },
   lr: { type: 'string', value: 'RATE', help: 'Peak learning rate; default by method and width.' },
@@ -80,6 +82,7 @@ export function withOptions(body: Record<string, unknown>, args: Arguments): Rec
     min_delta: number(args, 'min-delta', 0, 100),
   });
   inside('optimizer', { learning_rate: number(args, 'lr', 0, 10) });
+  put('data_mix', mixEntries(args));
   put('max_steps', integer(args, 'steps', 1, 10_000_000));
   put('batch_size', integer(args, 'batch-size', 1, 4096));
   put('max_seq_len', integer(args, 'seq', 2, 2 ** 24));

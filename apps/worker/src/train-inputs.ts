@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import type { Job, JobCheckpoint, Services } from '@moraine/services';
+import type { Job, JobCheckpoint, JobFile, Services } from '@moraine/services';
 import { fetchFile, fetchFolder } from './fetch-blobs.js';
 
 export interface TrainInputs {
   baseDir: string;
   trainingFile: string;
+  mixFiles: { id: string; name: string; path: string }[];
   validationFile: string | null;
   evaluationFiles: { id: string; name: string; path: string }[];
   /** The adapter that it starts from; null: a fresh one, or there is a checkpoint to go on from. */
@@ -27,13 +28,17 @@ export async function fetchTrainInputs(
 ): Promise<TrainInputs> {
   const fileOf = ({ blobKey, sha256 }: { blobKey: string; sha256: string }) =>
     fetchFile(s, blobKey, join(cacheDir, 'files', sha256));
-  const evaluationFiles = [];
-  for (const file of job.evaluationFiles)
-    evaluationFiles.push({ id: file.id, name: file.name, path: await fileOf(file) });
+  const named = async (files: readonly JobFile[]) => {
+    const fetched = [];
+    for (const file of files) fetched.push({ id: file.id, name: file.name, path: await fileOf(file) });
+    return fetched;
+  };
+  const evaluationFiles = await named(job.evaluationFiles);
   const resume = await fetchCheckpoint(s, job.checkpoints, cacheDir, onDamaged);
   return {
     baseDir: await fetchFolder(s, job.base.blobPrefix, join(cacheDir, 'bases', job.base.sha256)),
     trainingFile: await fileOf(job.trainingFile),
+    mixFiles: await named(job.mixFiles),
     validationFile: job.validationFile ? await fileOf(job.validationFile) : null,
     evaluationFiles,
     startFrom:

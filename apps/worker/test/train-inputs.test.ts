@@ -47,6 +47,7 @@ async function jobOf(checkpoints: JobCheckpoint[] = []): Promise<Job> {
     base: { name: 'tiny', blobPrefix, sha256 },
     start: null,
     trainingFile: await storedFile('train', 'rows to train on'),
+    mixFiles: [await storedFile('old', 'rows to keep')],
     validationFile: await storedFile('valid', 'rows to validate on'),
     evaluationFiles: [await storedFile('eval-a', 'first'), await storedFile('eval-b', 'second')],
     checkpoints,
@@ -85,6 +86,9 @@ describe('the inputs of a run', () => {
   it('are brought here whole, each file in the place of its role', async () => {
     const inputs = await fetched(remote().s, await jobOf([await storedCheckpoint(20)]), cache());
     expect(textOf(inputs.trainingFile)).toBe('rows to train on');
+    expect(inputs.mixFiles.map(({ id, name, path }) => [id, name, textOf(path)])).toEqual([
+      ['old', 'old.jsonl', 'rows to keep'],
+    ]);
     expect(textOf(inputs.validationFile)).toBe('rows to validate on');
     expect(inputs.evaluationFiles.map(({ id, name, path }) => [id, name, textOf(path)])).toEqual([
       ['eval-a', 'eval-a.jsonl', 'first'],
@@ -114,13 +118,15 @@ describe('the inputs of a run', () => {
   it('are kept under the hash of their content: the second fetch reads nothing, also under another key', async () => {
     const [job, away, cacheDir] = [await jobOf(), remote(), cache()];
     const first = await fetched(away.s, job, cacheDir);
-    expect(away.opened).toHaveLength(6);
+    expect(away.opened).toHaveLength(7);
     const copy = await storedFile('copy', 'rows to train on');
     const second = await fetched(away.s, { ...job, trainingFile: copy }, cacheDir);
-    expect(away.opened).toHaveLength(6);
+    expect(away.opened).toHaveLength(7);
     expect(second).toEqual(first);
     expect(readdirSync(join(cacheDir, 'files')).sort()).toEqual(
-      [job.trainingFile, job.validationFile, ...job.evaluationFiles].map((file) => file?.sha256 ?? '').sort(),
+      [job.trainingFile, ...job.mixFiles, job.validationFile, ...job.evaluationFiles]
+        .map((file) => file?.sha256 ?? '')
+        .sort(),
     );
   });
 

@@ -13,6 +13,8 @@ export interface TrainSpec {
   baseDir: string;
   baseName: string;
   trainingFile: string;
+  /** Files of `config.data_mix` after the training file, in that order; absent where there are none. */
+  mixFiles?: { id: string; name: string; path: string }[];
   validationFile: string | null;
   /** Files of `config.evaluation.files`, in that order. */
   evaluationFiles: { id: string; name: string; path: string }[];
@@ -158,6 +160,9 @@ export type AttemptEvent =
 /** Every metric by its name on the wire: what it is and its unit. */
 export const METRICS = {
   train_loss: 'Mean negative log likelihood of the supervised tokens of the step, nats',
+  train_loss_target:
+    'The same of the target rows of the step; where data_mix has a source and the step has such tokens',
+  train_loss_source: 'The same of its source rows',
   train_mean_token_accuracy: 'Share of supervised tokens that are the argmax, 0 to 1',
   learning_rate: 'Learning rate used in the step',
   grad_norm: 'Global norm of the gradients before clipping',
@@ -166,7 +171,7 @@ export const METRICS = {
   step_ms: 'Wall time of the step, milliseconds',
   memory_mb: 'Resident memory of the training process, MB',
   trained_tokens: 'Real tokens trained on since the run began',
-  kl_to_base: 'KL(p_base ‖ q) of the supervised tokens of the step, nats a token; where regularize is set',
+  kl_to_base: 'KL(p_base ‖ q) of the supervised tokens of the step that regularize is on, nats a token',
   valid_loss: 'Validation loss, nats per supervised token',
   valid_kl_to_base: 'KL(p_base ‖ q) of the validation tokens, nats a token; where regularize is set',
   valid_mean_token_accuracy: 'Validation token accuracy, 0 to 1',

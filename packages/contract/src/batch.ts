@@ -19,4 +19,6 @@ export interface Batch extends BatchShape {
   segments: Int32Array;
   /** Places in the document from 0, for the rotary embedding. */
   positions: Int32Array;
+  /** 1 where the token is of a row of the role source; absent where no row is. */
+  sources?: Uint8Array;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RunConfig } from './run-config.js';
+import { DataRole, RunConfig } from './run-config.js';
 
 // What is said of a run before it starts: what would serve it better, what it would learn, what it would take.
 
@@ -30,6 +30,16 @@ export const FileRehearsal = z
     tokens: z.int(),
     supervised_tokens: z.int(),
     longest_tokens: z.int(),
+    /** Of a file of a data_mix: its part of the rows and the tokens that the run is shown, and how often it shows a row of it. */
+    mix: z
+      .object({
+        role: DataRole,
+        weight: z.number(),
+        rows_share: z.number(),
+        tokens_share: z.number(),
+        passes: z.number(),
+      })
+      .optional(),
     /** What is cut, left out or changed, a sentence each, as the run says it before its first step. */
     warnings: z.array(z.string()),
   })

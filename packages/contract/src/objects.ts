@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Advice, FileRehearsal } from './before-run.js';
 import { Download } from './export-order.js';
 import { ResumeCheck } from './resume-check.js';
-import { EvaluationRole, RunConfig } from './run-config.js';
+import { DataRole, RunConfig } from './run-config.js';
 import { AttemptStatus, RunState, RunStatus, StateReason, WorkerStatus } from './states.js';
 
 /** The objects of the wire. Times are unix seconds, sizes bytes. Fields beyond the OpenAI specification are ours and optional to its clients. */
@@ -246,7 +246,7 @@ export const EvaluationObject = z
     file_id: z.string(),
     name: z.string(),
     /** `target`: what should be learned, `source`: what should be kept. */
-    role: EvaluationRole,
+    role: DataRole,
     step: z.int(),
     rows: z.int(),
     supervised_tokens: z.int(),

@@ -57,16 +57,31 @@ export const ScheduleRequest = z.strictObject({
   ),
 });
 
-/** What an evaluation file is for: `target` holds what should be learned, `source` what should be kept. */
-export const EvaluationRole = z.enum(['target', 'source']);
-export type EvaluationRole = z.infer<typeof EvaluationRole>;
+/** What a file is for: `target` holds what should be learned, `source` what should be kept. */
+export const DataRole = z.enum(['target', 'source']);
+export type DataRole = z.infer<typeof DataRole>;
+
+export const MixEntry = z.strictObject({
+  file_id: describe(
+    z.string().min(1),
+    'Id of an uploaded file. The training file itself may be named, for its weight.',
+  ),
+  weight: describe(
+    z.number().min(1e-6).max(1e6).default(1),
+    'How many rows are drawn of it, relative to the other files; the training file has 1. Weights 7 and 1 give 7 rows of 8.',
+  ),
+  role: describe(
+    DataRole.default('target'),
+    '`target`: what should be learned; `source`: rows of what the base knows, shown again so that it is kept (replay).',
+  ),
+});
 
 const EvaluationFile = z.union([
   z.string(),
   z.strictObject({
     file_id: z.string().min(1),
     role: describe(
-      EvaluationRole.default('target'),
+      DataRole.default('target'),
       '`target`: what should be learned, `source`: what should be kept; a higher loss on it is forgetting.',
     ),
   }),
@@ -116,7 +131,10 @@ export const RegularizeRequest = z.strictObject({
     z.number().min(0).max(100),
     'Weight of KL(p_base ‖ q), nats a supervised token, in what is minimised: how dear it is to leave the base. 0 measures it alone.',
   ),
-  on: describe(z.literal('task').default('task'), 'Tokens that it is taken on: the supervised ones of the step.'),
+  on: describe(
+    z.enum(['task', 'replay']).default('task'),
+    'Tokens that it is taken on: the supervised ones of the target rows of a step (`task`), or those of its source rows (`replay`, which needs a file of that role in data_mix).',
+  ),
 });
 
 export const Hyperparameters = z.strictObject({
@@ -138,6 +156,10 @@ export const CreateRunRequest = z
       'What to train: a registered base with a fresh adapter; or an adapter to go on with: a trained model (`ft:…`), a checkpoint of a run (`ft:…:ckpt-step-N`) or a registered adapter. See GET /v1/models.',
     ),
     training_file: describe(z.string().min(1), 'Id of an uploaded JSONL file.'),
+    data_mix: describe(
+      z.array(MixEntry).max(16).nullish(),
+      'Files that are trained on beside training_file. Rows are drawn of each by its weight, evenly over the run, in an order that the seed decides. An epoch is as many target rows as the targets have.',
+    ),
     validation_file: describe(z.string().nullish(), 'Id of an uploaded JSONL file for validation loss and accuracy.'),
     suffix: describe(z.string().min(1).max(64).nullish(), 'Part of the name of the trained model.'),
     seed: describe(
@@ -241,7 +263,7 @@ export const RunConfig = z
     /** The learning rate as a multiple of the automatic one, which is what the OpenAI API speaks of. */
     learning_rate_multiplier: z.number().optional(),
     n_epochs: z.int(),
-    /** Steps of the whole run: ceil(n_epochs x rows / batch_size), capped by the request's max_steps; rows that are left out do not count. */
+    /** Steps of the whole run: ceil(n_epochs x rows of an epoch / batch_size), capped by the request's max_steps; rows that are left out do not count. */
     steps: z.int(),
     /** What the numbers of steps follow from, so that they are counted again once it is known which rows are trained on. */
     follows: z
@@ -271,12 +293,14 @@ export const RunConfig = z
     /** Absent where none is dropped. */
     attention_dropout: z.number().optional(),
     /** Absent where the base is neither kept near nor compared with. */
-    regularize: z.strictObject({ kl_to_base: z.number(), on: z.literal('task') }).optional(),
+    regularize: z.strictObject({ kl_to_base: z.number(), on: z.enum(['task', 'replay']) }).optional(),
+    /** The training file and those that are trained on beside it; absent where there are none. */
+    data_mix: z.array(z.strictObject({ file_id: z.string(), weight: z.number(), role: DataRole })).optional(),
     evaluation: z.strictObject({
       every_steps: z.int(),
       files: z.array(z.string()),
       /** The role of each file; all are targets where it is absent, in runs of earlier versions. */
-      roles: z.record(z.string(), EvaluationRole).optional(),
+      roles: z.record(z.string(), DataRole).optional(),
       samples: z.int(),
     }),
     /** Absent where the run goes on to its last step. */
@@ -305,7 +329,7 @@ export function storedRunConfig(stored: unknown): RunConfig {
 /** The files that a request names for evaluation, with their roles, each once as it was written. */
 export const evaluationFilesOf = (request: {
   evaluation?: z.output<typeof EvaluationRequest>;
-}): { file_id: string; role: EvaluationRole }[] =>
+}): { file_id: string; role: DataRole }[] =>
   (request.evaluation?.files ?? []).map((file) =>
     typeof file === 'string' ? { file_id: file, role: 'target' as const } : file,
   );

@@ -4,6 +4,8 @@ import { type Batch, IGNORED } from '@moraine/contract';
 export interface EncodedRow {
   ids: number[];
   labels: number[];
+  /** A row of the role source. */
+  isSource?: boolean;
 }
 
 /** A batch of nothing but padding. */
@@ -21,7 +23,7 @@ export function emptyBatch(batch: number, time: number, padId: number): Batch {
 
 /** Writes a row into a batch as document number `segment`, beginning at flat place `at`. */
 export function placeRow(
-  { ids, labels, segments, positions }: Batch,
+  { ids, labels, segments, positions, sources }: Batch,
   row: EncodedRow,
   at: number,
   segment: number,
@@ -31,6 +33,7 @@ export function placeRow(
   labels.set(row.labels, at);
   segments.fill(segment, at, at + length);
   for (let t = 0; t < length; t += 1) positions[at + t] = t;
+  if (row.isSource) sources?.fill(1, at, at + length);
 }
 
 /** Pads rows to one length: that of the longest, rounded up to a multiple of `multiple`. */

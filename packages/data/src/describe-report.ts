@@ -21,14 +21,23 @@ const NOTES: Record<RowNote, string> = {
 };
 
 /** What was cut, left out or changed in a file, a sentence each; empty when nothing was. */
-export function describeReport({ truncated, dropped, notes, rows, duplicates, inTraining }: EncodeReport): string[] {
+export function describeReport({
+  truncated,
+  dropped,
+  notes,
+  rows,
+  duplicates,
+  inTraining,
+  inEarlier,
+}: EncodeReport): string[] {
   const cut = truncated > 0 ? [`${truncated} rows were cut to the longest length`] : [];
   const lost = [...cut, ...describeCounts(dropped, DROPPED)];
   const left = lost.length === 0 ? [] : [`${lost.join(', ')}. ${rows} rows are used.`];
   return [
     ...left,
     ...describeRepeated(duplicates),
-    ...describeShared(inTraining),
+    ...describeShared(inTraining, 'the training file', 'on them a run is scored for what it was shown'),
+    ...describeShared(inEarlier, 'a training file before it', 'they are drawn by the weights of both'),
     ...describeCounts(notes, NOTES).map((sentence) => `${sentence}.`),
   ];
 }
@@ -38,12 +47,10 @@ const describeRepeated = ({ rows, first }: Duplicates): string[] =>
     ? []
     : [`${rows} rows repeat an earlier one word for word (first in line ${first.line}, as in line ${first.of}).`];
 
-const describeShared = (noted: Noted | null): string[] =>
+const describeShared = (noted: Noted | null, file: string, so: string): string[] =>
   noted === null
     ? []
-    : [
-        `${noted.rows} rows are in the training file too, word for word: on them a run is scored for what it was shown (first in line ${noted.firstLine}).`,
-      ];
+    : [`${noted.rows} rows are in ${file} too, word for word: ${so} (first in line ${noted.firstLine}).`];
 
 /** Rows that are not trained on. */
 export const leftOut = ({ dropped }: EncodeReport): number =>

@@ -31,15 +31,19 @@ export interface EncodeReport {
   notes: Partial<Record<RowNote, Noted>>;
   /** Rows of the file that repeat an earlier one word for word; they are trained on as often as they stand there. */
   duplicates: Duplicates;
-  /** Rows of the file that are rows of the training file too; null when there are none, or this is that file. */
+  /** Rows of a file that is scored that are rows of a training file too; null when there are none. */
   inTraining: Noted | null;
+  /** Rows of a training file that are rows of one before it too. */
+  inEarlier: Noted | null;
   /** Line numbers of the first rows left out, at most 20. */
   droppedLines: number[];
 }
 
 export interface EncodeFileOptions extends EncodeOptions {
-  /** The rows of the training file, for another file of its run: those that it has too are counted. */
-  training?: DuplicateFinder | undefined;
+  /** The rows of the training files before it, for another file of their run: those that it has too are counted. */
+  training?: readonly DuplicateFinder[];
+  /** Whether this is a training file too. */
+  isTraining?: boolean;
   /** Called between rows, some times a second; what it throws ends the encoding. */
   onProgress?: (rowsRead: number) => void;
   /** No further row is read after so many milliseconds. Default: the whole file is. */
@@ -71,12 +75,14 @@ export async function encodeFile(
     notes: {},
     duplicates: { rows: 0, first: null },
     inTraining: null,
+    inEarlier: null,
     droppedLines: [],
   };
   const seen = findDuplicates();
-  const { onProgress, training, msMax = Number.POSITIVE_INFINITY } = options;
+  const { onProgress, training = [], isTraining = false, msMax = Number.POSITIVE_INFINITY } = options;
   const begun = performance.now();
   let pausedAt = begun;
+  let shared: Noted | null = null;
   for await (const { line, row } of readRows(file)) {
     if (performance.now() - begun > msMax) {
       report.isPartial = true;
@@ -93,10 +99,11 @@ export async function encodeFile(
     }
     for (const note of noted) count(report.notes, note, line);
     seen.see(line, row);
-    if (training?.has(row)) report.inTraining = addTo(report.inTraining, line);
+    if (training.some((file) => file.has(row))) shared = addTo(shared, line);
     report.rowsRead += 1;
   }
   report.duplicates = seen.found();
+  report[isTraining ? 'inEarlier' : 'inTraining'] = shared;
   if (rows.length === 0 && !report.isPartial) throw nothingLeft(file, report, options.maxSeqLen);
   return { rows, report, seen };
 }

@@ -8,15 +8,15 @@ import {
 } from '@moraine/contract/plan';
 import type { Layout } from './layout.js';
 import { layoutCost } from './layout-cost.js';
-import { createRowOrder } from './row-order.js';
+import { createRunOrder } from './row-order.js';
 import { planEvaluation, planTraining, seenSteps } from './run-layout.js';
 
 export interface RunToEstimate {
   model: ModelShape;
   config: RunConfig;
   device: 'cpu' | 'gpu';
-  /** Tokens of each row that is trained on. */
-  training: readonly number[];
+  /** Tokens of each row that is trained on, by file. */
+  training: readonly (readonly number[])[];
   /** The validation file, if there is one, and the evaluation files. */
   validation: ScoredFile | null;
   evaluation: readonly ScoredFile[];
@@ -60,9 +60,13 @@ const SAMPLE_TOKENS = 256;
 
 /** What a run takes, before it starts: the layout of its own rows, the memory of that, and a rough time. */
 export function estimateRun(run: RunToEstimate): RunEstimate {
-  const { model, config, device, training, tokensPerSecond } = run;
+  const { model, config, device, tokensPerSecond } = run;
+  const training = run.training.flat();
   const { packing, accumulation, steps } = config;
-  const rowsOf = createRowOrder(training.length, config.seed, config.batch_size);
+  const rowsOf = createRunOrder(
+    config,
+    run.training.map((file) => file.length),
+  );
   const options = { model, device, packing, accumulation };
   const layout = planTraining({ ...options, lengths: training, rowsOf, steps });
   const scored = planEvaluation(

@@ -30,7 +30,7 @@ export type {
   RowFormat,
   TextRow,
 } from './row.js';
-export { createRowOrder } from './row-order.js';
+export { createMixedOrder, createRowOrder, createRunOrder, type DrawnFile } from './row-order.js';
 export type { RowProblem, RowProblemCode } from './row-problem.js';
 export { planEvaluation, planTraining } from './run-layout.js';
 export { loadTokenizer, type TextTokenizer } from './tokenizer.js';

@@ -186,8 +186,10 @@ function maxOf(values: ArrayLike<number>): number {
 /** The rows of a step as micro-batches: what `arrange` says, with the tokens in place. */
 export function layOut(rows: readonly EncodedRow[], layout: Layout, padId: number): Batch[] {
   const lengths = Int32Array.from(rows, ({ ids }) => ids.length);
+  const hasSources = rows.some(({ isSource }) => isSource);
   return layout.arrange(lengths).map(({ shape, sequences }) => {
     const batch = emptyBatch(shape.batch, shape.time, padId);
+    if (hasSources) batch.sources = new Uint8Array(shape.batch * shape.time);
     sequences.forEach((documents, b) => {
       let at = b * shape.time;
       documents.forEach((row, document) => {

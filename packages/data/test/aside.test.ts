@@ -67,13 +67,20 @@ test('files are encoded in their order until the time is up, and what is wrong w
   };
   const [long, short] = [await write('long', 200_000), await write('short', 3)];
   const task = { files, vocabSize: 1_024, day: '2024-05-06', maxSeqLen: 64 };
-  const [first, second] = await encodeAside({ ...task, rows: [long, short], msMax: 1_000 });
+  const [first, second] = await encodeAside({ ...task, trainingFiles: 1, rows: [long, short], msMax: 1_000 });
   expect(first?.report.isPartial).toBe(true);
   expect(first?.report.rowsRead).toBeGreaterThan(0);
   expect(first?.report.rowsRead).toBeLessThan(200_000);
   expect(second?.report).toMatchObject({ rowsRead: 3, isPartial: false, rows: 3, dropped: {} });
 
-  const refused = encodeAside({ ...task, rows: [short], maxSeqLen: 4, overLength: 'error', msMax: 60_000 });
+  const refused = encodeAside({
+    ...task,
+    trainingFiles: 1,
+    rows: [short],
+    maxSeqLen: 4,
+    overLength: 'error',
+    msMax: 60_000,
+  });
   await expect(refused).rejects.toMatchObject({
     code: 'user_data',
     message: expect.stringMatching(/^short: Line 1: The row has/),

@@ -31,7 +31,7 @@ const of = (request: Record<string, unknown>, training = rows(64, 32), more = {}
     model,
     config: configOf(request, training.length),
     device: 'cpu',
-    training,
+    training: [training],
     validation: null,
     evaluation: [],
     tokensPerSecond: null,

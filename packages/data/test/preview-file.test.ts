@@ -147,7 +147,7 @@ describe('duplicates', () => {
     const options = { maxSeqLen: 64 };
     const { seen, report } = await encodeFile(training, tokenizer, options);
     expect(report.inTraining).toBeNull();
-    const found = await encodeFile(other, tokenizer, { ...options, training: seen });
+    const found = await encodeFile(other, tokenizer, { ...options, training: [seen] });
     expect(found.report.inTraining).toEqual({ rows: 2, firstLine: 2 });
     expect(found.rows).toHaveLength(3);
   });

@@ -65,6 +65,16 @@ export function batchFeeds({ batch, time }: BatchShape) {
 /** The tensors of a fed batch. */
 export type FedBatch = FedTensors<ReturnType<typeof batchFeeds>>;
 
+/** For a step that tells roles apart: float32 [B*T], 1 where the position in the same place of `rows` predicts a token of a source row. */
+export const sourcesFeed = ({ batch, time }: BatchShape): Feed => ({ shape: [batch * time], dtype: 'float32' });
+
+/** What `sourcesFeed` is fed. */
+export function feedSources({ sources }: Batch, shape: BatchShape, { positions }: Supervised): Float32Array {
+  const fed = new Float32Array(shape.batch * shape.time);
+  for (const [i, position] of positions.entries()) fed[i] = sources?.[position] ?? 0;
+  return fed;
+}
+
 /** The smallest of the shapes that a batch fits into. @throws AppError `invalid_value` when none is large enough. */
 export function shapeFor({ batch, time }: BatchShape, shapes: readonly BatchShape[]): BatchShape {
   let best: BatchShape | undefined;

@@ -16,6 +16,14 @@ export interface HeadInput {
   count: Tensor;
   /** The frozen base's activations of the same positions and its head, where its distribution is compared with. */
   base?: { hidden: Tensor; weight: Tensor } | undefined;
+  /** 1 where a position is of a source row, else 0, [S]; absent: no row is. */
+  sources?: Tensor | undefined;
+}
+
+/** How dear it is to leave the base, and on the rows of which role; without sources, on all. */
+export interface Pull {
+  weight: number;
+  on: 'task' | 'replay';
 }
 
 /** Logits of a chunk take at most so many numbers, 64 MB. */
@@ -36,6 +44,7 @@ interface Chunk {
   baseHidden: Tensor | undefined; // [c, C]
   targets: Tensor; // int32 [c]
   isCounted: Tensor; // [c], 1 or 0
+  isSource: Tensor | undefined; // [c], 1 or 0
 }
 
 export interface HeadLoss {
@@ -43,49 +52,70 @@ export interface HeadLoss {
   lossSum: Tensor;
   /** How many of their targets have the highest logit (a tie counts). */
   correct: Tensor;
-  /** Sum of KL(p_base ‖ q), nats; 0 without a base. */
+  /** Sum of KL(p_base ‖ q) over those of them that it is taken on, nats; 0 without a base. */
   klSum: Tensor;
+  /** The part of `lossSum` that source rows have. */
+  sourceLoss: Tensor;
 }
 
 /**
  * Loss of the counted positions, differentiable in `hidden` and, where it trains, in `weight`. The gradient of `lossSum` is that of
- * lossSum + klWeight·klSum: what is reported is the cross entropy, what is minimised is both.
+ * lossSum + pull.weight·klSum: what is reported is the cross entropy, what is minimised is both.
  */
-export function headLoss(input: HeadInput, trainsWeight: boolean, klWeight = 0): HeadLoss {
+export function headLoss(input: HeadInput, trainsWeight: boolean, pull: Pull = NO_PULL): HeadLoss {
   const tf = loadTf();
-  let found: { correct: Tensor; klSum: Tensor } | undefined;
+  let found: Omit<HeadLoss, 'lossSum'> | undefined;
   const lossSum = differentiable(
     trainsWeight ? [input.hidden, input.weight] : [input.hidden],
     () => {
-      const { lossSum: value, correct, klSum, grads } = lossAndGradients(input, trainsWeight, klWeight);
-      found = { correct: tf.keep(correct), klSum: tf.keep(klSum) };
+      const { lossSum: value, grads, ...sums } = lossAndGradients(input, trainsWeight, pull);
+      const { correct, klSum, sourceLoss } = sums;
+      found = { correct: tf.keep(correct), klSum: tf.keep(klSum), sourceLoss: tf.keep(sourceLoss) };
       return { value, saved: grads };
     },
     (dy, saved) => saved.map((grad) => tf.mul(grad, dy)),
   );
-  return { lossSum, correct: kept(found?.correct), klSum: kept(found?.klSum) };
+  return {
+    lossSum,
+    correct: kept(found?.correct),
+    klSum: kept(found?.klSum),
+    sourceLoss: kept(found?.sourceLoss),
+  };
 }
 
-function lossAndGradients(input: HeadInput, trainsWeight: boolean, klWeight: number) {
+const NO_PULL: Pull = { weight: 0, on: 'task' };
+
+/** The counted positions of a chunk whose divergence from the base counts, [c], 1 or 0. */
+function pulledOf({ isCounted, isSource }: Chunk, on: Pull['on']): Tensor {
+  const tf = loadTf();
+  if (isSource === undefined) return isCounted;
+  return tf.mul(isCounted, on === 'replay' ? isSource : tf.sub(1, isSource));
+}
+
+function lossAndGradients(input: HeadInput, trainsWeight: boolean, { weight: klWeight, on }: Pull) {
   const tf = loadTf();
   const { weight, count, base } = input;
-  // What is carried from chunk to chunk: loss, correct, divergence and, for a trained head, its gradient.
+  // What is carried from chunk to chunk: loss, correct, divergence, loss of source rows and, for a trained head, its gradient.
   let totals: Tensor[] = [
-    tf.fill([], 0),
-    tf.fill([], 0),
-    tf.fill([], 0),
+    ...Array.from({ length: 4 }, () => tf.fill([], 0) as Tensor),
     ...(trainsWeight ? [tf.zerosLike(weight)] : []),
   ];
   const dHidden: Tensor[] = [];
   for (const [index, { first, chunk }] of chunksOf(input).entries()) {
     const compute = (inputs: Tensor[]) => {
-      const [part, before] = [chunkFrom(inputs, chunk.baseHidden), inputs.slice(3)];
+      const [part, before] = [chunkFrom(inputs, chunk), inputs.slice(3)];
       const { losses, isTop, probabilities, divergence, pull } = scoreRows(part, weight, base?.weight);
+      const pulled = pulledOf(part, on);
       const counted = tf.expandDims(part.isCounted, 1) as Tensor; // [c, 1]
       // The gradient of the logits is softmax - onehot (+ klWeight·(softmax - base's)); the onehot part of each product is a row gathered or scattered.
-      const slope = pull === null ? probabilities : (tf.add(probabilities, tf.mul(pull, klWeight)) as Tensor);
+      const dear = input.sources === undefined ? klWeight : tf.mul(tf.expandDims(pulled, 1), klWeight);
+      const slope = pull === null ? probabilities : (tf.add(probabilities, tf.mul(pull, dear)) as Tensor);
       const own = tf.mul(tf.sub(matMul2d(slope, weight), gatherRows(weight, part.targets)), counted); // [c, C]
-      const sums = [losses, isTop, divergence].map((x) => tf.sum(tf.mul(x, part.isCounted)) as Tensor);
+      const total = (x: Tensor, of: Tensor) => tf.sum(tf.mul(x, of)) as Tensor;
+      const ofSources = part.isSource
+        ? total(losses, tf.mul(part.isCounted, part.isSource))
+        : (tf.fill([], 0) as Tensor);
+      const sums = [total(losses, part.isCounted), total(isTop, part.isCounted), total(divergence, pulled), ofSources];
       if (trainsWeight) {
         const hiddenRows = tf.mul(part.hidden, counted);
         const chosen = tf.unsortedSegmentSum(hiddenRows as never, part.targets as never, weight.shape[0] ?? 0);
@@ -101,9 +131,15 @@ function lossAndGradients(input: HeadInput, trainsWeight: boolean, klWeight: num
     dHidden.push(own);
     totals = sums;
   }
-  const [lossSum, correct, klSum, ...dWeight] = totals;
+  const [lossSum, correct, klSum, sourceLoss, ...dWeight] = totals;
   const whole = dHidden.length === 1 ? at(dHidden, 0) : tf.concat(dHidden, 0);
-  return { lossSum: kept(lossSum), correct: kept(correct), klSum: kept(klSum), grads: [whole, ...dWeight] };
+  return {
+    lossSum: kept(lossSum),
+    correct: kept(correct),
+    klSum: kept(klSum),
+    sourceLoss: kept(sourceLoss),
+    grads: [whole, ...dWeight],
+  };
 }
 
 /**
@@ -137,7 +173,7 @@ export function headScores(input: HeadInput): { losses: Tensor; best: Tensor; di
 }
 
 /** The positions in chunks. Each is made to wait for the one before (`after`), so that one chunk's logits exist at a time. */
-function chunksOf({ hidden, weight, targets, count, base }: HeadInput): { first: number; chunk: Chunk }[] {
+function chunksOf({ hidden, weight, targets, count, base, sources }: HeadInput): { first: number; chunk: Chunk }[] {
   const tf = loadTf();
   const [positions = 0, width = 0] = hidden.shape;
   const rows = chunkRows(weight.shape[0] ?? 0);
@@ -152,6 +188,7 @@ function chunksOf({ hidden, weight, targets, count, base }: HeadInput): { first:
         baseHidden: base && (tf.slice(base.hidden, [first, 0], [size, width]) as Tensor),
         targets: tf.slice(targets, [first], [size]) as Tensor,
         isCounted: tf.cast(tf.less(places, count), 'float32') as Tensor,
+        isSource: sources && (tf.slice(sources, [first], [size]) as Tensor),
       },
     };
   });
@@ -162,7 +199,7 @@ function chunksOf({ hidden, weight, targets, count, base }: HeadInput): { first:
  * [c] in nats and its gradient by the logits, softmax - base's softmax [c, V].
  */
 function scoreRows(
-  { hidden, targets, baseHidden }: Omit<Chunk, 'isCounted'>,
+  { hidden, targets, baseHidden }: Pick<Chunk, 'hidden' | 'targets' | 'baseHidden'>,
   weight: Tensor,
   baseWeight: Tensor | undefined,
 ) {
@@ -197,8 +234,8 @@ function distribution(hidden: Tensor, weight: Tensor) {
   return { logits, highest, probabilities, logSum: tf.sub(highest, tf.log(tf.max(probabilities, 1))) as Tensor };
 }
 
-function chunkFrom([hidden, targets, isCounted]: Tensor[], baseHidden: Tensor | undefined): Chunk {
-  return { hidden: kept(hidden), targets: kept(targets), isCounted: kept(isCounted), baseHidden };
+function chunkFrom([hidden, targets, isCounted]: Tensor[], { baseHidden, isSource }: Chunk): Chunk {
+  return { hidden: kept(hidden), targets: kept(targets), isCounted: kept(isCounted), baseHidden, isSource };
 }
 
 function kept(tensor: Tensor | undefined): Tensor {

@@ -2,8 +2,8 @@ import type { BatchShape } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
 import { invariant, loadTf, type Scope, type Signature, signature, type Tensor } from '@moraine/engine';
 import type { Adapter } from './adapter.js';
-import { batchFeeds, type FedBatch, shapeName } from './batch.js';
-import { type HeadInput, type HeadLoss, headLoss } from './head-loss.js';
+import { batchFeeds, type FedBatch, shapeName, sourcesFeed } from './batch.js';
+import { type HeadInput, type HeadLoss, headLoss, type Pull } from './head-loss.js';
 import { headName } from './model.js';
 import type { Dropout, Net } from './net.js';
 import { at } from './ops.js';
@@ -44,51 +44,66 @@ export const dropoutRates = (adapter: Pick<Adapter, 'dropout'> | null, attention
 /** Whether a pass of a step needs a seed. */
 export const isDropping = ({ rate, attention = 0 }: DropoutRates): boolean => rate > 0 || attention > 0;
 
+/** What a step knows of its rows and of the base beside the cross entropy. */
+export interface StepAims {
+  /** Weight of KL(p_base ‖ q) in what is minimised. */
+  klToBase?: number | undefined;
+  /** The rows that it is taken on: without sources all, of any role. Default `task`. */
+  klOn?: Pull['on'] | undefined;
+  /** Rows of the role source may come: `sources` is fed, and their loss is told apart. */
+  hasSources?: boolean | undefined;
+}
+
 /**
  * One signature a shape: adds the gradients of the summed cross entropy (+ klToBase·KL(p_base ‖ q)) to `<name>.grad` and returns `lossSum`
  * (of cross entropies, nats) and `correct`, the number of supervised tokens that scored highest; where the base is compared with, `klSum`
- * (nats) too. With dropout it takes `seed` int32 [2] as well.
+ * (nats) too, and with sources `sourceLoss`, their part of lossSum. With dropout it takes `seed` int32 [2] as well.
  */
 export function microSignatures(
   parts: ModelParts,
   trained: readonly Trained[],
   shapes: readonly BatchShape[],
-  klToBase = 0,
+  aims: StepAims = {},
   rates: DropoutRates = dropoutRates(parts.adapter),
 ): Record<string, Signature> {
   const seed = { shape: [2], dtype: 'int32' } as const;
-  const micro = (feeds: FedBatch, scope: Scope, dropout?: Dropout) =>
-    addGradients(parts, trained, feeds, scope, { dropout, klToBase });
+  const micro = (feeds: FedBatch & { sources?: Tensor }, scope: Scope, dropout?: Dropout) =>
+    addGradients(parts, trained, feeds, scope, { dropout, aims });
+  const feedsOf = (shape: BatchShape) => ({
+    ...batchFeeds(shape),
+    ...(aims.hasSources ? { sources: sourcesFeed(shape) } : {}),
+  });
   const signatureOf = (shape: BatchShape): Signature =>
     isDropping(rates)
       ? signature({
-          feeds: { ...batchFeeds(shape), seed },
+          feeds: { ...feedsOf(shape), seed },
           build: (feeds, scope) => micro(feeds, scope, { ...rates, seed: feeds.seed }),
         })
-      : signature({ feeds: batchFeeds(shape), build: (feeds, scope) => micro(feeds, scope) });
+      : signature({ feeds: feedsOf(shape), build: (feeds, scope) => micro(feeds, scope) });
   return Object.fromEntries(shapes.map((shape) => [microName(shape), signatureOf(shape)]));
 }
 
 function addGradients(
   parts: ModelParts,
   trained: readonly Trained[],
-  feeds: FedBatch,
+  feeds: FedBatch & { sources?: Tensor },
   scope: Scope,
-  { dropout, klToBase }: { dropout: Dropout | undefined; klToBase: number },
+  { dropout, aims }: { dropout: Dropout | undefined; aims: StepAims },
 ) {
   const netOf = (values: readonly Tensor[]) =>
     scopeNet(parts, scope, new Map(trained.map(({ name }, i) => [name, at(values, i)])), dropout);
   const values = trained.map(({ name }) => scope.read(name));
   const base = baseStates(parts, scope, feeds);
-  const { lossSum, correct, klSum, grads } = lossAndGradients(parts.config, values, netOf, feeds, { base, klToBase });
+  const pull = { weight: aims.klToBase ?? 0, on: aims.klOn ?? 'task' };
+  const found = lossAndGradients(parts.config, values, netOf, feeds, { base, pull, sources: feeds.sources });
+  const { lossSum, correct, klSum, sourceLoss, grads } = found;
   for (const [i, { name }] of trained.entries()) scope.assignAdd(gradName(name), at(grads, i));
-  return { lossSum, correct, ...(base === undefined ? {} : { klSum }) };
+  return { lossSum, correct, ...(base && { klSum }), ...(aims.hasSources && { sourceLoss }) };
 }
 
-/** What the loss is beside the cross entropy: how far from the base, and how dear that is. */
-interface Regularizer {
-  base?: HeadInput['base'];
-  klToBase?: number;
+/** What the loss is beside the cross entropy: how far from the base, and how dear that is; and whose it is. */
+interface Regularizer extends Pick<HeadInput, 'base' | 'sources'> {
+  pull?: Pull;
 }
 
 /** What `headLoss` returns, and the gradient of the loss for each value; `netOf` builds the net over the values it is given. */
@@ -97,15 +112,15 @@ export function lossAndGradients(
   values: Tensor[],
   netOf: (values: Tensor[]) => Net,
   feeds: FedBatch,
-  { base, klToBase = 0 }: Regularizer = {},
+  { base, sources, pull }: Regularizer = {},
 ): HeadLoss & { grads: Tensor[] } {
   const tf = loadTf();
   let found: HeadLoss | undefined;
   const lossOf = (...given: Tensor[]) => {
     const net = netOf(given);
     const name = headName(config);
-    const input = { ...predictingStates(net, config, feeds), weight: net.get(name), base };
-    found = headLoss(input, net.trains(name), klToBase);
+    const input = { ...predictingStates(net, config, feeds), weight: net.get(name), base, sources };
+    found = headLoss(input, net.trains(name), pull);
     return found.lossSum;
   };
   const { value, grads } = tf.valueAndGrads(lossOf as never)(values);
@@ -115,7 +130,8 @@ export function lossAndGradients(
     kept.dispose();
     return copy;
   };
-  return { lossSum: value, correct: own(found?.correct), klSum: own(found?.klSum), grads };
+  const { correct, klSum, sourceLoss } = found ?? {};
+  return { lossSum: value, correct: own(correct), klSum: own(klSum), sourceLoss: own(sourceLoss), grads };
 }
 
 const scalar = { shape: [], dtype: 'float32' } as const;

@@ -19,7 +19,16 @@ import type { Optimizer } from './optim/optimizer.js';
 import type { Schedule } from './optim/schedule.js';
 import { copyName, evaluateSignatures, scopeNet, weightVariables } from './program.js';
 import { createRunStep, type StepResult } from './run-step.js';
-import { APPLY, applySignature, dropoutRates, gradName, microSignatures, slotVariables, type Trained } from './step.js';
+import {
+  APPLY,
+  applySignature,
+  dropoutRates,
+  gradName,
+  microSignatures,
+  type StepAims,
+  slotVariables,
+  type Trained,
+} from './step.js';
 import {
   readState,
   type StateShapes,
@@ -42,6 +51,10 @@ export interface TrainerOptions {
   schedule: Schedule;
   /** Weight of KL(p_base ‖ q) in what is minimised; 0 measures it alone. Absent: the base is not compared with. */
   klToBase?: number | undefined;
+  /** The rows that it is taken on where there are sources: target rows (`task`, the default) or source rows. */
+  klOn?: StepAims['klOn'];
+  /** Batches tell rows of the role source (`Batch.sources`): their loss is reported apart. */
+  hasSources?: boolean | undefined;
   /** Share of the weights of attention set to zero in a step; absent: none. */
   attentionDropout?: number | undefined;
   /** Decides the adapter's starting values and every dropout mask. */
@@ -91,7 +104,7 @@ export interface Trainer {
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   // The options themselves are not kept: their weights may be the whole base.
   const { config, adapter, optimizer, schedule, seed, mode = 'plain', shapes, evaluation = [], generation } = options;
-  const { program, trained, kept, adapterNames, initial } = trainingProgram(options);
+  const { program, trained, kept, adapterNames, initial, aims } = trainingProgram(options);
   const session = await compile(program, { mode });
   session.write(initial);
   const stored = stateShapes(trained, kept, optimizer.slots);
@@ -105,6 +118,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     rates: dropoutRates(adapter, options.attentionDropout),
     seed,
     shapes,
+    aims,
   });
   let steps = 0;
   return {
@@ -146,7 +160,8 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
     variables.set(name, { shape: value.shape });
     initial.set(name, value);
   }
-  const { klToBase } = options;
+  const { klToBase, klOn, hasSources } = options;
+  const aims: StepAims = { klToBase, klOn, hasSources };
   const copied = klToBase === undefined ? undefined : new Set(whole);
   for (const name of copied ?? []) copyWeight(name, weights, { variables, initial });
   const names = [...adapterValues.keys(), ...whole];
@@ -162,13 +177,13 @@ export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode
   const program: Program = {
     variables,
     signatures: {
-      ...microSignatures(parts, trained, shapes, klToBase, dropoutRates(adapter, options.attentionDropout)),
+      ...microSignatures(parts, trained, shapes, aims, dropoutRates(adapter, options.attentionDropout)),
       [APPLY]: applySignature(trained, optimizer),
       ...evaluateSignatures(parts, evaluation),
       ...(generation === undefined ? {} : generationSignatures(config, generation, (scope) => scopeNet(parts, scope))),
     },
   };
-  return { program, trained, kept, adapterNames: parts.adapterNames, initial };
+  return { program, trained, kept, adapterNames: parts.adapterNames, initial, aims };
 }
 
 /** Adds the frozen copy of a weight that is trained itself. */

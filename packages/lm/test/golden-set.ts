@@ -24,6 +24,8 @@ type MethodRow = {
   modules_to_save?: string[];
   eps?: number;
   kl_to_base?: number;
+  /** Rows of every micro-batch that have the role source; the divergence is then taken on them alone. */
+  sources?: number[];
 } & ({ type: 'none' } | MethodOptions);
 
 interface Matrix {
@@ -87,6 +89,10 @@ export interface Golden {
   adapter: Adapter | null;
   /** Weight of the divergence from the base; undefined where it is not computed. */
   klToBase: number | undefined;
+  klOn: 'task' | 'replay';
+  hasSources: boolean;
+  /** Mean loss of the source rows of every step. */
+  sourceLosses?: number[];
   /** KL(p_base ‖ q) of every step, a token. */
   divergences?: number[];
   /** Weights that are trained whole; absent: all without an adapter, none beside one. */
@@ -123,6 +129,9 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
     labels: Int32Array.from(labels.flat()),
     segments: Int32Array.from(attention_mask.flat(), (real) => real - 1),
     positions: Int32Array.from(input_ids.flatMap((row) => [...row.keys()])),
+    ...(method.sources && {
+      sources: Uint8Array.from(input_ids.flatMap((row, i) => row.map(() => (method.sources?.includes(i) ? 1 : 0)))),
+    }),
   }));
   const [batch] = batches;
   if (batch === undefined) throw new Error(`${family.name} has no batch`);
@@ -133,6 +142,8 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
     weights: slices(weightFile),
     adapter: adapterOf(config, method),
     klToBase: method.kl_to_base,
+    klOn: method.sources ? 'replay' : 'task',
+    hasSources: method.sources !== undefined,
     whole: wholeOf(config, method),
     start:
       method.type === 'none' && method.modules_to_save === undefined
@@ -144,7 +155,7 @@ export function goldenOf({ family, method, optimizer, file }: (typeof goldenRows
     logits: tensors.get('logits') ?? { shape: [0], data: new Float32Array() },
     grads: under('grad', tensors),
     after: under('after', tensors),
-    ...json<Pick<Golden, 'loss' | 'losses' | 'gradNorms' | 'learningRates' | 'divergences'>>(
+    ...json<Pick<Golden, 'loss' | 'losses' | 'gradNorms' | 'learningRates' | 'divergences' | 'sourceLosses'>>(
       join(fixtures, `${file}.json`),
     ),
   };
@@ -212,6 +223,7 @@ export function packed(batch: Batch, realPositions: readonly number[]): Batch {
     labels: pick(batch.labels),
     segments: pick(places.map((at) => Math.floor(at / batch.time))),
     positions: pick(places.map((at) => at % batch.time)),
+    ...(batch.sources && { sources: Uint8Array.from(realPositions, (at) => batch.sources?.[at] ?? 0) }),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Batch, BatchShape } from '@moraine/contract';
 import { compile, type NumericMode, type Session, signature } from '@moraine/engine';
 import { describe, expect, test } from 'vitest';
-import { feedBatch, supervised } from '../src/batch.js';
+import { feedBatch, feedSources, supervised } from '../src/batch.js';
 import { createOptimizer, createTrainer, forward, gradName, microName, trainingProgram } from '../src/index.js';
 import { scopeNet } from '../src/program.js';
 import { BF16, BF16_RESTARTED, type Bounds, FLOAT32 } from './bounds.js';
@@ -49,7 +49,8 @@ describe.each(MODES)('PyTorch and %s', (mode, ofMode) => {
 
   // The program's shape is larger than the micro-batches, so padding is part of what must not show.
   test.each(cases)('%s: ten losses and the parameters after them agree', async (_name, row, bounds) => {
-    const { config, weights, adapter, whole, klToBase, start, batch, batches, schedule, ...golden } = goldenOf(row);
+    const { config, weights, adapter, whole, start, batch, batches, schedule, ...golden } = goldenOf(row);
+    const { klToBase, klOn, hasSources } = golden;
     const optimizer = createOptimizer(golden.optimizer);
     const shapes = [{ batch: 5, time: 20 }];
     const options = {
@@ -58,6 +59,8 @@ describe.each(MODES)('PyTorch and %s', (mode, ofMode) => {
       adapter,
       whole,
       klToBase,
+      klOn,
+      hasSources,
       optimizer,
       schedule,
       seed: 1,
@@ -78,6 +81,10 @@ describe.each(MODES)('PyTorch and %s', (mode, ofMode) => {
       if (golden.divergences) {
         const apart = steps.map((step) => step.klToBase ?? Number.NaN);
         expect(difference(apart, golden.divergences), 'divergence from the base').toBeLessThan(bounds.divergences);
+      }
+      if (golden.sourceLosses) {
+        const ofSources = steps.map((step) => step.lossByRole?.source ?? Number.NaN);
+        expect(difference(ofSources, golden.sourceLosses), 'loss of source rows').toBeLessThan(bounds.losses);
       }
       expect(difference(column('gradNorm'), golden.gradNorms), 'gradient norms').toBeLessThan(bounds.gradNorms);
       const { name, value } = worst(trainer.variables(), golden.after);
@@ -122,9 +129,10 @@ test('every row of the golden set has gradients and losses that say something', 
 
 /** The program that a trainer runs, with one signature more, which gives the logits of every position. */
 async function programOf(golden: Golden, mode: NumericMode, shapes: BatchShape[]) {
-  const { config, weights, adapter, whole, klToBase, start, batch } = golden;
+  const { config, weights, adapter, whole, klToBase, klOn, hasSources, start, batch } = golden;
   const optimizer = createOptimizer(golden.optimizer);
-  const { program } = trainingProgram({ config, weights, adapter, whole, klToBase, optimizer, seed: 1, shapes });
+  const aims = { klToBase, klOn, hasSources };
+  const { program } = trainingProgram({ config, weights, adapter, whole, ...aims, optimizer, seed: 1, shapes });
   const parts = { config, adapter, adapterNames: adapter === null ? [] : [...start.keys()] };
   const logits = signature({
     feeds: { ids: { shape: [batch.batch, batch.time], dtype: 'int32' } },
@@ -144,7 +152,8 @@ function gradients(session: Session, batch: Batch, names: readonly string[]) {
   session.write(new Map(zeros));
   const found = supervised(batch);
   const count = found.positions.length;
-  const { lossSum = [] } = session.run(microName(batch), feedBatch(batch, batch, found));
+  const sources = batch.sources && { sources: feedSources(batch, batch, found) };
+  const { lossSum = [] } = session.run(microName(batch), { ...feedBatch(batch, batch, found), ...sources });
   const read = session.read(sums);
   const means = names.map((name) => {
     const { shape, data } = read.get(gradName(name)) ?? { shape: [], data: new Float32Array() };

@@ -147,48 +147,73 @@ test.each([
   },
 );
 
-// Expected: tfjs's own gradient of the formula, over all rows at once. 140 rows of 120,000 tokens are two chunks.
+// Expected: tfjs's own gradient of the formula, over all rows at once. 140 rows of 120,000 tokens are two chunks, as are 300 of few.
 test.each([
-  ['one chunk', 13, 7, 5],
-  ['two chunks', 120_000, 140, 137],
-])('the divergence from the base has the value and the gradients of its formula: %s', (_, vocabulary, rows, n) => {
-  const [hidden, baseHidden, weight] = [random([rows, 8], 31), random([rows, 8], 32), random([vocabulary, 8], 33)];
-  const targets = tf.tensor1d(
-    Array.from({ length: rows }, (_unused, i) => (i * 7919) % vocabulary),
-    'int32',
-  ) as Tensor;
-  const counted = tf.tensor1d(Array.from({ length: rows }, (_unused, i) => (i < n ? 1 : 0))) as Tensor;
-  const base = { hidden: baseHidden, weight: random([vocabulary, 8], 34) };
-  const input = { targets, count: tf.scalar(n, 'int32') as Tensor, base };
-  const BETA = 0.7;
-  const divergences = (h: Tensor, w: Tensor) => {
-    const p = tf.logSoftmax(tf.matMul(base.hidden, base.weight as never, false, true));
-    const q = tf.logSoftmax(tf.matMul(h, w as never, false, true));
-    return tf.sum(tf.mul(tf.exp(p), tf.sub(p, q)), 1) as Tensor;
-  };
-  const plain = ((h: Tensor, w: Tensor) =>
-    tf.add(
-      plainCrossEntropySum(tf.matMul(h, w as never, false, true), targets, counted),
-      tf.mul(BETA, tf.sum(tf.mul(divergences(h, w), counted))),
-    )) as never;
-  const fast = ((h: Tensor, w: Tensor) => headLoss({ ...input, hidden: h, weight: w }, true, BETA).lossSum) as never;
-  const [ours, theirs] = [fast, plain].map((f) => tf.valueAndGrads(f)([hidden, weight]).grads);
-  for (const [i, grad] of (theirs ?? []).entries())
-    expect(tf.max(tf.abs(tf.sub(grad, ours?.[i] as Tensor))).dataSync()[0], `gradient ${i}`).toBeLessThan(5e-4);
-  const { klSum } = headLoss({ ...input, hidden, weight }, true, BETA);
-  const expected = tf.sum(tf.mul(divergences(hidden, weight), counted)).dataSync()[0] ?? 0;
-  expect(Math.abs((klSum.dataSync()[0] ?? 0) / expected - 1)).toBeLessThan(1e-5);
-  const scored = headScores({ ...input, hidden, weight }).divergences as Tensor;
-  const perRow = tf.slice(divergences(hidden, weight), 0, n);
-  expect(tf.max(tf.abs(tf.sub(tf.slice(scored, 0, n), perRow))).dataSync()[0]).toBeLessThan(1e-3);
-});
+  ['one chunk', 13, 7, 5, null],
+  ['two chunks', 120_000, 140, 137, null],
+  ['on target rows', 13, 7, 5, 'task'],
+  ['on source rows, in two chunks', 13, 300, 280, 'replay'],
+] as const)(
+  'the divergence from the base has the value and the gradients of its formula: %s',
+  (_, vocabulary, rows, n, on) => {
+    const [hidden, baseHidden, weight] = [random([rows, 8], 31), random([rows, 8], 32), random([vocabulary, 8], 33)];
+    const targets = tf.tensor1d(
+      Array.from({ length: rows }, (_unused, i) => (i * 7919) % vocabulary),
+      'int32',
+    ) as Tensor;
+    const counted = tf.tensor1d(Array.from({ length: rows }, (_unused, i) => (i < n ? 1 : 0))) as Tensor;
+    const base = { hidden: baseHidden, weight: random([vocabulary, 8], 34) };
+    const isSource = (i: number): boolean => i % 3 === 0;
+    const numbers = (of: (i: number) => boolean) =>
+      tf.tensor1d(Array.from({ length: rows }, (_unused, i) => (of(i) ? 1 : 0))) as Tensor;
+    const sources = on === null ? undefined : numbers(isSource);
+    const pulled = numbers((i) => i < n && (on === null || isSource(i) === (on === 'replay')));
+    const input = { targets, count: tf.scalar(n, 'int32') as Tensor, base, sources };
+    const BETA = 0.7;
+    const pull = { weight: BETA, on: on ?? 'task' };
+    const divergences = (h: Tensor, w: Tensor) => {
+      const p = tf.logSoftmax(tf.matMul(base.hidden, base.weight as never, false, true));
+      const q = tf.logSoftmax(tf.matMul(h, w as never, false, true));
+      return tf.sum(tf.mul(tf.exp(p), tf.sub(p, q)), 1) as Tensor;
+    };
+    const plain = ((h: Tensor, w: Tensor) =>
+      tf.add(
+        plainCrossEntropySum(tf.matMul(h, w as never, false, true), targets, counted),
+        tf.mul(BETA, tf.sum(tf.mul(divergences(h, w), pulled))),
+      )) as never;
+    const fast = ((h: Tensor, w: Tensor) => headLoss({ ...input, hidden: h, weight: w }, true, pull).lossSum) as never;
+    const [ours, theirs] = [fast, plain].map((f) => tf.valueAndGrads(f)([hidden, weight]).grads);
+    for (const [i, grad] of (theirs ?? []).entries())
+      expect(tf.max(tf.abs(tf.sub(grad, ours?.[i] as Tensor))).dataSync()[0], `gradient ${i}`).toBeLessThan(5e-4);
+    const { klSum, lossSum, sourceLoss } = headLoss({ ...input, hidden, weight }, true, pull);
+    const logits = tf.matMul(hidden, weight as never, false, true);
+    const ofSources =
+      on === null
+        ? 0
+        : plainCrossEntropySum(
+            logits,
+            targets,
+            numbers((i) => i < n && isSource(i)),
+          );
+    expect(sourceLoss.dataSync()[0]).toBeCloseTo(typeof ofSources === 'number' ? 0 : (ofSources.dataSync()[0] ?? 0), 2);
+    expect(lossSum.dataSync()[0]).toBeCloseTo(plainCrossEntropySum(logits, targets, counted).dataSync()[0] ?? 0, 2);
+    const expected = tf.sum(tf.mul(divergences(hidden, weight), pulled)).dataSync()[0] ?? 0;
+    expect(Math.abs((klSum.dataSync()[0] ?? 0) / expected - 1)).toBeLessThan(1e-5);
+    const scored = headScores({ ...input, hidden, weight }).divergences as Tensor;
+    const perRow = tf.slice(divergences(hidden, weight), 0, n);
+    expect(tf.max(tf.abs(tf.sub(tf.slice(scored, 0, n), perRow))).dataSync()[0]).toBeLessThan(1e-3);
+  },
+);
 
 test('the divergence of a model from itself is exactly 0, and so is its gradient', () => {
   const [hidden, weight] = [random([5, 8], 41), random([30, 8], 42)];
   const input = { targets: tf.tensor1d([1, 2, 3, 4, 5], 'int32') as Tensor, count: tf.scalar(5, 'int32') as Tensor };
   const base = { hidden, weight };
-  expect(headLoss({ ...input, hidden, weight, base }, false, 1).klSum.dataSync()[0]).toBe(0);
+  expect(headLoss({ ...input, hidden, weight, base }, false, { weight: 1, on: 'task' }).klSum.dataSync()[0]).toBe(0);
   const grad = (beta: number) =>
-    tf.grad(((h: Tensor) => headLoss({ ...input, hidden: h, weight, base }, false, beta).lossSum) as never)(hidden);
+    tf.grad(
+      ((h: Tensor) =>
+        headLoss({ ...input, hidden: h, weight, base }, false, { weight: beta, on: 'task' }).lossSum) as never,
+    )(hidden);
   expect([...grad(3).dataSync()]).toEqual([...grad(0).dataSync()]);
 });

@@ -1,9 +1,15 @@
-import type { RunConfig } from '@moraine/contract';
+import type { RunConfig, TrainSpec } from '@moraine/contract';
+import { describeShare, mixShares } from '@moraine/contract/plan';
 import { type DuplicateFinder, encodeNamed, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import type { Control, Emit } from './control.js';
 
-/** Encodes one file of a run; `label` names it in messages. */
-export type Encode = (label: string, path: string) => Promise<TrainingRow[]>;
+/** How a run reads its files; `label` names one in messages. */
+export interface Encode {
+  /** A file that is trained on; these come before the others. */
+  training(label: string, path: string): Promise<TrainingRow[]>;
+  /** A file that is scored. */
+  scored(label: string, path: string): Promise<TrainingRow[]>;
+}
 
 /** A run that was stopped while its files were encoded. */
 export class StoppedEncoding extends Error {}
@@ -19,16 +25,16 @@ export interface EncodeInput {
 }
 
 /**
- * How a run reads its files, the training file first: what is cut, left out or changed is said, whichever file it is, and which rows stand
- * there twice, or in the training file too.
- * The result throws AppError `user_data`, `invalid_file` or `invalid_base`, each naming the file; StoppedEncoding when the run is to stop.
+ * How a run reads its files: what is cut, left out or changed is said, whichever file it is, and which rows stand
+ * there twice, or in a training file too.
+ * Both throw AppError `user_data`, `invalid_file` or `invalid_base`, each naming the file; StoppedEncoding when the run is to stop.
  */
 export function createEncode({ config, tokenizer, emit, control }: EncodeInput): Encode {
   const limits = { maxSeqLen: config.max_seq_len, overLength: config.over_length };
   const say = (level: 'info' | 'warn', message: string, data: object): void =>
     emit({ type: 'message', level, at: Date.now(), message, data: { ...data } });
-  let training: DuplicateFinder | undefined;
-  return async (label, path) => {
+  const training: DuplicateFinder[] = [];
+  const encode = async (label: string, path: string, isTraining: boolean): Promise<TrainingRow[]> => {
     let saidAt = performance.now();
     const onProgress = (rowsRead: number): void => {
       if (control.stopRequested() !== null) throw new StoppedEncoding();
@@ -36,12 +42,50 @@ export function createEncode({ config, tokenizer, emit, control }: EncodeInput):
       saidAt = performance.now();
       say('info', `${label}: ${rowsRead} rows are encoded so far.`, { rows_read: rowsRead });
     };
-    const options = { ...limits, onProgress, training };
+    const options = { ...limits, onProgress, training, isTraining };
     const { rows, report, warnings, seen } = await encodeNamed(label, path, tokenizer, options);
-    training ??= seen;
+    if (isTraining) training.push(seen);
     for (const message of warnings) say('warn', message, report);
     return rows;
   };
+  return {
+    training: (label, path) => encode(label, path, true),
+    scored: (label, path) => encode(label, path, false),
+  };
+}
+
+/** Encodes the training file and those that are mixed into it; rows of the role source are marked. */
+export async function encodeTraining(
+  encode: Encode,
+  trainingFile: string,
+  { data_mix: mix }: Pick<RunConfig, 'data_mix'>,
+  mixFiles: TrainSpec['mixFiles'] = [],
+): Promise<TrainingRow[][]> {
+  const files = [await encode.training('Training file', trainingFile)];
+  for (const [i, { name, path }] of mixFiles.entries()) {
+    const rows = await encode.training(mixedLabel(name), path);
+    files.push(mix?.[i + 1]?.role === 'source' ? rows.map((row) => ({ ...row, isSource: true })) : rows);
+  }
+  return files;
+}
+
+const mixedLabel = (name: string): string => `Training file ${name}`;
+
+/** Says what part of the run each file of a mix is. */
+export function sayShares(
+  config: RunConfig,
+  files: readonly (readonly TrainingRow[])[],
+  mixFiles: TrainSpec['mixFiles'] = [],
+  emit: Emit,
+): void {
+  const counted = files.map((rows) => ({
+    rows: rows.length,
+    tokens: rows.reduce((sum, { ids }) => sum + ids.length, 0),
+  }));
+  for (const [i, share] of mixShares(config, counted).entries()) {
+    const label = i === 0 ? 'Training file' : mixedLabel(mixFiles[i - 1]?.name ?? '');
+    emit({ type: 'message', level: 'info', at: Date.now(), message: describeShare(label, share), data: { ...share } });
+  }
 }
 
 /** The day that a template takes for today; runs of earlier versions took the day they were computed on. */

@@ -34,10 +34,10 @@ export async function createEvaluator(
   tokenizer: TextTokenizer,
   encode: Encode,
 ): Promise<Evaluator> {
-  const validation = spec.validationFile === null ? [] : await encode('Validation file', spec.validationFile);
+  const validation = spec.validationFile === null ? [] : await encode.scored('Validation file', spec.validationFile);
   const files = await Promise.all(
     spec.evaluationFiles.map(async (file) => {
-      const rows = await encode(`Evaluation file ${file.name}`, file.path);
+      const rows = await encode.scored(`Evaluation file ${file.name}`, file.path);
       return { ...file, rows, sampled: sampleRows(rows, spec.config.evaluation.samples) };
     }),
   );

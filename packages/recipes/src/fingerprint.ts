@@ -20,23 +20,26 @@ export interface DecidingParts {
 export const VALIDATION = 'validation file';
 
 /**
- * What decides the numbers of a run: its configuration, the training file, config.json and tokenizer.json of the base; where it may end early
+ * What decides the numbers of a run: its configuration, the training files, config.json and tokenizer.json of the base; where it may end early
  * also when it validates, and on which file.
  */
 export async function fingerprint(
-  spec: Pick<TrainSpec, 'config' | 'trainingFile' | 'validationFile' | 'baseDir'>,
+  spec: Pick<TrainSpec, 'config' | 'trainingFile' | 'mixFiles' | 'validationFile' | 'baseDir'>,
 ): Promise<Fingerprint> {
   const all = createHash('sha256');
   // Micro-batches only move rounding, and a run whose memory ran out goes on with more of them.
   // The mode is compared by itself; why values were chosen decides nothing.
-  const { checkpoint, evaluation, accumulation, mode, verify_resume, chosen, ...config } = spec.config;
+  const { checkpoint, evaluation, accumulation, mode, verify_resume, chosen, data_mix: mix, ...rest } = spec.config;
+  // Files are compared by what they hold, so ids and places of a mix may change.
+  const config = mix ? { ...rest, data_mix: mix.map((file) => ({ ...file, file_id: '' })) } : rest;
   all.update(JSON.stringify(config));
   const files: Record<string, string> = {};
   for (const [name, path] of [
-    ['training file', spec.trainingFile],
-    ['config.json of the base', join(spec.baseDir, 'config.json')],
-    ['tokenizer.json of the base', join(spec.baseDir, 'tokenizer.json')],
-  ] as const)
+    ['training file', spec.trainingFile] as const,
+    ...(spec.mixFiles ?? []).map(({ path }, i) => [`file ${i + 2} of data_mix`, path] as const),
+    ['config.json of the base', join(spec.baseDir, 'config.json')] as const,
+    ['tokenizer.json of the base', join(spec.baseDir, 'tokenizer.json')] as const,
+  ])
     files[name] = await hashFile(path, all);
   if (spec.validationFile !== null) files[VALIDATION] = await hashFile(spec.validationFile);
   if (config.early_stopping !== undefined) all.update(`${evaluation.every_steps} ${files[VALIDATION]}`);

@@ -1,11 +1,11 @@
 import type { RunConfig, TrainSpec } from '@moraine/contract';
-import { countAgain, describeChoices, type ModelConfig, wholeWeights } from '@moraine/contract/plan';
-import { createRowOrder, loadBaseTokenizer, type TrainingRow } from '@moraine/data';
+import { countAgain, describeChoices, epochDraws, type ModelConfig, wholeWeights } from '@moraine/contract/plan';
+import { createRunOrder, loadBaseTokenizer, type TrainingRow } from '@moraine/data';
 import { type Adapter, createOptimizer, createTrainer, type TrainerOptions } from '@moraine/lm';
 import { type Base, loadBase } from './base.js';
 import { hashBase, readProgress } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
-import { createEncode, StoppedEncoding, templateDay } from './encode.js';
+import { createEncode, encodeTraining, StoppedEncoding, sayShares, templateDay } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
 import { pinnedRows } from './export/parity.js';
 import { fingerprint } from './fingerprint.js';
@@ -34,15 +34,19 @@ export async function openRun(asked: TrainSpec, emit: Emit, control: Control): P
   const baseHashes = await hashBase(asked.baseDir, base);
   const prepared = await prepare(asked, base.config, emit, control);
   if (prepared === null) return null;
-  const { rows, evaluator, spec, padId } = prepared;
+  const { files, evaluator, spec, padId } = prepared;
   const { config } = spec;
 
   const print = await fingerprint(spec);
   const adapter = adapterOf(config.adapter);
   const start = await loadStart(spec, base, baseHashes);
+  const rows = files.flat();
   const stepBatches = createStepBatches({
     rows,
-    rowsOf: createRowOrder(rows.length, config.seed, config.batch_size),
+    rowsOf: createRunOrder(
+      config,
+      files.map((file) => file.length),
+    ),
     steps: config.steps,
     model: base.config,
     packing: config.packing,
@@ -79,7 +83,8 @@ export async function openRun(asked: TrainSpec, emit: Emit, control: Control): P
 interface Prepared {
   /** With its configuration counted on the rows that are trained on. */
   spec: TrainSpec;
-  rows: TrainingRow[];
+  /** Rows of each training file. */
+  files: TrainingRow[][];
   evaluator: Evaluator;
   padId: number;
 }
@@ -90,11 +95,16 @@ async function prepare(asked: TrainSpec, model: ModelConfig, emit: Emit, control
   const tokenizer = await loadBaseTokenizer(baseDir, model.vocabSize, templateDay(planned));
   const encode = createEncode({ config: planned, tokenizer, emit, control });
   try {
-    const rows = await encode('Training file', asked.trainingFile);
-    const spec = { ...asked, config: countAgain(planned, rows.length) };
+    const files = await encodeTraining(encode, asked.trainingFile, planned, asked.mixFiles);
+    const drawn = epochDraws(
+      planned.data_mix,
+      files.map((file) => file.length),
+    );
+    const spec = { ...asked, config: countAgain(planned, drawn) };
+    if (asked.resumeFrom === null) sayShares(spec.config, files, asked.mixFiles, emit);
     if (asked.resumeFrom === null) sayChoices(spec.config, emit);
     const evaluator = await createEvaluator(spec, model, tokenizer, encode);
-    return { spec, rows, evaluator, padId: tokenizer.padId };
+    return { spec, files, evaluator, padId: tokenizer.padId };
   } catch (error) {
     const reason = control.stopRequested();
     if (!(error instanceof StoppedEncoding) || reason === null) throw error;
@@ -122,7 +132,11 @@ function trainerOptions({
   seed,
   regularize,
   attention_dropout: attentionDropout,
-}: RunConfig): Pick<TrainerOptions, 'optimizer' | 'schedule' | 'seed' | 'klToBase' | 'attentionDropout'> {
+  data_mix: mix,
+}: RunConfig): Pick<
+  TrainerOptions,
+  'optimizer' | 'schedule' | 'seed' | 'klToBase' | 'klOn' | 'hasSources' | 'attentionDropout'
+> {
   const [beta1, beta2] = optimizer.betas;
   return {
     optimizer: createOptimizer({
@@ -146,6 +160,8 @@ function trainerOptions({
     seed,
     klToBase: regularize?.kl_to_base,
     attentionDropout,
+    klOn: regularize?.on,
+    hasSources: mix?.some(({ role }) => role === 'source'),
   };
 }
 

@@ -9,9 +9,10 @@ const validValues = ({ loss, tokenAccuracy }: Evaluation) => ({
   valid_mean_token_accuracy: tokenAccuracy,
 });
 
-/** How far the model is from its base, where that is measured. */
-const distances = (step: StepResult, valid: Evaluation | null): MetricValues => ({
+/** How far the model is from its base, and what each role's rows lose, where that is measured. */
+const measures = (step: StepResult, valid: Evaluation | null): MetricValues => ({
   ...(step.klToBase === undefined ? {} : { kl_to_base: step.klToBase }),
+  ...(step.lossByRole && { train_loss_target: step.lossByRole.target, train_loss_source: step.lossByRole.source }),
   ...(valid?.klToBase === undefined ? {} : { valid_kl_to_base: valid.klToBase }),
 });
 
@@ -38,7 +39,7 @@ export function stepValues(step: StepResult, valid: Evaluation | null, measured:
     step_ms: stepMs,
     memory_mb: memoryMb,
     trained_tokens: trainedTokens,
-    ...distances(step, valid),
+    ...measures(step, valid),
     ...(valid === null ? {} : validValues(valid)),
   };
 }

@@ -35,7 +35,7 @@ describe('the files of a run', () => {
 
   it('are cut where asked, and that is said once a file with the numbers', async () => {
     const { encode, events } = await encodeWith('truncate', 16);
-    expect((await encode('Training file', lengths)).map(({ ids }) => ids.length)).toEqual([5, 16, 6]);
+    expect((await encode.training('Training file', lengths)).map(({ ids }) => ids.length)).toEqual([5, 16, 6]);
     expect(ofType(events, 'message')).toMatchObject([
       {
         level: 'warn',
@@ -47,7 +47,7 @@ describe('the files of a run', () => {
 
   it('lose their long rows where asked', async () => {
     const { encode, events } = await encodeWith('drop', 16);
-    expect(await encode('Validation file', lengths)).toHaveLength(2);
+    expect(await encode.scored('Validation file', lengths)).toHaveLength(2);
     expect(ofType(events, 'message')[0]?.message).toMatch(
       /^Validation file: 1 rows were longer and left out \(first in line 2\)\. 2 rows/,
     );
@@ -59,9 +59,9 @@ describe('the files of a run', () => {
     writeFileSync(first, rows('a', 'b', 'a'));
     writeFileSync(second, rows('c', 'b', 'c', 'a'));
     const { encode, events } = await encodeWith('truncate', 16);
-    expect(await encode('Training file', first)).toHaveLength(3);
-    await encode('Validation file', second);
-    await encode('Evaluation file', second);
+    expect(await encode.training('Training file', first)).toHaveLength(3);
+    await encode.scored('Validation file', second);
+    await encode.scored('Evaluation file', second);
     const seen = (label: string): string[] => [
       `${label}: 1 rows repeat an earlier one word for word (first in line 3, as in line 1).`,
       `${label}: 2 rows are in the training file too, word for word: on them a run is scored for what it was shown (first in line 2).`,
@@ -75,7 +75,7 @@ describe('the files of a run', () => {
 
   it('are an error of the data where asked, with the line', async () => {
     const { encode } = await encodeWith('error', 16);
-    await expect(encode('Training file', lengths)).rejects.toMatchObject({
+    await expect(encode.training('Training file', lengths)).rejects.toMatchObject({
       code: 'user_data',
       message: expect.stringMatching(/^Training file: Line 2: .*31 tokens/),
     });
@@ -83,7 +83,7 @@ describe('the files of a run', () => {
 
   it('that fit cause no message', async () => {
     const { encode, events } = await encodeWith('truncate', 32);
-    await encode('Training file', lengths);
+    await encode.training('Training file', lengths);
     expect(events).toEqual([]);
   });
 
@@ -91,7 +91,7 @@ describe('the files of a run', () => {
     const { encode } = await encodeWith('truncate', 16);
     const bad = join(base, 'bad.jsonl');
     writeFileSync(bad, '{"text":"a"}\n{"txt":"b"}\n');
-    await expect(encode('Evaluation file sums', bad)).rejects.toMatchObject({
+    await expect(encode.scored('Evaluation file sums', bad)).rejects.toMatchObject({
       code: 'invalid_file',
       message: "Evaluation file sums: Line 2: 'txt' is no key of a row.",
     });
@@ -102,7 +102,7 @@ describe('the files of a run', () => {
     writeFileSync(many, `${JSON.stringify({ prompt: 'count '.repeat(200), completion: 'yes' })}\n`.repeat(20_000));
     const begun = performance.now();
     const { encode } = await encodeWith('truncate', 4096, () => 'cancel');
-    await expect(encode('Training file', many)).rejects.toBeInstanceOf(StoppedEncoding);
+    await expect(encode.training('Training file', many)).rejects.toBeInstanceOf(StoppedEncoding);
     expect(performance.now() - begun).toBeLessThan(2_000);
   });
 
@@ -131,6 +131,7 @@ describe('what a file lost', () => {
     dropped: {},
     notes: {},
     duplicates: { rows: 0, first: null },
+    inEarlier: null,
     inTraining: null,
     droppedLines: [],
     rowsRead: 4,
@@ -156,10 +157,17 @@ describe('what a file lost', () => {
     expect(leftOut(lost)).toBe(2);
   });
 
+  it('is said of rows of a training file that are in one before it', () => {
+    expect(describeReport({ ...report, inEarlier: { rows: 2, firstLine: 6 } })).toEqual([
+      '2 rows are in a training file before it too, word for word: they are drawn by the weights of both (first in line 6).',
+    ]);
+  });
+
   it('is said of rows that stand there twice, or in the training file too', () => {
     const repeated = {
       ...report,
       duplicates: { rows: 2, first: { line: 5, of: 1 } },
+      inEarlier: null,
       inTraining: { rows: 3, firstLine: 2 },
     };
     expect(describeReport(repeated)).toEqual([

@@ -97,7 +97,14 @@ test('rows that the run would refuse are refused, with the file, the line and wh
 test('of a file that takes too long it is said how much was looked at', async () => {
   const file = await s.db.file.findUniqueOrThrow({ where: { id: await upload([conversation(1), conversation(2)]) } });
   const counts = { rows: 1, tokens: 20, supervisedTokens: 9, longestTokens: 20, truncated: 0 };
-  const none = { dropped: {}, notes: {}, droppedLines: [], duplicates: { rows: 0, first: null }, inTraining: null };
+  const none = {
+    dropped: {},
+    notes: {},
+    droppedLines: [],
+    duplicates: { rows: 0, first: null },
+    inTraining: null,
+    inEarlier: null,
+  };
   const report = { ...counts, ...none, rowsRead: 1, isPartial: true };
   expect(toRehearsal({ file, param: 'training_file', label: 'Training file' }, { report, warnings: ['x'] })).toEqual({
     file_id: file.id,

@@ -74,7 +74,7 @@ test('a file whose beginning has no row to train on, and whose end was not reach
   const [training] = await encodeFiles(s, prepared);
   if (typeof training !== 'object') throw new Error(training);
   const report = { ...training.report, rowsRead: 500, isPartial: true, rows: 0 };
-  expect(() => configOn(prepared, { ...training, report })).toThrow(
+  expect(() => configOn(prepared, [{ report }])).toThrow(
     expect.objectContaining({
       code: 'invalid_file',
       param: 'training_file',
@@ -82,7 +82,7 @@ test('a file whose beginning has no row to train on, and whose end was not reach
     }),
   );
   const half = { ...training.report, rowsRead: 20, isPartial: true, rows: 10 };
-  expect(configOn(prepared, { ...training, report: half }).steps).toBe(prepared.config.steps / 2);
+  expect(configOn(prepared, [{ report: half }]).steps).toBe(prepared.config.steps / 2);
 });
 
 test('an evaluation file that was read in part counts as its whole', async () => {

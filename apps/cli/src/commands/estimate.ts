@@ -2,6 +2,7 @@ import { type CreateRunRequest, type Estimate, methodCoverage } from '@moraine/c
 import { describeChoices } from '@moraine/contract/plan';
 import { type Command, DATA_OPTION, noMoreThan } from '../args.js';
 import { connect } from '../connect.js';
+import { sharesOf } from '../mix-shares.js';
 import { bytes, duration, labelled, paint, print, printError } from '../terminal.js';
 import { RUN_OPTIONS, requestBody } from './runs-create.js';
 
@@ -15,6 +16,7 @@ export const estimateCommand: Command = {
     const body = (await requestBody(args, client, estimateCommand)) as CreateRunRequest;
     const estimate = await client.call('estimateRun', { body });
     print(args.options.json ? JSON.stringify(estimate, null, 2) : describe(estimate));
+    for (const sentence of sharesOf(estimate.rehearsal)) printError(sentence);
     for (const { warnings } of estimate.rehearsal) for (const sentence of warnings) printError(sentence);
     return 0;
   },

@@ -4,6 +4,7 @@ import { describeChoices } from '@moraine/contract/plan';
 import { type Arguments, type Command, needed, noMoreThan, type Option, text } from '../args.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
+import { sharesOf } from '../mix-shares.js';
 import { REQUEST_OPTIONS, readJson, withOptions } from '../request-options.js';
 import { print, printError } from '../terminal.js';
 import { watchUntilEnd } from './runs-watch.js';
@@ -41,6 +42,7 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
   if (body.dry_run === true) {
     print(JSON.stringify(run.config, null, 2));
     const said = [
+      ...sharesOf(run.rehearsal),
       ...(run.rehearsal ?? []).flatMap(({ warnings }) => warnings),
       ...(run.advice ?? []).map((a) => a.message),
     ];
@@ -63,7 +65,18 @@ export async function requestBody(args: Arguments, client: Client, command: Comm
   const body: Record<string, unknown> = { ...given, model: pick('model', 'model') };
   const [training, valid, suffix] = [pick('training_file', 'file'), text(args, 'valid'), text(args, 'suffix')];
   body.training_file = await fileId(client, training);
+  if (Array.isArray(given.data_mix)) body.data_mix = await withFileIds(client, given.data_mix);
   if (valid !== undefined) body.validation_file = await fileId(client, valid);
   if (suffix !== undefined) body.suffix = suffix;
   return body;
+}
+
+/** Entries of a data_mix whose files of this machine are uploaded; what is no entry is left for the server to refuse. */
+async function withFileIds(client: Client, entries: readonly unknown[]): Promise<unknown[]> {
+  const uploaded: unknown[] = [];
+  for (const entry of entries) {
+    const file = typeof entry === 'object' && entry !== null && 'file_id' in entry ? entry.file_id : undefined;
+    uploaded.push(typeof file === 'string' ? { ...(entry as object), file_id: await fileId(client, file) } : entry);
+  }
+  return uploaded;
 }

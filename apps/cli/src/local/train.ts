@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import path from 'node:path';
 import { AppError, evaluationFilesOf, type RunConfig, type StopReason, type TrainSpec } from '@moraine/contract';
-import { adviseMode, totalParameters } from '@moraine/contract/plan';
+import { adviseMode, mixedFilesOf, totalParameters } from '@moraine/contract/plan';
 import { type Arguments, type Command, noMoreThan } from '../args.js';
 import { REQUEST_OPTIONS } from '../request-options.js';
 import { print, printError } from '../terminal.js';
@@ -53,11 +53,14 @@ export const trainCommand: Command = {
     const { checkWeights, device, loadBase, planRun, rehearseRun } = await import('@moraine/recipes');
     const start = await startOf(args, base, stored);
     const evaluationFiles = evaluationFilesOf(local.request).map(({ file_id }) => path.resolve(file_id));
+    const request = withWholePaths(local.request);
+    const mixed = mixedFilesOf(request, data)?.slice(1) ?? [];
     const plan = {
-      ...local,
+      request,
       baseDir: base,
       baseName: path.basename(base),
       trainingFile: data,
+      mixFiles: mixed.map(({ file_id }) => file_id),
       validates: valid !== null,
       otherFiles: [...(valid === null ? [] : [valid]), ...evaluationFiles],
       seed: local.request.seed ?? stored?.config.seed ?? randomInt(2 ** 31),
@@ -65,8 +68,8 @@ export const trainCommand: Command = {
       start,
     };
     if (args.options['dry-run'] || local.request.dry_run) {
-      const { config, warnings } = await rehearseRun(plan);
-      for (const warning of warnings) printError(warning);
+      const { config, warnings, shares } = await rehearseRun(plan);
+      for (const sentence of [...shares, ...warnings]) printError(sentence);
       const { config: model, weights } = loadBase(base);
       await checkWeights(weights);
       const advice = adviseMode(config, totalParameters(model), device().bfloat16);
@@ -101,6 +104,15 @@ function refuseOtherStart({ start }: RunConfig, stored: StoredRun | null, out: s
   });
 }
 
+/** The request with the files of its mix as whole paths, which are their ids here. */
+const withWholePaths = (request: LocalConfig['request']): LocalConfig['request'] =>
+  request.data_mix
+    ? {
+        ...request,
+        data_mix: request.data_mix.map((entry) => ({ ...entry, file_id: path.resolve(entry.file_id) })),
+      }
+    : request;
+
 interface Training {
   args: Arguments;
   local: LocalConfig;
@@ -118,7 +130,10 @@ interface Training {
 async function train({ args, local, config, stored, base, data, valid, evaluationFiles, out, from }: Training) {
   const checkpoint = stored ? checkpointsIn(out).at(-1) : undefined;
   if (stored && checkpoint === undefined) printError('There is no checkpoint yet; the run starts anew.');
-  if (!stored) writeStoredRun(out, { format: 1, base, data, valid, from, body: local.body, config });
+  // A resume may be asked for from another folder.
+  const mix = config.data_mix && { data_mix: config.data_mix };
+  const body = { ...local.body, ...mix };
+  if (!stored) writeStoredRun(out, { format: 1, base, data, valid, from, body, config });
   const spec: TrainSpec = {
     kind: 'train',
     taskId: 'local',
@@ -128,6 +143,9 @@ async function train({ args, local, config, stored, base, data, valid, evaluatio
     // Whoever reads the adapter finds its base at this path.
     baseName: base,
     trainingFile: data,
+    mixFiles: (config.data_mix ?? [])
+      .slice(1)
+      .map(({ file_id: file }) => ({ id: file, name: path.basename(file), path: file })),
     validationFile: valid,
     evaluationFiles: evaluationFiles.map((file) => ({ id: file, name: path.basename(file), path: file })),
     outDir: out,

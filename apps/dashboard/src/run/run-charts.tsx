@@ -50,6 +50,22 @@ const DISTANCE: Plan = {
   isSmoothed: true,
 };
 
+/** Of runs on a mix with a source: what the rows of each role lose. */
+const ROLES: Plan = {
+  title: 'Loss by role',
+  unit: 'nats per token',
+  metric: 'train_loss_target',
+  label: 'target',
+  dots: { metric: 'train_loss_source', label: 'source' },
+  isSmoothed: true,
+};
+
+const plansOf = ({ config }: RunObject): Plan[] => [
+  ...PLANS,
+  ...(config.data_mix?.some(({ role }) => role === 'source') ? [ROLES] : []),
+  ...(config.regularize ? [DISTANCE] : []),
+];
+
 export function RunCharts({
   run,
   checkpoints,
@@ -79,12 +95,7 @@ export function RunCharts({
   const markers = useMemo(() => markersOf(run, checkpoints), [run, checkpoints]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the version stands for what is inside the store
   const charts = useMemo(
-    () =>
-      feed
-        ? (run.config.regularize ? [...PLANS, DISTANCE] : PLANS).map((plan) =>
-            drawChart(plan, run, feed.metrics, detail, view),
-          )
-        : [],
+    () => (feed ? plansOf(run).map((plan) => drawChart(plan, run, feed.metrics, detail, view)) : []),
     [feed, version, run, detail, view],
   );
 

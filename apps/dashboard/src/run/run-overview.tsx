@@ -1,7 +1,7 @@
 import type { EvaluationObject, RunObject } from '@moraine/contract';
 import { Link } from 'react-router';
 import { Copyable } from '../components/bits.js';
-import { age, clock, dateTime, duration, si } from '../lib/format.js';
+import { age, clock, dateTime, duration, percent, si } from '../lib/format.js';
 import { runName } from '../lib/run-filter.js';
 import { groupModules } from './modules.js';
 import { RunDownloads } from './run-downloads.js';
@@ -162,6 +162,9 @@ function Facts({ run }: { run: RunObject }) {
         <dd>
           <Copyable text={run.training_file} what="the id of the training file" />
         </dd>
+        {run.config.data_mix?.map((file, i) => (
+          <MixFact key={file.file_id} run={run} index={i} />
+        ))}
         {run.validation_file && (
           <>
             <dt>Validation file</dt>
@@ -190,6 +193,25 @@ function Facts({ run }: { run: RunObject }) {
         ))}
       </dl>
     </section>
+  );
+}
+
+/** A file of a mix: its id, unless it is the training file, and its part of the rows. */
+function MixFact({ run, index }: { run: RunObject; index: number }) {
+  const mix = run.config.data_mix ?? [];
+  const file = mix[index];
+  if (!file) return null;
+  const all = mix.reduce((sum, { weight }) => sum + weight, 0);
+  return (
+    <>
+      <dt>{index === 0 ? 'Its share' : 'Mixed in'}</dt>
+      <dd>
+        {index > 0 && <Copyable text={file.file_id} what="the id of the file" />}{' '}
+        <span className="weak">
+          {file.role}, {percent(file.weight / all)} of the rows
+        </span>
+      </dd>
+    </>
   );
 }
 

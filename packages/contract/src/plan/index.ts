@@ -5,6 +5,7 @@ export * from '../architectures/registry.js';
 export * from '../architectures/tensor.js';
 export * from './advise-mode.js';
 export { batchSizeAuto, describeChoices } from './choices.js';
+export * from './data-mix.js';
 export * from './estimate-memory.js';
 export * from './learning-rate.js';
 export * from './resolve-adapter.js';

@@ -5,14 +5,15 @@ import { AdapterRequest } from '../methods/registry.js';
 import { OPTIMIZERS } from '../optimizers.js';
 import {
   type CreateRunRequest,
+  type DataRole,
   EvaluationRequest,
-  type EvaluationRole,
   evaluationFilesOf,
   OptimizerRequest,
   type RunConfig,
   ScheduleRequest,
 } from '../run-config.js';
 import { batchSizeAuto, explainChoices } from './choices.js';
+import type { DataMix } from './data-mix.js';
 import { learningRateAuto, twoDigits } from './learning-rate.js';
 import { resolveAdapter } from './resolve-adapter.js';
 import { resolveCheckpoints } from './resolve-checkpoints.js';
@@ -37,6 +38,7 @@ export type RunRequest = Pick<
   | 'mode'
   | 'attention_dropout'
   | 'regularize'
+  | 'data_mix'
   | 'evaluation'
   | 'early_stopping'
   | 'checkpoint'
@@ -48,8 +50,10 @@ export interface ResolveInput {
   request: RunRequest;
   baseName: string;
   base: ModelShape;
-  /** Rows of the training file. */
+  /** Rows of an epoch: of the training file, or `epochDraws` of a mix. */
   rows: number;
+  /** What `mixedFilesOf` makes of the request. */
+  mix?: DataMix | undefined;
   /** Whether there is a validation file; default false. */
   validates?: boolean | undefined;
   seed: number;
@@ -79,16 +83,16 @@ export function resolveConfig(input: ResolveInput): RunConfig {
     learning_rate: (request.optimizer ?? OPTIMIZER_AUTO).learning_rate === 'auto',
     batch_size: numberOf(request, 'batch_size') === null,
     n_epochs: numberOf(request, 'n_epochs') === null,
-    rows,
+    rows: Math.round(rows),
     hiddenSize: base.hiddenSize,
   });
   return chosen.length === 0 ? config : { ...config, chosen };
 }
 
 function resolveValues(input: ResolveInput): RunConfig {
-  const { request, baseName, base, rows, validates = false, seed, templateDate, start } = input;
+  const { request, baseName, base, rows, mix, validates = false, seed, templateDate, start } = input;
   const nEpochs = numberOf(request, 'n_epochs');
-  const batchSize = numberOf(request, 'batch_size') ?? batchSizeAuto(rows);
+  const batchSize = numberOf(request, 'batch_size') ?? batchSizeAuto(Math.round(rows));
   const accumulation = request.accumulation ?? 1;
   if (batchSize % accumulation !== 0) {
     throw invalid(
@@ -140,7 +144,8 @@ function resolveValues(input: ResolveInput): RunConfig {
     packing: request.packing ?? true,
     mode: request.mode ?? 'plain',
     ...(request.attention_dropout ? { attention_dropout: request.attention_dropout } : {}),
-    ...(request.regularize ? { regularize: request.regularize } : {}),
+    ...resolveRegularizer(request, mix),
+    ...(mix ? { data_mix: mix.map(({ file_id, weight, role }) => ({ file_id, weight, role })) } : {}),
     evaluation,
     ...resolveCheckpoints(request, { validates, validations: Math.ceil(steps / evaluation.every_steps), steps }),
     seed,
@@ -172,6 +177,19 @@ export function countAgain(config: RunConfig, rows: number): RunConfig {
     schedule: fitSchedule({ ...schedule, warmup_steps: warmup }, steps),
     evaluation: evaluations === null ? evaluation : { ...evaluation, every_steps: Math.ceil(steps / evaluations) },
   };
+}
+
+/** @throws AppError `invalid_value` where it is to be taken on source rows and there are none. */
+function resolveRegularizer({ regularize }: RunRequest, mix: DataMix | undefined): Pick<RunConfig, 'regularize'> {
+  if (!regularize) return {};
+  if (regularize.on === 'replay' && !mix?.some(({ role }) => role === 'source')) {
+    throw invalid(
+      'regularize.on',
+      'replay, but no file of data_mix has the role source',
+      'Add such a file to data_mix, or take task.',
+    );
+  }
+  return { regularize };
 }
 
 type Hyperparameter = 'n_epochs' | 'batch_size' | 'learning_rate_multiplier';
@@ -213,7 +231,7 @@ function resolveLearningRate(request: RunRequest, automatic: number): { learning
 
 function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evaluation'] {
   const { every_steps: every, samples } = request.evaluation ?? EVALUATION_AUTO;
-  const roles = new Map<string, EvaluationRole>();
+  const roles = new Map<string, DataRole>();
   for (const [index, { file_id, role }] of evaluationFilesOf(request).entries()) {
     const before = roles.get(file_id);
     if (before !== undefined && before !== role)

@@ -20,8 +20,10 @@ export interface EncodeTask extends BaseTexts, Pick<EncodeOptions, 'maxSeqLen' |
   kind: 'encode';
   /** What a chat template takes for today, YYYY-MM-DD. */
   day: string | undefined;
-  /** Names and paths, in the order in which they are encoded: the training file first. */
+  /** Names and paths, in the order in which they are encoded: the training files first. */
   rows: readonly { label: string; path: string }[];
+  /** How many of them are training files. */
+  trainingFiles: number;
   /** For all files together. */
   msMax: number;
 }

@@ -34,22 +34,22 @@ const load = ({ files, vocabSize }: BaseTexts, day?: string): Promise<TextTokeni
 
 /** Each file gets an equal part of the time that is left. */
 async function encodeAll(
-  { rows: asked, maxSeqLen, overLength, msMax }: EncodeTask,
+  { rows: asked, trainingFiles, maxSeqLen, overLength, msMax }: EncodeTask,
   tokenizer: TextTokenizer,
 ): Promise<EncodedAside[]> {
   const until = performance.now() + msMax;
   const results: EncodedAside[] = [];
-  // The first is the training file.
-  let training: DuplicateFinder | undefined;
+  const training: DuplicateFinder[] = [];
   for (const [i, { label, path }] of asked.entries()) {
     const options = {
       maxSeqLen,
       ...(overLength && { overLength }),
       training,
+      isTraining: i < trainingFiles,
       msMax: (until - performance.now()) / (asked.length - i),
     };
     const { rows, seen, ...found } = await encodeNamed(label, path, tokenizer, options);
-    training ??= seen;
+    if (options.isTraining) training.push(seen);
     results.push({ ...found, lengths: rows.map(({ ids }) => ids.length) });
   }
   return results;

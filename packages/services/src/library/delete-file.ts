@@ -17,7 +17,8 @@ export async function deleteFile(
     const users = await tx.$queryRaw<{ id: string; status: string }[]>`
       SELECT r.id, t.status FROM tasks t JOIN runs r ON r.id = t.id
       WHERE t.project_id = ${actor.projectId} AND t.finished_at IS NULL AND t.deleted_at IS NULL
-        AND (training_file_id = ${id} OR validation_file_id = ${id} OR config->'evaluation'->'files' ? ${id}) LIMIT 1`;
+        AND (training_file_id = ${id} OR validation_file_id = ${id} OR config->'evaluation'->'files' ? ${id}
+          OR config->'data_mix' @> jsonb_build_array(jsonb_build_object('file_id', ${id}::text))) LIMIT 1`;
     const user = users[0];
     if (user) {
       throw new AppError('conflict', `${id} is needed by ${user.id}, which is ${user.status}.`, {

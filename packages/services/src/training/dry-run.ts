@@ -1,5 +1,5 @@
-import type { FileRehearsal, RunObject } from '@moraine/contract';
-import { countAgain, parseModelConfig } from '@moraine/contract/plan';
+import type { FileRehearsal, RunConfig, RunObject } from '@moraine/contract';
+import { countAgain, epochDraws, mixShares, parseModelConfig } from '@moraine/contract/plan';
 import { type EncodedAside, encodeAside } from '@moraine/data';
 import type { Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
@@ -7,7 +7,7 @@ import { withLocalFile } from '../ground/with-local-file.js';
 import { storedTokenizerTexts } from '../library/tokenizer-texts.js';
 import { adviceFor } from './advice.js';
 import type { NewRows } from './new-rows.js';
-import type { Prepared, RunFile } from './prepare-run.js';
+import { type Prepared, type RunFile, trainingFilesOf } from './prepare-run.js';
 import { toRunObject } from './to-run-object.js';
 
 /** Rows are encoded for so long; of longer files the beginning is. */
@@ -19,10 +19,37 @@ const ENCODE_MS = 8_000;
  */
 export async function dryRun(s: Services, rows: NewRows, prepared: Prepared): Promise<RunObject> {
   const rehearsal = await rehearse(s, prepared);
-  const [training] = rehearsal;
-  const config = training?.is_whole ? countAgain(prepared.config, training.rows) : prepared.config;
+  const training = rehearsal.slice(0, trainingFilesOf(prepared.config));
+  const drawn = epochDraws(
+    prepared.config.data_mix,
+    training.map((file) => file.rows),
+  );
+  const isWhole = training.every((file) => file.is_whole);
+  const config = isWhole ? countAgain(prepared.config, drawn) : prepared.config;
   const advice = await adviceFor(s, rows.task.pool, config, prepared.base);
-  return { ...imagine(rows, { ...prepared, config }), advice, rehearsal };
+  return {
+    ...imagine(rows, { ...prepared, config }),
+    advice,
+    rehearsal: withShares(rehearsal, prepared.files, config),
+  };
+}
+
+/** Adds to each file of a mix what part of the run it is, where its rows were looked at. */
+export function withShares(
+  rehearsal: readonly FileRehearsal[],
+  files: readonly RunFile[],
+  config: RunConfig,
+): FileRehearsal[] {
+  const trained = rehearsal.slice(0, trainingFilesOf(config));
+  if (trained.some(({ rows }) => rows === 0)) return [...rehearsal];
+  const shares = mixShares(
+    config,
+    trained.map(({ rows, tokens, rows_read, is_whole }, i) => {
+      const times = is_whole ? 1 : (files[i]?.file.rows ?? rows_read) / rows_read;
+      return { rows: rows * times, tokens: tokens * times };
+    }),
+  );
+  return rehearsal.map((file, i) => ({ ...file, ...(shares[i] && { mix: shares[i] }) }));
 }
 
 /** What was found out about the files of a run. */
@@ -43,6 +70,7 @@ export async function encodeFiles(s: Services, { base, files, config }: Prepared
         vocabSize,
         day: config.template_date,
         rows: files.map(({ label }, i) => ({ label, path: paths[i] ?? '' })),
+        trainingFiles: trainingFilesOf(config),
         maxSeqLen: config.max_seq_len,
         overLength: config.over_length,
         msMax: ENCODE_MS,

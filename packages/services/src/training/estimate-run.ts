@@ -1,10 +1,10 @@
 import { AppError, type Estimate, type RunConfig } from '@moraine/contract';
-import { countAgain, parseModelConfig } from '@moraine/contract/plan';
+import { countAgain, epochDraws, parseModelConfig } from '@moraine/contract/plan';
 import { type EncodedAside, estimateAside, type RunEstimate, type RunToEstimate, type ScoredFile } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { presentWorkers } from '../work/present-workers.js';
-import { encodeFiles, toRehearsal } from './dry-run.js';
-import { type Prepared, prepareRun } from './prepare-run.js';
+import { encodeFiles, toRehearsal, withShares } from './dry-run.js';
+import { type Prepared, prepareRun, trainingFilesOf } from './prepare-run.js';
 
 /** Runs whose pace is asked, and of how many the middle one counts. */
 const RUNS_ASKED = 5;
@@ -17,19 +17,19 @@ export async function estimateRun(s: Services, actor: Actor, body: unknown): Pro
   const prepared = await prepareRun(s, actor, body);
   const encoded = await encodeFiles(s, prepared);
   if (typeof encoded === 'string') throw tooMuchToRead(encoded);
-  const config = configOn(prepared, encoded[0]);
+  const config = configOn(prepared, encoded);
   const pool = prepared.request.pool ?? 'default';
   const workers = await presentWorkers(s, pool);
   const isGpu = workers.length > 0 && workers.every(({ device }) => (device as { kind?: string }).kind === 'gpu');
   const paces = await pacesOf(s, pool, prepared, config);
-  const [training, ...others] = encoded;
-  const scored = others.map((found, i) => toScored(found, prepared.files[i + 1]?.file.rows));
+  const trained = trainingFilesOf(config);
+  const scored = encoded.slice(trained).map((found, i) => toScored(found, prepared.files[trained + i]?.file.rows));
   const hasValidation = prepared.files.some(({ param }) => param === 'validation_file');
   const found = await estimate({
     model: parseModelConfig(prepared.base.config),
     config,
     device: isGpu ? 'gpu' : 'cpu',
-    training: training?.lengths ?? [],
+    training: encoded.slice(0, trained).map(({ lengths }) => lengths),
     validation: hasValidation ? (scored[0] ?? null) : null,
     evaluation: hasValidation ? scored.slice(1) : scored,
     tokensPerSecond: paces[Math.floor(paces.length / 2)] ?? null,
@@ -51,17 +51,23 @@ export async function estimateRun(s: Services, actor: Actor, body: unknown): Pro
       memory_bytes: Number(memoryBytes),
       fits: found.memory.total_bytes <= Number(memoryBytes),
     })),
-    rehearsal: prepared.files.flatMap((file, i) => (encoded[i] ? [toRehearsal(file, encoded[i])] : [])),
+    rehearsal: withShares(
+      prepared.files.flatMap((file, i) => (encoded[i] ? [toRehearsal(file, encoded[i])] : [])),
+      prepared.files,
+      config,
+    ),
   };
 }
 
 /** The configuration on the rows that are trained on; of a file that was read in part, on as many as that part makes likely. */
-export function configOn({ config, files }: Prepared, training: EncodedAside | undefined): RunConfig {
-  const { rows, rowsRead } = training?.report ?? { rows: 0, rowsRead: 0 };
-  if (!training || rows === 0)
-    throw tooMuchToRead(`found no row to train on among the first ${rowsRead} in the time that it has`);
-  const all = training.report.isPartial ? (files[0]?.file.rows ?? rowsRead) : rowsRead;
-  return countAgain(config, Math.max(1, Math.round((rows * all) / rowsRead)));
+export function configOn({ config, files }: Prepared, encoded: readonly Pick<EncodedAside, 'report'>[]): RunConfig {
+  const likely = Array.from({ length: trainingFilesOf(config) }, (_, i) => {
+    const { rows, rowsRead, isPartial } = encoded[i]?.report ?? { rows: 0, rowsRead: 0, isPartial: true };
+    if (rows === 0) throw tooMuchToRead(`found no row to train on among the first ${rowsRead} in the time that it has`);
+    const all = isPartial ? (files[i]?.file.rows ?? rowsRead) : rowsRead;
+    return Math.max(1, Math.round((rows * all) / rowsRead));
+  });
+  return countAgain(config, epochDraws(config.data_mix, likely));
 }
 
 /** A file that is scored; of one that was read in part, as many rows as that part makes likely. */

@@ -25,6 +25,8 @@ export interface Job {
   /** The adapter that it starts from; null: a fresh one. */
   start: { blobPrefix: string; sha256: string } | null;
   trainingFile: JobFile;
+  /** Files of the configuration's data_mix after the training file. */
+  mixFiles: JobFile[];
   validationFile: JobFile | null;
   evaluationFiles: JobFile[];
   /** Newest first; the attempt goes on from the first one that is whole. */
@@ -60,7 +62,13 @@ export async function loadJob(s: Services, runId: string): Promise<Job> {
   const run = runs.rows[0];
   if (!run) throw new AppError('not_found', `Run ${runId} is gone.`);
   const evaluationIds = run.config.evaluation.files;
-  const ids = [run.training_file_id, ...(run.validation_file_id ? [run.validation_file_id] : []), ...evaluationIds];
+  const mixIds = (run.config.data_mix ?? []).slice(1).map(({ file_id }) => file_id);
+  const ids = [
+    run.training_file_id,
+    ...mixIds,
+    ...(run.validation_file_id ? [run.validation_file_id] : []),
+    ...evaluationIds,
+  ];
   const { rows: files } = await s.pg.query<JobFile>(
     `SELECT id, filename AS name, blob_key AS "blobKey", sha256 FROM files WHERE id = ANY($1) AND project_id = $2 AND deleted_at IS NULL`,
     [ids, run.project_id],
@@ -79,6 +87,7 @@ export async function loadJob(s: Services, runId: string): Promise<Job> {
     base: run.base,
     start: run.start,
     trainingFile: fileOf(run.training_file_id),
+    mixFiles: mixIds.map(fileOf),
     validationFile: run.validation_file_id ? fileOf(run.validation_file_id) : null,
     evaluationFiles: evaluationIds.map(fileOf),
     checkpoints: checkpoints.rows,

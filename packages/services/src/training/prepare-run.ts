@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { CreateRunRequest, evaluationFilesOf, parse, type RunConfig } from '@moraine/contract';
-import { parseModelConfig, resolveConfig } from '@moraine/contract/plan';
+import { epochDraws, type MixedFile, mixedFilesOf, parseModelConfig, resolveConfig } from '@moraine/contract/plan';
 import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
 import type { BaseModel, FileModel } from '../ground/generated/models.js';
@@ -15,6 +15,7 @@ export interface Prepared {
   base: BaseModel;
   /** The adapter that the run starts from; null: a fresh one. */
   start: RunStart | null;
+  /** Those that are trained on come first. */
   files: RunFile[];
   config: RunConfig;
 }
@@ -30,12 +31,17 @@ export interface RunFile {
 export async function prepareRun(s: Services, actor: Actor, body: unknown): Promise<Prepared> {
   const request = parse(CreateRunRequest, body);
   const { base, start } = await findStart(s, actor, request.model);
-  const files = await filesOf(s, actor, request);
+  const mix = mixedFilesOf(request, request.training_file);
+  const files = await filesOf(s, actor, request, mix);
   const config = resolveConfig({
     request,
     baseName: base.name,
     base: parseModelConfig(base.config),
-    rows: files[0]?.file.rows ?? 0,
+    rows: epochDraws(
+      mix,
+      files.map(({ file }) => file.rows ?? 0),
+    ),
+    mix,
     validates: Boolean(request.validation_file),
     seed: request.seed ?? randomInt(SEED_END),
     templateDate: new Date().toISOString().slice(0, 10),
@@ -44,13 +50,24 @@ export async function prepareRun(s: Services, actor: Actor, body: unknown): Prom
   return { request, base, start, files, config };
 }
 
-/** The training file, then the others. */
-async function filesOf(s: Services, actor: Actor, request: z.output<typeof CreateRunRequest>): Promise<RunFile[]> {
+/** How many of a run's files, the first, are trained on. */
+export const trainingFilesOf = ({ data_mix: mix }: Pick<RunConfig, 'data_mix'>): number => mix?.length ?? 1;
+
+/** The training file and those of the mix, then the others. */
+async function filesOf(
+  s: Services,
+  actor: Actor,
+  request: z.output<typeof CreateRunRequest>,
+  mix: readonly MixedFile[] = [],
+): Promise<RunFile[]> {
   const open = async (id: string, param: string, label: (name: string) => string): Promise<RunFile> => {
     const file = await waitForFile(s, actor, id, param);
     return { file, param, label: label(file.filename) };
   };
   const files = [await open(request.training_file, 'training_file', () => 'Training file')];
+  for (const { file_id, param } of mix.slice(1)) {
+    files.push(await open(file_id, `${param}.file_id`, (name) => `Training file ${name}`));
+  }
   if (request.validation_file) {
     files.push(await open(request.validation_file, 'validation_file', () => 'Validation file'));
   }
