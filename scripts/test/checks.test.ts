@@ -51,7 +51,7 @@ describe('import rules', () => {
       "import type { Tf } from '@moraine/engine';\nimport { x } from '@moraine/contract';\n",
     );
     expect(checkImports(root)).toEqual([
-      'apps/api/src/app.ts imports @moraine/engine; apps/api may import @moraine/contract, @moraine/services',
+      'apps/api/src/app.ts imports @moraine/engine; apps/api may import @moraine/contract, @moraine/services, lazily:@moraine/recipes',
     ]);
   });
 

@@ -187,7 +187,7 @@ test('runs logs of a run that no worker has taken are empty', async () => {
 
 test('a run that has no adapter cannot be downloaded, and no file is left', async () => {
   const before = readdirSync(dataDir);
-  for (const name of ['adapter.tar', 'adapter']) {
+  for (const name of ['none.tar', 'none']) {
     const { status, output } = await cli('runs', 'download', runIds[1] ?? '', '--out', path.join(dataDir, name));
     expect(status).toBe(1);
     expect(output).toContain(runIds[1]);

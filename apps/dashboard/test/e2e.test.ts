@@ -202,7 +202,7 @@ describe('the dashboard on the real stack', () => {
   });
 
   it('gives the adapter as a file', async () => {
-    await page.getByText('Download').click();
+    await page.getByText('Download', { exact: true }).click();
     const [download] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('link', { name: /^PEFT adapter/ }).click(),

@@ -290,9 +290,9 @@ describe('refused, with what is wrong and how to fix it', () => {
       { code: 'not_found', param: 'model', hint: "Did you mean 'tiny'?" },
     ],
     [
-      'a model that was fine-tuned',
+      'a fine-tuned model that is not there',
       { model: 'ft:tiny:default::abcdefgh' },
-      { code: 'invalid_value', param: 'model', hint: expect.stringContaining("'tiny'") },
+      { code: 'not_found', param: 'model', hint: expect.stringContaining('/v1/models') },
     ],
     ['a missing training file', { training_file: 'file-nothing' }, { code: 'not_found', param: 'training_file' }],
     ['a missing validation file', { validation_file: 'file-nothing' }, { code: 'not_found', param: 'validation_file' }],

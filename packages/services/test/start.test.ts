@@ -77,7 +77,7 @@ describe('a registered adapter', () => {
       dropout: 0.1,
       target_modules: [PATH],
     });
-    const job = await loadJob(s, { taskId: run.id, attempt: 1, workerId: '' } as never);
+    const job = await loadJob(s, run.id);
     expect(job.start?.sha256).toBe(run.config.start?.sha256);
     expect((await s.blobs.list(job.start?.blobPrefix ?? '')).map(({ path }) => path).sort()).toEqual(
       Object.keys(folder()).sort(),
