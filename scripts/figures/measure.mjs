@@ -78,8 +78,13 @@ function methodsOf(root) {
     .filter((name) => rows.includes(name) && !/^(index|method|registry|full)$/.test(name));
 }
 
-/** Where a method may be named: its rows, and the demo, which is three runs with chosen methods. */
-const rowFolders = ['packages/contract/src/methods/', 'packages/lm/src/methods/', 'apps/cli/src/demo/'];
+/** Where a method may be named: its rows, the demo, which is three runs with chosen methods, and what other programs read of an adapter's files. */
+const rowFolders = [
+  'packages/contract/src/methods/',
+  'packages/lm/src/methods/',
+  'apps/cli/src/demo/',
+  'packages/recipes/src/export/serving-notes.ts',
+];
 
 function roomFigures(root, room) {
   const sources = [...edgesOf(root, room).keys()];

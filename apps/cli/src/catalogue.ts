@@ -23,7 +23,7 @@ const LOCAL: Record<string, Entry> = {
   },
   export: {
     summary:
-      'Write an adapter in another form: merged with its base, for PEFT, as a LoRA of a rank, at a share of its update',
+      'Write an adapter in another form: merged with its base, for PEFT, approximated by a rank, at a share of its update',
     load: async () => (await import('./local/export.js')).exportCommand,
   },
   merge: {

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { AppError, METHOD_SPELLINGS, methodRow, NumericMode, requestOf } from '@moraine/contract';
+import { AppError, LOW_RANK, METHOD_SPELLINGS, methodRow, NumericMode, requestOf } from '@moraine/contract';
 import { type Arguments, integer, number, type Option, text } from './args.js';
 import { MIX_OPTION, mixEntries } from './mix-option.js';
 
@@ -26,7 +26,7 @@ export const REQUEST_OPTIONS = {
   rank: {
     type: 'string',
     value: 'N',
-    help: 'Rank, or the rank whose budget the method matches; default 8. Of a download in format lora: its rank.',
+    help: `Rank, or the rank whose budget the method matches; default 8. Of a download in format ${LOW_RANK}: its rank.`,
   },
   mix: MIX_OPTION,
   steps: { type: 'string', value: 'N', help: 'Stop after so many steps; default 3 epochs.' },

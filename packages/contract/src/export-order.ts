@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AppError } from './errors.js';
-import { EXPORT_FORMATS, type ExportFormat } from './methods/method.js';
+import { EXPORT_FORMATS, type ExportFormat, LOW_RANK } from './methods/method.js';
 
 /** Up to this share of the update a LoRA of another rank may miss without being asked for it. */
 export const LORA_ERROR_MAX = 0.05;
@@ -31,16 +31,16 @@ export interface ExportOrder {
 
 /** @throws AppError for a rank or an allowed error that a format has no meaning for, and for format `lora` without a rank. */
 export function checkExportRank({ format, rank, maxError }: Pick<ExportOrder, 'format' | 'rank' | 'maxError'>): void {
-  if (format === 'lora' && rank === undefined)
-    throw new AppError('invalid_value', "Format 'lora' needs a rank.", {
+  if (format === LOW_RANK && rank === undefined)
+    throw new AppError('invalid_value', `Format '${LOW_RANK}' needs a rank.`, {
       param: 'rank',
       hint: 'Name one, for example 16.',
     });
-  if (format === 'lora' || (rank === undefined && maxError === undefined)) return;
+  if (format === LOW_RANK || (rank === undefined && maxError === undefined)) return;
   const stray = rank === undefined ? 'allow_error' : 'rank';
   throw new AppError('invalid_value', `'${stray}' has no meaning for format '${format}'.`, {
     param: stray,
-    hint: "Leave it out, or take format 'lora'.",
+    hint: `Leave it out, or take format '${LOW_RANK}'.`,
   });
 }
 

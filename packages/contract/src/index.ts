@@ -6,7 +6,7 @@ export * from './errors.js';
 export * from './export-order.js';
 export * from './file-reports.js';
 export * from './ids.js';
-export { EXPORT_FORMATS, type ExportFormat } from './methods/method.js';
+export { EXPORT_FORMATS, type ExportFormat, LOW_RANK } from './methods/method.js';
 export * from './methods/registry.js';
 export * from './objects.js';
 export * from './optimizers.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Estimate } from './before-run.js';
 import { FilePreview, FileValidation } from './file-reports.js';
-import { EXPORT_FORMATS } from './methods/method.js';
+import { EXPORT_FORMATS, LOW_RANK } from './methods/method.js';
 import {
   CheckpointObject,
   DeletedObject,
@@ -298,18 +298,19 @@ export const ROUTES = table({
     method: 'GET',
     path: '/v1/runs/:id/adapter',
     tag: 'Runs',
-    summary:
-      'The trained adapter as a tar: its own format, `peft` (exactly equal, as PEFT reads it), `merged` (a whole model), `lora` (of a rank, approximate) or `gguf` (the merged model in float16 for llama.cpp)',
+    summary: `The trained adapter as a tar: its own format, \`peft\` (exactly equal, as PEFT reads it), \`merged\` (a whole model), \`${LOW_RANK}\` (of a rank, approximate) or \`gguf\` (the merged model in float16 for llama.cpp)`,
     params: id,
     query: z.strictObject({
       format: z.enum(EXPORT_FORMATS).default('native'),
       lambda: inQuery(z.number().min(0).max(1))
         .default(1)
         .describe('Share of the update that is applied: 1 all of it, 0 gives the base.'),
-      rank: inQuery(z.number().int().min(1).max(1024)).optional().describe('Format `lora`: rank of the LoRA.'),
+      rank: inQuery(z.number().int().min(1).max(1024)).optional().describe(`Format \`${LOW_RANK}\`: its rank.`),
       allow_error: inQuery(z.number().min(0).max(1))
         .optional()
-        .describe('Format `lora`: share of the update that it may miss, ‖ΔW − B·A‖ / ‖ΔW‖. Default 0.05.'),
+        .describe(
+          `Format \`${LOW_RANK}\`: share of the update that it may leave out, ‖ΔW − B·A‖ / ‖ΔW‖. Default 0.05.`,
+        ),
     }),
     produces: 'application/x-tar',
   },

@@ -47,7 +47,7 @@ export function adapterShapes(config: ModelShape, adapter: Adapter): Map<string,
   const { method, ...rest } = adapter;
   const { fit: _fit, ...unfitted } = method;
   const unread: WeightReader = (name) => {
-    throw new Error(`${name} is not read for shapes`);
+    invariant(false, `${name} is not read for shapes`);
   };
   const values = initialAdapter(config, { ...rest, method: unfitted }, 0, unread);
   return new Map([...values].map(([name, { shape }]) => [name, [...shape]]));

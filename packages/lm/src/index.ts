@@ -25,7 +25,7 @@ export { createMerge } from './merge.js';
 export type { AdapterFiles, LinearDims, Method, StoredMethod } from './methods/method.js';
 export { createMethod, type MethodOptions, storedMethod } from './methods/registry.js';
 export type { AdapterSource } from './methods/source.js';
-export { forward, inverseFrequencies, headLogits, hiddenStates, type ModelInput } from './model.js';
+export { forward, headLogits, hiddenStates, inverseFrequencies, type ModelInput } from './model.js';
 export { createModel, type Model, type ModelOptions } from './model-session.js';
 export { createNet, type Net } from './net.js';
 export { createOptimizer, type OptimizerOptions } from './optim/index.js';

@@ -1,4 +1,4 @@
-import { AppError } from '@moraine/contract';
+import { AppError, LOW_RANK } from '@moraine/contract';
 import { loadTf } from '@moraine/engine';
 import { type Adapter, layerVariables, type WeightReader } from './adapter.js';
 import type { HostTensor } from './host.js';
@@ -78,6 +78,6 @@ const withoutShare = (lambda: number): AppError =>
     `The adapter cannot be stored in its own form at lambda ${lambda}: the length of the rows of its weights, which it trains, is no multiple of its numbers.`,
     {
       param: 'lambda',
-      hint: 'Take the merged model, or format lora with a rank: an approximate LoRA of the update at this lambda.',
+      hint: `Take the merged model, or format ${LOW_RANK} with a rank: an approximation of the update at this lambda.`,
     },
   );

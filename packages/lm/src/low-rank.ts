@@ -2,8 +2,8 @@ import { linearShapes, type ModelShape } from '@moraine/contract/plan';
 import { decomposeSingular, loadTf, matMul2d, orthonormalColumns, type Tensor } from '@moraine/engine';
 import { addWhole, targetNames } from './export.js';
 import { type HostTensor, onHost, padColumns, padRows, toDevice } from './host.js';
-import { loraFiles } from './methods/lora.js';
 import type { AdapterFiles } from './methods/method.js';
+import { productFiles } from './methods/registry.js';
 import { createRandom, hashName, normal, type Random } from './random.js';
 
 /** The best product of thin matrices for an update: B [out, rank], A [rank, in]. */
@@ -111,7 +111,7 @@ export function exportLowRank(
     return { name, a: found.a, b: found.b };
   });
   const adapter = { layers: [], baseName, dropout: 0, targetModules: targetNames(config, paths) };
-  const files = addWhole(config, loraFiles(adapter, pairs, rank, rank), whole);
+  const files = addWhole(config, productFiles(adapter, pairs, rank, rank), whole);
   return { files, error: { ...error, total: shareOf(errorSquared, normSquared) } };
 }
 

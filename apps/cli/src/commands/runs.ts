@@ -1,4 +1,4 @@
-import { methodCoverage, methodLabel, type RunObject } from '@moraine/contract';
+import { EXPORT_FORMATS, LOW_RANK, methodCoverage, methodLabel, type RunObject } from '@moraine/contract';
 import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, required, runAction } from '../args.js';
 import { connect } from '../connect.js';
 import { reportLines } from '../export-view.js';
@@ -18,7 +18,7 @@ export const runsCommand: Command = {
     'cancel RUN',
     'verify RUN',
     'logs RUN',
-    'download RUN [--format native|peft|merged|lora|gguf] [--lambda L] [--rank R] [--out DIR]',
+    `download RUN [--format ${EXPORT_FORMATS.join('|')}] [--lambda L] [--rank R] [--out DIR]`,
   ],
   options: {
     data: DATA_OPTION,
@@ -27,7 +27,7 @@ export const runsCommand: Command = {
     format: {
       type: 'string',
       value: 'NAME',
-      help: 'What to download: native (default), peft (exactly equal, as PEFT reads it), merged (a whole model), lora (of --rank, approximate), gguf (a whole model in float16 for llama.cpp).',
+      help: `What to download: native (default), peft (exactly equal, as PEFT reads it), merged (a whole model), ${LOW_RANK} (of --rank, approximate), gguf (a whole model in float16 for llama.cpp).`,
     },
     lambda: {
       type: 'string',
@@ -37,7 +37,7 @@ export const runsCommand: Command = {
     'allow-error': {
       type: 'string',
       value: 'E',
-      help: 'Share of the update that a download in format lora may miss, 0 to 1; default 0.05.',
+      help: `Share of the update that a download in format ${LOW_RANK} may leave out, 0 to 1; default 0.05.`,
     },
     out: {
       type: 'string',

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { AppError, EXPORT_FORMATS } from '@moraine/contract';
+import { AppError, EXPORT_FORMATS, LOW_RANK } from '@moraine/contract';
 import { type Command, integer, noMoreThan, number, oneOf } from '../args.js';
 import { print } from '../terminal.js';
 import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, LAMBDA_OPTION, lambdaOf, neededPath } from './options.js';
@@ -14,14 +14,14 @@ export const exportCommand: Command = {
     format: {
       type: 'string',
       value: 'NAME',
-      help: 'Form: merged (default: a whole model), peft (exactly equal, as PEFT reads it), native, lora (of --rank, approximate), or gguf (a whole model in float16 for llama.cpp).',
+      help: `Form: merged (default: a whole model), peft (exactly equal, as PEFT reads it), native, ${LOW_RANK} (of --rank, approximate), or gguf (a whole model in float16 for llama.cpp).`,
     },
     lambda: LAMBDA_OPTION,
-    rank: { type: 'string', value: 'R', help: 'Format lora: rank of the LoRA that stands for the update.' },
+    rank: { type: 'string', value: 'R', help: `Format ${LOW_RANK}: rank of what stands for the update.` },
     'allow-error': {
       type: 'string',
       value: 'E',
-      help: 'Format lora: share of the update that it may miss, 0 to 1; default 0.05.',
+      help: `Format ${LOW_RANK}: share of the update that it may leave out, 0 to 1; default 0.05.`,
     },
     json: JSON_OPTION,
   },

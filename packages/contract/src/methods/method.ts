@@ -100,8 +100,10 @@ export type KeyShape = Record<string, z.ZodType>;
 /** The linear layers of the base that target modules name. @throws AppError `no_target_matched`. */
 export type MatchTargets = (targets: Targets) => readonly LinearShape[];
 
+/** The form that is a product of thin matrices, as every program reads it: approximate, of a rank that is asked for. */
+export const LOW_RANK = 'lora';
 /** Forms in which a result is downloaded; `lora` is approximate, by the largest singular values of the update, `gguf` the merged model for llama.cpp. */
-export const EXPORT_FORMATS = ['native', 'peft', 'merged', 'lora', 'gguf'] as const;
+export const EXPORT_FORMATS = ['native', 'peft', 'merged', LOW_RANK, 'gguf'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** A word that the command line takes for a method, and the request keys that it stands for. */

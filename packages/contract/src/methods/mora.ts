@@ -183,11 +183,12 @@ export const moraForm = {
   },
 } satisfies StoredForm<StoredOptions<MoraConfig>>;
 
-/** Of the authors' fork of PEFT; r is the rank whose budget it matches. Its alpha has no effect there, and none here. */
+/** Of the authors' fork of PEFT, which stores the matrix twice; r is the rank whose budget it matches. Its alpha has no effect there, and none here. */
 export const moraForkForm = {
   ...PEFT,
   peftType: 'LORA',
   peftFlag: 'use_mora',
+  copies: 2,
   options: (json, file) => {
     const mora_type = readType(file, json, [1, 2, 3, 4, 6] as const);
     return { type: 'mora', rank: readCount(file, json, 'r'), mora_type, dropout: readDropout(json, 'lora_dropout') };

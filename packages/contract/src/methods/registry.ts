@@ -18,6 +18,8 @@ const placeOf = (row: { isDefault?: true; shared: readonly string[] }): number =
 /** All training methods. */
 export const METHODS: readonly Row[] = Object.values(rows).sort((a, b) => placeOf(a) - placeOf(b));
 const DEFAULT = METHODS.find(({ isDefault }) => isDefault)?.type ?? '';
+/** Keys that say how an adapter is trained, not what it is. */
+export const TRAINING_KEYS: readonly string[] = ['dropout', 'lora_plus_ratio'];
 
 const configs = METHODS.map((row) => row.config) as unknown as [
   z.ZodObject<{ type: z.ZodLiteral<MethodConfig['type']> }>,
@@ -55,6 +57,9 @@ function describeTypes(): string {
 type AnyRow = MethodRow<MethodConfig['type'], typeof OWN_KEYS, typeof MethodConfig>;
 /** A row's functions take the configurations of its own type alone: look a row up by the type of what it is given. */
 const ROWS = METHODS as unknown as readonly AnyRow[];
+
+/** The row of a request without a type, whose learning rate the others' are shares of. */
+export const DEFAULT_METHOD = methodRow({ type: DEFAULT });
 
 /** The row of a configuration or of a request. */
 export function methodRow({ type }: { type: string }): AnyRow {

@@ -10,6 +10,8 @@ export interface StoredForm<Options = Readonly<Record<string, unknown>>> {
   peftType?: string;
   /** Where several methods have one `peft_type`: the key of the configuration that is true of this one alone. */
   peftFlag?: string;
+  /** How often it stores each trained number; absent: once. */
+  copies?: number;
   /** The method with its numbers, without its layers, as a configuration says it. @throws AppError `unsupported_format`. */
   options(json: StoredJson, file: string): Options;
   /** Why a run cannot go on training it; null where it can. */

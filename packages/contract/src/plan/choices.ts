@@ -1,5 +1,5 @@
 import { REFERENCE_WIDTH } from '../methods/method.js';
-import { methodRow } from '../methods/registry.js';
+import { DEFAULT_METHOD, methodRow } from '../methods/registry.js';
 import { OPTIMIZERS } from '../optimizers.js';
 import type { RunConfig } from '../run-config.js';
 import { REFERENCE_RATE, referenceRate } from './learning-rate.js';
@@ -43,7 +43,7 @@ function whyRate({ adapter, optimizer, learning_rate_multiplier: multiplier = 1 
   const method = methodRow(adapter).label(adapter);
   const of = OPTIMIZERS[optimizer.type].rate;
   return [
-    `LoRA's rate at width ${width} is ${referenceRate(width)} (${REFERENCE_RATE} at ${REFERENCE_WIDTH}, falling with the root of the width)`,
+    `${DEFAULT_METHOD.name}'s rate at width ${width} is ${referenceRate(width)} (${REFERENCE_RATE} at ${REFERENCE_WIDTH}, falling with the root of the width)`,
     share === 1 ? `${method} takes it` : `${method} takes ${short(share)} of it`,
     ...(of === 1 ? [] : [`${optimizer.type} ${of} of AdamW's`]),
     ...(multiplier === 1 ? [] : [`learning_rate_multiplier is ${multiplier}`]),

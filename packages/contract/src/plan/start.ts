@@ -1,6 +1,6 @@
 import type { ModelShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
-import { type AdapterRequest, asRequest, type MethodConfig, methodRow } from '../methods/registry.js';
+import { type AdapterRequest, asRequest, type MethodConfig, methodRow, TRAINING_KEYS } from '../methods/registry.js';
 import type { RunConfig } from '../run-config.js';
 import { type ResolvedAdapter, resolveAdapter } from './resolve-adapter.js';
 
@@ -18,9 +18,6 @@ export interface Start {
 /** What a configuration keeps of it. */
 export const startConfig = ({ model, sha256, run_id }: Start): NonNullable<RunConfig['start']> =>
   run_id === undefined ? { model, sha256 } : { model, sha256, run_id };
-
-/** Keys that say how an adapter is trained, not what it is. */
-const FREE: readonly string[] = ['dropout', 'lora_plus_ratio'];
 
 /** What a run's adapter has become after so many steps. @throws AppError `invalid_value` for a run that trained the base itself. */
 export function trainedAdapter(model: string, config: MethodConfig, steps: number): MethodConfig {
@@ -41,7 +38,7 @@ export function resolveStarted(request: AdapterRequest, start: Start, base: Mode
   if (type !== undefined && methodRow({ type }).type !== own.type) throw otherwise(start, 'type', type, own.type);
   const resolved = resolveAdapter({ ...asRequest(start.adapter), ...asked }, base);
   for (const [key, value] of Object.entries(asked)) {
-    const isFree = FREE.includes(key) || (key === 'restart' && own.restart !== undefined);
+    const isFree = TRAINING_KEYS.includes(key) || (key === 'restart' && own.restart !== undefined);
     const now = (resolved.adapter as Record<string, unknown>)[key];
     if (value !== undefined && !isFree && JSON.stringify(now) !== JSON.stringify(own[key]))
       throw otherwise(start, key, value, own[key]);

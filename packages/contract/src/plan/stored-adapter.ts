@@ -89,15 +89,14 @@ function layersOf(file: string, own: Numbers, form: StoredForm, base: ModelShape
 function refuseOtherCount(
   file: string,
   own: Numbers,
-  { peftFlag }: StoredForm,
+  { copies = 1 }: StoredForm,
   config: AdapterConfig,
   layers: readonly LinearShape[],
   base: ModelShape,
 ): void {
   const row = methodRow(config);
   const trained = row.trainableParameters(config, layers, totalParameters(base));
-  // The authors of MoRA store their matrix twice.
-  const wanted = trained * (peftFlag === 'use_mora' ? 2 : 1) + (row.keptParameters?.(config, layers) ?? 0);
+  const wanted = trained * copies + (row.keptParameters?.(config, layers) ?? 0);
   const found = own.reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
   if (found === wanted) return;
   throw otherBase(`${file}: the weights hold ${found} numbers; ${row.label(config)} on this base has ${wanted}.`);

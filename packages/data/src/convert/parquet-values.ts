@@ -32,7 +32,7 @@ function timeOf(value: bigint | undefined, digits: number): string | undefined {
   const unit = 10n ** BigInt(digits);
   const part = ((value % unit) + unit) % unit;
   const date = new Date(Number((value - part) / unit) * 1000);
-  if (Number.isNaN(date.getTime())) throw new Error(`the time ${value} is out of bounds`);
+  if (Number.isNaN(date.getTime())) throw new RangeError(`the time ${value} is out of bounds`);
   return `${date.toISOString().slice(0, -4)}${String(part).padStart(digits, '0')}Z`;
 }
 

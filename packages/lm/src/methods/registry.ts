@@ -29,3 +29,6 @@ export function storedMethod(form: StoredForm): StoredMethod {
   invariant(found !== undefined, 'every form of the contract has a method that reads it');
   return found;
 }
+
+/** The files of updates that are products of thin matrices, whatever method made them. */
+export { loraFiles as productFiles } from './lora.js';

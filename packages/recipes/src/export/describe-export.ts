@@ -21,7 +21,7 @@ export function describeRounding({ dtype, share, worst, worst_weight }: Rounding
 }
 
 export const describeError = ({ total, worst, worstLayer }: LowRankError, rank: number | undefined): string =>
-  `A LoRA of rank ${rank} in the place of the update: it misses ${percent(total)} of it (‖ΔW − B·A‖ / ‖ΔW‖, all layers), ${percent(worst)} in the worst layer, ${worstLayer}.`;
+  `A product of rank ${rank} in the place of the update: it misses ${percent(total)} of it (‖ΔW − B·A‖ / ‖ΔW‖, all layers), ${percent(worst)} in the worst layer, ${worstLayer}.`;
 
 /** Everything that is known of an export, a sentence each. */
 export function describeExport({

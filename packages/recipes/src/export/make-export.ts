@@ -1,5 +1,12 @@
 import { basename } from 'node:path';
-import { AppError, checkExportRank, type ExportOrder, type ExportReport, LORA_ERROR_MAX } from '@moraine/contract';
+import {
+  AppError,
+  checkExportRank,
+  type ExportOrder,
+  type ExportReport,
+  LORA_ERROR_MAX,
+  LOW_RANK,
+} from '@moraine/contract';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { invariant } from '@moraine/engine';
 import { type AdapterFiles, exportAdapter, type LowRankError } from '@moraine/lm';
@@ -61,7 +68,7 @@ export function exportOf(order: ExportOrder, base: Base, result: Result, tokeniz
   switch (format) {
     case 'merged':
       return mergedExport(order, base, result, facts);
-    case 'lora':
+    case LOW_RANK:
       return lowRankExport(order, base, result, facts);
     case 'native':
     case 'peft':
@@ -102,7 +109,7 @@ function adapterForm({ format, lambda, baseName }: ExportOrder, base: Base, resu
   if (result.kind === 'whole')
     throw unsupported(
       'Full fine-tuning changes the model itself, so there is no adapter beside it.',
-      'Take the merged model, or format lora with a rank.',
+      `Take the merged model, or format ${LOW_RANK} with a rank.`,
     );
   const { adapter, variables } = result;
   const forms = exportAdapter(base.config, adapter, variablesAt(base, adapter, variables, lambda), baseName);
@@ -110,7 +117,7 @@ function adapterForm({ format, lambda, baseName }: ExportOrder, base: Base, resu
   if (form !== null) return form;
   throw unsupported(
     "The method's update has no exact form in PEFT's layout.",
-    'Take the native form, the merged model, or format lora with a rank.',
+    `Take the native form, the merged model, or format ${LOW_RANK} with a rank.`,
   );
 }
 
@@ -137,7 +144,7 @@ const percent = (share: number): string => `${(100 * share).toPrecision(3)} %`;
 const tooFar = (rank: number, { total, worst, worstLayer }: LowRankError, maxError: number): AppError =>
   new AppError(
     'unsupported_format',
-    `A LoRA of rank ${rank} misses ${percent(total)} of the update, more than ${percent(maxError)}; the worst layer is ${worstLayer} with ${percent(worst)}.`,
+    `An adapter of rank ${rank} misses ${percent(total)} of the update, more than ${percent(maxError)}; the worst layer is ${worstLayer} with ${percent(worst)}.`,
     {
       param: 'rank',
       hint: 'Take a larger rank or the merged model, or allow the error with allow_error (--allow-error).',

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { AppError, type ExportOrder, type Parity } from '@moraine/contract';
+import { AppError, type ExportOrder, LOW_RANK, type Parity } from '@moraine/contract';
 import { decode, encode } from '@moraine/engine';
 import { adapterAtLambda, type HostTensor, logitsOf, type ReadModel } from '@moraine/lm';
 import { type Base, loadBase, readWeight } from '../base.js';
@@ -29,7 +29,7 @@ export async function writeExport(
     const made = facts();
     const isExact = order.format === 'native' || order.format === 'peft';
     const problem =
-      order.format === 'lora'
+      order.format === LOW_RANK
         ? null
         : parityProblem(
             order.format,
