@@ -30,7 +30,7 @@ describe('every command', () => {
       for (const { name: option, help, value } of options) {
         const what = `${name} --${option}`;
         expect(help, what).toMatch(/^[A-Z0-9].{8,}\.$/s);
-        if (value !== undefined) expect(value, what).toMatch(/^[A-Z]+$/);
+        if (value !== undefined) expect(value, what).toMatch(/^[A-Z]+(\[:[A-Z]+(\[:[A-Z]+\])?\])?$/);
       }
     }
   });

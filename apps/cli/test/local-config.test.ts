@@ -61,9 +61,8 @@ test('options of the command line stand where they stand in a request, and count
   );
   const { request } = readConfig(file, given);
   expect(request).toMatchObject({ max_steps: 3, seed: 5, batch_size: 6, mode: 'xla', schedule: { type: 'linear' } });
-  expect(request.adapter).toMatchObject({ type: 'lora', rank: 2, alpha: 4 });
+  expect(request.adapter).toEqual({ rank: 2, alpha: 4 });
   expect(request.optimizer).toMatchObject({ learning_rate: 1e-3, type: 'adamw' });
-  expect(Object.keys(request.adapter ?? {})).toEqual(['type', 'rank', 'alpha']);
 });
 
 test('another method on the command line leaves behind what only the method of the file has', () => {

@@ -46,8 +46,8 @@ export const files = [
   }),
   data('encode-file.ts', 'preview-file', {
     name: 'overlap: rows of the training file among those of validation are not seen',
-    find: 'if (training?.has(row)) ',
-    replace: 'if (training?.has(row) === undefined) ',
+    find: 'if (training.some((file) => file.has(row))) ',
+    replace: 'if (training.some((file) => file.has(row) === undefined)) ',
     test: 'duplicates > rows of a file that are in the training file too are counted',
   }),
   data('exact-tokenizer.ts', 'tokenizer-shapes', {

@@ -57,8 +57,8 @@ export const rows = [
   }),
   services('training/dry-run.ts', 'dry-run', {
     name: 'dry run: steps are counted on the lines of the file',
-    find: 'training?.is_whole ? countAgain(prepared.config, training.rows) : prepared.config',
-    replace: 'training?.is_whole ? countAgain(prepared.config, training.rows_read) : prepared.config',
+    find: 'training.map((file) => file.rows),',
+    replace: 'training.map((file) => file.rows_read),',
     test: 'a dry run says what the run will change in its rows, and counts steps on the rows that are trained on',
   }),
   data('row-order.ts', 'row-order', {
@@ -69,14 +69,14 @@ export const rows = [
   }),
   data('row-order.ts', 'row-order', {
     name: 'order of rows: the rows of a step are reversed',
-    find: 'picked.push(order[i % rows] ?? 0);',
-    replace: 'picked.unshift(order[i % rows] ?? 0);',
+    find: '(step - 1) * batchSize + i)',
+    replace: 'step * batchSize - 1 - i)',
     test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
   }),
   data('row-order.ts', 'row-order', {
     name: 'resume cursor: one step back',
-    find: 'let i = (step - 1) * batchSize; i < step * batchSize;',
-    replace: 'let i = Math.max(0, step - 2) * batchSize; i < Math.max(1, step - 1) * batchSize;',
+    find: '(step - 1) * batchSize + i)',
+    replace: 'Math.max(0, step - 2) * batchSize + i)',
     test: 'steps take the rows of the epochs’ shuffled orders, end to end and each in its place',
   }),
   recipes('checkpoint.ts', 'checkpoint', {
@@ -131,9 +131,9 @@ export const rows = [
   }),
   recipes('sft.ts', 'run-rows', {
     name: 'order of rows: one method sees those of a step reversed',
-    find: 'rowsOf: createRowOrder(rows.length, config.seed, config.batch_size),',
+    find: 'rowsOf: createRunOrder(\n      config,\n      files.map((file) => file.length),\n    ),',
     replace:
-      "rowsOf: (step) => {\n      const order = createRowOrder(rows.length, config.seed, config.batch_size)(step);\n      return config.adapter.type === 'mora' ? order.reverse() : order;\n    },",
+      "rowsOf: (step) => {\n      const lengths = files.map((file) => file.length);\n      const order = createRunOrder(config, lengths)(step);\n      return config.adapter.type === 'mora' ? order.reverse() : order;\n    },",
     test: 'a run with mora type 6 learns from the rows of a step in their order, to the bit',
   }),
 ];
