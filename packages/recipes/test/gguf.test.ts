@@ -1,9 +1,14 @@
+import { copyFileSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseModelConfig } from '@moraine/contract/plan';
+import { loadBaseTokenizer } from '@moraine/data';
 import { decode } from '@moraine/engine';
 import { type HostTensor, initialWeights } from '@moraine/lm';
 import { describe, expect, it } from 'vitest';
 import { bytesOf, type GgufTensor, ggufHeader } from '../src/gguf/format.js';
 import { familyOf, modelMetadata, ropeFactors, tensorData, tensorName } from '../src/gguf/model.js';
+import { tokenizerMetadata } from '../src/gguf/tokenizer.js';
 import { ggufOfFolder } from '../src/index.js';
 import { writeTinyBase } from './tiny-base.js';
 
@@ -164,5 +169,13 @@ describe('what llama.cpp would compute otherwise is refused', () => {
     [{ ...gemma, rope_local_base_freq: 5000 }, /layer 0 has another window or rotary base/],
   ])('%j', (config, message) => {
     expect(() => familyOf(configOf(config))).toThrow(message);
+  });
+
+  it('a tokenizer that adds a run of marked spaces which its vocabulary does not have', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'moraine-gguf-'));
+    const fixtures = join(import.meta.dirname, '../../../scripts/tokenizers/fixtures');
+    copyFileSync(join(fixtures, 'gemma3.json'), join(dir, 'tokenizer.json'));
+    const tokenizer = await loadBaseTokenizer(dir, 576);
+    expect(() => tokenizerMetadata(dir, 576, tokenizer)).toThrow(/added token 524, '▁▁▁', has marks of spaces/);
   });
 });

@@ -164,12 +164,17 @@ function listTokens({ model, added_tokens: added = [] }: TokenizerJson, vocabSiz
     const type = isByte ? TYPES.byte : word === model.unk_token ? TYPES.unknown : TYPES.normal;
     put(id, { text: word, type });
   }
+  const marksSpaces = model.byte_fallback === true;
   for (const { id, content, special, normalized } of added) {
-    // Gemma's runs of spaces, which no text has as they are written here: merges alone make them.
-    if (!special && normalized !== true && content.includes('▁') && model.vocab[content] === id) continue;
+    if (marksSpaces && !special && normalized !== true && content.includes('▁')) {
+      // Gemma's runs of spaces, which no text has as they are written here: merges alone make them.
+      if (model.vocab[content] === id) continue;
+      throw unsupported(`its added token ${id}, '${content}', has marks of spaces and is not of its vocabulary`);
+    }
     const type = content === model.unk_token ? TYPES.unknown : special ? TYPES.control : TYPES.userDefined;
     // Such a token is looked for in the text as it is written, before spaces get their mark.
-    put(id, { text: type === TYPES.userDefined ? content.replaceAll('▁', ' ') : content, type });
+    const asWritten = marksSpaces && type === TYPES.userDefined ? content.replaceAll('▁', ' ') : content;
+    put(id, { text: asWritten, type });
   }
   return tokens;
 }
