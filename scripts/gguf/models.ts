@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseModelConfig } from '@moraine/contract/plan';
 import { writeSafetensors } from '@moraine/engine';
@@ -90,7 +90,12 @@ export function writeRandomModel(dir: string, name: string): void {
   const json = { ...SIZES, ...config };
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'config.json'), JSON.stringify(json));
-  copyFileSync(join(fixtures, `${tokenizer}.json`), join(dir, 'tokenizer.json'));
+  const shape = JSON.parse(readFileSync(join(fixtures, `${tokenizer}.json`), 'utf8'));
+  // Runs of spaces are tokens of the vocabulary in Gemma itself.
+  const known = shape.added_tokens.filter(
+    ({ id, content }: { id: number; content: string }) => !content.includes('▁') || shape.model.vocab[content] === id,
+  );
+  writeFileSync(join(dir, 'tokenizer.json'), JSON.stringify({ ...shape, added_tokens: known }));
   const weights = [...initialWeights(parseModelConfig(json), { seed: 5, std: 0.25 })].map(([key, { shape, data }]) => {
     // Norms and biases, which start at one number, get numbers of their own.
     const own = shape.length === 1 ? data.map((value, i) => value + 0.2 * Math.sin(12.9898 * (i + 1))) : data;

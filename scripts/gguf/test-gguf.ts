@@ -8,8 +8,8 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { loadBaseTokenizer } from '@moraine/data';
-import { createModel } from '@moraine/lm';
-import { ggufOfFolder, loadBase } from '@moraine/recipes';
+import { createModel, logitsOf } from '@moraine/lm';
+import { ggufOfFolder, loadBase, readWeight } from '@moraine/recipes';
 import { openLlama } from './llama-cpp.js';
 import { RANDOM_MODELS, writeRandomModel } from './models.js';
 
@@ -17,6 +17,8 @@ const root = resolve(import.meta.dirname, '../..');
 const shared = resolve(root, '../shared/data/models/tinystories-656k-llama');
 const work = mkdtempSync(join(tmpdir(), 'moraine-gguf-'));
 const TOKENS = 32;
+/** llama.cpp keeps keys, values and products in float16: logits that are nearer than this share of the largest may change places. */
+const TIE = 5e-3;
 const texts = [
   ...(JSON.parse(readFileSync(join(root, 'scripts/tokenizers/texts.json'), 'utf8')) as string[]).filter(
     (text) => text.trim().length > 3 && text.length < 300 && text === text.normalize('NFC'),
@@ -71,8 +73,24 @@ async function compare(dir: string, name: string): Promise<string[]> {
   }
   await context.dispose();
   await model.dispose();
-  if (ours.join() !== theirs.join()) differences.push(`greedy: ${ours.join(' ')} | ${theirs.join(' ')}`);
+  const at = ours.findIndex((token, i) => token !== theirs[i]);
+  if (at >= 0) {
+    const gap = gapOf(dir, [...prompt, ...ours.slice(0, at)], ours[at] ?? 0, theirs[at] ?? 0);
+    const said = `token ${at + 1} is ${ours[at]} here and ${theirs[at]} there, whose logits are ${gap.toExponential(1)} of the largest apart`;
+    if (Math.abs(gap) > TIE) differences.push(said);
+    else process.stdout.write(`       a tie: ${said}\n`);
+  }
   return differences;
+}
+
+/** How much likelier one token is than another after these, as a share of the largest logit. */
+function gapOf(dir: string, ids: number[], one: number, other: number): number {
+  const base = loadBase(dir);
+  const { data, shape } = logitsOf({ config: base.config, weightOf: (name) => readWeight(base, name) }, [ids]);
+  const last = data.subarray((ids.length - 1) * (shape[1] ?? 0));
+  return (
+    ((last[one] ?? Number.NaN) - (last[other] ?? Number.NaN)) / last.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
+  );
 }
 
 try {
