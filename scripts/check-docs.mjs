@@ -36,7 +36,7 @@ function workspaceFolders(root) {
 /** Whether a word in backticks is meant as a path of this repository. */
 function looksLikePath(word, top) {
   if (
-    /[\s*<>{}()$|…=,]|:\/\/|^[-@/~]|^\.\.?$|^\.(data|turbo)\b|^node_modules\/|^\.\.\/shared\/|\/\/|(^|\/)dist\//.test(
+    /[\s*<>{}()$|…=,]|:\/\/|^[-@/~]|^\.\.?$|^\.(data|turbo|venv)\b|^node_modules\/|^\.\.\/shared\/|\/\/|(^|\/)dist\//.test(
       word,
     )
   )
