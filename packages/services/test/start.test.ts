@@ -11,6 +11,7 @@ import {
   recordCheckpoint,
   type Services,
 } from '../src/index.js';
+import { registerFolder } from '../src/library/register-folder.js';
 import { loadJob } from '../src/training/load-job.js';
 import {
   defaultActor,
@@ -118,6 +119,34 @@ describe('a registered adapter', () => {
     await expect(register('tiny')).rejects.toThrow(/Another model is called 'tiny'/);
     const base = createBase(s, actor, { name: 'again', upload: await uploadOf(s, tinyFiles()) });
     await expect(base).rejects.toThrow(/Another model is called 'again'/);
+  });
+
+  test('and a base that is registered at the same moment do not get one name', async () => {
+    const { projectId } = actor;
+    const name = 'twin';
+    const common = { projectId, name, blobPrefix: 'none', sha256: '0', sizeBytes: 0, config: {} };
+    const { id: baseId } = await s.db.base.findFirstOrThrow({ where: { projectId, name: 'tiny' } });
+    const slowly = () => new Promise((resolve) => setTimeout(resolve, 100));
+    const one = { name, files: new Map(), blobPrefix: 'twins', findSame: async () => null };
+    const made = await Promise.allSettled([
+      registerFolder(s, actor, {
+        ...one,
+        insert: async (tx) => {
+          await slowly();
+          return tx.base.create({ data: { ...common, id: 'base_twin', parameters: 1, context: 1 } });
+        },
+      }),
+      registerFolder(s, actor, {
+        ...one,
+        insert: async (tx) => {
+          await slowly();
+          return tx.uploadedAdapter.create({ data: { ...common, id: 'adp_twin', baseId } });
+        },
+      }),
+    ]);
+    expect(made.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(made.find((each) => each.status === 'rejected')?.reason).toMatchObject({ code: 'conflict', param: 'name' });
+    expect((await listModels(s, actor)).data.filter(({ id }) => id === name)).toHaveLength(1);
   });
 
   test('is of its project alone', async () => {

@@ -11,15 +11,16 @@ import {
 } from '@moraine/contract/plan';
 import { SafetensorsError, type SafetensorsHeader } from '@moraine/contract/safetensors';
 import type { Actor, Services } from '../ground/context.js';
-import { Prisma } from '../ground/db.js';
+import type { Prisma } from '../ground/db.js';
 import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
 import type { BaseModel } from '../ground/generated/models.js';
 import type { Upload, UploadedFile } from '../ground/upload.js';
 import { type AdapterIdentity, adapterFinder, adapterHash } from './adapter-finder.js';
+import { nameTaken, registerFolder } from './register-folder.js';
 import { requireBase } from './require-base.js';
 import { readHeader } from './safetensors-header.js';
 import { adapterToModel } from './to-model-object.js';
-import { byName, folderHash, moveFolder, namesOf, readJson, type UploadedFolder } from './uploaded-files.js';
+import { byName, folderHash, namesOf, readJson, type UploadedFolder } from './uploaded-files.js';
 
 export interface CreateAdapter {
   /** How runs call it. Letters, digits, `.`, `_` and `-`. */
@@ -65,28 +66,25 @@ export async function createAdapter(
   const config = await checkAdapter(s, files, configFile.filename, json, base);
   const id = newId('adapter');
   const blobPrefix = `adapters/${id}`;
-  const sizeBytes = await moveFolder(s, files, blobPrefix);
-  try {
-    const row = await s.db.uploadedAdapter.create({
-      data: {
-        id,
-        ...identity,
-        projectId: actor.projectId,
-        idempotencyKey: repeatable.idempotencyKey ?? null,
-        blobPrefix,
-        sizeBytes,
-        config: config as unknown as Prisma.InputJsonObject,
-      },
-    });
-    return adapterToModel(row, base);
-  } catch (error) {
-    await s.blobs.remove(blobPrefix);
-    if (!(error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002')) throw error;
-    // Another request was first; it may have sent the very same files.
-    const winner = await findAdapter(s, actor, identity, repeatable);
-    if (winner) return adapterToModel(winner, base);
-    throw error;
-  }
+  const row = await registerFolder(s, actor, {
+    name,
+    files,
+    blobPrefix,
+    insert: (tx, sizeBytes) =>
+      tx.uploadedAdapter.create({
+        data: {
+          id,
+          ...identity,
+          projectId: actor.projectId,
+          idempotencyKey: repeatable.idempotencyKey ?? null,
+          blobPrefix,
+          sizeBytes,
+          config: config as unknown as Prisma.InputJsonObject,
+        },
+      }),
+    findSame: () => findAdapter(s, actor, identity, repeatable),
+  });
+  return adapterToModel(row, base);
 }
 
 /** The adapter that this request registered, or another of the same files under the same name; null where there is none. */
@@ -98,11 +96,7 @@ async function findAdapter(s: Services, actor: Actor, identity: AdapterIdentity,
   const where = { projectId: actor.projectId, name: identity.name, deletedAt: null };
   const named = await s.db.uploadedAdapter.findFirst({ where });
   const isOther = named && adapterHash(named) !== adapterHash(identity);
-  if (isOther || (await s.db.base.findFirst({ where })))
-    throw new AppError('conflict', `Another model is called '${identity.name}'.`, {
-      param: 'name',
-      hint: 'Take another name; the files of a model never change.',
-    });
+  if (isOther || (await s.db.base.findFirst({ where }))) throw nameTaken(identity.name);
   return named;
 }
 

@@ -3,15 +3,16 @@ import { AppError, type ModelObject, newId, refuseBaseName } from '@moraine/cont
 import { INDEX_FILE, type ModelConfig, parseModelConfig, totalParameters } from '@moraine/contract/plan';
 import { checkTokenizerAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
-import { Prisma } from '../ground/db.js';
+import type { Prisma } from '../ground/db.js';
 import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
 import type { BaseModel } from '../ground/generated/models.js';
 import type { Upload, UploadedFile } from '../ground/upload.js';
 import { type BaseIdentity, baseFinder, baseHash } from './base-finder.js';
 import { type BaseFiles, checkWeights } from './check-weights.js';
+import { nameTaken, registerFolder } from './register-folder.js';
 import { baseToModel } from './to-model-object.js';
 import { tokenizerTexts } from './tokenizer-texts.js';
-import { byName, folderHash, moveFolder, namesOf, readJson, readText, type UploadedFolder } from './uploaded-files.js';
+import { byName, folderHash, namesOf, readJson, readText, type UploadedFolder } from './uploaded-files.js';
 
 export interface CreateBase {
   /** How runs call it. Letters, digits, `.`, `_` and `-`. */
@@ -47,30 +48,27 @@ export async function createBase(
 
   const id = newId('base');
   const blobPrefix = `bases/${id}`;
-  const sizeBytes = await moveFolder(s, files, blobPrefix);
-  try {
-    const row = await s.db.base.create({
-      data: {
-        id,
-        ...identity,
-        projectId: actor.projectId,
-        idempotencyKey: repeatable.idempotencyKey ?? null,
-        blobPrefix,
-        sizeBytes,
-        config: storedConfig(config, model),
-        parameters: totalParameters(model),
-        context: model.maxPositions,
-      },
-    });
-    return baseToModel(row);
-  } catch (error) {
-    await s.blobs.remove(blobPrefix);
-    if (!(error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002')) throw error;
-    // Another request was first; it may have sent the very same files.
-    const winner = await findBase(s, actor, identity, repeatable);
-    if (winner) return baseToModel(winner);
-    throw error;
-  }
+  const row = await registerFolder(s, actor, {
+    name,
+    files,
+    blobPrefix,
+    insert: (tx, sizeBytes) =>
+      tx.base.create({
+        data: {
+          id,
+          ...identity,
+          projectId: actor.projectId,
+          idempotencyKey: repeatable.idempotencyKey ?? null,
+          blobPrefix,
+          sizeBytes,
+          config: storedConfig(config, model),
+          parameters: totalParameters(model),
+          context: model.maxPositions,
+        },
+      }),
+    findSame: () => findBase(s, actor, identity, repeatable),
+  });
+  return baseToModel(row);
 }
 
 /** The base that this request registered, or another of the same files under the same name; null where there is none. */
@@ -87,16 +85,10 @@ async function findBase(
   const { name, sha256 } = identity;
   const where = { projectId: actor.projectId, name, deletedAt: null };
   const named = await s.db.base.findFirst({ where });
-  if (named && named.sha256 !== sha256) throw taken(name);
-  if (await s.db.uploadedAdapter.findFirst({ where })) throw taken(name);
+  if (named && named.sha256 !== sha256) throw nameTaken(name);
+  if (await s.db.uploadedAdapter.findFirst({ where })) throw nameTaken(name);
   return named;
 }
-
-const taken = (name: string): AppError =>
-  new AppError('conflict', `Another model is called '${name}'.`, {
-    param: 'name',
-    hint: 'Take another name; the files of a base never change.',
-  });
 
 function need(files: UploadedFolder, filename: string): UploadedFile {
   const file = files.get(filename);
