@@ -6,8 +6,9 @@ export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';
 export { checkResume, type Replay } from './check-resume.js';
 export type { Control, Emit } from './control.js';
+export type { ExportFacts } from './export/describe-export.js';
 export type { ExportFile } from './export/files.js';
-export { type ExportFacts, exportedTokenizer, makeExport } from './export/make-export.js';
+export { exportedTokenizer, makeExport } from './export/make-export.js';
 export { writeExport } from './export/write-export.js';
 export { type Failure, failureOf } from './failure.js';
 export { ggufOfFolder } from './gguf/read-model.js';

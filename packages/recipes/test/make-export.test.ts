@@ -104,8 +104,9 @@ describe('a GGUF', () => {
   it('is the merged model at a share of the update, one weight at a time', async () => {
     const asked = order('lora', { format: 'gguf', lambda: 0.5 });
     const out = newFolder();
-    const { facts } = await writeExport(out, asked);
+    const { facts, sentences } = await writeExport(out, asked);
     expect(facts.report.parity?.top1_agreement).toBeGreaterThan(0.9);
+    expect(sentences.join()).toMatch(/Its matrices in float16, not the file read back, were compared/);
     const file = readFileSync(join(out, 'model-f16.gguf'));
     const [first] = makeExport(asked, await exportedTokenizer(asked));
     expect(Buffer.concat([...(first?.open().pieces ?? [])]).equals(file)).toBe(true);

@@ -1,18 +1,11 @@
 import { basename } from 'node:path';
-import {
-  AppError,
-  checkExportRank,
-  type ExportOrder,
-  type ExportReport,
-  LORA_ERROR_MAX,
-  LOW_RANK,
-} from '@moraine/contract';
+import { AppError, checkExportRank, type ExportOrder, LORA_ERROR_MAX, LOW_RANK } from '@moraine/contract';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { invariant } from '@moraine/engine';
 import { type AdapterFiles, exportAdapter, type LowRankError } from '@moraine/lm';
 import { type Base, loadBase } from '../base.js';
 import { ggufFile } from '../gguf/gguf-file.js';
-import { describeExport, readmeFile } from './describe-export.js';
+import { describeExport, type ExportFacts, percent, readmeFile } from './describe-export.js';
 import { type ExportFile, jsonFile, tensorsFile } from './files.js';
 import { createRounded, mergedFiles } from './merged.js';
 import { lowRankFiles, mergedWeights, type Result, readResult, variablesAt } from './result.js';
@@ -20,15 +13,6 @@ import { servingNotes } from './serving-notes.js';
 
 /** The file of format `gguf`. */
 const GGUF_NAME = 'model-f16.gguf';
-
-/** What an export's folder says of itself in `export.json`. */
-export interface ExportFacts extends Pick<ExportOrder, 'format' | 'lambda'> {
-  base: string;
-  rank?: number;
-  /** How far the LoRA is from the update, where it is approximate. */
-  error?: LowRankError;
-  report: ExportReport;
-}
 
 export interface Export {
   /** In the order in which they are to be read. */
@@ -138,8 +122,6 @@ function lowRankExport(order: ExportOrder, base: Base, result: Result, facts: Ex
   if (error.total > maxError) throw tooFar(rank, error, maxError);
   return adapterExport(files, { ...facts, rank, error });
 }
-
-const percent = (share: number): string => `${(100 * share).toPrecision(3)} %`;
 
 const tooFar = (rank: number, { total, worst, worstLayer }: LowRankError, maxError: number): AppError =>
   new AppError(

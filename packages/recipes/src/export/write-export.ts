@@ -5,9 +5,9 @@ import { adapterAtLambda, type HostTensor, logitsOf, type ReadModel } from '@mor
 import { type Base, loadBase, readWeight } from '../base.js';
 import { readAdapter } from '../read-adapter.js';
 import { checkWeights } from '../weight-bytes.js';
-import { describeExport } from './describe-export.js';
+import { describeExport, type ExportFacts } from './describe-export.js';
 import { addFiles, writeFolder } from './files.js';
-import { cardFiles, type ExportFacts, exportedTokenizer, exportOf } from './make-export.js';
+import { cardFiles, exportedTokenizer, exportOf } from './make-export.js';
 import { compareLogits, madeRows, parityProblem } from './parity.js';
 import { mergedWeights, type Result, readResult } from './result.js';
 
