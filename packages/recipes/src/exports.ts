@@ -142,10 +142,9 @@ async function mergedExport(
 async function wholeExport(parent: string, trained: Trained): Promise<FinishedExport> {
   const { base, spec, trainer, rows } = trained;
   const own = trainer.stateShapes.trainable;
-  const weightOf = (name: string): HostTensor => trainer.variables([name]).get(name) ?? readWeight(base, name);
   const merged: MergedWeights = {
     isChanged: (name) => own.has(name),
-    weightOf: (name) => (own.has(name) ? weightOf(name) : readWeight(base, name)),
+    weightOf: (name) => (own.has(name) ? trainer.variables([name]).get(name) : undefined) ?? readWeight(base, name),
   };
   const expected = logits(trained, { weightOf: merged.weightOf });
   const rounded = createRounded(base, merged);

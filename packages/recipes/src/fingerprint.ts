@@ -46,7 +46,8 @@ export async function fingerprint(
   return { print: all.digest('hex'), parts: { config: { ...config, evaluation }, files } };
 }
 
-async function hashFile(path: string, also?: Hash): Promise<string> {
+/** sha256 of a file; its bytes go into another hash too, where one is given. */
+export async function hashFile(path: string, also?: Hash): Promise<string> {
   const own = createHash('sha256');
   for await (const chunk of createReadStream(path)) {
     own.update(chunk as Buffer);

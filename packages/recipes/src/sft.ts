@@ -101,8 +101,10 @@ async function prepare(asked: TrainSpec, model: ModelConfig, emit: Emit, control
       files.map((file) => file.length),
     );
     const spec = { ...asked, config: countAgain(planned, drawn) };
-    if (asked.resumeFrom === null) sayShares(spec.config, files, asked.mixFiles, emit);
-    if (asked.resumeFrom === null) sayChoices(spec.config, emit);
+    if (asked.resumeFrom === null) {
+      sayShares(spec.config, files, asked.mixFiles, emit);
+      sayChoices(spec.config, emit);
+    }
     const evaluator = await createEvaluator(spec, model, tokenizer, encode);
     return { spec, files, evaluator, padId: tokenizer.padId };
   } catch (error) {

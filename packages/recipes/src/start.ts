@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError, type TrainSpec } from '@moraine/contract';
 import { type Start, trainedAdapter } from '@moraine/contract/plan';
 import type { HostTensor } from '@moraine/lm';
 import type { Base } from './base.js';
 import { type BaseHashes, checkpointTensors, readCheckpointState } from './checkpoint.js';
+import { hashFile } from './fingerprint.js';
 import { readAdapter, readAdapterConfig } from './read-adapter.js';
 
 /**
@@ -36,9 +37,7 @@ async function hashFolder(dir: string): Promise<string> {
   const whole = createHash('sha256');
   const names = existsSync(dir) ? readdirSync(dir).filter((name) => statSync(join(dir, name)).isFile()) : [];
   for (const name of names.sort()) {
-    const hash = createHash('sha256');
-    for await (const chunk of createReadStream(join(dir, name))) hash.update(chunk as Buffer);
-    whole.update(`${name} ${hash.digest('hex')}\n`);
+    whole.update(`${name} ${await hashFile(join(dir, name))}\n`);
   }
   return whole.digest('hex');
 }

@@ -41,7 +41,7 @@ export interface TrainedRun {
   stoppedEarly: string | null;
   /** The checkpoint that it went on from, if any, and those that it saved, oldest first. */
   saved: { step: number; dir: string }[];
-  /** Every step since then. */
+  /** Every step since then, where the run is to check its resume. */
   recorded: StepRecord[];
 }
 
@@ -103,7 +103,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     const stepMs = performance.now() - stepBegun;
     trainedTokens += tokens;
     const measured = { tokens, stepMs, trainedTokens, memoryMb: process.memoryUsage.rss() / 2 ** 20 };
-    recorded.push({ step: step.step, loss: step.loss, gradNorm: step.gradNorm });
+    if (config.verify_resume === true) recorded.push({ step: step.step, loss: step.loss, gradNorm: step.gradNorm });
     const valid = await validateAt(run, step.step);
     if (valid !== null) {
       watched = watchValidation(watched, { step: step.step, loss: valid.loss }, config);
