@@ -1,14 +1,13 @@
-import { AppError, explain } from '@moraine/contract';
+import { AppError, explain, type TaskKind } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { announceClaim, type ClaimOptions, claim } from '../work/claim.js';
 import { failAttempt } from './end-attempt.js';
 import { KINDS } from './kinds.js';
 import { type Job, loadJob } from './load-job.js';
 import { loadVerifyJob, type VerifyJob } from './load-verify-job.js';
-import { verifyKind } from './verify-kind.js';
 
 /** A claimed task with what its worker needs, by its kind. */
-export type Claim = { token: AttemptToken } & ({ kind: 'train'; job: Job } | { kind: 'verify'; job: VerifyJob });
+export type Claim = { [K in TaskKind]: { kind: K; token: AttemptToken; job: Jobs[K] } }[TaskKind];
 
 /**
  * Claims the best queued task of a pool and reads what its worker needs; null when there is none. A task that cannot be executed (a file
@@ -20,7 +19,7 @@ export async function claimRun(s: Services, options: Omit<ClaimOptions, 'kinds'>
   const { task, token } = claimed;
   let loaded: Claim;
   try {
-    loaded = await load(s, task.kind, token);
+    loaded = await load(s, task.kind as TaskKind, token);
   } catch (error) {
     const isGone = error instanceof AppError;
     const failure = { cause: isGone ? 'user_data' : 'internal', code: isGone ? error.code : 'internal' } as const;
@@ -33,7 +32,16 @@ export async function claimRun(s: Services, options: Omit<ClaimOptions, 'kinds'>
   return loaded;
 }
 
-const load = async (s: Services, kind: string, token: AttemptToken): Promise<Claim> =>
-  kind === verifyKind.name
-    ? { kind: 'verify', token, job: await loadVerifyJob(s, token) }
-    : { kind: 'train', token, job: await loadJob(s, token.taskId) };
+interface Jobs {
+  train: Job;
+  verify: VerifyJob;
+}
+
+/** How the job of each kind is read. */
+const LOADERS: { readonly [K in TaskKind]: (s: Services, token: AttemptToken) => Promise<Jobs[K]> } = {
+  train: (s, { taskId }) => loadJob(s, taskId),
+  verify: loadVerifyJob,
+};
+
+const load = async (s: Services, kind: TaskKind, token: AttemptToken): Promise<Claim> =>
+  ({ kind, token, job: await LOADERS[kind](s, token) }) as Claim;

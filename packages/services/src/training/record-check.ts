@@ -4,7 +4,7 @@ import type { AttemptToken, Services } from '../ground/context.js';
 import { notify } from '../ground/publish.js';
 import { underToken } from '../work/fence.js';
 import { finishTask } from '../work/finish-task.js';
-import { type EventOf, eventMessage, insertEvent, type NewEvent } from '../work/record-event.js';
+import { type EventOf, type EventRow, eventMessage, insertEvent, type NewEvent } from '../work/record-event.js';
 import { startTask } from '../work/start-task.js';
 import { writeCheck } from './verify-kind.js';
 
@@ -29,16 +29,15 @@ export const startVerification = (s: Services, token: AttemptToken): Promise<voi
 
 /** Ends a verification with what came of it, which is written into its run and said there. Sending it twice is safe. @throws AppError `stale_attempt`. */
 export async function finishVerification(s: Services, token: AttemptToken, check: ResumeCheck): Promise<void> {
-  let said: { runId: string; event: Awaited<ReturnType<typeof insertEvent>> } | null = null;
+  const said: { runId: string; event: EventRow }[] = [];
   await finishTask(s, token, 'succeeded', async (client, outcome) => {
     await writeCheck(client, token.taskId, outcome === 'succeeded' ? check : null);
     const of = await runOf(client, token);
     if (of && outcome === 'succeeded')
-      said = { runId: of.taskId, event: await insertEvent(client, of, checkEvent(check)) };
+      said.push({ runId: of.taskId, event: await insertEvent(client, of, checkEvent(check)) });
     return checkEvent(check);
   });
-  const done = said as { runId: string; event: Awaited<ReturnType<typeof insertEvent>> } | null;
-  if (done) await notify(s, done.runId, [eventMessage(done.event)]);
+  for (const { runId, event } of said) await notify(s, runId, [eventMessage(event)]);
 }
 
 /** The verification was asked to stop; its run says nothing of it. @throws AppError `stale_attempt`. */
