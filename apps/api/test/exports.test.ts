@@ -103,7 +103,7 @@ describe('a download that is made when it is asked for', () => {
     expect(error.total).toBeLessThan(1e-5); // B·A has rank 1
   });
 
-  it('is refused before a byte is sent, where the format does not exist for what was trained', async () => {
+  it('takes a rank beyond its layers, and is refused as a LoRA without one', async () => {
     const response = await get('format=lora&rank=512');
     expect(response.status).toBe(200);
     await response.arrayBuffer();
