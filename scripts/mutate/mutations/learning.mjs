@@ -191,7 +191,7 @@ export const learning = [
     name: 'resume cursor: a loaded trainer counts from its first step',
     find: 'steps = state.step;',
     replace: 'steps = 0 * state.step;',
-    test: 'LoRA with dropout: a resumed run repeats the uninterrupted one bit for bit',
+    test: 'lora: a resumed run repeats the uninterrupted one bit for bit',
   }),
   lm('trainer-state.ts', 'trainer', {
     name: 'saved state: its tensors of the optimiser are not counted',
@@ -215,7 +215,7 @@ export const learning = [
     name: 'saved state: the optimiser’s part is not written',
     find: "for (const part of ['trainable', 'optimizer'] as const)",
     replace: "for (const part of ['trainable'] as const)",
-    test: 'LoRA with dropout: a resumed run repeats the uninterrupted one bit for bit',
+    test: 'lora: a resumed run repeats the uninterrupted one bit for bit',
   }),
   lm('net.ts', 'trainer', {
     name: 'dropout: every step has the same mask',
