@@ -185,7 +185,7 @@ const FORMATS: Record<string, { format: 'native' | 'peft' | 'merged'; word: stri
 
 /** There when the run has something to download, with only what exists. */
 function DownloadMenu({ run }: { run: RunObject }) {
-  const menu = useRef<HTMLDetailsElement>(null);
+  const menu = useRef<HTMLSpanElement>(null);
   const [isOpen, setOpen] = useState(false);
   useEscape(isOpen, () => setOpen(false));
   useEffect(() => {
@@ -198,9 +198,11 @@ function DownloadMenu({ run }: { run: RunObject }) {
   const formats = run.exports.flatMap((kind) => FORMATS[kind] ?? []);
   if (formats.length === 0) return null;
   return (
-    <details className="menu" ref={menu} open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary className="button">Download</summary>
-      <ul>
+    <span className="menu" ref={menu}>
+      <button type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+        Download
+      </button>
+      <ul hidden={!isOpen}>
         {formats.map(({ format, word, what }) => (
           <li key={format}>
             <a href={client.url('getRunAdapter', { params: { id: run.id }, query: { format } })} download>
@@ -210,6 +212,6 @@ function DownloadMenu({ run }: { run: RunObject }) {
           </li>
         ))}
       </ul>
-    </details>
+    </span>
   );
 }
