@@ -11,6 +11,7 @@ import { access } from './plugins/access.js';
 import { dashboard } from './plugins/dashboard.js';
 import { documentPages, documents } from './plugins/documents.js';
 import { errors, sendError, toWireError } from './plugins/errors.js';
+import { loopDelay } from './plugins/loop-delay.js';
 import { parseQuery } from './plugins/query.js';
 import { rateLimit } from './plugins/rate-limit.js';
 import { requestId, requests } from './plugins/requests.js';
@@ -53,6 +54,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
   app.decorateRequest('actor', null);
 
   await app.register(errors);
+  await app.register(loopDelay);
   await app.register(requests);
   await app.register(security, { dashboardDir: env.dashboardDir });
   await app.register(fastifyCompress, COMPRESSION);
