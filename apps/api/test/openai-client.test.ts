@@ -141,6 +141,27 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     expect(sent).toBe(1);
   });
 
+  it('pauses and resumes a run, twice each, and learns once that a cancelled one can be neither', async () => {
+    const client = connect();
+    const file = await client.files.create({ file: new File([chatRows(4)], 'five.jsonl'), purpose: 'fine-tune' });
+    const job = await client.fineTuning.jobs.create({ model: 'tiny', training_file: file.id });
+    for (const _ of [1, 2]) expect((await client.fineTuning.jobs.pause(job.id)).status).toBe('paused');
+    for (const _ of [1, 2]) expect((await client.fineTuning.jobs.resume(job.id)).status).toBe('queued');
+    await client.fineTuning.jobs.cancel(job.id);
+    let sent = 0;
+    const counting = new Client({
+      baseURL: `${api.url}/v1`,
+      apiKey: api.key,
+      fetch: (...args: Parameters<typeof fetch>) => {
+        sent++;
+        return fetch(...args);
+      },
+    });
+    for (const verb of ['pause', 'resume'] as const)
+      await expect(counting.fineTuning.jobs[verb](job.id)).rejects.toMatchObject({ status: 409, code: 'conflict' });
+    expect(sent).toBe(2);
+  });
+
   it('gets its own error types, with code, param and request id', async () => {
     const client = connect();
     await expect(client.models.retrieve('nothing')).rejects.toBeInstanceOf(Client.NotFoundError);

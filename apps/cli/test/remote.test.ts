@@ -164,10 +164,18 @@ test('runs show says what a run is, why it waits and what has happened', async (
   expect(output).toMatch(/^\d\d:\d\d:\d\d .*(created|queued)/im);
 });
 
+test('runs pause holds a queued run and runs resume queues it again', async () => {
+  const [, id = ''] = runIds;
+  expect((await cli('runs', 'pause', id)).output).toBe(`${id}: paused\n`);
+  expect((await cli('runs', 'resume', id)).output).toBe(`${id}: queued\n`);
+});
+
 test('runs cancel ends a queued run, and a second one is refused with the reason', async () => {
   const [id = ''] = runIds;
   expect((await cli('runs', 'cancel', id)).output).toBe(`${id}: cancelled\n`);
   expect((await client.call('getRun', { params: { id } })).status).toBe('cancelled');
+  const late = await cli('runs', 'pause', id);
+  expect([late.status, late.output]).toEqual([1, expect.stringContaining('cancelled and cannot be paused')]);
   const again = await cli('runs', 'cancel', id);
   expect(again.status).toBe(1);
   expect(again.output).toContain('cancelled');

@@ -202,6 +202,10 @@ describe('a run', () => {
     const id = on.trained(200, 50);
     await on.open(`/runs/${id}`);
     expect(await on.page.getByText('Download').count()).toBe(0);
+    await on.page.getByRole('button', { name: 'Pause' }).click();
+    await on.sees('Pausing');
+    await on.page.getByRole('button', { name: 'Resume' }).click();
+    await on.page.getByRole('button', { name: 'Pause' }).waitFor();
     await on.page.getByRole('button', { name: 'Cancel run' }).click();
     await on.page.getByRole('button', { name: 'Keep it' }).click();
     await on.page.getByRole('button', { name: 'Cancel run' }).click();

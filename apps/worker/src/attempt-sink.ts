@@ -1,4 +1,4 @@
-import type { StreamMessage } from '@moraine/contract';
+import type { StopReason, StreamMessage } from '@moraine/contract';
 import { type AttemptToken, failAttempt, recordLogs, releaseAttempt, type Services } from '@moraine/services';
 import { eventSender } from './attempt-events.js';
 import type { LivePublisher } from './live-publisher.js';
@@ -37,7 +37,7 @@ export function attemptSink({ s, token, live, work, kindSink }: SinkOptions): Ou
         case 'stopped':
           await live.flush(LIVE_FLUSH_MS);
           if (event.reason === 'cancel') return work.cancel(event);
-          await releaseAttempt(s, token, `The worker was stopped at step ${event.step}.`);
+          await releaseAttempt(s, token, stoppedAt(event));
           return;
         case 'failed':
           await live.flush(LIVE_FLUSH_MS);
@@ -49,3 +49,6 @@ export function attemptSink({ s, token, live, work, kindSink }: SinkOptions): Ou
     },
   };
 }
+
+const stoppedAt = ({ reason, step }: { reason: StopReason; step: number }): string =>
+  `${reason === 'pause' ? 'The attempt' : 'The worker'} was stopped at step ${step}.`;

@@ -24,6 +24,8 @@ export interface AttemptSettings {
   /** From a request to stop to the kill. */
   cancelDeadlineMs: number;
   drainDeadlineMs: number;
+  /** Nothing is in a hurry: the step that it is in, and its checkpoint, may take so long. */
+  pauseDeadlineMs: number;
   stuckAfterMs: number;
 }
 
@@ -33,6 +35,9 @@ export interface RunningAttempt {
   /** Resolves, and never rejects, when nothing of the attempt is left in this process. */
   done: Promise<void>;
 }
+
+const deadlineOf = (reason: StopReason, settings: AttemptSettings): number =>
+  ({ cancel: settings.cancelDeadlineMs, drain: settings.drainDeadlineMs, pause: settings.pauseDeadlineMs })[reason];
 
 /**
  * Executes a claim: inputs, child, and everything that the child says into Postgres and the live stream in order; renews the lease
@@ -49,11 +54,11 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
   let last: Terminal | null = null;
 
   const stop = (reason: StopReason): void => {
-    // A cancel overrides a drain: the run is not to go on elsewhere.
+    // A cancel overrides the others: the run is not to go on elsewhere.
     if (stopReason === 'cancel' || stopReason === reason) return;
     log.info({ reason }, 'stopping after the step');
     stopReason = reason;
-    child?.stop(reason, reason === 'cancel' ? settings.cancelDeadlineMs : settings.drainDeadlineMs);
+    child?.stop(reason, deadlineOf(reason, settings));
   };
   const abandon = (): void => {
     if (abandoned.signal.aborted) return;
@@ -72,7 +77,8 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     if (renewing) return;
     renewing = true;
     try {
-      if ((await renewLease(s, token, settings.leaseMs)).cancelRequested) stop('cancel');
+      const { wish } = await renewLease(s, token, settings.leaseMs);
+      if (wish) stop(wish);
       if (isWaiting) log.info('the servers are back');
       isWaiting = false;
     } catch (error) {
@@ -87,7 +93,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
   /** The child's whole life; returns how it ended. Its last word, if it had one, is `last`. */
   const runChild = async (spec: JobSpec): Promise<Death> => {
     const live = openLivePublisher(s, token.taskId, token.attempt);
-    const kindSink = work.sink(live, () => stop('cancel'));
+    const kindSink = work.sink(live, stop);
     const sink = attemptSink({ s, token, live, work, kindSink });
     const outbox = openOutbox(sink, {
       onWait,
@@ -113,7 +119,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     child = running;
     log.info({ childPid: running.pid }, 'training process started');
     running.start(spec);
-    if (stopReason) running.stop(stopReason, settings.cancelDeadlineMs);
+    if (stopReason) running.stop(stopReason, deadlineOf(stopReason, settings));
     try {
       const death = await running.ended;
       await outbox.drained();
@@ -127,6 +133,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
   const endWithoutWord = async (death: Death): Promise<void> => {
     if (stopReason === 'cancel') await persist(() => work.cancel({ step: null, trainedTokens: null }));
     else if (stopReason === 'drain') await persist(() => releaseAttempt(s, token, 'The worker was stopped.'));
+    else if (stopReason === 'pause') await persist(() => releaseAttempt(s, token, 'The attempt was stopped.'));
     else await persist(() => failAttempt(s, token, death));
   };
 

@@ -63,6 +63,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     renewEveryMs: settings.renewEveryMs ?? 5_000,
     cancelDeadlineMs: settings.cancelDeadlineMs ?? 10_000,
     drainDeadlineMs: settings.drainDeadlineMs ?? 20_000,
+    pauseDeadlineMs: settings.pauseDeadlineMs ?? 10 * 60_000,
     stuckAfterMs: settings.stuckAfterMs ?? 15 * 60_000,
   };
   const draining = new AbortController();
@@ -102,8 +103,8 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     beat().catch((error: unknown) => log.debug({ err: error }, 'heartbeat not delivered'));
   }, heartbeatMs);
 
-  const stopListening = listenControl(s, ({ taskId }) => {
-    if (current?.taskId === taskId) current.stop('cancel');
+  const stopListening = listenControl(s, ({ type, taskId }) => {
+    if (current?.taskId === taskId) current.stop(type);
   });
 
   /** The best run to take; tries again until Postgres is there. */

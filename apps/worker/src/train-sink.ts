@@ -11,6 +11,7 @@ import {
   recordOwnCheck,
   recordResultFile,
   type Services,
+  type Wish,
 } from '@moraine/services';
 import { eventId, eventSender, storeEvent } from './attempt-events.js';
 import type { LivePublisher } from './live-publisher.js';
@@ -24,19 +25,20 @@ export interface TrainSinkOptions {
   token: AttemptToken;
   config: RunConfig;
   live: LivePublisher;
-  onCancel(): void;
+  /** The run is to be cancelled or paused. */
+  onWish(wish: Wish): void;
 }
 
 /** Stores what only training says: metrics, evaluations, checkpoints and the results. */
-export function trainSink({ s, token, config, live, onCancel }: TrainSinkOptions): KindSink {
+export function trainSink({ s, token, config, live, onWish }: TrainSinkOptions): KindSink {
   const resultFileId = newId('file');
   let { steps } = config;
   const send = eventSender(s, token, live);
 
   return {
     async metrics(batch) {
-      const { cancelRequested } = await ingestMetrics(s, token, batch);
-      if (cancelRequested) onCancel();
+      const { wish } = await ingestMetrics(s, token, batch);
+      if (wish) onWish(wish);
       const messages = batch.map(
         ({ step, at, values }): StreamMessage => ({
           event: 'metric',

@@ -30,7 +30,7 @@ export function trainWork(s: Services, { token, job }: Pick<Extract<Claim, { kin
         threads,
       };
     },
-    sink: (live, onCancel) => trainSink({ s, token, config: job.config, live, onCancel }),
+    sink: (live, onWish) => trainSink({ s, token, config: job.config, live, onWish }),
     cancel: (at) => cancelAttempt(s, token, at),
   };
 }

@@ -20,7 +20,7 @@ export interface ChildOptions {
 export interface TrainingChild {
   pid: number | undefined;
   start(spec: JobSpec): void;
-  /** Asks to stop after the step; kills after `deadlineMs`. Only the first reason is sent. */
+  /** Asks to stop after the step; kills after `deadlineMs`, or after that of an earlier request where that is sooner. */
   stop(reason: StopReason, deadlineMs: number): void;
   kill(): void;
   /** Resolves when the process has ended and everything it sent has been handed over; returns why it ended. */
@@ -40,8 +40,8 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
   let heardAt = Date.now();
   let peakBytes = 0;
   let killedFor: Death | null = null;
-  let stopping: StopReason | null = null;
   let deadline: NodeJS.Timeout | undefined;
+  let deadlineAt = Number.POSITIVE_INFINITY;
 
   const kill = (why: Death | null = null): void => {
     killedFor ??= why;
@@ -71,9 +71,10 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
     pid: child.pid,
     start: (spec) => send(child, { type: 'start', spec }),
     stop(reason, deadlineMs) {
-      if (stopping !== null) return;
-      stopping = reason;
       send(child, { type: 'stop', reason });
+      if (Date.now() + deadlineMs >= deadlineAt) return;
+      deadlineAt = Date.now() + deadlineMs;
+      clearTimeout(deadline);
       deadline = setTimeout(() => kill(), deadlineMs);
     },
     kill: () => kill(),

@@ -1,4 +1,5 @@
 import type { AttemptEvent, JobSpec } from '@moraine/contract';
+import type { Wish } from '@moraine/services';
 import type { Logger } from 'pino';
 import type { LivePublisher } from './live-publisher.js';
 import type { OutboxSink } from './outbox.js';
@@ -35,7 +36,7 @@ export interface KindSink {
 export interface Work {
   /** Brings the inputs onto this machine and begins the attempt in Postgres; returns what the child is given. */
   prepare(place: Place): Promise<JobSpec>;
-  sink(live: LivePublisher, onCancel: () => void): KindSink;
+  sink(live: LivePublisher, onWish: (wish: Wish) => void): KindSink;
   /** Ends the attempt as cancelled. */
   cancel(at: Stopped): Promise<void>;
 }

@@ -111,10 +111,10 @@ describe('the process of an attempt', () => {
     const { child, events } = start({ stepMs: 10 }, {}, 10_000);
     await until('two steps are made', () => events.length > 2, 20_000);
     child.stop('drain', 20_000);
-    child.stop('cancel', 20_000); // only the first reason is sent
+    child.stop('pause', 20_000); // the last reason counts
     await child.ended;
     const last = events.at(-1);
-    expect(last).toMatchObject({ type: 'stopped', reason: 'drain' });
+    expect(last).toMatchObject({ type: 'stopped', reason: 'pause' });
     const steps = events.filter(({ type }) => type === 'metrics').length;
     expect(last).toMatchObject({ step: steps });
   });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Services, startReconciler } from '@moraine/services';
+import { cancelRun, pauseRun, resumeRun, type Services, startReconciler } from '@moraine/services';
 import { type TestServices, testServices } from '@moraine/testing';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -238,6 +238,54 @@ describe('a request to stop', () => {
       await cancel(id);
       await untilStatus(s, id, 'cancelled', 5_000);
       expect((await runOf(s, id)).step).toBe(29);
+    });
+  });
+
+  test('pauses within two seconds at a checkpoint of that step, uncharged, and goes on with each step once', async () => {
+    const pool = 'pause';
+    const id = await submitRun(s, { pool, steps: 300, stepMs: 10, every: 1_000, maxAttempts: 1 });
+    const actor = { projectId: (await runOf(s, id)).projectId, keyId: null };
+    await withWorker(pool, { stuckAfterMs: 60_000 }, async (worker) => {
+      await until('steps', async () => (await runOf(s, id)).step > 5);
+      const began = Date.now();
+      await pauseRun(s, actor, id);
+      await untilStatus(s, id, 'paused');
+      expect(Date.now() - began).toBeLessThan(2_000);
+      const { step } = await runOf(s, id);
+      const { step: saved } = await s.db.checkpoint.findFirstOrThrow({ where: { runId: id } });
+      expect(saved).toBe(step);
+      await until('the worker is free', async () => {
+        const row = await s.db.worker.findUnique({ where: { id: worker.id() ?? '' } });
+        return row?.status === 'ready';
+      });
+      await resumeRun(s, actor, id);
+      await untilStatus(s, id, 'succeeded');
+      const attempts = await attemptsOf(s, id);
+      expect(attempts.map(({ status, startStep }) => [status, startStep])).toEqual([
+        ['superseded', 0],
+        ['finished', step],
+      ]);
+      await expectComplete(s, id, 300);
+    });
+  });
+
+  test('to pause reaches the worker without Redis, and a cancel overrides it in a child that does not listen', async () => {
+    const pool = 'pause-quiet';
+    await withWorker(pool, { cancelDeadlineMs: 500 }, async () => {
+      for (const silent of [false, true]) {
+        const id = await submitRun(s, { pool, steps: 100_000, stepMs: 10, silent });
+        await until('running', async () => (await attemptsOf(s, id))[0]?.status === 'running');
+        await s.db.task.update({ where: { id }, data: { state: 'pausing' } });
+        await untilStatus(s, id, 'paused', 5_000);
+      }
+      const deaf = await submitRun(s, { pool, fault: { kind: 'hang', step: 10 } });
+      const actor = { projectId: (await runOf(s, deaf)).projectId, keyId: null };
+      await until('step 9', async () => (await runOf(s, deaf)).step === 9);
+      await pauseRun(s, actor, deaf);
+      await sleep(600);
+      expect(await runOf(s, deaf)).toMatchObject({ status: 'running', state: 'pausing' });
+      await cancelRun(s, actor, deaf);
+      await untilStatus(s, deaf, 'cancelled', 5_000);
     });
   });
 

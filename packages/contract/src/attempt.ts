@@ -61,12 +61,13 @@ export type TaskKind = keyof JobSpecs;
 
 /**
  * What crosses the pipe between a worker's supervisor and the child that computes (architecture: the child has no connections of its own).
- * Down: one `start`, then at most one `stop`. Up: a stream of `AttemptEvent`, ended by exactly one `finished`, `stopped` or `failed`.
+ * Down: one `start`, then at most one `stop` of each reason, the last of which counts. Up: a stream of `AttemptEvent`, ended by exactly one `finished`, `stopped` or `failed`.
  * A union by `kind`; `JobSpec<'train'>` is one member.
  */
 export type JobSpec<K extends TaskKind = TaskKind> = { [P in K]: JobSpecs[P] & { kind: P } }[K];
 
-export type StopReason = 'cancel' | 'drain';
+/** `pause` and `drain` save where the run stands; what is cancelled does not go on. */
+export type StopReason = 'cancel' | 'pause' | 'drain';
 
 export type SupervisorMessage = { type: 'start'; spec: JobSpec } | { type: 'stop'; reason: StopReason };
 

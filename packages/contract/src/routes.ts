@@ -165,6 +165,22 @@ export const ROUTES = table({
     params: id,
     response: RunObject,
   },
+  pauseRun: {
+    method: 'POST',
+    path: '/v1/fine_tuning/jobs/:id/pause',
+    tag: 'Fine-tuning',
+    summary: 'Pause a run: a running one saves a checkpoint at its next step and stops, uncharged',
+    params: id,
+    response: RunObject,
+  },
+  resumeRun: {
+    method: 'POST',
+    path: '/v1/fine_tuning/jobs/:id/resume',
+    tag: 'Fine-tuning',
+    summary: 'Put a paused run back into the queue; it goes on from its last checkpoint, to the bit',
+    params: id,
+    response: RunObject,
+  },
   listRunEvents: {
     method: 'GET',
     path: '/v1/fine_tuning/jobs/:id/events',

@@ -93,7 +93,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
   while (trainer.steps < config.steps && stoppedEarly === null) {
     const reason = control.stopRequested();
     if (reason !== null) {
-      if (reason === 'drain' && trainer.steps > savedStep) save(metrics);
+      if (reason !== 'cancel' && trainer.steps > savedStep) save(metrics);
       emit({ type: 'stopped', at: Date.now(), reason, step: trainer.steps, trainedTokens });
       return null;
     }

@@ -116,14 +116,41 @@ it('the first attempt says what was chosen for the run and why, a later one does
   expect(later.at(-1)).toMatchObject({ type: 'finished' });
 });
 
-it('a drained run saves where it stands, a cancelled run does not', async () => {
-  const drained = await runOf(specOf(base, sums, method('lora')), 3, 'drain');
-  expect(ofType(drained, 'checkpoint').map(({ step }) => step)).toEqual([3]);
-  expect(drained.at(-1)).toMatchObject({ type: 'stopped', reason: 'drain', step: 3 });
+it('a drained or paused run saves where it stands, a cancelled run does not', async () => {
+  for (const reason of ['drain', 'pause'] as const) {
+    const stopped = await runOf(specOf(base, sums, method('lora')), 3, reason);
+    expect(ofType(stopped, 'checkpoint').map(({ step }) => step)).toEqual([3]);
+    expect(stopped.at(-1)).toMatchObject({ type: 'stopped', reason, step: 3 });
+  }
   const cancelled = await runOf(specOf(base, sums, method('lora')), 3, 'cancel');
   expect(ofType(cancelled, 'checkpoint')).toEqual([]);
   expect(cancelled.at(-1)).toMatchObject({ type: 'stopped', reason: 'cancel', step: 3 });
 });
+
+it('a run that is paused twice ends with the losses and the weights of one that was not, to the bit', async () => {
+  const whole = await runOf(specOf(base, sums, method('lora')));
+  let resumeFrom: string | null = null;
+  const losses: number[] = [];
+  for (const steps of [3, 4]) {
+    const part: AttemptEvent[] = await runOf(specOf(base, sums, method('lora'), { resumeFrom }), steps, 'pause');
+    losses.push(...lossesOf(part));
+    resumeFrom = ofType(part, 'checkpoint').at(-1)?.dir ?? null;
+  }
+  const last = await runOf(specOf(base, sums, method('lora'), { resumeFrom }));
+  expect(losses.length).toBe(7);
+  expect([...losses, ...lossesOf(last)]).toEqual(lossesOf(whole));
+  const bytesOf = (events: AttemptEvent[]): Buffer[] =>
+    ofType(events, 'finished').flatMap(({ exports }) =>
+      exports.flatMap(({ dir }) => (dir === null ? [] : weightsBelow(dir))),
+    );
+  expect(bytesOf(whole).length).toBeGreaterThan(0);
+  expect(bytesOf(last)).toEqual(bytesOf(whole));
+});
+
+const weightsBelow = (dir: string): Buffer[] =>
+  readdirSync(dir)
+    .filter((name) => name.endsWith('.safetensors'))
+    .map((name) => readFileSync(join(dir, name)));
 
 it('a checkpoint of another configuration is refused', async () => {
   const events = await runOf(specOf(base, sums, method('lora')), 5);

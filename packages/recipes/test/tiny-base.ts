@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AttemptEvent, MethodConfig, TrainSpec } from '@moraine/contract';
+import type { AttemptEvent, MethodConfig, StopReason, TrainSpec } from '@moraine/contract';
 import { linearShapes, parseModelConfig } from '@moraine/contract/plan';
 import { writeSafetensors } from '@moraine/engine';
 import { initialWeights } from '@moraine/lm';
@@ -137,7 +137,7 @@ export function specOf(
 export async function runOf(
   spec: TrainSpec,
   stopAfter = Number.POSITIVE_INFINITY,
-  reason: 'cancel' | 'drain' = 'drain',
+  reason: StopReason = 'drain',
 ): Promise<AttemptEvent[]> {
   const events: AttemptEvent[] = [];
   await runSft(spec, (event) => events.push(event), {

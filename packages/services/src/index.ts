@@ -50,6 +50,7 @@ export { type ListRuns, listRuns } from './training/list-runs.js';
 export type { Job, JobCheckpoint, JobFile } from './training/load-job.js';
 export type { VerifyJob } from './training/load-verify-job.js';
 export { type ExportQuery, type MakeExport, openAdapter } from './training/open-adapter.js';
+export { pauseRun, resumeRun } from './training/pause-run.js';
 export { type MetricsQuery, readMetrics } from './training/read-metrics.js';
 export {
   cancelVerification,
@@ -66,6 +67,7 @@ export { requireRun, requireRuns } from './training/require-run.js';
 export { type SearchRuns, searchRuns } from './training/search-runs.js';
 export { markRunning, startAttempt } from './training/start-attempt.js';
 export { verifyRun } from './training/verify-run.js';
+export type { Wish } from './work/ask-to-stop.js';
 export { LEASE_MS } from './work/claim.js';
 export type { Failure } from './work/end-attempt.js';
 export { type Heartbeat, heartbeatWorker } from './work/heartbeat-worker.js';

@@ -237,7 +237,7 @@ describe('the fence', () => {
       expect(await s.db.checkpoint.count(where)).toBe(0);
       expect(await s.db.adapter.count(where)).toBe(0);
       expect(await eventsOf(token.taskId)).not.toContain('stale');
-      await expect(renewLease(s, next)).resolves.toEqual({ cancelRequested: false });
+      await expect(renewLease(s, next)).resolves.toEqual({ wish: null });
     },
   );
 
@@ -431,10 +431,10 @@ describe('ends', () => {
     for (const way of ways) {
       const { token } = await claimed();
       await s.db.task.update({ where: { id: token.taskId }, data: { state: 'cancelling' } });
-      expect(await renewLease(s, token)).toEqual({ cancelRequested: true });
+      expect(await renewLease(s, token)).toEqual({ wish: 'cancel' });
       expect(await ingestMetrics(s, token, [{ step: 1, values: { train_loss: 1 } }])).toEqual({
         added: 1,
-        cancelRequested: true,
+        wish: 'cancel',
       });
       await markRunning(s, token, ready);
       expect((await runOf(token.taskId)).state).toBe('cancelling');

@@ -76,6 +76,7 @@ it('the stock Python client goes the whole road', async () => {
     model: true,
     listed: true,
     without: [],
+    paused: ['paused', 'queued'],
     cancelled: 'cancelled',
     again: 'conflict',
     unknown: ['unknown_key', 'adaptor', true],

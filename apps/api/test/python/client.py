@@ -33,6 +33,8 @@ listed = [one.id for one in client.fine_tuning.jobs.list(metadata={"client": "py
 without = [one.id for one in client.fine_tuning.jobs.list(limit=100, extra_query={"metadata": "null"})]
 
 second = client.fine_tuning.jobs.create(model="tiny", training_file=file.id)
+paused = client.fine_tuning.jobs.pause(second.id)
+resumed = client.fine_tuning.jobs.resume(second.id)
 cancelled = client.fine_tuning.jobs.cancel(second.id)
 try:
     client.fine_tuning.jobs.cancel(second.id)
@@ -59,6 +61,7 @@ print(
             "model": model.id == done.fine_tuned_model,
             "listed": listed == [job.id],
             "without": without,
+            "paused": [paused.status, resumed.status],
             "cancelled": cancelled.status,
             "again": again,
             "unknown": unknown,

@@ -15,6 +15,8 @@ export const runsCommand: Command = {
     'watch RUN',
     'ls [--limit N]',
     'show RUN',
+    'pause RUN',
+    'resume RUN',
     'cancel RUN',
     'verify RUN',
     'logs RUN',
@@ -51,7 +53,9 @@ export const runsCommand: Command = {
       watch: (given) => watchUntilEnd(given, params(given).id),
       ls: list,
       show,
-      cancel,
+      pause: (given) => change(given, 'pauseRun'),
+      resume: (given) => change(given, 'resumeRun'),
+      cancel: (given) => change(given, 'cancelRun'),
       verify: (given) => verifyRun(given, params(given).id),
       logs,
       download: (given) => downloadRun(given, params(given).id),
@@ -141,8 +145,8 @@ async function show(args: Arguments): Promise<number> {
   return 0;
 }
 
-async function cancel(args: Arguments): Promise<number> {
-  const run = await connect(args).call('cancelRun', { params: params(args) });
+async function change(args: Arguments, verb: 'pauseRun' | 'resumeRun' | 'cancelRun'): Promise<number> {
+  const run = await connect(args).call(verb, { params: params(args) });
   print(`${run.id}: ${statusOf(run)}`);
   return 0;
 }

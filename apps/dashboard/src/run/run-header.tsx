@@ -27,6 +27,7 @@ export function RunHeader({ run, feed }: { run: RunObject; feed: RunFeed | null 
           on {run.model}
         </span>
         <span className="spacer" />
+        <PauseButton run={run} />
         <CancelButton run={run} />
         <DownloadMenu run={run} />
       </div>
@@ -142,6 +143,26 @@ function timeLeft({ progress }: RunObject, step: number): readonly [number, numb
   if (range === null || steps <= known) return null;
   const share = Math.max(0, steps - step) / (steps - known);
   return [range[0] * share, range[1] * share];
+}
+
+/** There while pausing or resuming is legal. */
+function PauseButton({ run }: { run: RunObject }) {
+  const cache = useQueryClient();
+  const isHeld = run.status === 'paused' || run.state === 'pausing';
+  const change = useMutation({
+    mutationFn: () => client.call(isHeld ? 'resumeRun' : 'pauseRun', { params: { id: run.id } }),
+    onSuccess: (answer) => cache.setQueryData(keys.run(run.id), answer),
+    onError: () => cache.invalidateQueries({ queryKey: keys.run(run.id), exact: true }),
+  });
+  if (isTerminal(run.status) || run.state === 'cancelling') return null;
+  return (
+    <>
+      {change.error && <span className="tone-bad">{explain(change.error)}</span>}
+      <button type="button" disabled={change.isPending} onClick={() => change.mutate()}>
+        {isHeld ? 'Resume' : 'Pause'}
+      </button>
+    </>
+  );
 }
 
 /** There while cancelling is legal; asks once more in its own place. */

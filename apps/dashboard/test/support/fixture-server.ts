@@ -176,8 +176,9 @@ export class FixtureServer {
     if (!held) return fail(res, 404, 'not_found', `There is no run ${isJobs ? third : second}.`);
     const verb = isJobs ? fourth : third;
     if (verb === '') return json(res, RunObject.parse(held.run));
-    if (verb === 'cancel') {
-      this.patch(held.run.id, { state: 'cancelling' });
+    const asked = { cancel: 'cancelling', pause: 'pausing', resume: null }[verb];
+    if (asked !== undefined) {
+      this.patch(held.run.id, { state: asked as RunObject['state'] });
       return json(res, held.run);
     }
     if (verb === 'events') return json(res, page([...held.events].reverse(), query));

@@ -22,9 +22,9 @@ export function listenControl(s: Services, onMessage: (message: ControlMessage) 
 function parseControl(text: string): ControlMessage | null {
   try {
     const value: unknown = JSON.parse(text);
-    const isControl =
-      typeof value === 'object' && value !== null && 'type' in value && value.type === 'cancel' && 'taskId' in value;
-    return isControl && typeof value.taskId === 'string' ? { type: 'cancel', taskId: value.taskId } : null;
+    if (typeof value !== 'object' || value === null || !('type' in value) || !('taskId' in value)) return null;
+    const { type, taskId } = value;
+    return (type === 'cancel' || type === 'pause') && typeof taskId === 'string' ? { type, taskId } : null;
   } catch {
     return null;
   }

@@ -2,7 +2,7 @@ import type { Services } from './context.js';
 
 /** A notice to whichever worker holds the task. It may get lost: the renewal of the lease and the ingest of metrics say the same. */
 export interface ControlMessage {
-  type: 'cancel';
+  type: 'cancel' | 'pause';
   taskId: string;
 }
 

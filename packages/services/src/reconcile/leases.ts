@@ -17,7 +17,7 @@ export async function markLostContact(s: Services): Promise<number> {
       `WITH expired AS (
          SELECT t.id, w.name, w.id AS worker_id FROM tasks t
          JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt JOIN workers w ON w.id = a.worker_id
-         WHERE t.status = 'running' AND t.state IS DISTINCT FROM 'lost_contact' AND t.state IS DISTINCT FROM 'cancelling'
+         WHERE t.status = 'running' AND coalesce(t.state, '') NOT IN ('lost_contact', 'cancelling', 'pausing')
            AND a.status IN ${LIVE} AND a.lease_expires_at < now()
          FOR NO KEY UPDATE OF t SKIP LOCKED
        )
@@ -45,7 +45,7 @@ const lostEvent = ({ name, worker_id }: LostRow): NewEvent => ({
 
 /**
  * Gives up attempts whose lease has run out and that were marked in an earlier round: the task is queued again, or failed when its budget
- * of attempts is spent, or cancelled when that was asked for.
+ * of attempts is spent, or cancelled or paused when that was asked for.
  */
 export async function expireLeases(s: Services, kinds = KINDS): Promise<number> {
   const { rows } = await s.pg.query<{
@@ -58,7 +58,7 @@ export async function expireLeases(s: Services, kinds = KINDS): Promise<number> 
     `SELECT a.task_id, t.kind, a.attempt, a.worker_id, w.name FROM attempts a
      JOIN tasks t ON t.id = a.task_id AND t.attempt = a.attempt JOIN workers w ON w.id = a.worker_id
      WHERE a.status IN ${LIVE} AND a.lease_expires_at < now() - interval '1 second'
-       AND t.status = 'running' AND t.state IN ('lost_contact', 'cancelling')`,
+       AND t.status = 'running' AND t.state IN ('lost_contact', 'cancelling', 'pausing')`,
   );
   let ended = 0;
   for (const { task_id: taskId, kind, attempt, worker_id: workerId, name } of rows) {

@@ -6,13 +6,13 @@ import { kindOf } from './kinds.js';
 import { trainKind } from './train-kind.js';
 
 /**
- * Ends a task's attempt with a cause; the task is queued again, failed or (when that was asked for) cancelled.
+ * Ends a task's attempt with a cause; the task is queued again, failed or (when that was asked for) cancelled or paused.
  * Sending it twice is safe. @throws AppError `stale_attempt`.
  */
 export const failAttempt = async (s: Services, token: AttemptToken, failure: Failure): Promise<Verdict | 'already'> =>
   failTask(s, await kindOfTask(s, token), token, failure);
 
-/** Gives a task back without charging it: the worker drains, or could not begin. @throws AppError `stale_attempt`. */
+/** Gives a task back without charging it: the worker drains, could not begin, or was asked to pause. @throws AppError `stale_attempt`. */
 export const releaseAttempt = async (s: Services, token: AttemptToken, message: string): Promise<Verdict | 'already'> =>
   releaseTask(s, await kindOfTask(s, token), token, message);
 

@@ -1,4 +1,5 @@
 import type { AttemptToken, Services } from '../ground/context.js';
+import { type Wish, wishOf } from '../work/ask-to-stop.js';
 import { fenced, TOKEN } from '../work/fence.js';
 import { advancePace, type Pace } from './pace.js';
 import { IS_FINITE, ROLLUP_STEPS, ROLLUP_VALUES } from './rewind.js';
@@ -54,13 +55,13 @@ const SMOOTHING = 0.9;
 
 /**
  * Stores the metrics of steps in one statement that may be repeated; values that are no numbers are points without a share in roll-ups. The answer says how many
- * points were new and whether the run is to be cancelled. @throws AppError `stale_attempt`.
+ * points were new and whether the run is to be cancelled or paused. @throws AppError `stale_attempt`.
  */
 export async function ingestMetrics(
   s: Services,
   token: AttemptToken,
   batch: readonly StepMetrics[],
-): Promise<{ added: number; cancelRequested: boolean }> {
+): Promise<{ added: number; wish: Wish | null }> {
   const names: string[] = [];
   const steps: number[] = [];
   const values: number[] = [];
@@ -94,7 +95,7 @@ export async function ingestMetrics(
     loss,
     await nextPace(s, token, trained),
   ]);
-  return { added: row.added, cancelRequested: row.state === 'cancelling' };
+  return { added: row.added, wish: wishOf(row.state) };
 }
 
 /** The pace of the run with these steps, as JSON; null where there is none. One attempt writes it, so nothing is lost in between. */

@@ -1,3 +1,4 @@
+import type { StateReason } from '@moraine/contract';
 import type pg from 'pg';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { notify, statusMessage } from '../ground/publish.js';
@@ -38,7 +39,7 @@ export async function endAttempt(
         'UPDATE attempts SET status = $3, cause = $4, message = $5, finished_at = now() WHERE task_id = $1 AND attempt = $2',
         [taskId, attempt, ending.status, ending.cause, ending.message],
       );
-      const task = await moveTask(client, taskId, statusAfter(decision), patchOf(row.now, ending, decision));
+      const task = await moveTask(client, taskId, decision.next, patchOf(row.now, ending, decision));
       if (!task) throw staleAttempt(token);
       await kind.ended(client, taskId, decision.verdict);
       const { level, sentence: message } = decision;
@@ -70,12 +71,17 @@ async function readFacts(client: pg.PoolClient, token: AttemptToken): Promise<Lo
   return row;
 }
 
-const statusAfter = ({ verdict }: Decision): 'queued' | 'failed' | 'cancelled' =>
-  verdict === 'failed' || verdict === 'cancelled' ? verdict : 'queued';
+/** Why a task waits that somebody has paused. */
+export const pausedReason = (message: string, at: Date): StateReason => ({
+  code: 'paused',
+  message,
+  since: Math.floor(at.getTime() / 1_000),
+});
 
 /** The columns of the task that the decision changes, beside its status. */
-function patchOf(now: Date, { message }: Ending, { verdict, error, delayMs }: Decision): MovePatch {
-  if (verdict === 'cancelled') return {};
+function patchOf(now: Date, { message }: Ending, { next, error, delayMs, sentence }: Decision): MovePatch {
+  if (next === 'cancelled') return {};
+  if (next === 'paused') return { state_reason: pausedReason(sentence, now) };
   if (error) return { error_code: error.code, error_message: error.message, error_param: error.param };
   return {
     state_reason: { code: 'resuming', message, since: Math.floor(now.getTime() / 1_000) },
@@ -94,7 +100,7 @@ export async function failTask(
 }
 
 /**
- * Gives the task back without charging it: the worker drains, or could not begin. It goes on elsewhere from where it was.
+ * Gives the task back without charging it: the worker drains, could not begin, or was asked to pause. It goes on from where it was.
  * Sending it twice is safe. @throws AppError `stale_attempt`.
  */
 export async function releaseTask(

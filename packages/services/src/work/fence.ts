@@ -22,7 +22,7 @@ export function fence({ lease = 'any' }: FenceOptions = {}): string {
   SELECT t.id, t.project_id, t.state
   FROM tasks t JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt
   WHERE t.id = $1 AND t.attempt = $2 AND a.worker_id = $3 AND t.status = 'running' AND a.status IN ${LIVE}
-  ${isExpired ? `AND t.state IN ('lost_contact', 'cancelling') AND a.lease_expires_at < now()` : ''}
+  ${isExpired ? `AND t.state IN ('lost_contact', 'cancelling', 'pausing') AND a.lease_expires_at < now()` : ''}
   FOR NO KEY UPDATE OF t${isExpired ? ', a' : ''})`;
 }
 

@@ -1,4 +1,5 @@
 import type { AttemptToken, Services } from '../ground/context.js';
+import { type Wish, wishOf } from './ask-to-stop.js';
 import { LEASE_MS } from './claim.js';
 import { fenced, TOKEN } from './fence.js';
 
@@ -6,11 +7,7 @@ import { fenced, TOKEN } from './fence.js';
  * Says that the attempt lives, by the database's clock; a task that had been given up for lost is taken back. The answer carries what a
  * lost control message would have said. @throws AppError `stale_attempt` when the task has gone on without us.
  */
-export async function renewLease(
-  s: Services,
-  token: AttemptToken,
-  leaseMs = LEASE_MS,
-): Promise<{ cancelRequested: boolean }> {
+export async function renewLease(s: Services, token: AttemptToken, leaseMs = LEASE_MS): Promise<{ wish: Wish | null }> {
   const row = await fenced<{ state: string | null }>(
     s,
     token,
@@ -23,5 +20,5 @@ export async function renewLease(
      SELECT state FROM token`,
     [leaseMs],
   );
-  return { cancelRequested: row.state === 'cancelling' };
+  return { wish: wishOf(row.state) };
 }

@@ -2,6 +2,7 @@ import type { StreamMessage } from '@moraine/contract';
 import type pg from 'pg';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
+import { ASKED } from './ask-to-stop.js';
 import { staleAttempt, underToken } from './fence.js';
 import { eventMessage, insertEvent, type NewEvent } from './record-event.js';
 
@@ -32,7 +33,7 @@ export async function startTask(
   await notify(s, taskId, [...messages, statusMessage(status)], attempt);
 }
 
-/** The attempt works from now on; a cancel that came meanwhile stays asked for. @throws AppError `stale_attempt`. */
+/** The attempt works from now on; a stop that came meanwhile stays asked for. @throws AppError `stale_attempt`. */
 export async function markTaskRunning(
   s: Services,
   token: AttemptToken,
@@ -46,8 +47,8 @@ export async function markTaskRunning(
       [taskId, attempt],
     );
     const moved = await client.query<StatusRow>(
-      `UPDATE tasks SET state = CASE WHEN state = 'cancelling' THEN state END,
-         state_reason = CASE WHEN state = 'cancelling' THEN state_reason END
+      `UPDATE tasks SET state = CASE WHEN state IN ${ASKED} THEN state END,
+         state_reason = CASE WHEN state IN ${ASKED} THEN state_reason END
        WHERE id = $1 RETURNING ${STATUS}`,
       [taskId],
     );

@@ -28,6 +28,8 @@ export interface Ending {
 
 export interface Decision {
   verdict: Verdict;
+  /** What the task becomes. */
+  next: 'queued' | 'paused' | 'failed' | 'cancelled';
   /** Pause before the task may be claimed again. */
   delayMs: number;
   level: 'info' | 'warn' | 'error';
@@ -40,29 +42,32 @@ export interface Decision {
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * What becomes of a task whose attempt did not finish. It is cancelled when that was asked for; it is queued again while the cause is one
+ * What becomes of a task whose attempt did not finish. It is cancelled when that was asked for; it is queued again (paused when that was asked for) while the cause is one
  * of ours and the budget of attempts lasts (with a growing pause from the second fault on); memory that ran out earns one more try
  * that needs less of it, where the kind knows one; everything else fails the task.
  */
 export function verdictOf(facts: Facts, ending: Ending): Decision {
   const verdict = choose(facts, ending);
+  const isPausing = facts.state === 'pausing';
   const { message, cause, code, param = null } = ending;
-  const common = { verdict, delayMs: 0, error: null };
+  const next = isPausing ? ('paused' as const) : ('queued' as const);
+  const common = { verdict, next, delayMs: 0, error: null };
   const noun = `The ${facts.noun}`;
+  const where = isPausing ? 'paused' : 'queued again';
   const again = ending.status === 'superseded' ? 'info' : 'warn';
   switch (verdict) {
     case 'cancelled':
-      return { ...common, level: 'info', sentence: `${noun} was cancelled` };
+      return { ...common, next: 'cancelled', level: 'info', sentence: `${noun} was cancelled` };
     case 'failed': {
       const budget = `This was attempt ${facts.attempt}; ${facts.charged + 1} of ${facts.maxAttempts} were charged.`;
       const error = { code, param, message: isRetryable(cause) ? `${message} ${budget}` : message };
-      return { ...common, level: 'error', sentence: `${noun} failed: ${message}`, error };
+      return { ...common, next: 'failed', level: 'error', sentence: `${noun} failed: ${message}`, error };
     }
     case 'retry_smaller':
-      return { ...common, level: again, sentence: `${message} ${noun} is queued again with ${facts.lessMemory}.` };
+      return { ...common, level: again, sentence: `${message} ${noun} is ${where} with ${facts.lessMemory}.` };
     case 'retry': {
-      const sentence = `${message} ${noun} is queued again and goes on from its last checkpoint.`;
-      return { ...common, level: again, sentence, delayMs: pauseMs(facts, ending) };
+      const sentence = `${message} ${noun} is ${where} and goes on from its last checkpoint${isPausing ? ' when it is resumed' : ''}.`;
+      return { ...common, level: again, sentence, delayMs: isPausing ? 0 : pauseMs(facts, ending) };
     }
   }
 }

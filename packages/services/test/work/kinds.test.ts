@@ -100,7 +100,7 @@ test('the fence of another kind refuses an attempt that was overtaken', async ()
   for (const [name, write] of Object.entries(writes))
     await expect(write(), name).rejects.toMatchObject({ code: 'stale_attempt' });
   expect(await messagesOf(id)).not.toContain('stale');
-  await expect(renewLease(s, newer)).resolves.toEqual({ cancelRequested: false });
+  await expect(renewLease(s, newer)).resolves.toEqual({ wish: null });
 });
 
 test('another kind is retried by the same verdicts, writes its own part of them and is called by its noun', async () => {

@@ -34,6 +34,8 @@ const rows: [name: string, facts: Partial<Facts>, ending: Partial<Ending>, verdi
   ['a cancel comes before a retry', { state: 'cancelling' }, {}, 'cancelled', 0],
   ['a cancel comes before a failure', { state: 'cancelling' }, { cause: 'nan' }, 'cancelled', 0],
   ['a cancel comes before a release', { state: 'cancelling' }, { status: 'superseded' }, 'cancelled', 0],
+  ['a pause comes before a release', { state: 'pausing' }, { status: 'superseded' }, 'retry', 0],
+  ['a pause needs no other pause', { state: 'pausing', charged: 3 }, {}, 'retry', 0],
   ['a run that was given up for lost is tried again', { state: 'lost_contact' }, { status: 'lost' }, 'retry', 0],
 ];
 
@@ -41,6 +43,8 @@ test.each(rows)('%s', (_name, changedFacts, changedEnding, verdict, delayMs) => 
   const decision = verdictOf({ ...facts, ...changedFacts }, { ...ending, ...changedEnding });
   expect(decision).toMatchObject({ verdict, delayMs });
   expect(decision.error !== null).toBe(verdict === 'failed');
+  const waits = changedFacts.state === 'pausing' ? 'paused' : 'queued';
+  expect(decision.next).toBe(verdict === 'failed' || verdict === 'cancelled' ? verdict : waits);
 });
 
 test.each(RETRYABLE_CAUSES)('%s is a fault of ours', (cause) => {
@@ -52,6 +56,13 @@ describe('what is said', () => {
     const sentence = 'Killed. The run is queued again and goes on from its last checkpoint.';
     expect(verdictOf(facts, ending)).toMatchObject({ level: 'warn', sentence, error: null });
     expect(verdictOf(facts, { ...ending, status: 'superseded' })).toMatchObject({ level: 'info', sentence });
+  });
+
+  test('a pause says where the run goes on once it is resumed', () => {
+    const sentence = 'Killed. The run is paused and goes on from its last checkpoint when it is resumed.';
+    const pausing = { ...facts, state: 'pausing' };
+    expect(verdictOf(pausing, { ...ending, status: 'superseded' })).toMatchObject({ level: 'info', sentence });
+    expect(verdictOf(pausing, { ...ending, ...oom }).sentence).toBe('Killed. The run is paused with half of it.');
   });
 
   test('a smaller try is said in the words of its kind', () => {

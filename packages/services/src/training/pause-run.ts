@@ -1,0 +1,110 @@
+import { AppError, type RunObject, type RunStatus } from '@moraine/contract';
+import type { Actor, Services } from '../ground/context.js';
+import { notify, statusMessage } from '../ground/publish.js';
+import { inTransaction } from '../ground/transaction.js';
+import { askToStop } from '../work/ask-to-stop.js';
+import { pausedReason } from '../work/end-attempt.js';
+import { type MovePatch, moveTask } from '../work/move-task.js';
+import { offerTask, withdrawOffer } from '../work/offer-task.js';
+import { eventMessage, insertEvent } from '../work/record-event.js';
+import { getRun } from './get-run.js';
+import { requireRun } from './require-run.js';
+import { untilSettled } from './until-settled.js';
+
+const refuse = (runId: string, status: RunStatus, what: string, hint: string): AppError =>
+  new AppError('conflict', `${runId} is ${status} and cannot be ${what}.`, { param: 'fine_tuning_job_id', hint });
+
+/**
+ * Holds a run. One that waits is `paused` at once; one that runs saves a checkpoint at its next step and becomes `paused` when its worker says
+ * so; the attempt is not charged. Asking again changes nothing.
+ * @throws AppError `conflict` for a run that has ended or is being cancelled.
+ */
+export function pauseRun(s: Services, actor: Actor, runId: string): Promise<RunObject> {
+  return untilSettled(runId, async () => {
+    const { task } = await requireRun(s, actor, runId);
+    const status = task.status as RunStatus;
+    if (task.state === 'cancelling')
+      throw refuse(runId, status, 'paused', 'It is being cancelled, which cannot be taken back.');
+    const isThere = status === 'paused' || task.state === 'pausing';
+    if (!isThere && status !== 'queued' && status !== 'running')
+      throw refuse(runId, status, 'paused', 'Only a queued or running run can be.');
+    const isDone =
+      isThere ||
+      (status === 'running' ? await askToStop(s, runId, task.attempt, 'pause') : await pauseQueued(s, runId));
+    return isDone ? getRun(s, actor, runId) : null;
+  });
+}
+
+/** False when the run was not queued any more. */
+async function pauseQueued(s: Services, runId: string): Promise<boolean> {
+  const patch = { state_reason: pausedReason('It was paused while it waited.', new Date()) };
+  const task = await moveAndSay(s, runId, 'paused', patch, 'queued', 'The run was paused');
+  if (task) await withdrawOffer(s, task);
+  return task !== null;
+}
+
+/**
+ * Puts a paused run back into the queue: it goes on from its last checkpoint, to the bit. A pause that was asked for and has not come yet is taken
+ * back. Asking again changes nothing.
+ * @throws AppError `conflict` for a run that was never paused, that has ended or is being cancelled.
+ */
+export function resumeRun(s: Services, actor: Actor, runId: string): Promise<RunObject> {
+  return untilSettled(runId, async () => {
+    const { task } = await requireRun(s, actor, runId);
+    const status = task.status as RunStatus;
+    if (status === 'paused') return (await resumePaused(s, runId)) ? getRun(s, actor, runId) : null;
+    if (task.state === 'pausing') return (await takeBack(s, runId)) ? getRun(s, actor, runId) : null;
+    const isResumed =
+      task.submission > 1 && (status === 'queued' || status === 'running') && task.state !== 'cancelling';
+    if (!isResumed) throw refuse(runId, status, 'resumed', 'Only a paused run can be.');
+    return getRun(s, actor, runId);
+  });
+}
+
+/** False when the run was not paused any more. */
+async function resumePaused(s: Services, runId: string): Promise<boolean> {
+  const patch = { queued_at: new Date() };
+  const task = await moveAndSay(s, runId, 'queued', patch, 'paused', 'The run was resumed and is queued');
+  if (task) await offerTask(s, task);
+  return task !== null;
+}
+
+/** Takes a pause back; an attempt that has stopped for it already is queued again by its end. False when it was too late. */
+async function takeBack(s: Services, runId: string): Promise<boolean> {
+  const messages = await inTransaction(s, async (client) => {
+    const { rows } = await client.query<Parameters<typeof statusMessage>[0] & { project_id: string }>(
+      `UPDATE tasks SET state = NULL, state_reason = NULL, submission = submission + 1
+       WHERE id = $1 AND status = 'running' AND state = 'pausing' RETURNING project_id, status, state, state_reason, attempt`,
+      [runId],
+    );
+    const task = rows[0];
+    if (!task) return null;
+    const of = { projectId: task.project_id, taskId: runId, attempt: task.attempt };
+    const event = await insertEvent(client, of, { level: 'info', message: 'The pause was taken back' });
+    return [eventMessage(event), statusMessage(task)];
+  });
+  if (messages) await notify(s, runId, messages);
+  return messages !== null;
+}
+
+/** Moves a run that no attempt holds, says so among its events and to its followers. Null when it was elsewhere. */
+async function moveAndSay(
+  s: Services,
+  runId: string,
+  to: 'paused' | 'queued',
+  patch: MovePatch,
+  from: RunStatus,
+  message: string,
+) {
+  const moved = await inTransaction(s, async (client) => {
+    // A wake-up of before the pause must not stand for the one of after it.
+    await client.query(`UPDATE tasks SET submission = submission + 1 WHERE id = $1 AND status = 'paused'`, [runId]);
+    const task = await moveTask(client, runId, to, patch, [from]);
+    if (!task) return null;
+    const of = { projectId: task.project_id, taskId: runId, attempt: task.attempt };
+    return { task, event: await insertEvent(client, of, { level: 'info', message }) };
+  });
+  if (!moved) return null;
+  await notify(s, runId, [statusMessage(moved.task), eventMessage(moved.event)]);
+  return moved.task;
+}
