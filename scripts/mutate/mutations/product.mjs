@@ -22,8 +22,8 @@ export const product = [
   }),
   services('work/claim.ts', 'attempts', {
     name: 'claim: the least busy project comes last',
-    find: 'ORDER BY t.priority DESC, coalesce(b.running, 0),',
-    replace: 'ORDER BY t.priority DESC, coalesce(b.running, 0) DESC,',
+    find: 'ORDER BY coalesce(b.running, 0), oldest',
+    replace: 'ORDER BY coalesce(b.running, 0) DESC, oldest',
     test: 'claiming > a claim takes the highest priority, then the project with the fewest running runs, then the oldest',
   }),
   services('work/renew-lease.ts', 'fence', {

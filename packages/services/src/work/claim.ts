@@ -26,17 +26,53 @@ export interface ClaimedTask {
   state_reason: StateReason;
 }
 
-/** Priority class first, then the project with the fewest tasks on workers, then age. Rows that another worker is taking are passed over. */
-const CLAIM = `
-  WITH busy AS (
+/** The rows that the index `tasks_by_turn` holds, as the planner must see it; the transition table says the status. */
+const QUEUED = `t.status IN (${statusesBefore('running')
+  .map((status) => `'${status}'`)
+  .join()}) AND t.deleted_at IS NULL`;
+
+/** The tasks of pool $2 that worker $1 may take now. */
+const CLAIMABLE = `t.pool = $2 AND ${QUEUED} AND t.queued_at <= now() AND t.kind = ANY($4)`;
+
+/**
+ * Priority class first, then the project with the fewest tasks on workers, then age. Rows that another worker is taking are passed over.
+ *
+ * The queue is never read as a whole. `classes` and `projects` jump along the index from one value to the next ("priority below 50",
+ * "project after p7"); the oldest task of each project is the first row of its stretch. A class is looked at only when those above it
+ * gave nothing, because the rows of a join with LATERAL are made one by one and the LIMIT stops at the first.
+ */
+export const CLAIM = `
+  WITH RECURSIVE busy AS MATERIALIZED (
     SELECT project_id, count(*) AS running FROM tasks WHERE status = 'running' GROUP BY project_id
+  ), classes AS (
+    SELECT (SELECT max(t.priority) FROM tasks t WHERE t.pool = $2 AND ${QUEUED}) AS priority
+    UNION ALL
+    SELECT (SELECT max(t.priority) FROM tasks t WHERE t.pool = $2 AND ${QUEUED} AND t.priority < c.priority) FROM classes c
+    WHERE c.priority IS NOT NULL
   ), picked AS (
-    SELECT t.id FROM tasks t LEFT JOIN busy b ON b.project_id = t.project_id
-    WHERE t.pool = $2 AND t.kind = ANY($5) AND t.status = ANY($4) AND t.deleted_at IS NULL AND t.queued_at <= now()
-      AND EXISTS (SELECT 1 FROM workers w WHERE w.id = $1 AND w.status NOT IN ('cordoned', 'draining', 'unhealthy', 'gone'))
-    ORDER BY t.priority DESC, coalesce(b.running, 0), t.queued_at, t.id
+    SELECT taken.id FROM classes c
+    CROSS JOIN LATERAL (
+      WITH RECURSIVE projects AS (
+        SELECT (SELECT min(t.project_id) FROM tasks t WHERE t.pool = $2 AND ${QUEUED} AND t.priority = c.priority) AS id
+        UNION ALL
+        SELECT (SELECT min(t.project_id) FROM tasks t WHERE t.pool = $2 AND ${QUEUED} AND t.priority = c.priority AND t.project_id > p.id)
+        FROM projects p WHERE p.id IS NOT NULL
+      )
+      SELECT p.id FROM projects p
+      CROSS JOIN LATERAL (
+        SELECT t.queued_at, t.id FROM tasks t WHERE t.priority = c.priority AND t.project_id = p.id AND ${CLAIMABLE}
+        ORDER BY t.queued_at, t.id LIMIT 1
+      ) oldest
+      LEFT JOIN busy b ON b.project_id = p.id
+      ORDER BY coalesce(b.running, 0), oldest.queued_at, oldest.id
+    ) project
+    CROSS JOIN LATERAL (
+      SELECT t.id FROM tasks t WHERE t.priority = c.priority AND t.project_id = project.id AND ${CLAIMABLE}
+      ORDER BY t.queued_at, t.id LIMIT 1
+      FOR NO KEY UPDATE OF t SKIP LOCKED
+    ) taken
+    WHERE EXISTS (SELECT 1 FROM workers w WHERE w.id = $1 AND w.status NOT IN ('cordoned', 'draining', 'unhealthy', 'gone'))
     LIMIT 1
-    FOR NO KEY UPDATE OF t SKIP LOCKED
   ), task AS (
     UPDATE tasks t SET status = 'running', state = 'provisioning', attempt = t.attempt + 1, started_at = coalesce(t.started_at, now()),
       state_reason = jsonb_build_object('code', 'provisioning', 'message', 'A worker has taken the run and fetches what it needs.',
@@ -57,7 +93,7 @@ export async function claim(
   s: Services,
   { workerId, pool, kinds, leaseMs = LEASE_MS }: ClaimOptions,
 ): Promise<{ task: ClaimedTask; token: AttemptToken } | null> {
-  const { rows } = await s.pg.query<ClaimedTask>(CLAIM, [workerId, pool, leaseMs, statusesBefore('running'), kinds]);
+  const { rows } = await s.pg.query<ClaimedTask>(CLAIM, [workerId, pool, leaseMs, kinds]);
   const task = rows[0];
   return task ? { task, token: { taskId: task.id, attempt: task.attempt, workerId } } : null;
 }
