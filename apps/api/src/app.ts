@@ -62,7 +62,8 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
   await app.register(documents);
   await app.register(async (v1) => {
     await v1.register(access, { services });
-    await v1.register(rateLimit, { redis: services.redis, redisPrefix: services.redisPrefix, limit: env.rateLimit });
+    const { redis, redisLink, redisPrefix } = services;
+    await v1.register(rateLimit, { redis, redisLink, redisPrefix, limit: env.rateLimit });
     await v1.register(fastifyMultipart);
     await v1.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });
     bindAll(v1, handlers, services, env);

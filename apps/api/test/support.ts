@@ -2,8 +2,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ErrorBody, newId } from '@moraine/contract';
-import { createApiKey, ensureDefaultProject, type Services } from '@moraine/services';
-import { testServices } from '@moraine/testing';
+import { createApiKey, ensureDefaultProject, openServices, type Services } from '@moraine/services';
+import { type TestServices, testServices } from '@moraine/testing';
 import type { FastifyInstance } from 'fastify';
 import { buildApp } from '../src/app.js';
 import type { ApiEnv } from '../src/env.js';
@@ -80,10 +80,13 @@ export function asker(url: string, ownKey: string): AskFunction {
   };
 }
 
-/** The real application on a free port of the loopback, with a database, a Redis and blobs of its own. */
-export async function startApi(settings: Partial<ApiEnv> = {}): Promise<TestApi> {
+/** Addresses in place of those of the servers. */
+export type Through = (t: TestServices) => Promise<{ databaseUrl?: string; redisUrl?: string }>;
+
+/** The real application on a free port of the loopback, with a database, a Redis and blobs of its own; `through`: other ways to these. */
+export async function startApi(settings: Partial<ApiEnv> = {}, through?: Through): Promise<TestApi> {
   const t = await testServices();
-  const { services } = t;
+  const services = through ? await openServices({ ...t, log: t.services.log, ...(await through(t)) }) : t.services;
   const env: ApiEnv = {
     databaseUrl: t.databaseUrl,
     redisUrl: t.redisUrl,
@@ -120,6 +123,7 @@ export async function startApi(settings: Partial<ApiEnv> = {}): Promise<TestApi>
     },
     async close() {
       await app.close();
+      if (services !== t.services) await services.close();
       await t.close();
     },
   };

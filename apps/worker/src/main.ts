@@ -14,7 +14,8 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 async function main(): Promise<void> {
   const env = readEnv();
   const log = openLog(env);
-  const s = await openServices({ databaseUrl: env.databaseUrl, redisUrl: env.redisUrl, blobsDir: env.blobsDir, log });
+  const { databaseUrl, redisUrl, blobsDir } = env;
+  const s = await openServices({ databaseUrl, redisUrl, blobsDir, log, patience: 'work' });
   const worker = startWorker(s, { ...env, memoryLimitBytes: env.memoryLimitBytes ?? undefined, script, version }, log);
   let asked = false;
   const onSignal = (signal: NodeJS.Signals): void => {

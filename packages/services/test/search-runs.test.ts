@@ -168,7 +168,7 @@ test('a row has what a list shows, and no configuration', async () => {
 
 test('a search that fails leaves nothing behind that fails later and ends the process', async () => {
   // An unhandled rejection fails the whole run of these tests.
-  const away = openPool('postgres://nobody@127.0.0.1:9/none', () => undefined);
+  const away = openPool('postgres://nobody@127.0.0.1:9/none', { onError: () => undefined, patience: 'request' });
   await expect(searchRuns({ ...s, pg: away }, actor, { limit: 10, sort: '-created', count: true })).rejects.toThrow();
   await new Promise((resolve) => setTimeout(resolve, 100));
   await away.end();

@@ -1,2 +1,3 @@
+export { type Between, openBetween } from './between.js';
 export { smallTokenizer } from './small-tokenizer.js';
 export { migratedDatabase, type TestDatabase, type TestServices, testDatabase, testServices } from './test-services.js';

@@ -45,7 +45,7 @@ export function toWireError(error: unknown): AppError {
       hint: 'Wait as long as the retry-after header says.',
     });
   if (isServerAway(error))
-    return new AppError('unavailable', 'A server that the API depends on does not respond.', {
+    return new AppError('unavailable', 'A server that the API depends on does not respond, or takes no writes now.', {
       hint: 'Try again in a few seconds; GET /readyz names what is away.',
       cause: error,
     });

@@ -1,31 +1,52 @@
-import { AppError } from '@moraine/contract';
-import type { Services } from '@moraine/services';
+import { proveWrite, type Services } from '@moraine/services';
 import type { FastifyInstance } from 'fastify';
 
-const PROBE_MS = 5_000;
+const POSTGRES_MS = 2_000;
+const REDIS_MS = 1_000;
+/** Probes that come closer together share a proof. */
+const FRESH_MS = 500;
 /** A caller would wait for so long: a balancer sends it elsewhere meanwhile. */
 const LATE_MS = 1_000;
 
-async function probe(ask: () => Promise<unknown>): Promise<string> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new AppError('unavailable', `No response within ${PROBE_MS} ms.`)), PROBE_MS);
-  });
-  try {
-    await Promise.race([ask(), late]);
-    return 'ok';
-  } catch {
-    return 'away';
-  } finally {
-    clearTimeout(timer);
-  }
+/** Whether a server does what is asked, in time. The last finding is shared while it is fresh. */
+function openProbe(ask: () => Promise<unknown>, timeoutMs: number): () => Promise<'ok' | 'away'> {
+  let last: { at: number; found: Promise<'ok' | 'away'> } | null = null;
+  const probe = async (): Promise<'ok' | 'away'> => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'away'>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs, 'away' as const);
+    });
+    try {
+      return await Promise.race([
+        ask().then(
+          () => 'ok' as const,
+          () => 'away' as const,
+        ),
+        late,
+      ]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return () => {
+    if (!last || performance.now() - last.at > FRESH_MS) last = { at: performance.now(), found: probe() };
+    return last.found;
+  };
 }
 
-/** /healthz: this process responds. /readyz: so do Postgres and Redis, and the event loop is not late; 503 names what is wrong. */
+/**
+ * /healthz: this process responds. /readyz: Postgres takes a write, Redis responds, and the event loop is not late; 503 names what is
+ * wrong.
+ */
 export function healthRoutes(app: FastifyInstance, s: Services): void {
+  const askPostgres = openProbe(() => proveWrite(s.pg, POSTGRES_MS), POSTGRES_MS);
+  const askRedis = openProbe(
+    () => (s.redisLink.isSilent() ? Promise.reject(new Error('silent')) : s.redis.ping()),
+    REDIS_MS,
+  );
   app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'ok' }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
-    const [postgres, redis] = await Promise.all([probe(() => s.pg.query('SELECT 1')), probe(() => s.redis.ping())]);
+    const [postgres, redis] = await Promise.all([askPostgres(), askRedis()]);
     const delayMs = Math.round(app.loopDelay().maxMs);
     const loop = delayMs > LATE_MS ? 'late' : 'ok';
     const isReady = postgres === 'ok' && redis === 'ok' && loop === 'ok';

@@ -5,7 +5,10 @@ import type { BlobStore } from './blob-store.js';
 import { openPool, openPrisma, type PrismaClient } from './db.js';
 import { describeError } from './describe-error.js';
 import { createFsBlobStore } from './fs-blob-store.js';
+import type { Patience } from './patience.js';
+import type { PoolState } from './pool.js';
 import { createQueueSet, type QueueSet } from './queue-set.js';
+import { openRedisLink, type RedisLink } from './redis-link.js';
 import { redisRetryMs } from './redis-retry.js';
 
 /** Everything a verb needs, passed as its first argument. */
@@ -13,8 +16,12 @@ export interface Services {
   db: PrismaClient;
   /** The same connections for hand-written SQL. BIGINT columns arrive as text there. */
   pg: pg.Pool;
+  /** How long connections to Postgres are waited for. */
+  poolState(): PoolState;
   /** For commands only; code that blocks or subscribes opens a connection of its own from `redisUrl`. */
   redis: Redis;
+  /** Says things to Redis that no caller may wait for. */
+  redisLink: RedisLink;
   redisUrl: string;
   /** First part of every key of ours in Redis. */
   redisPrefix: string;
@@ -46,6 +53,8 @@ export interface ServicesOptions {
   log: Logger;
   /** Default `moraine`. */
   redisPrefix?: string;
+  /** Who waits for Postgres; default `request`. */
+  patience?: Patience;
 }
 
 const COMMAND_TIMEOUT_MS = 5_000;
@@ -60,9 +69,11 @@ export async function openServices({
   blobsDir,
   log: parentLog,
   redisPrefix = 'moraine',
+  patience = 'request',
 }: ServicesOptions): Promise<Services> {
   const log = parentLog.child({}, { serializers: { err: describeError } });
-  const pool = openPool(databaseUrl, (error) => log.warn({ err: error }, 'a Postgres connection broke'));
+  const onError = (error: Error): void => log.warn({ err: error }, 'a Postgres connection broke');
+  const pool = openPool(databaseUrl, { onError, patience });
   const db = openPrisma(pool);
   const redis = new Redis(redisUrl, {
     lazyConnect: true,
@@ -84,11 +95,14 @@ export async function openServices({
   });
   await redis.connect().catch(() => undefined);
   const queues = createQueueSet(redis, redisPrefix, (error) => log.debug({ err: error }, 'a queue lost Redis'));
+  const redisLink = openRedisLink(redis, log);
   const tasks = new Set<Promise<void>>();
   return {
     db,
     pg: pool,
+    poolState: () => pool.state(),
     redis,
+    redisLink,
     redisUrl,
     redisPrefix,
     blobs: createFsBlobStore(blobsDir),
@@ -102,6 +116,7 @@ export async function openServices({
     },
     async close() {
       await Promise.all(tasks);
+      redisLink.close();
       await queues.close();
       redis.disconnect();
       await db.$disconnect();

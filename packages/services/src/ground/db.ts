@@ -1,24 +1,42 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import pg from 'pg';
 import { PrismaClient } from './generated/client.js';
+import { PATIENCE, type Patience } from './patience.js';
+import { MeasuredPool } from './pool.js';
 
 export type { PrismaClient } from './generated/client.js';
 export { Prisma } from './generated/client.js';
 
-/** The pool that Prisma and hand-written SQL share. A broken idle connection is dropped and reported, never thrown into the process. */
-export function openPool(databaseUrl: string, onError: (error: Error) => void, connectionsMax = 10): pg.Pool {
-  const pool = new pg.Pool({
+export interface PoolOptions {
+  onError: (error: Error) => void;
+  patience: Patience;
+  connectionsMax?: number;
+}
+
+/**
+ * The pool that Prisma and hand-written SQL share. A broken idle connection is dropped and reported, never thrown into the process; no
+ * statement is waited for without end.
+ */
+export function openPool(databaseUrl: string, { onError, patience, connectionsMax = 10 }: PoolOptions): MeasuredPool {
+  const { statementMs, queryMs } = PATIENCE[patience];
+  const pool = new MeasuredPool({
     connectionString: databaseUrl,
     max: connectionsMax,
     connectionTimeoutMillis: 5_000,
+    query_timeout: queryMs,
     keepAlive: true,
     application_name: 'moraine',
+    // Said on the connection and not in its first message, which poolers between us and Postgres refuse to pass on.
+    onConnect: async (client) => {
+      await client.query(
+        `SET statement_timeout = ${statementMs}; SET idle_in_transaction_session_timeout = ${queryMs}`,
+      );
+    },
   });
   pool.on('error', onError);
   return pool;
 }
 
 /** Prisma over the shared pool; closing the pool stays with its owner. */
-export function openPrisma(pool: pg.Pool): PrismaClient {
+export function openPrisma(pool: MeasuredPool): PrismaClient {
   return new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: false }) });
 }

@@ -17,8 +17,10 @@ export const isStreamId = (text: string): boolean => /^\d{1,15}-\d{1,15}$/.test(
 export const toEntries = (raw: readonly [string, string[]][]): StreamEntry[] =>
   raw.flatMap(([id, [, text]]) => (text === undefined ? [] : [{ id, message: JSON.parse(text) as StreamMessage }]));
 
-/** Position after the newest message of a run; null when Redis is away. */
+/** Position after the newest message of a run; null when Redis is away or silent. */
 export async function lastEventId(s: Services, runId: string): Promise<string | null> {
-  const newest = await s.redis.xrevrange(streamKey(s, runId), '+', '-', 'COUNT', 1).catch(() => null);
+  const newest = await s.redisLink.tell('The question for the end of a stream', () =>
+    s.redis.xrevrange(streamKey(s, runId), '+', '-', 'COUNT', 1),
+  );
   return newest ? (newest[0]?.[0] ?? START) : null;
 }

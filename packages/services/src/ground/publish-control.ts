@@ -9,12 +9,9 @@ export interface ControlMessage {
 /** Channels are not scoped by Redis' database number; task ids are unique, so a message of another database finds no task here. */
 export const controlChannel = (s: Services): string => `${s.redisPrefix}:control`;
 
-/** Tells all workers; Redis being away is no error. */
+/** Tells all workers; Redis being away or silent is no error and holds nobody up. */
 export async function publishControl(s: Services, message: ControlMessage): Promise<void> {
-  await s.redis.publish(controlChannel(s), JSON.stringify(message)).catch((error: unknown) => {
-    s.log.warn(
-      { err: error, taskId: message.taskId },
-      'control message not delivered: Redis is away; the worker learns it from its lease',
-    );
-  });
+  await s.redisLink.tell('A control message (the worker learns it from its lease)', () =>
+    s.redis.publish(controlChannel(s), JSON.stringify(message)),
+  );
 }

@@ -73,22 +73,15 @@ export async function publish(
   return (await s.redis.moraineStreamAdd(key, `${key}:fence`, attempt, LENGTH, KEEP_SECONDS, ...args)) >= 0;
 }
 
-/** Publishes what a reader can also learn from Postgres: Redis being away is no reason to fail. */
+/** Publishes what a reader can also learn from Postgres: Redis being away is no reason to fail, nor to wait. */
 export async function notify(
   s: Services,
   runId: string,
   messages: readonly StreamMessage[],
   attempt = 0,
 ): Promise<void> {
-  const sending = publish(
-    s,
-    runId,
-    messages.map((message) => ({ message, seq: 0 })),
-    attempt,
-  );
-  await sending.catch((error: unknown) =>
-    s.log.warn({ err: error, runId }, 'live message not delivered: Redis is away'),
-  );
+  const outgoing = messages.map((message) => ({ message, seq: 0 }));
+  await s.redisLink.tell('A live message', () => publish(s, runId, outgoing, attempt));
 }
 
 export interface StatusRow {

@@ -41,7 +41,8 @@ export const staleAttempt = (token: AttemptToken): AppError =>
   });
 
 /**
- * Runs one statement that begins with `WITH ${TOKEN}` and returns exactly one row when the token holds.
+ * Runs one statement that begins with `WITH ${TOKEN}` and returns exactly one row when the token holds. With `withinMs` its answer is
+ * waited for no longer than that.
  * @throws AppError `stale_attempt` when it returns none.
  */
 export async function fenced<Row extends pg.QueryResultRow>(
@@ -49,8 +50,10 @@ export async function fenced<Row extends pg.QueryResultRow>(
   token: AttemptToken,
   sql: string,
   values: readonly unknown[] = [],
+  { withinMs }: { withinMs?: number } = {},
 ): Promise<Row> {
-  const { rows } = await s.pg.query<Row>(sql, [...tokenValues(token), ...values]);
+  const query = { text: sql, values: [...tokenValues(token), ...values], query_timeout: withinMs };
+  const { rows } = await s.pg.query<Row>(query);
   const row = rows[0];
   if (!row) throw staleAttempt(token);
   return row;

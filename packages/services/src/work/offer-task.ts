@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Services } from '../ground/context.js';
 
 export interface Offer {
@@ -16,51 +15,27 @@ export const wakeUpId = (offer: Pick<Offer, 'id' | 'submission'>): string => `${
 export const wakeUpPriority = (priority: number): number => 101 - Math.min(100, Math.max(0, priority));
 
 /**
- * Puts a wake-up for a queued task into its pool's queue; call it after the row is committed. Answers false when Redis is away: the
+ * Puts a wake-up for a queued task into its pool's queue; call it after the row is committed. Returns false when Redis is away or silent: the
  * task is safe in Postgres and the reconciler offers it again.
  */
 export async function offerTask(s: Services, offer: Offer, { delayMs = 0 } = {}): Promise<boolean> {
-  const adding = s.queues.of(offer.pool).add(
-    'wake',
-    { taskId: offer.id, submission: offer.submission },
-    {
-      jobId: wakeUpId(offer),
-      attempts: 1,
-      priority: wakeUpPriority(offer.priority),
-      removeOnComplete: true,
-      removeOnFail: true,
-      ...(delayMs > 0 ? { delay: delayMs } : {}),
-    },
-  );
-  try {
-    await withTimeout(adding, 2_000);
-    return true;
-  } catch (error) {
-    s.log.warn(
-      { err: error, taskId: offer.id },
-      'no wake-up queued: Redis is away; the reconciler will offer the task',
+  const add = () =>
+    s.queues.of(offer.pool).add(
+      'wake',
+      { taskId: offer.id, submission: offer.submission },
+      {
+        jobId: wakeUpId(offer),
+        attempts: 1,
+        priority: wakeUpPriority(offer.priority),
+        removeOnComplete: true,
+        removeOnFail: true,
+        ...(delayMs > 0 ? { delay: delayMs } : {}),
+      },
     );
-    return false;
-  }
+  return (await s.redisLink.tell('A wake-up (the reconciler will offer the task)', add)) !== null;
 }
 
 /** Takes the wake-up of a claimed task out of the queue, so that what waits there is the backlog. Whoever holds it finishes it itself. */
 export async function withdrawOffer(s: Services, offer: Pick<Offer, 'id' | 'pool' | 'submission'>): Promise<void> {
-  const removing = s.queues.of(offer.pool).remove(wakeUpId(offer));
-  await withTimeout(removing, 2_000).catch(() => undefined);
-}
-
-async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  const stop = new AbortController();
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([
-      work,
-      sleep(timeoutMs, undefined, { signal: stop.signal }).then((): never => {
-        throw new Error(`no answer from Redis within ${timeoutMs} ms`);
-      }),
-    ]);
-  } finally {
-    stop.abort();
-  }
+  await s.redisLink.tell('The withdrawal of a wake-up', () => s.queues.of(offer.pool).remove(wakeUpId(offer)));
 }

@@ -1,11 +1,12 @@
 import type { AttemptToken, Services } from '../ground/context.js';
+import { SIGN_OF_LIFE_MS } from '../ground/patience.js';
 import { type Wish, wishOf } from './ask-to-stop.js';
 import { LEASE_MS } from './claim.js';
 import { fenced, TOKEN } from './fence.js';
 
 /**
  * Says that the attempt lives, by the database's clock; a task that had been given up for lost is taken back. The answer carries what a
- * lost control message would have said. @throws AppError `stale_attempt` when the task has gone on without us.
+ * lost control message would have said. Not waited for longer than a renewal may take: one that hangs is sent again over another connection. @throws AppError `stale_attempt` when the task has gone on without us.
  */
 export async function renewLease(s: Services, token: AttemptToken, leaseMs = LEASE_MS): Promise<{ wish: Wish | null }> {
   const row = await fenced<{ state: string | null }>(
@@ -19,6 +20,7 @@ export async function renewLease(s: Services, token: AttemptToken, leaseMs = LEA
      )
      SELECT state FROM token`,
     [leaseMs],
+    { withinMs: SIGN_OF_LIFE_MS },
   );
   return { wish: wishOf(row.state) };
 }

@@ -1,7 +1,6 @@
-import { testServices } from '@moraine/testing';
+import { openBetween, testServices } from '@moraine/testing';
 import { afterAll, expect, test } from 'vitest';
 import { openServices, openWakeConsumer, type Services } from '../../src/index.js';
-import { openBetween } from './silent-redis.js';
 
 const t = await testServices();
 afterAll(() => t.close());
@@ -19,7 +18,7 @@ test('a pool has one queue however often it is asked for, and other pools have o
 
 test('a queue that could not be opened while Redis was silent is opened anew by the next call', async () => {
   const between = await openBetween(t.redisUrl);
-  const through = await openServices({ databaseUrl, blobsDir, redisUrl: between.redisUrl, log: s.log });
+  const through = await openServices({ databaseUrl, blobsDir, redisUrl: between.url, log: s.log });
   between.silence();
   const broken = through.queues.of('reopened');
   await expect(broken.waitUntilReady()).rejects.toThrow();
@@ -31,7 +30,7 @@ test('a queue that could not be opened while Redis was silent is opened anew by 
 test('a consumer whose connection went silent is opened again and gets the wake-up that came meanwhile', async () => {
   const pool = 'silent';
   const between = await openBetween(t.redisUrl);
-  const consumer = openWakeConsumer({ ...s, redisUrl: between.redisUrl }, pool, { blockSeconds: 0.5 });
+  const consumer = openWakeConsumer({ ...s, redisUrl: between.url }, pool, { blockSeconds: 0.5 });
   expect(await consumer.next(100)).toBeNull();
   expect(consumer.restarts()).toBe(0);
   between.silence();
