@@ -25,10 +25,18 @@ const llama3 = {
 };
 
 /** Random bases of each family, with tokenizers in the forms of the models that people use. */
-export const RANDOM_MODELS: Record<string, { tokenizer: string; config: Record<string, unknown> }> = {
+export const RANDOM_MODELS: Record<
+  string,
+  { tokenizer: string; config: Record<string, unknown>; lacksBytes?: boolean }
+> = {
   'llama, SentencePiece': {
     tokenizer: 'mistral-sentencepiece',
     config: { model_type: 'llama', architectures: ['LlamaForCausalLM'], tie_word_embeddings: false },
+  },
+  'llama, SentencePiece without bytes': {
+    tokenizer: 'mistral-sentencepiece',
+    config: { model_type: 'llama', architectures: ['LlamaForCausalLM'], tie_word_embeddings: false },
+    lacksBytes: true,
   },
   'llama 3 with biases': {
     tokenizer: 'llama3',
@@ -86,11 +94,13 @@ export const RANDOM_MODELS: Record<string, { tokenizer: string; config: Record<s
 
 /** Writes such a base. Its numbers are float16's, so that nothing is lost in the file. */
 export function writeRandomModel(dir: string, name: string): void {
-  const { tokenizer, config } = RANDOM_MODELS[name] ?? { tokenizer: '', config: {} };
+  const { tokenizer, config, lacksBytes } = RANDOM_MODELS[name] ?? { tokenizer: '', config: {} };
   const json = { ...SIZES, ...config };
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'config.json'), JSON.stringify(json));
   const shape = JSON.parse(readFileSync(join(fixtures, `${tokenizer}.json`), 'utf8'));
+  if (lacksBytes)
+    for (const word of Object.keys(shape.model.vocab)) if (word.startsWith('<0x')) delete shape.model.vocab[word];
   // Runs of spaces are tokens of the vocabulary in Gemma itself.
   const known = shape.added_tokens.filter(
     ({ id, content }: { id: number; content: string }) => !content.includes('▁') || shape.model.vocab[content] === id,

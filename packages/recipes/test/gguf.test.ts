@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseModelConfig } from '@moraine/contract/plan';
@@ -8,7 +8,7 @@ import { type HostTensor, initialWeights } from '@moraine/lm';
 import { describe, expect, it } from 'vitest';
 import { bytesOf, type GgufTensor, ggufHeader } from '../src/gguf/format.js';
 import { familyOf, modelMetadata, ropeFactors, tensorData, tensorName } from '../src/gguf/model.js';
-import { tokenizerMetadata } from '../src/gguf/tokenizer.js';
+import { missingBytes, tokenizerMetadata } from '../src/gguf/tokenizer.js';
 import { ggufOfFolder } from '../src/index.js';
 import { writeTinyBase } from './tiny-base.js';
 
@@ -116,6 +116,41 @@ describe('the GGUF of a model', () => {
   });
 });
 
+describe('a vocabulary without tokens for bytes', () => {
+  /** The tiny base with a tokenizer of SentencePiece's kind that knows these words alone. */
+  function writeBase(vocab: Record<string, number>): string {
+    const dir = writeTinyBase();
+    const model = { type: 'BPE', unk_token: '<unk>', fuse_unk: true, byte_fallback: true, vocab, merges: [] };
+    const normalizer = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
+    const json = { version: '1.0', added_tokens: [], normalizer, pre_tokenizer: null, decoder: null, model };
+    writeFileSync(join(dir, 'tokenizer.json'), JSON.stringify(json));
+    return dir;
+  }
+
+  it('gets them behind it, with the weights of the unknown token', async () => {
+    const { pieces } = await ggufOfFolder(writeBase({ a: 0, '<unk>': 1, '<0x0A>': 2, '<|end|>': 3 }), 'tiny');
+    const file = Buffer.concat([...pieces()]);
+    const { metadata, tensors, dataStart } = readHeader(file);
+    const tokens = metadata['tokenizer.ggml.tokens'] as string[];
+    const types = metadata['tokenizer.ggml.token_type'] as number[];
+    expect([tokens.length, types.length, metadata['llama.vocab_size']]).toEqual([515, 515, 515]);
+    expect(tokens.slice(260, 272)).toEqual([...'0123456789B'].map((digit) => `<0x0${digit}>`).concat('<0x0C>'));
+    expect(new Set(types.slice(260))).toEqual(new Set([6]));
+    const embedding = tensors.find(({ name }) => name === 'token_embd.weight');
+    expect(embedding?.shape).toEqual([32, 515]);
+    const rowAt = (row: number): string => {
+      const at = dataStart + (embedding?.offset ?? 0) + row * 64;
+      return file.subarray(at, at + 64).toString('hex');
+    };
+    expect([rowAt(260), rowAt(514)]).toEqual([rowAt(1), rowAt(1)]);
+    expect(rowAt(1)).not.toBe(rowAt(0));
+  });
+
+  it('is refused where no token stands for what is unknown', () => {
+    expect(() => missingBytes(writeBase({ a: 0 }))).toThrow(/lacks 256 bytes and has no unknown token/);
+  });
+});
+
 describe('what a family stores otherwise', () => {
   const rows: HostTensor = { shape: [16, 1], data: Float32Array.from({ length: 16 }, (_, i) => i) };
   const q = 'model.layers.0.self_attn.q_proj.weight';
@@ -176,6 +211,8 @@ describe('what llama.cpp would compute otherwise is refused', () => {
     const fixtures = join(import.meta.dirname, '../../../scripts/tokenizers/fixtures');
     copyFileSync(join(fixtures, 'gemma3.json'), join(dir, 'tokenizer.json'));
     const tokenizer = await loadBaseTokenizer(dir, 576);
-    expect(() => tokenizerMetadata(dir, 576, tokenizer)).toThrow(/added token 524, '▁▁▁', has marks of spaces/);
+    expect(() => tokenizerMetadata(dir, 576, tokenizer, missingBytes(dir))).toThrow(
+      /added token 524, '▁▁▁', has marks of spaces/,
+    );
   });
 });

@@ -5,7 +5,7 @@ import type { HostTensor } from '@moraine/lm';
 import type { Base } from '../base.js';
 import { bytesOf, type GgufTensor, ggufHeader, padding } from './format.js';
 import { familyOf, modelMetadata, ropeFactors, tensorData, tensorName } from './model.js';
-import { tokenizerMetadata } from './tokenizer.js';
+import { type ExtraTokens, missingBytes, tokenizerMetadata } from './tokenizer.js';
 
 export interface GgufModel {
   /** Of the model, for people. */
@@ -27,9 +27,16 @@ export function ggufFile(model: GgufModel): { sizeBytes: number; pieces: () => I
   const { config, weights } = base;
   familyOf(config);
   const factors = ropeFactors(config);
-  const stored = [...weights].map(([from, { shape }]) => ({ from, ...tensorOf(tensorName(from, config), shape) }));
+  const bytes = missingBytes(baseDir);
+  const stored = [...weights].map(([from, { shape }]) => ({
+    from,
+    ...tensorOf(tensorName(from, config), perToken(from) ? withRows(shape, bytes) : shape),
+  }));
   const extra = factors === null ? [] : [tensorOf('rope_freqs.weight', [factors.length])];
-  const metadata = [...modelMetadata(name, config), ...tokenizerMetadata(baseDir, config.vocabSize, tokenizer)];
+  const metadata = [
+    ...modelMetadata(name, { ...config, vocabSize: config.vocabSize + bytes.texts.length }),
+    ...tokenizerMetadata(baseDir, config.vocabSize, tokenizer, bytes),
+  ];
   const tensors: readonly GgufTensor[] = [...extra, ...stored];
   const header = ggufHeader(metadata, tensors);
   const sizeBytes = tensors.reduce((sum, tensor) => sum + padded(tensor), header.length);
@@ -38,10 +45,30 @@ export function ggufFile(model: GgufModel): { sizeBytes: number; pieces: () => I
     *pieces() {
       yield header;
       if (factors !== null) yield* tensorPieces(extra[0] as GgufTensor, factors);
-      for (const tensor of stored)
-        yield* tensorPieces(tensor, tensorData(tensor.from, model.weightOf(tensor.from), config));
+      for (const tensor of stored) {
+        const weight = model.weightOf(tensor.from);
+        const data = tensorData(tensor.from, weight, config);
+        yield* tensorPieces(tensor, perToken(tensor.from) ? withRowsOf(data, weight.shape, bytes) : data);
+      }
     },
   };
+}
+
+/** Whether a weight has a row for each token. */
+const perToken = (name: string): boolean => name === 'model.embed_tokens.weight' || name === 'lm_head.weight';
+
+const withRows = ([rows = 0, ...rest]: readonly number[], { texts }: ExtraTokens): number[] => [
+  rows + texts.length,
+  ...rest,
+];
+
+function withRowsOf(data: Float32Array, [, width = 1]: readonly number[], { texts, like }: ExtraTokens): Float32Array {
+  if (texts.length === 0) return data;
+  const all = new Float32Array(data.length + texts.length * width);
+  all.set(data);
+  const row = data.subarray(like * width, (like + 1) * width);
+  for (let at = data.length; at < all.length; at += width) all.set(row, at);
+  return all;
 }
 
 const tensorOf = (name: string, shape: readonly number[]): GgufTensor => ({

@@ -39,14 +39,48 @@ const SPLITS: Readonly<Record<string, string>> = {
   [`${WORDS}|\\p{N}{1,3}${REST}`]: 'dbrx',
 };
 
-/** What llama.cpp reads of a base's tokenizer and chat template. @throws AppError `unsupported_format` for one that it has no form of. */
-export function tokenizerMetadata(dir: string, vocabSize: number, tokenizer: TextTokenizer): GgufMetadata {
-  const json = JSON.parse(readFileSync(join(dir, 'tokenizer.json'), 'utf8')) as TokenizerJson;
+const readTokenizerJson = (dir: string): TokenizerJson =>
+  JSON.parse(readFileSync(join(dir, 'tokenizer.json'), 'utf8')) as TokenizerJson;
+
+/** Tokens that a file gets behind its vocabulary: their texts, and the token whose weights they have. */
+export interface ExtraTokens {
+  texts: string[];
+  like: number;
+}
+
+/**
+ * Bytes that a SentencePiece tokenizer falls back on and has no tokens of. Its own way is the unknown token; llama.cpp ends the whole program at such a
+ * byte, so the file has them, with the weights of the unknown token.
+ * @throws AppError `unsupported_format` where there is no unknown token.
+ */
+export function missingBytes(dir: string): ExtraTokens {
+  const { model } = readTokenizerJson(dir);
+  if (model.byte_fallback !== true) return { texts: [], like: 0 };
+  const texts = Array.from({ length: 256 }, (_, byte) => byteToken(byte)).filter((word) => !(word in model.vocab));
+  const like = model.vocab[model.unk_token ?? ''];
+  if (texts.length > 0 && like === undefined)
+    throw unsupported(`its vocabulary lacks ${texts.length} bytes and has no unknown token in their place`);
+  return { texts, like: like ?? 0 };
+}
+
+const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
+
+/**
+ * What llama.cpp reads of a base's tokenizer and chat template, with these tokens behind its vocabulary.
+ * @throws AppError `unsupported_format` for one that it has no form of.
+ */
+export function tokenizerMetadata(
+  dir: string,
+  vocabSize: number,
+  tokenizer: TextTokenizer,
+  extra: ExtraTokens,
+): GgufMetadata {
+  const json = readTokenizerJson(dir);
   if (json.model.type !== 'BPE') throw unsupported(`its tokenizer is a ${json.model.type}, not BPE`);
   const merges = json.model.merges.map((merge) => (typeof merge === 'string' ? splitMerge(merge) : merge));
   const parts = partsOf(json);
   const own = parts.some(({ type }) => type === 'ByteLevel') ? byteLevel(json, merges) : sentencePiece(json, merges);
-  const tokens = listTokens(json, vocabSize);
+  const tokens = [...listTokens(json, vocabSize), ...extra.texts.map((word) => ({ text: word, type: TYPES.byte }))];
   const template = chatTemplateOf(dir);
   const id = (key: string, value: number | null): [string, GgufValue][] =>
     value === null || value < 0 ? [] : [[`tokenizer.ggml.${key}`, { type: 'u32', value }]];
