@@ -49,13 +49,16 @@ export class SafetensorsError extends Error {
 
 /**
  * Returns the offset of the first tensor byte, from the first eight bytes of a file (fewer when the file has fewer).
- * @throws SafetensorsError when the file cannot have such a header
+ * @throws SafetensorsError when the file cannot have such a header, or it is longer than `bytesMax`
  */
-export function headerEnd(head: Uint8Array, fileBytes: number): number {
+export function headerEnd(head: Uint8Array, fileBytes: number, bytesMax = headerBytesMax): number {
   if (fileBytes < 8 || head.length < 8) throw new SafetensorsError(`it has ${fileBytes} bytes, too few for a header`);
   const headerBytes = new DataView(head.buffer, head.byteOffset, 8).getBigUint64(0, true);
   if (headerBytes > BigInt(headerBytesMax)) {
     throw new SafetensorsError(`it announces a header of ${headerBytes} bytes; the format allows ${headerBytesMax}`);
+  }
+  if (headerBytes > BigInt(bytesMax)) {
+    throw new SafetensorsError(`it has a header of ${headerBytes} bytes; for this model ${bytesMax} are enough`);
   }
   const end = 8 + Number(headerBytes);
   if (end > fileBytes) throw new SafetensorsError(`it is cut short inside its header of ${headerBytes} bytes`);

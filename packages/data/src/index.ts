@@ -1,4 +1,4 @@
-export { checkTokenizerAside } from './aside/check-tokenizer-aside.js';
+export { checkAdapterAside, checkBaseAside } from './aside/check-aside.js';
 export { encodeAside } from './aside/encode-aside.js';
 export { estimateAside } from './aside/estimate-aside.js';
 export { previewAside } from './aside/preview-aside.js';
@@ -6,6 +6,7 @@ export type { EncodedAside } from './aside/protocol.js';
 export { validateAside } from './aside/validate-aside.js';
 export * from './batch.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
+export type { CheckedBase } from './check-base.js';
 export { loadBaseTokenizer } from './check-tokenizer.js';
 export { type Converted, type ConvertOptions, convertFile } from './convert/convert-file.js';
 export { describeReport, leftOut } from './describe-report.js';
@@ -33,6 +34,7 @@ export type {
 export { createMixedOrder, createRowOrder, createRunOrder, type DrawnFile } from './row-order.js';
 export type { RowProblem, RowProblemCode } from './row-problem.js';
 export { planEvaluation, planTraining } from './run-layout.js';
+export { parseUserJson, type StoredFile } from './stored-folder.js';
 export { loadTokenizer, type TextTokenizer } from './tokenizer.js';
 export { TOKENIZER_FILES } from './tokenizer-files.js';
 export {

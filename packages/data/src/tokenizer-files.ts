@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { isObject, type Json } from './row-problem.js';
+import { parseUserJson } from './stored-folder.js';
 
 /** The files of a base that say how it reads text. */
 export const TOKENIZER_FILES = [
@@ -61,12 +62,10 @@ export async function readTokenizerFiles(read: ReadText): Promise<{ json: Json; 
 
 function parseJson(name: string, text: string | null): Json | null {
   if (text === null) return null;
-  const hint = 'Take the file as the model came with it.';
-  try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
-    if (isObject(value)) return value;
-  } catch (cause) {
-    throw new AppError('invalid_base', `${name} of the base is not JSON.`, { param: name, hint, cause });
-  }
-  throw new AppError('invalid_base', `${name} of the base holds no JSON object.`, { param: name, hint });
+  const value = parseUserJson(text, name, 'invalid_base', `${name} of the base`);
+  if (isObject(value)) return value;
+  throw new AppError('invalid_base', `${name} of the base holds no JSON object.`, {
+    param: name,
+    hint: 'Take the file as the model came with it.',
+  });
 }

@@ -50,8 +50,8 @@ export interface StoredTensor {
 type AnyTensor = WritableTensor | LazyTensor | StoredTensor;
 
 /** Names, types and shapes of a safetensors file, checked, without reading its tensors. */
-export function readSafetensorsHeader(file: string): SafetensorsHeader {
-  return withFile(file, (fd) => header(file, fd));
+export function readSafetensorsHeader(file: string, bytesMax?: number): SafetensorsHeader {
+  return withFile(file, (fd) => header(file, fd, bytesMax));
 }
 
 /**
@@ -154,7 +154,7 @@ function checked(name: string, shape: readonly number[], count: number, data: Te
   );
 }
 
-function header(file: string, fd: number): SafetensorsHeader {
+function header(file: string, fd: number, bytesMax?: number): SafetensorsHeader {
   const fileBytes = fstatSync(fd).size;
   const read = (bytes: number): Uint8Array => {
     const head = new Uint8Array(bytes);
@@ -162,7 +162,7 @@ function header(file: string, fd: number): SafetensorsHeader {
     return head;
   };
   try {
-    return parseHeader(read(headerEnd(read(Math.min(8, fileBytes)), fileBytes)), fileBytes);
+    return parseHeader(read(headerEnd(read(Math.min(8, fileBytes)), fileBytes, bytesMax)), fileBytes);
   } catch (error) {
     throw error instanceof SafetensorsError ? invalid(file, error.message, error) : error;
   }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { checkFolder, type ModelConfig, parseModelConfig, type StoredWeight } from '@moraine/contract/plan';
@@ -40,7 +40,8 @@ export function loadBase(dir: string): Base {
   const asked = readBaseConfig(dir);
   const { config, weights } = checkFolder(readdirSync(dir), asked, {
     json: (file) => readJson(join(dir, file)),
-    header: (file) => readHeader(join(dir, file)),
+    sizeOf: (file) => statSync(join(dir, file)).size,
+    header: (file, bytesMax) => readHeader(join(dir, file), bytesMax),
     isSame: (a, b) => hasSameBytes(sliceOf(dir, a), sliceOf(dir, b)),
   });
   const notes =
@@ -61,9 +62,9 @@ const sliceOf = (dir: string, { file, name: storedAs, dtype, shape, begin, end }
   bytes: end - begin,
 });
 
-function readHeader(path: string): SafetensorsHeader {
+function readHeader(path: string, bytesMax: number): SafetensorsHeader {
   try {
-    return readSafetensorsHeader(path);
+    return readSafetensorsHeader(path, bytesMax);
   } catch (cause) {
     if (!(cause instanceof EngineError)) throw cause;
     throw new AppError('invalid_base', cause.message, { hint: cause.hint, cause });

@@ -49,11 +49,11 @@ export const rows = [
     replace: 'i === 0 ? kept[1] : kept[1]',
     test: 'a text has its tokens wherever else it stood before: behind a special token, or first with a space before it',
   }),
-  services('library/create-base.ts', 'library/bases', {
+  data('check-base.ts', 'check-base', {
     name: 'a base is registered whose tokenizer no run can load',
-    find: '  await checkTokenizerAside(await tokenizerTexts(textReader(s, files)), asked.vocabSize);\n',
-    replace: '',
-    test: 'refused before a row exists > a tokenizer that no run could load',
+    find: 'await loadBaseTokenizer(async (name) => folder.text(name, bytesMax), asked.vocabSize);',
+    replace: 'await loadBaseTokenizer(async (name) => folder.text(name, bytesMax), Number.MAX_SAFE_INTEGER);',
+    test: 'a base whose tokenizer makes tokens that it has no row for is refused',
   }),
   services('training/dry-run.ts', 'dry-run', {
     name: 'dry run: steps are counted on the lines of the file',

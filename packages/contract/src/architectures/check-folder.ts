@@ -15,7 +15,10 @@ export interface StoredWeight extends TensorEntry {
 /** How a folder's files are read, by name. Each may throw for a file that cannot be read. */
 export interface FolderReader {
   json: (file: string) => unknown;
-  header: (file: string) => SafetensorsHeader;
+  /** Bytes of a file. */
+  sizeOf: (file: string) => number;
+  /** @throws SafetensorsError for a header of more than `bytesMax`, before it is read. */
+  header: (file: string, bytesMax: number) => SafetensorsHeader;
   /** Whether two weights hold the same bytes. Asked of an embedding and a head that config.json ties though both are stored. */
   isSame: (a: StoredWeight, b: StoredWeight) => boolean;
 }
@@ -65,14 +68,16 @@ export function checkFolder<Shape extends ModelShape>(
   read: FolderReader,
 ): CheckedFolder<Shape> {
   const files = weightFiles(names, names.includes(INDEX_FILE) ? read.json(INDEX_FILE) : undefined);
+  const { embedding, head, tensors } = architectureOf(config);
+  const expected = new Map(tensors(config).map(({ name, shape }) => [name, shape]));
+  refuseSizes(files, read, expected, config);
+  const headerBytes = headerBytesFor(expected.size);
   const weights = new Map<string, StoredWeight>();
-  for (const weight of files.flatMap((file) => storedIn(file, read))) {
+  for (const weight of files.flatMap((file) => storedIn(file, read, headerBytes))) {
     const { name } = weight;
     if (weights.has(name)) throw refused(`Two files have the tensor ${name}.`, name, 'Keep each shard once.');
     weights.set(name, weight);
   }
-  const { embedding, head, tensors } = architectureOf(config);
-  const expected = new Map(tensors(config).map(({ name, shape }) => [name, shape]));
   const optional = config.tieEmbeddings && weights.has(head);
   if (optional) expected.set(head, [config.vocabSize, config.hiddenSize]);
   for (const weight of weights.values()) checkWeight(weight, expected);
@@ -87,9 +92,37 @@ export function checkFolder<Shape extends ModelShape>(
   return { config: isUntied ? { ...config, tieEmbeddings: false } : config, weights };
 }
 
-function storedIn(file: string, read: FolderReader): StoredWeight[] {
+/** The longest header of a file that holds so many tensors: a name, a type, a shape and two places each, and what its writer says beside. */
+export const headerBytesFor = (tensors: number): number => 2 ** 20 + 1_024 * tensors;
+
+/** What the files may hold beside the weights, or lack of them, before their sizes alone say that they are of another model. */
+const SLACK_BYTES = 2 ** 20;
+
+/** Files far too small or too large for config.json are refused before anything in them is read. */
+function refuseSizes(
+  files: readonly string[],
+  read: FolderReader,
+  expected: ReadonlyMap<string, readonly number[]>,
+  { vocabSize, hiddenSize }: ModelShape,
+): void {
+  const bytes = files.reduce((sum, file) => sum + read.sizeOf(file), 0);
+  const counts = [...expected.values()].map((shape) => shape.reduce((a, b) => a * b, 1));
+  const numbers = counts.reduce((a, b) => a + b, 0);
+  const [least, most] = [
+    numbers,
+    16 * (numbers + vocabSize * hiddenSize) + files.length * headerBytesFor(counts.length),
+  ];
+  if (bytes >= least - SLACK_BYTES && bytes <= most + SLACK_BYTES) return;
+  throw refused(
+    `config.json describes a model of ${numbers} numbers, 2 to 8 bytes each, but its weights have ${bytes} bytes in ${files.length} files.`,
+    files[0] ?? WEIGHTS_FILE,
+    'config.json and the weights belong to different models, or files are missing or cut short.',
+  );
+}
+
+function storedIn(file: string, read: FolderReader, headerBytes: number): StoredWeight[] {
   try {
-    const { entries, dataStart } = read.header(file);
+    const { entries, dataStart } = read.header(file, headerBytes);
     return entries
       .filter(({ name }) => !name.endsWith('.rotary_emb.inv_freq'))
       .map((entry) => ({ ...entry, file, begin: dataStart + entry.begin, end: dataStart + entry.end }));

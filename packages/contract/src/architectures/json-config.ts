@@ -1,5 +1,22 @@
 import { AppError } from '../errors.js';
 
+/** Several times what the largest models of today have: nothing is built from a number beyond. */
+const SIZES_MAX: Readonly<Record<string, number>> = {
+  num_hidden_layers: 1_024,
+  num_attention_heads: 4_096,
+  num_key_value_heads: 4_096,
+  head_dim: 2 ** 18,
+  hidden_size: 2 ** 18,
+  intermediate_size: 2 ** 20,
+  vocab_size: 2 ** 24,
+};
+/** Of positions, windows and intervals. */
+const SIZE_MAX = 2 ** 31 - 1;
+/** Of lists: four for each layer. */
+const ITEMS_MAX = 4_096;
+/** A constant outside of these is none in float32. */
+const POSITIVE = { min: 1e-30, max: 1e30 };
+
 const HINT = 'Use a model in Hugging Face layout, of a supported family, without quantisation.';
 
 /**
@@ -45,6 +62,7 @@ export class JsonConfig {
   texts(key: string): string[] | undefined {
     const value = this.value(key);
     if (value === undefined) return undefined;
+    this.refuseLong(key, value);
     if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value;
     throw this.refuse(key, 'is not a list of texts');
   }
@@ -53,6 +71,7 @@ export class JsonConfig {
   integers(key: string): number[] | undefined {
     const value = this.value(key);
     if (value === undefined) return undefined;
+    this.refuseLong(key, value);
     if (Array.isArray(value) && value.every((one) => Number.isSafeInteger(one))) return value as number[];
     throw this.refuse(key, 'is not a list of whole numbers');
   }
@@ -67,22 +86,26 @@ export class JsonConfig {
   positive(key: string, missing?: number): number {
     const value = this.value(key) ?? missing;
     if (value === undefined) throw this.refuse(key, 'it is missing');
-    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-    throw this.refuse(key, 'is not a positive number');
+    if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
+      throw this.refuse(key, 'is not a positive number');
+    if (value >= POSITIVE.min && value <= POSITIVE.max) return value;
+    throw this.refuse(key, `is not between ${POSITIVE.min} and ${POSITIVE.max}`);
   }
 
-  /** A whole number above 0. */
+  /** A whole number above 0, at most what any model has. */
   size(key: string, missing?: number): number {
     const value = this.positive(key, missing);
-    if (Number.isSafeInteger(value)) return value;
-    throw this.refuse(key, 'is not a whole number');
+    if (!Number.isSafeInteger(value)) throw this.refuse(key, 'is not a whole number');
+    const most = SIZES_MAX[key] ?? SIZE_MAX;
+    if (value <= most) return value;
+    throw this.refuse(key, `is more than ${most}, the most that is taken here`);
   }
 
   /** A whole number, 0 or above. */
   count(key: string): number {
     const value = this.value(key);
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-    throw this.refuse(key, 'is not a whole number of at least 0');
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= SIZE_MAX) return value;
+    throw this.refuse(key, `is not a whole number from 0 to ${SIZE_MAX}`);
   }
 
   /** Refuses a key that asks for something that this model does not compute: every value but the neutral ones. */
@@ -100,7 +123,7 @@ export class JsonConfig {
   /** The refusal of a key, with its value where it has one. */
   refuse(key: string, problem: string, hint = HINT): AppError {
     const value = this.value(key);
-    const shown = value === undefined ? '' : ` ${JSON.stringify(value).slice(0, 200)}`;
+    const shown = value === undefined ? '' : ` ${show(value)}`;
     return new AppError('invalid_base', `config.json: ${this.path}${key}:${shown} ${problem}.`, {
       param: `${this.path}${key}`,
       hint,
@@ -110,4 +133,15 @@ export class JsonConfig {
   private value(key: string): unknown {
     return this.json[key] ?? undefined;
   }
+
+  private refuseLong(key: string, value: unknown): void {
+    if (Array.isArray(value) && value.length > ITEMS_MAX)
+      throw this.refuse(key, `has ${value.length} entries; at most ${ITEMS_MAX} are taken`);
+  }
+}
+
+/** A value as far as a message needs it: of long ones, the beginning. */
+function show(value: unknown): string {
+  const part = Array.isArray(value) ? value.slice(0, 50) : value;
+  return JSON.stringify(part).slice(0, 200);
 }

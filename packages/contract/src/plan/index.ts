@@ -3,6 +3,7 @@ export * from '../architectures/check-folder.js';
 export * from '../architectures/check-numbers.js';
 export * from '../architectures/registry.js';
 export * from '../architectures/tensor.js';
+export * from '../json-depth.js';
 export * from './advise-mode.js';
 export { batchSizeAuto, describeChoices } from './choices.js';
 export * from './data-mix.js';

@@ -1,7 +1,9 @@
+import type { AdapterToCheck } from '../check-adapter.js';
 import type { EncodedFile } from '../encode-named.js';
 import type { EncodeOptions } from '../encode-row.js';
 import type { RunToEstimate } from '../estimate-run.js';
 import type { PreviewOptions } from '../preview-file.js';
+import type { StoredFile } from '../stored-folder.js';
 
 /** What a base's tokenizer is made of. */
 export interface BaseTexts {
@@ -10,9 +12,15 @@ export interface BaseTexts {
   vocabSize: number;
 }
 
-/** Asks whether the tokenizer of a base can be used; null comes back where it can. */
-export interface CheckTask extends BaseTexts {
-  kind: 'check_tokenizer';
+/** Asks whether runs can be trained on a base; a `CheckedBase` comes back where they can. */
+export interface CheckBaseTask {
+  kind: 'check_base';
+  files: readonly StoredFile[];
+}
+
+/** Asks whether runs can start from an adapter; its `AdapterConfig` comes back where they can. */
+export interface CheckAdapterTask extends AdapterToCheck {
+  kind: 'check_adapter';
 }
 
 /** Asks what a run would make of its files; an `EncodedAside` each comes back. */
@@ -53,7 +61,7 @@ export interface EncodedAside extends Omit<EncodedFile, 'rows' | 'seen'> {
   lengths: number[];
 }
 
-export type Task = CheckTask | EncodeTask | EstimateTask | PreviewTask | ValidateTask;
+export type Task = CheckBaseTask | CheckAdapterTask | EncodeTask | EstimateTask | PreviewTask | ValidateTask;
 
 /** What a thread sends: its result, or an AppError in parts; a fault of the code ends it instead. */
 export type Answer<T> = { result: T } | { refusal: { code: string; message: string; param?: string; hint?: string } };

@@ -22,7 +22,7 @@ const WAITING_MAX = 16;
  */
 const queues = {
   validate: createQueue(THREADS_MAX),
-  check_tokenizer: createQueue(THREADS_MAX),
+  check: createQueue(THREADS_MAX),
   asked: createQueue(THREADS_MAX, WAITING_MAX),
 };
 
@@ -31,8 +31,12 @@ const queues = {
  * @throws AppError as the task does, `rate_limited` where too many wait; RangeError where it takes more than the bounds.
  */
 export function runAside<T>(task: Task, bounds: Bounds): Promise<T> {
-  const kind = task.kind === 'validate' || task.kind === 'check_tokenizer' ? task.kind : 'asked';
-  return queues[kind](() => runThread<T>(task, bounds));
+  return queues[queueOf(task)](() => runThread<T>(task, bounds));
+}
+
+function queueOf({ kind }: Task): keyof typeof queues {
+  if (kind === 'check_base' || kind === 'check_adapter') return 'check';
+  return kind === 'validate' ? kind : 'asked';
 }
 
 async function runThread<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {

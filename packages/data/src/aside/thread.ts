@@ -1,5 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError } from '@moraine/contract';
+import { checkAdapter } from '../check-adapter.js';
+import { checkBase } from '../check-base.js';
 import { loadBaseTokenizer } from '../check-tokenizer.js';
 import type { DuplicateFinder } from '../duplicates.js';
 import { encodeNamed } from '../encode-named.js';
@@ -15,9 +17,10 @@ async function perform(task: Task): Promise<unknown> {
   switch (task.kind) {
     case 'validate':
       return validateFile(task.path, task.problemsMax);
-    case 'check_tokenizer':
-      await load(task);
-      return null;
+    case 'check_base':
+      return checkBase(task.files);
+    case 'check_adapter':
+      return checkAdapter(task);
     case 'encode':
       return encodeAll(task, await load(task, task.day));
     case 'estimate':

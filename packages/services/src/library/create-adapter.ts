@@ -1,26 +1,16 @@
-import { buffer } from 'node:stream/consumers';
-import { type AdapterConfig, AppError, type ModelObject, newId, refuseBaseName } from '@moraine/contract';
+import { AppError, type ModelObject, newId, refuseBaseName } from '@moraine/contract';
 import { ADAPTER_CONFIG_NAMES } from '@moraine/contract/methods/forms';
-import {
-  adapterConfigName,
-  CHECKED_BYTES,
-  parseModelConfig,
-  refuseNonFinite,
-  requireForm,
-  storedAdapter,
-} from '@moraine/contract/plan';
-import { SafetensorsError, type SafetensorsHeader } from '@moraine/contract/safetensors';
+import { adapterConfigName } from '@moraine/contract/plan';
+import { checkAdapterAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
-import type { BaseModel } from '../ground/generated/models.js';
-import type { Upload, UploadedFile } from '../ground/upload.js';
+import type { Upload } from '../ground/upload.js';
 import { type AdapterIdentity, adapterFinder, adapterHash } from './adapter-finder.js';
 import { nameTaken, registerFolder } from './register-folder.js';
 import { requireBase } from './require-base.js';
-import { readHeader } from './safetensors-header.js';
 import { adapterToModel } from './to-model-object.js';
-import { byName, folderHash, namesOf, readJson, type UploadedFolder } from './uploaded-files.js';
+import { byName, folderHash, namesOf, readJson, withStoredFiles } from './uploaded-files.js';
 
 export interface CreateAdapter {
   /** How runs call it. Letters, digits, `.`, `_` and `-`. */
@@ -30,8 +20,6 @@ export interface CreateAdapter {
   /** Each file of its folder: a configuration and weights, in PEFT's layout or a method's own. */
   upload: Upload;
 }
-
-const FLOATING = ['F64', 'F32', 'F16', 'BF16'];
 
 /**
  * Registers an adapter that was made elsewhere, for runs to start from. Its configuration, the name and shape of each tensor and its numbers are
@@ -63,7 +51,9 @@ export async function createAdapter(
   const existing = await findAdapter(s, actor, identity, repeatable);
   if (existing) return adapterToModel(existing, base);
 
-  const config = await checkAdapter(s, files, configFile.filename, json, base);
+  const config = await withStoredFiles(s, files, (stored) =>
+    checkAdapterAside({ files: stored, configName: configFile.filename, json, baseConfig: base.config }),
+  );
   const id = newId('adapter');
   const blobPrefix = `adapters/${id}`;
   const row = await registerFolder(s, actor, {
@@ -111,54 +101,4 @@ function baseNameOf({ base_model_name_or_path: named }: Record<string, unknown>)
     param: 'model',
     hint: 'Name the registered base in the field `model` (on the command line --base).',
   });
-}
-
-/** Holds the folder against its base as training will. */
-async function checkAdapter(
-  s: Services,
-  files: UploadedFolder,
-  configName: string,
-  json: Record<string, unknown>,
-  base: BaseModel,
-): Promise<AdapterConfig> {
-  const { weightsName } = requireForm(configName, json, configName);
-  const weights = files.get(weightsName);
-  if (weights === undefined)
-    throw new AppError('unsupported_format', `The upload has no ${weightsName}.`, {
-      param: 'files',
-      hint: `Save the adapter as safetensors (PEFT: save_pretrained does); ${namesOf(files)}.`,
-    });
-  const read = async (start: number, end: number) => buffer(await s.blobs.open(weights.blobKey, { start, end }));
-  const header = await readHeader(weights.sizeBytes, read);
-  if (header instanceof SafetensorsError)
-    throw new AppError('unsupported_format', `${weightsName} is not a valid safetensors file: ${header.message}.`, {
-      param: weightsName,
-      hint: 'Send it again, or save the adapter anew.',
-    });
-  const shapes = new Map(header.entries.map(({ name, shape }) => [name, shape]));
-  const config = storedAdapter({ configName, file: configName, json, shapes }, parseModelConfig(base.config));
-  await refuseBadNumbers(weights, header, read);
-  return config;
-}
-
-async function refuseBadNumbers(
-  { filename }: UploadedFile,
-  { entries, dataStart }: SafetensorsHeader,
-  read: (start: number, end: number) => Promise<Buffer>,
-): Promise<void> {
-  for (const entry of entries) {
-    if (!FLOATING.includes(entry.dtype))
-      throw new AppError(
-        'unsupported_format',
-        `${filename}: ${entry.name} is ${entry.dtype}, not of a floating type.`,
-        {
-          param: filename,
-          hint: 'Save the adapter in float32, float16 or bfloat16.',
-        },
-      );
-    for (let at = entry.begin; at < entry.end; at += CHECKED_BYTES) {
-      const piece = await read(dataStart + at, dataStart + Math.min(at + CHECKED_BYTES, entry.end) - 1);
-      refuseNonFinite(entry, piece, at - entry.begin);
-    }
-  }
 }

@@ -1,18 +1,14 @@
-import { buffer } from 'node:stream/consumers';
 import { AppError, type ModelObject, newId, refuseBaseName } from '@moraine/contract';
-import { INDEX_FILE, type ModelConfig, parseModelConfig, totalParameters } from '@moraine/contract/plan';
-import { checkTokenizerAside } from '@moraine/data';
+import { type CheckedBase, checkBaseAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
 import type { BaseModel } from '../ground/generated/models.js';
-import type { Upload, UploadedFile } from '../ground/upload.js';
+import type { Upload } from '../ground/upload.js';
 import { type BaseIdentity, baseFinder, baseHash } from './base-finder.js';
-import { type BaseFiles, checkWeights } from './check-weights.js';
 import { nameTaken, registerFolder } from './register-folder.js';
 import { baseToModel } from './to-model-object.js';
-import { tokenizerTexts } from './tokenizer-texts.js';
-import { byName, folderHash, namesOf, readJson, readText, type UploadedFolder } from './uploaded-files.js';
+import { byName, folderHash, namesOf, type UploadedFolder, withStoredFiles } from './uploaded-files.js';
 
 export interface CreateBase {
   /** How runs call it. Letters, digits, `.`, `_` and `-`. */
@@ -40,12 +36,8 @@ export async function createBase(
   const existing = await findBase(s, actor, identity, repeatable);
   if (existing) return baseToModel(existing);
 
-  const config = await readJson(s, need(files, 'config.json'), 'invalid_base');
-  const asked = parseModelConfig(config);
-  need(files, 'tokenizer.json');
-  await checkTokenizerAside(await tokenizerTexts(textReader(s, files)), asked.vocabSize);
-  const model = await checkWeights(await openFiles(s, files), asked);
-
+  for (const filename of ['config.json', 'tokenizer.json']) refuseWithout(files, filename);
+  const checked = await withStoredFiles(s, files, checkBaseAside);
   const id = newId('base');
   const blobPrefix = `bases/${id}`;
   const row = await registerFolder(s, actor, {
@@ -61,9 +53,9 @@ export async function createBase(
           idempotencyKey: repeatable.idempotencyKey ?? null,
           blobPrefix,
           sizeBytes,
-          config: storedConfig(config, model),
-          parameters: totalParameters(model),
-          context: model.maxPositions,
+          config: storedConfig(checked),
+          parameters: checked.parameters,
+          context: checked.context,
         },
       }),
     findSame: () => findBase(s, actor, identity, repeatable),
@@ -90,9 +82,8 @@ async function findBase(
   return named;
 }
 
-function need(files: UploadedFolder, filename: string): UploadedFile {
-  const file = files.get(filename);
-  if (file) return file;
+function refuseWithout(files: UploadedFolder, filename: string): void {
+  if (files.has(filename)) return;
   throw new AppError('invalid_base', `The upload has no ${filename}.`, {
     param: 'files',
     hint: `A base is a Hugging Face folder: config.json, tokenizer.json and .safetensors files; ${namesOf(files)}.`,
@@ -100,22 +91,7 @@ function need(files: UploadedFolder, filename: string): UploadedFile {
 }
 
 /** config.json as runs are planned by it: not tied where the weights are not, which the folder keeps as it was sent. */
-const storedConfig = (config: unknown, { tieEmbeddings }: ModelConfig): Prisma.InputJsonObject => ({
+const storedConfig = ({ config, tieEmbeddings }: CheckedBase): Prisma.InputJsonObject => ({
   ...(config as Prisma.InputJsonObject),
   ...(!tieEmbeddings && { tie_word_embeddings: false }),
 });
-
-async function openFiles(s: Services, files: UploadedFolder): Promise<BaseFiles> {
-  const indexFile = files.get(INDEX_FILE);
-  return {
-    names: [...files.keys()],
-    index: indexFile && (await readJson(s, indexFile, 'invalid_base')),
-    sizeOf: (file) => need(files, file).sizeBytes,
-    read: async (file, start, end) => buffer(await s.blobs.open(need(files, file).blobKey, { start, end })),
-  };
-}
-
-const textReader = (s: Services, files: UploadedFolder) => async (name: string) => {
-  const file = files.get(name);
-  return file ? readText(s, file, 'invalid_base') : null;
-};

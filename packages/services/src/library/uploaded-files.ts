@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { AppError, type ErrorCode } from '@moraine/contract';
+import { parseUserJson, type StoredFile } from '@moraine/data';
 import type { Services } from '../ground/context.js';
 import type { UploadedFile } from '../ground/upload.js';
+import { withLocalFile } from '../ground/with-local-file.js';
 import { assertBaseFilename } from './base-filename.js';
 
-const SMALL_FILE_BYTES_MAX = 64 * 1024 ** 2;
+/** Of a file that is read at once, between requests: those that come with adapters have some KB. */
+const SMALL_FILE_BYTES_MAX = 256 * 1024;
 
 /** The files of a folder that was sent, by name. */
 export type UploadedFolder = ReadonlyMap<string, UploadedFile>;
@@ -30,26 +33,30 @@ export function byName(uploaded: readonly UploadedFile[]): UploadedFolder {
 export const namesOf = (files: UploadedFolder): string =>
   `${files.size} files came: ${[...files.keys()].slice(0, 10).join(', ') || 'none'}`;
 
-export async function readText(s: Services, file: UploadedFile, code: ErrorCode): Promise<string> {
+/** The JSON of a small file. @throws AppError of this code where it is large, no JSON, or nested too deep. */
+export async function readJson(s: Services, file: UploadedFile, code: ErrorCode): Promise<unknown> {
   if (file.sizeBytes > SMALL_FILE_BYTES_MAX) {
     throw new AppError(code, `${file.filename} has ${file.sizeBytes} bytes, more than ${SMALL_FILE_BYTES_MAX}.`, {
       param: file.filename,
     });
   }
-  return text(await s.blobs.open(file.blobKey));
+  return parseUserJson(await text(await s.blobs.open(file.blobKey)), file.filename, code);
 }
 
-export async function readJson(s: Services, file: UploadedFile, code: ErrorCode): Promise<unknown> {
-  const json = await readText(s, file, code);
-  try {
-    return JSON.parse(json);
-  } catch (cause) {
-    throw new AppError(code, `${file.filename} is not JSON: ${String(cause)}.`, {
-      param: file.filename,
-      hint: 'Send the file as the model came with it.',
-      cause,
-    });
-  }
+/** Runs `use` on paths that hold the bytes of the files. */
+export function withStoredFiles<T>(
+  s: Services,
+  files: UploadedFolder,
+  use: (files: readonly StoredFile[]) => Promise<T>,
+): Promise<T> {
+  const all = [...files.values()];
+  const withPaths = (paths: readonly StoredFile[]): Promise<T> => {
+    const next = all[paths.length];
+    if (next === undefined) return use(paths);
+    const { filename: name, sizeBytes, blobKey } = next;
+    return withLocalFile(s, blobKey, (path) => withPaths([...paths, { name, path, sizeBytes }]));
+  };
+  return withPaths([]);
 }
 
 /** Takes the files over, all or none. Returns the bytes of all. */
