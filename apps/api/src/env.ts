@@ -17,8 +17,8 @@ const Env = z.object({
   MORAINE_DASHBOARD_DIR: z.string().default(DASHBOARD),
   MORAINE_UPLOAD_LIMIT_BYTES: bytes(512 * 1024 ** 2),
   MORAINE_BASE_LIMIT_BYTES: bytes(64 * 1024 ** 3),
-  /** Requests a minute that one key may send. */
-  MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(6000),
+  /** Requests a minute that one key may send: 500 a second. */
+  MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(30_000),
   /** `1` behind a proxy that sets X-Forwarded-*: the addresses it gives are believed. */
   MORAINE_TRUST_PROXY: z.enum(['0', '1']).default('0'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

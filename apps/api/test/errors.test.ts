@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
 import Fastify, { type FastifyBaseLogger } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { errors } from '../src/plugins/errors.js';
+import { countWrongKeys } from '../src/plugins/wrong-keys.js';
 import { startApi, type TestApi } from './support.js';
 
 let api: TestApi;
@@ -203,5 +205,29 @@ describe('an error that nobody foresaw', () => {
     expect(answer.body).not.toContain('hunter2');
     expect(lines.join()).toContain('hunter2');
     await app.close();
+  });
+});
+
+describe('wrong keys', () => {
+  const ask = (key: string): Promise<number> => api.ask('GET', '/v1/models', { key }).then((answer) => answer.status);
+
+  it('are limited by address, while right ones from there pass', async () => {
+    const key = await api.foreignKey();
+    const statuses = await Promise.all(Array.from({ length: 80 }, (_, i) => ask(`wrong-${i}`)));
+    expect(statuses.filter((status) => status === 401)).toHaveLength(60);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(20);
+    const refused = await api.ask('GET', '/v1/models', { key: 'wrong' });
+    expect(refused.json.error).toMatchObject({ code: 'rate_limited', message: expect.stringContaining('127.0.0.1') });
+    expect(refused.headers.get('retry-after')).toBe('5');
+    expect(await ask(key)).toBe(200);
+  });
+
+  it('are forgotten after their minute', async () => {
+    const counter = countWrongKeys({ max: 1, windowMs: 30 });
+    counter.count('10.0.0.1');
+    expect(() => counter.count('10.0.0.1')).toThrow(/wrong keys came from 10\.0\.0\.1/);
+    counter.count('10.0.0.2');
+    await sleep(40);
+    counter.count('10.0.0.1');
   });
 });

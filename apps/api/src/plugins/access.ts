@@ -2,6 +2,7 @@ import { AppError } from '@moraine/contract';
 import { type Actor, type Services, verifyApiKey, verifySession } from '@moraine/services';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { countWrongKeys } from './wrong-keys.js';
 
 export const SESSION_COOKIE = 'moraine_session';
 
@@ -49,7 +50,13 @@ async function identify(s: Services, request: FastifyRequest): Promise<Actor> {
 
 /** Every route registered in the same scope after this asks for a bearer key or a session cookie. */
 export const access = fp<{ services: Services }>(async (app, { services }) => {
+  const wrongKeys = countWrongKeys();
   app.addHook('onRequest', async (request) => {
-    request.actor = await identify(services, request);
+    try {
+      request.actor = await identify(services, request);
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'invalid_api_key') wrongKeys.count(request.ip);
+      throw error;
+    }
   });
 });
