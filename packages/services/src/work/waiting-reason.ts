@@ -2,6 +2,7 @@ import type { StateReason } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
 import type { TaskModel } from '../ground/generated/models.js';
 import { toSeconds } from '../ground/time.js';
+import { tasksAhead } from './places.js';
 
 /** A worker that was silent for longer than this is not counted on. */
 const HEARTBEAT_S = 20;
@@ -14,12 +15,7 @@ interface PoolRow {
   unhealthy_reason: string | null;
 }
 
-interface PlaceRow {
-  id: string;
-  ahead: number;
-}
-
-type Waiting = Pick<TaskModel, 'id' | 'pool' | 'status' | 'attempt' | 'stateReason' | 'queuedAt'> & {
+type Waiting = Pick<TaskModel, 'id' | 'pool' | 'priority' | 'status' | 'attempt' | 'stateReason' | 'queuedAt'> & {
   /** How far its attempts came ("step 20"). */
   reached: string;
 };
@@ -39,18 +35,12 @@ export async function waitingReasons(s: Services, tasks: readonly Waiting[]): Pr
        FROM workers WHERE pool = ANY($1) AND heartbeat_at > now() - $2 * interval '1 second' GROUP BY pool`,
       [names, HEARTBEAT_S],
     ),
-    s.pg.query<PlaceRow>(
-      `SELECT id, ahead FROM (
-         SELECT id, (row_number() OVER (PARTITION BY pool ORDER BY priority DESC, queued_at, id) - 1)::int AS ahead
-         FROM tasks WHERE status = 'queued' AND deleted_at IS NULL AND pool = ANY($1)) places
-       WHERE id = ANY($2)`,
-      [names, queued.map((task) => task.id)],
-    ),
+    tasksAhead(s, queued),
   ]);
   return new Map(
     queued.map((task) => {
       const pool = pools.rows.find((row) => row.pool === task.pool);
-      const ahead = places.rows.find((row) => row.id === task.id)?.ahead ?? 0;
+      const ahead = places.get(task.id) ?? 0;
       return [task.id, { ...explain(task, pool, ahead), since: toSeconds(task.queuedAt) }];
     }),
   );
