@@ -51,7 +51,7 @@ const NO_DEVICE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null, 
  * leases are never late.
  */
 export function startWorker(s: Services, settings: WorkerSettings, log: Logger): RunningWorker {
-  const { name, pool, script, version, heartbeatMs = 5_000, probeEveryMs = 30_000, pollEveryMs = 30_000 } = settings;
+  const { name, pool, script, version, heartbeatMs = 5_000, probeEveryMs = 30_000, pollEveryMs = 5_000 } = settings;
   const threads = settings.threads ?? availableParallelism();
   const attemptSettings: AttemptSettings = {
     script,
@@ -147,7 +147,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     const consumer = openWakeConsumer(s, pool);
     try {
       while (!draining.signal.aborted && workerId) {
-        // Once without a wake-up whenever it becomes free; after that only when woken, or every half minute.
+        // Once without a wake-up whenever it becomes free; after that when woken, and every few seconds.
         const claim = await look(workerId);
         if (claim) {
           await execute(claim);

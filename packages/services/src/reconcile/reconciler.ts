@@ -34,6 +34,7 @@ export function startReconciler(
 ): Reconciler {
   const stop = new AbortController();
   let leader = false;
+  const sweep = { after: '' };
 
   const guarded = async (what: string, work: () => Promise<unknown>): Promise<void> => {
     try {
@@ -68,7 +69,7 @@ export function startReconciler(
         await markLostContact(s);
         await markLostWorkers(s, workerSilentMs);
       }
-      await guarded('wake-ups', () => offerForgotten(s));
+      await guarded('wake-ups', () => offerForgotten(s, sweep));
       if (Date.now() - collectedAt >= collectEveryMs) {
         collectedAt = Date.now();
         validateFiles();
