@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -115,6 +116,39 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     await connect().fineTuning.jobs.cancel(job.id);
   });
 
+  it('uploads a file in parts that come in any order, and completes it twice', async () => {
+    const client = connect();
+    const rows = chatRows(9);
+    const upload = await client.uploads.create({
+      filename: 'parts.jsonl',
+      purpose: 'fine-tune',
+      bytes: rows.length,
+      mime_type: 'text/jsonl',
+      expires_after: { anchor: 'created_at', seconds: 3600 },
+    });
+    expect(upload).toMatchObject({ object: 'upload', status: 'pending', bytes: rows.length });
+    const send = (text: string) => client.uploads.parts.create(upload.id, { data: new File([text], 'part') });
+    const [second, first] = [await send(rows.slice(200)), await send(rows.slice(0, 200))];
+    expect(first).toMatchObject({ object: 'upload.part', upload_id: upload.id });
+    const md5 = createHash('md5').update(rows).digest('hex');
+    const wrong = { part_ids: [second.id, first.id], md5 };
+    await expect(client.uploads.complete(upload.id, wrong)).rejects.toMatchObject({ status: 400, param: 'md5' });
+    for (const _ of [1, 2]) {
+      const done = await client.uploads.complete(upload.id, { part_ids: [first.id, second.id], md5 });
+      expect(done).toMatchObject({ status: 'completed', file: { object: 'file', status: 'processed' } });
+      expect(await (await client.files.content(done.file?.id ?? '')).text()).toBe(rows);
+    }
+    const other = await client.uploads.create({
+      filename: 'no.jsonl',
+      purpose: 'fine-tune',
+      bytes: 5,
+      mime_type: 'text/jsonl',
+    });
+    expect((await client.uploads.cancel(other.id)).status).toBe('cancelled');
+    const late = client.uploads.parts.create(other.id, { data: new File(['x'], 'part') });
+    await expect(late).rejects.toMatchObject({ status: 409, code: 'conflict' });
+  });
+
   it('reads and deletes files', async () => {
     const client = connect();
     const file = await client.files.create({ file: new File([chatRows(2)], 'two.jsonl'), purpose: 'fine-tune' });
@@ -160,6 +194,26 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     for (const verb of ['pause', 'resume'] as const)
       await expect(counting.fineTuning.jobs[verb](job.id)).rejects.toMatchObject({ status: 409, code: 'conflict' });
     expect(sent).toBe(2);
+  });
+
+  it('is told in words what there is not: other methods, integrations, graders, permissions of checkpoints', async () => {
+    const client = connect();
+    const common = { model: 'tiny', training_file: 'file-x' };
+    const dpo = client.fineTuning.jobs.create({ ...common, method: { type: 'dpo' } });
+    await expect(dpo).rejects.toMatchObject({ status: 400, code: 'unsupported_method', param: 'method.type' });
+    const wandb = { type: 'wandb', wandb: { project: 'p' } } as const;
+    const integrated = client.fineTuning.jobs.create({ ...common, integrations: [wandb] });
+    await expect(integrated).rejects.toMatchObject({ status: 400, code: 'unsupported_integration' });
+    const grader = { type: 'string_check', name: 'n', input: 'a', reference: 'a', operation: 'eq' } as const;
+    await expect(client.fineTuning.alpha.graders.validate({ grader })).rejects.toMatchObject({
+      status: 404,
+      message: expect.stringContaining('reinforcement fine-tuning'),
+    });
+    const admin = new Client({ baseURL: `${api.url}/v1`, apiKey: api.key, adminAPIKey: api.key });
+    const permissions = admin.fineTuning.checkpoints.permissions.create('ft:tiny:a::b:ckpt-step-5', {
+      project_ids: ['proj_a'],
+    });
+    await expect(permissions).rejects.toMatchObject({ status: 404, message: expect.stringContaining('permissions') });
   });
 
   it('gets its own error types, with code, param and request id', async () => {

@@ -11,6 +11,8 @@ export const ERROR_CODES = {
   invalid_base: { status: 400, retryable: false },
   no_target_matched: { status: 400, retryable: false },
   unsupported_format: { status: 400, retryable: false },
+  unsupported_method: { status: 400, retryable: false },
+  unsupported_integration: { status: 400, retryable: false },
   file_too_large: { status: 413, retryable: false },
   // who sent it
   missing_api_key: { status: 401, retryable: false },
@@ -68,6 +70,9 @@ export class AppError extends Error {
     return ERROR_CODES[this.code].retryable;
   }
 }
+
+/** The `params` of a schema's check that says under which code it refuses, and what to do. */
+export const refusal = (code: ErrorCode, hint: string): { code: ErrorCode; hint: string } => ({ code, hint });
 
 /** The sentence for people: message and hint together. */
 export function explain(error: unknown): string {

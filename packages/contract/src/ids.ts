@@ -2,6 +2,8 @@
 export const ID_PREFIX = {
   run: 'ftjob-',
   file: 'file-',
+  upload: 'upload_',
+  part: 'part_',
   checkpoint: 'ftckpt_',
   event: 'ftevent-',
   worker: 'wrk_',

@@ -15,4 +15,5 @@ export * from './routes.js';
 export * from './run-config.js';
 export * from './states.js';
 export * from './suggest.js';
+export * from './uploads.js';
 export * from './validate.js';

@@ -59,6 +59,27 @@ export const FileObject = z
   .meta({ id: 'File' });
 export type FileObject = z.infer<typeof FileObject>;
 
+export const UploadObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('upload'),
+    bytes: z.int(),
+    created_at: seconds,
+    filename: z.string(),
+    purpose: z.string(),
+    status: z.enum(['pending', 'completed', 'cancelled', 'expired']),
+    expires_at: seconds,
+    /** The file that it became; null before. */
+    file: FileObject.nullable(),
+  })
+  .meta({ id: 'Upload' });
+export type UploadObject = z.infer<typeof UploadObject>;
+
+export const UploadPartObject = z
+  .object({ id: z.string(), object: z.literal('upload.part'), created_at: seconds, upload_id: z.string() })
+  .meta({ id: 'UploadPart' });
+export type UploadPartObject = z.infer<typeof UploadPartObject>;
+
 export const Progress = z.object({
   step: z.int(),
   steps: z.int(),

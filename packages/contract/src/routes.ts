@@ -15,10 +15,13 @@ import {
   RunObject,
   RunOrder,
   RunSummary,
+  UploadObject,
+  UploadPartObject,
   WorkerObject,
 } from './objects.js';
 import { CreateRunRequest, Metadata } from './run-config.js';
 import { RunStatus } from './states.js';
+import { CompleteUploadRequest, CreateUploadRequest } from './uploads.js';
 
 /** Query strings are text: numbers are coerced there and nowhere else. */
 const limit = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
@@ -118,6 +121,41 @@ export const ROUTES = table({
     summary: 'Delete a file',
     params: id,
     response: DeletedObject,
+  },
+
+  createUpload: {
+    method: 'POST',
+    path: '/v1/uploads',
+    tag: 'Files',
+    summary: 'Begin a file that comes in parts; it expires after an hour',
+    body: CreateUploadRequest,
+    response: UploadObject,
+  },
+  addUploadPart: {
+    method: 'POST',
+    path: '/v1/uploads/:id/parts',
+    tag: 'Files',
+    summary: 'Send a part, at most 64 MiB; parts may come side by side and in any order',
+    params: id,
+    consumes: 'multipart/form-data',
+    response: UploadPartObject,
+  },
+  completeUpload: {
+    method: 'POST',
+    path: '/v1/uploads/:id/complete',
+    tag: 'Files',
+    summary: 'Make the file of its parts, in the order in which they are named',
+    params: id,
+    body: CompleteUploadRequest,
+    response: UploadObject,
+  },
+  cancelUpload: {
+    method: 'POST',
+    path: '/v1/uploads/:id/cancel',
+    tag: 'Files',
+    summary: 'Give an upload up; its parts are removed',
+    params: id,
+    response: UploadObject,
   },
 
   createRun: {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { refusal } from './errors.js';
 import { AdapterRequest, MethodConfig } from './methods/registry.js';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from './optimizers.js';
 
@@ -143,6 +144,28 @@ export const Hyperparameters = z.strictObject({
   learning_rate_multiplier: z.union([auto, z.number().positive()]).optional(),
 });
 
+const UNSUPPORTED = refusal('unsupported_method', "Leave 'method' out, or take the type 'supervised'.");
+const FineTuningMethod = z.enum(['supervised', 'dpo', 'reinforcement']).refine((type) => type === 'supervised', {
+  error: ({ input }) => `Moraine trains supervised; the method '${String(input)}' is not supported.`,
+  params: UNSUPPORTED,
+});
+/** Settings of a method that there is not: present only to be refused by name. */
+const OtherMethod = z
+  .unknown()
+  .refine((settings) => settings === undefined || settings === null, {
+    error: 'Moraine trains supervised; settings of another method are not supported.',
+    params: UNSUPPORTED,
+  })
+  .optional();
+
+const Integrations = z.array(z.unknown()).refine((all) => all.length === 0, {
+  error: 'Moraine sends metrics to no other service.',
+  params: refusal(
+    'unsupported_integration',
+    "Leave 'integrations' out; GET /v1/runs/{id}/metrics and the run's page have the metrics.",
+  ),
+});
+
 export const Metadata = z
   .record(z.string().max(64), z.string().max(512))
   .refine((pairs) => Object.keys(pairs).length <= 16, {
@@ -167,11 +190,13 @@ export const CreateRunRequest = z
       'Seed of the data order, the initial values and dropout. Chosen when absent.',
     ),
     metadata: Metadata.nullish(),
-    integrations: describe(z.array(z.never()).max(0).nullish(), 'Not supported; accepted when empty.'),
+    integrations: describe(Integrations.nullish(), 'None are supported; accepted when empty.'),
     method: z
       .strictObject({
-        type: z.literal('supervised'),
+        type: describe(FineTuningMethod, '`dpo` and `reinforcement` are refused as `unsupported_method`.'),
         supervised: z.strictObject({ hyperparameters: Hyperparameters.optional() }).optional(),
+        dpo: describe(OtherMethod, 'Not supported.'),
+        reinforcement: describe(OtherMethod, 'Not supported.'),
       })
       .nullish(),
     hyperparameters: describe(Hyperparameters.nullish(), 'Older form of method.supervised.hyperparameters.'),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AppError } from './errors.js';
+import { AppError, ERROR_CODES, type ErrorCode, refusal } from './errors.js';
 import { nearest } from './suggest.js';
 import { meantKeys } from './suggest-key.js';
 
@@ -48,6 +48,11 @@ const show = (value: unknown): string => {
   return text.length > 80 ? `${text.slice(0, 77).replace(/\p{Surrogate}$/u, '')}...` : text;
 };
 
+function refusedAs(params: Record<string, unknown> | undefined): { code: ErrorCode; hint: string } | null {
+  const { code, hint } = params ?? {};
+  return typeof code === 'string' && code in ERROR_CODES ? refusal(code as ErrorCode, String(hint)) : null;
+}
+
 /** The first problem zod found, said so that the caller can fix it: the key, the value that came, and the nearest valid name or value. */
 export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown, where = ''): AppError {
   const issue = error.issues[0];
@@ -69,6 +74,8 @@ export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown,
       cause: error,
     });
   }
+  const said = issue.code === 'custom' ? refusedAs(issue.params) : null;
+  if (said) return new AppError(said.code, issue.message, { param, hint: said.hint, cause: error });
   const got = valueAt(input, issue.path);
   if (issue.code === 'invalid_value' && issue.values.length > 0) {
     const near = typeof got === 'string' ? nearest(got, issue.values.map(String)) : null;

@@ -139,6 +139,17 @@ describe('resolving', () => {
     });
   });
 
+  test.each([
+    [{ method: { type: 'dpo', dpo: { hyperparameters: { beta: 0.1 } } } }, 'unsupported_method', 'method.type'],
+    [{ method: { type: 'reinforcement' } }, 'unsupported_method', 'method.type'],
+    [{ method: { type: 'supervised', dpo: { hyperparameters: {} } } }, 'unsupported_method', 'method.dpo'],
+    [{ method: { type: 'supervized' } }, 'invalid_value', 'method.type'],
+    [{ integrations: [{ type: 'wandb', wandb: { project: 'p' } }] }, 'unsupported_integration', 'integrations'],
+  ])('%j is refused as %s', async (body, code, param) => {
+    await expect(dry(body)).rejects.toMatchObject({ code, param, status: 400, hint: expect.any(String) });
+    expect(await dry({ method: null, integrations: null })).toBeDefined();
+  });
+
   test('the older place of hyperparameters works, and the same value twice is no conflict', async () => {
     expect(await dry({ hyperparameters: { n_epochs: 4 } })).toMatchObject({ n_epochs: 4 });
     expect(

@@ -30,6 +30,7 @@ const FORMS: Record<string, z.ZodType> = {
       .optional()
       .describe('The file is deleted after so many seconds.'),
   }),
+  addUploadPart: z.object({ data: z.file().describe('The bytes of the part.') }),
   createBase: z.object({
     name: z.string().describe('Letters, digits, dot, dash and underscore.'),
     files: z.array(z.file()).describe('config.json, tokenizer.json, *.safetensors … of a Hugging Face folder.'),

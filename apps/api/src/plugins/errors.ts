@@ -77,9 +77,23 @@ export function sendError(error: AppError, reply: FastifyReply): FastifyReply {
 
 const PATHS = [...new Set(Object.values(ROUTES).map((route) => route.path))];
 
-/** The error for a path that no route has: names the method that exists there, or the nearest path. */
+/** Paths of the OpenAI API that are not here on purpose, and why. */
+const ELSEWHERE: readonly [path: RegExp, why: string][] = [
+  [
+    /^\/v1\/fine_tuning\/alpha\/graders\//,
+    'Graders belong to reinforcement fine-tuning; Moraine trains supervised. POST /v1/fine_tuning/jobs with evaluation.files measures on held-out rows.',
+  ],
+  [
+    /^\/v1\/fine_tuning\/checkpoints\/.+\/permissions/,
+    'Checkpoints have no permissions of their own here: every key of a project may use those of its runs.',
+  ],
+];
+
+/** The error for a path that no route has: says why it is not here, or names the method that exists there, or the nearest path. */
 export function routeNotFound(request: FastifyRequest): AppError {
   const path = request.url.split('?')[0] ?? '/';
+  const why = ELSEWHERE.find(([known]) => known.test(path))?.[1];
+  if (why) return new AppError('route_not_found', `There is no ${request.method} ${path}.`, { hint: why });
   const here = Object.values(ROUTES).filter((route) =>
     new RegExp(`^${route.path.replaceAll(/:\w+/g, '[^/]+')}/?$`).test(path),
   );

@@ -4,6 +4,7 @@ import { fileHandlers } from './files.js';
 import { fineTuningHandlers } from './fine-tuning.js';
 import { modelHandlers } from './models.js';
 import { runHandlers } from './runs.js';
+import { uploadHandlers } from './uploads.js';
 
 const otherHandlers: Handlers<'listWorkers' | 'createLoginLink'> = {
   listWorkers: ({ s, actor }) => listWorkers(s, actor),
@@ -24,5 +25,6 @@ export const handlers: Handlers = {
   ...fineTuningHandlers,
   ...modelHandlers,
   ...runHandlers,
+  ...uploadHandlers,
   ...otherHandlers,
 };

@@ -65,6 +65,7 @@ it('the stock Python client goes the whole road', async () => {
   await trained;
   expect(JSON.parse(last)).toEqual({
     file: 'processed',
+    chunked: ['completed', 'processed', true],
     run: 'succeeded',
     adapter: 'mora',
     events: [

@@ -1,6 +1,7 @@
 """The whole road with the stock Python client. Prints the job's id for whoever trains it, and at the end what it saw, as JSON."""
 
 import json
+import pathlib
 import sys
 import time
 
@@ -11,6 +12,10 @@ client = openai.OpenAI(max_retries=2)  # OPENAI_BASE_URL and OPENAI_API_KEY
 with open(sys.argv[1], "rb") as rows:
     file = client.files.create(file=rows, purpose="fine-tune")
 file = client.files.wait_for_processing(file.id)
+
+chunked = client.uploads.upload_file_chunked(
+    file=pathlib.Path(sys.argv[1]), mime_type="text/jsonl", purpose="fine-tune", part_size=100
+)
 
 job = client.fine_tuning.jobs.create(
     model="tiny",
@@ -54,6 +59,7 @@ print(
     json.dumps(
         {
             "file": file.status,
+            "chunked": [chunked.status, chunked.file.status, client.files.content(chunked.file.id).read() == content.encode()],
             "run": done.status,
             "adapter": done.model_extra["config"]["adapter"]["type"],
             "events": [events[0], events[-1], len(events) == len(set(events))],

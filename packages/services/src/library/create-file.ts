@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, type FileObject, nearest, newId } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
+import type { Prisma } from '../ground/db.js';
 import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
-import type { Upload } from '../ground/upload.js';
-import { fileFinder, fileHash } from './file-finder.js';
+import type { Upload, UploadedFile } from '../ground/upload.js';
+import { type FileIdentity, fileFinder, fileHash } from './file-finder.js';
 import { getFile } from './get-file.js';
 import { validateStoredFile } from './validate-stored-file.js';
 
@@ -43,32 +44,54 @@ export async function createFile(
   const identity = { filename: plainName(file.filename), purpose, sha256: file.sha256 };
   const id = await s.db.$transaction(async (tx) => {
     const repeated = await findRepeated(tx, actor, fileHash(identity), repeatable, fileFinder(tx, actor, identity));
-    if (repeated) return repeated;
-    const fresh = newId('file');
-    const blobKey = `files/${fresh}`;
-    await s.blobs.move(file.blobKey, blobKey);
-    await tx.file.create({
-      data: {
-        ...identity,
-        id: fresh,
-        projectId: actor.projectId,
-        keyId: actor.keyId,
-        idempotencyKey: repeatable.idempotencyKey ?? null,
-        sizeBytes: file.sizeBytes,
-        blobKey,
-        status: 'uploaded',
-        expiresAt: expiresAfterSeconds === undefined ? null : new Date(Date.now() + expiresAfterSeconds * 1_000),
-      },
-    });
-    return fresh;
+    return repeated ?? insertFile(s, tx, actor, { file, identity, expiresAfterSeconds, repeatable });
   });
+  return checkedFile(s, actor, id);
+}
+
+export interface NewFile {
+  file: UploadedFile;
+  identity: FileIdentity;
+  expiresAfterSeconds?: number;
+  repeatable?: Repeatable;
+}
+
+/** Takes over spooled bytes and stores the row, in the caller's transaction; returns the id. A crash in between leaves bytes that are collected. */
+export async function insertFile(
+  s: Services,
+  tx: Prisma.TransactionClient,
+  actor: Actor,
+  { file, identity, expiresAfterSeconds, repeatable = {} }: NewFile,
+): Promise<string> {
+  const id = newId('file');
+  const blobKey = `files/${id}`;
+  await s.blobs.move(file.blobKey, blobKey);
+  await tx.file.create({
+    data: {
+      ...identity,
+      id,
+      projectId: actor.projectId,
+      keyId: actor.keyId,
+      idempotencyKey: repeatable.idempotencyKey ?? null,
+      sizeBytes: file.sizeBytes,
+      blobKey,
+      status: 'uploaded',
+      expiresAt: expiresAfterSeconds === undefined ? null : new Date(Date.now() + expiresAfterSeconds * 1_000),
+    },
+  });
+  return id;
+}
+
+/** Begins the validation of a stored file, and returns it with its verdict where that takes less than two seconds. */
+export async function checkedFile(s: Services, actor: Actor, id: string): Promise<FileObject> {
   const validation = validateStoredFile(s, id);
   s.inBackground(`Validation of ${id}`, validation);
   await Promise.race([validation.catch(() => undefined), sleep(VERDICT_WAIT_MS, undefined, { ref: false })]);
   return getFile(s, actor, id);
 }
 
-function refusePurpose(purpose: string): void {
+/** @throws AppError `invalid_value` for a purpose that no uploaded file has. */
+export function refusePurpose(purpose: string): void {
   if (PURPOSES.includes(purpose)) return;
   const near = nearest(purpose, PURPOSES);
   throw new AppError('invalid_value', `'purpose' is '${purpose}', which is none of ${PURPOSES.join(', ')}.`, {
@@ -91,7 +114,7 @@ function refuseExpiry(seconds: number | undefined): void {
 }
 
 /** The last part of a path, without control letters; only shown, never used as a path. */
-function plainName(filename: string): string {
+export function plainName(filename: string): string {
   const last = filename.split(/[/\\]/).at(-1) ?? '';
   let name = '';
   for (const letter of last) {

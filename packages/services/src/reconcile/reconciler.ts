@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { collectStaleUploads } from '../ground/collect-stale-uploads.js';
 import type { Services } from '../ground/context.js';
+import { collectUploads } from '../library/collect-uploads.js';
 import { resumeFileValidation } from '../library/validate-stored-file.js';
 import { LEASE_MS } from '../work/claim.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
@@ -77,6 +78,7 @@ export function startReconciler(
         await guarded('expired rows', () => forgetExpired(s));
         await guarded('orphaned blobs', () => collectOrphans(s));
         await guarded('stale uploads', () => collectStaleUploads(s));
+        await guarded('uploads in parts', () => collectUploads(s));
       }
       await sleep(intervalMs, undefined, { signal: stop.signal });
     }

@@ -11,12 +11,14 @@ const s: Services = t.services;
 
 let owner: Actor;
 let stranger: Actor;
-const ours = { file: '', run: '', base: 'tiny', tuned: '', key: '' };
+const ours = { file: '', run: '', base: 'tiny', tuned: '', key: '', upload: '' };
 beforeAll(async () => {
   owner = await defaultActor(s);
   stranger = await otherActor(s);
   await services.createBaseFromDir(s, owner, { name: ours.base, dir: await writeFolder(tinyFiles()) });
   ours.file = (await uploadRows(s, owner, goodRows(64))).id;
+  const upload = { filename: 'f', purpose: 'evals', bytes: 9, mime_type: 'text/jsonl' };
+  ours.upload = (await services.createUpload(s, owner, upload, 100)).id;
   ours.run = (await services.createRun(s, owner, { model: ours.base, training_file: ours.file })).id;
   const done = await services.createRun(s, owner, { model: ours.base, training_file: ours.file, suffix: 'done' });
   ours.tuned = `ft:tiny:default:done:${done.id.slice(-8)}`;
@@ -51,6 +53,14 @@ const BY_ID: Record<string, Call> = {
   readMetrics: (actor) => services.readMetrics(s, actor, ours.run, { buckets: 10 }),
   openAdapter: (actor) => services.openAdapter(s, actor, ours.run, { format: 'native', lambda: 1 }, noExport),
   createRun: (actor) => services.createRun(s, actor, { model: ours.base, training_file: ours.file }),
+  partBytesMax: (actor) => services.partBytesMax(s, actor, ours.upload),
+  addUploadPart: async (actor) =>
+    services.addUploadPart(s, actor, ours.upload, await uploadOf(s, { data: 'a'.repeat(9) })),
+  completeUpload: async (actor) =>
+    services.completeUpload(s, actor, ours.upload, {
+      part_ids: (await s.db.uploadPart.findMany({ where: { uploadId: ours.upload } })).map(({ id }) => id),
+    }),
+  cancelUpload: (actor) => services.cancelUpload(s, actor, ours.upload),
   deleteFile: (actor) => services.deleteFile(s, actor, ours.file),
   pauseRun: (actor) => services.pauseRun(s, actor, ours.run),
   resumeRun: (actor) => services.resumeRun(s, actor, ours.run),
@@ -69,7 +79,7 @@ const LISTS: Record<string, Call> = {
 };
 
 /** Verbs that only make something in the caller's own project. */
-const MAKERS = ['createFile', 'createBase', 'createAdapter', 'createBaseFromDir', 'createLoginLink'];
+const MAKERS = ['createFile', 'createBase', 'createAdapter', 'createBaseFromDir', 'createLoginLink', 'createUpload'];
 
 /** Exported verbs whose second parameter is the caller, by the source of their files. */
 async function verbsOfACaller(): Promise<string[]> {
