@@ -10,6 +10,7 @@ import type { ApiEnv } from './env.js';
 import { access } from './plugins/access.js';
 import { dashboard } from './plugins/dashboard.js';
 import { documentPages, documents } from './plugins/documents.js';
+import { drain } from './plugins/drain.js';
 import { errors, sendError, toWireError } from './plugins/errors.js';
 import { loopDelay } from './plugins/loop-delay.js';
 import { parseQuery } from './plugins/query.js';
@@ -45,7 +46,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
     routerOptions: { maxParamLength: 512, querystringParser: parseQuery },
     // Addresses that the router itself refuses meet no hook and no handler.
     frameworkErrors: (error, request, reply) => sendError(toWireError(error), reply.header('x-request-id', request.id)),
-    // Live streams never end by themselves: closing must not wait for them.
+    // What `drain` could not finish in time is cut.
     forceCloseConnections: true,
     trustProxy: env.trustProxy,
   });
@@ -55,6 +56,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
 
   await app.register(errors);
   await app.register(loopDelay);
+  await app.register(drain);
   await app.register(requests);
   await app.register(security, { dashboardDir: env.dashboardDir });
   await app.register(fastifyCompress, COMPRESSION);

@@ -21,6 +21,10 @@ const Env = z.object({
   MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(30_000),
   /** `1` behind a proxy that sets X-Forwarded-*: the addresses it gives are believed. */
   MORAINE_TRUST_PROXY: z.enum(['0', '1']).default('0'),
+  /** After SIGTERM: how long new connections are still taken while /readyz says 503. */
+  MORAINE_DRAIN_DELAY_MS: z.coerce.number().int().min(0).default(500),
+  /** After SIGTERM: how long requests in flight, uploads above all, may take to end. */
+  MORAINE_DRAIN_TIMEOUT_MS: z.coerce.number().int().min(0).default(30_000),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   LOG_FORMAT: z.enum(['json', 'pretty']).default('json'),
 });
@@ -37,6 +41,7 @@ export interface ApiEnv {
   baseLimitBytes: number;
   rateLimit: number;
   trustProxy: boolean;
+  drain: { delayMs: number; timeoutMs: number };
   logLevel: string;
   logFormat: 'json' | 'pretty';
 }
@@ -56,6 +61,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
     baseLimitBytes: env.MORAINE_BASE_LIMIT_BYTES,
     rateLimit: env.MORAINE_RATE_LIMIT,
     trustProxy: env.MORAINE_TRUST_PROXY === '1',
+    drain: { delayMs: env.MORAINE_DRAIN_DELAY_MS, timeoutMs: env.MORAINE_DRAIN_TIMEOUT_MS },
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT,
   };

@@ -4,7 +4,8 @@ import { readEnv } from './env.js';
 import { createLog } from './log.js';
 import { startServer } from './server.js';
 
-const CLOSE_MS = 1_800;
+/** Beyond the drain's own time: closing what it left must not take longer. */
+const CLOSE_MS = 5_000;
 
 try {
   const env = readEnv();
@@ -14,10 +15,10 @@ try {
 
   let closing = false;
   const close = (signal: string): void => {
-    if (closing) return;
+    if (closing) process.exit(1);
     closing = true;
-    log.info({ signal }, 'the API closes');
-    setTimeout(() => process.exit(1), CLOSE_MS).unref();
+    log.info({ signal }, 'the API finishes what is in flight and closes');
+    setTimeout(() => process.exit(1), env.drain.delayMs + env.drain.timeoutMs + CLOSE_MS).unref();
     server.close().then(
       () => process.exit(0),
       (error: unknown) => {

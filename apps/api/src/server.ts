@@ -7,6 +7,7 @@ import type { ApiEnv } from './env.js';
 export interface ApiServer {
   /** Where it listens, e.g. `http://127.0.0.1:7311`. */
   url: string;
+  /** Finishes what is in flight (plugins/drain.ts), then closes everything. */
   close(): Promise<void>;
 }
 
@@ -27,7 +28,8 @@ export async function startServer(env: ApiEnv, log: Logger): Promise<ApiServer> 
     return {
       url,
       async close() {
-        await Promise.all([app.close(), reconciler.close()]);
+        await Promise.all([app.drain(env.drain), reconciler.close()]);
+        await app.close();
         await services.close();
       },
     };

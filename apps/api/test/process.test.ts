@@ -1,53 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { get } from 'node:http';
-import { fileURLToPath } from 'node:url';
-import { createApiKey, ensureDefaultProject, openServices } from '@moraine/services';
 import { migratedDatabase, type TestDatabase } from '@moraine/testing';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { prepare, submit } from './fixtures.js';
+import { type ApiProcess, killApis, makeKey, startApiProcess } from './process.js';
 import { asker } from './support.js';
 
-const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-
 let database: TestDatabase;
-const children = new Set<ChildProcess>();
 beforeAll(async () => {
   database = await migratedDatabase();
 });
 afterAll(async () => {
-  for (const child of children) child.kill('SIGKILL');
+  killApis();
   await database.close();
 });
 
-interface Api {
-  child: ChildProcess;
-  url: string;
-  log: () => string;
-}
-
-/** The built process as `moraine up` starts it. */
-async function start(settings: Record<string, string> = {}): Promise<Api> {
-  const env = {
-    PATH: process.env.PATH,
-    DATABASE_URL: database.databaseUrl,
-    REDIS_URL: database.redisUrl,
-    MORAINE_BLOBS: database.blobsDir,
-    PORT: '0',
-    ...settings,
-  };
-  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  children.add(child);
-  child.once('exit', () => children.delete(child));
-  let log = '';
-  for (const pipe of [child.stdout, child.stderr])
-    pipe.on('data', (chunk: Buffer) => {
-      log += chunk.toString();
-    });
-  await expect.poll(() => child.exitCode !== null || /listens on/.test(log), { timeout: 50_000 }).toBe(true);
-  return { child, url: /http:\/\/127\.0\.0\.1:\d+/.exec(log)?.[0] ?? '', log: () => log };
-}
+const start = (settings: Record<string, string> = {}): Promise<ApiProcess> => startApiProcess(database, settings);
 
 describe('the API process', () => {
   it('answers health, writes one JSON line an event, and closes within two seconds while a stream is open', async () => {
@@ -62,7 +30,7 @@ describe('the API process', () => {
     });
     for (const line of api.log().trim().split('\n')) expect(JSON.parse(line)).toMatchObject({ part: 'api' });
 
-    const key = await makeKey();
+    const key = await makeKey(database);
     const ask = asker(api.url, key);
     const run = await submit({ ask }, await prepare({ ask }));
     const headers = { authorization: `Bearer ${key}` };
@@ -85,7 +53,7 @@ describe('the API process', () => {
     };
     const away = [503, { status: 'unavailable', postgres: 'ok', redis: 'away' }];
     await expect.poll(ready, { timeout: 20_000 }).toMatchObject(away);
-    expect((await asker(api.url, await makeKey())('GET', '/v1/fine_tuning/jobs')).status).toBe(200);
+    expect((await asker(api.url, await makeKey(database))('GET', '/v1/fine_tuning/jobs')).status).toBe(200);
     api.child.kill('SIGKILL');
   });
 
@@ -105,12 +73,3 @@ describe('the API process', () => {
     expect(api.log()).toMatch(/DATABASE_URL/);
   });
 });
-
-/** A key for the process's database. */
-async function makeKey(): Promise<string> {
-  const services = await openServices({ ...database, log: pino({ level: 'silent' }) });
-  const project = await ensureDefaultProject(services);
-  const { key } = await createApiKey(services, { projectId: project.id }, { name: 'test' });
-  await services.close();
-  return key;
-}

@@ -99,6 +99,7 @@ export async function startApi(settings: Partial<ApiEnv> = {}, through?: Through
     baseLimitBytes: 4 * 1024 ** 2,
     rateLimit: 100_000,
     trustProxy: false,
+    drain: { delayMs: 0, timeoutMs: 5_000 },
     logLevel: 'silent',
     logFormat: 'json',
     ...settings,

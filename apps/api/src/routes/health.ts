@@ -35,8 +35,8 @@ function openProbe(ask: () => Promise<unknown>, timeoutMs: number): () => Promis
 }
 
 /**
- * /healthz: this process responds. /readyz: Postgres takes a write, Redis responds, and the event loop is not late; 503 names what is
- * wrong.
+ * /healthz: this process responds. /readyz: Postgres takes a write, Redis responds, the event loop is not late, and the process is not
+ * about to end; 503 names what is wrong.
  */
 export function healthRoutes(app: FastifyInstance, s: Services): void {
   const askPostgres = openProbe(() => proveWrite(s.pg, POSTGRES_MS), POSTGRES_MS);
@@ -46,6 +46,7 @@ export function healthRoutes(app: FastifyInstance, s: Services): void {
   );
   app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'ok' }));
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
+    if (app.draining.aborted) return reply.code(503).send({ status: 'draining' });
     const [postgres, redis] = await Promise.all([askPostgres(), askRedis()]);
     const delayMs = Math.round(app.loopDelay().maxMs);
     const loop = delayMs > LATE_MS ? 'late' : 'ok';

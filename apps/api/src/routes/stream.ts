@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SSEMessage } from '@fastify/sse';
 import { AppError } from '@moraine/contract';
 import { followRuns, type RunEntry, requireRuns, type Services } from '@moraine/services';
@@ -5,6 +6,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Handler } from './bind.js';
 
 const RETRY_MS = 2_000;
+/** Readers whose server ends connect again within this time, not all at once. */
+const MOVE_MS = 1_000;
+/** A reader that takes nothing does not hear it, and connects again when it sees the end. */
+const LAST_WORD_MS = 100;
 const RUNS_MAX = 100;
 
 /** A place in a stream; null stands for its beginning. */
@@ -50,22 +55,31 @@ async function follow(
   positions: ReadonlyMap<string, string | null>,
   idOf: (entry: RunEntry) => string,
 ): Promise<undefined> {
+  const { draining } = reply.server;
   const gone = new AbortController();
   const closed = new Promise<void>((resolve) => {
     reply.sse.onClose(() => {
       gone.abort();
       resolve();
     });
+    draining.addEventListener('abort', () => resolve(), { signal: gone.signal });
+    if (draining.aborted) resolve();
   });
   await reply.sse.send({ retry: RETRY_MS, data: undefined });
   const messages = framed(followRuns(s, positions, gone.signal), idOf);
   try {
-    // A write that waits for a slow client never ends once that client is gone, so its departure ends the wait.
+    // A write that waits for a slow client never ends once that client is gone, so its departure ends the wait; so does ours.
     await Promise.race([reply.sse.send(messages), closed]);
   } finally {
     gone.abort();
     await messages.return(undefined);
   }
+  // This server ends: the reader goes on from its last message at another one.
+  if (draining.aborted && reply.sse.isConnected)
+    await Promise.race([
+      reply.sse.send({ retry: Math.ceil(MOVE_MS * Math.random()), data: undefined }),
+      sleep(LAST_WORD_MS),
+    ]);
 }
 
 /** Live messages of one run as server-sent events: `id` is the place to resume at. */
