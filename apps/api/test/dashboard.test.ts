@@ -71,40 +71,83 @@ describe('the dashboard', () => {
 });
 
 describe('a login link', () => {
-  const follow = async (url: string) => api.ask('GET', new URL(url).pathname + new URL(url).search, asBrowser);
+  const look = async (url: string, method = 'GET') =>
+    api.ask(method, new URL(url).pathname + new URL(url).search, asBrowser);
+  /** Presses the button of the page that a link shows. */
+  const redeem = async (url: string, headers: Record<string, string> = { origin: api.url }) => {
+    const body = new URLSearchParams({ token: new URL(url).searchParams.get('token') ?? '' }).toString();
+    const type = { 'content-type': 'application/x-www-form-urlencoded' };
+    return api.ask('POST', '/login', { key: null, headers: { ...asBrowser.headers, ...type, ...headers }, body });
+  };
+  const createLink = async () => (await api.ask('POST', '/v1/login_links')).json.url;
+  const signIn = async () => (await redeem(await createLink())).headers.get('set-cookie')?.split(';')[0] ?? '';
+  const models = async (cookie: string) =>
+    (await api.ask('GET', '/v1/models', { key: null, headers: { cookie } })).status;
 
   it('opens one browser once, with a cookie that scripts cannot read', async () => {
-    const { json } = await api.ask('POST', '/v1/login_links');
-    expect(json.url).toMatch(new RegExp(`^${api.url}/login\\?token=`));
-    const first = await follow(json.url);
+    const url = await createLink();
+    expect(url).toMatch(new RegExp(`^${api.url}/login\\?token=`));
+    const first = await redeem(url);
     expect([first.status, first.headers.get('location')]).toEqual([303, '/']);
     const cookie = first.headers.get('set-cookie') ?? '';
     expect(cookie).toMatch(/; HttpOnly/);
     expect(cookie).toMatch(/; SameSite=Strict/);
-    const session = cookie.split(';')[0] ?? '';
-    const models = await api.ask('GET', '/v1/models', { key: null, headers: { cookie: session } });
-    expect(models.status).toBe(200);
+    expect(await models(cookie.split(';')[0] ?? '')).toBe(200);
 
-    const second = await follow(json.url);
+    const second = await redeem(url);
     expect([second.status, second.headers.get('content-type')]).toEqual([410, 'text/html; charset=utf-8']);
     expect(second.text).toMatch(/npx moraine login/);
     expect(second.headers.get('set-cookie')).toBeNull();
+    expect((await look(url)).status).toBe(410);
+  });
+
+  it('is not used up by a HEAD, a GET or a link preview, which see a page with a form', async () => {
+    const url = await createLink();
+    for (const method of ['HEAD', 'GET', 'GET', 'HEAD']) {
+      const seen = await look(url, method);
+      expect([seen.status, seen.headers.get('set-cookie')]).toEqual([200, null]);
+      expect(seen.headers.get('cache-control')).toBe('no-store');
+    }
+    expect((await look(url)).text).toMatch(/<form method="post" action="\/login">.*name="token"/);
+    expect((await redeem(url)).status).toBe(303);
+  });
+
+  it('is not redeemed by the page of another origin', async () => {
+    const url = await createLink();
+    for (const origin of ['http://127.0.0.1:9', 'null']) {
+      const refused = await redeem(url, { origin });
+      expect([refused.status, refused.headers.get('set-cookie')]).toEqual([403, null]);
+    }
+    expect((await redeem(url)).status).toBe(303);
   });
 
   it('that has run out says so on a small page', async () => {
     const { token } = await createLoginLink(api.services, { projectId: api.projectId, keyId: null });
     await api.services.db.loginLink.updateMany({ data: { expiresAt: new Date(0) } });
-    const page = await follow(`${api.url}/login?token=${token}`);
+    const page = await look(`${api.url}/login?token=${token}`);
     expect([page.status, page.text.includes('does not work any more')]).toEqual([410, true]);
-    expect((await follow(`${api.url}/login?token=%3Cb%3E`)).text).not.toContain('<b>');
+    expect((await look(`${api.url}/login?token=%3Cb%3E`)).text).not.toContain('<b>');
+    expect((await redeem(`${api.url}/login?token=${token}`)).status).toBe(410);
+    expect((await look(`${api.url}/login`)).status).toBe(410);
   });
 
   it('lets pages of other origins change nothing with the session', async () => {
-    const { json } = await api.ask('POST', '/v1/login_links');
-    const cookie = (await follow(json.url)).headers.get('set-cookie')?.split(';')[0] ?? '';
+    const cookie = await signIn();
     const post = (origin: string) => api.ask('POST', '/v1/login_links', { key: null, headers: { cookie, origin } });
     expect((await post('http://127.0.0.1:9')).json.error.code).toBe('forbidden');
     expect((await post(api.url)).status).toBe(200);
+  });
+
+  it('is undone by signing out: a browser ends its own session, a key all of its project', async () => {
+    const [one, two, three] = [await signIn(), await signIn(), await signIn()];
+    const signOut = (headers: Record<string, string>) => api.ask('DELETE', '/v1/sessions', { key: null, headers });
+    const out = await signOut({ cookie: one, origin: api.url });
+    expect(out.json).toEqual({ object: 'sign_out', ended: 1 });
+    expect(out.headers.get('set-cookie')).toMatch(/^moraine_session=; .*Expires=Thu, 01 Jan 1970/);
+    expect(await Promise.all([one, two, three].map(models))).toEqual([401, 200, 200]);
+    expect((await signOut({ authorization: `Bearer ${await api.foreignKey()}` })).json).toMatchObject({ ended: 0 });
+    expect((await signOut({ authorization: `Bearer ${api.key}`, cookie: two })).status).toBe(200);
+    expect(await Promise.all([two, three].map(models))).toEqual([401, 401]);
   });
 });
 

@@ -61,6 +61,10 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Print a link that opens the dashboard in one browser, once',
     load: async () => (await import('./commands/login.js')).loginCommand,
   },
+  logout: {
+    summary: 'Sign every browser out',
+    load: async () => (await import('./commands/logout.js')).logoutCommand,
+  },
   models: {
     summary: 'Register base models, from a folder or a hub, and list what there is',
     load: async () => (await import('./commands/models.js')).modelsCommand,

@@ -46,14 +46,14 @@ test('help --json lists every command that --help shows, with its options', asyn
   const optionsOf = (name: string): string[] | undefined =>
     commands.find((command) => command.name === name)?.options.map((option) => option.name);
   expect(optionsOf('local train')).toContain('batch-size');
-  expect(optionsOf('login')).toEqual(['data']);
+  for (const name of ['login', 'logout']) expect(optionsOf(name)).toEqual(['data']);
   const overview = (await moraineOnce(['--help'])).output;
   const shown = [...overview.matchAll(/^ {2}(\w+) +\S/gm)].map(([, name]) => name);
   expect([...new Set(commands.map(({ name }) => name.split(' ')[0]))]).toEqual(shown);
 });
 
-test('env and login say that no stack runs, with status 1 and nothing to evaluate', async () => {
-  for (const command of ['env', 'login']) {
+test('env, login and logout say that no stack runs, with status 1 and nothing to evaluate', async () => {
+  for (const command of ['env', 'login', 'logout']) {
     const { status, output } = await moraineOnce([command, '--data', dir]);
     expect(status).toBe(1);
     expect(output).toContain(`No stack runs on ${dir}. Start one with \`npm start\``);

@@ -364,12 +364,19 @@ test('an id that names nothing is an error of one line', async () => {
   expect(output).toMatch(/^moraine: .*ftjob-none.*\n$/);
 });
 
-test('login prints a link that opens one browser, once', async () => {
+test('login prints a link that opens one browser, once, and logout signs it out', async () => {
   const { status, output } = await cli('login');
   expect(status).toBe(0);
-  const open = () => fetch(output.trim(), { redirect: 'manual' });
-  expect((await open()).headers.get('set-cookie')).toMatch(/HttpOnly/i);
+  const { origin, searchParams } = new URL(output.trim());
+  const open = () =>
+    fetch(`${origin}/login`, { method: 'POST', body: new URLSearchParams(searchParams), redirect: 'manual' });
+  const cookie = (await open()).headers.get('set-cookie') ?? '';
+  expect(cookie).toMatch(/HttpOnly/i);
   expect((await open()).headers.get('set-cookie')).toBeNull();
+  const asked = () => fetch(`${origin}/v1/models`, { headers: { cookie: cookie.split(';')[0] ?? '' } });
+  expect((await asked()).status).toBe(200);
+  expect(await cli('logout')).toEqual({ status: 0, output: 'One browser is signed out.\n' });
+  expect((await asked()).status).toBe(401);
 });
 
 test('env is a line that a shell evaluates to the address and the key', async () => {

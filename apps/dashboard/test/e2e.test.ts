@@ -80,6 +80,13 @@ describe('the dashboard on the real stack', () => {
     await sees('npx moraine login');
     const { url } = await stack.client.call('createLoginLink');
     await page.goto(url);
+    await page.getByRole('button', { name: 'Sign in here' }).click();
+    await sees('No runs yet');
+    await badge('live');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await sees('This browser is not signed in');
+    await page.goto((await stack.client.call('createLoginLink')).url);
+    await page.keyboard.press('Enter');
     await sees('No runs yet');
     await badge('live');
   });

@@ -26,12 +26,15 @@ beforeAll(async () => {
     );
   const { url } = await stack.client.call('createLoginLink');
   page = await browser.open(url);
+  await signIn(page);
 }, 120_000);
 afterAll(async () => {
   await browser?.close();
   await stack?.close();
 });
 
+/** Presses the button of the page that a one-time link shows. */
+const signIn = (tab: Page): Promise<void> => tab.getByRole('button', { name: 'Sign in here' }).click();
 const live = (tab: Page): Promise<void> => tab.locator('[data-connection="live"]').waitFor({ timeout: 15_000 });
 
 describe('on the real API', () => {
@@ -107,6 +110,7 @@ describe('the bytes on the wire', () => {
     const tab = await fresh.context.newPage();
     const { bytes, requests } = await wireOf(tab, async () => {
       await tab.goto(url);
+      await signIn(tab);
       await tab.locator('.runs .row').first().waitFor();
     });
     const rows = requests

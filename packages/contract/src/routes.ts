@@ -401,6 +401,13 @@ export const ROUTES = table({
     summary: 'A one-time link that opens the dashboard in a browser',
     response: z.object({ object: z.literal('login_link'), url: z.string(), expires_at: z.int() }),
   },
+  signOut: {
+    method: 'DELETE',
+    path: '/v1/sessions',
+    tag: 'Access',
+    summary: 'Sign out: ends the session of this browser; with an API key, every browser session of its project',
+    response: z.object({ object: z.literal('sign_out'), ended: z.int() }),
+  },
 });
 
 export type RouteName = keyof typeof ROUTES;

@@ -1,5 +1,7 @@
+export { checkLoginLink } from './access/check-login-link.js';
 export { createApiKey, type NewApiKey } from './access/create-api-key.js';
 export { createLoginLink } from './access/create-login-link.js';
+export { endSessions } from './access/end-sessions.js';
 export { ensureDefaultProject } from './access/ensure-default-project.js';
 export { redeemLoginLink } from './access/redeem-login-link.js';
 export { revokeApiKey } from './access/revoke-api-key.js';

@@ -26,7 +26,7 @@ const missing = (): AppError =>
   });
 
 /** A cookie travels with requests that other pages on this host start: a write by cookie must come from our own page. */
-function checkOrigin(request: FastifyRequest): void {
+export function checkOrigin(request: FastifyRequest): void {
   const { origin } = request.headers;
   if (request.method === 'GET' || request.method === 'HEAD' || origin === undefined) return;
   if (!URL.canParse(origin) || new URL(origin).host !== request.host)

@@ -1,4 +1,5 @@
-import { createLoginLink, listWorkers } from '@moraine/services';
+import { createLoginLink, endSessions, listWorkers } from '@moraine/services';
+import { SESSION_COOKIE } from '../plugins/access.js';
 import type { Handlers } from './bind.js';
 import { fileHandlers } from './files.js';
 import { fineTuningHandlers } from './fine-tuning.js';
@@ -6,7 +7,7 @@ import { modelHandlers } from './models.js';
 import { runHandlers } from './runs.js';
 import { uploadHandlers } from './uploads.js';
 
-const otherHandlers: Handlers<'listWorkers' | 'createLoginLink'> = {
+const otherHandlers: Handlers<'listWorkers' | 'createLoginLink' | 'signOut'> = {
   listWorkers: ({ s, actor }) => listWorkers(s, actor),
   async createLoginLink({ s, env, actor, request }) {
     const { token, expiresAt } = await createLoginLink(s, actor);
@@ -16,6 +17,12 @@ const otherHandlers: Handlers<'listWorkers' | 'createLoginLink'> = {
       url: `${origin}/login?token=${encodeURIComponent(token)}`,
       expires_at: Math.floor(expiresAt.getTime() / 1000),
     };
+  },
+  async signOut({ s, actor, request, reply }) {
+    const session = actor.keyId === null ? (request.cookies[SESSION_COOKIE] ?? null) : null;
+    const ended = await endSessions(s, actor, session);
+    reply.clearCookie(SESSION_COOKIE, { path: '/' });
+    return { object: 'sign_out', ended };
   },
 };
 

@@ -1,7 +1,7 @@
 import { type ReactNode, useCallback, useEffect, useState, useSyncExternalStore } from 'react';
 import { NavLink, useNavigate } from 'react-router';
 import { useEscape, useHotkeys } from '../hooks/use-hotkeys.js';
-import { keepAsking } from '../lib/client.js';
+import { client, keepAsking } from '../lib/client.js';
 import { connection } from '../lib/connection.js';
 import type { ConnectionStatus } from '../lib/connection-status.js';
 import { duration } from '../lib/format.js';
@@ -27,6 +27,13 @@ function ThemeButton() {
     </button>
   );
 }
+
+/** Ends this browser's session; the page then says how to sign in again. */
+const signOut = (): Promise<void> =>
+  client.call('signOut').then(
+    () => window.location.reload(),
+    () => undefined,
+  );
 
 const BADGE: Record<ConnectionStatus, string> = { live: 'Live', catching_up: 'Catching up', offline: 'Offline' };
 
@@ -112,6 +119,9 @@ export function Shell({ children }: { children: ReactNode }) {
             aria-expanded={isHelpOpen}
           >
             <kbd>?</kbd> Keys
+          </button>
+          <button type="button" className="plain wide" onClick={signOut}>
+            Sign out
           </button>
         </div>
       </header>

@@ -1,6 +1,6 @@
-import { AppError } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { hashSecret, newSecret } from '../ground/secrets.js';
+import { deadLink } from './check-login-link.js';
 
 const SESSION_MS = 30 * 24 * 3_600_000;
 
@@ -20,10 +20,6 @@ export async function redeemLoginLink(
     [hashSecret(linkToken), hashSecret(token), expiresAt],
   );
   const session = rows[0];
-  if (!session) {
-    throw new AppError('forbidden', 'This link was used already, or is older than ten minutes.', {
-      hint: '`npx moraine login` prints a new one.',
-    });
-  }
+  if (!session) throw deadLink();
   return { token, expiresAt, actor: { projectId: session.project_id, keyId: null } };
 }

@@ -2,8 +2,10 @@ import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Actor,
+  checkLoginLink,
   createApiKey,
   createLoginLink,
+  endSessions,
   ensureDefaultProject,
   openServices,
   redeemLoginLink,
@@ -86,6 +88,27 @@ describe('login links', () => {
     const session = await redeemLoginLink(s, (await createLoginLink(s, actor)).token);
     await s.db.session.updateMany({ data: { expiresAt: new Date(Date.now() - 1) } });
     await expect(verifySession(s, session.token)).rejects.toMatchObject({ code: 'invalid_api_key' });
+  });
+
+  test('a link is looked at as often as one likes before it is redeemed, and not after', async () => {
+    const { token } = await createLoginLink(s, actor);
+    for (const _ of [1, 2]) await checkLoginLink(s, token);
+    await redeemLoginLink(s, token);
+    await expect(checkLoginLink(s, token)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  test('sessions end one by one, or all of a project, and never those of another', async () => {
+    const sessions = await Promise.all(
+      [1, 2, 3].map(async () => (await redeemLoginLink(s, (await createLoginLink(s, actor)).token)).token),
+    );
+    const [first = '', second = ''] = sessions;
+    const stranger = { projectId: 'proj_other', keyId: null };
+    expect([await endSessions(s, stranger, first), await endSessions(s, stranger, null)]).toEqual([0, 0]);
+    expect(await endSessions(s, actor, first)).toBe(1);
+    await expect(verifySession(s, first)).rejects.toMatchObject({ code: 'invalid_api_key' });
+    expect(await verifySession(s, second)).toMatchObject({ projectId: actor.projectId });
+    expect(await endSessions(s, actor, null)).toBeGreaterThanOrEqual(2);
+    await expect(verifySession(s, second)).rejects.toMatchObject({ code: 'invalid_api_key' });
   });
 
   test('a link does not serve as a session, nor a session as a link', async () => {

@@ -78,8 +78,8 @@ const LISTS: Record<string, Call> = {
   listWorkers: (actor) => services.listWorkers(s, actor),
 };
 
-/** Verbs that only make something in the caller's own project. */
-const MAKERS = ['createFile', 'createBase', 'createAdapter', 'createBaseFromDir', 'createLoginLink', 'createUpload'];
+/** Verbs that only make or end something in the caller's own project. */
+const MAKERS = ['createFile', 'createBase', 'createAdapter', 'createBaseFromDir', 'createLoginLink', 'createUpload', 'endSessions'];
 
 /** Exported verbs whose second parameter is the caller, by the source of their files. */
 async function verbsOfACaller(): Promise<string[]> {
