@@ -79,7 +79,15 @@ const LISTS: Record<string, Call> = {
 };
 
 /** Verbs that only make or end something in the caller's own project. */
-const MAKERS = ['createFile', 'createBase', 'createAdapter', 'createBaseFromDir', 'createLoginLink', 'createUpload', 'endSessions'];
+const MAKERS = [
+  'createFile',
+  'createBase',
+  'createAdapter',
+  'createBaseFromDir',
+  'createLoginLink',
+  'createUpload',
+  'endSessions',
+];
 
 /** Exported verbs whose second parameter is the caller, by the source of their files. */
 async function verbsOfACaller(): Promise<string[]> {
