@@ -10,21 +10,25 @@ import type { Ending } from '../work/verdict.js';
 
 type LostRow = StatusRow & { id: string; project_id: string; name: string; worker_id: string };
 
-/** Marks the tasks whose lease has run out; a renewal still takes them back. */
-export async function markLostContact(s: Services): Promise<number> {
+/**
+ * Marks the tasks whose lease had run out at `asOf`, by the database's clock (default: now); a renewal still takes them back. A caller that
+ * gives the time at which it knew the clock to be right is not deceived by a clock that is put on a moment later.
+ */
+export async function markLostContact(s: Services, asOf: Date | null = null): Promise<number> {
   const lost = await inTransaction(s, async (client) => {
     const { rows } = await client.query<LostRow>(
       `WITH expired AS (
          SELECT t.id, w.name, w.id AS worker_id FROM tasks t
          JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt JOIN workers w ON w.id = a.worker_id
          WHERE t.status = 'running' AND coalesce(t.state, '') NOT IN ('lost_contact', 'cancelling', 'pausing')
-           AND a.status IN ${LIVE} AND a.lease_expires_at < now()
+           AND a.status IN ${LIVE} AND a.lease_expires_at < coalesce($1::timestamptz, now())
          FOR NO KEY UPDATE OF t SKIP LOCKED
        )
        UPDATE tasks t SET state = 'lost_contact', state_reason = jsonb_build_object('code', 'lost_contact',
          'message', format('Worker %s has not been heard of.', e.name), 'since', extract(epoch FROM now())::int)
        FROM expired e WHERE t.id = e.id
        RETURNING t.id, t.project_id, t.status, t.state, t.state_reason, t.attempt, e.name, e.worker_id`,
+      [asOf],
     );
     const marked: { task: LostRow; event: EventRow }[] = [];
     for (const task of rows) marked.push({ task, event: await insertEvent(client, eventOf(task), lostEvent(task)) });
@@ -47,7 +51,7 @@ const lostEvent = ({ name, worker_id }: LostRow): NewEvent => ({
  * Gives up attempts whose lease has run out and that were marked in an earlier round: the task is queued again, or failed when its budget
  * of attempts is spent, or cancelled or paused when that was asked for.
  */
-export async function expireLeases(s: Services, kinds = KINDS): Promise<number> {
+export async function expireLeases(s: Services, asOf: Date | null = null, kinds = KINDS): Promise<number> {
   const { rows } = await s.pg.query<{
     task_id: string;
     kind: string;
@@ -57,8 +61,9 @@ export async function expireLeases(s: Services, kinds = KINDS): Promise<number> 
   }>(
     `SELECT a.task_id, t.kind, a.attempt, a.worker_id, w.name FROM attempts a
      JOIN tasks t ON t.id = a.task_id AND t.attempt = a.attempt JOIN workers w ON w.id = a.worker_id
-     WHERE a.status IN ${LIVE} AND a.lease_expires_at < now() - interval '1 second'
+     WHERE a.status IN ${LIVE} AND a.lease_expires_at < coalesce($1::timestamptz, now()) - interval '1 second'
        AND t.status = 'running' AND t.state IN ('lost_contact', 'cancelling', 'pausing')`,
+    [asOf],
   );
   let ended = 0;
   for (const { task_id: taskId, kind, attempt, worker_id: workerId, name } of rows) {

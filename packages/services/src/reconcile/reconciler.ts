@@ -2,9 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { collectStaleUploads } from '../ground/collect-stale-uploads.js';
 import type { Services } from '../ground/context.js';
+import { PATIENCE, SIGN_OF_LIFE_MS } from '../ground/patience.js';
+import { proveWrite } from '../ground/prove-write.js';
 import { collectUploads } from '../library/collect-uploads.js';
 import { resumeFileValidation } from '../library/validate-stored-file.js';
 import { LEASE_MS } from '../work/claim.js';
+import { pullBack, type Reading, readClock, stepBetween } from './clock.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
 import { collectExpiredFiles, collectOrphans, forgetExpired } from './orphans.js';
 import { offerForgotten } from './outbox.js';
@@ -14,7 +17,10 @@ const LOCK = 72_707_370;
 
 export interface ReconcilerOptions {
   intervalMs?: number;
-  /** The database must have answered for so long before a lease counts as expired: workers could not renew while it was away. */
+  /**
+   * The database must have taken writes for so long, and its clock have gone on evenly, before a lease counts as expired: workers could
+   * not renew while it was away, and what a clock that was put on says of them is not true.
+   */
   leaseMs?: number;
   workerSilentMs?: number;
   collectEveryMs?: number;
@@ -60,19 +66,29 @@ export function startReconciler(
 
   /** Rounds on one connection, until it breaks or we stop. */
   const lead = async (client: pg.Client): Promise<void> => {
-    const healthySince = Date.now();
-    let collectedAt = 0;
+    let evenSince = performance.now();
+    let collectedAt: number | null = null;
+    let before: Reading | null = null;
     while (!stop.signal.aborted) {
-      // On the connection that holds the lock: a broken one ends our lead before anything is decided.
-      await client.query('SELECT 1');
-      if (Date.now() - healthySince >= leaseMs) {
-        await expireLeases(s);
-        await markLostContact(s);
+      // On the connection that holds the lock: one that is broken, silent or only reads ends our lead before anything is decided.
+      await proveWrite(client, SIGN_OF_LIFE_MS);
+      const clock = await readClock(client);
+      const stepMs = before ? stepBetween(before, clock) : 0;
+      if (stepMs !== 0) {
+        s.log.warn({ stepMs }, "the database's clock was set; leases are believed again when each could be renewed");
+        evenSince = performance.now();
+      }
+      if (before === null || stepMs < 0) await guarded('times to come', () => pullBack(s, Math.max(leaseMs, LEASE_MS)));
+      before = clock;
+      if (performance.now() - evenSince >= leaseMs) {
+        const asOf = new Date(clock.databaseMs);
+        await expireLeases(s, asOf);
+        await markLostContact(s, asOf);
         await markLostWorkers(s, workerSilentMs);
       }
       await guarded('wake-ups', () => offerForgotten(s, sweep));
-      if (Date.now() - collectedAt >= collectEveryMs) {
-        collectedAt = Date.now();
+      if (collectedAt === null || performance.now() - collectedAt >= collectEveryMs) {
+        collectedAt = performance.now();
         validateFiles();
         await guarded('expired files', () => collectExpiredFiles(s));
         await guarded('expired rows', () => forgetExpired(s));
@@ -80,7 +96,10 @@ export function startReconciler(
         await guarded('stale uploads', () => collectStaleUploads(s));
         await guarded('uploads in parts', () => collectUploads(s));
       }
+      const from = performance.now();
       await sleep(intervalMs, undefined, { signal: stop.signal });
+      // This process did not run, and the workers perhaps did not either.
+      if (performance.now() - from > intervalMs + leaseMs / 2) evenSince = performance.now();
     }
   };
 
@@ -91,6 +110,7 @@ export function startReconciler(
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       application_name: 'moraine reconciler',
+      query_timeout: PATIENCE.request.queryMs,
     });
     client.on('error', () => undefined);
     try {

@@ -136,7 +136,7 @@ test('a lost attempt is ended by its kind; one of a kind that this build does no
   await s.db.task.update({ where: { id: unknown.id }, data: { kind: 'unheard' } });
   for (const { id } of [unknown, known]) await expire(id);
   expect(await markLostContact(s)).toBe(2);
-  expect(await expireLeases(s, kinds)).toBe(1);
+  expect(await expireLeases(s, null, kinds)).toBe(1);
   expect(await taskOf(known.id)).toMatchObject({ status: 'queued', stateReason: { code: 'resuming' } });
   expect(await taskOf(unknown.id)).toMatchObject({ status: 'running', state: 'lost_contact' });
 });
