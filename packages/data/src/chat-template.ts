@@ -32,6 +32,8 @@ export interface ChatTemplate {
   render(messages: readonly ChatMessage[], options?: RenderOptions): string;
   /** Whether the text of a conversation depends on the day. */
   namesDay: boolean;
+  /** Whether a conversation is being rendered: whoever ends one that takes too long finds out so what took the time. */
+  isRendering(): boolean;
 }
 
 /** The special tokens that a template may name, by their names: `bos_token`, `eos_token`, … */
@@ -65,18 +67,24 @@ export function compileTemplate(source: string, tokens: TemplateTokens, day: Dat
     return run(values, day);
   };
   let form: CallForm | undefined;
+  let isRendering = false;
   return {
+    isRendering: () => isRendering,
     namesDay: source.includes('strftime_now'),
     render: (messages, options = {}) => {
       const callsTools = messages.some((message) => message.tool_calls !== undefined);
-      if (callsTools) form ??= callForm((probe) => draw(probe, {}));
+      isRendering = true;
       try {
+        if (callsTools) form ??= callForm((probe) => draw(probe, {}));
         return draw(
           messages.map((message) => toTemplateMessage(message, form ?? WITHOUT_CALLS)),
           options,
         );
       } catch (cause) {
         throw renderFault(cause, messages);
+      } finally {
+        // Not reached where it is ended from outside.
+        isRendering = false;
       }
     },
   };
@@ -107,7 +115,11 @@ function renderFault(cause: unknown, messages: readonly ChatMessage[]): AppError
   if (cause instanceof Unsupported) return unknownConstruct(cause);
   if (!(cause instanceof TemplateError)) {
     if (cause instanceof RangeError)
-      return new AppError('user_data', `The base's chat template never ends: ${cause.message}`, { cause });
+      return new AppError('user_data', `The base's chat template goes beyond what can be made: ${cause.message}.`, {
+        param: 'messages',
+        hint: 'Correct the template: it calls itself without end, or makes a text or a number that is too large.',
+        cause,
+      });
     throw cause;
   }
   const roles = messages.map((message) => message.role).join(', ');

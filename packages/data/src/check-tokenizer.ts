@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import { limitTime, TimeUp } from './limit-time.js';
 import type { ChatMessage } from './row.js';
 import { loadTokenizer, openTokenizer, type TextTokenizer } from './tokenizer.js';
 import type { ReadText } from './tokenizer-files.js';
@@ -9,6 +10,9 @@ const CONVERSATIONS: readonly (readonly ChatMessage[])[] = [
   [ASKED, { role: 'assistant', content: 'Hi' }],
   [{ role: 'system', content: 'Be brief.' }, ASKED, { role: 'assistant', content: 'Hi' }, ASKED],
 ];
+/** Others take a millisecond. */
+const TEMPLATE_MS = 5_000;
+const ENCODE_MS = 20_000;
 const TEXT = 'What is 1 + 1?\n\tTwo: ½ + ¾ + …';
 
 /**
@@ -34,18 +38,30 @@ export async function loadBaseTokenizer(
     return ids;
   };
   for (const text of [TEXT, ...conversationTexts(tokenizer)]) {
-    tokenizer.decode(encode(text, { addSpecialTokens: true }));
+    try {
+      limitTime(ENCODE_MS, () => tokenizer.decode(encode(text, { addSpecialTokens: true })));
+    } catch (error) {
+      throw error instanceof TimeUp ? endless("The base's tokenizer", 'tokenizer.json', error) : error;
+    }
   }
   return { ...tokenizer, encode };
 }
+
+const endless = (what: string, param: string, cause: TimeUp): AppError =>
+  new AppError('invalid_base', `${what} ${cause.message} for a conversation of three messages.`, {
+    param,
+    hint: 'Take the base as it came; a loop of the template, or a pattern of the tokenizer, may never end.',
+    cause,
+  });
 
 /** What the chat template makes of short conversations; which roles it takes is its own affair. */
 function conversationTexts({ chatTemplate }: TextTokenizer): string[] {
   return CONVERSATIONS.flatMap((messages) =>
     [false, true].flatMap((addGenerationPrompt) => {
       try {
-        return chatTemplate.render(messages, { addGenerationPrompt });
+        return limitTime(TEMPLATE_MS, () => chatTemplate.render(messages, { addGenerationPrompt }));
       } catch (error) {
+        if (error instanceof TimeUp) throw endless("The base's chat template", 'chat_template', error);
         if (error instanceof AppError && error.code === 'user_data') return [];
         throw error;
       }

@@ -2,6 +2,7 @@ import { AppError, explain, IGNORED } from '@moraine/contract';
 import { type DropReason, type EncodeOptions, fitRow } from './encode-row.js';
 import { type LabelledRow, labelRow, type RowNote } from './label-row.js';
 import { type Lengths, measureLengths } from './lengths.js';
+import { limitRow } from './limit-row.js';
 import type { Row } from './row.js';
 import type { TextTokenizer } from './tokenizer.js';
 import { readRows } from './validate-file.js';
@@ -49,7 +50,11 @@ export interface PreviewOptions extends EncodeOptions {
   tokensMax: number;
   /** For the lengths of the whole file; the lines that are shown are shown whatever it takes. */
   msMax: number;
+  /** No row may take longer. Default 15 s. */
+  rowMsMax?: number;
 }
+
+const ROW_MS = 15_000;
 
 /**
  * Rows of a file as a run with this tokenizer reads them, token by token with what is learned, and how long all of them are.
@@ -72,15 +77,35 @@ export async function previewFile(file: string, tokenizer: TextTokenizer, option
     preview.rowsRead += 1;
     if (isShown) {
       linesLeft -= 1;
-      for (const shown of previewRow(line, row, tokenizer, options)) {
+      for (const shown of previewAtLine(line, row, tokenizer, options)) {
         const tokens = shown.tokens.slice(0, tokensLeft);
         tokensLeft -= tokens.length;
         preview.rows.push({ ...shown, tokens });
       }
     }
-    lengths.push(...lengthsOf(row, tokenizer, options));
+    lengths.push(...lengthsAtLine(line, row, tokenizer, options));
   }
   return { ...preview, lengths: measureLengths(lengths) };
+}
+
+const previewAtLine = (line: number, row: Row, tokenizer: TextTokenizer, options: PreviewOptions): PreviewRow[] =>
+  limitLine(line, tokenizer, options, () => [...previewRow(line, row, tokenizer, options)]);
+
+const lengthsAtLine = (line: number, row: Row, tokenizer: TextTokenizer, options: PreviewOptions): number[] =>
+  limitLine(line, tokenizer, options, () => lengthsOf(row, tokenizer, options));
+
+/** Who looks at rows does not wait for long. @throws AppError `user_data` naming the line that takes too long. */
+function limitLine<T>(line: number, tokenizer: TextTokenizer, { rowMsMax }: PreviewOptions, work: () => T): T {
+  try {
+    return limitRow(tokenizer, rowMsMax ?? ROW_MS, work);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.hint === null) throw error;
+    throw new AppError(error.code, `Line ${line}: ${error.message}`, {
+      param: `line ${line}`,
+      hint: error.hint,
+      cause: error,
+    });
+  }
 }
 
 /** Tokens of what a row makes; nothing of one that a run would refuse. */

@@ -8,6 +8,7 @@ import {
   partsOf,
   type Target,
 } from './ast.js';
+import { Written } from './bounds.js';
 import { argumentsOf, call, expression, filtered } from './expressions.js';
 import { GLOBAL_NAMES, globalsOn, Loop } from './globals.js';
 import { type Context, type Execute, Scope } from './scope.js';
@@ -46,9 +47,9 @@ export function compileJinja(source: string, variables: readonly string[]): Rend
   return (values, day) => {
     const globals = new Scope(null);
     for (const [name, value] of [...globalsOn(day), ...values]) globals.set(name, value);
-    const out: string[] = [];
+    const out = new Written();
     run(new Scope(globals), out);
-    return out.join('');
+    return out.text();
   };
 }
 
@@ -108,16 +109,16 @@ function forStatement(node: Of<'For'>, context: Context): Execute {
   const body = block(node.body, context);
   const otherwise = block(node.defaultBlock, context);
   const { target, isRecursive } = loopTarget(node.loopvar);
-  const goThrough = (all: Value[], depth: number, scope: Scope, out: string[]): void => {
+  const goThrough = (all: Value[], depth: number, scope: Scope, out: Written): void => {
     const inner = (item: Value): Scope => {
       const made = new Scope(scope);
       assign(target, item, made);
       return made;
     };
     const again: Callable = ({ args }) => {
-      const written: string[] = [];
+      const written = new Written();
       goThrough(itemsOf(args[0] ?? null), depth + 1, scope, written);
-      return written.join('');
+      return written.text();
     };
     const items = test === null ? all : all.filter((item) => isTrue(test(inner(item))));
     if (items.length === 0) otherwise(new Scope(scope), out);
@@ -166,9 +167,9 @@ function setStatement(node: Of<'Set'>, context: Context): Execute {
 const captured =
   (body: Execute): ((scope: Scope) => string) =>
   (scope) => {
-    const out: string[] = [];
+    const out = new Written();
     body(new Scope(scope), out);
-    return out.join('');
+    return out.text();
   };
 
 function macro(

@@ -1,4 +1,5 @@
 import { bind, lengthOf, needInt, needNumber, needText, optionalText } from './arguments.js';
+import { joinTexts, repeatText } from './bounds.js';
 import { attributeOf } from './methods.js';
 import { formatPercent } from './percent.js';
 import { testOf } from './tests.js';
@@ -115,15 +116,15 @@ const mapped: Filter = (value, { args: [name, ...args], named }) => {
 const joined: Filter = (value, given) => {
   const [between, attribute] = bind(given, ['d', 'attribute'], 'join');
   const items = itemsOf(value).map((item) => (attribute === undefined ? item : pathOf(item, attribute)));
-  return items.map(toText).join(toText(between ?? ''));
+  return joinTexts(items.map(toText), toText(between ?? ''));
 };
 
 const indented: Filter = (value, given) => {
   const [width, first, blank] = bind(given, ['width', 'first', 'blank'], 'indent');
-  const margin = typeof width === 'string' ? width : ' '.repeat(needInt(width, 4, 'indent()'));
+  const margin = typeof width === 'string' ? width : repeatText(' ', needInt(width, 4, 'indent()'));
   const lines = splitLines(`${toText(value)}\n`);
   const rest = lines.slice(1).map((line) => (line !== '' || isTrue(blank ?? false) ? margin + line : line));
-  return (isTrue(first ?? false) ? margin : '') + [lines[0] ?? '', ...rest].join('\n');
+  return (isTrue(first ?? false) ? margin : '') + joinTexts([lines[0] ?? '', ...rest], '\n');
 };
 
 const asJson: Filter = (value, given) => {
@@ -142,7 +143,7 @@ const asJson: Filter = (value, given) => {
         ? null
         : typeof indent === 'string'
           ? indent
-          : ' '.repeat(needInt(indent, 0, 'tojson()')),
+          : repeatText(' ', needInt(indent, 0, 'tojson()')),
     separators: item === undefined || key === undefined ? null : [item, key],
     sortKeys: isTrue(sortKeys ?? false),
   });

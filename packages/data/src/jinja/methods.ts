@@ -1,4 +1,5 @@
 import { bind, needInt, needText, optionalText } from './arguments.js';
+import { joinTexts, refuseLongText } from './bounds.js';
 import { capitalize, countOf, isSpace, replace, split, splitLines, splitRight, strip, titleCase } from './text.js';
 import {
   type Arguments,
@@ -130,9 +131,8 @@ export const TEXT_METHODS: Record<string, Method<string>> = {
   count: (self, given) => BigInt(countOf(self, needText(bind(given, ['sub'], 'count')[0], 'count()'))),
   join: (self, given) => {
     const [items] = bind(given, ['iterable'], 'join');
-    return itemsOf(items ?? null)
-      .map((item) => needText(item, 'join()'))
-      .join(self);
+    const texts = itemsOf(items ?? null).map((item) => needText(item, 'join()'));
+    return joinTexts(texts, self);
   },
   removeprefix: (self, given) => {
     const part = needText(bind(given, ['prefix'], 'removeprefix')[0], 'removeprefix()');
@@ -144,6 +144,7 @@ export const TEXT_METHODS: Record<string, Method<string>> = {
   },
   zfill: (self, given) => {
     const width = needInt(bind(given, ['width'], 'zfill')[0], 0, 'zfill()');
+    refuseLongText(width);
     const sign = /^[+-]/.exec(self)?.[0] ?? '';
     return sign + self.slice(sign.length).padStart(width - sign.length, '0');
   },

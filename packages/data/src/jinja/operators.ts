@@ -1,4 +1,5 @@
 import { lengthOf } from './arguments.js';
+import { boundedPower, boundedWhole, joinTexts, refuseLongList, repeatText } from './bounds.js';
 import { formatPercent } from './percent.js';
 import { isIn } from './tests.js';
 import {
@@ -30,7 +31,7 @@ export function operate(operator: string, left: Value, right: Value): Value {
     case 'not in':
       return !isIn(left, right);
     case '~':
-      return toText(left) + toText(right);
+      return joinTexts([toText(left), toText(right)]);
     case '<':
       return compare(left, right) < 0;
     case '>':
@@ -48,9 +49,11 @@ function calculate(operator: string, left: Value, right: Value): Value {
   for (const side of [left, right])
     if (side instanceof Undefined) throw new TemplateError(`'${side.name}' is undefined`);
   if (operator === '%' && typeof left === 'string') return formatPercent(left, right);
-  if (operator === '+' && typeof left === 'string' && typeof right === 'string') return left + right;
-  if (operator === '+' && Array.isArray(left) && Array.isArray(right) && left.constructor === right.constructor)
+  if (operator === '+' && typeof left === 'string' && typeof right === 'string') return joinTexts([left, right]);
+  if (operator === '+' && Array.isArray(left) && Array.isArray(right) && left.constructor === right.constructor) {
+    refuseLongList(left.length + right.length);
     return alike(left, [...left, ...right]);
+  }
   if (operator === '*' && isSequence(right)) return repeated(right, left);
   if (operator === '*' && isSequence(left)) return repeated(left, right);
   if (isNumber(left) && isNumber(right)) return arithmetic(operator, left, right);
@@ -62,7 +65,7 @@ function arithmetic(operator: string, left: bigint | boolean | Float, right: big
   if (['/', '//', '%'].includes(operator) && toFloat(right) === 0) throw new TemplateError('division by zero');
   const isWhole = !(left instanceof Float || right instanceof Float);
   if (isWhole && operator !== '/' && !(operator === '**' && BigInt(right) < 0n)) {
-    return wholeArithmetic(operator, BigInt(left), BigInt(right));
+    return boundedWhole(wholeArithmetic(operator, BigInt(left), BigInt(right)));
   }
   const [a, b] = [toFloat(left), toFloat(right)];
   switch (operator) {
@@ -99,7 +102,7 @@ function wholeArithmetic(operator: string, a: bigint, b: bigint): bigint {
     case '%':
       return modulo(a, b);
     case '**':
-      return a ** b;
+      return boundedPower(a, b);
     default:
       throw new Unsupported(`the operator '${operator}'`);
   }
@@ -115,7 +118,8 @@ function repeated(sequence: string | Value[], times: Value): Value {
   if (typeof times !== 'bigint' && typeof times !== 'boolean')
     throw new TemplateError(`can't multiply sequence by non-int of type '${typeName(times)}'`);
   const count = Math.max(0, Number(times));
-  if (typeof sequence === 'string') return sequence.repeat(count);
+  if (typeof sequence === 'string') return repeatText(sequence, count);
+  refuseLongList(sequence.length * count);
   return alike(sequence, Array.from({ length: count }, () => [...sequence]).flat());
 }
 

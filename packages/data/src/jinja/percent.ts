@@ -1,4 +1,5 @@
 import { needNumber } from './arguments.js';
+import { refuseLongText } from './bounds.js';
 import { Float, orElse, TemplateError, Tuple, toFloat, toRepr, toText, Unsupported, type Value } from './values.js';
 
 const DIRECTIVE = /%(?:\((?<key>[^)]*)\))?(?<flags>[-+ 0#]*)(?<width>\d+)?(?:\.(?<digits>\d+))?(?<kind>[a-zA-Z%])/g;
@@ -60,6 +61,7 @@ const signed = (digits: string, flags: string): string =>
   digits.startsWith('-') || !/[+ ]/.test(flags) ? digits : (flags.includes('+') ? '+' : ' ') + digits;
 
 function pad(text: string, flags: string, width: number): string {
+  refuseLongText(width);
   if (flags.includes('-')) return text.padEnd(width);
   if (!flags.includes('0') || !/^[+-]?[\da-fA-F]/.test(text)) return text.padStart(width);
   const sign = /^[+ -]/.exec(text)?.[0] ?? '';

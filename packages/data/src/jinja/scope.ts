@@ -1,3 +1,4 @@
+import type { Written } from './bounds.js';
 import type { Value } from './values.js';
 
 /** Names and where they are looked up next. */
@@ -25,4 +26,4 @@ export interface Context {
 }
 
 export type Evaluate = (scope: Scope) => Value;
-export type Execute = (scope: Scope, out: string[]) => void;
+export type Execute = (scope: Scope, out: Written) => void;

@@ -1,3 +1,5 @@
+import { joinTexts } from './bounds.js';
+
 /** What Python's `str` takes for white space: not U+FEFF, and U+0085 and the separators U+001C to U+001F too. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: separators are white space to Python
 const SPACE = /[\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
@@ -62,11 +64,11 @@ export function splitLines(text: string, keepsEnds = false): string[] {
 
 /** Python's `replace`; an empty `old` stands between all letters. */
 export function replace(text: string, old: string, by: string, most: number): string {
-  if (most < 0 && old !== '') return text.replaceAll(old, () => by);
-  if (old !== '') return split(text, old, most).join(by);
+  if (old !== '') return joinTexts(most < 0 ? text.split(old) : split(text, old, most), by);
   const letters = [...text];
   const limit = most < 0 ? letters.length + 1 : most;
-  return letters.map((letter, i) => (i < limit ? by + letter : letter)).join('') + (limit > letters.length ? by : '');
+  const written = letters.map((letter, i) => (i < limit ? by + letter : letter));
+  return joinTexts(limit > letters.length ? [...written, by] : written);
 }
 
 /** Python's `str.title`: letters after anything that is no letter are upper case. */
