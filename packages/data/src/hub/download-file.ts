@@ -61,6 +61,8 @@ async function fetchRest(
       () => fetchOnce(hub, record, file, { part, state, onBytes }),
       () => state.at,
     );
+    // It is renamed into place next, and must be whole there after a loss of power, too.
+    await part.sync();
   } catch (error) {
     throw fullDisk(error, path, file) ?? error;
   } finally {
@@ -127,7 +129,7 @@ function fullDisk(error: unknown, path: string, { name, sizeBytes }: HubFile): A
   const code = error instanceof Error && 'code' in error ? error.code : null;
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return null;
   return new AppError('storage', `The disk of ${path} is full: ${name} has ${describeBytes(sizeBytes)}.`, {
-    hint: 'Free some space, or put the folder elsewhere; what has arrived is kept, and the same command goes on there.',
+    hint: 'Free some space, or put the folder elsewhere; what has arrived is kept, and the same request goes on there.',
     cause: error,
   });
 }

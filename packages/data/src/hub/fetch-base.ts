@@ -14,6 +14,9 @@ import type { HubSource } from './source.js';
 const COMPANIONS =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^merges\.txt$|^tokenizer\.model$|^chat_template\.jinja$|^(LICENSE|NOTICE)(\.(txt|md))?$/;
 
+/** The largest of them; as much as an upload of one may have. */
+const COMPANION_BYTES_MAX = 64 * 1024 ** 2;
+
 export interface FetchedBase {
   commit: string;
   /** The folder of these files, `ORG--REPO` in the folder that was given. */
@@ -39,14 +42,12 @@ export interface FetchOptions {
  * @throws AppError `not_found`, `forbidden`, `unavailable`, `storage` or `invalid_base`: what, where and what to do
  */
 export async function fetchBase(hub: Hub, source: HubSource, options: FetchOptions): Promise<FetchedBase> {
-  const record = await readRecord(hub, source);
-  const companions = [...record.files.values()].filter(({ name }) => COMPANIONS.test(name));
-  refuseIncomplete(record);
+  const record = await readComplete(hub, source);
   const dir = join(options.dir, record.repo.replace('/', '--'));
   makeFolder(dir, 0o700);
   const free = await lockFolder(dir, record.repo);
   try {
-    const files = await fetchFiles(hub, record, companions, { ...options, dir });
+    const files = await fetchFiles(hub, record, { ...options, dir });
     return { commit: record.commit, dir, files, free };
   } catch (error) {
     await free();
@@ -54,15 +55,30 @@ export async function fetchBase(hub: Hub, source: HubSource, options: FetchOptio
   }
 }
 
-/** Downloads what `fetchBase` says into `dir` itself. Returns the paths by their names in the repository. */
-async function fetchFiles(
+/** The same into `dir` itself, for a caller that alone writes there. */
+export async function fetchBaseInto(
   hub: Hub,
-  record: HubRecord,
-  companions: HubFile[],
+  source: HubSource,
   options: FetchOptions,
-): Promise<Map<string, string>> {
+): Promise<Pick<FetchedBase, 'commit' | 'files'>> {
+  const record = await readComplete(hub, source);
+  makeFolder(options.dir, 0o700);
+  return { commit: record.commit, files: await fetchFiles(hub, record, options) };
+}
+
+/** The record of a model that has all that a base needs. */
+async function readComplete(hub: Hub, source: HubSource): Promise<HubRecord> {
+  const record = await readRecord(hub, source);
+  refuseIncomplete(record);
+  return record;
+}
+
+/** Downloads what `fetchBase` says into `dir` itself. Returns the paths by their names in the repository. */
+async function fetchFiles(hub: Hub, record: HubRecord, options: FetchOptions): Promise<Map<string, string>> {
   const { dir } = options;
+  const companions = [...record.files.values()].filter(({ name }) => COMPANIONS.test(name));
   const small = [need(record, 'config.json'), ...present(record, [INDEX_FILE])];
+  refuseLarge(record, [...small, ...companions]);
   const fetchSmall = (file: HubFile): Promise<string> => downloadFile(hub, record, file, { dir, onBytes: () => {} });
   for (const file of small) await fetchSmall(file);
   parseModelConfig(await readJson(dir, need(record, 'config.json')));
@@ -120,6 +136,17 @@ function refuseIncomplete(record: HubRecord): void {
       param: 'tokenizer.json',
       hint: 'Save it once with a fast tokenizer: AutoTokenizer.from_pretrained(repo).save_pretrained(folder), beside the other files, and register the folder.',
     });
+}
+
+/** These are read whole into memory, and anybody may publish a model. */
+function refuseLarge({ repo }: HubRecord, files: HubFile[]): void {
+  for (const { name, sizeBytes } of files)
+    if (sizeBytes > COMPANION_BYTES_MAX)
+      throw new AppError(
+        'invalid_base',
+        `${name} of ${repo} has ${describeBytes(sizeBytes)}, more than the ${describeBytes(COMPANION_BYTES_MAX)} that such a file may have.`,
+        { param: name, hint: 'Only weights are larger; take another model or revision.' },
+      );
 }
 
 async function listWeights(dir: string, record: HubRecord): Promise<HubFile[]> {

@@ -13,6 +13,8 @@ export interface Hub {
   patience: Patience;
   /** Hears of each failed try before the next one. */
   onWait: (reason: string, waitMs: number) => void;
+  /** Ends everything that is asked of the hub; what has arrived stays. */
+  signal: AbortSignal | null;
 }
 
 export interface Patience {
@@ -34,11 +36,13 @@ export function openHub({
   token = null,
   patience = {},
   onWait = () => {},
+  signal = null,
 }: {
   endpoint?: string;
   token?: string | null;
   patience?: Partial<Patience>;
   onWait?: Hub['onWait'];
+  signal?: AbortSignal | null;
 }): Hub {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
   if (!url || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '') {
@@ -53,7 +57,7 @@ export function openHub({
       hint: 'Copy the token again, without quotes: it begins with hf_.',
     });
   }
-  return { endpoint: url.href.replace(/\/+$/, ''), token, patience: { ...PATIENCE, ...patience }, onWait };
+  return { endpoint: url.href.replace(/\/+$/, ''), token, patience: { ...PATIENCE, ...patience }, onWait, signal };
 }
 
 /** What may pass by itself: a cut connection, a busy server. The same request is sent again. */
@@ -79,19 +83,20 @@ export async function persist<T>(hub: Hub, attempt: () => Promise<T>, progress: 
     try {
       return await attempt();
     } catch (error) {
+      hub.signal?.throwIfAborted();
       if (!(error instanceof Hiccup)) throw error;
       if (progress() > reached) failures = 0;
       reached = progress();
       const wait = error.waitMs ?? waitMs * 2 ** (failures - 1) * (0.75 + Math.random() / 2);
       if (failures >= tries || wait > waitMsMax) throw givenUp(error, failures, wait > waitMsMax ? wait : null);
       hub.onWait(error.reason, wait);
-      await sleep(wait);
+      await sleep(wait, undefined, hub.signal ? { signal: hub.signal } : {});
     }
   }
 }
 
 function givenUp({ reason, cause }: Hiccup, failures: number, waitMs: number | null): AppError {
-  const hint = 'What has arrived is kept; the same command goes on there.';
+  const hint = 'What has arrived is kept: the same request goes on there.';
   if (waitMs === null)
     return new AppError('unavailable', `${reason}, ${failures} times in a row.`, {
       hint: `Look at the network and at HF_ENDPOINT. ${hint}`,

@@ -25,7 +25,7 @@ export async function get(
         ...(hub.token !== null && { authorization: `Bearer ${hub.token}` }),
         ...headers,
       },
-      signal: watch.signal,
+      signal: hub.signal === null ? watch.signal : AbortSignal.any([watch.signal, hub.signal]),
     });
     watch.touch();
     if (response.ok) return { response, body: readBody(response, watch) };

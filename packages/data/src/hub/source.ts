@@ -21,11 +21,15 @@ export function parseHubSource(text: string): HubSource {
   const revision = rest.length === 0 ? 'main' : rest.join('@');
   if (!isHubSource(text) || !isName(REPO, repo) || !isName(REVISION, revision)) {
     throw new AppError('invalid_value', `'${text.slice(0, 200)}' names no model of a hub.`, {
+      param: 'source',
       hint: 'Write hf:ORG/REPO, or hf:ORG/REPO@REV for a branch, a tag or a commit: hf:Qwen/Qwen3-0.6B@main.',
     });
   }
   return { repo, revision };
 }
+
+/** The same for every spelling of one source. */
+export const hubSourceText = ({ repo, revision }: HubSource): string => `${PREFIX}${repo}@${revision}`;
 
 /** Names with `..` or `--` are no repositories, and would be paths. */
 const isName = (pattern: RegExp, text: string): boolean => pattern.test(text) && !/\.\.|\/\/|\.git$/.test(text);

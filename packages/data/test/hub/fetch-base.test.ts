@@ -57,6 +57,29 @@ const startsOf = (server: 'hub' | 'cdn', path = ''): number[] =>
 const weights = (): Buffer => hub.repos['org/tiny']?.files['model.safetensors'] as Buffer;
 const arrived = (file = 'model.safetensors'): Buffer => readFileSync(join(folder, file));
 
+test('a file that is read whole is refused by its size, before any of it has come', async () => {
+  hub.repos['org/tiny'] = tinyRepo({ 'tokenizer.json': Buffer.alloc(64 * 1024 ** 2 + 1) });
+  await expect(fetchTiny()).rejects.toMatchObject({
+    code: 'invalid_base',
+    param: 'tokenizer.json',
+    message: expect.stringContaining('67.1 MB'),
+  });
+  expect(hub.requests.filter(({ path }) => path.includes('/resolve/'))).toEqual([]);
+});
+
+test('an aborted download ends at once and leaves what has arrived', async () => {
+  hub.fail(/^\/[0-9a-f]{64}$/, { stallAfter: 1000 });
+  const stop = new AbortController();
+  const fetched = fetchTiny('hf:org/tiny', { signal: stop.signal });
+  while (!hub.requests.some(({ server }) => server === 'cdn')) await sleep(5);
+  await sleep(50);
+  stop.abort();
+  await expect(fetched).rejects.toMatchObject({ name: 'AbortError' });
+  hub.requests.length = 0;
+  await fetchTiny();
+  expect(startsOf('cdn')).toEqual([1000]);
+});
+
 test('a base is its configuration, tokenizer and safetensors; nothing pickled, executed or in a folder comes along', async () => {
   const plans: unknown[] = [];
   const seen: { file: string; bytes: number; sizeBytes: number }[] = [];
