@@ -17,6 +17,9 @@ const Env = z.object({
   MORAINE_DASHBOARD_DIR: z.string().default(DASHBOARD),
   MORAINE_UPLOAD_LIMIT_BYTES: bytes(512 * 1024 ** 2),
   MORAINE_BASE_LIMIT_BYTES: bytes(64 * 1024 ** 3),
+  /** The hub that bases are downloaded from, as Hugging Face's tools name it, and the token for it. */
+  HF_ENDPOINT: z.string().optional(),
+  HF_TOKEN: z.string().optional(),
   /** Requests a minute that one key may send: 500 a second. */
   MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(30_000),
   /** `1` behind a proxy that sets X-Forwarded-*: the addresses it gives are believed. */
@@ -39,6 +42,7 @@ export interface ApiEnv {
   dashboardDir: string;
   uploadLimitBytes: number;
   baseLimitBytes: number;
+  hub: { endpoint: string | undefined; token: string | undefined };
   rateLimit: number;
   trustProxy: boolean;
   drain: { delayMs: number; timeoutMs: number };
@@ -59,6 +63,8 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
     dashboardDir: env.MORAINE_DASHBOARD_DIR,
     uploadLimitBytes: env.MORAINE_UPLOAD_LIMIT_BYTES,
     baseLimitBytes: env.MORAINE_BASE_LIMIT_BYTES,
+    // Refused where a download asks for it: no wrong address of a hub keeps the API from its other work.
+    hub: { endpoint: env.HF_ENDPOINT?.trim() || undefined, token: env.HF_TOKEN?.trim() || undefined },
     rateLimit: env.MORAINE_RATE_LIMIT,
     trustProxy: env.MORAINE_TRUST_PROXY === '1',
     drain: { delayMs: env.MORAINE_DRAIN_DELAY_MS, timeoutMs: env.MORAINE_DRAIN_TIMEOUT_MS },
@@ -73,6 +79,6 @@ export const rootKey = (source: NodeJS.ProcessEnv = process.env): string | undef
 
 /** What the process that makes an export sees: this process' environment without the addresses and passwords of servers. */
 export function exportEnv(source: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
-  const { DATABASE_URL: _database, REDIS_URL: _redis, MORAINE_API_KEY: _key, ...rest } = source;
+  const { DATABASE_URL: _database, REDIS_URL: _redis, MORAINE_API_KEY: _key, HF_TOKEN: _token, ...rest } = source;
   return rest;
 }

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { openServices, startReconciler } from '@moraine/services';
+import { openServices, startDownloader, startReconciler } from '@moraine/services';
 import type { Logger } from 'pino';
 import { buildApp } from './app.js';
 import type { ApiEnv } from './env.js';
@@ -23,12 +23,13 @@ export async function startServer(env: ApiEnv, log: Logger): Promise<ApiServer> 
     const app = await buildApp(services, env);
     await app.listen({ host: env.host, port: env.port });
     const reconciler = startReconciler(services);
+    const downloader = startDownloader(services, { hub: env.hub, sizeBytesMax: env.baseLimitBytes });
     const { address, family, port } = app.server.address() as AddressInfo;
     const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
     return {
       url,
       async close() {
-        await Promise.all([app.drain(env.drain), reconciler.close()]);
+        await Promise.all([app.drain(env.drain), reconciler.close(), downloader.close()]);
         await app.close();
         await services.close();
       },

@@ -1,5 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startDownloader } from '@moraine/services';
+import { startHub } from '@moraine/testing/hub';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { baseFiles, baseForm, safetensors } from './fixtures.js';
 import { startApi, type TestApi } from './support.js';
@@ -94,5 +96,42 @@ describe('registering a base', () => {
     expect((await api.ask('POST', '/v1/bases', { body: form })).json.error.param).toBe('name');
     const large = { ...baseFiles(), 'a.txt': 'x'.repeat(150_000), 'b.txt': 'x'.repeat(150_000) };
     expect((await register('large', large)).status).toBe(413);
+  });
+});
+
+describe('a base that the server downloads', () => {
+  const ask = (body: object) => api.ask('POST', '/v1/bases', { body });
+
+  it('is asked for as JSON, seen on its way, and found by its name once it is here', async () => {
+    const files = Object.fromEntries(Object.entries(baseFiles()).map(([name, bytes]) => [name, Buffer.from(bytes)]));
+    const hub = await startHub({ 'org/tiny': { commit: 'c0ffee'.padEnd(40, '0'), names: ['v1'], files } });
+    const asked = await ask({ name: 'of-hub', source: 'hf:org/tiny@v1' });
+    expect([asked.status, asked.json]).toMatchObject([200, { id: 'of-hub', status: 'processing' }]);
+    expect((await api.ask('GET', '/v1/models/of-hub')).json).toEqual(asked.json);
+    const downloader = startDownloader(api.services, { hub, sizeBytesMax: 1e9, intervalMs: 10 });
+    let found = asked.json;
+    while (found.status === 'processing') found = (await api.ask('GET', '/v1/models/of-hub')).json;
+    expect(found).toMatchObject({ id: 'of-hub', status: 'ready', source: 'hf:org/tiny@v1', context: 128 });
+    await downloader.close();
+    await hub.close();
+  });
+
+  it('is deleted on its way', async () => {
+    await ask({ name: 'never', source: 'hf:org/never' });
+    const deleted = await api.ask('DELETE', '/v1/models/never');
+    expect([deleted.status, deleted.json]).toEqual([200, { id: 'never', object: 'model', deleted: true }]);
+    expect((await api.ask('GET', '/v1/models/never')).status).toBe(404);
+    expect((await api.ask('DELETE', '/v1/models/never')).status).toBe(404);
+  });
+
+  it.each([
+    [{ name: 'x', source: 'hf:org/tiny', revison: 'v1' }, 'revison'],
+    [{ name: 'x' }, 'source'],
+    [{ name: 'x', source: 'https://example.com/model' }, 'source'],
+    [{ name: '../x', source: 'hf:org/tiny' }, 'name'],
+    [{}, 'name'],
+  ])('is refused as %j', async (body, param) => {
+    const { status, json } = await ask(body);
+    expect([status, json.error.param]).toEqual([400, param]);
   });
 });

@@ -97,6 +97,7 @@ export async function startApi(settings: Partial<ApiEnv> = {}, through?: Through
     dashboardDir: join(tmpdir(), 'moraine-no-dashboard'),
     uploadLimitBytes: 1024 ** 2,
     baseLimitBytes: 4 * 1024 ** 2,
+    hub: { endpoint: undefined, token: undefined },
     rateLimit: 100_000,
     trustProxy: false,
     drain: { delayMs: 0, timeoutMs: 5_000 },

@@ -32,11 +32,30 @@ async function uploadRows(): Promise<string> {
   return id;
 }
 
+/** A hub with the tiny base; the stack's own hub, too. */
+let hub: TestHub;
+const commit = 'c0ffee'.padEnd(40, '0');
+
 beforeAll(async () => {
+  const dir = path.join(dataDir, 'for the hub');
+  writeTinyBase(dir);
+  const files = Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(path.join(dir, name))]));
+  const repo = { commit, names: ['main'], files };
+  hub = await startHub({
+    'org/tiny': repo,
+    'org/gated': { ...repo, needs: { token: 'hf_right', code: 'GatedRepo' } },
+    'org/cut': { ...repo, files: { ...files, 'model.safetensors': Buffer.from('cut short') } },
+  });
+  vi.stubEnv('HF_ENDPOINT', hub.endpoint);
+  vi.stubEnv('HF_TOKEN', '');
   stack = await startUp(dataDir, '--workers', '0', '--bare');
   ({ up, client, address, cli } = stack);
 });
-afterAll(() => removeStack(dataDir, stack));
+afterAll(async () => {
+  await removeStack(dataDir, stack);
+  vi.unstubAllEnvs();
+  await hub.close();
+});
 
 test('models and runs say that there are none yet', async () => {
   expect(await cli('models', 'ls')).toEqual({
@@ -72,27 +91,9 @@ test('models add registers an adapter of a base, which a run starts from', async
 });
 
 describe('models add from a hub', () => {
-  const commit = 'c0ffee'.padEnd(40, '0');
   const hubDir = path.join(dataDir, 'hub');
-  let hub: TestHub;
   const add = (name: string, source: string, extra: Record<string, string> = {}) =>
-    moraineOnce(['models', 'add', name, source, '--data', dataDir], {
-      HF_ENDPOINT: hub.endpoint,
-      HF_TOKEN: '',
-      ...extra,
-    });
-  beforeAll(async () => {
-    const dir = path.join(dataDir, 'for the hub');
-    writeTinyBase(dir);
-    const files = Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(path.join(dir, name))]));
-    const repo = { commit, names: ['main'], files };
-    hub = await startHub({
-      'org/tiny': repo,
-      'org/gated': { ...repo, needs: { token: 'hf_right', code: 'GatedRepo' } },
-      'org/cut': { ...repo, files: { ...files, 'model.safetensors': Buffer.from('cut short') } },
-    });
-  });
-  afterAll(() => hub.close());
+    moraineOnce(['models', 'add', name, source, '--data', dataDir], extra);
 
   test('registers what a revision is, as a folder would be, and keeps no second copy', async () => {
     const { status, output } = await add('of-hub', 'hf:org/tiny@main');
@@ -118,6 +119,25 @@ describe('models add from a hub', () => {
     expect((await add('again', 'hf:org/tiny')).status).toBe(0);
     const ranges = hub.requests.filter(({ server }) => server === 'cdn').map(({ range }) => range);
     expect(ranges).toEqual([expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
+  });
+
+  test('--on-server has the server download it, says why it cannot, and rm frees the name', async () => {
+    const onServer = (name: string, source: string) => cli('models', 'add', name, source, '--on-server');
+    const { status, output } = await onServer('of-server', 'hf:org/tiny');
+    expect(output).toMatch(
+      /^The server downloads hf:org\/tiny@main: .*\n(.*\n)*of-server: [\d,]+ parameters, context 256/,
+    );
+    expect(status).toBe(0);
+    expect(readdirSync(hubDir)).toEqual([]);
+    const gated = await onServer('gated', 'hf:org/gated');
+    expect([gated.status, gated.output]).toEqual([1, expect.stringContaining('org/gated is gated')]);
+    const rowOf = async (name: string) =>
+      columnsOf((await cli('models', 'ls')).output.split('\n').find((line) => line.startsWith(`${name} `)));
+    expect(await rowOf('of-server')).toEqual(expect.arrayContaining(['base', 'ready', 'hf:org/tiny@main']));
+    expect(await rowOf('gated')).toEqual(expect.arrayContaining(['base', 'error', 'hf:org/gated@main']));
+    expect((await cli('models', 'rm', 'gated')).output).toBe('gated is deleted.\n');
+    expect((await cli('models', 'rm', 'gated')).output).toContain("No model 'gated'");
+    expect((await onServer('folder', dataDir)).output).toContain('--on-server is of models of a hub');
   });
 
   test('a base that registration refuses leaves its files to be looked at', async () => {

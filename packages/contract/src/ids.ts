@@ -10,6 +10,7 @@ export const ID_PREFIX = {
   apiKey: 'key_',
   project: 'proj_',
   base: 'base_',
+  download: 'dl_',
   adapter: 'adp_',
   evaluation: 'eval_',
   verification: 'verify_',

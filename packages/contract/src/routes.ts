@@ -35,6 +35,18 @@ const metadata = z
 const id = z.object({ id: z.string() });
 const model = z.object({ model: z.string() });
 
+/** The server downloads the base itself. */
+export const DownloadBaseRequest = z
+  .strictObject({
+    name: z.string().describe('Letters, digits, dot, dash and underscore.'),
+    source: z
+      .string()
+      .describe(
+        '`hf:ORG/REPO` or `hf:ORG/REPO@REV`: a model of the hub that the operator has set with HF_ENDPOINT, and a branch, a tag or a commit of it; `main` by default.',
+      ),
+  })
+  .meta({ id: 'DownloadBase' });
+
 export interface Route {
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
@@ -45,6 +57,8 @@ export interface Route {
   /** JSON body; multipart bodies say so in `consumes` and are parsed by their handler. */
   body?: z.ZodType;
   consumes?: 'multipart/form-data';
+  /** What a route that takes a form takes as JSON in its place; parsed by the handler, too. */
+  json?: z.ZodType;
   /** Absent where bytes or a stream come back; `produces` names their type. */
   response?: z.ZodType;
   produces?: string;
@@ -257,9 +271,19 @@ export const ROUTES = table({
     method: 'POST',
     path: '/v1/bases',
     tag: 'Models',
-    summary: 'Register a base model: field `name`, then each file of its Hugging Face folder as field `files`',
+    summary:
+      'Register a base model: field `name`, then each file of its Hugging Face folder as field `files`; or, as JSON, `name` and the `source` that the server downloads it from',
     consumes: 'multipart/form-data',
+    json: DownloadBaseRequest,
     response: ModelObject,
+  },
+  deleteModel: {
+    method: 'DELETE',
+    path: '/v1/models/:model',
+    tag: 'Models',
+    summary: 'End the download of a base, or delete a base or a registered adapter that nothing was trained on',
+    params: model,
+    response: DeletedObject,
   },
   createAdapter: {
     method: 'POST',

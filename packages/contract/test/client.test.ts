@@ -47,6 +47,11 @@ const model = {
   run_id: null,
   parameters: 1,
   context: 64,
+  status: 'ready',
+  source: null,
+  commit: null,
+  download: null,
+  error: null,
 };
 
 describe('a call', () => {

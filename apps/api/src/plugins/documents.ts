@@ -82,7 +82,13 @@ const transform: Transform = (input) => {
     ...(body && { body }),
     response: { ...((schema.response as object) ?? bytes), ...refusals(route) },
   };
-  return jsonSchemaTransform({ ...input, schema: documented } as Parameters<typeof jsonSchemaTransform>[0]);
+  const toJson = (schema: object) =>
+    jsonSchemaTransform({ ...input, schema } as Parameters<typeof jsonSchemaTransform>[0]);
+  const form = toJson(documented);
+  if (!route.json || !route.consumes) return form;
+  const json = toJson({ ...documented, body: route.json });
+  const content = { [route.consumes]: { schema: form.schema.body }, 'application/json': { schema: json.schema.body } };
+  return { ...form, schema: { ...form.schema, body: { content } } };
 };
 
 const Document = z.looseObject({

@@ -1,10 +1,12 @@
-import { parse } from '@moraine/contract';
+import { DownloadBaseRequest, parse } from '@moraine/contract';
 import {
   addToUpload,
   assertBaseFilename,
   createAdapter,
   createBase,
+  deleteModel,
   discardUpload,
+  downloadBase,
   getModel,
   listModels,
   startUpload,
@@ -19,14 +21,18 @@ const FILES_MAX = 2_000;
 const BaseFields = z.strictObject({ name: z.string() });
 const AdapterFields = z.strictObject({ name: z.string(), model: z.string().min(1).optional() });
 
-export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase' | 'createAdapter'> = {
+export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase' | 'deleteModel' | 'createAdapter'> = {
   listModels: ({ s, actor }) => listModels(s, actor),
   getModel: ({ s, actor, params }) => getModel(s, actor, params.model),
-  createBase: (call) =>
-    withFolder(call, (upload, fields) => {
+  async createBase(call) {
+    const { s, actor, request } = call;
+    if (!request.isMultipart()) return downloadBase(s, actor, parse(DownloadBaseRequest, request.body ?? {}));
+    return withFolder(call, (upload, fields) => {
       const { name } = parse(BaseFields, fields, ' in the form');
-      return createBase(call.s, call.actor, { name, upload }, repeatableOf(call.request));
-    }),
+      return createBase(s, actor, { name, upload }, repeatableOf(request));
+    });
+  },
+  deleteModel: ({ s, actor, params }) => deleteModel(s, actor, params.model),
   createAdapter: (call) =>
     withFolder(call, (upload, fields) => {
       const { name, model } = parse(AdapterFields, fields, ' in the form');

@@ -1,8 +1,9 @@
 import path from 'node:path';
-import { AppError } from '@moraine/contract';
+import { AppError, type ModelObject } from '@moraine/contract';
 import { isHubSource } from '@moraine/data/hub';
 import { type Arguments, type Command, DATA_OPTION, noMoreThan, required, runAction, text } from '../args.js';
 import { connect } from '../connect.js';
+import { downloadOnServer } from '../download-on-server.js';
 import { dataDirFor } from '../paths.js';
 import { isAdapterFolder, registerAdapter } from '../register-adapter.js';
 import { registerBase } from '../register-base.js';
@@ -11,16 +12,20 @@ import { print, table } from '../terminal.js';
 
 export const modelsCommand: Command = {
   name: 'models',
-  forms: ['add NAME DIR [--base MODEL]', 'add NAME hf:ORG/REPO[@REV]', 'ls'],
+  forms: ['add NAME DIR [--base MODEL]', 'add NAME hf:ORG/REPO[@REV] [--on-server]', 'rm NAME', 'ls'],
   options: {
     base: {
       type: 'string',
       value: 'MODEL',
       help: 'Of an adapter: the registered base that it was trained on; default the one that its configuration names.',
     },
+    'on-server': {
+      type: 'boolean',
+      help: 'Of a model of a hub: the server downloads it, from its own HF_ENDPOINT with its own HF_TOKEN, and goes on when this command ends.',
+    },
     data: DATA_OPTION,
   },
-  run: (args) => runAction(args, modelsCommand, { add, ls: list }),
+  run: (args) => runAction(args, modelsCommand, { add, rm: remove, ls: list }),
 };
 
 async function add(args: Arguments): Promise<number> {
@@ -37,13 +42,32 @@ async function add(args: Arguments): Promise<number> {
   }
   if (base !== undefined)
     throw new AppError('invalid_request', `--base is of adapters, and ${source} is none.`, { hint: 'Leave it out.' });
-  const hubDir = path.join(dataDirFor(text(args, 'data')), 'hub');
-  const model = isHubSource(source)
-    ? await registerFromHub(connect(args), name, source, hubDir)
-    : await registerBase(connect(args), name, source);
+  const onServer = args.options['on-server'] === true;
+  if (onServer && !isHubSource(source))
+    throw new AppError('invalid_request', `--on-server is of models of a hub, and ${source} is none.`, {
+      hint: 'Leave it out: the files are sent from here.',
+    });
+  const model = await registerModel(args, { name, source, onServer });
   print(
     `${model.id}: ${(model.parameters ?? 0).toLocaleString('en')} parameters, context ${model.context ?? '?'} tokens.`,
   );
+  return 0;
+}
+
+async function registerModel(
+  args: Arguments,
+  { name, source, onServer }: { name: string; source: string; onServer: boolean },
+): Promise<ModelObject> {
+  if (onServer) return downloadOnServer(connect(args), name, source);
+  if (!isHubSource(source)) return registerBase(connect(args), name, source);
+  return registerFromHub(connect(args), name, source, path.join(dataDirFor(text(args, 'data')), 'hub'));
+}
+
+async function remove(args: Arguments): Promise<number> {
+  const model = required(args, 1, 'The name of the model', modelsCommand);
+  noMoreThan(args, 2, modelsCommand);
+  await connect(args).call('deleteModel', { params: { model } });
+  print(`${model} is deleted.`);
   return 0;
 }
 
@@ -61,6 +85,7 @@ async function list(args: Arguments): Promise<number> {
       [
         { title: 'MODEL' },
         { title: 'KIND' },
+        { title: 'STATUS' },
         { title: 'PARAMETERS', align: 'right' },
         { title: 'CONTEXT', align: 'right' },
         { title: 'FROM' },
@@ -68,9 +93,10 @@ async function list(args: Arguments): Promise<number> {
       data.map((model) => [
         model.id,
         model.kind === 'fine_tuned' ? 'fine-tuned' : model.kind,
+        model.status,
         model.parameters?.toLocaleString('en') ?? '',
         model.context?.toLocaleString('en') ?? '',
-        model.run_id ?? model.parent ?? '',
+        model.run_id ?? model.parent ?? model.source ?? '',
       ]),
     ),
   );

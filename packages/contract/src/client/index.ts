@@ -13,7 +13,7 @@ type Out<N extends RouteName> = Table[N] extends { response: infer S extends z.Z
 export interface CallOptions<N extends RouteName> {
   params?: In<N, 'params'>;
   query?: In<N, 'query'>;
-  body?: In<N, 'body'> | FormData;
+  body?: In<N, 'body'> | In<N, 'json'> | FormData;
   signal?: AbortSignal;
 }
 

@@ -6,7 +6,8 @@ import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
 import type { BaseModel } from '../ground/generated/models.js';
 import type { Upload } from '../ground/upload.js';
 import { type BaseIdentity, baseFinder, baseHash } from './base-finder.js';
-import { nameTaken, registerFolder } from './register-folder.js';
+import { nameTaken } from './model-name.js';
+import { registerFolder } from './register-folder.js';
 import { baseToModel } from './to-model-object.js';
 import { byName, folderHash, namesOf, type UploadedFolder, withStoredFiles } from './uploaded-files.js';
 
@@ -15,6 +16,8 @@ export interface CreateBase {
   name: string;
   /** Each file of the Hugging Face folder. */
   upload: Upload;
+  /** Where the files were downloaded from; absent where the caller sent them. */
+  origin?: { source: string; commit: string; downloadId: string } | undefined;
 }
 
 /**
@@ -27,7 +30,7 @@ export interface CreateBase {
 export async function createBase(
   s: Services,
   actor: Actor,
-  { name, upload }: CreateBase,
+  { name, upload, origin }: CreateBase,
   repeatable: Repeatable = {},
 ): Promise<ModelObject> {
   refuseBaseName(name);
@@ -44,6 +47,7 @@ export async function createBase(
     name,
     files,
     blobPrefix,
+    downloadId: origin?.downloadId,
     insert: (tx, sizeBytes) =>
       tx.base.create({
         data: {
@@ -56,6 +60,8 @@ export async function createBase(
           config: storedConfig(checked),
           parameters: checked.parameters,
           context: checked.context,
+          source: origin?.source ?? null,
+          commit: origin?.commit ?? null,
         },
       }),
     findSame: () => findBase(s, actor, identity, repeatable),

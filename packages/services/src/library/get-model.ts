@@ -1,7 +1,7 @@
 import { AppError, type ModelObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { checkpointModelName, fineTunedModelName, parseFineTunedModelName } from './fine-tuned-model-name.js';
-import { adapterToModel, baseToModel, fineTunedToModel } from './to-model-object.js';
+import { adapterToModel, baseToModel, downloadToModel, fineTunedToModel } from './to-model-object.js';
 
 /** A base or a registered adapter by its name, the result of a run by its `ft:` name, or a kept checkpoint by its `…:ckpt-step-<n>` name. */
 export async function getModel(s: Services, actor: Actor, name: string): Promise<ModelObject> {
@@ -12,11 +12,14 @@ export async function getModel(s: Services, actor: Actor, name: string): Promise
 }
 
 async function findNamed(s: Services, { projectId }: Actor, name: string): Promise<ModelObject | null> {
+  // First: it becomes a base in one transaction, and must not be missed between two looks.
+  const download = await s.db.baseDownload.findUnique({ where: { projectId_name: { projectId, name } } });
   const where = { projectId, name, deletedAt: null };
   const base = await s.db.base.findFirst({ where });
   if (base) return baseToModel(base);
   const adapter = await s.db.uploadedAdapter.findFirst({ where, include: { base: true } });
-  return adapter && adapterToModel(adapter, adapter.base);
+  if (adapter) return adapterToModel(adapter, adapter.base);
+  return download && downloadToModel(download);
 }
 
 async function findFineTuned(s: Services, actor: Actor, name: string): Promise<ModelObject | null> {

@@ -1,6 +1,7 @@
 import { AppError } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { Prisma } from '../ground/db.js';
+import { lockModelName, nameHeld, nameTaken } from './model-name.js';
 import { moveFolder, type UploadedFolder } from './uploaded-files.js';
 
 /** A folder that was sent and checked, to be registered as a model. */
@@ -12,6 +13,8 @@ export interface FolderOfModel<Row> {
   insert(tx: Prisma.TransactionClient, sizeBytes: number): Promise<Row>;
   /** What another request registered meanwhile, if that is the same; else it throws. */
   findSame(): Promise<Row | null>;
+  /** Id of the download that brought the files: it holds the name, and ends with this. */
+  downloadId?: string | undefined;
 }
 
 /**
@@ -22,12 +25,13 @@ export interface FolderOfModel<Row> {
 export async function registerFolder<Row>(
   s: Services,
   { projectId }: Actor,
-  { name, files, blobPrefix, insert, findSame }: FolderOfModel<Row>,
+  { name, files, blobPrefix, insert, findSame, downloadId }: FolderOfModel<Row>,
 ): Promise<Row> {
   const sizeBytes = await moveFolder(s, files, blobPrefix);
   try {
     return await s.db.$transaction(async (tx) => {
-      await tx.$queryRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${projectId} model ${name}`}, 0))::text`;
+      await lockModelName(tx, { projectId }, name);
+      await endDownload(tx, projectId, name, downloadId);
       const where = { projectId, name, deletedAt: null };
       if ((await tx.base.findFirst({ where })) ?? (await tx.uploadedAdapter.findFirst({ where })))
         throw nameTaken(name);
@@ -42,13 +46,21 @@ export async function registerFolder<Row>(
   }
 }
 
+/** @throws AppError `conflict` where another download holds the name; `cancelled` where this one was deleted meanwhile. */
+async function endDownload(
+  tx: Prisma.TransactionClient,
+  projectId: string,
+  name: string,
+  downloadId: string | undefined,
+): Promise<void> {
+  const held = await tx.baseDownload.findUnique({ where: { projectId_name: { projectId, name } } });
+  if (held && held.id !== downloadId) throw nameHeld(held);
+  if (downloadId === undefined) return;
+  if (!held) throw new AppError('cancelled', `The download of '${name}' was deleted.`);
+  await tx.baseDownload.delete({ where: { id: downloadId } });
+}
+
 const isTaken = (error: unknown): boolean =>
   error instanceof AppError
     ? error.code === 'conflict'
     : error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
-
-export const nameTaken = (name: string): AppError =>
-  new AppError('conflict', `Another model is called '${name}'.`, {
-    param: 'name',
-    hint: 'Take another name; the files of a model never change.',
-  });

@@ -60,6 +60,7 @@ const BY_ID: Record<string, Call> = {
     services.completeUpload(s, actor, ours.upload, {
       part_ids: (await s.db.uploadPart.findMany({ where: { uploadId: ours.upload } })).map(({ id }) => id),
     }),
+  deleteModel: (actor) => services.deleteModel(s, actor, ours.base),
   cancelUpload: (actor) => services.cancelUpload(s, actor, ours.upload),
   deleteFile: (actor) => services.deleteFile(s, actor, ours.file),
   pauseRun: (actor) => services.pauseRun(s, actor, ours.run),
@@ -82,6 +83,7 @@ const LISTS: Record<string, Call> = {
 const MAKERS = [
   'createFile',
   'createBase',
+  'downloadBase',
   'createAdapter',
   'createBaseFromDir',
   'createLoginLink',
