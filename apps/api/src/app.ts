@@ -70,7 +70,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
     await v1.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });
     bindAll(v1, handlers, services, env);
   });
-  healthRoutes(app, services);
+  healthRoutes(app, services, env.instance);
   loginRoute(app, services);
   await app.register(documentPages);
   await app.register(dashboard, { dir: env.dashboardDir });

@@ -28,6 +28,8 @@ const Env = z.object({
   MORAINE_DRAIN_DELAY_MS: z.coerce.number().int().min(0).default(500),
   /** After SIGTERM: how long requests in flight, uploads above all, may take to end. */
   MORAINE_DRAIN_TIMEOUT_MS: z.coerce.number().int().min(0).default(30_000),
+  /** What /healthz says of this process, so that what started it knows it from another on the same address. */
+  MORAINE_INSTANCE: z.string().optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   LOG_FORMAT: z.enum(['json', 'pretty']).default('json'),
 });
@@ -45,6 +47,7 @@ export interface ApiEnv {
   hub: { endpoint: string | undefined; token: string | undefined };
   rateLimit: number;
   trustProxy: boolean;
+  instance: string | null;
   drain: { delayMs: number; timeoutMs: number };
   logLevel: string;
   logFormat: 'json' | 'pretty';
@@ -67,6 +70,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
     hub: { endpoint: env.HF_ENDPOINT?.trim() || undefined, token: env.HF_TOKEN?.trim() || undefined },
     rateLimit: env.MORAINE_RATE_LIMIT,
     trustProxy: env.MORAINE_TRUST_PROXY === '1',
+    instance: env.MORAINE_INSTANCE || null,
     drain: { delayMs: env.MORAINE_DRAIN_DELAY_MS, timeoutMs: env.MORAINE_DRAIN_TIMEOUT_MS },
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT,

@@ -100,6 +100,7 @@ export async function startApi(settings: Partial<ApiEnv> = {}, through?: Through
     hub: { endpoint: undefined, token: undefined },
     rateLimit: 100_000,
     trustProxy: false,
+    instance: null,
     drain: { delayMs: 0, timeoutMs: 5_000 },
     logLevel: 'silent',
     logFormat: 'json',

@@ -78,6 +78,44 @@ test('a first start that fails is an error of the caller; a later one is reporte
   await part.kill();
 });
 
+test('a part that does not respond is ended although it runs, and started again; one that is slow is left alone', async () => {
+  const events: PartEvent[] = [];
+  const questions: number[] = [];
+  /** It answers, by the time of its last turn, for as long as it is not stopped. */
+  const startTalking = async (): Promise<RunningPart> => {
+    const child = spawn(process.execPath, ['-e', "setInterval(() => process.stdout.write('.'), 20)"], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let said = 0;
+    child.stdout.on('data', () => said++);
+    await once(child.stdout, 'data');
+    const id = identify(child.pid ?? 0);
+    if (!id) throw new Error('the process has no id');
+    const kill = () => endProcess(id, 'SIGKILL', 5_000);
+    const isAlive = async (): Promise<boolean> => {
+      questions.push(id.pid);
+      const before = said;
+      await sleep(100);
+      // Twice in a row it is late, as under load.
+      return said > before && questions.length % 4 > 1;
+    };
+    return { id, adopted: false, ended: once(child, 'close').then(() => undefined), stop: kill, kill, isAlive };
+  };
+  const part = await keepRunning('part', startTalking, (event) => events.push(event), { everyMs: 20, hungMs: 1_500 });
+  const first = currentOf(part);
+  await vi.waitFor(() => expect(questions.length).toBeGreaterThan(8), 10_000);
+  expect(events.map(({ type }) => type)).toEqual(['started']);
+  process.kill(first.pid, 'SIGSTOP');
+  await vi.waitFor(
+    () => expect(events.map(({ type }) => type)).toEqual(['started', 'hung', 'ended', 'started']),
+    10_000,
+  );
+  expect(isRunning(first)).toBe(false);
+  await part.stop();
+  await sleep(200);
+  expect(events).toHaveLength(4);
+});
+
 test('a part that is stopped while it starts does not outlive the stop', async () => {
   let slow: RunningPart | null = null;
   let starts = 0;

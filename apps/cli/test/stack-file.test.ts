@@ -1,11 +1,12 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { identify } from '../src/up/processes.js';
-import { lockStack, readStack, runningStack, type StackFile, writeStack } from '../src/up/stack-file.js';
+import { lockStack, readStack, runningStack, type StackFile, saveStack, writeStack } from '../src/up/stack-file.js';
 
 const root = mkdtempSync(path.join(tmpdir(), 'moraine lock '));
 let dir: string;
@@ -100,6 +101,35 @@ test('a stack runs while its supervisor does, and its key and port are remembere
   expect(runningStack(dir)).toBeNull();
   expect(readStack(dir)).toMatchObject({ apiKey: 'mk-x', api: { port: 7311 } });
 });
+
+test.each(['', '{"supervisor":', '{"supervisor":null,"apiKey":7}', null])(
+  'a stack file that holds %j is made good by its copy',
+  (content) => {
+    saveStack(dir, stackFile(identify(process.pid)));
+    const file = path.join(dir, 'stack.json');
+    if (content === null) rmSync(file);
+    else writeFileSync(file, content);
+    expect(readStack(dir)).toEqual(stackFile(identify(process.pid)));
+    expect(runningStack(dir)?.apiKey).toBe('mk-x');
+  },
+);
+
+test.each(['', null])(
+  'a lock that holds %j does not let a second supervisor in while the first runs',
+  async (content) => {
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    try {
+      saveStack(dir, stackFile(identify(child.pid ?? 0)));
+      if (content !== null) leaveLock(content);
+      expect(() => lockStack(dir)).toThrow(`A stack already runs on ${dir} (process ${child.pid}`);
+      expect(() => lockStack(dir)).toThrow('A stack already runs');
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    lockStack(dir);
+  },
+);
 
 test('what a start fills in for one folder is not there for the next', () => {
   Object.assign(readStack(dir), { apiKey: 'mk-x', postgres: { url: 'postgresql://there' } });

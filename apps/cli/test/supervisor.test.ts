@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import { identify, isRunning } from '../src/up/processes.js';
 import { startRedis } from '../src/up/redis.js';
 import { readStack, runningStack, writeStack } from '../src/up/stack-file.js';
 import { isReady, type Stack, type StackOptions, startStack } from '../src/up/supervisor.js';
-import { killAllOf, processesOf, startUp } from './stack.js';
+import { killAllOf, moraine, processesOf, startUp } from './stack.js';
 
 // One data folder for all tests, in order: each start finds what the one before left. No worker: nothing is trained.
 vi.setConfig({ testTimeout: 120_000 });
@@ -155,16 +155,92 @@ test('servers and a key of the user are used as they are, and left running', asy
   }
 });
 
-test('two stacks that start at once on one port, as both had it last, each get one and answer to their own key', async () => {
-  const port = await freePort();
-  const folders = ['one', 'two'].map((name) => path.join(dataDir, name));
-  for (const folder of folders)
-    writeStack(folder, { ...readStack(folder), api: { url: `http://127.0.0.1:${port}`, port } });
-  const [one, two] = await Promise.all(folders.map((folder) => start({ dataDir: folder })));
-  if (!one || !two) throw new Error('not started');
-  expect(one.origin).not.toBe(two.origin);
-  expect(await Promise.all([isReady(one), isReady(two)])).toEqual([true, true]);
-  expect(await isReady({ origin: one.origin, apiKey: two.apiKey })).toBe(false);
-  await Promise.all([one.stop(), two.stop()]);
+test('API, Redis and Postgres that hang are ended and started again, and an API whose port is taken meanwhile moves', async () => {
+  events.length = 0;
+  const onEvent = (event: PartEvent) => events.push(event);
+  stack = await start({ onEvent, liveness: { everyMs: 500, hungMs: 5_000 } });
+  const pidOf = (name: string): number => stack.parts.find((part) => part.name === name)?.current()?.id.pid ?? 0;
+  const names = ['api', 'redis', 'postgres'];
+  const hung = names.map(pidOf);
+  for (const pid of hung) process.kill(pid, 'SIGSTOP');
+  await Promise.all(names.map(startedAgain));
+  expect(events.filter(({ type }) => type === 'hung').map(({ part }) => part)).toEqual(expect.arrayContaining(names));
+  expect(hung.map(identify)).toEqual([null, null, null]);
+  expect(await isReady(stack)).toBe(true);
+
+  const before = stack.origin;
+  const pid = pidOf('api');
+  process.kill(pid, 'SIGKILL');
+  const squatter = await squat(Number(new URL(before).port));
+  try {
+    await vi.waitFor(() => expect(stack.origin).not.toBe(before), 30_000);
+    await vi.waitFor(async () => expect(await isReady(stack)).toBe(true), 30_000);
+    expect(runningStack(dataDir)?.origin).toBe(stack.origin);
+  } finally {
+    squatter.close();
+    await stack.stop();
+  }
   expect(processesOf(dataDir)).toEqual([]);
 });
+
+test('a stack file that was damaged or lost while the parts ran on their own leaves no process behind, and the key stays', async () => {
+  const keys = new Set([readStack(dataDir).apiKey]);
+  for (const damage of ['{"supervisor":nul', null]) {
+    const { up } = await startUp(dataDir, '--workers', '1', '--bare');
+    const left = readStack(dataDir).parts;
+    expect(left).toHaveLength(2);
+    up.child.kill('SIGKILL');
+    await up.ended;
+    // Once both the file and its copy: then no file remembers the processes, and only a new key can be had.
+    const files = damage === null ? ['stack.json', 'stack.copy.json'] : ['stack.json'];
+    for (const name of files) writeFileSync(path.join(dataDir, name), damage ?? 'x');
+    stack = await start();
+    if (damage !== null) expect(keys.add(stack.apiKey).size).toBe(1);
+    const running = stack.parts.map((part) => part.current()?.id.pid);
+    expect(left.filter((part) => isRunning(part) && !running.includes(part.pid))).toEqual([]);
+    await stack.stop();
+    expect(processesOf(dataDir)).toEqual([]);
+  }
+});
+
+test('of two `moraine up` on one folder at once one is up and the other names it', async () => {
+  const both = [1, 2].map(() => moraine(['up', '--data', dataDir, '--workers', '0', '--bare']));
+  const ends = both.map(async (up) => ({ up, status: await up.ended }));
+  const { up: loser, status } = await Promise.race(ends);
+  const winner = both.find((up) => up !== loser);
+  expect([status, loser.output()]).toEqual([1, expect.stringContaining('A stack already runs on')]);
+  await winner?.says(/Moraine is up after/, 100_000);
+  winner?.child.kill('SIGTERM');
+  await Promise.all(ends);
+  expect(processesOf(dataDir)).toEqual([]);
+});
+
+test.each([
+  ['a key each', ''],
+  ['the same key', `mk-${'s'.repeat(40)}`],
+])(
+  'two stacks that start at once on one port, with %s, each get one and take no other for theirs',
+  async (name, key) => {
+    vi.stubEnv('MORAINE_API_KEY', key);
+    const port = await freePort();
+    const folders = ['one', 'two'].map((folder) => path.join(dataDir, name, folder));
+    for (const folder of folders)
+      writeStack(folder, { ...readStack(folder), api: { url: `http://127.0.0.1:${port}`, port } });
+    const [one, two] = await Promise.all(folders.map((folder) => start({ dataDir: folder })));
+    if (!one || !two) throw new Error('not started');
+    expect(one.origin).not.toBe(two.origin);
+    expect(await Promise.all([isReady(one), isReady(two)])).toEqual([true, true]);
+    expect(await isReady({ origin: one.origin, apiKey: two.apiKey })).toBe(key !== '');
+    const pidOf = (stack: Stack): number | undefined =>
+      stack.parts.find((part) => part.name === 'api')?.current()?.id.pid;
+    expect(new Set([pidOf(one), pidOf(two), undefined]).size).toBe(3);
+    for (const [folder, stack] of [
+      [folders[0], one],
+      [folders[1], two],
+    ] as const)
+      expect(runningStack(folder ?? '')?.origin).toBe(stack.origin);
+    vi.stubEnv('MORAINE_API_KEY', '');
+    await Promise.all([one.stop(), two.stop()]);
+    expect(processesOf(dataDir)).toEqual([]);
+  },
+);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { explain } from '@moraine/contract';
 import { openServices } from '@moraine/services';
+import { startBeat } from './beat.js';
 import { readEnv } from './env.js';
 import { openLog } from './log.js';
 import { startWorker } from './supervisor.js';
@@ -14,6 +15,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 async function main(): Promise<void> {
   const env = readEnv();
   const log = openLog(env);
+  startBeat(env.workDir);
   const { databaseUrl, redisUrl, blobsDir } = env;
   const s = await openServices({ databaseUrl, redisUrl, blobsDir, log, patience: 'work' });
   const worker = startWorker(s, { ...env, memoryLimitBytes: env.memoryLimitBytes ?? undefined, script, version }, log);

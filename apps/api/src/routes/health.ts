@@ -38,13 +38,14 @@ function openProbe(ask: () => Promise<unknown>, timeoutMs: number): () => Promis
  * /healthz: this process responds. /readyz: Postgres takes a write, Redis responds, the event loop is not late, and the process is not
  * about to end; 503 names what is wrong.
  */
-export function healthRoutes(app: FastifyInstance, s: Services): void {
+export function healthRoutes(app: FastifyInstance, s: Services, instance: string | null): void {
   const askPostgres = openProbe(() => proveWrite(s.pg, POSTGRES_MS), POSTGRES_MS);
   const askRedis = openProbe(
     () => (s.redisLink.isSilent() ? Promise.reject(new Error('silent')) : s.redis.ping()),
     REDIS_MS,
   );
-  app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'ok' }));
+  const alive = { status: 'ok', ...(instance !== null && { instance }) };
+  app.get('/healthz', { schema: { hide: true } }, async () => alive);
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
     if (app.draining.aborted) return reply.code(503).send({ status: 'draining' });
     const [postgres, redis] = await Promise.all([askPostgres(), askRedis()]);

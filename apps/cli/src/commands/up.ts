@@ -97,6 +97,8 @@ export function describe(event: PartEvent): string {
       return paint('dim', `${part} runs (process ${event.pid})`);
     case 'adopted':
       return paint('dim', `${part} was still running (process ${event.pid}) and is taken over`);
+    case 'hung':
+      return paint('red', `${part} has not responded for ${(event.silentMs / 1000).toFixed(0)} s and is ended`);
     case 'ended':
       return paint('yellow', `${part} ended; ${soon(event.restartMs)}`);
     case 'failed':

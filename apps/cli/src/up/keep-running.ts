@@ -11,10 +11,15 @@ export interface RunningPart {
   stop(): Promise<void>;
   /** Ends it now, whatever it does. */
   kill(): Promise<void>;
+  /** Whether it responds; absent where running is enough. */
+  isAlive?(): Promise<boolean>;
+  /** Ends it although it does not respond; default `kill`. */
+  crash?(): Promise<void>;
 }
 
 export type PartEvent =
   | { part: string; type: 'started' | 'adopted'; pid: number }
+  | { part: string; type: 'hung'; silentMs: number }
   | { part: string; type: 'ended'; restartMs: number }
   | { part: string; type: 'failed'; message: string; restartMs: number };
 
@@ -33,14 +38,50 @@ const LONGEST_MS = 10_000;
 /** A part that lived this long has shown that it can. */
 const HEALTHY_MS = 20_000;
 
+export interface Liveness {
+  /** Between two questions whether a part is alive. */
+  everyMs: number;
+  /** Without an answer for so long, and to three questions, it hangs. */
+  hungMs: number;
+}
+const LIVENESS: Liveness = { everyMs: 5_000, hungMs: 20_000 };
+const MISSES = 3;
+
+/** Asks a part whether it is alive until it has ended; one that hangs is ended, so that it is started again. */
+async function watchLiveness(
+  part: RunningPart,
+  { everyMs, hungMs }: Liveness,
+  onHung: (silentMs: number) => void,
+): Promise<void> {
+  if (!part.isAlive) return;
+  let isOver = false;
+  void part.ended.then(() => {
+    isOver = true;
+  });
+  let heardAt = performance.now();
+  for (let misses = 0; !isOver; ) {
+    await sleep(everyMs, undefined, { ref: false });
+    if (isOver) return;
+    const isAlive = await part.isAlive().catch(() => false);
+    if (isAlive) heardAt = performance.now();
+    misses = isAlive ? 0 : misses + 1;
+    const silentMs = performance.now() - heardAt;
+    if (isOver || misses < MISSES || silentMs < hungMs) continue;
+    onHung(silentMs);
+    await (part.crash ?? part.kill)();
+    return;
+  }
+}
+
 /**
- * Starts a part and starts it again whenever it ends: after 0.2 s, then twice as long each time up to 10 s, at once again after it has
+ * Starts a part and starts it again whenever it ends or hangs: after 0.2 s, then twice as long each time up to 10 s, at once again after it has
  * lived for 20 s. Resolves with the first successful start; rejects when the first start fails.
  */
 export async function keepRunning(
   name: string,
   start: () => Promise<RunningPart>,
   onEvent: (event: PartEvent) => void,
+  liveness = LIVENESS,
 ): Promise<KeptPart> {
   let running: RunningPart | null = null;
   const over = new AbortController();
@@ -56,6 +97,9 @@ export async function keepRunning(
     while (!over.signal.aborted) {
       if (running) {
         const since = performance.now();
+        void watchLiveness(running, liveness, (silentMs) => {
+          if (!over.signal.aborted) onEvent({ part: name, type: 'hung', silentMs });
+        }).catch(() => undefined);
         await running.ended;
         running = null;
         if (over.signal.aborted) return;

@@ -9,7 +9,7 @@ import { inRepo } from '../paths.js';
 import { logSince, openLog } from './files.js';
 import type { RunningPart } from './keep-running.js';
 import { endOf } from './postgres.js';
-import { endProcess, identify, isRunning, signal } from './processes.js';
+import { endProcess, identify, isRunning, type ProcessId, signal } from './processes.js';
 import type { RememberedPart } from './stack-file.js';
 
 export interface NodePartOptions {
@@ -22,8 +22,10 @@ export interface NodePartOptions {
   /** What an earlier supervisor left running under this name. */
   leftover: RememberedPart | undefined;
   remember(part: RememberedPart): void;
-  /** Returns true once the part serves; absent where running is enough. */
-  isReady?(): Promise<boolean>;
+  /** Returns true once the part serves, which is told from another by its instance; absent where running is enough. */
+  isReady?(instance: string): Promise<boolean>;
+  /** Whether it responds while it runs; absent where running is enough. */
+  isAlive?(instance: string): Promise<boolean>;
   /** Gives up waiting for readiness. */
   signal?: AbortSignal;
   /** Time from SIGTERM to SIGKILL. */
@@ -31,6 +33,8 @@ export interface NodePartOptions {
 }
 
 const READY_MS = 60_000;
+/** One that was left by an earlier supervisor serves already, or hangs. */
+const ADOPT_MS = 15_000;
 
 /** Newest change of a built file anywhere in the repository: a process of an older build is not adopted. */
 export function buildStamp(): number {
@@ -58,6 +62,10 @@ const fingerprintOf = (options: NodePartOptions): string =>
     .update(JSON.stringify([options.entry, buildStamp(), process.version, Object.entries(options.env).sort()]))
     .digest('hex');
 
+/** What a part says of itself when it is asked who it is (MORAINE_INSTANCE): nothing of the settings can be read from it. */
+const instanceOf = (fingerprint: string): string =>
+  createHash('sha256').update(`instance ${fingerprint}`).digest('hex').slice(0, 24);
+
 /** Kills the process and what it forked: every part leads a process group of its own. */
 const killGroup = (pid: number): boolean => signal(-pid, 'SIGKILL');
 
@@ -71,6 +79,7 @@ export async function startNodePart(options: NodePartOptions): Promise<RunningPa
       hint: 'Run `npm run build`.',
     });
   const fingerprint = fingerprintOf(options);
+  const instance = instanceOf(fingerprint);
   const { leftover } = options;
   const adopt = leftover !== undefined && isRunning(leftover) && leftover.fingerprint === fingerprint;
   if (leftover && !adopt) await endLeftover(leftover, options.stopMs);
@@ -79,7 +88,7 @@ export async function startNodePart(options: NodePartOptions): Promise<RunningPa
   const child = adopt
     ? null
     : spawn(process.execPath, [options.entry], {
-        env: childEnv(options.env),
+        env: childEnv({ ...options.env, MORAINE_INSTANCE: instance }),
         cwd: inRepo(),
         detached: true,
         stdio: ['ignore', log.fd, log.fd],
@@ -100,6 +109,7 @@ export async function startNodePart(options: NodePartOptions): Promise<RunningPa
     id,
     adopted: adopt,
     ended: endOf(id, child),
+    isAlive: options.isAlive && (async () => options.isAlive?.(instance) ?? true),
     stop: async () => {
       await endProcess(id, 'SIGTERM', options.stopMs);
       killGroup(id.pid);
@@ -109,8 +119,8 @@ export async function startNodePart(options: NodePartOptions): Promise<RunningPa
       await endProcess(id, 'SIGKILL', 1_000);
     },
   };
-  const deadline = performance.now() + READY_MS;
-  while (options.isReady && !(await options.isReady())) {
+  const deadline = performance.now() + (adopt ? ADOPT_MS : READY_MS);
+  while (options.isReady && !(await options.isReady(instance))) {
     if (!isRunning(id))
       throw new AppError('internal', `${options.name} ended while it started:\n${lastWords()}`, {
         hint: `Its whole log is ${options.logFile}.`,
@@ -121,6 +131,7 @@ export async function startNodePart(options: NodePartOptions): Promise<RunningPa
     }
     if (performance.now() > deadline) {
       await part.kill();
+      if (adopt) return startNodePart({ ...options, leftover: undefined });
       throw new AppError('unavailable', `${options.name} did not respond within ${READY_MS / 1000} s.`, {
         hint: `Its log is ${options.logFile}.`,
       });
@@ -131,7 +142,7 @@ export async function startNodePart(options: NodePartOptions): Promise<RunningPa
 }
 
 /** Ends a process of an earlier supervisor: SIGTERM, so that a worker saves a checkpoint and gives its run back, then SIGKILL. */
-export async function endLeftover(part: RememberedPart, stopMs: number): Promise<void> {
+export async function endLeftover(part: ProcessId, stopMs: number): Promise<void> {
   if (!isRunning(part)) return;
   await endProcess(part, 'SIGTERM', stopMs);
   killGroup(part.pid);

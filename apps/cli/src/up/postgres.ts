@@ -40,6 +40,10 @@ export interface RunningServer {
   /** Resolves when the server has ended, for whatever reason. */
   ended: Promise<void>;
   stop(): Promise<void>;
+  /** Whether it responds, be it with a refusal. */
+  isAlive(): Promise<boolean>;
+  /** Ends it although it does not respond; it recovers at its next start. */
+  crash(): Promise<void>;
 }
 
 const Saved = z.object({ port: z.int(), password: z.string() });
@@ -67,7 +71,15 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningSe
 
   const { id, port, adopted, child } = await adoptOrStart(binaries.postgres, realpathSync(data), saved, file, options);
   const url = (database: string) => `postgresql://postgres:${saved.password}@127.0.0.1:${port}/${database}`;
-  await ensureDatabase(url('postgres'), options.database ?? 'moraine');
+  const crash = () => endProcess(id, 'SIGKILL', 10_000);
+  try {
+    await ensureDatabase(url('postgres'), options.database ?? 'moraine');
+  } catch (error) {
+    // One that was left running and hangs is no use to anybody.
+    if (!adopted || (await respondsAt(url('postgres')))) throw error;
+    await crash();
+    return startPostgres(options);
+  }
   return {
     url: url(options.database ?? 'moraine'),
     port,
@@ -75,7 +87,26 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningSe
     adopted,
     ended: endOf(id, child),
     stop: () => endProcess(id, 'SIGINT', 20_000),
+    isAlive: () => respondsAt(url('postgres')),
+    crash,
   };
+}
+
+const ALIVE_MS = 5_000;
+
+/** Whether a Postgres says anything: also one that recovers, or has no connection left, is alive. */
+async function respondsAt(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ALIVE_MS, query_timeout: ALIVE_MS });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await client.query('SELECT 1');
+    return true;
+  } catch (error) {
+    return error instanceof pg.DatabaseError;
+  } finally {
+    void client.end().catch(() => {});
+  }
 }
 
 /** Resolves when the process has ended; a child tells, any other process is asked. */

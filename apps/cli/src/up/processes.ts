@@ -61,6 +61,32 @@ export function processesIn(dir: string): number[] {
     .filter((pid) => Number.isInteger(pid) && folderOf(pid) === dir && identify(pid) !== null);
 }
 
+/** Leaders of process groups whose environment has this setting (Linux only; empty elsewhere): parts that nobody remembers. */
+export function leadersWith(name: string, value: string): ProcessId[] {
+  if (!isLinux) return [];
+  const wanted = `\0${name}=${value}\0`;
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && pid !== process.pid && isLeader(pid))
+    .flatMap((pid) => {
+      try {
+        const id = identify(pid);
+        return id && `\0${readFileSync(`/proc/${pid}/environ`, 'utf8')}`.includes(wanted) ? [id] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+function isLeader(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]) === pid;
+  } catch {
+    return false;
+  }
+}
+
 /** Sends a signal; false when the process is gone or not ours. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {

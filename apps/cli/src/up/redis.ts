@@ -23,6 +23,7 @@ export interface RedisOptions {
 }
 
 const run = promisify(execFile);
+const ALIVE_MS = 5_000;
 const Saved = z.object({ port: z.int(), password: z.string() });
 type Saved = z.infer<typeof Saved>;
 
@@ -76,6 +77,8 @@ export async function startRedis(options: RedisOptions): Promise<RunningServer> 
     adopted,
     ended: endOf(id, child),
     stop: () => endProcess(id, 'SIGTERM', 10_000),
+    isAlive: async () => /PONG|LOADING|BUSY|ReplyError/.test(await ping(saved, ALIVE_MS)),
+    crash: () => endProcess(id, 'SIGKILL', 10_000),
   });
 
   const running = leftover(dir);
@@ -163,7 +166,7 @@ async function isReady(saved: Saved, id: ProcessId, timeoutMs: number): Promise<
   return false;
 }
 
-async function ping(saved: Saved): Promise<string> {
+async function ping(saved: Saved, timeoutMs = 1000): Promise<string> {
   const client = new Redis({
     host: '127.0.0.1',
     port: saved.port,
@@ -171,8 +174,8 @@ async function ping(saved: Saved): Promise<string> {
     lazyConnect: true,
     retryStrategy: null,
     enableReadyCheck: false,
-    connectTimeout: 1000,
-    commandTimeout: 1000,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
     maxRetriesPerRequest: 0,
   });
   let problem = '';

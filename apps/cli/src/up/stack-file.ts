@@ -35,14 +35,27 @@ const emptyStack = (): StackFile => ({
 });
 
 const fileOf = (dataDir: string): string => path.join(dataDir, 'stack.json');
+/** The same once more: the root key stands nowhere else, and processes are found again by it. */
+const copyOf = (dataDir: string): string => path.join(dataDir, 'stack.copy.json');
 
+/** What is known of the stack: by its file, by the copy where that is damaged or gone, or nothing. */
 export function readStack(dataDir: string): StackFile {
-  const read = StackFile.safeParse(readJson(fileOf(dataDir)));
-  return read.success ? read.data : emptyStack();
+  for (const file of [fileOf(dataDir), copyOf(dataDir)]) {
+    const read = StackFile.safeParse(readJson(file));
+    if (read.success) return read.data;
+  }
+  return emptyStack();
 }
 
-export const writeStack = (dataDir: string, stack: StackFile): void =>
-  writePrivate(fileOf(dataDir), `${JSON.stringify(stack, null, 2)}\n`);
+const textOf = (stack: StackFile): string => `${JSON.stringify(stack, null, 2)}\n`;
+
+export const writeStack = (dataDir: string, stack: StackFile): void => writePrivate(fileOf(dataDir), textOf(stack));
+
+/** Writes the file and its copy, one after the other: one of them is always whole. */
+export function saveStack(dataDir: string, stack: StackFile): void {
+  writeStack(dataDir, stack);
+  writePrivate(copyOf(dataDir), textOf(stack));
+}
 
 export interface StackAddress {
   origin: string;
@@ -66,8 +79,11 @@ export function lockStack(dataDir: string): { release(): void } {
   const draft = `${lock}.${process.pid}`;
   writeFileSync(draft, JSON.stringify(identify(process.pid)));
   try {
-    const holder = takeLock(lock, draft);
+    const other = otherSupervisor(dataDir);
+    const holder = takeLock(lock, draft) ?? other;
     if (!holder) return { release: () => rmSync(lock, { force: true }) };
+    // Its lock was damaged or removed: it gets one again, which its end removes.
+    if (holder === other) writePrivate(lock, JSON.stringify(other));
     const { api } = readStack(dataDir);
     throw new AppError(
       'conflict',
@@ -77,6 +93,12 @@ export function lockStack(dataDir: string): { release(): void } {
   } finally {
     rmSync(draft, { force: true });
   }
+}
+
+/** A supervisor that runs although its lock was damaged or removed. */
+function otherSupervisor(dataDir: string): ProcessId | null {
+  const { supervisor } = readStack(dataDir);
+  return supervisor && supervisor.pid !== process.pid && isRunning(supervisor) ? supervisor : null;
 }
 
 /**

@@ -1,17 +1,19 @@
+import { statSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
-import { AppError } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { chosenApiKey, databaseUrl, redisUrl } from '../env.js';
 import { inRepo } from '../paths.js';
-import { type KeptPart, keepRunning, type PartEvent, type RunningPart } from './keep-running.js';
+import { isAnswering, isReady, startApi } from './api-part.js';
+import { type KeptPart, keepRunning, type Liveness, type PartEvent, type RunningPart } from './keep-running.js';
 import { endLeftover, startNodePart } from './node-part.js';
-import { freePort, isPortFree } from './ports.js';
 import { type RunningServer, startPostgres } from './postgres.js';
 import { prepare } from './prepare.js';
-import { identify, isRunning } from './processes.js';
+import { identify, isRunning, leadersWith, type ProcessId } from './processes.js';
 import { startRedis } from './redis.js';
-import { lockStack, type RememberedPart, readStack, type StackAddress, writeStack } from './stack-file.js';
+import { lockStack, type RememberedPart, readStack, type StackAddress, saveStack } from './stack-file.js';
+
+export { isReady } from './api-part.js';
 
 export interface StackOptions {
   dataDir: string;
@@ -22,6 +24,8 @@ export interface StackOptions {
   /** Address the API listens on; default 127.0.0.1. */
   host?: string;
   onEvent?: (event: PartEvent) => void;
+  /** When a part that does not respond is ended and started again. */
+  liveness?: Liveness;
   /** Gives up a start that is under way; what runs by then is stopped. */
   signal?: AbortSignal;
 }
@@ -38,9 +42,9 @@ export interface Stack extends StackAddress {
   kill(): Promise<void>;
 }
 
-const PORT = 7311;
 const WORKER_STOP_MS = 30_000;
-const API_STOP_MS = 5_000;
+/** Longer than the API's drain takes at most (MORAINE_DRAIN_TIMEOUT_MS and what closing takes). */
+const API_STOP_MS = 40_000;
 
 /**
  * Starts the whole stack and keeps it running: Postgres, Redis, migrations, API with dashboard, workers. Whatever a killed predecessor
@@ -55,14 +59,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } catch (error) {
     for (const part of kept.toReversed()) await part.stop();
     const { supervisor: _, ...rest } = readStack(dataDir);
-    writeStack(dataDir, { ...rest, supervisor: null });
+    saveStack(dataDir, { ...rest, supervisor: null });
     lock.release();
     throw error;
   }
 }
 
 async function build(
-  { dataDir, workers, port: wantedPort, host = '127.0.0.1', signal }: StackOptions,
+  { dataDir, workers, port: wantedPort, host = '127.0.0.1', liveness, signal }: StackOptions,
   onEvent: (event: PartEvent) => void,
   kept: KeptPart[],
   release: () => void,
@@ -74,10 +78,11 @@ async function build(
   const leftovers = stack.parts.filter(isRunning);
   stack.supervisor = identify(process.pid);
   stack.parts = leftovers;
-  const save = (): void => writeStack(dataDir, stack);
+  const save = (): void => saveStack(dataDir, stack);
+  await endStrays(dataDir, leftovers);
 
   const keep = async (name: string, start: () => Promise<RunningPart>): Promise<KeptPart> => {
-    const part = await keepRunning(name, start, onEvent);
+    const part = await keepRunning(name, start, onEvent, liveness);
     kept.push(part);
     return part;
   };
@@ -114,6 +119,7 @@ async function build(
     DATABASE_URL: stack.postgres?.url ?? '',
     REDIS_URL: stack.redis?.url ?? '',
     MORAINE_BLOBS: blobs,
+    [MARK]: dataDir,
     LOG_FORMAT: 'json',
   });
   stack.apiKey = await prepare(common(), chosenApiKey() ?? stack.apiKey);
@@ -131,36 +137,33 @@ async function build(
   };
 
   const { apiKey } = stack;
-  const leftoverApi = takeLeftover('api');
-  const startApi = async (): Promise<StackAddress> => {
-    const port = await choosePort(wantedPort, stack.api?.port, host, leftoverApi);
-    const address = { origin: `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host}:${port}`, apiKey };
-    stack.api = { url: address.origin, port };
-    save();
-    let leftover = leftoverApi;
-    const start = (): Promise<RunningPart> => {
-      const offered = leftover;
-      leftover = undefined;
-      return startNodePart({
-        name: 'api',
-        entry: inRepo('apps/api/dist/main.js'),
-        env: { ...common(), HOST: host, PORT: String(port) },
-        logFile: logFile('api'),
-        leftover: offered,
-        remember,
-        isReady: () => isReady(address),
-        signal,
-        stopMs: API_STOP_MS,
-      });
-    };
-    await keep('api', start);
-    return address;
-  };
-  // Another program may take the port between the look and the use: where none was asked for, another one is chosen.
-  const startingApi = startApi().catch((error: unknown) => {
-    if (wantedPort || !String(error).includes('EADDRINUSE')) throw error;
-    return startApi();
-  });
+  const origin = (): string => stack.api?.url ?? '';
+  const startingApi = keep('api', () =>
+    startApi({
+      port: wantedPort,
+      lastPort: stack.api?.port,
+      host,
+      leftover: takeLeftover('api'),
+      onPort: (port) => {
+        stack.api = { url: `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host}:${port}`, port };
+        save();
+      },
+      startOn: (port, leftover) =>
+        startNodePart({
+          name: 'api',
+          entry: inRepo('apps/api/dist/main.js'),
+          // Nobody balances a load here: nothing is won by waiting.
+          env: { ...common(), HOST: host, PORT: String(port), MORAINE_DRAIN_DELAY_MS: '0' },
+          logFile: logFile('api'),
+          leftover,
+          remember,
+          isReady: (instance) => isReady({ origin: origin(), apiKey }, instance),
+          isAlive: (instance) => isAnswering(origin(), instance),
+          signal,
+          stopMs: API_STOP_MS,
+        }),
+    }),
+  );
   // TensorFlow's threads: the cores shared out.
   const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
   const names = Array.from({ length: workers }, (_, i) => `worker-${i + 1}`);
@@ -178,12 +181,12 @@ async function build(
         logFile: logFile(name),
         leftover: takeLeftover(name),
         remember,
+        isAlive: beatOf(path.join(dataDir, 'work', name, 'alive')),
         stopMs: WORKER_STOP_MS,
       }),
     ),
   );
   await allOf([startingApi, ...startWorkers]);
-  const { origin } = await startingApi;
   // More workers ran last time.
   await Promise.all(leftovers.map((part) => endLeftover(part, WORKER_STOP_MS)));
   stack.parts = stack.parts.filter((part) => isRunning(part));
@@ -201,7 +204,10 @@ async function build(
     release();
   };
   return {
-    origin,
+    // Another one after a start on another port.
+    get origin() {
+      return origin();
+    },
     apiKey,
     dataDir,
     logsDir,
@@ -217,37 +223,22 @@ async function allOf(starts: Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(starts)) if (result.status === 'rejected') throw result.reason;
 }
 
-/** The port asked for, the one of last time, 7311, or a free one. A leftover API on the port of last time is no obstacle. */
-async function choosePort(
-  wanted: number | undefined,
-  last: number | undefined,
-  host: string,
-  leftoverApi: RememberedPart | undefined,
-): Promise<number> {
-  const isOurs = (port: number): boolean => leftoverApi !== undefined && port === last;
-  if (wanted !== undefined && wanted !== 0) {
-    if (isOurs(wanted) || (await isPortFree(wanted, host))) return wanted;
-    throw new AppError('unavailable', `Port ${wanted} of ${host} is taken by another program.`, {
-      hint: 'Stop that program, give another --port, or leave the option out to have a free one chosen.',
-      param: '--port',
-    });
-  }
-  for (const port of wanted === 0 ? [] : [last, PORT])
-    if (port !== undefined && (isOurs(port) || (await isPortFree(port, host)))) return port;
-  return freePort();
+/** In the environment of each part of ours: by it a part is found that no file remembers. */
+const MARK = 'MORAINE_STACK';
+
+/** Ends parts of this folder that are not remembered, because the file was damaged or its writer was killed first. */
+async function endStrays(dataDir: string, remembered: readonly ProcessId[]): Promise<void> {
+  const strays = leadersWith(MARK, dataDir).filter(({ pid }) => remembered.every((part) => part.pid !== pid));
+  await Promise.all(strays.map((stray) => endLeftover(stray, WORKER_STOP_MS)));
 }
 
-/** True when the API of this key responds and reaches Postgres and Redis; that of another stack on the same address does not count. */
-export async function isReady({ origin, apiKey }: StackAddress): Promise<boolean> {
-  const ask = async (path: string): Promise<boolean> => {
-    const headers = { authorization: `Bearer ${apiKey}` };
-    const response = await fetch(`${origin}${path}`, { headers, signal: AbortSignal.timeout(3_000) });
-    await response.arrayBuffer();
-    return response.ok;
+/** Whether a file was touched since the last question; true where there is none to look at. */
+function beatOf(file: string): () => Promise<boolean> {
+  let last: number | null = null;
+  return async () => {
+    const now = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null;
+    const isNew = now === null || now !== last;
+    last = now;
+    return isNew;
   };
-  try {
-    return (await ask('/readyz')) && (await ask('/v1/files?limit=1'));
-  } catch {
-    return false;
-  }
 }
