@@ -1,4 +1,4 @@
-import { type AttemptEvent, explain, type StopReason } from '@moraine/contract';
+import { type AttemptEvent, explain, type Phase, type StopReason } from '@moraine/contract';
 import type { FromChild, ToChild } from './child-protocol.js';
 import { createNarrator } from './narrate.js';
 
@@ -8,7 +8,8 @@ import { createNarrator } from './narrate.js';
  */
 let stopReason: StopReason | null = null;
 
-const ALIVE_MS = 10_000;
+/** Of the same phase, a sign of progress so often. */
+const PROGRESS_MS = 1_000;
 
 const send = (message: FromChild): Promise<void> =>
   new Promise((resolve) => {
@@ -49,15 +50,25 @@ async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void
   };
   process.on('uncaughtException', onCrash);
   process.on('unhandledRejection', onCrash);
-  setInterval(() => send({ type: 'alive' }), ALIVE_MS).unref();
   try {
     const { runJob } = await import('@moraine/recipes');
-    await runJob(message.spec, emit, { stopRequested: () => stopReason });
+    await runJob(message.spec, emit, { stopRequested: () => stopReason, progress: createProgress() });
     await sent;
     process.exit(0);
   } catch (error) {
     onCrash(error);
   }
+}
+
+/** Passes progress on, not more often than anybody looks. */
+function createProgress(): (phase: Phase) => void {
+  let last: { phase: Phase; at: number } | null = null;
+  return (phase) => {
+    const at = performance.now();
+    if (last?.phase === phase && at - last.at < PROGRESS_MS) return;
+    last = { phase, at };
+    send({ type: 'progress', phase }).catch(() => undefined);
+  };
 }
 
 async function probe(): Promise<void> {

@@ -1,12 +1,12 @@
-import type { AttemptEvent, FailureCause, SupervisorMessage, WorkerObject } from '@moraine/contract';
+import type { AttemptEvent, FailureCause, Phase, SupervisorMessage, WorkerObject } from '@moraine/contract';
 
 /** Down the pipe: the work of an attempt, or the question what this machine can compute on. */
 export type ToChild = SupervisorMessage | { type: 'probe' };
 
-/** Up the pipe. `alive` comes every few seconds while an attempt runs and its event loop turns: a long evaluation is no silence. */
+/** Up the pipe. `progress` says that the attempt got on, and with what; an event says it as well. */
 export type FromChild =
   | AttemptEvent
-  | { type: 'alive' }
+  | { type: 'progress'; phase: Phase }
   | { type: 'device'; device: WorkerObject['device'] }
   | { type: 'no_runtime'; message: string };
 

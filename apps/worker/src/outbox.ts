@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AttemptEvent } from '@moraine/contract';
 import type { NewLogLine } from '@moraine/services';
 import { untilDone } from './retry.js';
+import { storingMs as storingMsOf, within } from './within.js';
 
 type Metrics = Extract<AttemptEvent, { type: 'metrics' }>;
 export type OutboxEvent = Exclude<AttemptEvent, Metrics>;
@@ -12,6 +13,13 @@ export interface OutboxSink {
   logs(batch: readonly NewLogLine[]): Promise<void>;
   /** `order` counts the events of the attempt and is the same when the event comes again. */
   event(event: OutboxEvent, order: number): Promise<void>;
+}
+
+export interface OutboxOptions {
+  onError(error: unknown): void;
+  onWait(error: unknown): void;
+  /** How long an event may take to be stored. */
+  storingMs?(event: OutboxEvent): number;
 }
 
 export interface Outbox {
@@ -37,10 +45,7 @@ const GATHER_MS = 200;
  * Everything a child says, stored strictly in the order it was said and at least once, however long a server is away. So a checkpoint
  * is registered only when every step before it is stored, and a run that resumes from it has a hole nowhere.
  */
-export function openOutbox(
-  sink: OutboxSink,
-  { onError, onWait }: { onError(error: unknown): void; onWait(error: unknown): void },
-): Outbox {
+export function openOutbox(sink: OutboxSink, { onError, onWait, storingMs = storingMsOf }: OutboxOptions): Outbox {
   let items: Item[] = [];
   let orders = 0;
   let failure: { error: unknown } | null = null;
@@ -54,9 +59,11 @@ export function openOutbox(
     const options = { signal: stop.signal, onWait };
     if (metrics.length > 0) await untilDone(() => sink.metrics(metrics), options);
     if (lines.length > 0) await untilDone(() => sink.logs(lines), options);
-    for (const item of batch)
-      if (item.kind === 'event') await untilDone(() => sink.event(item.event, item.order), options);
+    for (const item of batch) if (item.kind === 'event') await untilDone(() => storeEvent(item), options);
   };
+
+  const storeEvent = ({ event, order }: Extract<Item, { kind: 'event' }>): Promise<void> =>
+    within(storingMs(event), `Storing what the run said (${event.type})`, sink.event(event, order));
 
   const run = async (): Promise<void> => {
     while (items.length > 0 && !stop.signal.aborted) {

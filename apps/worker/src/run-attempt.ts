@@ -26,7 +26,8 @@ export interface AttemptSettings {
   drainDeadlineMs: number;
   /** Nothing is in a hurry: the step that it is in, and its checkpoint, may take so long. */
   pauseDeadlineMs: number;
-  stuckAfterMs: number;
+  /** Without progress for so long an attempt counts as stuck; null: by what it does. */
+  stuckAfterMs: number | null;
 }
 
 export interface RunningAttempt {
@@ -77,7 +78,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     if (renewing) return;
     renewing = true;
     try {
-      const { wish } = await renewLease(s, token, settings.leaseMs);
+      const { wish } = await renewLease(s, token, { leaseMs: settings.leaseMs, idleMs: child?.idleMs() ?? null });
       if (wish) stop(wish);
       if (isWaiting) log.info('the servers are back');
       isWaiting = false;

@@ -64,7 +64,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     cancelDeadlineMs: settings.cancelDeadlineMs ?? 10_000,
     drainDeadlineMs: settings.drainDeadlineMs ?? 20_000,
     pauseDeadlineMs: settings.pauseDeadlineMs ?? 10 * 60_000,
-    stuckAfterMs: settings.stuckAfterMs ?? 15 * 60_000,
+    stuckAfterMs: settings.stuckAfterMs ?? null,
   };
   const draining = new AbortController();
   let workerId: string | null = null;

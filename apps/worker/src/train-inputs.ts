@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Job, JobCheckpoint, JobFile, Services } from '@moraine/services';
 import { fetchFile, fetchFolder } from './fetch-blobs.js';
+import { FETCHING_MS, within } from './within.js';
 
 export interface TrainInputs {
   baseDir: string;
@@ -18,9 +19,12 @@ export interface TrainInputs {
 /**
  * Brings base, files and the newest whole checkpoint onto this machine. Where the store is on this machine they are used in place, else
  * they are kept in `cacheDir` under the hash of their content. `onDamaged` is called for each checkpoint that is passed over.
- * @throws AppError `storage` or `not_found` when the bytes of a base or a file are gone.
+ * @throws AppError `storage` or `not_found` when the bytes of a base or a file are gone, `storage` where nothing comes.
  */
-export async function fetchTrainInputs(
+export const fetchTrainInputs = (...given: Parameters<typeof fetchAll>): Promise<TrainInputs> =>
+  within(FETCHING_MS, 'Fetching the inputs', fetchAll(...given));
+
+async function fetchAll(
   s: Services,
   job: Job,
   cacheDir: string,

@@ -1,18 +1,19 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import type { AttemptEvent, JobSpec, StopReason } from '@moraine/contract';
+import type { AttemptEvent, JobSpec, Phase, StopReason } from '@moraine/contract';
 import type { NewLogLine } from '@moraine/services';
 import type { Death, FromChild, ToChild } from './child-protocol.js';
 import { childEnv } from './env.js';
 import { captureLines } from './log-lines.js';
 import { oomKills, residentBytes } from './memory.js';
+import { watchProgress } from './stuck.js';
 
 export interface ChildOptions {
   /** The program that trains: apps/worker/dist/attempt.js, or another that speaks the same protocol. */
   script: string;
   threads: number;
   memoryLimitBytes: number;
-  /** Without a message for so long the child counts as stuck. */
-  stuckAfterMs: number;
+  /** Without progress for so long the child counts as stuck; null: by what it does. */
+  stuckAfterMs: number | null;
   onEvent(event: AttemptEvent): void;
   onLog(line: NewLogLine): void;
 }
@@ -23,6 +24,8 @@ export interface TrainingChild {
   /** Asks to stop after the step; kills after `deadlineMs`, or after that of an earlier request where that is sooner. */
   stop(reason: StopReason, deadlineMs: number): void;
   kill(): void;
+  /** Milliseconds since it got on last. */
+  idleMs(): number;
   /** Resolves when the process has ended and everything it sent has been handed over; returns why it ended. */
   ended: Promise<Death>;
 }
@@ -37,7 +40,7 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
     serialization: 'advanced',
   });
   const oomKillsBefore = oomKills();
-  let heardAt = Date.now();
+  const progress = watchProgress(options.stuckAfterMs);
   let peakBytes = 0;
   let killedFor: Death | null = null;
   let deadline: NodeJS.Timeout | undefined;
@@ -51,12 +54,15 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
     const bytes = child.pid === undefined ? null : residentBytes(child.pid);
     peakBytes = Math.max(peakBytes, bytes ?? 0);
     if (bytes !== null && bytes > options.memoryLimitBytes) kill(outOfMemory(bytes, options.memoryLimitBytes));
-    if (Date.now() - heardAt > options.stuckAfterMs) kill(stuck(options.stuckAfterMs));
+    const stuck = progress.stuck();
+    if (stuck) kill(stuck);
   }, WATCH_MS);
 
   child.on('message', (message: FromChild) => {
-    heardAt = Date.now();
-    if (message.type === 'alive' || message.type === 'device' || message.type === 'no_runtime') return;
+    if (message.type === 'device' || message.type === 'no_runtime') return;
+    const phase = phaseOf(message);
+    if (phase) progress.saw(phase);
+    if (message.type === 'progress') return;
     options.onEvent(message);
   });
   captureLines(
@@ -78,6 +84,7 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
       deadline = setTimeout(() => kill(), deadlineMs);
     },
     kill: () => kill(),
+    idleMs: () => performance.now() - progress.progressAt,
     ended: new Promise((resolve) => {
       const end = (death: Death): void => {
         clearInterval(watch);
@@ -102,6 +109,20 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
   };
 }
 
+/** What a child does when it has said this; null for what does not say that it got on. */
+function phaseOf(message: AttemptEvent | Extract<FromChild, { type: 'progress' }>): Phase | null {
+  switch (message.type) {
+    case 'progress':
+      return message.phase;
+    case 'evaluation':
+      return 'evaluation';
+    case 'message':
+      return null;
+    default:
+      return 'step';
+  }
+}
+
 function send(child: ChildProcess, message: ToChild): void {
   if (child.connected) child.send(message, () => undefined);
 }
@@ -112,12 +133,6 @@ const outOfMemory = (bytes: number, limit: number): Death => ({
   cause: 'oom',
   code: 'out_of_memory',
   message: `Memory ran out: the training process held ${megabytes(bytes)} of at most ${megabytes(limit)}.`,
-});
-
-const stuck = (afterMs: number): Death => ({
-  cause: 'internal',
-  code: 'stuck',
-  message: `The training process gave no sign of progress for ${Math.round(afterMs / 1000)} seconds.`,
 });
 
 function deathOf(code: number | null, signal: NodeJS.Signals | null): Death {

@@ -13,7 +13,7 @@ const workerScript = fileURLToPath(new URL('./fixtures/worker.mjs', import.meta.
 export const lossAt = (step: number): number => 4 / (1 + step / 10);
 
 export interface Fault {
-  kind: 'kill' | 'exit' | 'uncaught' | 'hang' | 'nan' | 'oom' | 'sleep';
+  kind: 'kill' | 'exit' | 'uncaught' | 'hang' | 'nan' | 'oom' | 'sleep' | 'talk';
   step: number;
   attempts?: number[];
 }

@@ -103,8 +103,14 @@ describe('the process of an attempt', () => {
     expect(await child.ended).toEqual({
       cause: 'internal',
       code: 'stuck',
-      message: 'The training process gave no sign of progress for 1 seconds.',
+      message: 'The training process gave no sign of progress for 1 seconds in a step.',
     });
+  });
+
+  it('that says much and does not get on is ended as stuck', async () => {
+    const { child, events } = start({ fault: { kind: 'talk', step: 2 } }, { stuckAfterMs: 1_000 });
+    expect(await child.ended).toMatchObject({ code: 'stuck' });
+    expect(typesOf(events)).toEqual(['ready', 'metrics', 'message']);
   });
 
   it('stops after the step when asked, and says where', async () => {

@@ -67,6 +67,9 @@ export type TaskKind = keyof JobSpecs;
 export type JobSpec<K extends TaskKind = TaskKind> = { [P in K]: JobSpecs[P] & { kind: P } }[K];
 
 /** `pause` and `drain` save where the run stands; what is cancelled does not go on. */
+/** What a child does, for whoever watches over its progress: each phase may be without a sign of it for another time. */
+export type Phase = 'loading' | 'encoding' | 'tracing' | 'step' | 'evaluation' | 'checkpoint' | 'export';
+
 export type StopReason = 'cancel' | 'pause' | 'drain';
 
 export type SupervisorMessage = { type: 'start'; spec: JobSpec } | { type: 'stop'; reason: StopReason };

@@ -48,6 +48,7 @@ async function repeat(
   const records = new Map(recorded.map((record) => [record.step, record]));
   while (trainer.steps < until.step) {
     if (control.stopRequested() !== null) return 'stopped';
+    control.progress?.('step');
     const { step, loss, gradNorm } = trainer.step(stepBatches.at(trainer.steps + 1).batches);
     const record = records.get(step);
     if (record === undefined) throw incomparable(`the run has no record of step ${step}`);

@@ -1,4 +1,4 @@
-import type { AttemptEvent, StopReason } from '@moraine/contract';
+import type { AttemptEvent, Phase, StopReason } from '@moraine/contract';
 
 /** Where a recipe reports what it does. */
 export type Emit = (event: AttemptEvent) => void;
@@ -6,4 +6,6 @@ export type Emit = (event: AttemptEvent) => void;
 export interface Control {
   /** What the supervisor wants of a run, read between steps; null to go on. */
   stopRequested(): StopReason | null;
+  /** Says that the run got on, and with what: a row, a pass, a step. What it does next may take its time. */
+  progress?(phase: Phase): void;
 }

@@ -36,7 +36,9 @@ export function createEncode({ config, tokenizer, emit, control }: EncodeInput):
   const training: DuplicateFinder[] = [];
   const encode = async (label: string, path: string, isTraining: boolean): Promise<TrainingRow[]> => {
     let saidAt = performance.now();
+    control.progress?.('encoding');
     const onProgress = (rowsRead: number): void => {
+      control.progress?.('encoding');
       if (control.stopRequested() !== null) throw new StoppedEncoding();
       if (performance.now() - saidAt < PROGRESS_MS) return;
       saidAt = performance.now();

@@ -27,12 +27,13 @@ export interface Evaluator {
   files(scored: Scored, step: number): AsyncGenerator<EvaluationResult>;
 }
 
-/** Reads and encodes the validation file and the evaluation files of a run. */
+/** Reads and encodes the validation file and the evaluation files of a run. `onPass` is called before each batch that is scored. */
 export async function createEvaluator(
   spec: TrainSpec,
   config: ModelConfig,
   tokenizer: TextTokenizer,
   encode: Encode,
+  onPass: () => void = () => undefined,
 ): Promise<Evaluator> {
   const validation = spec.validationFile === null ? [] : await encode.scored('Validation file', spec.validationFile);
   const files = await Promise.all(
@@ -44,6 +45,12 @@ export async function createEvaluator(
   const lengths = [validation, ...files.map(({ rows }) => rows)].map((rows) => rows.map(({ ids }) => ids.length));
   const { packing, accumulation } = spec.config;
   const layout = planEvaluation(lengths, { model: config, device: device().kind, packing, accumulation });
+  const counted =
+    (score: Scored['score']): Scored['score'] =>
+    (batch) => {
+      onPass();
+      return score(batch);
+    };
   const passes = (rows: readonly TrainingRow[]) => (layout === null ? [] : layOut(rows, layout, tokenizer.padId));
   return {
     hasValidation: validation.length > 0,
@@ -53,10 +60,11 @@ export async function createEvaluator(
       files.map(({ sampled }) => sampled),
       config.maxPositions,
     ),
-    validate: ({ score }) => evaluate(score, passes(validation)),
+    validate: ({ score }) => evaluate(counted(score), passes(validation)),
     async *files({ score, generator }, step) {
       for (const { id, name, rows, sampled } of files) {
-        const evaluation = await evaluate(score, passes(rows));
+        const evaluation = await evaluate(counted(score), passes(rows));
+        onPass();
         const isAnswered = rows.every(({ promptLength }) => promptLength > 0);
         yield {
           fileId: id,

@@ -28,6 +28,8 @@ export interface Trained {
   trainer: Pick<Trainer, 'stateShapes' | 'variables'>;
   /** Tokens on which what is read back is compared with what was trained. */
   rows: readonly (readonly number[])[];
+  /** Called before each comparison. */
+  onPass?: () => void;
 }
 
 export type FinishedExport = Extract<AttemptEvent, { type: 'finished' }>['exports'][number];
@@ -69,7 +71,10 @@ const logits = ({ base, rows }: Trained, model: Partial<ReadModel>): HostTensor 
   logitsOf({ config: base.config, weightOf: (name) => readWeight(base, name), ...model }, rows);
 
 /** Between two passes, each of which holds the event loop. */
-const breathe = (): Promise<void> => new Promise(setImmediate);
+function breathe({ onPass }: Trained): Promise<void> {
+  onPass?.();
+  return new Promise(setImmediate);
+}
 
 async function adapterExport(
   dir: string,
@@ -78,7 +83,7 @@ async function adapterExport(
   { trained, expected }: Pinned,
 ): Promise<FinishedExport> {
   writeFolder(dir, adapterFiles(files));
-  await breathe();
+  await breathe(trained);
   const parity = compareLogits(
     trained.rows.length,
     expected,
@@ -117,7 +122,7 @@ async function mergedExport(
 ): Promise<FinishedExport> {
   const { base, spec, rows } = trained;
   const rounded = createRounded(base, merged);
-  await breathe();
+  await breathe(trained);
   const compared = compareLogits(rows.length, expected, logits(trained, { weightOf: rounded.weightOf }));
   const rounding = rounded.rounding();
   const problem = parityProblem('merged', compared, rounding.dtype);
@@ -128,7 +133,7 @@ async function mergedExport(
   if (spec.keepsMerged !== true || problem !== null) return { kind: 'merged', dir: null, sizeBytes, report };
   const dir = join(parent, 'merged');
   writeFolder(dir, files);
-  await breathe();
+  await breathe(trained);
   const model = loadBase(dir);
   const readBack = compareLogits(
     rows.length,
@@ -150,7 +155,7 @@ async function wholeExport(parent: string, trained: Trained): Promise<FinishedEx
   const rounded = createRounded(base, merged);
   const dir = join(parent, 'merged');
   writeFolder(dir, mergedFiles(spec.baseDir, base, { ...merged, weightOf: rounded.weightOf }));
-  await breathe();
+  await breathe(trained);
   const model = loadBase(dir);
   const parity = compareLogits(rows.length, expected, logits(trained, { weightOf: (name) => readWeight(model, name) }));
   const rounding = rounded.rounding();

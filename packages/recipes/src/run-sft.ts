@@ -43,7 +43,10 @@ async function trainToResult({
   const resultStep = takeResult(run, trained);
   await evaluateFiles(run);
   const { spec, trainer } = run;
-  const exports = await writeExports(join(spec.outDir, 'exports'), { spec, base, adapter, trainer, rows: pinned });
+  const onPass = () => run.control.progress?.('export');
+  onPass();
+  const made = { spec, base, adapter, trainer, rows: pinned, onPass };
+  const exports = await writeExports(join(spec.outDir, 'exports'), made);
   const ended = { at: Date.now(), step, resultStep, stoppedEarly, trainedTokens };
   return { trained, finished: { type: 'finished', ...ended, exports, resultFile } };
 }

@@ -29,6 +29,7 @@ export interface OpenedRun {
  */
 export async function openRun(asked: TrainSpec, emit: Emit, control: Control): Promise<OpenedRun | null> {
   const begun = performance.now();
+  control.progress?.('loading');
   const base = loadBase(asked.baseDir);
   for (const message of base.notes) emit({ type: 'message', level: 'warn', at: Date.now(), message });
   const baseHashes = await hashBase(asked.baseDir, base);
@@ -37,6 +38,7 @@ export async function openRun(asked: TrainSpec, emit: Emit, control: Control): P
   const { files, evaluator, spec, padId } = prepared;
   const { config } = spec;
 
+  control.progress?.('loading');
   const print = await fingerprint(spec);
   const adapter = adapterOf(config.adapter);
   const start = await loadStart(spec, base, baseHashes);
@@ -53,6 +55,7 @@ export async function openRun(asked: TrainSpec, emit: Emit, control: Control): P
     accumulation: config.accumulation,
     padId,
   });
+  control.progress?.('tracing');
   const trainer = await createTrainer({
     config: base.config,
     weights: base.weights,
@@ -105,7 +108,7 @@ async function prepare(asked: TrainSpec, model: ModelConfig, emit: Emit, control
       sayShares(spec.config, files, asked.mixFiles, emit);
       sayChoices(spec.config, emit);
     }
-    const evaluator = await createEvaluator(spec, model, tokenizer, encode);
+    const evaluator = await createEvaluator(spec, model, tokenizer, encode, () => control.progress?.('evaluation'));
     return { spec, files, evaluator, padId: tokenizer.padId };
   } catch (error) {
     const reason = control.stopRequested();

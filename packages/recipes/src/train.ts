@@ -67,6 +67,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
   let savedStep = startStep;
   const isBest = (): boolean => keepsBest && watched.best?.step === trainer.steps;
   const save = (metrics: CheckpointMetrics): void => {
+    control.progress?.('checkpoint');
     const { steps: step } = trainer;
     const { print: fingerprint, parts } = print;
     const at = { step, trainedTokens, mode: config.mode };
@@ -97,6 +98,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
       emit({ type: 'stopped', at: Date.now(), reason, step: trainer.steps, trainedTokens });
       return null;
     }
+    control.progress?.('step');
     const stepBegun = performance.now();
     const { batches, tokens } = stepBatches.at(trainer.steps + 1);
     const step = trainer.step(batches);

@@ -245,6 +245,25 @@ describe('the rows that are left', () => {
     expect(first?.result.samples[0]?.prompt).toMatch(/^2024-02-29/);
   });
 
+  it('and whatever else takes time is said while it is done, for whoever watches over the progress', async () => {
+    const phases: string[] = [];
+    const spec = specOf(base, sums, method('lora'));
+    spec.config.checkpoint.every_steps = 1;
+    spec.evaluationFiles = [{ id: 'file-1', name: 'sums', path: sums }];
+    const progress = (phase: string) => phases.at(-1) !== phase && phases.push(phase);
+    await runSft(spec, () => undefined, { stopRequested: () => null, progress });
+    expect(phases.slice(0, 7)).toEqual([
+      'loading',
+      'encoding',
+      'loading',
+      'tracing',
+      'evaluation',
+      'step',
+      'checkpoint',
+    ]);
+    expect(phases.at(-1)).toBe('export');
+  });
+
   it('are not read to their end when the run is cancelled meanwhile', async () => {
     const many = join(base, 'many-rows.jsonl');
     writeFileSync(many, `${JSON.stringify({ prompt: 'count '.repeat(200), completion: 'yes' })}\n`.repeat(20_000));

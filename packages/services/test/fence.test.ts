@@ -47,7 +47,7 @@ test('a renewal puts the end of the lease off, from now and by as long as it say
   const claim = await claimRun(s, { workerId: await seedWorker(s, pool), pool, leaseMs: 1_000 });
   if (!claim) throw new Error('nothing to claim');
   const { taskId, attempt } = claim.token;
-  await renewLease(s, claim.token, 60_000);
+  await renewLease(s, claim.token, { leaseMs: 60_000 });
   const { rows } = await s.pg.query<{ left: number }>(
     'SELECT extract(epoch FROM lease_expires_at - now())::float8 AS left FROM attempts WHERE task_id = $1 AND attempt = $2',
     [taskId, attempt],

@@ -55,7 +55,7 @@ function keepAlive(token: Parameters<typeof renewLease>[1]): () => Promise<void>
   const stop = new AbortController();
   const renewing = (async () => {
     while (!stop.signal.aborted) {
-      await renewLease(s, token, LEASE_MS);
+      await renewLease(s, token, { leaseMs: LEASE_MS });
       await sleep(LEASE_MS / 3, undefined, { signal: stop.signal }).catch(() => undefined);
     }
   })();
