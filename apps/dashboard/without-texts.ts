@@ -25,15 +25,30 @@ function* describedAt(node: Node): Generator<Node> {
   for (const child of Object.values(node).flat()) if (isNode(child)) yield* describedAt(child);
 }
 
-/** Leaves these texts of the contract out of the pages, which never show them: they are some kilobytes of what each visitor fetches. */
+/** Where an entry of the route table has what only the server reads: the schemas of requests, and what groups them in the document. */
+function* servedAt(node: Node): Generator<Node> {
+  const keys = ['params', 'query', 'body', 'json', 'tag'];
+  const entries = Array.isArray(node.properties) ? (node.properties as Node[]) : [];
+  if (entries.some(({ key }) => nameOf(key) === 'path'))
+    for (const { key, value } of entries) if (keys.includes(String(nameOf(key))) && isNode(value)) yield value;
+  for (const child of Object.values(node).flat()) if (isNode(child)) yield* servedAt(child);
+}
+
+/** Leaves these of the contract out of the pages, which never use them: they are some kilobytes of what each visitor fetches. */
 export const withoutTexts = (): Plugin => ({
   name: 'without-texts',
   apply: 'build',
   transform(code, id) {
     if (!id.includes('/packages/contract/dist/')) return null;
+    const tree = this.parse(code) as unknown as Node;
+    const served = id.endsWith('/routes.js') ? [...servedAt(tree)] : [];
+    const texts = [...describedAt(tree)].filter(
+      (text) => !served.some(({ start, end }) => start <= text.start && text.end <= end),
+    );
     let short = code;
-    const texts = [...describedAt(this.parse(code) as unknown as Node)].sort((a, b) => b.start - a.start);
-    for (const { start, end } of texts) short = `${short.slice(0, start)}''${short.slice(end)}`;
+    const cuts = [...texts.map((at) => ({ ...at, by: "''" })), ...served.map((at) => ({ ...at, by: 'undefined' }))];
+    for (const { start, end, by } of cuts.sort((a, b) => b.start - a.start))
+      short = `${short.slice(0, start)}${by}${short.slice(end)}`;
     return { code: short, map: null };
   },
 });
