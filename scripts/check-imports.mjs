@@ -28,6 +28,7 @@ export const folders = {
     ground: [],
     access: ['ground'],
     library: ['ground'],
+    webhooks: ['ground'],
     work: ['ground'],
     training: ['work', 'library', 'ground'],
     reconcile: ['training', 'work', 'library', 'ground'],

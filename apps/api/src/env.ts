@@ -30,6 +30,8 @@ const Env = z.object({
   MORAINE_DRAIN_TIMEOUT_MS: z.coerce.number().int().min(0).default(30_000),
   /** What /healthz says of this process, so that what started it knows it from another on the same address. */
   MORAINE_INSTANCE: z.string().optional(),
+  /** `1`: webhooks may be sent to private and loopback addresses of this network. */
+  MORAINE_WEBHOOK_PRIVATE: z.enum(['0', '1']).default('0'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   LOG_FORMAT: z.enum(['json', 'pretty']).default('json'),
 });
@@ -49,6 +51,7 @@ export interface ApiEnv {
   trustProxy: boolean;
   instance: string | null;
   drain: { delayMs: number; timeoutMs: number };
+  webhookPrivate: boolean;
   logLevel: string;
   logFormat: 'json' | 'pretty';
 }
@@ -72,6 +75,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
     trustProxy: env.MORAINE_TRUST_PROXY === '1',
     instance: env.MORAINE_INSTANCE || null,
     drain: { delayMs: env.MORAINE_DRAIN_DELAY_MS, timeoutMs: env.MORAINE_DRAIN_TIMEOUT_MS },
+    webhookPrivate: env.MORAINE_WEBHOOK_PRIVATE === '1',
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT,
   };

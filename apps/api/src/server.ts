@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { openServices, startDownloader, startReconciler } from '@moraine/services';
+import { openServices, startDownloader, startReconciler, startWebhookSender } from '@moraine/services';
 import type { Logger } from 'pino';
 import { buildApp } from './app.js';
 import type { ApiEnv } from './env.js';
@@ -24,12 +24,13 @@ export async function startServer(env: ApiEnv, log: Logger): Promise<ApiServer> 
     await app.listen({ host: env.host, port: env.port });
     const reconciler = startReconciler(services);
     const downloader = startDownloader(services, { hub: env.hub, sizeBytesMax: env.baseLimitBytes });
+    const sender = startWebhookSender(services, { allowsPrivate: env.webhookPrivate });
     const { address, family, port } = app.server.address() as AddressInfo;
     const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
     return {
       url,
       async close() {
-        await Promise.all([app.drain(env.drain), reconciler.close(), downloader.close()]);
+        await Promise.all([app.drain(env.drain), reconciler.close(), downloader.close(), sender.close()]);
         await app.close();
         await services.close();
       },

@@ -1,8 +1,14 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startWebhookSender } from '@moraine/services';
 import { OpenAI } from 'openai';
 import { OpenAI as LatestOpenAI } from 'openai-latest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -12,7 +18,7 @@ import { chatRows, startApi, type TestApi } from './support.js';
 let api: TestApi;
 let dir: string;
 beforeAll(async () => {
-  api = await startApi();
+  api = await startApi({ webhookPrivate: true });
   dir = await mkdtemp(join(tmpdir(), 'moraine-client-'));
   await writeFile(join(dir, 'train.jsonl'), chatRows(8));
   expect((await api.ask('POST', '/v1/bases', { body: baseForm('tiny') })).status).toBe(200);
@@ -214,6 +220,39 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
       project_ids: ['proj_a'],
     });
     await expect(permissions).rejects.toMatchObject({ status: 404, message: expect.stringContaining('permissions') });
+  });
+
+  it('unwraps what a webhook posts, also after its secret was turned, and refuses what was changed on the way', async () => {
+    const client = connect();
+    const received: { body: string; headers: Record<string, string> }[] = [];
+    const receiver = createServer((request, response) => {
+      text(request)
+        .then((body) => received.push({ body, headers: request.headers as Record<string, string> }))
+        .finally(() => response.end())
+        .catch(() => undefined);
+    }).listen(0, '127.0.0.1');
+    await once(receiver, 'listening');
+    const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+    const hook = (await client.post('/webhooks', { body: { url } })) as { id: string; secret: string };
+    const turned = (await client.post(`/webhooks/${hook.id}/rotate`)) as { secret: string };
+    const file = await client.files.create({ file: new File([chatRows(3)], 'hook.jsonl'), purpose: 'fine-tune' });
+    const job = await client.fineTuning.jobs.create({ model: 'tiny', training_file: file.id });
+    await client.fineTuning.jobs.cancel(job.id);
+    const sender = startWebhookSender(api.services, { allowsPrivate: true, intervalMs: 20 });
+    try {
+      for (let tries = 0; tries < 500 && received.length === 0; tries++) await sleep(10);
+    } finally {
+      await sender.close();
+      receiver.close();
+      await client.delete(`/webhooks/${hook.id}`);
+    }
+    const [{ body, headers } = { body: '', headers: {} }] = received;
+    for (const { secret } of [hook, turned]) {
+      const event = await client.webhooks.unwrap(body, headers, secret);
+      expect(event).toMatchObject({ object: 'event', type: 'fine_tuning.job.cancelled', data: { id: job.id } });
+    }
+    const changed = client.webhooks.unwrap(body.replace('cancelled', 'succeeded'), headers, turned.secret);
+    await expect(changed).rejects.toThrow(/signature/i);
   });
 
   it('gets its own error types, with code, param and request id', async () => {

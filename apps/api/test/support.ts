@@ -102,6 +102,7 @@ export async function startApi(settings: Partial<ApiEnv> = {}, through?: Through
     trustProxy: false,
     instance: null,
     drain: { delayMs: 0, timeoutMs: 5_000 },
+    webhookPrivate: false,
     logLevel: 'silent',
     logFormat: 'json',
     ...settings,

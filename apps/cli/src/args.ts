@@ -20,6 +20,8 @@ export interface Command {
   name: string;
   /** What may follow the name, one line each form. */
   forms: string[];
+  /** Whole commands as one may write them, without `moraine` and the name. */
+  examples?: string[];
   options: Record<string, Option>;
   /** Exit status. */
   run(args: Arguments): Promise<number>;
@@ -165,5 +167,7 @@ export function helpOf(command: Command, summary: string): string {
   const width = Math.max(0, ...rows.map(([left]) => left.length));
   const usage = command.forms.map((form) => `  moraine ${command.name}${form ? ` ${form}` : ''}`).join('\n');
   const options = rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`).join('\n');
-  return `${summary}\n\nUsage:\n${usage}\n${options ? `\nOptions:\n${options}\n` : ''}`;
+  const examples = (command.examples ?? []).map((words) => `  moraine ${command.name} ${words}`).join('\n');
+  const parts = [options && `\nOptions:\n${options}\n`, examples && `\nExamples:\n${examples}\n`];
+  return `${summary}\n\nUsage:\n${usage}\n${parts.join('')}`;
 }

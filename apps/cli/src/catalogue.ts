@@ -70,12 +70,16 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import('./commands/models.js')).modelsCommand,
   },
   files: {
-    summary: 'Upload files of rows, list them, show what is wrong with one, or how a base reads it',
+    summary: 'Upload files of rows, list and delete them, show what is wrong with one, or how a base reads it',
     load: async () => (await import('./commands/files.js')).filesCommand,
   },
   runs: {
-    summary: 'Create, watch, list, show, cancel, verify and download fine-tuning runs, read their logs',
+    summary: 'Create, watch, list, show, pause, resume, cancel, verify and download fine-tuning runs, read their logs',
     load: async () => (await import('./commands/runs.js')).runsCommand,
+  },
+  webhooks: {
+    summary: 'Have the ends of runs posted to an address, signed; test it, see what was sent, send it again',
+    load: async () => (await import('./commands/webhooks.js')).webhooksCommand,
   },
   estimate: {
     summary: 'Say how much memory and time a run would take, before it starts',
@@ -108,6 +112,7 @@ export interface Described {
   name: string;
   summary: string;
   forms: string[];
+  examples?: string[];
   options: { name: string; short?: string; value?: string; help: string }[];
 }
 
@@ -118,9 +123,9 @@ export async function describeCommands(entries = COMMANDS): Promise<Described[]>
     if (actions) described.push(...(await describeCommands(actions)));
     const command = await load?.();
     if (!command) continue;
-    const { name, forms } = command;
+    const { name, forms, examples } = command;
     const options = Object.entries(command.options).map(([name, { type: _, ...rest }]) => ({ name, ...rest }));
-    described.push({ name, summary, forms, options });
+    described.push({ name, summary, forms, ...(examples ? { examples } : {}), options });
   }
   return described;
 }

@@ -49,6 +49,18 @@ describe('every command', () => {
     });
   });
 
+  test('has examples, where it has any, that it reads, of actions in its forms', () => {
+    each((command) => {
+      for (const example of command.examples ?? []) {
+        const { positionals } = readArguments(command, example.split(' '));
+        expect(
+          command.forms.map((form) => form.split(' ')[0]),
+          example,
+        ).toContain(positionals[0]);
+      }
+    });
+  });
+
   test('takes each of its options, and of a misspelt one names the nearest', () => {
     each((command) => {
       for (const [option, { type }] of Object.entries(command.options)) {

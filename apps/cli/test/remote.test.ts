@@ -201,6 +201,41 @@ test('runs cancel ends a queued run, and a second one is refused with the reason
   expect(again.output).toContain('cancelled');
 });
 
+test('runs ls, show and cancel, and models ls, print what the API says where --json is given', async () => {
+  const [first = '', second = ''] = runIds;
+  const json = async (...words: string[]) => JSON.parse((await cli(...words, '--json')).output);
+  expect((await json('runs', 'ls')).map(({ id }: { id: string }) => id)).toEqual([second, first]);
+  expect(await json('runs', 'show', second)).toMatchObject({ object: 'fine_tuning.job', status: 'queued' });
+  expect(await json('runs', 'pause', second)).toMatchObject({ id: second, status: 'paused' });
+  expect(await json('runs', 'resume', second)).toMatchObject({ id: second, status: 'queued' });
+  expect(await json('models', 'ls')).toContainEqual(expect.objectContaining({ id: 'tiny', object: 'model' }));
+});
+
+test('webhooks are registered, tested, listed, changed, turned and deleted', async () => {
+  const made = await cli('webhooks', 'create', 'https://hooks.example/m', '--event', 'fine_tuning.job.failed');
+  const [, id = ''] = /^webhook +(wh_\w+)$/m.exec(made.output) ?? [];
+  expect(made.output).toMatch(/^secret +whsec_\S+ \(shown this once\)$/m);
+  const shown = await cli('webhooks', 'show', id);
+  expect(shown.output).toMatch(/^hears of +fine_tuning\.job\.failed$/m);
+  expect(shown.output).not.toContain('whsec_');
+  expect((await cli('webhooks', 'ls')).output).toContain('https://hooks.example/m');
+  const local = await cli('webhooks', 'update', id, '--url', 'http://127.0.0.1:9/');
+  expect([local.status, local.output]).toEqual([1, expect.stringContaining('MORAINE_WEBHOOK_PRIVATE=1')]);
+  const wrong = await cli('webhooks', 'update', id, '--event', 'fine_tuning.job.fail');
+  expect([wrong.status, wrong.output]).toEqual([1, expect.stringContaining('fine_tuning.job.failed')]);
+  expect((await cli('webhooks', 'update', id, '--disable')).output).toMatch(/^state +disabled$/m);
+  expect((await cli('webhooks', 'update', id)).status).toBe(2);
+  expect((await cli('webhooks', 'rotate', id, '--overlap', '60')).output).toMatch(/^secret +whsec_/m);
+  // No name ends in .example, so nobody takes it.
+  const tried = await cli('webhooks', 'test', id);
+  expect([tried.status, tried.output]).toEqual([1, expect.stringContaining('Not delivered')]);
+  const [delivery] = JSON.parse((await cli('webhooks', 'deliveries', id, '--json')).output);
+  expect(delivery).toMatchObject({ type: 'webhook.test', status: 'failed', webhook_id: id });
+  expect((await cli('webhooks', 'replay', id, delivery.id)).output).toContain(delivery.event_id);
+  expect((await cli('webhooks', 'delete', id)).output).toBe(`${id}: deleted\n`);
+  expect((await cli('webhooks', 'ls')).output).toContain('No webhooks yet.');
+});
+
 test('runs verify of a run that has not trained says what it would need', async () => {
   const { status, output } = await cli('runs', 'verify', runIds[0] ?? '');
   expect([status, output]).toEqual([
@@ -226,6 +261,12 @@ test('a run that has no adapter cannot be downloaded, and no file is left', asyn
 describe('files', () => {
   const rows = path.join(dataDir, 'some rows.jsonl');
   beforeAll(() => writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(7)));
+
+  test('delete removes a file, and a second time says that there is none', async () => {
+    const { id } = JSON.parse((await cli('files', 'upload', rows, '--json')).output);
+    expect(await cli('files', 'delete', id)).toEqual({ status: 0, output: `${id}: deleted\n` });
+    expect(await cli('files', 'delete', id)).toMatchObject({ status: 1, output: expect.stringContaining(id) });
+  });
 
   test('upload says what the file is and how it is trained on; ls and show say the same', async () => {
     const { status, output } = await cli('files', 'upload', rows);

@@ -14,6 +14,9 @@ export const ID_PREFIX = {
   adapter: 'adp_',
   evaluation: 'eval_',
   verification: 'verify_',
+  webhook: 'wh_',
+  delivery: 'whd_',
+  webhookEvent: 'evt_',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIX;

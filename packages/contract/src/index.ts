@@ -17,3 +17,4 @@ export * from './states.js';
 export * from './suggest.js';
 export * from './uploads.js';
 export * from './validate.js';
+export * from './webhooks.js';

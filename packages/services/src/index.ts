@@ -79,6 +79,17 @@ export { requireRun, requireRuns } from './training/require-run.js';
 export { type SearchRuns, searchRuns } from './training/search-runs.js';
 export { markRunning, startAttempt } from './training/start-attempt.js';
 export { verifyRun } from './training/verify-run.js';
+export { type ListDeliveries, listDeliveries, replayDelivery, testWebhook } from './webhooks/deliveries.js';
+export {
+  createWebhook,
+  deleteWebhook,
+  getWebhook,
+  listWebhooks,
+  rotateWebhook,
+  updateWebhook,
+  type WebhookOptions,
+} from './webhooks/manage-webhooks.js';
+export { type SenderOptions, startWebhookSender, type WebhookSender } from './webhooks/send-webhooks.js';
 export type { Wish } from './work/ask-to-stop.js';
 export { LEASE_MS } from './work/claim.js';
 export type { Failure } from './work/end-attempt.js';

@@ -6,6 +6,7 @@ import { fineTuningHandlers } from './fine-tuning.js';
 import { modelHandlers } from './models.js';
 import { runHandlers } from './runs.js';
 import { uploadHandlers } from './uploads.js';
+import { webhookHandlers } from './webhooks.js';
 
 const otherHandlers: Handlers<'listWorkers' | 'createLoginLink' | 'signOut'> = {
   listWorkers: ({ s, actor }) => listWorkers(s, actor),
@@ -33,5 +34,6 @@ export const handlers: Handlers = {
   ...modelHandlers,
   ...runHandlers,
   ...uploadHandlers,
+  ...webhookHandlers,
   ...otherHandlers,
 };

@@ -18,7 +18,14 @@ import { PURPOSES, uploadFile } from '../upload-file.js';
 
 export const filesCommand: Command = {
   name: 'files',
-  forms: ['upload FILE [--purpose fine-tune|evals] [--json]', 'ls', 'show ID', 'preview FILE --model BASE'],
+  forms: [
+    'upload FILE [--purpose fine-tune|evals] [--json]',
+    'ls [--json]',
+    'show ID [--json]',
+    'preview FILE --model BASE [--json]',
+    'delete ID [--json]',
+  ],
+  examples: ['upload rows.jsonl', 'preview rows.jsonl --model moraine-tiny --rows 2', 'delete file-4f2k'],
   options: {
     data: DATA_OPTION,
     purpose: {
@@ -34,9 +41,9 @@ export const filesCommand: Command = {
       value: 'N',
       help: 'Longest row in tokens, as in a run; default the context of the base.',
     },
-    json: { type: 'boolean', help: 'The file, or its preview, as the API describes it, as JSON.' },
+    json: { type: 'boolean', help: 'The file, its preview or the list as the API describes it, as JSON.' },
   },
-  run: (args) => runAction(args, filesCommand, { upload, ls: list, show, preview }),
+  run: (args) => runAction(args, filesCommand, { upload, ls: list, show, preview, delete: remove }),
 };
 
 async function upload(args: Arguments): Promise<number> {
@@ -49,6 +56,14 @@ async function show(args: Arguments): Promise<number> {
   const id = required(args, 1, 'The id of the file', filesCommand);
   noMoreThan(args, 2, filesCommand);
   return describe(args, await connect(args).call('getFile', { params: { id } }));
+}
+
+async function remove(args: Arguments): Promise<number> {
+  const id = required(args, 1, 'The id of the file', filesCommand);
+  noMoreThan(args, 2, filesCommand);
+  const answer = await connect(args).call('deleteFile', { params: { id } });
+  print(args.options.json ? JSON.stringify(answer) : `${answer.id}: deleted`);
+  return 0;
 }
 
 /** Shows rows as a run on a base reads them; a file of this machine is uploaded first. */

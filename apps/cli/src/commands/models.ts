@@ -12,7 +12,8 @@ import { print, table } from '../terminal.js';
 
 export const modelsCommand: Command = {
   name: 'models',
-  forms: ['add NAME DIR [--base MODEL]', 'add NAME hf:ORG/REPO[@REV] [--on-server]', 'rm NAME', 'ls'],
+  forms: ['add NAME DIR [--base MODEL]', 'add NAME hf:ORG/REPO[@REV] [--on-server]', 'rm NAME', 'ls [--json]'],
+  examples: ['add smol hf:HuggingFaceTB/SmolLM2-135M', 'add mine ./adapter --base smol', 'ls --json'],
   options: {
     base: {
       type: 'string',
@@ -23,6 +24,7 @@ export const modelsCommand: Command = {
       type: 'boolean',
       help: 'Of a model of a hub: the server downloads it, from its own HF_ENDPOINT with its own HF_TOKEN, and goes on when this command ends.',
     },
+    json: { type: 'boolean', help: 'The list as the API gives it, as JSON.' },
     data: DATA_OPTION,
   },
   run: (args) => runAction(args, modelsCommand, { add, rm: remove, ls: list }),
@@ -74,6 +76,10 @@ async function remove(args: Arguments): Promise<number> {
 async function list(args: Arguments): Promise<number> {
   noMoreThan(args, 1, modelsCommand);
   const { data } = await connect(args).call('listModels');
+  if (args.options.json) {
+    print(JSON.stringify(data));
+    return 0;
+  }
   if (data.length === 0) {
     print(
       'No models yet. Register a base with `moraine models add NAME DIR`, or `hf:ORG/REPO` in place of the folder.',

@@ -13,8 +13,8 @@ export const runsCommand: Command = {
   forms: [
     'create --model NAME --file FILE [--config FILE] [--method NAME] [--watch]',
     'watch RUN',
-    'ls [--limit N]',
-    'show RUN',
+    'ls [--limit N] [--json]',
+    'show RUN [--json]',
     'pause RUN',
     'resume RUN',
     'cancel RUN',
@@ -22,8 +22,15 @@ export const runsCommand: Command = {
     'logs RUN',
     `download RUN [--format ${EXPORT_FORMATS.join('|')}] [--lambda L] [--rank R] [--out DIR]`,
   ],
+  examples: [
+    'create --model moraine-tiny --file rows.jsonl --watch',
+    'ls --limit 5 --json',
+    'pause ftjob-4f2k',
+    'download ftjob-4f2k --format peft --out adapter',
+  ],
   options: {
     data: DATA_OPTION,
+    json: { type: 'boolean', help: 'The run, or the runs, as the API describes them, as JSON.' },
     limit: { type: 'string', value: 'N', help: 'Runs to list, newest first; default 20.' },
     ...CREATE_OPTIONS,
     format: {
@@ -76,6 +83,10 @@ const statusOf = ({ status, state }: RunObject): string => {
 async function list(args: Arguments): Promise<number> {
   noMoreThan(args, 1, runsCommand);
   const { data } = await connect(args).call('listRuns', { query: { limit: integer(args, 'limit', 1, 100) ?? 20 } });
+  if (args.options.json) {
+    print(JSON.stringify(data));
+    return 0;
+  }
   if (data.length === 0) {
     print('No runs yet.');
     return 0;
@@ -108,6 +119,10 @@ async function list(args: Arguments): Promise<number> {
 async function show(args: Arguments): Promise<number> {
   const client = connect(args);
   const run = await client.call('getRun', { params: params(args) });
+  if (args.options.json) {
+    print(JSON.stringify(run));
+    return 0;
+  }
   const { config, progress } = run;
   const rows: [string, string | null][] = [
     ['run', run.id],
@@ -147,7 +162,7 @@ async function show(args: Arguments): Promise<number> {
 
 async function change(args: Arguments, verb: 'pauseRun' | 'resumeRun' | 'cancelRun'): Promise<number> {
   const run = await connect(args).call(verb, { params: params(args) });
-  print(`${run.id}: ${statusOf(run)}`);
+  print(args.options.json ? JSON.stringify(run) : `${run.id}: ${statusOf(run)}`);
   return 0;
 }
 

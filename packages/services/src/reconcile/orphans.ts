@@ -18,10 +18,13 @@ export async function collectExpiredFiles(s: Services): Promise<number> {
   return rows.length;
 }
 
-/** Rows that nobody can use any more: links and sessions past their time, workers silent for a week that no attempt names. */
+/** Rows that nobody can use any more: links and sessions past their time, webhooks that were sent a month ago, workers silent for a week that no attempt names. */
 export async function forgetExpired(s: Services): Promise<void> {
   await s.pg.query('DELETE FROM login_links WHERE expires_at < now()');
   await s.pg.query('DELETE FROM sessions WHERE expires_at < now()');
+  await s.pg.query(
+    `DELETE FROM webhook_deliveries WHERE status <> 'pending' AND created_at < now() - interval '30 days'`,
+  );
   await s.pg.query(
     `DELETE FROM workers w WHERE w.heartbeat_at < now() - interval '7 days'
        AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.worker_id = w.id)`,

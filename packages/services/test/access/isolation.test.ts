@@ -11,12 +11,14 @@ const s: Services = t.services;
 
 let owner: Actor;
 let stranger: Actor;
-const ours = { file: '', run: '', base: 'tiny', tuned: '', key: '', upload: '' };
+const ours = { file: '', run: '', base: 'tiny', tuned: '', key: '', upload: '', webhook: '', delivery: '' };
 beforeAll(async () => {
   owner = await defaultActor(s);
   stranger = await otherActor(s);
   await services.createBaseFromDir(s, owner, { name: ours.base, dir: await writeFolder(tinyFiles()) });
   ours.file = (await uploadRows(s, owner, goodRows(64))).id;
+  ours.webhook = (await services.createWebhook(s, owner, { url: 'https://127.0.0.1:9/' }, { allowsPrivate: true })).id;
+  ours.delivery = (await services.testWebhook(s, owner, ours.webhook, { allowsPrivate: false })).id;
   const upload = { filename: 'f', purpose: 'evals', bytes: 9, mime_type: 'text/jsonl' };
   ours.upload = (await services.createUpload(s, owner, upload, 100)).id;
   ours.run = (await services.createRun(s, owner, { model: ours.base, training_file: ours.file })).id;
@@ -67,6 +69,13 @@ const BY_ID: Record<string, Call> = {
   resumeRun: (actor) => services.resumeRun(s, actor, ours.run),
   cancelRun: (actor) => services.cancelRun(s, actor, ours.run),
   verifyRun: (actor) => services.verifyRun(s, actor, ours.run),
+  getWebhook: (actor) => services.getWebhook(s, actor, ours.webhook),
+  updateWebhook: (actor) => services.updateWebhook(s, actor, ours.webhook, {}, { allowsPrivate: false }),
+  rotateWebhook: (actor) => services.rotateWebhook(s, actor, ours.webhook, 0),
+  testWebhook: (actor) => services.testWebhook(s, actor, ours.webhook, { allowsPrivate: false }),
+  listDeliveries: (actor) => services.listDeliveries(s, actor, ours.webhook, { limit: 10 }),
+  replayDelivery: (actor) => services.replayDelivery(s, actor, ours.webhook, ours.delivery),
+  deleteWebhook: (actor) => services.deleteWebhook(s, actor, ours.webhook),
   revokeApiKey: (actor) => services.revokeApiKey(s, actor, ours.key),
 };
 
@@ -76,6 +85,7 @@ const LISTS: Record<string, Call> = {
   listRuns: (actor) => services.listRuns(s, actor, { limit: 100 }),
   searchRuns: (actor) => services.searchRuns(s, actor, { limit: 100, sort: '-created', count: true, q: ours.run }),
   listModels: (actor) => services.listModels(s, actor),
+  listWebhooks: (actor) => services.listWebhooks(s, actor),
   listWorkers: (actor) => services.listWorkers(s, actor),
 };
 
@@ -89,6 +99,7 @@ const MAKERS = [
   'createLoginLink',
   'createUpload',
   'endSessions',
+  'createWebhook',
 ];
 
 /** Exported verbs whose second parameter is the caller, by the source of their files. */
@@ -135,7 +146,8 @@ describe('an id of another project', () => {
 describe('a list', () => {
   test.each(Object.entries(LISTS))('%s names nothing of another project', async (_name, call) => {
     const text = JSON.stringify(await call(stranger));
-    for (const id of [ours.file, ours.run, ours.tuned, ours.key, owner.projectId]) expect(text).not.toContain(id);
+    for (const id of [ours.file, ours.run, ours.webhook, ours.tuned, ours.key, owner.projectId])
+      expect(text).not.toContain(id);
   });
 
   test('does not go on from an item of another project', async () => {
