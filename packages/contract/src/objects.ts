@@ -17,7 +17,11 @@ export const listOf = <T extends z.ZodType>(item: T) =>
     last_id: z.string().nullable(),
   });
 
-export const DeletedObject = z.object({ id: z.string(), object: z.string(), deleted: z.literal(true) });
+const deletedOf = <T extends string>(object: T) =>
+  z.object({ id: z.string(), object: z.literal(object), deleted: z.literal(true) });
+export const DeletedFile = deletedOf('file');
+export const DeletedModel = deletedOf('model');
+export const DeletedWebhook = deletedOf('webhook');
 
 export const ErrorBody = z
   .object({
@@ -47,7 +51,7 @@ export const FileObject = z
     bytes: z.int(),
     created_at: seconds,
     filename: z.string(),
-    purpose: z.string(),
+    purpose: z.enum(['fine-tune', 'evals', 'fine-tune-results']),
     status: z.enum(['uploaded', 'processed', 'error']),
     status_details: z.string().nullable(),
     expires_at: seconds.nullable(),
@@ -133,7 +137,7 @@ export const RunObject = z
     error: z.object({ code: z.string(), message: z.string(), param: z.string().nullable() }).nullable(),
     seed: z.int(),
     estimated_finish: seconds.nullable(),
-    integrations: z.array(z.never()),
+    integrations: z.array(z.never()).max(0),
     method: z.object({
       type: z.literal('supervised'),
       supervised: z.object({ hyperparameters: z.record(z.string(), z.unknown()) }),

@@ -4,7 +4,9 @@ import { FilePreview, FileValidation } from './file-reports.js';
 import { EXPORT_FORMATS, LOW_RANK } from './methods/method.js';
 import {
   CheckpointObject,
-  DeletedObject,
+  DeletedFile,
+  DeletedModel,
+  DeletedWebhook,
   EvaluationObject,
   EventObject,
   FileObject,
@@ -135,7 +137,7 @@ export const ROUTES = table({
     tag: 'Files',
     summary: 'Delete a file',
     params: id,
-    response: DeletedObject,
+    response: DeletedFile,
   },
 
   createUpload: {
@@ -284,7 +286,7 @@ export const ROUTES = table({
     tag: 'Models',
     summary: 'End the download of a base, or delete a base or a registered adapter that nothing was trained on',
     params: model,
-    response: DeletedObject,
+    response: DeletedModel,
   },
   createAdapter: {
     method: 'POST',
@@ -457,7 +459,7 @@ export const ROUTES = table({
     tag: 'Webhooks',
     summary: 'Delete a webhook and its deliveries',
     params: id,
-    response: DeletedObject,
+    response: DeletedWebhook,
   },
   rotateWebhook: {
     method: 'POST',

@@ -9,7 +9,7 @@ export function toFileObject(row: FileModel): FileObject {
     bytes: Number(row.sizeBytes),
     created_at: toSeconds(row.createdAt),
     filename: row.filename,
-    purpose: row.purpose,
+    purpose: row.purpose as FileObject['purpose'],
     status: row.status as FileObject['status'],
     status_details: row.statusDetails,
     expires_at: toSecondsOrNull(row.expiresAt),
