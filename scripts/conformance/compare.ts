@@ -42,9 +42,8 @@ function alternativesOf(document: Document, node: unknown): Json[] {
   const schema = resolve(document, node);
   const all = listOf(schema.allOf);
   if (all.length > 0) {
-    const merged = all.map((one) => resolve(document, one)).reduce<Json>((sum, one) => ({ ...sum, ...one }), {});
     const { allOf: _, ...rest } = schema;
-    return alternativesOf(document, { ...merged, ...rest });
+    return alternativesOf(document, Object.assign({}, ...all.map((one) => resolve(document, one)), rest));
   }
   const union = [...listOf(schema.anyOf), ...listOf(schema.oneOf)];
   const nullable: Json[] = schema.nullable === true ? [{ type: 'null' }] : [];
@@ -107,9 +106,9 @@ export function createComparison(ours: Document, theirs: Document) {
     const words = wordsOf(narrow);
     if (candidates.some((one) => wordsOf(one) === null)) return;
     const known = candidates.flatMap((one) => wordsOf(one) ?? []);
-    if (words === null) return differ(where, `only ${listOf(wordsOf(wide)).join(', ')}`);
-    const missing = words.filter((word) => !known.includes(word));
-    if (missing.length > 0) differ(where, `not ${missing.join(', ')}`);
+    const missing = words?.filter((word) => !known.includes(word)) ?? [];
+    if (words === null) differ(where, `only ${listOf(wordsOf(wide)).join(', ')}`);
+    else if (missing.length > 0) differ(where, `not ${missing.join(', ')}`);
   };
 
   const compareBounds = (wide: Json, narrow: Json, where: string): void => {
@@ -195,10 +194,8 @@ export function createComparison(ours: Document, theirs: Document) {
       const plain = (one: string): string => one.replaceAll(/\{[^}]*\}/g, '{}');
       const found = Object.entries(ours.paths).find(([own]) => plain(own) === plain(`/v1${path}`));
       const mine = found?.[1][method.toLowerCase()];
-      if (!mine) return differ(where, 'is not there');
-      compareParameters(mine, reference, where);
-      compareBody(mine, reference, where);
-      compareAnswers(mine, reference, where);
+      if (!mine) differ(where, 'is not there');
+      else for (const check of [compareParameters, compareBody, compareAnswers]) check(mine, reference, where);
     },
     outcome,
   };
