@@ -23,6 +23,9 @@ async function serverMs(s: Services): Promise<number> {
       'bench',
       1_000,
       ['train'],
+      2 ** 40,
+      2 ** 40,
+      2 ** 40,
     ]);
     const plan = rows[0]['QUERY PLAN'][0] as Record<'Planning Time' | 'Execution Time', number>;
     return plan['Planning Time'] + plan['Execution Time'];

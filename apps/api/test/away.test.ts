@@ -1,4 +1,5 @@
-import { type Between, openBetween } from '@moraine/testing';
+import { join } from 'node:path';
+import { type Between, openBetween, openSmallDisk } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { prepare, submit } from './fixtures.js';
 import { chatRows, fileForm, startApi, type TestApi } from './support.js';
@@ -138,5 +139,28 @@ describe('a Postgres that only reads, as in a failover', () => {
     }
     const ready = async () => (await api.ask('GET', '/readyz', { key: null })).status;
     await expect.poll(ready, { timeout: 10_000 }).toBe(200);
+  });
+});
+
+const disk = openSmallDisk(2);
+afterAll(() => disk?.close());
+
+describe.skipIf(disk === null)('a blob storage whose disk is full (needs leave to mount one)', () => {
+  it('is answered with 507, what did not fit and what is free; smaller things and all else go on', async () => {
+    const full = await startApi({ uploadLimitBytes: 64 * 1024 ** 2 }, async () => ({
+      blobsDir: join(disk?.dir ?? '', 'blobs'),
+    }));
+    try {
+      const refused = await full.ask('POST', '/v1/files', { body: fileForm('x'.repeat(5_000_000)) });
+      expect(refused.status).toBe(507);
+      expect(refused.json.error).toMatchObject({ code: 'storage_full', type: 'server_error' });
+      expect(refused.json.error.message).toMatch(/An upload of at least \d\.\d MB does not fit .*; \d\.\d MB are free/);
+      expect(refused.headers.get('retry-after')).toBe('30');
+      const taken = await full.ask('POST', '/v1/files', { body: fileForm(chatRows(2)) });
+      expect([taken.status, taken.json.status]).toEqual([200, 'processed']);
+      expect((await full.ask('GET', '/v1/files')).json.data).toHaveLength(1);
+    } finally {
+      await full.close();
+    }
   });
 });

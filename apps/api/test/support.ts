@@ -81,7 +81,7 @@ export function asker(url: string, ownKey: string): AskFunction {
 }
 
 /** Addresses in place of those of the servers. */
-export type Through = (t: TestServices) => Promise<{ databaseUrl?: string; redisUrl?: string }>;
+export type Through = (t: TestServices) => Promise<{ databaseUrl?: string; redisUrl?: string; blobsDir?: string }>;
 
 /** The real application on a free port of the loopback, with a database, a Redis and blobs of its own; `through`: other ways to these. */
 export async function startApi(settings: Partial<ApiEnv> = {}, through?: Through): Promise<TestApi> {

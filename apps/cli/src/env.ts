@@ -14,6 +14,17 @@ export const databaseUrl = (): string | undefined => set(process.env.DATABASE_UR
 /** A Redis of the user's own instead of the embedded one. */
 export const redisUrl = (): string | undefined => set(process.env.REDIS_URL);
 
+const positive = (value: string | undefined, preset: number): number => {
+  const number = Number(set(value) ?? preset);
+  return Number.isSafeInteger(number) && number > 0 ? number : preset;
+};
+
+/** How large a log of the stack may become before it is set aside, and how many full ones are kept. */
+export const logLimits = (): { bytesMax: number; kept: number } => ({
+  bytesMax: positive(process.env.MORAINE_LOG_BYTES_MAX, 20_000_000),
+  kept: positive(process.env.MORAINE_LOGS_KEPT, 3),
+});
+
 /** The whole environment for a child, with `extra` on top. */
 export const childEnv = (extra: Record<string, string>): NodeJS.ProcessEnv => ({ ...process.env, ...extra });
 

@@ -13,6 +13,8 @@ export interface WorkerEnv {
   threads: number;
   /** Resident memory at which the training process is ended with cause `oom`; null: nine tenths of what the machine or container has. */
   memoryLimitBytes: number | null;
+  /** Room on the disks of attempts and blobs below which nothing is claimed; null: 256 MiB. */
+  diskReserveBytes: number | null;
   logLevel: string;
   logFormat: 'json' | 'pretty';
 }
@@ -43,6 +45,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): WorkerEnv {
     name: source.MORAINE_WORKER_NAME || hostname(),
     threads: positive('MORAINE_THREADS') ?? availableParallelism(),
     memoryLimitBytes: positive('MORAINE_MEMORY_LIMIT_BYTES'),
+    diskReserveBytes: positive('MORAINE_DISK_RESERVE_BYTES'),
     logLevel: source.LOG_LEVEL || 'info',
     logFormat: source.LOG_FORMAT === 'pretty' ? 'pretty' : 'json',
   };

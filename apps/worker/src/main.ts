@@ -18,7 +18,11 @@ async function main(): Promise<void> {
   startBeat(env.workDir);
   const { databaseUrl, redisUrl, blobsDir } = env;
   const s = await openServices({ databaseUrl, redisUrl, blobsDir, log, patience: 'work' });
-  const worker = startWorker(s, { ...env, memoryLimitBytes: env.memoryLimitBytes ?? undefined, script, version }, log);
+  const limits = {
+    memoryLimitBytes: env.memoryLimitBytes ?? undefined,
+    diskReserveBytes: env.diskReserveBytes ?? undefined,
+  };
+  const worker = startWorker(s, { ...env, ...limits, script, version }, log);
   let asked = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     log.info({ signal }, asked ? 'ending at once' : 'ending after the step');

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
+import { freemem, totalmem } from 'node:os';
 
 /** What the machine, or the container around us, has. */
 export function memoryBytes(): number {
@@ -10,6 +10,9 @@ export function memoryBytes(): number {
 
 /** What a child may hold unless the worker is set otherwise: the rest is for the worker itself. */
 export const memoryLimitBytes = (): number => Math.round(0.9 * memoryBytes());
+
+/** Memory that could be had now; null inside a container, where files that are only cached count as used. */
+export const availableBytes = (): number | null => (memoryBytes() < totalmem() ? null : freemem());
 
 /** Resident memory of a process; null where the system does not report it (only Linux does it this way). */
 export function residentBytes(pid: number): number | null {

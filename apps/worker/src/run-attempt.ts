@@ -1,8 +1,17 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { explain, type JobSpec, type StopReason } from '@moraine/contract';
+import { AppError, explain, type JobSpec, type StopReason } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
-import { type Claim, failAttempt, releaseAttempt, renewLease, type Services } from '@moraine/services';
+import {
+  type Claim,
+  type Failure,
+  failAttempt,
+  isDiskFault,
+  isStorageFull,
+  releaseAttempt,
+  renewLease,
+  type Services,
+} from '@moraine/services';
 import type { Logger } from 'pino';
 import { attemptSink } from './attempt-sink.js';
 import { type Death, isTerminal, type Terminal } from './child-protocol.js';
@@ -33,8 +42,8 @@ export interface AttemptSettings {
 export interface RunningAttempt {
   taskId: string;
   stop(reason: StopReason): void;
-  /** Resolves, and never rejects, when nothing of the attempt is left in this process. */
-  done: Promise<void>;
+  /** Resolves, and never rejects, when nothing of the attempt is left in this process; returns what a disk ended it with, or null. */
+  done: Promise<string | null>;
 }
 
 const deadlineOf = (reason: StopReason, settings: AttemptSettings): number =>
@@ -138,6 +147,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     else await persist(() => failAttempt(s, token, death));
   };
 
+  let diskFault: string | null = null;
   const execute = async (): Promise<void> => {
     const outDir = join(settings.workDir, `${token.taskId}-${token.attempt}`);
     const timer = setInterval(() => void renew().catch(() => undefined), settings.renewEveryMs);
@@ -150,15 +160,18 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
         return await endWithoutWord({ cause: 'preempted', code: 'released', message: 'Stopped before the start.' });
       const death = await runChild(spec);
       if (abandoned.signal.aborted) return;
-      if (last) log.info({ end: last.type }, 'attempt ended');
-      else {
+      if (last) {
+        log.info({ end: last.type }, 'attempt ended');
+        if (last.type === 'failed' && last.cause === 'storage') diskFault = last.message;
+      } else {
         log.warn(death, 'the training process ended without a last word');
         await endWithoutWord(death);
       }
     } catch (error) {
       if (abandoned.signal.aborted || isStale(error)) return abandon();
       log.error({ err: error }, 'attempt failed outside the training process');
-      const failure = { cause: 'storage', code: 'storage', message: explain(error) } as const;
+      const failure = failureOutside(error);
+      if (failure.cause === 'storage') diskFault = failure.message;
       await persist(() => failAttempt(s, token, failure)).catch((cause: unknown) =>
         log.error({ err: cause }, 'the lease will run out'),
       );
@@ -169,5 +182,12 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     }
   };
 
-  return { taskId: token.taskId, stop, done: execute() };
+  return { taskId: token.taskId, stop, done: execute().then(() => diskFault) };
+}
+
+/** Why an attempt failed outside the training process. A disk that is full or fails is nobody's fault and never charged; all else is ours. */
+function failureOutside(error: unknown): Failure {
+  const message = explain(error);
+  if (isDiskFault(error)) return { cause: 'storage', code: isStorageFull(error) ? 'storage_full' : 'storage', message };
+  return { cause: 'internal', code: error instanceof AppError ? error.code : 'internal', message };
 }

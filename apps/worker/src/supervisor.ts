@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeFolder } from '@moraine/contract/make-folder';
 import {
@@ -10,13 +10,15 @@ import {
   LEASE_MS,
   listenControl,
   openWakeConsumer,
+  type Room,
   registerWorker,
   retireWorker,
   type Services,
   type WorkerDevice,
 } from '@moraine/services';
 import type { Logger } from 'pino';
-import { memoryBytes, memoryLimitBytes } from './memory.js';
+import { type DiskPlace, diskProblem, leastFree } from './disk.js';
+import { availableBytes, memoryBytes, memoryLimitBytes } from './memory.js';
 import { type Probe, probeRuntime } from './probe-runtime.js';
 import { untilDone } from './retry.js';
 import { type AttemptSettings, type RunningAttempt, runAttempt } from './run-attempt.js';
@@ -31,6 +33,10 @@ export interface WorkerSettings extends Partial<Omit<AttemptSettings, 'script' |
   heartbeatMs?: number;
   /** How often a machine without a runtime looks again. */
   probeEveryMs?: number;
+  /** Room on the disks of attempts and blobs below which nothing is claimed; default 256 MiB. */
+  diskReserveBytes?: number;
+  /** How often a worker whose disk is full or failed looks again. */
+  diskProbeEveryMs?: number;
   /** How often a free worker looks in Postgres although nobody woke it: Redis may be away. */
   pollEveryMs?: number;
 }
@@ -51,7 +57,17 @@ const NO_DEVICE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null, 
  * leases are never late.
  */
 export function startWorker(s: Services, settings: WorkerSettings, log: Logger): RunningWorker {
-  const { name, pool, script, version, heartbeatMs = 5_000, probeEveryMs = 30_000, pollEveryMs = 5_000 } = settings;
+  const {
+    name,
+    pool,
+    script,
+    version,
+    heartbeatMs = 5_000,
+    probeEveryMs = 30_000,
+    pollEveryMs = 5_000,
+    diskReserveBytes = 256 * 2 ** 20,
+    diskProbeEveryMs = 5_000,
+  } = settings;
   const threads = settings.threads ?? availableParallelism();
   const attemptSettings: AttemptSettings = {
     script,
@@ -70,6 +86,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
   let workerId: string | null = null;
   let current: RunningAttempt | null = null;
   let probe: Probe | null = null;
+  let diskFault: string | null = null;
 
   const register = async (): Promise<string> => {
     const facts = {
@@ -95,8 +112,9 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
 
   const beat = async (): Promise<void> => {
     if (!workerId || !probe) return;
-    const status = draining.signal.aborted ? 'draining' : probe.problem ? 'unhealthy' : current ? 'busy' : 'ready';
-    const isKnown = await heartbeatWorker(s, workerId, { status, statusReason: probe.problem, device: probe.device });
+    const statusReason = probe.problem ?? diskFault;
+    const status = draining.signal.aborted ? 'draining' : statusReason ? 'unhealthy' : current ? 'busy' : 'ready';
+    const isKnown = await heartbeatWorker(s, workerId, { status, statusReason, device: probe.device });
     if (!isKnown && !current && !draining.signal.aborted) await register();
   };
   const heartbeat = setInterval(() => {
@@ -111,13 +129,44 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
   const look = async (id: string): Promise<Claim | null> => {
     while (!draining.signal.aborted) {
       try {
-        return await claimRun(s, { workerId: id, pool, leaseMs: attemptSettings.leaseMs });
+        await waitForDisk();
+        if (draining.signal.aborted) return null;
+        return await claimRun(s, { workerId: id, pool, leaseMs: attemptSettings.leaseMs, room: await roomNow() });
       } catch (error) {
         log.warn({ err: error }, 'cannot look for a run now');
         await sleep(1_000, undefined, { signal: draining.signal }).catch(() => undefined);
       }
     }
     return null;
+  };
+
+  /** Blobs that lie elsewhere have a disk of their own, which shows when something is stored. */
+  const blobsHere = s.blobs.localPath('attempts');
+  const places: DiskPlace[] = [
+    { what: `the disk of the worker's folder (${settings.workDir})`, dir: settings.workDir },
+    ...(blobsHere === null ? [] : [{ what: 'the disk of the blob storage', dir: dirname(blobsHere) }]),
+  ];
+
+  /** Waits while the disks have no room, or do not take what is written; says so on the worker. */
+  const waitForDisk = async (): Promise<void> => {
+    while (!draining.signal.aborted) {
+      const problem = await diskProblem(places, diskReserveBytes);
+      const isNews = problem !== null && diskFault === null;
+      if (isNews) log.error({ problem }, 'nothing is claimed until the disk has room');
+      if (problem === null && diskFault !== null) log.info('the disk has room again');
+      diskFault = problem;
+      await beat().catch(() => undefined);
+      if (problem === null) return;
+      await sleep(diskProbeEveryMs, undefined, { signal: draining.signal }).catch(() => undefined);
+    }
+  };
+
+  const roomNow = async (): Promise<Partial<Room>> => {
+    const [disk, memory] = [await leastFree(places), availableBytes()];
+    return {
+      ...(disk === null ? {} : { disk: Math.max(0, disk - diskReserveBytes) }),
+      ...(memory === null ? {} : { memory, memoryLimit: attemptSettings.memoryLimitBytes }),
+    };
   };
 
   /** Looks until a runtime is there; logs why it is not. */
@@ -135,8 +184,12 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     current = runAttempt(s, claim, attemptSettings, log);
     if (draining.signal.aborted) current.stop('drain');
     await beat().catch(() => undefined);
-    await current.done;
+    const fault = await current.done;
     current = null;
+    if (fault === null) return;
+    // Said at once; the next look waits until the disk takes something again.
+    diskFault = `storage_full: ${fault}`;
+    await beat().catch(() => undefined);
   };
 
   const live = async (): Promise<void> => {

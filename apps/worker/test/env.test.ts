@@ -20,6 +20,7 @@ describe('the settings of a worker', () => {
       name: hostname(),
       threads: expect.any(Number),
       memoryLimitBytes: null,
+      diskReserveBytes: null,
       logLevel: 'info',
       logFormat: 'json',
     });
@@ -32,6 +33,7 @@ describe('the settings of a worker', () => {
       MORAINE_WORKER_NAME: 'w-7',
       MORAINE_THREADS: '3',
       MORAINE_MEMORY_LIMIT_BYTES: '1073741824',
+      MORAINE_DISK_RESERVE_BYTES: '1048576',
       LOG_LEVEL: 'debug',
       LOG_FORMAT: 'pretty',
     };
@@ -40,6 +42,7 @@ describe('the settings of a worker', () => {
       name: 'w-7',
       threads: 3,
       memoryLimitBytes: 2 ** 30,
+      diskReserveBytes: 2 ** 20,
       logLevel: 'debug',
       logFormat: 'pretty',
     });

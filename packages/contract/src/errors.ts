@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   cancelled: { status: 409, retryable: false },
   // ourselves
   storage: { status: 500, retryable: true },
+  storage_full: { status: 507, retryable: true },
   unavailable: { status: 503, retryable: true },
   internal: { status: 500, retryable: true },
 } as const;

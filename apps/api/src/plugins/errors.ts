@@ -1,5 +1,5 @@
 import { AppError, type ErrorBody, explain, nearest, ROUTES } from '@moraine/contract';
-import { isServerAway } from '@moraine/services';
+import { isServerAway, isStorageFull } from '@moraine/services';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 
@@ -44,6 +44,11 @@ export function toWireError(error: unknown): AppError {
     return new AppError('rate_limited', (error as Error).message, {
       hint: 'Wait as long as the retry-after header says.',
     });
+  if (isStorageFull(error))
+    return new AppError('storage_full', `A disk of the server is full: ${(error as Error).message}.`, {
+      hint: 'Nothing was stored. Make room on the disk that Postgres or the blob storage is on; then try again.',
+      cause: error,
+    });
   if (isServerAway(error))
     return new AppError('unavailable', 'A server that the API depends on does not respond, or takes no writes now.', {
       hint: 'Try again in a few seconds; GET /readyz names what is away.',
@@ -65,7 +70,7 @@ export function errorBody(error: AppError): ErrorBody {
 }
 
 /** Seconds by status, where nobody knows better. */
-const RETRY_AFTER: Record<number, string> = { 429: '5', 503: '1' };
+const RETRY_AFTER: Record<number, string> = { 429: '5', 503: '1', 507: '30' };
 
 export function sendError(error: AppError, reply: FastifyReply): FastifyReply {
   // The stock clients retry 409 by themselves, and 500s too: say which of them are worth it.

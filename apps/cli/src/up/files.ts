@@ -1,9 +1,8 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { makeFolder } from '@moraine/contract/make-folder';
-
-/** Logs larger than this are set aside once, as `<name>.1`, when their part starts. */
-const LOG_BYTES_MAX = 20_000_000;
+import { logLimits } from '../env.js';
+import { setAside } from './log-rotation.js';
 
 /** Writes a file that only its owner may read, whole or not at all. */
 export function writePrivate(file: string, text: string): void {
@@ -32,9 +31,9 @@ export function readJson(file: string): unknown {
 /** Opens a log for appending (0600) and says where its new part begins. */
 export function openLog(file: string): { fd: number; from: number } {
   makeFolder(path.dirname(file));
-  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > LOG_BYTES_MAX) renameSync(file, `${file}.1`);
-  return { fd: openSync(file, 'a', 0o600), from: size > LOG_BYTES_MAX ? 0 : size };
+  setAside(file, logLimits());
+  const from = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  return { fd: openSync(file, 'a', 0o600), from };
 }
 
 /** What was appended to a log since `from`. */

@@ -1,11 +1,13 @@
 import { statSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
+import { explain } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
-import { chosenApiKey, databaseUrl, redisUrl } from '../env.js';
+import { chosenApiKey, databaseUrl, logLimits, redisUrl } from '../env.js';
 import { inRepo } from '../paths.js';
 import { isAnswering, isReady, startApi } from './api-part.js';
 import { type KeptPart, keepRunning, type Liveness, type PartEvent, type RunningPart } from './keep-running.js';
+import { keepLogsSmall } from './log-rotation.js';
 import { endLeftover, startNodePart } from './node-part.js';
 import { type RunningServer, startPostgres } from './postgres.js';
 import { prepare } from './prepare.js';
@@ -78,7 +80,15 @@ async function build(
   const leftovers = stack.parts.filter(isRunning);
   stack.supervisor = identify(process.pid);
   stack.parts = leftovers;
-  const save = (): void => saveStack(dataDir, stack);
+  /** A disk that is full must not end a start half way, with a process that nobody knows: the file is written with the next change. */
+  const save = (): void => {
+    try {
+      saveStack(dataDir, stack);
+    } catch (error) {
+      if (!['ENOSPC', 'EDQUOT'].includes(String((error as NodeJS.ErrnoException).code))) throw error;
+      onEvent({ part: 'stack.json', type: 'failed', message: explain(error), restartMs: 0 });
+    }
+  };
   await endStrays(dataDir, leftovers);
 
   const keep = async (name: string, start: () => Promise<RunningPart>): Promise<KeptPart> => {
@@ -192,7 +202,10 @@ async function build(
   stack.parts = stack.parts.filter((part) => isRunning(part));
   save();
 
+  const logged = ['postgres', 'redis', 'api', ...names].map(logFile);
+  const endRotation = keepLogsSmall(() => logged, logLimits());
   const finish = async (how: 'stop' | 'kill'): Promise<void> => {
+    endRotation();
     const group = (belongs: (name: string) => boolean) =>
       Promise.all(kept.filter((part) => belongs(part.name)).map((part) => part[how]()));
     await group((name) => name.startsWith('worker'));

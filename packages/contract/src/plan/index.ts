@@ -7,6 +7,7 @@ export * from '../json-depth.js';
 export * from './advise-mode.js';
 export { batchSizeAuto, describeChoices } from './choices.js';
 export * from './data-mix.js';
+export * from './estimate-disk.js';
 export * from './estimate-memory.js';
 export * from './learning-rate.js';
 export * from './resolve-adapter.js';

@@ -18,9 +18,9 @@ export interface BlobEntry {
  * A key appears whole or not at all, and is never overwritten by other bytes.
  */
 export interface BlobStore {
-  /** Stores a stream. @throws AppError `file_too_large` beyond `sizeBytesMax`; nothing is left behind. */
+  /** Stores a stream. @throws AppError `file_too_large` beyond `sizeBytesMax`, `storage_full` without room; nothing is left behind. */
   put(key: string, stream: Readable, options?: { sizeBytesMax?: number }): Promise<StoredBlob>;
-  /** Stores a finished folder below `prefix`, file by file. */
+  /** Stores a finished folder below `prefix`, file by file. @throws AppError `storage_full`. */
   putDir(prefix: string, dir: string): Promise<StoredBlob>;
   /** @throws AppError `not_found` when there is no such key. */
   open(key: string, range?: { start: number; end: number }): Promise<Readable>;

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { AppError } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import type { BlobEntry, BlobStore, StoredBlob } from './blob-store.js';
+import { describeSize, isStorageFull, storageFull } from './storage-full.js';
 
 /** Blobs as files below one folder that only its owner may enter. Written beside their place, flushed to disk, then renamed; the folder entry is flushed too. */
 export function createFsBlobStore(rootDir: string): BlobStore {
@@ -22,32 +23,48 @@ export function createFsBlobStore(rootDir: string): BlobStore {
     return join(dir, randomUUID());
   };
 
+  /** A disk without room is said as such, with what did not fit. */
+  const orFull = async <T>(what: () => string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw isStorageFull(error) ? await storageFull(what(), root, error) : error;
+    }
+  };
+
   return {
     async put(key, stream, { sizeBytesMax = Number.POSITIVE_INFINITY } = {}) {
-      const [place, temp] = [at(key), await temporary()];
-      try {
-        const stored = await writeStream(temp, stream, sizeBytesMax);
-        await settle(temp, place);
-        return stored;
-      } finally {
-        await rm(temp, { force: true });
-      }
+      const place = at(key);
+      const written = { sizeBytes: 0 };
+      const what = () => `An upload of at least ${describeSize(written.sizeBytes)}`;
+      return orFull(what, async () => {
+        const temp = await temporary();
+        try {
+          const stored = await writeStream(temp, stream, sizeBytesMax, written);
+          await settle(temp, place);
+          return stored;
+        } finally {
+          await rm(temp, { force: true });
+        }
+      });
     },
 
     async putDir(prefix, dir) {
-      const [place, temp] = [at(prefix), await temporary()];
-      try {
-        await cp(dir, temp, { recursive: true, verbatimSymlinks: true });
-        const files = await filesBelow(temp);
-        for (const file of files) await flush(join(temp, file.path));
-        await settle(temp, place);
-        return {
-          sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
-          sha256: await hashFolder(place, files),
-        };
-      } finally {
-        await rm(temp, { recursive: true, force: true });
-      }
+      const place = at(prefix);
+      const sizeBytes = (await filesBelow(dir)).reduce((sum, file) => sum + file.sizeBytes, 0);
+      const what = () => `A folder of ${describeSize(sizeBytes)}`;
+      return orFull(what, async () => {
+        const temp = await temporary();
+        try {
+          await cp(dir, temp, { recursive: true, verbatimSymlinks: true });
+          const files = await filesBelow(temp);
+          for (const file of files) await flush(join(temp, file.path));
+          await settle(temp, place);
+          return { sizeBytes, sha256: await hashFolder(place, files) };
+        } finally {
+          await rm(temp, { recursive: true, force: true });
+        }
+      });
     },
 
     async open(key, range) {
@@ -70,22 +87,30 @@ export function createFsBlobStore(rootDir: string): BlobStore {
 
     async move(from, to) {
       const [source, place] = [at(from), at(to)];
-      await settle(source, place);
+      await orFull(
+        () => 'What was uploaded',
+        () => settle(source, place),
+      );
     },
 
     localPath: (key) => at(key),
   };
 }
 
-async function writeStream(path: string, stream: Readable, sizeBytesMax: number): Promise<StoredBlob> {
+/** `written` counts what came, for whoever must say it when the rest did not fit. */
+async function writeStream(
+  path: string,
+  stream: Readable,
+  sizeBytesMax: number,
+  written: { sizeBytes: number },
+): Promise<StoredBlob> {
   const hash = createHash('sha256');
-  let sizeBytes = 0;
   const file = await open(path, 'wx', 0o600);
   try {
     for await (const piece of stream) {
       const bytes = typeof piece === 'string' ? Buffer.from(piece) : (piece as Buffer);
-      sizeBytes += bytes.length;
-      if (sizeBytes > sizeBytesMax) {
+      written.sizeBytes += bytes.length;
+      if (written.sizeBytes > sizeBytesMax) {
         throw new AppError('file_too_large', `The upload is larger than ${sizeBytesMax} bytes.`, {
           hint: 'Split it into smaller files, or raise MORAINE_UPLOAD_LIMIT_BYTES on the server.',
         });
@@ -97,7 +122,7 @@ async function writeStream(path: string, stream: Readable, sizeBytesMax: number)
   } finally {
     await file.close();
   }
-  return { sizeBytes, sha256: hash.digest('hex') };
+  return { sizeBytes: written.sizeBytes, sha256: hash.digest('hex') };
 }
 
 /** Renames into place. Two writers of the same key carry the same bytes, so the first one wins and the second is dropped. */

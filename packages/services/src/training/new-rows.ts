@@ -1,9 +1,11 @@
 import { newId } from '@moraine/contract';
+import { estimateDisk } from '@moraine/contract/plan';
 import type { Actor } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import type { Repeatable } from '../ground/find-repeated.js';
 import { requestHash } from '../ground/request-hash.js';
 import type { Prepared } from './prepare-run.js';
+import { leastMemory } from './too-large.js';
 import { trainKind } from './train-kind.js';
 
 export type NewRows = ReturnType<typeof newRows>;
@@ -24,6 +26,8 @@ export function newRows(
     pool: request.pool ?? 'default',
     priority: request.priority ?? 50,
     maxAttempts: request.max_attempts ?? 10,
+    diskBytes: BigInt(estimateDisk(config)),
+    memoryBytes: BigInt(leastMemory(base, config).total_bytes),
   } satisfies Prisma.TaskUncheckedCreateInput;
   const run = {
     ...common,

@@ -13,7 +13,19 @@ export interface ClaimOptions {
   /** Kinds of tasks that the worker can execute. */
   kinds: readonly string[];
   leaseMs?: number;
+  /** What the worker has free now; default: room for everything. */
+  room?: Partial<Room>;
 }
+
+/** Room of a worker, in bytes. */
+export interface Room {
+  disk: number;
+  memory: number;
+  /** All the memory that it may use. A task that needs more never fits; it is tried all the same, and may need less than was estimated. */
+  memoryLimit: number;
+}
+
+const ENDLESS = Number.MAX_SAFE_INTEGER;
 
 export interface ClaimedTask {
   id: string;
@@ -31,8 +43,15 @@ const QUEUED = `t.status IN (${statusesBefore('running')
   .map((status) => `'${status}'`)
   .join()}) AND t.deleted_at IS NULL`;
 
-/** The tasks of pool $2 that worker $1 may take now. */
-const CLAIMABLE = `t.pool = $2 AND ${QUEUED} AND t.queued_at <= now() AND t.kind = ANY($4)`;
+/**
+ * Whether a task fits the room $5 to $7. Nearly all do, which the planner takes a test for NULL to mean; of comparisons it would expect
+ * few, and rather sort the whole queue.
+ */
+const FITS = 'nullif(t.disk_bytes <= $5 AND (t.memory_bytes <= $6 OR t.memory_bytes > $7), false) IS NOT NULL';
+
+/** The tasks of pool $2 that worker $1 may take now: $5 to $7 are its room. */
+const CLAIMABLE = `t.pool = $2 AND ${QUEUED} AND t.queued_at <= now() AND t.kind = ANY($4)
+  AND ${FITS}`;
 
 /**
  * Priority class first, then the project with the fewest tasks on workers, then age. Rows that another worker is taking are passed over.
@@ -91,9 +110,11 @@ export const CLAIM = `
  */
 export async function claim(
   s: Services,
-  { workerId, pool, kinds, leaseMs = LEASE_MS }: ClaimOptions,
+  { workerId, pool, kinds, leaseMs = LEASE_MS, room = {} }: ClaimOptions,
 ): Promise<{ task: ClaimedTask; token: AttemptToken } | null> {
-  const { rows } = await s.pg.query<ClaimedTask>(CLAIM, [workerId, pool, leaseMs, kinds]);
+  const { disk = ENDLESS, memory = ENDLESS, memoryLimit = ENDLESS } = room;
+  const values = [workerId, pool, leaseMs, kinds, Math.floor(disk), Math.floor(memory), Math.floor(memoryLimit)];
+  const { rows } = await s.pg.query<ClaimedTask>(CLAIM, values);
   const task = rows[0];
   return task ? { task, token: { taskId: task.id, attempt: task.attempt, workerId } } : null;
 }

@@ -59,9 +59,10 @@ export async function endAttempt(
 /** The facts that every kind has; the caller holds the task's lock. */
 async function readFacts(client: pg.PoolClient, token: AttemptToken): Promise<LockedRow> {
   const { rows } = await client.query<LockedRow>(
-    `SELECT t.state, t.attempt, t.max_attempts AS "maxAttempts", now() AS now, h.charged, h.ooms
+    `SELECT t.state, t.attempt, t.max_attempts AS "maxAttempts", now() AS now, h.charged, h.ooms, h.storage_faults AS "storageFaults"
      FROM tasks t CROSS JOIN (
-       SELECT count(*) FILTER (WHERE status IN ('failed', 'lost'))::int AS charged, count(*) FILTER (WHERE cause = 'oom')::int AS ooms
+       SELECT count(*) FILTER (WHERE status IN ('failed', 'lost') AND cause IS DISTINCT FROM 'storage')::int AS charged,
+         count(*) FILTER (WHERE cause = 'oom')::int AS ooms, count(*) FILTER (WHERE cause = 'storage')::int AS storage_faults
        FROM attempts WHERE task_id = $1 AND attempt < $2) h
      WHERE t.id = $1`,
     [token.taskId, token.attempt],

@@ -7,8 +7,10 @@ export interface Facts {
   state: string | null;
   attempt: number;
   maxAttempts: number;
-  /** Earlier attempts that failed or were lost. */
+  /** Earlier attempts that failed or were lost, not counting those that a disk ended. */
   charged: number;
+  /** Earlier attempts that a disk ended: full, or failing. These are never charged. */
+  storageFaults: number;
   /** Earlier attempts that ran out of memory. */
   ooms: number;
   /** How the kind would try again with less memory; null when it cannot. */
@@ -74,12 +76,14 @@ export function verdictOf(facts: Facts, ending: Ending): Decision {
 
 function choose(facts: Facts, { status, cause }: Ending): Verdict {
   if (facts.state === 'cancelling') return 'cancelled';
-  if (status === 'superseded') return 'retry';
+  if (status === 'superseded' || cause === 'storage') return 'retry';
   if (cause === 'oom') return facts.ooms === 0 && facts.lessMemory !== null ? 'retry_smaller' : 'failed';
   return isRetryable(cause) && facts.charged + 1 < facts.maxAttempts ? 'retry' : 'failed';
 }
 
 const isRetryable = (cause: FailureCause): boolean => RETRYABLE_CAUSES.some((one) => one === cause);
 
-const pauseMs = ({ charged }: Facts, { status }: Ending): number =>
-  status !== 'failed' || charged === 0 ? 0 : Math.min(LONGEST_PAUSE_MS, 1_000 * 2 ** charged);
+function pauseMs({ charged, storageFaults }: Facts, { status, cause }: Ending): number {
+  const before = cause === 'storage' ? storageFaults : charged;
+  return status !== 'failed' || before === 0 ? 0 : Math.min(LONGEST_PAUSE_MS, 1_000 * 2 ** before);
+}

@@ -38,7 +38,15 @@ async function planOf(): Promise<PlanNode[]> {
   const client = await s.pg.connect();
   try {
     await client.query('BEGIN');
-    const { rows } = await client.query(`EXPLAIN (ANALYZE, FORMAT JSON) ${CLAIM}`, [workerId, pool, 1_000, ['train']]);
+    const { rows } = await client.query(`EXPLAIN (ANALYZE, FORMAT JSON) ${CLAIM}`, [
+      workerId,
+      pool,
+      1_000,
+      ['train'],
+      2 ** 40,
+      2 ** 40,
+      2 ** 40,
+    ]);
     return nodesOf((rows[0]['QUERY PLAN'] as { Plan: PlanNode }[])[0]?.Plan as PlanNode);
   } finally {
     await client.query('ROLLBACK');
