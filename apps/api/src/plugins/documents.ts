@@ -33,7 +33,11 @@ const FORMS: Record<string, z.ZodType> = {
   addUploadPart: z.object({ data: z.file().describe('The bytes of the part.') }),
   createBase: z.object({
     name: z.string().describe('Letters, digits, dot, dash and underscore.'),
-    files: z.array(z.file()).describe('config.json, tokenizer.json, *.safetensors … of a Hugging Face folder.'),
+    files: z
+      .array(z.file())
+      .describe(
+        'config.json, tokenizer.json, *.safetensors … of a Hugging Face folder; or all of them as one .tar or .tar.gz.',
+      ),
   }),
   createAdapter: z.object({
     name: z.string().describe('Letters, digits, dot, dash and underscore.'),
@@ -43,7 +47,9 @@ const FORMS: Record<string, z.ZodType> = {
       .describe('The registered base that it was trained on. Default: the one that its configuration names.'),
     files: z
       .array(z.file())
-      .describe("adapter_config.json and adapter_model.safetensors of PEFT, or a method's own files."),
+      .describe(
+        "adapter_config.json and adapter_model.safetensors of PEFT, or a method's own files; or all of them as one .tar or .tar.gz, as a run's result is downloaded.",
+      ),
   }),
 };
 

@@ -1,7 +1,6 @@
 import { DownloadBaseRequest, parse } from '@moraine/contract';
 import {
-  addToUpload,
-  assertBaseFilename,
+  addModelFile,
   createAdapter,
   createBase,
   deleteModel,
@@ -48,10 +47,9 @@ async function withFolder<T>(
   const upload = startUpload();
   try {
     const limits = { files: FILES_MAX, sizeBytesMax: env.baseLimitBytes, preservePath: true };
-    const fields = await readForm(request, limits, 'files', async (filename, stream, sizeBytesMax) => {
-      assertBaseFilename(filename);
-      return addToUpload(s, upload, filename, stream, { sizeBytesMax });
-    });
+    const fields = await readForm(request, limits, 'files', (filename, stream, sizeBytesMax) =>
+      addModelFile(s, upload, { filename, stream, sizeBytesMax }),
+    );
     return await use(upload, fields);
   } finally {
     // What was taken over is elsewhere by now.

@@ -1,0 +1,89 @@
+import { buffer } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
+import { pack } from 'tar-stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { baseFiles, baseForm, safetensors } from './fixtures.js';
+import { startApi, type TestApi } from './support.js';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi({ baseLimitBytes: 200_000 });
+  await api.ask('POST', '/v1/bases', { body: baseForm('tiny') });
+});
+afterAll(() => api.close());
+
+const Q = 'base_model.model.model.layers.0.self_attn.q_proj';
+const ADAPTER: Record<string, string | Uint8Array> = {
+  'adapter_config.json': JSON.stringify({
+    peft_type: 'LORA',
+    r: 2,
+    lora_alpha: 4,
+    target_modules: ['q_proj'],
+    base_model_name_or_path: 'tiny',
+  }),
+  'adapter_model.safetensors': safetensors({ [`${Q}.lora_A.weight`]: [2, 16], [`${Q}.lora_B.weight`]: [16, 2] }),
+};
+
+type Entry = Parameters<ReturnType<typeof pack>['entry']>[0];
+
+/** A tar of these files, whatever `more` of each entry says. */
+async function tarOf(
+  files: Record<string, string | Uint8Array>,
+  more: Partial<Entry> = {},
+): Promise<Buffer<ArrayBuffer>> {
+  const tar = pack();
+  for (const [name, bytes] of Object.entries(files)) tar.entry({ name, ...more }, more.type ? '' : Buffer.from(bytes));
+  tar.finalize();
+  return Buffer.from(await buffer(tar));
+}
+
+const below = (folder: string, files: Record<string, string | Uint8Array>) =>
+  Object.fromEntries(Object.entries(files).map(([name, bytes]) => [`${folder}${name}`, bytes]));
+
+function send(path: string, name: string, bytes: Buffer<ArrayBuffer>, filename: string) {
+  const form = new FormData();
+  form.append('name', name);
+  form.append('files', new Blob([bytes]), filename);
+  return api.ask('POST', path, { body: form });
+}
+
+describe('a folder that comes as one tar', () => {
+  it.each([
+    ['flat.tar', ADAPTER],
+    ['here.tar', { './': '', ...below('./', ADAPTER) }],
+    ['folder.tar.gz', below('my-adapter/', ADAPTER)],
+    ['of-a-mac.tgz', { ...below('a/', ADAPTER), 'a/._adapter_config.json': 'x', 'a/.DS_Store': 'x' }],
+  ])('%s is the adapter that its files are', async (filename, files) => {
+    const tar = await tarOf(files);
+    const sent = await send('/v1/adapters', 'mine', /gz$/.test(filename) ? gzipSync(tar) : tar, filename);
+    expect([sent.status, sent.json]).toMatchObject([200, { id: 'mine', kind: 'adapter', parent: 'tiny' }]);
+    const form = new FormData();
+    form.append('name', 'mine');
+    for (const [name, bytes] of Object.entries(ADAPTER)) form.append('files', new Blob([bytes as string]), name);
+    // The same files under the same name are the adapter that is there.
+    expect((await api.ask('POST', '/v1/adapters', { body: form })).json).toEqual(sent.json);
+  });
+
+  it('is a base as well', async () => {
+    const sent = await send('/v1/bases', 'of-tar', await tarOf(baseFiles()), 'base.tar');
+    expect([sent.status, sent.json]).toMatchObject([200, { id: 'of-tar', kind: 'base', context: 128 }]);
+  });
+
+  const zeros = (bytes: number) => Buffer.alloc(bytes);
+  it.each([
+    ['no tar', async () => Buffer.from('x'.repeat(2000)), 'a.tar', 'cannot be unpacked'],
+    ['a tar that is named as gzip', async () => tarOf(ADAPTER), 'a.tar.gz', 'cannot be unpacked'],
+    ['one cut short', async () => (await tarOf(ADAPTER)).subarray(0, 700), 'a.tar', 'cannot be unpacked'],
+    ['an empty one', async () => tarOf({}), 'a.tar', 'is empty'],
+    ['several folders', async () => tarOf({ 'a/x.json': '{}', 'b/y.json': '{}' }), 'a.tar', 'several folders: a/, b/'],
+    ['a link', async () => tarOf({ 'x.json': '' }, { type: 'symlink', linkname: '/etc/passwd' }), 'a.tar', 'symlink'],
+    ['pickled weights', async () => tarOf({ 'adapter_model.bin': 'x' }), 'a.tar', 'may hold pickled'],
+    ['a path out of it', async () => tarOf({ '../../x.json': '{}', 'y.json': '{}' }), 'a.tar', 'several folders'],
+    ['more than a base may be', async () => gzipSync(await tarOf({ '.x': zeros(300_000) })), 'a.tgz', '200000 bytes'],
+    ['no adapter', async () => tarOf({ 'config.json': '{}' }), 'a.tar', 'neither adapter_config.json'],
+  ])('is refused with %s, and nothing stays of it', async (_what, make, filename, message) => {
+    const { status, json } = await send('/v1/adapters', 'other', await make(), filename);
+    expect([Math.floor(status / 100), json.error.message]).toEqual([4, expect.stringContaining(message)]);
+    expect(await api.services.blobs.list('incoming')).toEqual([]);
+  });
+});

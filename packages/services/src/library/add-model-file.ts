@@ -1,0 +1,93 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { AppError } from '@moraine/contract';
+import { extract } from 'tar-stream';
+import type { Services } from '../ground/context.js';
+import { addToUpload, type Upload } from '../ground/upload.js';
+import { assertBaseFilename } from './base-filename.js';
+
+const TAR = /\.(tar|tgz|tar\.gz)$/i;
+const ENTRIES_MAX = 2_000;
+
+export interface AddFile {
+  /** As the caller called it. */
+  filename: string;
+  stream: Readable;
+  /** Of the file, or of all that a tar holds, unpacked. */
+  sizeBytesMax: number;
+}
+
+/**
+ * Adds what came of a model's folder: a file of it, or the whole of it as one tar, which may be gzipped and may have one folder around its files.
+ * Hidden files of a tar are left out, as other programs write them there for themselves. Returns the bytes that were stored.
+ * @throws AppError `invalid_base` for a file that no model has; `invalid_request` for what is no tar; `file_too_large`.
+ */
+export async function addModelFile(s: Services, upload: Upload, file: AddFile): Promise<{ sizeBytes: number }> {
+  const { filename, stream, sizeBytesMax } = file;
+  if (TAR.test(filename)) return unpack(s, upload, file);
+  assertBaseFilename(filename);
+  return addToUpload(s, upload, filename, stream, { sizeBytesMax });
+}
+
+async function unpack(s: Services, upload: Upload, { filename, stream, sizeBytesMax }: AddFile) {
+  const entries = extract();
+  const folders = new Set<string>();
+  let sizeBytes = 0;
+  let count = 0;
+  const store = async (): Promise<void> => {
+    for await (const entry of entries) {
+      const { name, type, size = 0 } = entry.header;
+      sizeBytes += size;
+      count++;
+      if (count > ENTRIES_MAX) throw noTar(filename, `has more than ${ENTRIES_MAX} entries`);
+      // What is left out counts, too: a small gzip may hold a great deal of it.
+      if (sizeBytes > sizeBytesMax) throw tooLarge(filename, sizeBytesMax);
+      const [folder, base] = splitName(name);
+      if (type === 'directory' || base === '' || base.startsWith('.')) {
+        entry.resume();
+        continue;
+      }
+      if (type !== 'file') throw noTar(filename, `has '${name}', which is a ${type} and no file`);
+      folders.add(folder);
+      if (folders.size > 1) throw noTar(filename, `has files in several folders: ${[...folders].join(', ')}`);
+      assertBaseFilename(base);
+      await addToUpload(s, upload, base, Readable.from(entry), { sizeBytesMax: size });
+    }
+  };
+  const gunzip = /\.tar$/i.test(filename) ? [] : [createGunzip()];
+  // Both must have ended before what was stored is given up; the first to fail ends the other.
+  const outcomes = await Promise.allSettled([
+    pipeline([stream, ...gunzip, entries]),
+    store().catch((error: unknown) => {
+      entries.destroy();
+      throw error;
+    }),
+  ]);
+  const errors = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+  const [first] = errors;
+  if (first !== undefined) {
+    const known = errors.find((error) => error instanceof AppError) ?? stream.errored;
+    throw known ?? noTar(filename, `cannot be unpacked (${first instanceof Error ? first.message : String(first)})`);
+  }
+  if (count === 0) throw noTar(filename, 'is empty');
+  return { sizeBytes };
+}
+
+/** `./folder/file` as its folder and its name. */
+function splitName(name: string): [folder: string, base: string] {
+  const parts = name.split('/').filter((part) => part !== '.' && part !== '');
+  return [`${parts.slice(0, -1).join('/')}/`, parts.at(-1) ?? ''];
+}
+
+const tooLarge = (filename: string, sizeBytesMax: number): AppError =>
+  new AppError('file_too_large', `${filename} holds more than the ${sizeBytesMax} bytes that this server takes.`, {
+    param: 'files',
+    hint: 'Leave out what is not of the model, or raise MORAINE_BASE_LIMIT_BYTES where the API is started.',
+  });
+
+const noTar = (filename: string, what: string): AppError =>
+  new AppError('invalid_request', `${filename} ${what}.`, {
+    param: 'files',
+    hint: 'Pack the files of one folder: tar -cf adapter.tar -C FOLDER . ; .tar.gz is taken, too.',
+  });
