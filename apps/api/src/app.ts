@@ -5,7 +5,6 @@ import { fastifyMultipart } from '@fastify/multipart';
 import { fastifySSE } from '@fastify/sse';
 import type { Services } from '@moraine/services';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { serializerCompiler } from 'fastify-type-provider-zod';
 import type { ApiEnv } from './env.js';
 import { access } from './plugins/access.js';
 import { dashboard } from './plugins/dashboard.js';
@@ -17,6 +16,7 @@ import { parseQuery } from './plugins/query.js';
 import { rateLimit } from './plugins/rate-limit.js';
 import { requestId, requests } from './plugins/requests.js';
 import { security } from './plugins/security.js';
+import { checkingSerializer, serializer } from './plugins/serialize.js';
 import { bindAll } from './routes/bind.js';
 import { handlers } from './routes/handlers.js';
 import { healthRoutes } from './routes/health.js';
@@ -51,7 +51,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
     trustProxy: env.trustProxy,
   });
   app.setValidatorCompiler(validator);
-  app.setSerializerCompiler(serializerCompiler);
+  app.setSerializerCompiler(env.checkResponses ? checkingSerializer : serializer);
   app.decorateRequest('actor', null);
 
   await app.register(errors);

@@ -50,6 +50,8 @@ export interface ApiEnv {
   rateLimit: number;
   trustProxy: boolean;
   instance: string | null;
+  /** Whether each body is held against the schema of its route before it is sent: for tests. */
+  checkResponses?: boolean;
   drain: { delayMs: number; timeoutMs: number };
   webhookPrivate: boolean;
   logLevel: string;

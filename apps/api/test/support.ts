@@ -101,6 +101,7 @@ export async function startApi(settings: Partial<ApiEnv> = {}, through?: Through
     rateLimit: 100_000,
     trustProxy: false,
     instance: null,
+    checkResponses: true,
     drain: { delayMs: 0, timeoutMs: 5_000 },
     webhookPrivate: false,
     logLevel: 'silent',

@@ -3,7 +3,7 @@ import { type Download, type ExportKind, ExportReport, exportFormatOf } from '@m
 /** What of a stored export's row is said of it. */
 export interface ExportRow {
   kind: string;
-  sizeBytes: bigint;
+  sizeBytes: bigint | number;
   blobKey: string | null;
   report: unknown;
 }

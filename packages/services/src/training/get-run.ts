@@ -1,17 +1,16 @@
 import type { RunObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { taskNotFound } from '../work/require-task.js';
-import { adviceFor } from './advice.js';
-import { toRunObjects } from './run-objects.js';
-import { RUN_PARTS } from './to-run-object.js';
+import { advise } from './advice.js';
+import { readRuns } from './read-runs.js';
 
 /** One run, with the advice that there is. @throws AppError `not_found`. */
 export async function getRun(s: Services, actor: Actor, runId: string): Promise<RunObject> {
-  const run = await s.db.run.findFirst({
-    where: { id: runId, projectId: actor.projectId, task: { deletedAt: null } },
-    include: { ...RUN_PARTS, base: { select: { name: true, parameters: true } } },
+  const [run] = await readRuns(s, {
+    name: 'get-run',
+    where: 't.id = $1 AND t.project_id = $2 AND t.deleted_at IS NULL',
+    values: [runId, actor.projectId],
   });
-  const [object] = run ? await toRunObjects(s, [run]) : [];
-  if (!run || !object) throw taskNotFound(runId);
-  return { ...object, advice: await adviceFor(s, object.pool, object.config, run.base) };
+  if (!run) throw taskNotFound(runId);
+  return { ...run.object, advice: advise(run.object.config, run.parameters, run.bfloat16) };
 }

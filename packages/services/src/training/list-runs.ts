@@ -1,8 +1,7 @@
 import type { RunObject, RunStatus } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
-import { toRunObjects } from './run-objects.js';
-import { RUN_PARTS } from './to-run-object.js';
+import { readRuns } from './read-runs.js';
 import { trainKind } from './train-kind.js';
 
 export interface ListRuns {
@@ -19,32 +18,35 @@ export async function listRuns(
   actor: Actor,
   { limit, after, status, metadata }: ListRuns,
 ): Promise<Page<RunObject>> {
-  const from = after
-    ? cursorOrThrow(await s.db.task.findFirst({ where: { id: after, projectId: actor.projectId } }), after)
-    : null;
-  // From the tasks, because their index has the order.
-  const page = await s.db.task.findMany({
-    where: {
-      projectId: actor.projectId,
-      kind: trainKind.name,
-      deletedAt: null,
-      ...(status ? { status } : {}),
-      AND: [
-        ...(metadata === null ? [{ run: { metadata: { equals: {} } } }] : []),
-        ...Object.entries(metadata ?? {}).map(([key, value]) => ({
-          run: { metadata: { path: [key], equals: value } },
-        })),
-        ...(from
-          ? [{ OR: [{ createdAt: { lt: from.createdAt } }, { createdAt: from.createdAt, id: { lt: from.id } }] }]
-          : []),
-      ],
-    },
-    select: { id: true },
-    orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-    take: limit + 1,
+  const values: unknown[] = [];
+  const put = (value: unknown): string => `$${values.push(value)}`;
+  const conditions = [
+    `t.project_id = ${put(actor.projectId)} AND t.kind = ${put(trainKind.name)} AND t.deleted_at IS NULL`,
+  ];
+  if (after) conditions.push(`(t.created_at, t.id) < ${await placeOf(s, actor, after, put)}`);
+  if (status) conditions.push(`t.status = ${put(status)}`);
+  if (metadata === null) conditions.push(`r.metadata = '{}'`);
+  for (const pair of Object.entries(metadata ?? {}))
+    conditions.push(`r.metadata @> ${put(JSON.stringify(Object.fromEntries([pair])))}::jsonb`);
+  // The page is cut before anything else of its runs is read, along the index of the tasks, which has the order.
+  const page = `SELECT t.id FROM tasks t JOIN runs r ON r.id = t.id WHERE ${conditions.join(' AND ')}
+    ORDER BY t.created_at DESC, t.id DESC LIMIT ${put(limit + 1)}`;
+  const runs = await readRuns(s, {
+    where: `t.id = ANY (ARRAY(${page})) ORDER BY t.created_at DESC, t.id DESC`,
+    values,
   });
-  const ids = page.map(({ id }) => id);
-  const runs = await s.db.run.findMany({ where: { id: { in: ids } }, include: RUN_PARTS });
-  runs.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
-  return toPage(await toRunObjects(s, runs), limit);
+  return toPage(
+    runs.map(({ object }) => object),
+    limit,
+  );
+}
+
+/** The place of a run in the order of the list, in SQL. @throws AppError `invalid_value`. */
+async function placeOf(s: Services, actor: Actor, after: string, put: (value: unknown) => string): Promise<string> {
+  const { rows } = await s.pg.query<{ id: string }>('SELECT id FROM tasks WHERE id = $1 AND project_id = $2', [
+    after,
+    actor.projectId,
+  ]);
+  const { id } = cursorOrThrow(rows[0] ?? null, after);
+  return `(SELECT created_at, id FROM tasks WHERE id = ${put(id)})`;
 }

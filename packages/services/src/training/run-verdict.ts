@@ -63,24 +63,38 @@ function median(values: readonly number[]): number {
 const shown = (loss: number): string =>
   loss >= 1000 ? Math.round(loss).toLocaleString('en-US') : Number(loss.toPrecision(4)).toString();
 
+const side = (order: 'ASC' | 'DESC'): string => `ARRAY(
+  SELECT value FROM metric_points p WHERE p.series_id = m.id AND p.${IS_FINITE} ORDER BY p.step ${order} LIMIT ${WINDOW})`;
+
+/** Keys and values of `LossEnds` (without `result_step`) in SQL, of `metric_series m`. */
+export const LOSS_ENDS = `'name', m.name, 'first', ${side('ASC')}, 'last', ${side('DESC')},
+  'count', (SELECT coalesce(sum(n), 0)::int FROM metric_rollups u WHERE u.series_id = m.id),
+  'best', (SELECT json_build_object('value', value, 'step', step) FROM metric_points p
+    WHERE m.name = 'valid_loss' AND p.series_id = m.id AND p.${IS_FINITE} ORDER BY value, step LIMIT 1)`;
+
+/** What the losses of a run say, the training loss before the validation loss; `result_step` is the step that its result is of. */
+export function verdictOf(losses: readonly LossEnds[], result_step: number | null): RunVerdict | null {
+  const verdicts = losses.map((ends) => {
+    const whole = { ...ends, result_step: result_step ?? undefined };
+    return { name: ends.name, verdict: lossVerdict(whole) ?? validationVerdict(whole) };
+  });
+  const found = verdicts.filter(({ verdict }) => verdict !== null);
+  return (found.find(({ name }) => name === 'train_loss') ?? found[0])?.verdict ?? null;
+}
+
 /** The verdicts of runs that have one, worked out from their stored losses when they are read. */
 export async function runVerdicts(s: Services, runIds: readonly string[]): Promise<Map<string, RunVerdict>> {
   if (runIds.length === 0) return new Map();
-  const side = (order: 'ASC' | 'DESC'): string => `ARRAY(
-    SELECT value FROM metric_points p WHERE p.series_id = m.id AND p.${IS_FINITE} ORDER BY p.step ${order} LIMIT ${WINDOW})`;
-  const { rows } = await s.pg.query<LossEnds & { run_id: string }>(
-    `SELECT m.run_id, m.name, r.result_step, ${side('ASC')} AS first, ${side('DESC')} AS last,
-       (SELECT coalesce(sum(n), 0)::int FROM metric_rollups u WHERE u.series_id = m.id) AS count,
-       (SELECT json_build_object('value', value, 'step', step) FROM metric_points p
-         WHERE m.name = 'valid_loss' AND p.series_id = m.id AND p.${IS_FINITE} ORDER BY value, step LIMIT 1) AS best
-     FROM metric_series m JOIN runs r ON r.id = m.run_id WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') ORDER BY m.name DESC`,
-    [runIds],
+  const { rows } = await s.pg.query<{ id: string; result_step: number | null; losses: LossEnds[] }>({
+    name: 'run-verdicts',
+    text: `SELECT r.id, r.result_step, json_agg(json_build_object(${LOSS_ENDS})) AS losses
+      FROM metric_series m JOIN runs r ON r.id = m.run_id WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') GROUP BY r.id`,
+    values: [runIds],
+  });
+  return new Map(
+    rows.flatMap(({ id, losses, result_step }) => {
+      const verdict = verdictOf(losses, result_step);
+      return verdict ? [[id, verdict]] : [];
+    }),
   );
-  const verdicts = new Map<string, RunVerdict>();
-  for (const row of rows) {
-    const verdict = lossVerdict(row) ?? validationVerdict(row);
-    // Training loss comes last and counts more.
-    if (verdict) verdicts.set(row.run_id, verdict);
-  }
-  return verdicts;
 }

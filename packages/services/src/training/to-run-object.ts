@@ -1,17 +1,8 @@
 import { type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
-import type { Prisma } from '../ground/db.js';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
 import { reportOf, toDownloads } from './downloads.js';
 import { type Pace, timeLeft } from './pace.js';
-
-/** What a run's row must be read with to become its wire object. */
-export const RUN_PARTS = {
-  base: { select: { name: true } },
-  task: { include: { attempts: { orderBy: { attempt: 'asc' } } } },
-  adapters: { select: { kind: true, sizeBytes: true, blobKey: true, report: true }, orderBy: { kind: 'asc' } },
-} as const satisfies Prisma.RunInclude;
-
-export type RunWithParts = Prisma.RunGetPayload<{ include: typeof RUN_PARTS }>;
+import type { RunWithParts } from './run-row.js';
 
 /** The `fine_tuning.job` of the wire, field by field as the OpenAI API has it, with ours beside. */
 export function toRunObject(

@@ -1,0 +1,27 @@
+/** `npm run load:cost`: the processor time of the API for each route, one request after the other; 20,000 runs in the table. */
+import { call, fillRuns, uploadInputs } from './fill.js';
+import { openShooter } from './open-loop.js';
+import { useOf } from './process-use.js';
+import { createShot, readsOf } from './shots.js';
+import { startLoadStack } from './stack.js';
+
+const REQUESTS = 300;
+
+const stack = await startLoadStack({ LOG_LEVEL: 'warn' });
+try {
+  const inputs = await uploadInputs(stack);
+  const run = await call(stack, 'POST', '/v1/fine_tuning/jobs', { ...inputs, pool: 'nobody' });
+  await fillRuns(stack.databaseUrl, String(run.id), 20_000);
+  const shooter = openShooter(stack);
+  console.log(`${'route'.padEnd(24)}   ms of processor time`);
+  for (const shot of [...readsOf(String(run.id)), createShot(inputs)]) {
+    for (let i = 0; i < REQUESTS; i++) await shooter.shoot(shot);
+    const before = useOf(stack.pids.api);
+    for (let i = 0; i < REQUESTS; i++) await shooter.shoot(shot);
+    const cost = ((useOf(stack.pids.api).cpuS - before.cpuS) * 1_000) / REQUESTS;
+    console.log(`${shot.name.padEnd(24)}${cost.toFixed(2).padStart(8)}`);
+  }
+  shooter.close();
+} finally {
+  await stack.stop();
+}
