@@ -15,6 +15,8 @@ export interface WorkerEnv {
   memoryLimitBytes: number | null;
   /** Room on the disks of attempts and blobs below which nothing is claimed; null: 256 MiB. */
   diskReserveBytes: number | null;
+  /** How much lower than other programs of this machine the training process runs: 0 (as they do) to 19 (only what they leave). */
+  nice: number;
   logLevel: string;
   logFormat: 'json' | 'pretty';
 }
@@ -46,9 +48,23 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): WorkerEnv {
     threads: positive('MORAINE_THREADS') ?? availableParallelism(),
     memoryLimitBytes: positive('MORAINE_MEMORY_LIMIT_BYTES'),
     diskReserveBytes: positive('MORAINE_DISK_RESERVE_BYTES'),
+    nice: niceOf(source.MORAINE_TRAINING_NICE),
     logLevel: source.LOG_LEVEL || 'info',
     logFormat: source.LOG_FORMAT === 'pretty' ? 'pretty' : 'json',
   };
+}
+
+/** Training leaves the processor to the API and the databases where they share a machine. */
+const NICE = 10;
+
+function niceOf(text: string | undefined): number {
+  if (!text) return NICE;
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 0 && value <= 19) return value;
+  throw new AppError('invalid_value', `MORAINE_TRAINING_NICE is '${text}', which is no whole number from 0 to 19.`, {
+    param: 'MORAINE_TRAINING_NICE',
+    hint: '0 trains with the priority of other programs, 19 only when nothing else wants the processor.',
+  });
 }
 
 /**

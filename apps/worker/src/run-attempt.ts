@@ -28,6 +28,8 @@ export interface AttemptSettings {
   cacheDir: string;
   threads: number;
   memoryLimitBytes: number;
+  /** How much lower than other programs of this machine the training process runs, 0 to 19. */
+  nice: number;
   leaseMs: number;
   renewEveryMs: number;
   /** From a request to stop to the kill. */

@@ -75,6 +75,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     cacheDir: join(settings.workDir, 'cache'),
     threads,
     memoryLimitBytes: settings.memoryLimitBytes ?? memoryLimitBytes(),
+    nice: settings.nice ?? 0,
     leaseMs: settings.leaseMs ?? LEASE_MS,
     renewEveryMs: settings.renewEveryMs ?? 5_000,
     cancelDeadlineMs: settings.cancelDeadlineMs ?? 10_000,

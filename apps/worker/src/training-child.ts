@@ -5,6 +5,7 @@ import type { Death, FromChild, ToChild } from './child-protocol.js';
 import { childEnv } from './env.js';
 import { captureLines } from './log-lines.js';
 import { oomKills, residentBytes } from './memory.js';
+import { lowerPriority } from './priority.js';
 import { watchProgress } from './stuck.js';
 
 export interface ChildOptions {
@@ -14,6 +15,8 @@ export interface ChildOptions {
   memoryLimitBytes: number;
   /** Without progress for so long the child counts as stuck; null: by what it does. */
   stuckAfterMs: number | null;
+  /** How much lower than other programs of this machine it runs, 0 to 19. */
+  nice?: number;
   onEvent(event: AttemptEvent): void;
   onLog(line: NewLogLine): void;
 }
@@ -38,7 +41,10 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
     env: childEnv(options.threads),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     serialization: 'advanced',
+    // A session of its own, which can be lowered as a whole. It still ends with us: its pipe breaks.
+    detached: true,
   });
+  if (child.pid !== undefined) lowerPriority(child.pid, options.nice ?? 0);
   const oomKillsBefore = oomKills();
   const progress = watchProgress(options.stuckAfterMs);
   let peakBytes = 0;

@@ -21,6 +21,7 @@ describe('the settings of a worker', () => {
       threads: expect.any(Number),
       memoryLimitBytes: null,
       diskReserveBytes: null,
+      nice: 10,
       logLevel: 'info',
       logFormat: 'json',
     });
@@ -88,5 +89,12 @@ describe('what the training process sees', () => {
   it('has glibc keep freed memory, unless the operator said otherwise', () => {
     expect(childEnv(1, {}).MALLOC_TRIM_THRESHOLD_).toMatch(/^\d+$/);
     expect(childEnv(1, { MALLOC_TRIM_THRESHOLD_: '0' }).MALLOC_TRIM_THRESHOLD_).toBe('0');
+  });
+
+  it.each(['-1', '20', '1.5', 'low'])('refuse %s as the priority of training', (value) => {
+    expect(readEnv({ ...REQUIRED, MORAINE_TRAINING_NICE: '0' }).nice).toBe(0);
+    expect(() => readEnv({ ...REQUIRED, MORAINE_TRAINING_NICE: value })).toThrow(
+      /MORAINE_TRAINING_NICE is '.*whole number from 0 to 19/,
+    );
   });
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AttemptEvent, JobSpec } from '@moraine/contract';
@@ -55,6 +55,28 @@ describe('the process of an attempt', () => {
       'warn: a warning of a library',
     ]);
   });
+
+  it.runIf(process.platform === 'linux')(
+    'runs lower than other programs, in a session of its own that is lowered as a whole',
+    async () => {
+      const { child } = start({ stepMs: 50 }, { nice: 7 }, 1_000);
+      const { child: other } = start({ stepMs: 50 }, {}, 1_000);
+      const stat = (pid: number | undefined): string[] => {
+        const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+        return text.slice(text.lastIndexOf(')') + 2).split(' ');
+      };
+      const [SESSION, NICE] = [3, 16];
+      expect([stat(child.pid)[SESSION], stat(child.pid)[NICE]]).toEqual([String(child.pid), '7']);
+      expect([stat(other.pid)[SESSION], stat(other.pid)[NICE]]).toEqual([String(other.pid), '0']);
+      // Absent where the kernel shares nothing out by session.
+      const group = `/proc/${child.pid}/autogroup`;
+      if (existsSync(group) && readFileSync(group, 'utf8') !== '')
+        expect(readFileSync(group, 'utf8')).toMatch(/ nice 7$/m);
+      child.kill();
+      other.kill();
+      await Promise.all([child.ended, other.ended]);
+    },
+  );
 
   it('has not ended before its output has: a process of its own may write after it', async () => {
     const script = join(mkdtempSync(join(dir, 'late-')), 'program.mjs');
