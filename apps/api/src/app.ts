@@ -17,6 +17,7 @@ import { rateLimit } from './plugins/rate-limit.js';
 import { requestId, requests } from './plugins/requests.js';
 import { security } from './plugins/security.js';
 import { checkingSerializer, serializer } from './plugins/serialize.js';
+import { shed } from './plugins/shed.js';
 import { bindAll } from './routes/bind.js';
 import { handlers } from './routes/handlers.js';
 import { healthRoutes } from './routes/health.js';
@@ -63,6 +64,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
   await app.register(fastifyCookie);
   await app.register(documents);
   await app.register(async (v1) => {
+    await v1.register(shed, { poolWaitMs: () => services.poolState().longestWaitMs });
     await v1.register(access, { services });
     const { redis, redisLink, redisPrefix } = services;
     await v1.register(rateLimit, { redis, redisLink, redisPrefix, limit: env.rateLimit });

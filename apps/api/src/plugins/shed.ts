@@ -1,0 +1,79 @@
+import { AppError } from '@moraine/contract';
+import type { FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+
+export interface ShedOptions {
+  /** For how long the first of those who wait for a connection to Postgres has waited, milliseconds. */
+  poolWaitMs: () => number;
+  /** Requests in flight at most; streams, uploads and downloads, which are long by nature, do not count. */
+  inFlightMax?: number;
+  poolWaitMsMax?: number;
+  loopLateMsMax?: number;
+}
+
+const IN_FLIGHT_MAX = 250;
+/** A caller that waited so long would rather have been told to come again. */
+const LATE_MS = 1_000;
+const TICK_MS = 100;
+const LOG_EVERY_MS = 10_000;
+
+/** How late the event loop is now: what the last tick found, or the time since one that has not come. */
+function watchLoop(): { lateMs(): number; stop(): void } {
+  let tickedAt = performance.now();
+  let found = 0;
+  const sinceTick = (): number => Math.max(0, performance.now() - tickedAt - TICK_MS);
+  const timer = setInterval(() => {
+    found = sinceTick();
+    tickedAt = performance.now();
+  }, TICK_MS).unref();
+  return { lateMs: () => Math.max(found, sinceTick()), stop: () => clearInterval(timer) };
+}
+
+const isLong = ({ routeOptions, headers }: FastifyRequest): boolean =>
+  routeOptions.schema?.response === undefined || (headers['content-type'] ?? '').startsWith('multipart/');
+
+/**
+ * Refuses work that would only queue: 503 with `retry-after` at once, before anything is looked up, while too many requests are in flight,
+ * Postgres has no connection left, or the event loop is late. What lies outside the scope of this plugin (health) is always answered.
+ */
+export const shed = fp<ShedOptions>(
+  async (app, { poolWaitMs, inFlightMax = IN_FLIGHT_MAX, poolWaitMsMax = LATE_MS, loopLateMsMax = LATE_MS }) => {
+    const counted = new WeakSet<FastifyRequest>();
+    const loop = watchLoop();
+    let inFlight = 0;
+    let refused = 0;
+    let loggedAt = Number.NEGATIVE_INFINITY;
+
+    const reasonNow = (): string | null => {
+      if (inFlight >= inFlightMax) return `${inFlight} requests are being answered`;
+      const [waitMs, lateMs] = [Math.round(poolWaitMs()), Math.round(loop.lateMs())];
+      if (waitMs > poolWaitMsMax) return `connections to Postgres are waited for, ${waitMs} ms by now`;
+      return lateMs > loopLateMsMax ? `it is ${lateMs} ms late` : null;
+    };
+    const refuse = (reason: string): never => {
+      refused++;
+      if (performance.now() - loggedAt > LOG_EVERY_MS) {
+        app.log.warn({ refused, reason }, 'more requests come than can be answered in time; some are refused');
+        loggedAt = performance.now();
+        refused = 0;
+      }
+      throw new AppError('unavailable', `The server has more to do than it can in time: ${reason}.`, {
+        hint: 'Try again in a second.',
+      });
+    };
+
+    app.addHook('onRequest', async (request) => {
+      if (isLong(request)) return;
+      const reason = reasonNow();
+      if (reason) refuse(reason);
+      counted.add(request);
+      inFlight++;
+    });
+    const leave = async (request: FastifyRequest): Promise<void> => {
+      if (counted.delete(request)) inFlight--;
+    };
+    app.addHook('onResponse', leave);
+    app.addHook('onRequestAbort', leave);
+    app.addHook('onClose', async () => loop.stop());
+  },
+);
