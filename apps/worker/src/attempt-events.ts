@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { ID_PREFIX, type StreamMessage } from '@moraine/contract';
-import { type AttemptToken, eventMessage, type NewEvent, recordEvent, type Services } from '@moraine/services';
+import {
+  type AttemptToken,
+  eventMessage,
+  type NewEvent,
+  recordEvent,
+  recordEvents,
+  type Services,
+} from '@moraine/services';
 import type { LivePublisher } from './live-publisher.js';
 
 /** The same event of an attempt has the same id when it is sent again. */
@@ -17,6 +24,17 @@ export async function storeEvent(
   event: Omit<NewEvent, 'id'>,
 ): Promise<StreamMessage> {
   return eventMessage(await recordEvent(s, token, { ...event, id: eventId(token, order) }));
+}
+
+/** The same for several events at once. */
+export async function storeEvents(
+  s: Services,
+  token: AttemptToken,
+  events: readonly (Omit<NewEvent, 'id'> & { order: number | string })[],
+): Promise<StreamMessage[]> {
+  if (events.length === 0) return [];
+  const numbered = events.map(({ order, ...event }) => ({ ...event, id: eventId(token, order) }));
+  return (await recordEvents(s, token, numbered)).map(eventMessage);
 }
 
 export type SendEvent = (order: number, event: Omit<NewEvent, 'id'>) => Promise<void>;

@@ -13,7 +13,7 @@ import {
   type Services,
   type Wish,
 } from '@moraine/services';
-import { eventId, eventSender, storeEvent } from './attempt-events.js';
+import { eventId, eventSender, storeEvents } from './attempt-events.js';
 import type { LivePublisher } from './live-publisher.js';
 import type { KindEvent, KindSink } from './work.js';
 
@@ -46,12 +46,17 @@ export function trainSink({ s, token, config, live, onWish }: TrainSinkOptions):
         }),
       );
       const every = Math.max(1, Math.ceil(steps / STEP_EVENTS));
-      for (const { step, values } of batch) {
-        if (values.train_loss === undefined || (step % every !== 0 && step !== steps)) continue;
-        const message = `Step ${step}/${steps}: training loss=${values.train_loss.toFixed(4)}`;
-        const data = { step, ...finite(values) };
-        messages.push(await storeEvent(s, token, `step-${step}`, { level: 'info', type: 'metrics', message, data }));
-      }
+      const marked = batch.filter(
+        ({ step, values }) => values.train_loss !== undefined && (step % every === 0 || step === steps),
+      );
+      const events = marked.map(({ step, values }) => ({
+        order: `step-${step}`,
+        level: 'info' as const,
+        type: 'metrics' as const,
+        message: `Step ${step}/${steps}: training loss=${values.train_loss?.toFixed(4)}`,
+        data: { step, ...finite(values) },
+      }));
+      messages.push(...(await storeEvents(s, token, events)));
       // Last, because all before it may be done again.
       live.send(messages);
     },

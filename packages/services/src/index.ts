@@ -100,7 +100,7 @@ export { listEvents } from './work/list-events.js';
 export { type LogsQuery, listLogs } from './work/list-logs.js';
 export { listWorkers } from './work/list-workers.js';
 export { type Offer, offerTask, withdrawOffer } from './work/offer-task.js';
-export { eventMessage, type NewEvent, recordEvent } from './work/record-event.js';
+export { eventMessage, type NewEvent, recordEvent, recordEvents } from './work/record-event.js';
 export { type NewLogLine, recordLogs } from './work/record-logs.js';
 export { type NewWorker, registerWorker, type WorkerDevice } from './work/register-worker.js';
 export { renewLease } from './work/renew-lease.js';

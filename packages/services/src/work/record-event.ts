@@ -67,3 +67,11 @@ export async function insertEvent(
 /** Stores an event of an attempt. @throws AppError `stale_attempt`. */
 export const recordEvent = (s: Services, token: AttemptToken, event: NewEvent): Promise<EventRow> =>
   underToken(s, token, (client, { project_id }) => insertEvent(client, { ...token, projectId: project_id }, event));
+
+/** Stores events of an attempt in one transaction, in their order. @throws AppError `stale_attempt`. */
+export const recordEvents = (s: Services, token: AttemptToken, events: readonly NewEvent[]): Promise<EventRow[]> =>
+  underToken(s, token, async (client, { project_id }) => {
+    const rows: EventRow[] = [];
+    for (const event of events) rows.push(await insertEvent(client, { ...token, projectId: project_id }, event));
+    return rows;
+  });
