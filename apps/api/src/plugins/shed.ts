@@ -17,16 +17,19 @@ const LATE_MS = 1_000;
 const TICK_MS = 100;
 const LOG_EVERY_MS = 10_000;
 
-/** How late the event loop is now: what the last tick found, or the time since one that has not come. */
+/** What a new finding counts for: one long block is no overload, some in a row are. */
+const NEW_SHARE = 0.25;
+
+/** How late the event loop comes to what is due, of late. */
 function watchLoop(): { lateMs(): number; stop(): void } {
   let tickedAt = performance.now();
-  let found = 0;
-  const sinceTick = (): number => Math.max(0, performance.now() - tickedAt - TICK_MS);
+  let lateMs = 0;
   const timer = setInterval(() => {
-    found = sinceTick();
+    const found = Math.max(0, performance.now() - tickedAt - TICK_MS);
+    lateMs += NEW_SHARE * (found - lateMs);
     tickedAt = performance.now();
   }, TICK_MS).unref();
-  return { lateMs: () => Math.max(found, sinceTick()), stop: () => clearInterval(timer) };
+  return { lateMs: () => lateMs, stop: () => clearInterval(timer) };
 }
 
 const isLong = ({ routeOptions, headers }: FastifyRequest): boolean =>
@@ -48,7 +51,7 @@ export const shed = fp<ShedOptions>(
       if (inFlight >= inFlightMax) return `${inFlight} requests are being answered`;
       const [waitMs, lateMs] = [Math.round(poolWaitMs()), Math.round(loop.lateMs())];
       if (waitMs > poolWaitMsMax) return `connections to Postgres are waited for, ${waitMs} ms by now`;
-      return lateMs > loopLateMsMax ? `it is ${lateMs} ms late` : null;
+      return lateMs > loopLateMsMax ? `it is some ${lateMs} ms late` : null;
     };
     const refuse = (reason: string): never => {
       refused++;
