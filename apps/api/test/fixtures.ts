@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { newId } from '@moraine/contract';
 import {
   claimRun,
   finishAttempt,
@@ -8,11 +9,15 @@ import {
   recordCheckpoint,
   recordExports,
   recordLogs,
+  recordResultFile,
   registerWorker,
   type Services,
   startAttempt,
 } from '@moraine/services';
 import { chatRows, fileForm, type TestApi, type Wire } from './support.js';
+
+/** The table of a run, as the recipes write it. */
+export const RESULTS = 'step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n10,0.3,0.5,,\n';
 
 const HIDDEN = 16;
 const WIDTH = 32;
@@ -167,6 +172,7 @@ export async function train(s: Services, runId: string): Promise<void> {
     { kind: 'adapter', dir },
     { kind: 'peft', dir },
   ]);
+  await recordResultFile(s, token, { id: newId('file'), csv: RESULTS });
   await finishAttempt(s, token, { step: 10, trainedTokens: 1234 });
   await rm(dir, { recursive: true });
 }

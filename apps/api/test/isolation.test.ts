@@ -18,6 +18,9 @@ beforeAll(async () => {
   owned['/v1/models'] = (await api.ask('GET', `/v1/fine_tuning/jobs/${done.id}`)).json.fine_tuned_model;
   owned['/v1/runs'] = done.id;
   owned['/v1/fine_tuning/jobs'] = done.id;
+  const upload = { filename: 'f', purpose: 'evals', bytes: 9, mime_type: 'text/jsonl' };
+  owned['/v1/uploads'] = (await api.ask('POST', '/v1/uploads', { body: upload })).json.id;
+  owned['/v1/webhooks'] = (await api.ask('POST', '/v1/webhooks', { body: { url: 'https://example.com/' } })).json.id;
 });
 afterAll(() => api.close());
 
@@ -30,12 +33,16 @@ const fill = (path: string) =>
 
 /** What a route asks for beside the id. */
 const QUERY: Record<string, string> = { previewFile: '?model=tiny' };
+const BODY: Record<string, object> = { completeUpload: { part_ids: ['part_x'] }, updateWebhook: { enabled: true } };
 
 describe('another project', () => {
   it.each(withId)('%s answers 404 to its key, as for an id that does not exist', async (name, { method, path }) => {
     const query = QUERY[name] ?? '';
-    const foreign = await api.ask(method, fill(path) + query, { key: stranger });
-    const nothing = await api.ask(method, path.replace(/:\w+/, 'nothing') + query, { key: stranger });
+    const foreign = await api.ask(method, fill(path) + query, { key: stranger, body: BODY[name] });
+    const nothing = await api.ask(method, path.replace(/:\w+/, 'nothing') + query, {
+      key: stranger,
+      body: BODY[name],
+    });
     expect([foreign.status, foreign.json.error.code]).toEqual([404, 'not_found']);
     expect(nothing.status).toBe(404);
   });

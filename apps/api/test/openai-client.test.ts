@@ -12,7 +12,7 @@ import { startWebhookSender } from '@moraine/services';
 import { OpenAI } from 'openai';
 import { OpenAI as LatestOpenAI } from 'openai-latest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { baseForm, train } from './fixtures.js';
+import { baseForm, RESULTS, train } from './fixtures.js';
 import { chatRows, startApi, type TestApi } from './support.js';
 
 let api: TestApi;
@@ -55,6 +55,9 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     const done = await client.fineTuning.jobs.retrieve(job.id);
     expect(done).toMatchObject({ status: 'succeeded', trained_tokens: 1234, error: null });
     expect(done.fine_tuned_model).toMatch(/^ft:tiny:default:road:/);
+
+    expect(done.result_files.length).toBe(1);
+    expect(await (await client.files.content(done.result_files[0] ?? '')).text()).toBe(RESULTS);
 
     const events = [];
     for await (const event of client.fineTuning.jobs.listEvents(job.id, { limit: 2 })) events.push(event.message);

@@ -31,6 +31,7 @@ export interface Wire {
   url: string;
   fine_tuned_model: string;
   last_event_id: string;
+  secret: string;
 }
 
 export interface Ask {

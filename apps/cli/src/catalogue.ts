@@ -70,11 +70,13 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import('./commands/models.js')).modelsCommand,
   },
   files: {
-    summary: 'Upload files of rows, list and delete them, show what is wrong with one, or how a base reads it',
+    summary:
+      'Upload files of rows, list, download and delete them, show what is wrong with one, or how a base reads it',
     load: async () => (await import('./commands/files.js')).filesCommand,
   },
   runs: {
-    summary: 'Create, watch, list, show, pause, resume, cancel, verify and download fine-tuning runs, read their logs',
+    summary:
+      'Create, watch, list, show, pause, resume, cancel, verify and download fine-tuning runs, read what they measured and said',
     load: async () => (await import('./commands/runs.js')).runsCommand,
   },
   webhooks: {

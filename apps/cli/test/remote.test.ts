@@ -211,6 +211,18 @@ test('runs ls, show and cancel, and models ls, print what the API says where --j
   expect(await json('models', 'ls')).toContainEqual(expect.objectContaining({ id: 'tiny', object: 'model' }));
 });
 
+test('runs events, checkpoints, evaluations and metrics list what there is of a run', async () => {
+  const [first = ''] = runIds;
+  expect((await cli('runs', 'events', first, '--limit', '9')).output).toMatch(/^\d{4}-\S+Z Created fine-tuning job: /);
+  const [event] = JSON.parse((await cli('runs', 'events', first, '--limit', '1', '--json')).output);
+  expect(event).toMatchObject({ object: 'fine_tuning.job.event' });
+  for (const what of ['checkpoints', 'evaluations', 'metrics']) {
+    expect(await cli('runs', what, first)).toEqual({ status: 0, output: '' });
+    expect(await cli('runs', what, first, '--json')).toEqual({ status: 0, output: '[]\n' });
+    expect((await cli('runs', what, 'ftjob-none')).status).toBe(1);
+  }
+});
+
 test('webhooks are registered, tested, listed, changed, turned and deleted', async () => {
   const made = await cli('webhooks', 'create', 'https://hooks.example/m', '--event', 'fine_tuning.job.failed');
   const [, id = ''] = /^webhook +(wh_\w+)$/m.exec(made.output) ?? [];
@@ -262,8 +274,13 @@ describe('files', () => {
   const rows = path.join(dataDir, 'some rows.jsonl');
   beforeAll(() => writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(7)));
 
-  test('delete removes a file, and a second time says that there is none', async () => {
+  test('download gives its bytes back, never over another file, and delete removes it, and a second time says that there is none', async () => {
     const { id } = JSON.parse((await cli('files', 'upload', rows, '--json')).output);
+    const out = path.join(dataDir, 'downloaded.jsonl');
+    expect((await cli('files', 'download', id)).output).toBe(readFileSync(rows, 'utf8'));
+    expect(await cli('files', 'download', id, '--out', out)).toEqual({ status: 0, output: '' });
+    expect(readFileSync(out, 'utf8')).toBe(readFileSync(rows, 'utf8'));
+    expect(await cli('files', 'download', id, '--out', out)).toMatchObject({ status: 1 });
     expect(await cli('files', 'delete', id)).toEqual({ status: 0, output: `${id}: deleted\n` });
     expect(await cli('files', 'delete', id)).toMatchObject({ status: 1, output: expect.stringContaining(id) });
   });

@@ -1,6 +1,7 @@
 """The whole road with the stock Python client. Prints the job's id for whoever trains it, and at the end what it saw, as JSON."""
 
 import json
+import os
 import pathlib
 import sys
 import time
@@ -37,6 +38,28 @@ listed = [one.id for one in client.fine_tuning.jobs.list(metadata={"client": "py
 
 without = [one.id for one in client.fine_tuning.jobs.list(limit=100, extra_query={"metadata": "null"})]
 
+# What a webhook posted is handed over by the test, which received it.
+hook = json.loads(os.environ["WEBHOOK"])
+unwrapped = client.webhooks.unwrap(hook["body"], hook["headers"], secret=hook["secret"])
+try:
+    client.webhooks.unwrap(hook["body"] + " ", hook["headers"], secret=hook["secret"])
+    forged = None
+except openai.InvalidWebhookSignatureError:
+    forged = "refused"
+
+try:
+    client.fine_tuning.jobs.create(model="tiny", training_file=file.id, method={"type": "dpo"})
+    dpo = None
+except openai.BadRequestError as error:
+    dpo = error.code
+try:
+    client.fine_tuning.alpha.graders.validate(
+        grader={"type": "string_check", "name": "n", "input": "a", "reference": "a", "operation": "eq"}
+    )
+    graders = None
+except openai.NotFoundError as error:
+    graders = error.code
+
 second = client.fine_tuning.jobs.create(model="tiny", training_file=file.id)
 paused = client.fine_tuning.jobs.pause(second.id)
 resumed = client.fine_tuning.jobs.resume(second.id)
@@ -67,6 +90,9 @@ print(
             "model": model.id == done.fine_tuned_model,
             "listed": listed == [job.id],
             "without": without,
+            "webhook": [unwrapped.type, unwrapped.data.id, forged],
+            "missing": [dpo, graders],
+            "results": client.files.content(done.result_files[0]).read().decode().splitlines()[0],
             "paused": [paused.status, resumed.status],
             "cancelled": cancelled.status,
             "again": again,

@@ -1,4 +1,8 @@
-import type { FileObject } from '@moraine/contract';
+import { createWriteStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
+import { AppError, type FileObject } from '@moraine/contract';
 import {
   type Arguments,
   type Command,
@@ -9,6 +13,7 @@ import {
   oneOf,
   required,
   runAction,
+  text,
 } from '../args.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
@@ -23,6 +28,7 @@ export const filesCommand: Command = {
     'ls [--json]',
     'show ID [--json]',
     'preview FILE --model BASE [--json]',
+    'download ID [--out FILE]',
     'delete ID [--json]',
   ],
   examples: ['upload rows.jsonl', 'preview rows.jsonl --model moraine-tiny --rows 2', 'delete file-4f2k'],
@@ -34,6 +40,7 @@ export const filesCommand: Command = {
       help: 'What it is for: fine-tune (default) for training and validation, evals for evaluation.',
     },
     model: { type: 'string', value: 'BASE', help: 'The registered base that reads the rows, for preview.' },
+    out: { type: 'string', value: 'FILE', help: 'File that download writes; default the standard output.' },
     rows: { type: 'string', value: 'N', help: 'Lines that preview shows, at most 20; default 5.' },
     after: { type: 'string', value: 'LINE', help: 'Preview shows the lines behind this one.' },
     'max-seq-len': {
@@ -43,7 +50,7 @@ export const filesCommand: Command = {
     },
     json: { type: 'boolean', help: 'The file, its preview or the list as the API describes it, as JSON.' },
   },
-  run: (args) => runAction(args, filesCommand, { upload, ls: list, show, preview, delete: remove }),
+  run: (args) => runAction(args, filesCommand, { upload, ls: list, show, preview, download, delete: remove }),
 };
 
 async function upload(args: Arguments): Promise<number> {
@@ -56,6 +63,23 @@ async function show(args: Arguments): Promise<number> {
   const id = required(args, 1, 'The id of the file', filesCommand);
   noMoreThan(args, 2, filesCommand);
   return describe(args, await connect(args).call('getFile', { params: { id } }));
+}
+
+/** Writes the bytes of a file, of `result_files` too, to a file of this machine, or to the standard output. */
+async function download(args: Arguments): Promise<number> {
+  const id = required(args, 1, 'The id of the file', filesCommand);
+  noMoreThan(args, 2, filesCommand);
+  const out = text(args, 'out');
+  const { body } = await connect(args).call('getFileContent', { params: { id } });
+  if (body === null) return 0;
+  const target = out === undefined ? process.stdout : createWriteStream(out, { flags: 'wx' });
+  await pipeline(Readable.fromWeb(body as ReadableStream), target, {
+    end: out !== undefined,
+  }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EEXIST') throw cause;
+    throw new AppError('conflict', `There is a file ${out} already.`, { hint: 'Give another name.', cause });
+  });
+  return 0;
 }
 
 async function remove(args: Arguments): Promise<number> {

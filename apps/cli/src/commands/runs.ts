@@ -5,6 +5,7 @@ import { reportLines } from '../export-view.js';
 import { duration, labelled, paint, print, table } from '../terminal.js';
 import { CREATE_OPTIONS, createRun } from './runs-create.js';
 import { downloadRun } from './runs-download.js';
+import { listCheckpoints, listEvaluations, listEvents, listMetrics } from './runs-lists.js';
 import { verifyRun } from './runs-verify.js';
 import { watchUntilEnd } from './runs-watch.js';
 
@@ -15,10 +16,14 @@ export const runsCommand: Command = {
     'watch RUN',
     'ls [--limit N] [--json]',
     'show RUN [--json]',
-    'pause RUN',
-    'resume RUN',
-    'cancel RUN',
+    'pause RUN [--json]',
+    'resume RUN [--json]',
+    'cancel RUN [--json]',
     'verify RUN',
+    'events RUN [--limit N] [--json]',
+    'checkpoints RUN [--limit N] [--json]',
+    'evaluations RUN [--json]',
+    'metrics RUN [--json]',
     'logs RUN',
     `download RUN [--format ${EXPORT_FORMATS.join('|')}] [--lambda L] [--rank R] [--out DIR]`,
   ],
@@ -26,12 +31,13 @@ export const runsCommand: Command = {
     'create --model moraine-tiny --file rows.jsonl --watch',
     'ls --limit 5 --json',
     'pause ftjob-4f2k',
+    'events ftjob-4f2k --limit 5',
     'download ftjob-4f2k --format peft --out adapter',
   ],
   options: {
     data: DATA_OPTION,
-    json: { type: 'boolean', help: 'The run, or the runs, as the API describes them, as JSON.' },
-    limit: { type: 'string', value: 'N', help: 'Runs to list, newest first; default 20.' },
+    json: { type: 'boolean', help: 'What is printed, as the API describes it, as JSON.' },
+    limit: { type: 'string', value: 'N', help: 'How many to list, the newest; default 20.' },
     ...CREATE_OPTIONS,
     format: {
       type: 'string',
@@ -64,10 +70,16 @@ export const runsCommand: Command = {
       resume: (given) => change(given, 'resumeRun'),
       cancel: (given) => change(given, 'cancelRun'),
       verify: (given) => verifyRun(given, params(given).id),
+      events: (given) => listEvents(given, params(given).id, limitOf(given)),
+      checkpoints: (given) => listCheckpoints(given, params(given).id, limitOf(given)),
+      evaluations: (given) => listEvaluations(given, params(given).id),
+      metrics: (given) => listMetrics(given, params(given).id),
       logs,
       download: (given) => downloadRun(given, params(given).id),
     }),
 };
+
+const limitOf = (args: Arguments): number => integer(args, 'limit', 1, 100) ?? 20;
 
 const params = (args: Arguments): { id: string } => {
   const id = required(args, 1, 'The id of the run', runsCommand);
@@ -82,7 +94,7 @@ const statusOf = ({ status, state }: RunObject): string => {
 };
 async function list(args: Arguments): Promise<number> {
   noMoreThan(args, 1, runsCommand);
-  const { data } = await connect(args).call('listRuns', { query: { limit: integer(args, 'limit', 1, 100) ?? 20 } });
+  const { data } = await connect(args).call('listRuns', { query: { limit: limitOf(args) } });
   if (args.options.json) {
     print(JSON.stringify(data));
     return 0;
