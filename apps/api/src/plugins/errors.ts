@@ -112,10 +112,19 @@ export function routeNotFound(request: FastifyRequest): AppError {
   return new AppError('route_not_found', `There is no ${request.method} ${path}.`, { hint });
 }
 
+/** Whether the caller ended the connection before the request was whole. */
+const hasGone = ({ raw }: FastifyRequest): boolean => raw.destroyed && !raw.complete;
+
+/** What then fails is no fault of ours, whatever it looks like here; nobody is left to read the answer. */
+const gone = (cause: unknown): AppError =>
+  new AppError('invalid_request', 'The connection ended before the request did.', { cause });
+
 /** Maps every error to `{error: {message, type, param, code}}`, logs what is our fault, and never shows its text. */
 export const errors = fp(async (app) => {
   app.setErrorHandler((thrown, request, reply) => {
-    const error = toWireError(thrown);
+    const isGone = hasGone(request);
+    const error = isGone ? gone(thrown) : toWireError(thrown);
+    if (isGone) request.log.info({ err: thrown }, error.message);
     if (error.status >= 500) request.log.error({ err: thrown }, explain(error));
     return sendError(error, reply);
   });

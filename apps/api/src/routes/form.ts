@@ -45,7 +45,7 @@ const wrongField = (field: string, fileField: string): AppError =>
     hint: `Send it as '${fileField}'.`,
   });
 
-/** What is wrong with the bytes of a form, as far as the caller can mend it. */
+/** What is wrong with the bytes of a form, as far as the caller can fix it. */
 const malformed = (cause: Error): AppError =>
   new AppError('invalid_request', `The form is cut short or malformed: ${cause.message}.`, {
     hint: 'Send it again as a whole: each part between boundaries, the last boundary with -- behind it.',
@@ -141,9 +141,6 @@ export async function readForm(
     return fields;
   } catch (error) {
     await drain(request.raw);
-    // Nobody is left to read this; the log must not call it a fault of ours.
-    if (request.raw.destroyed && !request.raw.complete && !(error instanceof AppError))
-      throw new AppError('invalid_request', 'The connection ended before the form did.', { cause: error });
     throw error;
   }
 }

@@ -1,0 +1,108 @@
+import { readdir } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startApi, type TestApi } from './support.js';
+
+// Clients that break off, or say another thing than they send. None of it is a fault of ours, and nothing of it stays.
+
+let api: TestApi;
+const logged: { level: number; msg: string; status?: number }[] = [];
+beforeAll(async () => {
+  api = await startApi();
+  const log = api.services.log as unknown as { level: string; [pino.symbols.streamSym]: { write(line: string): void } };
+  log.level = 'info';
+  log[pino.symbols.streamSym] = { write: (line) => void logged.push(JSON.parse(line)) };
+});
+afterAll(() => api.close());
+beforeEach(() => logged.splice(0));
+
+const PURPOSE = '--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n';
+const part = (field: string, name: string) =>
+  `--b\r\nContent-Disposition: form-data; name="${field}"; filename="${name}"\r\nContent-Type: text/plain\r\n\r\n{"text":"a"}\r\n`;
+const END = '--b--\r\n';
+
+/** Sends bytes as they are. `length` is what the header announces, `null`: chunked. Returns status and text of the answer. */
+async function send(path: string, type: string, body: string, { length = Buffer.byteLength(body), abortMs = 0 } = {}) {
+  const { port, hostname } = new URL(api.url);
+  const socket = connect(Number(port), hostname);
+  let text = '';
+  socket.on('data', (piece) => {
+    text += piece.toString();
+  });
+  socket.on('error', () => undefined);
+  socket.write(
+    `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${api.key}\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n\r\n${body}`,
+  );
+  if (abortMs > 0) {
+    await sleep(abortMs);
+    socket.resetAndDestroy();
+  } else await new Promise((resolve) => socket.once('close', resolve));
+  return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1] ?? 0), text };
+}
+
+const stored = async (): Promise<string[]> =>
+  (await readdir(api.blobsDir, { recursive: true, withFileTypes: true }).catch(() => []))
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name);
+
+const UPLOADS = [
+  ['/v1/files', PURPOSE + part('file', 'a.jsonl')],
+  ['/v1/bases', part('files', 'config.json')],
+  ['/v1/adapters', part('files', 'README.md')],
+] as const;
+
+describe.each(UPLOADS)('a form to %s', (path, body) => {
+  it.each([
+    ['without a boundary', 'multipart/form-data', body + END, /boundary/i],
+    ['with an empty boundary', 'multipart/form-data; boundary=', body + END, /boundary|cut short/i],
+    ['with another boundary than its parts have', 'multipart/form-data; boundary=zz', body + END, /cut short/],
+    ['without its end', 'multipart/form-data; boundary=b', body, /cut short/],
+    ['cut inside its file', 'multipart/form-data; boundary=b', body.slice(0, -6), /cut short/],
+    ['cut inside a header', 'multipart/form-data; boundary=b', body.slice(0, 40), /cut short/],
+    ['of another kind', 'multipart/mixed; boundary=b', body + END, /content type/],
+  ])('%s is refused as the sender’s, with what is wrong, and leaves nothing', async (_what, type, sent, says) => {
+    const before = await stored();
+    const { status, text } = await send(path, type, sent);
+    expect(status).toBe(400);
+    expect(text).toMatch(says);
+    expect(await stored()).toEqual(before);
+    expect(logged.filter(({ level }) => level >= 40)).toEqual([]);
+  });
+
+  it.each([
+    ['inside its file', body.slice(0, -6)],
+    ['before its first part', ''],
+    ['after a whole file', body],
+  ])('whose sender goes away %s is no error in the log, and leaves nothing', async (_where, sent) => {
+    const before = await stored();
+    await send(path, 'multipart/form-data; boundary=b', sent, { length: 1_000, abortMs: 150 });
+    const incoming = () => readdir(`${api.blobsDir}/incoming`, { recursive: true }).catch(() => []);
+    await sleep(250);
+    await expect.poll(incoming, { timeout: 20_000 }).toEqual([]);
+    expect(logged.filter(({ level }) => level >= 40)).toEqual([]);
+    expect(logged.map(({ msg }) => msg).join()).not.toMatch(/server/i);
+    expect(await stored()).toEqual(before);
+  });
+});
+
+it.each([
+  ['lists', '['.repeat(100_000) + ']'.repeat(100_000)],
+  ['objects', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`],
+  ['objects in metadata', `{"metadata":${'{"a":'.repeat(3_000)}1${'}'.repeat(3_000)}}`],
+  ['lists that never close', '['.repeat(100_000)],
+])('a body of deeply nested %s is refused with what is wrong', async (_what, body) => {
+  const { status, json } = await api.ask('POST', '/v1/fine_tuning/jobs', {
+    body,
+    headers: { 'content-type': 'application/json' },
+  });
+  expect(status).toBe(400);
+  expect(json.error.message).toMatch(/nested more than 64 levels|not JSON/);
+});
+
+it('a body whose sender goes away is no error in the log', async () => {
+  await send('/v1/fine_tuning/jobs', 'application/json', '{"model":', { length: 1_000, abortMs: 150 });
+  await sleep(200);
+  expect(logged.filter(({ level }) => level >= 40)).toEqual([]);
+});
