@@ -1,13 +1,13 @@
 import { request as httpRequest } from 'node:http';
 import { createRandom } from '@moraine/data';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { baseForm, prepare, submit, train } from './fixtures.js';
+import { baseFiles, baseForm, prepare, submit, train } from './fixtures.js';
 import { fileForm, startApi, type TestApi } from './support.js';
 
-// Whatever a caller sends, the answer is about it: no route of the document ever answers 5xx. FUZZ_SEED and FUZZ_ROUNDS try others.
+// Whatever a caller sends, the answer is about it: no route of the document ever answers 5xx. FUZZ_SEED and FUZZ_ROUTE_ROUNDS try others.
 vi.setConfig({ testTimeout: 120_000 });
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
-const ROUNDS = Number(process.env.FUZZ_ROUNDS ?? 12);
+const ROUNDS = Number(process.env.FUZZ_ROUTE_ROUNDS ?? 12);
 
 interface Parameter {
   in: string;
@@ -110,7 +110,7 @@ async function form(operationId: string): Promise<{ type: string; bytes: Buffer 
           { purpose: oneOf(['fine-tune', 'evals']), ...fields() },
           oneOf(['a.jsonl', text()]),
         )
-      : baseForm(text());
+      : baseForm(text(), { ...baseFiles(), ...(maybe(0.3) && { 'config.json': body() }) });
   const { headers, arrayBuffer } = await wire(right);
   let bytes = Buffer.from(arrayBuffer);
   if (maybe(0.4)) bytes = bytes.subarray(0, below(bytes.length));
@@ -210,6 +210,7 @@ async function requestFor({ method, path, operation }: (typeof operations)[numbe
 describe(`${ROUNDS} odd requests a route (seed ${SEED})`, () => {
   it('get no answer of 500 or more, and every refusal says why', async () => {
     expect(operations.length).toBeGreaterThan(20);
+    const before = process.memoryUsage.rss();
     const faults: unknown[] = [];
     const statuses = new Map<number, number>();
     for (const one of operations) {
@@ -230,6 +231,7 @@ describe(`${ROUNDS} odd requests a route (seed ${SEED})`, () => {
       }
     }
     expect(faults).toEqual([]);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(256 * 2 ** 20);
     // It must have come past the door.
     expect(statuses.get(200)).toBeGreaterThan(ROUNDS);
     expect(statuses.get(400)).toBeGreaterThan(ROUNDS);

@@ -74,7 +74,29 @@ export const loadTokenizer = (directory: string, day?: Date): Promise<TextTokeni
 /** As `loadTokenizer`, for files that are anywhere. */
 export async function openTokenizer(read: ReadText, day?: Date): Promise<TextTokenizer> {
   const { json, companions } = await readTokenizerFiles(read);
-  return createTokenizer(json, companions, day);
+  return orUnreadable(() => {
+    const tokenizer = createTokenizer(json, companions, day);
+    return {
+      ...tokenizer,
+      encode: (text, options) => orUnreadable(() => tokenizer.encode(text, options)),
+      decode: (ids, options) => orUnreadable(() => tokenizer.decode(ids, options)),
+    };
+  });
+}
+
+/** The library believes what a tokenizer.json says: whatever it fails with on a damaged one is about that file. */
+function orUnreadable<T>(use: () => T): T {
+  try {
+    return use();
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError('invalid_base', `tokenizer.json cannot be read: ${why}.`, {
+      param: 'tokenizer.json',
+      hint: 'Take the file as the model came with it. What is read: BPE, Unigram and WordPiece with the parts that @huggingface/tokenizers knows.',
+      cause,
+    });
+  }
 }
 
 /** The chat template of a base: chat_template.jinja, or the default one of tokenizer_config.json; null where there is none. */
@@ -93,20 +115,9 @@ function createTokenizer(
   { config, map, model, generation, jinja }: Companions,
   day: Date | undefined,
 ): TextTokenizer {
-  let tokenizer: Tokenizer;
-  try {
-    const unk = modelUnk(json);
-    const options = { clean_up_tokenization_spaces: false, ...config, ...(unk !== null && { unk_token: unk }) };
-    tokenizer = exactTokenizer(normalizeTokenizer(json), options);
-  } catch (cause) {
-    if (cause instanceof AppError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError('invalid_base', `tokenizer.json cannot be read: ${why}.`, {
-      param: 'tokenizer.json',
-      hint: 'Take the file as the model came with it. What is read: BPE, Unigram and WordPiece with the parts that @huggingface/tokenizers knows.',
-      cause,
-    });
-  }
+  const unk = modelUnk(json);
+  const read = { clean_up_tokenization_spaces: false, ...config, ...(unk !== null && { unk_token: unk }) };
+  const tokenizer: Tokenizer = exactTokenizer(normalizeTokenizer(json), read);
   const idOf = (text: string | null): number | null => (text === null ? null : (tokenizer.token_to_id(text) ?? null));
   const textOf = (id: number | undefined): string | null =>
     id === undefined ? null : (tokenizer.id_to_token(id) ?? null);

@@ -74,6 +74,10 @@ function nulProblem(bytes: Uint8Array): RowProblem {
 
 /** Reads one line that is not blank. */
 export function parseText(text: string, expected: RowFormat | undefined): { row: Row } | { problem: RowProblem } {
+  if (text.length > VALUES_MAX && isOfMany(text)) {
+    const message = `The line holds more than ${VALUES_MAX} values.`;
+    return { problem: { key: '', code: 'invalid_value', message, hint: 'Each row is a line of its own.' } };
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -93,6 +97,22 @@ export function parseText(text: string, expected: RowFormat | undefined): { row:
     return { problem: { key: cut(repeated, 200), code: 'repeated_key', message, hint: 'Keep one of them.' } };
   }
   return parseRow(value, { expected, exact: exact.value });
+}
+
+/** Values of one row: a conversation of 30,000 messages has fewer. Each takes some hundred bytes of memory while it is read. */
+const VALUES_MAX = 2 ** 18;
+
+/** Whether a JSON text holds more values than a row does, found without making any of them. */
+function isOfMany(text: string): boolean {
+  let count = 0;
+  let isText = false;
+  for (let i = 0; i < text.length && count <= VALUES_MAX; i++) {
+    const letter = text.charCodeAt(i);
+    if (letter === 0x22) isText = !isText;
+    else if (isText && letter === 0x5c) i++;
+    else if (!isText && (letter === 0x2c || letter === 0x5b || letter === 0x7b)) count++;
+  }
+  return count > VALUES_MAX;
 }
 
 function noJson(text: string, error: unknown): RowProblem {

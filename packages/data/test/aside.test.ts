@@ -218,3 +218,18 @@ test('so many tasks of a queue run at a time, also when one comes as another end
   await Promise.all([task(), task(), task()]);
   expect([running, most]).toEqual([0, 2]);
 });
+
+test('a line of millions of values is a bad line, found without making them', async () => {
+  const [file] = await stored({ 'values.jsonl': `{"messages":[${'[],'.repeat(4_000_000)}[]]}\n{"text":"a"}` });
+  const begun = performance.now();
+  const report = await validateAside(file?.path ?? '');
+  expect(report.errors).toMatchObject([{ line: 1, message: expect.stringMatching(/more than 262144 values/) }]);
+  expect(performance.now() - begun).toBeLessThan(30_000);
+});
+
+test('a process whose memory is full inside of Node’s own code takes nobody with it', async () => {
+  const [file] = await stored({ 'text.jsonl': `{"text":"${'x'.repeat(15_000_000)}"}` });
+  await expect(validateAside(file?.path ?? '', 20, { seconds: 60, megabytes: 20 })).rejects.toThrow(
+    new RangeError('needs more than 20 MB of memory'),
+  );
+});

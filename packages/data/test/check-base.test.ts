@@ -51,3 +51,19 @@ test('a file that ends while it is read is named', async () => {
     message: expect.stringContaining('cut short inside its header'),
   });
 });
+
+test('a tokenizer of values that the library trips over is refused as one that cannot be read', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'moraine-base-'));
+  const json = JSON.parse(await readFile(join(base, 'tokenizer.json'), 'utf8'));
+  const path = join(dir, 'tokenizer.json');
+  json.added_tokens[0].content = 5;
+  await writeFile(path, JSON.stringify(json));
+  const files = [
+    ...shipped.filter(({ name }) => name !== 'tokenizer.json'),
+    { name: 'tokenizer.json', path, sizeBytes: statSync(path).size },
+  ];
+  await expect(checkBase(files)).rejects.toMatchObject({
+    code: 'invalid_base',
+    param: expect.stringMatching(/tokenizer/),
+  });
+});

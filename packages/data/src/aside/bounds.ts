@@ -1,6 +1,6 @@
 import type { Bounds } from './run-aside.js';
 
-/** What a thread of this project's code takes before it reads anything, and room to work in. */
+/** What a process of this project's code takes before it reads anything, and room to work in. */
 const HEAP_MB = 192;
 /** Of each byte of a tokenizer's texts: the largest vocabularies of today, 262,144 tokens in 33 MB, take 700 MB. */
 const HEAP_A_BYTE = 24;

@@ -8,8 +8,8 @@ import { type Bounds, runAside } from './run-aside.js';
 const bytesOf = (files: readonly StoredFile[]): number => files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
 /**
- * `checkBase` in a thread of its own: what somebody sent never holds up a server, however long its parts take.
- * @throws AppError `invalid_base` as it does, and where the thread takes more than the bounds.
+ * `checkBase` in a process of its own: what somebody sent never holds up a server, however long its parts take.
+ * @throws AppError `invalid_base` as it does, and where the process takes more than the bounds.
  */
 export async function checkBaseAside(files: readonly StoredFile[], bounds?: Bounds): Promise<CheckedBase> {
   const allowed = bounds ?? boundsFor({ textBytes: textBytesOf(files), dataBytes: bytesOf(files) });
@@ -25,7 +25,7 @@ export async function checkBaseAside(files: readonly StoredFile[], bounds?: Boun
   }
 }
 
-/** `checkAdapter` in a thread of its own. @throws AppError `unsupported_format` or `invalid_value` as it does. */
+/** `checkAdapter` in a process of its own. @throws AppError `unsupported_format` or `invalid_value` as it does. */
 export async function checkAdapterAside(adapter: AdapterToCheck): Promise<AdapterConfig> {
   try {
     return await runAside({ kind: 'check_adapter', ...adapter }, boundsFor({ dataBytes: bytesOf(adapter.files) }));

@@ -63,5 +63,5 @@ export interface EncodedAside extends Omit<EncodedFile, 'rows' | 'seen'> {
 
 export type Task = CheckBaseTask | CheckAdapterTask | EncodeTask | EstimateTask | PreviewTask | ValidateTask;
 
-/** What a thread sends: its result, or an AppError in parts; a fault of the code ends it instead. */
+/** What the process sends: its result, or an AppError in parts; a fault of the code ends it instead. */
 export type Answer<T> = { result: T } | { refusal: { code: string; message: string; param?: string; hint?: string } };

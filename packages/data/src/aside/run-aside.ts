@@ -1,17 +1,16 @@
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { fork } from 'node:child_process';
 import { AppError, type ErrorCode } from '@moraine/contract';
 import type { Answer, Task } from './protocol.js';
 import { createQueue } from './queue.js';
 
 export interface Bounds {
   seconds: number;
-  /** Of the thread's heap. */
+  /** Of the process' heap. */
   megabytes: number;
 }
 
-/** Threads at a time of a queue; whoever comes later waits. */
-const THREADS_MAX = 2;
+/** Processes at a time of a queue; whoever comes later waits. */
+const PROCESSES_MAX = 2;
 
 /** Eight seconds each at most: whoever comes behind these would wait for longer than clients do. */
 const WAITING_MAX = 16;
@@ -21,17 +20,22 @@ const WAITING_MAX = 16;
  * own, so that what someone looks at does not stand behind them.
  */
 const queues = {
-  validate: createQueue(THREADS_MAX),
-  check: createQueue(THREADS_MAX),
-  asked: createQueue(THREADS_MAX, WAITING_MAX),
+  validate: createQueue(PROCESSES_MAX),
+  check: createQueue(PROCESSES_MAX),
+  asked: createQueue(PROCESSES_MAX, WAITING_MAX),
 };
 
+const COMPLAINT_MAX = 20_000;
+/** How Node ends when its heap is full. */
+const OUT_OF_MEMORY = /heap out of memory|invalid size error|Allocation failed/;
+
 /**
- * Does a task in a thread of its own, so that a server goes on answering meanwhile.
+ * Does a task in a process of its own, so that a server goes on answering meanwhile. No thread: one whose heap is full inside of Node's own code, as
+ * JSON.parse is, ends the whole server.
  * @throws AppError as the task does, `rate_limited` where too many wait; RangeError where it takes more than the bounds.
  */
 export function runAside<T>(task: Task, bounds: Bounds): Promise<T> {
-  return queues[queueOf(task)](() => runThread<T>(task, bounds));
+  return queues[queueOf(task)](() => runProcess<T>(task, bounds));
 }
 
 function queueOf({ kind }: Task): keyof typeof queues {
@@ -39,28 +43,35 @@ function queueOf({ kind }: Task): keyof typeof queues {
   return kind === 'validate' ? kind : 'asked';
 }
 
-async function runThread<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {
-  const worker = new Worker(new URL('./thread.js', import.meta.url), {
-    workerData: task,
-    resourceLimits: { maxOldGenerationSizeMb: megabytes },
+async function runProcess<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {
+  const child = fork(new URL('./program.js', import.meta.url), [], {
+    execArgv: [`--max-old-space-size=${megabytes}`],
+    serialization: 'advanced',
+    // What others sent is read there: it needs no address and no password of a server.
+    env: {},
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
-  // One that fails while it is ended has nobody else who listens, which would end the server.
-  worker.on('error', () => {});
+  const said = new Promise<Answer<T>>((resolve, reject) => {
+    const late = setTimeout(() => reject(new RangeError(`takes longer than ${seconds} s`)), seconds * 1_000);
+    let complaint = '';
+    child.stderr?.on('data', (piece: Buffer) => {
+      complaint = (complaint + piece.toString()).slice(-COMPLAINT_MAX);
+    });
+    child.once('message', (answer) => resolve(answer as Answer<T>));
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      clearTimeout(late);
+      if (OUT_OF_MEMORY.test(complaint)) reject(new RangeError(`needs more than ${megabytes} MB of memory`));
+      else reject(new Error(`the process that did it ended with ${signal ?? code}: ${complaint}`));
+    });
+  });
   try {
-    const [answer] = (await once(worker, 'message', { signal: AbortSignal.timeout(seconds * 1_000) })) as [Answer<T>];
+    child.send(task, () => undefined);
+    const answer = await said;
     if ('result' in answer) return answer.result;
     const { code, message, ...rest } = answer.refusal;
     throw new AppError(code as ErrorCode, message, rest);
-  } catch (error) {
-    throw beyond(error, { seconds, megabytes }) ?? error;
   } finally {
-    await worker.terminate();
+    child.kill('SIGKILL');
   }
-}
-
-function beyond(error: unknown, { seconds, megabytes }: Bounds): RangeError | null {
-  if (!(error instanceof Error)) return null;
-  if (error.name === 'AbortError') return new RangeError(`takes longer than ${seconds} s`);
-  const isMemory = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-  return isMemory ? new RangeError(`needs more than ${megabytes} MB of memory`) : null;
 }

@@ -26,6 +26,11 @@ export async function validateStoredFile(s: Services, id: string): Promise<void>
       problems: errors.map((problem) => ({ ...problem })),
     });
   } catch (cause) {
+    if (cause instanceof RangeError)
+      return settle(s, id, {
+        status: 'error',
+        statusDetails: `The file cannot be read here: that ${cause.message}. Write shorter rows, or split the file.`,
+      });
     s.log.error({ err: cause, fileId: id }, 'a file could not be validated');
     await settle(s, id, {
       status: 'error',

@@ -1,4 +1,3 @@
-import { parentPort, workerData } from 'node:worker_threads';
 import { AppError } from '@moraine/contract';
 import { checkAdapter } from '../check-adapter.js';
 import { checkBase } from '../check-base.js';
@@ -11,7 +10,7 @@ import type { TextTokenizer } from '../tokenizer.js';
 import { validateFile } from '../validate-file.js';
 import type { Answer, BaseTexts, EncodedAside, EncodeTask, Task } from './protocol.js';
 
-// The program of a thread that does one task, sends what came of it, and ends.
+// A process that does one task, sends what came of it, and ends; or ends when there is nobody left to send it to.
 
 async function perform(task: Task): Promise<unknown> {
   switch (task.kind) {
@@ -68,4 +67,13 @@ async function answer(task: Task): Promise<Answer<unknown>> {
   }
 }
 
-parentPort?.postMessage(await answer(workerData as Task));
+process.on('disconnect', () => process.exit(1));
+process.once('message', (task: Task) => {
+  answer(task).then(
+    (said) => process.send?.(said, () => process.exit(0)),
+    (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+      process.exit(1);
+    },
+  );
+});
