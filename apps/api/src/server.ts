@@ -1,5 +1,11 @@
 import type { AddressInfo } from 'node:net';
-import { openServices, startDownloader, startReconciler, startWebhookSender } from '@moraine/services';
+import {
+  openServices,
+  type ReconcilerOptions,
+  startDownloader,
+  startReconciler,
+  startWebhookSender,
+} from '@moraine/services';
 import type { Logger } from 'pino';
 import { buildApp } from './app.js';
 import type { ApiEnv } from './env.js';
@@ -11,8 +17,11 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
+/** Other times than those of production, for a harness. */
+export type ServerOptions = Pick<ReconcilerOptions, 'leaseMs'>;
+
 /** Opens the services, listens, and runs the reconciler (one replica at a time does, by an advisory lock). */
-export async function startServer(env: ApiEnv, log: Logger): Promise<ApiServer> {
+export async function startServer(env: ApiEnv, log: Logger, options: ServerOptions = {}): Promise<ApiServer> {
   const services = await openServices({
     databaseUrl: env.databaseUrl,
     redisUrl: env.redisUrl,
@@ -22,7 +31,7 @@ export async function startServer(env: ApiEnv, log: Logger): Promise<ApiServer> 
   try {
     const app = await buildApp(services, env);
     await app.listen({ host: env.host, port: env.port });
-    const reconciler = startReconciler(services);
+    const reconciler = startReconciler(services, options);
     const downloader = startDownloader(services, { hub: env.hub, sizeBytesMax: env.baseLimitBytes });
     const sender = startWebhookSender(services, { allowsPrivate: env.webhookPrivate });
     const { address, family, port } = app.server.address() as AddressInfo;

@@ -4,7 +4,6 @@ import pg from 'pg';
 export interface DatabaseClock {
   /** Puts the clock on (or back) by so much, for every connection at once. Milliseconds, counted from the true time. */
   setTo(stepMs: number): Promise<void>;
-  close(): Promise<void>;
 }
 
 const SETUP = `
@@ -25,13 +24,17 @@ END $$`;
  * Postgres' own. The clock of the machine stays as it is, so other tests see nothing of it.
  */
 export async function databaseClock(databaseUrl: string): Promise<DatabaseClock> {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
-  await client.query(SETUP);
+  const query = async (sql: string, values: unknown[] = []): Promise<void> => {
+    const client = new pg.Client({ connectionString: databaseUrl });
+    await client.connect();
+    try {
+      await client.query(sql, values);
+    } finally {
+      await client.end();
+    }
+  };
+  await query(SETUP);
   return {
-    async setTo(stepMs) {
-      await client.query(`UPDATE test_clock.step SET by = $1 * interval '1 millisecond'`, [stepMs]);
-    },
-    close: () => client.end(),
+    setTo: (stepMs) => query(`UPDATE test_clock.step SET by = $1 * interval '1 millisecond'`, [stepMs]),
   };
 }

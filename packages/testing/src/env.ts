@@ -8,5 +8,8 @@ export const setServersAddress = (address: string): void => {
   process.env[NAME] = address;
 };
 
+/** This process' environment for another, with `extra` on top. */
+export const ownEnv = (extra: Record<string, string>): NodeJS.ProcessEnv => ({ ...process.env, ...extra });
+
 /** A log level for the services under test; `silent` unless asked for. */
 export const testLogLevel = (): string => process.env.LOG_LEVEL ?? 'silent';

@@ -28,7 +28,11 @@ export function openSmallDisk(megabytes: number): SmallDisk | null {
     fill(leaveBytes = 0) {
       const { bavail, bsize } = statfsSync(dir);
       const pages = Math.max(0, bavail - Math.ceil(leaveBytes / bsize));
-      writeFileSync(filler, Buffer.alloc(pages * bsize), { flag: 'a' });
+      try {
+        writeFileSync(filler, Buffer.alloc(pages * bsize), { flag: 'a' });
+      } catch {
+        // Somebody else wrote meanwhile: it is full.
+      }
     },
     free: () => rmSync(filler, { force: true }),
     close() {

@@ -12,7 +12,6 @@ const s = await openServices({ ...database, log: pino({ level: 'silent' }) });
 const seeded = await seedProject(s);
 afterAll(async () => {
   await s.close();
-  await clock.close();
   await database.close();
 });
 
