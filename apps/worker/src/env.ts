@@ -31,13 +31,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): WorkerEnv {
       hint: 'npm start sets it; see deploy/ for workers of their own.',
     });
   };
-  const positive = (name: string): number | null => {
-    const text = source[name];
-    if (!text) return null;
-    const value = Number(text);
-    if (Number.isInteger(value) && value > 0) return value;
-    throw new AppError('invalid_value', `${name} is '${text}', which is no whole number above zero.`, { param: name });
-  };
+  const positive = (name: string): number | null => readPositive(source, name);
   return {
     databaseUrl: required('DATABASE_URL'),
     redisUrl: required('REDIS_URL'),
@@ -65,6 +59,18 @@ function niceOf(text: string | undefined): number {
     param: 'MORAINE_TRAINING_NICE',
     hint: '0 trains with the priority of other programs, 19 only when nothing else wants the processor.',
   });
+}
+
+/** What an attempt may leave on this machine's disk until Postgres has it; more holds the training. Undefined: 1 GiB. */
+export const backlogLimitBytes = (source: NodeJS.ProcessEnv = process.env): number | undefined =>
+  readPositive(source, 'MORAINE_BACKLOG_LIMIT_BYTES') ?? undefined;
+
+function readPositive(source: NodeJS.ProcessEnv, name: string): number | null {
+  const text = source[name];
+  if (!text) return null;
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new AppError('invalid_value', `${name} is '${text}', which is no whole number above zero.`, { param: name });
 }
 
 /**

@@ -10,7 +10,7 @@ export interface LivePublisher {
   send(messages: readonly StreamMessage[]): void;
   /** Waits until all that was sent is out, but no longer than `timeoutMs`. */
   flush(timeoutMs: number): Promise<void>;
-  /** Drops what waits. */
+  /** Drops what waits; where that is anything, followers are told to read anew as soon as Redis is there. */
   close(): void;
 }
 
@@ -23,6 +23,8 @@ export function openLivePublisher(s: Services, runId: string, attempt: number): 
   let seq = 0;
   let isRunning = false;
 
+  const reset = (): Outgoing => ({ message: { event: 'reset', data: { step: 0, attempt } }, seq: ++seq });
+
   const run = async (): Promise<void> => {
     while (waiting.length > 0) {
       const page = waiting.slice(0, PAGE);
@@ -30,7 +32,9 @@ export function openLivePublisher(s: Services, runId: string, attempt: number): 
         await publish(s, runId, page, attempt);
         waiting = waiting.filter((one) => one.seq > (page.at(-1)?.seq ?? 0));
       } catch {
-        await sleep(250);
+        // The process ends: nobody can be told any more.
+        if (s.redis.status === 'end') return;
+        await sleep(250, undefined, { ref: false });
       }
     }
   };
@@ -48,7 +52,7 @@ export function openLivePublisher(s: Services, runId: string, attempt: number): 
     send(messages) {
       for (const message of messages) waiting.push({ message, seq: ++seq });
       if (waiting.length > WAITING_MAX) {
-        waiting = [{ message: { event: 'reset', data: { step: 0, attempt } }, seq: ++seq }];
+        waiting = [reset()];
       }
       wake();
     },
@@ -57,7 +61,8 @@ export function openLivePublisher(s: Services, runId: string, attempt: number): 
       while (waiting.length > 0 && Date.now() < until) await sleep(10);
     },
     close() {
-      waiting = [];
+      // Redis is away: its followers learn when it is back that they must read anew.
+      if (waiting.length > 0) waiting = [reset()];
     },
   };
 }

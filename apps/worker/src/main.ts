@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { explain } from '@moraine/contract';
 import { openServices } from '@moraine/services';
 import { startBeat } from './beat.js';
-import { readEnv } from './env.js';
+import { backlogLimitBytes, readEnv } from './env.js';
 import { openLog } from './log.js';
 import { startWorker } from './supervisor.js';
 
@@ -21,6 +21,7 @@ async function main(): Promise<void> {
   const limits = {
     memoryLimitBytes: env.memoryLimitBytes ?? undefined,
     diskReserveBytes: env.diskReserveBytes ?? undefined,
+    backlogLimitBytes: backlogLimitBytes(),
   };
   const worker = startWorker(s, { ...env, ...limits, script, version }, log);
   let asked = false;

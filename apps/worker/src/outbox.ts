@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AttemptEvent } from '@moraine/contract';
 import type { NewLogLine } from '@moraine/services';
 import { untilDone } from './retry.js';
+import { memorySpool, type Spool } from './spool.js';
 import { storingMs as storingMsOf, within } from './within.js';
 
 type Metrics = Extract<AttemptEvent, { type: 'metrics' }>;
@@ -15,13 +16,6 @@ export interface OutboxSink {
   event(event: OutboxEvent, order: number): Promise<void>;
 }
 
-export interface OutboxOptions {
-  onError(error: unknown): void;
-  onWait(error: unknown): void;
-  /** How long an event may take to be stored. */
-  storingMs?(event: OutboxEvent): number;
-}
-
 export interface Outbox {
   push(event: AttemptEvent): void;
   log(line: NewLogLine): void;
@@ -30,9 +24,22 @@ export interface Outbox {
   size(): number;
   /** Drops what waits: it is not ours to write any more. */
   close(): void;
+  /** Stops and leaves what waits to whoever opens the spool next. */
+  leave(): void;
 }
 
-type Item =
+export interface OutboxOptions {
+  onError(error: unknown): void;
+  onWait(error: unknown): void;
+  /** Where it waits; default in memory. What is in it already is stored first. */
+  spool?: Spool<Item>;
+  /** Says that nothing more should come (true), or may again. */
+  onFull?(isFull: boolean): void;
+  /** How long an event may take to be stored. */
+  storingMs?(event: OutboxEvent): number;
+}
+
+export type Item =
   | { kind: 'metrics'; event: Metrics }
   | { kind: 'log'; line: NewLogLine }
   | { kind: 'event'; event: OutboxEvent; order: number };
@@ -45,8 +52,11 @@ const GATHER_MS = 200;
  * Everything a child says, stored strictly in the order it was said and at least once, however long a server is away. So a checkpoint
  * is registered only when every step before it is stored, and a run that resumes from it has a hole nowhere.
  */
-export function openOutbox(sink: OutboxSink, { onError, onWait, storingMs = storingMsOf }: OutboxOptions): Outbox {
-  let items: Item[] = [];
+export function openOutbox(
+  sink: OutboxSink,
+  { onError, onWait, spool = memorySpool(), onFull = () => undefined, storingMs = storingMsOf }: OutboxOptions,
+): Outbox {
+  let isFull = false;
   let orders = 0;
   let failure: { error: unknown } | null = null;
   const stop = new AbortController();
@@ -64,19 +74,28 @@ export function openOutbox(sink: OutboxSink, { onError, onWait, storingMs = stor
 
   const storeEvent = ({ event, order }: Extract<Item, { kind: 'event' }>): Promise<void> =>
     within(storingMs(event), `Storing what the run said (${event.type})`, sink.event(event, order));
+  const tellWhetherFull = (): void => {
+    if (spool.isFull() === isFull) return;
+    isFull = !isFull;
+    onFull(isFull);
+  };
 
   const run = async (): Promise<void> => {
-    while (items.length > 0 && !stop.signal.aborted) {
+    while (spool.size() > 0 && !stop.signal.aborted) {
+      const items = spool.first(BATCH_MAX);
       const next = items.findIndex((item) => item.kind === 'event');
       // Metrics and lines up to the next event, or that event alone.
-      const count = next === 0 ? 1 : Math.min(next < 0 ? items.length : next, BATCH_MAX);
+      const count = next === 0 ? 1 : next < 0 ? items.length : next;
       const gather = storedAt + GATHER_MS - Date.now();
       if (next < 0 && count < BATCH_MAX && gather > 0) {
         await sleep(gather);
         continue;
       }
       await store(items.slice(0, count));
-      items = items.slice(count);
+      // Abandoned meanwhile: it is another's by now.
+      if (stop.signal.aborted) return;
+      spool.drop(count);
+      tellWhetherFull();
       storedAt = Date.now();
     }
   };
@@ -91,28 +110,34 @@ export function openOutbox(sink: OutboxSink, { onError, onWait, storingMs = stor
       })
       .finally(() => {
         running = null;
-        if (items.length > 0) wake();
+        if (spool.size() > 0) wake();
       });
   };
 
+  const put = (item: Item): void => {
+    if (stop.signal.aborted) return;
+    spool.push(item);
+    tellWhetherFull();
+    wake();
+  };
+
+  if (spool.size() > 0) wake();
   return {
-    push(event) {
-      if (event.type === 'metrics') items.push({ kind: 'metrics', event });
-      else items.push({ kind: 'event', event, order: ++orders });
-      wake();
-    },
-    log(line) {
-      items.push({ kind: 'log', line });
-      wake();
-    },
+    push: (event) =>
+      put(event.type === 'metrics' ? { kind: 'metrics', event } : { kind: 'event', event, order: ++orders }),
+    log: (line) => put({ kind: 'log', line }),
     async drained() {
       while (running && !failure && !stop.signal.aborted) await running;
       if (failure) throw failure.error;
     },
-    size: () => items.length,
+    size: spool.size,
     close() {
       stop.abort();
-      items = [];
+      spool.remove();
+    },
+    leave() {
+      stop.abort();
+      spool.close();
     },
   };
 }

@@ -14,6 +14,7 @@ import {
 } from '@moraine/services';
 import type { Logger } from 'pino';
 import { attemptSink } from './attempt-sink.js';
+import { keepBacklog, removeBacklog } from './backlog.js';
 import { type Death, isTerminal, type Terminal } from './child-protocol.js';
 import { workOf } from './kinds.js';
 import { openLivePublisher } from './live-publisher.js';
@@ -30,6 +31,8 @@ export interface AttemptSettings {
   memoryLimitBytes: number;
   /** How much lower than other programs of this machine the training process runs, 0 to 19. */
   nice: number;
+  /** What waits for Postgres on this machine's disk; more holds the training. */
+  backlogLimitBytes: number;
   leaseMs: number;
   renewEveryMs: number;
   /** From a request to stop to the kill. */
@@ -102,6 +105,8 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     }
   };
 
+  const attemptName = `${token.taskId}-${token.attempt}`;
+
   /** The child's whole life; returns how it ended. Its last word, if it had one, is `last`. */
   const runChild = async (spec: JobSpec): Promise<Death> => {
     const live = openLivePublisher(s, token.taskId, token.attempt);
@@ -109,6 +114,11 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     const sink = attemptSink({ s, token, live, work, kindSink });
     const outbox = openOutbox(sink, {
       onWait,
+      spool: keepBacklog(settings.workDir, attemptName, claim, settings.backlogLimitBytes, log),
+      onFull: (isFull) => {
+        log.warn({ isFull }, isFull ? 'too much waits to be stored; training is held' : 'training goes on');
+        child?.hold(isFull && stopReason === null);
+      },
       onError: (error) => {
         if (isStale(error)) abandon();
         else log.error({ err: error }, 'what the run says cannot be stored; the attempt ends');
@@ -151,7 +161,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
 
   let diskFault: string | null = null;
   const execute = async (): Promise<void> => {
-    const outDir = join(settings.workDir, `${token.taskId}-${token.attempt}`);
+    const outDir = join(settings.workDir, attemptName);
     const timer = setInterval(() => void renew().catch(() => undefined), settings.renewEveryMs);
     try {
       makeFolder(outDir, 0o700);
@@ -181,6 +191,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
       clearInterval(timer);
       child?.kill();
       await rm(outDir, { recursive: true, force: true }).catch(() => undefined);
+      await removeBacklog(settings.workDir, attemptName);
     }
   };
 

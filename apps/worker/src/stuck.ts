@@ -38,6 +38,8 @@ const DOING: Record<AttemptPhase, string> = {
 export interface ProgressWatch {
   /** The attempt got on; it is now at this. */
   saw(phase: AttemptPhase): void;
+  /** It was held and goes on: the time between does not count. */
+  resumed(): void;
   /** When it got on last. */
   readonly progressAt: number;
   /** Why the process is to be ended; null while it gets on. */
@@ -55,6 +57,9 @@ export function watchProgress(afterMs: number | null, now: () => number = () => 
       if (phase === next) slowestMs = Math.max(slowestMs, seenAt - at);
       else slowestMs = 0;
       [phase, at] = [next, seenAt];
+    },
+    resumed() {
+      at = now();
     },
     get progressAt() {
       return at;

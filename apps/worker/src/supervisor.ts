@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,11 +17,13 @@ import {
   type WorkerDevice,
 } from '@moraine/services';
 import type { Logger } from 'pino';
+import { storeBacklogs } from './backlog.js';
 import { type DiskPlace, diskProblem, leastFree } from './disk.js';
 import { availableBytes, memoryBytes, memoryLimitBytes } from './memory.js';
 import { type Probe, probeRuntime } from './probe-runtime.js';
 import { untilDone } from './retry.js';
 import { type AttemptSettings, type RunningAttempt, runAttempt } from './run-attempt.js';
+import { deadFolders, ownFolder } from './work-folders.js';
 
 export interface WorkerSettings extends Partial<Omit<AttemptSettings, 'script' | 'workDir' | 'cacheDir'>> {
   name: string;
@@ -50,6 +52,8 @@ export interface RunningWorker {
   ended: Promise<void>;
 }
 
+/** Of what an attempt says until Postgres has it. */
+const BACKLOG_BYTES = 1024 ** 3;
 const NO_DEVICE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null, bfloat16: null };
 
 /**
@@ -71,11 +75,12 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
   const threads = settings.threads ?? availableParallelism();
   const attemptSettings: AttemptSettings = {
     script,
-    workDir: join(settings.workDir, `${process.pid}`),
+    workDir: ownFolder(settings.workDir),
     cacheDir: join(settings.workDir, 'cache'),
     threads,
     memoryLimitBytes: settings.memoryLimitBytes ?? memoryLimitBytes(),
     nice: settings.nice ?? 0,
+    backlogLimitBytes: settings.backlogLimitBytes ?? BACKLOG_BYTES,
     leaseMs: settings.leaseMs ?? LEASE_MS,
     renewEveryMs: settings.renewEveryMs ?? 5_000,
     cancelDeadlineMs: settings.cancelDeadlineMs ?? 10_000,
@@ -193,10 +198,19 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     await beat().catch(() => undefined);
   };
 
+  /** Stores what workers left here that were killed, and removes their folders. */
+  const clearAway = async (): Promise<void> => {
+    for (const folder of await deadFolders(settings.workDir)) {
+      await storeBacklogs(s, folder, { ...attemptSettings, signal: draining.signal }, log);
+      if (draining.signal.aborted) return;
+      await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    }
+  };
+
   const live = async (): Promise<void> => {
-    await removeLeftovers(settings.workDir);
     makeFolder(attemptSettings.workDir);
     await register();
+    await clearAway();
     await becomeHealthy();
     const consumer = openWakeConsumer(s, pool);
     try {
@@ -243,21 +257,4 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     },
     ended: done,
   };
-}
-
-/** Folders of workers that are dead: each is named after its process. */
-async function removeLeftovers(workDir: string): Promise<void> {
-  for (const entry of await readdir(workDir).catch(() => [])) {
-    if (/^\d+$/.test(entry) && !isAlive(Number(entry)))
-      await rm(join(workDir, entry), { recursive: true, force: true }).catch(() => undefined);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -29,6 +29,8 @@ export interface TrainingChild {
   kill(): void;
   /** Milliseconds since it got on last. */
   idleMs(): number;
+  /** Stops its time, and lets it go on: nobody takes what it says for now. */
+  hold(isHeld: boolean): void;
   /** Resolves when the process has ended and everything it sent has been handed over; returns why it ended. */
   ended: Promise<Death>;
 }
@@ -48,6 +50,7 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
   const oomKillsBefore = oomKills();
   const progress = watchProgress(options.stuckAfterMs);
   let peakBytes = 0;
+  let isHeld = false;
   let killedFor: Death | null = null;
   let deadline: NodeJS.Timeout | undefined;
   let deadlineAt = Number.POSITIVE_INFINITY;
@@ -60,7 +63,7 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
     const bytes = child.pid === undefined ? null : residentBytes(child.pid);
     peakBytes = Math.max(peakBytes, bytes ?? 0);
     if (bytes !== null && bytes > options.memoryLimitBytes) kill(outOfMemory(bytes, options.memoryLimitBytes));
-    const stuck = progress.stuck();
+    const stuck = isHeld ? null : progress.stuck();
     if (stuck) kill(stuck);
   }, WATCH_MS);
 
@@ -79,10 +82,20 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
     options.onLog,
   );
 
+  const hold = (held: boolean): void => {
+    if (held === isHeld) return;
+    isHeld = held;
+    progress.resumed();
+    child.kill(held ? 'SIGSTOP' : 'SIGCONT');
+  };
+
   return {
     pid: child.pid,
+    hold,
     start: (spec) => send(child, { type: 'start', spec }),
     stop(reason, deadlineMs) {
+      // It must hear it, and save what it has.
+      hold(false);
       send(child, { type: 'stop', reason });
       if (Date.now() + deadlineMs >= deadlineAt) return;
       deadlineAt = Date.now() + deadlineMs;
@@ -90,7 +103,7 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
       deadline = setTimeout(() => kill(), deadlineMs);
     },
     kill: () => kill(),
-    idleMs: () => performance.now() - progress.progressAt,
+    idleMs: () => (isHeld ? 0 : performance.now() - progress.progressAt),
     ended: new Promise((resolve) => {
       const end = (death: Death): void => {
         clearInterval(watch);
