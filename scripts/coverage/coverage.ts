@@ -13,10 +13,11 @@ import {
   OPTIMIZER_NAMES,
 } from '@moraine/contract';
 import { ARCHITECTURES, parseModelConfig, resolveAdapter } from '@moraine/contract/plan';
-import { goldenRows, isTestedIn, matrix } from '../../packages/lm/test/golden-set.js';
+import { goldenRows, isCompiledOnce, isTestedIn, matrix } from '../../packages/lm/test/golden-set.js';
 
 const file = join(import.meta.dirname, '../../docs/coverage.md');
 const TESTED = '**tested**';
+const GRADIENTS = '**gradients**';
 const TAKEN = 'taken';
 const FORMATS = EXPORT_FORMATS;
 /** Families that are asked for and not there: a base of one is refused at registration. */
@@ -52,11 +53,14 @@ const families = table(
 );
 const modes = table(
   ['method', ...NumericMode.options],
-  matrix.methods.map((method) => [
-    method.name,
-    ...NumericMode.options.map((mode) => (rowsOf(method).some((row) => isTestedIn(mode, row)) ? TESTED : TAKEN)),
-  ]),
+  matrix.methods.map((method) => [method.name, ...NumericMode.options.map((mode) => modeOf(method, mode))]),
 );
+function modeOf(method: (typeof matrix.methods)[number], mode: NumericMode): string {
+  const rows = rowsOf(method);
+  if (rows.some((row) => isTestedIn(mode, row))) return TESTED;
+  return mode === 'xla' && rows.some(isCompiledOnce) ? GRADIENTS : TAKEN;
+}
+
 const optimizers = table(
   ['method', ...OPTIMIZER_NAMES],
   matrix.methods.map((method) => [
@@ -86,6 +90,7 @@ is no longer true.
 
 - ${TESTED}: the suite holds it against PyTorch (logits, every gradient, ten steps; \`packages/lm/test/golden.test.ts\`), or, of exports, writes it,
   reads it back and compares (\`packages/lm/test/export.test.ts\`, \`methods.test.ts\`).
+- ${GRADIENTS}: loss and every gradient alone.
 - ${TAKEN}: a run may ask for it. A method works on one linear layer at a time and does not know the family; the method and the family are tested,
   not this pair.
 - refused: a run that asks for it is told why.
