@@ -20,12 +20,19 @@ export async function leastFree(places: readonly DiskPlace[]): Promise<number | 
   return known.length === 0 ? null : Math.min(...known);
 }
 
-/** Why nothing should be claimed now: a place with less than `reserveBytes` free, or one that a megabyte cannot be written to; else null. */
-export async function diskProblem(places: readonly DiskPlace[], reserveBytes: number): Promise<string | null> {
+/** Why nothing should be claimed now: a place with less than `reserveBytes` free; else null. */
+export async function roomProblem(places: readonly DiskPlace[], reserveBytes: number): Promise<string | null> {
   for (const { what, dir } of places) {
     const free = await freeBytes(dir);
     if (free !== null && free < reserveBytes)
       return `storage_full: ${what} has ${describeSize(free)} free, at least ${describeSize(reserveBytes)} are needed.`;
+  }
+  return null;
+}
+
+/** Why nothing should be claimed yet, after a disk has ended an attempt: a place that a megabyte cannot be written to; else null. */
+export async function writeProblem(places: readonly DiskPlace[]): Promise<string | null> {
+  for (const { what, dir } of places) {
     const fault = await writeOnce(dir);
     if (fault) return `storage_full: ${what} takes no writes: ${fault}`;
   }

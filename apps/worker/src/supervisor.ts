@@ -18,7 +18,7 @@ import {
 } from '@moraine/services';
 import type { Logger } from 'pino';
 import { storeBacklogs } from './backlog.js';
-import { type DiskPlace, diskProblem, leastFree } from './disk.js';
+import { type DiskPlace, leastFree, roomProblem, writeProblem } from './disk.js';
 import { availableBytes, memoryBytes, memoryLimitBytes } from './memory.js';
 import { type Probe, probeRuntime } from './probe-runtime.js';
 import { untilDone } from './retry.js';
@@ -156,12 +156,15 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
   /** Waits while the disks have no room, or do not take what is written; says so on the worker. */
   const waitForDisk = async (): Promise<void> => {
     while (!draining.signal.aborted) {
-      const problem = await diskProblem(places, diskReserveBytes);
+      // What was full is believed when it takes something again: quotas show in no other way.
+      const problem =
+        (await roomProblem(places, diskReserveBytes)) ?? (diskFault === null ? null : await writeProblem(places));
       const isNews = problem !== null && diskFault === null;
       if (isNews) log.error({ problem }, 'nothing is claimed until the disk has room');
       if (problem === null && diskFault !== null) log.info('the disk has room again');
+      const hasChanged = (problem === null) !== (diskFault === null);
       diskFault = problem;
-      await beat().catch(() => undefined);
+      if (hasChanged) await beat().catch(() => undefined);
       if (problem === null) return;
       await sleep(diskProbeEveryMs, undefined, { signal: draining.signal }).catch(() => undefined);
     }

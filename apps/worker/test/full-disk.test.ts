@@ -5,7 +5,7 @@ import { openServices } from '@moraine/services';
 import { migratedDatabase, openSmallDisk } from '@moraine/testing';
 import { pino } from 'pino';
 import { afterAll, expect, test } from 'vitest';
-import { diskProblem, leastFree } from '../src/disk.js';
+import { leastFree, roomProblem, writeProblem } from '../src/disk.js';
 import { startWorker } from '../src/supervisor.js';
 import { attemptsOf, childScript, expectComplete, runOf, submitRun, until, untilStatus } from './helpers.js';
 
@@ -76,11 +76,23 @@ test.skipIf(disk === null)(
 
 test('a disk with room is no problem; the least of several counts', async () => {
   const places = [{ what: 'the disk of the test', dir: join(workDir, 'not/yet/there') }];
-  expect(await diskProblem(places, 1)).toBeNull();
-  expect(await diskProblem(places, 2 ** 60)).toMatch(
+  expect(await roomProblem(places, 1)).toBeNull();
+  expect(await writeProblem(places)).toBeNull();
+  expect(await roomProblem(places, 2 ** 60)).toMatch(
     /^storage_full: the disk of the test has .* free, at least .* are needed/,
   );
   expect(await leastFree([...places, { what: 'small', dir: disk?.dir ?? workDir }])).toBeLessThanOrEqual(
     disk ? 4 * 2 ** 20 : Number.MAX_SAFE_INTEGER,
   );
 });
+
+test.skipIf(disk === null)(
+  'a disk that takes no write is a problem, whatever is said to be free (needs leave to mount)',
+  async () => {
+    const places = [{ what: 'the disk of the test', dir: join(disk?.dir ?? '', 'probe') }];
+    disk?.fill(2 ** 19);
+    expect(await writeProblem(places)).toMatch(/^storage_full: the disk of the test takes no writes: .*ENOSPC/);
+    disk?.free();
+    expect(await writeProblem(places)).toBeNull();
+  },
+);
