@@ -7,6 +7,14 @@ const HEAP_A_BYTE = 24;
 /** Slower than any disk that a server should have. */
 const BYTES_A_SECOND = 20 * 2 ** 20;
 
+/** What reading rows with a tokenizer of these texts may take beside it: what is kept of each row while its file is read. */
+export function rowBoundsFor(files: Readonly<Record<string, string>>, rowsMb: number): Bounds {
+  const { seconds, megabytes } = boundsFor({
+    textBytes: Object.values(files).reduce((sum, text) => sum + text.length, 0),
+  });
+  return { seconds, megabytes: megabytes + rowsMb };
+}
+
 /** What reading files that somebody sent may take: in proportion to their size, so that a small file never takes much. */
 export function boundsFor({ textBytes = 0, dataBytes = 0 }: { textBytes?: number; dataBytes?: number }): Bounds {
   return {
