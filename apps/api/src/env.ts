@@ -1,8 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { parse } from '@moraine/contract';
+import type { Retention } from '@moraine/services';
 import { z } from 'zod';
 
 const DASHBOARD = fileURLToPath(new URL('../../dashboard/dist', import.meta.url));
+const days = z.coerce.number().int().min(0).default(0);
 const bytes = (preset: number) => z.coerce.number().int().positive().default(preset);
 
 /** Every setting of the API process, read once at its start. */
@@ -22,6 +24,9 @@ const Env = z.object({
   HF_TOKEN: z.string().optional(),
   /** Requests a minute that one key may send: 500 a second. */
   MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(30_000),
+  /** Days that log lines and events of runs that have ended are kept; 0: for ever. */
+  MORAINE_KEEP_LOGS_DAYS: days,
+  MORAINE_KEEP_EVENTS_DAYS: days,
   /** `1` behind a proxy that sets X-Forwarded-*: the addresses it gives are believed. */
   MORAINE_TRUST_PROXY: z.enum(['0', '1']).default('0'),
   /** After SIGTERM: how long new connections are still taken while /readyz says 503. */
@@ -48,6 +53,8 @@ export interface ApiEnv {
   baseLimitBytes: number;
   hub: { endpoint: string | undefined; token: string | undefined };
   rateLimit: number;
+  /** Default: everything is kept. */
+  retention?: Retention;
   trustProxy: boolean;
   instance: string | null;
   /** Whether each body is held against the schema of its route before it is sent: for tests. */
@@ -74,6 +81,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
     // Refused where a download asks for it: no wrong address of a hub keeps the API from its other work.
     hub: { endpoint: env.HF_ENDPOINT?.trim() || undefined, token: env.HF_TOKEN?.trim() || undefined },
     rateLimit: env.MORAINE_RATE_LIMIT,
+    retention: { logsDays: env.MORAINE_KEEP_LOGS_DAYS || null, eventsDays: env.MORAINE_KEEP_EVENTS_DAYS || null },
     trustProxy: env.MORAINE_TRUST_PROXY === '1',
     instance: env.MORAINE_INSTANCE || null,
     drain: { delayMs: env.MORAINE_DRAIN_DELAY_MS, timeoutMs: env.MORAINE_DRAIN_TIMEOUT_MS },

@@ -31,7 +31,7 @@ export async function startServer(env: ApiEnv, log: Logger, options: ServerOptio
   try {
     const app = await buildApp(services, env);
     await app.listen({ host: env.host, port: env.port });
-    const reconciler = startReconciler(services, options);
+    const reconciler = startReconciler(services, { retention: env.retention, ...options });
     const downloader = startDownloader(services, { hub: env.hub, sizeBytesMax: env.baseLimitBytes });
     const sender = startWebhookSender(services, { allowsPrivate: env.webhookPrivate });
     const { address, family, port } = app.server.address() as AddressInfo;

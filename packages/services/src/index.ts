@@ -50,6 +50,7 @@ export { openFile } from './library/open-file.js';
 export { type PreviewQuery, previewStoredFile } from './library/preview-stored-file.js';
 export { resumeFileValidation } from './library/validate-stored-file.js';
 export { type Reconciler, type ReconcilerOptions, startReconciler } from './reconcile/reconciler.js';
+export type { Retention } from './reconcile/retention.js';
 export { cancelRun } from './training/cancel-run.js';
 export { type Claim, claimRun } from './training/claim-run.js';
 export { createRun } from './training/create-run.js';

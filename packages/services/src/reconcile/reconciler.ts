@@ -11,6 +11,7 @@ import { pullBack, type Reading, readClock, stepBetween } from './clock.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
 import { collectExpiredFiles, collectOrphans, forgetExpired } from './orphans.js';
 import { offerForgotten } from './outbox.js';
+import { applyRetention, KEEP_ALL, type Retention } from './retention.js';
 
 /** Our advisory lock: the process that holds it is the reconciler. */
 const LOCK = 72_707_370;
@@ -24,6 +25,8 @@ export interface ReconcilerOptions {
   leaseMs?: number;
   workerSilentMs?: number;
   collectEveryMs?: number;
+  /** For how long the history of runs that have ended is kept; default for ever. */
+  retention?: Retention;
 }
 
 export interface Reconciler {
@@ -37,7 +40,13 @@ export interface Reconciler {
  */
 export function startReconciler(
   s: Services,
-  { intervalMs = 2_000, leaseMs = LEASE_MS, workerSilentMs, collectEveryMs = 600_000 }: ReconcilerOptions = {},
+  {
+    intervalMs = 2_000,
+    leaseMs = LEASE_MS,
+    workerSilentMs,
+    collectEveryMs = 600_000,
+    retention = KEEP_ALL,
+  }: ReconcilerOptions = {},
 ): Reconciler {
   const stop = new AbortController();
   let leader = false;
@@ -93,6 +102,7 @@ export function startReconciler(
         await guarded('expired files', () => collectExpiredFiles(s));
         await guarded('expired rows', () => forgetExpired(s));
         await guarded('orphaned blobs', () => collectOrphans(s));
+        await guarded('old history', () => applyRetention(s, retention));
         await guarded('stale uploads', () => collectStaleUploads(s));
         await guarded('uploads in parts', () => collectUploads(s));
       }
