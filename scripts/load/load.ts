@@ -35,15 +35,16 @@ const ms = (value: number): string => value.toFixed(1).padStart(9);
 
 function row(name: string, results: readonly Result[]): string {
   const times = results.map((result) => result.ms);
-  const failed = results.filter(({ status }) => status === 0 || (status >= 500 && status !== 503)).length;
+  const failed = results.filter(({ status }) => status >= 500 && status !== 503).length;
+  const broken = results.filter(({ status }) => status === 0).length;
   const shed = results.filter(({ status }) => status === 503 || status === 429).length;
   const figures = [0.5, 0.95, 0.99, 1].map((q) => ms(quantile(times, q))).join('');
-  return `${name.padEnd(24)}${String(results.length).padStart(8)}${figures}${String(failed).padStart(8)}${String(shed).padStart(7)}`;
+  return `${name.padEnd(24)}${String(results.length).padStart(8)}${figures}${[failed, shed, broken].map((count) => String(count).padStart(8)).join('')}`;
 }
 
 function table(title: string, results: readonly Result[], before: Use, after: Use): void {
   console.log(`\n${title}`);
-  console.log(`${''.padEnd(24)}requests   p50 ms   p95 ms   p99 ms   max ms     5xx    503`);
+  console.log(`${''.padEnd(24)}requests   p50 ms   p95 ms   p99 ms   max ms     5xx     503  broken`);
   for (const kind of ['read', 'create'] as const) {
     const ofKind = results.filter((result) => result.kind === kind);
     if (ofKind.length > 0) console.log(row(kind, ofKind));

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -40,8 +40,12 @@ export async function startLoadStack(settings: Record<string, string> = {}): Pro
     PORT: String(port),
     ...settings,
   };
-  const prepare = promisify(execFile)(process.execPath, [inRepo('apps/api/dist/prepare.js')], { env });
-  const key = (await prepare).stdout.trim();
+  const children: ChildProcess[] = [];
+  const stop = async (): Promise<void> => {
+    for (const child of children.toReversed()) await endChild(child);
+    await Promise.all([redis.stop(), postgres.stop()]);
+    await rm(dir, { recursive: true, force: true });
+  };
   const start = (name: string): ChildProcess => {
     const log = openSync(at(`${name}.log`), 'a');
     const child = spawn(process.execPath, [inRepo(`apps/${name}/dist/main.js`)], {
@@ -50,30 +54,31 @@ export async function startLoadStack(settings: Record<string, string> = {}): Pro
       stdio: ['ignore', log, log],
     });
     closeSync(log);
+    children.push(child);
     return child;
   };
-  const [api, worker] = [start('api'), start('worker')];
   const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0; !(await fetch(`${url}/readyz`).catch(() => null))?.ok; tries++) {
-    if (tries > 300 || api.exitCode !== null) throw new Error(`The API does not start: see ${at('api.log')}.`);
-    await sleep(200);
+  try {
+    const prepare = promisify(execFile)(process.execPath, [inRepo('apps/api/dist/prepare.js')], { env });
+    const key = (await prepare).stdout.trim();
+    const [api, worker] = [start('api'), start('worker')];
+    for (let tries = 0; !(await fetch(`${url}/readyz`).catch(() => null))?.ok; tries++) {
+      if (tries > 300 || api.exitCode !== null)
+        throw new Error(`The API does not start: ${readFileSync(at('api.log'), 'utf8')}`);
+      await sleep(200);
+    }
+    return { dir, url, key, databaseUrl: postgres.url, pids: { api: api.pid ?? 0, worker: worker.pid ?? 0 }, stop };
+  } catch (error) {
+    await stop();
+    throw error;
   }
-  return {
-    dir,
-    url,
-    key,
-    databaseUrl: postgres.url,
-    pids: { api: api.pid ?? 0, worker: worker.pid ?? 0 },
-    async stop() {
-      for (const child of [worker, api]) {
-        const ended = child.exitCode === null ? once(child, 'exit') : null;
-        child.kill('SIGTERM');
-        const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
-        await ended;
-        clearTimeout(timer);
-      }
-      await Promise.all([redis.stop(), postgres.stop()]);
-      await rm(dir, { recursive: true, force: true });
-    },
-  };
+}
+
+async function endChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
+  await ended;
+  clearTimeout(timer);
 }
