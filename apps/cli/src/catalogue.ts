@@ -53,6 +53,10 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Print the shell line that points any OpenAI client at the running stack',
     load: async () => (await import('./commands/env.js')).envCommand,
   },
+  worker: {
+    summary: 'Run one more worker, on the servers of a stack here or of your own',
+    load: async () => (await import('./commands/worker.js')).workerCommand,
+  },
   status: {
     summary: 'Say what runs: the stack, its parts, its workers',
     load: async () => (await import('./commands/status.js')).statusCommand,

@@ -25,6 +25,9 @@ export const logLimits = (): { bytesMax: number; kept: number } => ({
   kept: positive(process.env.MORAINE_LOGS_KEPT, 3),
 });
 
+/** Whether the shell sets this variable. */
+export const isSet = (name: string): boolean => set(process.env[name]) !== undefined;
+
 /** The whole environment for a child, with `extra` on top. */
 export const childEnv = (extra: Record<string, string>): NodeJS.ProcessEnv => ({ ...process.env, ...extra });
 
