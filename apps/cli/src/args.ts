@@ -167,7 +167,7 @@ export function helpOf(command: Command, summary: string): string {
   const width = Math.max(0, ...rows.map(([left]) => left.length));
   const usage = command.forms.map((form) => `  moraine ${command.name}${form ? ` ${form}` : ''}`).join('\n');
   const options = rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`).join('\n');
-  const examples = (command.examples ?? []).map((words) => `  moraine ${command.name} ${words}`).join('\n');
+  const examples = (command.examples ?? []).map((words) => `  moraine ${command.name} ${words}`.trimEnd()).join('\n');
   const parts = [options && `\nOptions:\n${options}\n`, examples && `\nExamples:\n${examples}\n`];
   return `${summary}\n\nUsage:\n${usage}\n${parts.join('')}`;
 }

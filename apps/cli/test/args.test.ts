@@ -109,3 +109,14 @@ test('the help shows every form, and every option with its value and short form 
     '',
   ]);
 });
+
+test('the help shows examples as whole commands after the options, and of a command without options alone', () => {
+  const examples = ['oats --rows 3', '--dry'];
+  expect(
+    helpOf({ ...command, examples }, 'Sow a field')
+      .split('\n')
+      .slice(-5),
+  ).toEqual(['', 'Examples:', '  moraine sow oats --rows 3', '  moraine sow --dry', '']);
+  const bare = { ...command, options: {}, forms: [''], examples: [''] };
+  expect(helpOf(bare, 'Sow')).toBe('Sow\n\nUsage:\n  moraine sow\n\nExamples:\n  moraine sow\n');
+});
