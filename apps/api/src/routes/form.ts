@@ -46,8 +46,8 @@ const wrongField = (field: string, fileField: string): AppError =>
   });
 
 /** What is wrong with the bytes of a form, as far as the caller can fix it. */
-const malformed = (cause: Error): AppError =>
-  new AppError('invalid_request', `The form is cut short or malformed: ${cause.message}.`, {
+const malformed = (why: string, cause?: Error): AppError =>
+  new AppError('invalid_request', `The form is cut short or malformed: ${why}.`, {
     hint: 'Send it again as a whole: each part between boundaries, the last boundary with -- behind it.',
     cause,
   });
@@ -62,7 +62,7 @@ async function* partsOf(request: FastifyRequest, options: Parameters<FastifyRequ
       yield value;
     }
   } catch (error) {
-    throw error instanceof Error && !('code' in error) ? malformed(error) : error;
+    throw error instanceof Error && !('code' in error) ? malformed(error.message, error) : error;
   } finally {
     void parts.return?.(undefined);
   }
@@ -76,7 +76,7 @@ async function unlessStuck<T>(body: Readable, part: Promise<T>): Promise<T> {
     timer = setInterval(() => {
       const isWaiting = body.readableFlowing !== false && body.readableLength === 0 && !body.readableEnded;
       ticks = isWaiting ? 0 : ticks + 1;
-      if (ticks === STUCK_TICKS) reject(malformed(new Error('one of its parts cannot be read')));
+      if (ticks === STUCK_TICKS) reject(malformed('one of its parts cannot be read'));
     }, TICK_MS);
   });
   try {
@@ -96,7 +96,7 @@ async function readFile<T>(file: Readable, read: (file: Readable) => Promise<T>)
     return await read(file);
   } catch (error) {
     const fault = broken ?? file.errored;
-    throw fault !== null && error === fault ? malformed(fault) : error;
+    throw fault !== null && error === fault ? malformed(fault.message, fault) : error;
   }
 }
 
@@ -121,10 +121,10 @@ export async function readForm(
     const limits = { fileSize: Number.POSITIVE_INFINITY, files, fields: 20, parts: files + 20, fieldSize: FIELD_BYTES };
     for await (const part of partsOf(request, { limits, preservePath })) {
       // The parser's types promise both names; a damaged header of a part has neither.
-      if (part.fieldname === undefined) throw malformed(new Error('a part has no name'));
+      if (part.fieldname === undefined) throw malformed('a part has no name');
       refuseText(part.fieldname, 'form field');
       if (part.type === 'file') {
-        if (part.filename === undefined) throw malformed(new Error(`the file in '${part.fieldname}' has no filename`));
+        if (part.filename === undefined) throw malformed(`the file in '${part.fieldname}' has no filename`);
         if (part.fieldname !== fileField) throw wrongField(part.fieldname, fileField);
         refuseText(part.filename, fileField);
         left -= (await readFile(part.file, (file) => onFile(part.filename, file, left))).sizeBytes;

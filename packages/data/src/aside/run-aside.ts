@@ -62,7 +62,8 @@ async function runProcess<T>(task: Task, { seconds, megabytes }: Bounds): Promis
     child.once('close', (code, signal) => {
       clearTimeout(late);
       if (OUT_OF_MEMORY.test(complaint)) reject(new RangeError(`needs more than ${megabytes} MB of memory`));
-      else reject(new Error(`the process that did it ended with ${signal ?? code}: ${complaint}`));
+      else
+        reject(new AppError('internal', `The process that was to read it ended with ${signal ?? code}: ${complaint}`));
     });
   });
   try {
