@@ -1,7 +1,11 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { RunObject } from '@moraine/contract';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { demoPlan, type TaskFile } from '../src/demo/plan.js';
@@ -32,6 +36,8 @@ const runOf = (suffix: string): RunObject => {
 
 beforeAll(async () => {
   writeTinyBase(baseDir);
+  // Its webhooks are received by a test on this machine.
+  process.env.MORAINE_WEBHOOK_PRIVATE = '1';
   stack = await startUp(dataDir, '--bare');
   ({ up, client, address, cli } = stack);
 });
@@ -235,6 +241,77 @@ describe('of a run that succeeded', () => {
     expect(output).not.toMatch(/^(why|time left)/m);
   });
 
+  test('runs events has the latest, oldest first, as many as are asked for', async () => {
+    const { id, fine_tuned_model: model } = runOf('lora');
+    const { status, output } = await cli('runs', 'events', id, '--limit', '3');
+    expect(status).toBe(0);
+    const lines = output.trimEnd().split('\n');
+    expect(lines).toHaveLength(3);
+    for (const line of lines) expect(line).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S/);
+    expect(lines.at(-1)).toContain(`The run succeeded; new model ${model}`);
+    const newest = JSON.parse((await cli('runs', 'events', id, '--limit', '1', '--json')).output);
+    expect(newest).toMatchObject([{ object: 'fine_tuning.job.event', level: 'info' }]);
+  });
+
+  test('runs checkpoints lists each with its step, losses and model; as JSON what the API says', async () => {
+    const { id, fine_tuned_model: model } = runOf('lora');
+    const { status, output } = await cli('runs', 'checkpoints', id);
+    expect(status).toBe(0);
+    const [titles, , newest] = output.split('\n').map((line) => columnsOf(line));
+    expect(titles).toEqual(['CHECKPOINT', 'STEP', 'TRAIN', 'VALID', 'SIZE', 'MODEL']);
+    expect(newest?.[0]).toMatch(/^ftckpt_/);
+    expect(newest?.[1]).toMatch(/^15( \(best\))?$/);
+    expect(newest?.at(-1)).toBe(`${model}:ckpt-step-15`);
+    const all = JSON.parse((await cli('runs', 'checkpoints', id, '--json')).output);
+    expect(all[0]).toMatchObject({ id: newest?.[0], step_number: 15, fine_tuning_job_id: id });
+  });
+
+  test('runs evaluations lists each file before and after, with its role', async () => {
+    const { id } = runOf('mora-sharing');
+    const { status, output } = await cli('runs', 'evaluations', id);
+    expect(status).toBe(0);
+    const [titles, , ...rows] = output
+      .trimEnd()
+      .split('\n')
+      .map((line) => columnsOf(line));
+    expect(titles).toEqual(['FILE', 'ROLE', 'STEP', 'LOSS', 'TOKENS', 'EXACT']);
+    expect(new Set(rows.map(([, role]) => role))).toEqual(new Set(['target', 'source']));
+    expect(new Set(rows.map(([, , step]) => step))).toEqual(new Set(['0', '15']));
+    const { data } = await client.call('listRunEvaluations', { params: { id } });
+    expect(JSON.parse((await cli('runs', 'evaluations', id, '--json')).output)).toEqual(data);
+    expect(rows).toHaveLength(data.length);
+  });
+
+  test('runs metrics has the last value of each metric, and every point as JSON', async () => {
+    const { id, progress } = runOf('lora');
+    const { status, output } = await cli('runs', 'metrics', id);
+    expect(status).toBe(0);
+    const loss = output.split('\n').map((line) => columnsOf(line));
+    expect(loss.find(([name]) => name === 'train_loss')).toEqual(['train_loss', '15', progress.train_loss?.toFixed(4)]);
+    const series: { name: string; points: { step: number }[] }[] = JSON.parse(
+      (await cli('runs', 'metrics', id, '--json')).output,
+    );
+    const steps = series.find(({ name }) => name === 'train_loss')?.points.map(({ step }) => step);
+    expect(steps).toEqual(Array.from({ length: 15 }, (_, i) => i + 1));
+  });
+
+  test('files download prints its table of results, a line a step', async () => {
+    const [file = ''] = runOf('lora').result_files;
+    const { status, output } = await cli('files', 'download', file);
+    expect(status).toBe(0);
+    const [header, ...lines] = output.trimEnd().split('\n');
+    expect(header).toBe('step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy');
+    expect(lines.map((line) => Number(line.split(',')[0]))).toEqual(Array.from({ length: 15 }, (_, i) => i + 1));
+    for (const line of lines) expect(Number(line.split(',')[1])).toBeGreaterThan(0);
+    expect(
+      lines
+        .at(-1)
+        ?.split(',')
+        .slice(3)
+        .every((value) => value !== ''),
+    ).toBe(true);
+  });
+
   test('runs verify waits for what comes of it, and runs show has it afterwards', async () => {
     const { id } = runOf('lora');
     const { status, output } = await cli('runs', 'verify', id);
@@ -295,6 +372,49 @@ describe('of a run that succeeded', () => {
     );
     expect(rows.find(([id]) => id === SHIPPED_BASE)?.[1]).toBe('base');
   });
+});
+
+test('a run is paused at a checkpoint of its step and goes on from there, and a webhook hears of it', async () => {
+  const heard: { type: string; id: string }[] = [];
+  const receiver = createServer((request, response) => {
+    text(request)
+      .then((body) => heard.push({ type: JSON.parse(body).type, id: JSON.parse(body).data.id }))
+      .finally(() => response.end())
+      .catch(() => undefined);
+  }).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/heard`;
+  const hook = JSON.parse((await cli('webhooks', 'create', url, '--json')).output);
+  const tested = await cli('webhooks', 'test', hook.id);
+  expect([tested.status, tested.output]).toEqual([0, expect.stringMatching(/^Delivered: it answered 200 after/)]);
+
+  const training_file = runOf('lora').training_file;
+  const { id } = await client.call('createRun', {
+    body: { model: runOf('lora').model, training_file, max_steps: 18_000 },
+  });
+  const now = () => client.call('getRun', { params: { id } });
+  await expect.poll(async () => (await now()).progress.step, { timeout: 60_000 }).toBeGreaterThan(3);
+  await cli('runs', 'pause', id);
+  await expect.poll(async () => (await now()).status, { timeout: 20_000 }).toBe('paused');
+  const { progress, attempts, state_reason: reason } = await now();
+  expect(reason).toMatchObject({ code: 'paused', message: expect.stringContaining('when it is resumed') });
+  expect(attempts.map(({ status }) => status)).toEqual(['superseded']);
+  const [saved] = JSON.parse((await cli('runs', 'checkpoints', id, '--json')).output);
+  expect(saved.step_number).toBe(progress.step);
+  expect((await cli('runs', 'resume', id)).output).toBe(`${id}: queued\n`);
+  await expect.poll(async () => (await now()).progress.step, { timeout: 60_000 }).toBeGreaterThan(progress.step + 1);
+  expect((await now()).attempts.at(-1)?.start_step).toBe(progress.step);
+  expect((await cli('runs', 'cancel', id)).status).toBe(0);
+
+  const words = ['webhook.test', ...['paused', 'resumed', 'cancelled'].map((word) => `fine_tuning.job.${word}`)];
+  await expect.poll(() => heard.map(({ type }) => type), { timeout: 30_000 }).toEqual(words);
+  expect(heard.slice(1).every((event) => event.id === id)).toBe(true);
+  const listed = (await cli('webhooks', 'deliveries', hook.id)).output.split('\n').map((line) => columnsOf(line));
+  expect(listed.filter(([one]) => one?.startsWith('whd_')).map(([, event, status]) => [event, status])).toEqual(
+    words.toReversed().map((word) => [word, 'delivered']),
+  );
+  expect((await cli('webhooks', 'delete', hook.id)).status).toBe(0);
+  receiver.close();
 });
 
 test('status lists the worker and what it computes on', async () => {
