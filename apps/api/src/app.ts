@@ -12,6 +12,7 @@ import { documentPages, documents } from './plugins/documents.js';
 import { drain } from './plugins/drain.js';
 import { errors, sendError, toWireError } from './plugins/errors.js';
 import { loopDelay } from './plugins/loop-delay.js';
+import { metrics } from './plugins/metrics.js';
 import { parseQuery } from './plugins/query.js';
 import { rateLimit } from './plugins/rate-limit.js';
 import { requestId, requests } from './plugins/requests.js';
@@ -74,6 +75,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
   });
   healthRoutes(app, services, env.instance);
   loginRoute(app, services);
+  await app.register(metrics, { services });
   await app.register(documentPages);
   await app.register(dashboard, { dir: env.dashboardDir });
   return app;

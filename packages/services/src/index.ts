@@ -95,6 +95,7 @@ export {
 export { type SenderOptions, startWebhookSender, type WebhookSender } from './webhooks/send-webhooks.js';
 export type { Wish } from './work/ask-to-stop.js';
 export { LEASE_MS, type Room } from './work/claim.js';
+export { type Count, countWork } from './work/count-work.js';
 export type { Failure } from './work/end-attempt.js';
 export { type Heartbeat, heartbeatWorker } from './work/heartbeat-worker.js';
 export { listEvents } from './work/list-events.js';
