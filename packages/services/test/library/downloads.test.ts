@@ -51,7 +51,7 @@ function startOne({ hub: address, ...options }: Partial<DownloaderOptions> = {})
     hub: { endpoint: hub.endpoint, patience, ...address },
     sizeBytesMax: 1e9,
     intervalMs: 10,
-    leaseMs: 200,
+    leaseMs: 2_000,
     ...options,
   });
   opened.push(one);
@@ -132,14 +132,15 @@ describe('a base of the hub', () => {
 
   test('of a process that died is taken over once its lease has run out, and by one process only', async () => {
     await ask('orphan');
-    await s.pg.query(
-      `UPDATE base_downloads SET holder = 'dead', lease_until = now() + interval '300 milliseconds' WHERE name = 'orphan'`,
-    );
+    const lease = (until: string) =>
+      s.pg.query(`UPDATE base_downloads SET holder = 'dead', lease_until = ${until} WHERE name = 'orphan'`);
+    await lease("now() + interval '1 hour'");
     hub.requests.length = 0;
     startOne();
     startOne();
     await sleep(100);
     expect(hub.requests).toEqual([]);
+    await lease('now()');
     expect((await settled('orphan')).status).toBe('ready');
     expect(hub.requests.filter(({ path }) => path.includes('/revision/'))).toHaveLength(1);
   });
