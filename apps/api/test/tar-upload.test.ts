@@ -72,6 +72,7 @@ describe('a folder that comes as one tar', () => {
   const zeros = (bytes: number) => Buffer.alloc(bytes);
   it.each([
     ['no tar', async () => Buffer.from('x'.repeat(2000)), 'a.tar', 'cannot be unpacked'],
+    ['no tar, and long', async () => Buffer.from('x'.repeat(190_000)), 'a.tar', 'cannot be unpacked'],
     ['a tar that is named as gzip', async () => tarOf(ADAPTER), 'a.tar.gz', 'cannot be unpacked'],
     ['one cut short', async () => (await tarOf(ADAPTER)).subarray(0, 700), 'a.tar', 'cannot be unpacked'],
     ['an empty one', async () => tarOf({}), 'a.tar', 'is empty'],

@@ -56,9 +56,19 @@ async function unpack(s: Services, upload: Upload, { filename, stream, sizeBytes
     }
   };
   const gunzip = /\.tar$/i.test(filename) ? [] : [createGunzip()];
+  let broken: unknown = null;
+  /** Remembers a failure of what comes in, a form that breaks off say, which is not one of the tar. */
+  async function* incoming(): AsyncGenerator<Buffer> {
+    try {
+      yield* stream;
+    } catch (error) {
+      broken = error;
+      throw error;
+    }
+  }
   // Both must have ended before what was stored is given up; the first to fail ends the other.
   const outcomes = await Promise.allSettled([
-    pipeline([stream, ...gunzip, entries]),
+    pipeline([Readable.from(incoming()), ...gunzip, entries]),
     store().catch((error: unknown) => {
       entries.destroy();
       throw error;
@@ -67,7 +77,7 @@ async function unpack(s: Services, upload: Upload, { filename, stream, sizeBytes
   const errors = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   const [first] = errors;
   if (first !== undefined) {
-    const known = errors.find((error) => error instanceof AppError) ?? stream.errored;
+    const known = errors.find((error) => error instanceof AppError) ?? broken;
     throw known ?? noTar(filename, `cannot be unpacked (${first instanceof Error ? first.message : String(first)})`);
   }
   if (count === 0) throw noTar(filename, 'is empty');
