@@ -25,7 +25,9 @@ export async function offerForgotten(s: Services, sweep: Sweep = { after: '' }, 
   let offered = await offerMissing(s, await awaited(s));
   do {
     const { rows } = await s.pg.query<Offer>(
-      `SELECT t.id, t.pool, t.submission, t.priority FROM tasks t WHERE ${FORGOTTEN} AND t.id > $2 ORDER BY t.id LIMIT $1`,
+      // `id > ''` is what the index of this sweep is made for, and nothing else may use (migration queued_ids_for_the_sweep).
+      `SELECT t.id, t.pool, t.submission, t.priority FROM tasks t
+       WHERE ${FORGOTTEN} AND t.id > '' AND t.id > $2 ORDER BY t.id LIMIT $1`,
       [PAGE, sweep.after],
     );
     offered += await offerMissing(s, rows);
