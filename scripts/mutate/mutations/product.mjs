@@ -34,8 +34,8 @@ export const product = [
   }),
   services('reconcile/leases.ts', 'attempts', {
     name: 'lease condition: a lease that still runs counts as expired',
-    find: 'a.lease_expires_at < now()\n         FOR NO KEY UPDATE OF t SKIP LOCKED',
-    replace: 'a.lease_expires_at > now()\n         FOR NO KEY UPDATE OF t SKIP LOCKED',
+    find: 'a.lease_expires_at < coalesce($1::timestamptz, now())\n         FOR NO KEY UPDATE OF t SKIP LOCKED',
+    replace: 'a.lease_expires_at > coalesce($1::timestamptz, now())\n         FOR NO KEY UPDATE OF t SKIP LOCKED',
     test: 'leases > an expired lease passes through lost_contact, and a renewal takes the run back',
   }),
   services('work/fence.ts', 'attempts', {
@@ -76,8 +76,8 @@ export const product = [
   }),
   services('work/claim.ts', 'work/kinds', {
     name: 'claim: the kind of the task is not asked',
-    find: 't.kind = ANY($5)',
-    replace: '$5::text[] IS NOT NULL',
+    find: 't.kind = ANY($4)',
+    replace: '$4::text[] IS NOT NULL',
     test: 'a worker claims only tasks of the kinds that it can execute',
   }),
   services('training/train-kind.ts', 'attempts', {
@@ -88,8 +88,8 @@ export const product = [
   }),
   services('reconcile/outbox.ts', 'reconcile/outbox', {
     name: 'wake-ups: only the first page of the backlog is offered',
-    find: 'more = rows.length === PAGE;',
-    replace: 'more = false;',
+    find: "rows.length === PAGE ? (rows.at(-1)?.id ?? '') : ''",
+    replace: "''",
     test: 'after Redis was wiped every task of a long backlog is offered again, once',
   }),
   services('library/list-files.ts', 'ground/order', {
