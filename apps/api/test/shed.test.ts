@@ -89,7 +89,7 @@ it('while every connection to Postgres is taken and one has been waited for, req
   expect((await api.ask('GET', '/v1/models')).status).toBe(200);
   const held = await Promise.all(Array.from({ length: 10 }, () => api.services.pg.connect()));
   const first = api.ask('GET', '/v1/models');
-  await sleep(1_500);
+  await sleep(2_300);
   const began = performance.now();
   const refused = await api.ask('GET', '/v1/models');
   expect([refused.status, refused.json.error.code]).toEqual([503, 'unavailable']);

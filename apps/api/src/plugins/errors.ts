@@ -125,7 +125,9 @@ export const errors = fp(async (app) => {
     const isGone = hasGone(request);
     const error = isGone ? gone(thrown) : toWireError(thrown);
     if (isGone) request.log.info({ err: thrown }, error.message);
-    if (error.status >= 500) request.log.error({ err: thrown }, explain(error));
+    // What we refuse for a while is no fault, and there may be very many of them.
+    if (thrown instanceof AppError && thrown.code === 'unavailable') request.log.debug(explain(error));
+    else if (error.status >= 500) request.log.error({ err: thrown }, explain(error));
     return sendError(error, reply);
   });
 });

@@ -11,9 +11,11 @@ export interface ShedOptions {
   loopLateMsMax?: number;
 }
 
-const IN_FLIGHT_MAX = 250;
-/** A caller that waited so long would rather have been told to come again. */
-const LATE_MS = 1_000;
+/** At 200 a second these come within 2.5 s. */
+const IN_FLIGHT_MAX = 500;
+/** A caller that waited so long would rather have been told to come again; a shorter pause passes by itself. */
+const POOL_WAIT_MS = 2_000;
+const LATE_MS = 3_000;
 const TICK_MS = 100;
 const LOG_EVERY_MS = 10_000;
 
@@ -40,7 +42,7 @@ const isLong = ({ routeOptions, headers }: FastifyRequest): boolean =>
  * Postgres has no connection left, or the event loop is late. What lies outside the scope of this plugin (health) is always answered.
  */
 export const shed = fp<ShedOptions>(
-  async (app, { poolWaitMs, inFlightMax = IN_FLIGHT_MAX, poolWaitMsMax = LATE_MS, loopLateMsMax = LATE_MS }) => {
+  async (app, { poolWaitMs, inFlightMax = IN_FLIGHT_MAX, poolWaitMsMax = POOL_WAIT_MS, loopLateMsMax = LATE_MS }) => {
     const counted = new WeakSet<FastifyRequest>();
     const loop = watchLoop();
     let inFlight = 0;
