@@ -18,11 +18,11 @@ import {
 } from '@moraine/services';
 import type { Logger } from 'pino';
 import { storeBacklogs } from './backlog.js';
-import { type DiskPlace, leastFree, roomProblem, writeProblem } from './disk.js';
 import { availableBytes, memoryBytes, memoryLimitBytes } from './memory.js';
 import { type Probe, probeRuntime } from './probe-runtime.js';
 import { untilDone } from './retry.js';
 import { type AttemptSettings, type RunningAttempt, runAttempt } from './run-attempt.js';
+import { watchDisks } from './watch-disks.js';
 import { deadFolders, ownFolder } from './work-folders.js';
 
 export interface WorkerSettings extends Partial<Omit<AttemptSettings, 'script' | 'workDir' | 'cacheDir'>> {
@@ -56,43 +56,34 @@ export interface RunningWorker {
 const BACKLOG_BYTES = 1024 ** 3;
 const NO_DEVICE: WorkerDevice = { kind: 'none', name: 'none', tensorflow: null, bfloat16: null };
 
+const attemptSettingsOf = (settings: WorkerSettings): AttemptSettings => ({
+  script: settings.script,
+  workDir: ownFolder(settings.workDir),
+  cacheDir: join(settings.workDir, 'cache'),
+  threads: settings.threads ?? availableParallelism(),
+  memoryLimitBytes: settings.memoryLimitBytes ?? memoryLimitBytes(),
+  nice: settings.nice ?? 0,
+  backlogLimitBytes: settings.backlogLimitBytes ?? BACKLOG_BYTES,
+  leaseMs: settings.leaseMs ?? LEASE_MS,
+  renewEveryMs: settings.renewEveryMs ?? 5_000,
+  cancelDeadlineMs: settings.cancelDeadlineMs ?? 10_000,
+  drainDeadlineMs: settings.drainDeadlineMs ?? 20_000,
+  pauseDeadlineMs: settings.pauseDeadlineMs ?? 10 * 60_000,
+  stuckAfterMs: settings.stuckAfterMs ?? null,
+});
+
 /**
  * One worker: registers, looks for a run, executes it in a child of its own, looks again. It never trains itself, so its heartbeats and
  * leases are never late.
  */
 export function startWorker(s: Services, settings: WorkerSettings, log: Logger): RunningWorker {
-  const {
-    name,
-    pool,
-    script,
-    version,
-    heartbeatMs = 5_000,
-    probeEveryMs = 30_000,
-    pollEveryMs = 5_000,
-    diskReserveBytes = 256 * 2 ** 20,
-    diskProbeEveryMs = 5_000,
-  } = settings;
-  const threads = settings.threads ?? availableParallelism();
-  const attemptSettings: AttemptSettings = {
-    script,
-    workDir: ownFolder(settings.workDir),
-    cacheDir: join(settings.workDir, 'cache'),
-    threads,
-    memoryLimitBytes: settings.memoryLimitBytes ?? memoryLimitBytes(),
-    nice: settings.nice ?? 0,
-    backlogLimitBytes: settings.backlogLimitBytes ?? BACKLOG_BYTES,
-    leaseMs: settings.leaseMs ?? LEASE_MS,
-    renewEveryMs: settings.renewEveryMs ?? 5_000,
-    cancelDeadlineMs: settings.cancelDeadlineMs ?? 10_000,
-    drainDeadlineMs: settings.drainDeadlineMs ?? 20_000,
-    pauseDeadlineMs: settings.pauseDeadlineMs ?? 10 * 60_000,
-    stuckAfterMs: settings.stuckAfterMs ?? null,
-  };
+  const { name, pool, script, version, heartbeatMs = 5_000, probeEveryMs = 30_000, pollEveryMs = 5_000 } = settings;
+  const attemptSettings = attemptSettingsOf(settings);
+  const { threads } = attemptSettings;
   const draining = new AbortController();
   let workerId: string | null = null;
   let current: RunningAttempt | null = null;
   let probe: Probe | null = null;
-  let diskFault: string | null = null;
 
   const register = async (): Promise<string> => {
     const facts = {
@@ -118,7 +109,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
 
   const beat = async (): Promise<void> => {
     if (!workerId || !probe) return;
-    const statusReason = probe.problem ?? diskFault;
+    const statusReason = probe.problem ?? disks.fault();
     const status = draining.signal.aborted ? 'draining' : statusReason ? 'unhealthy' : current ? 'busy' : 'ready';
     const isKnown = await heartbeatWorker(s, workerId, { status, statusReason, device: probe.device });
     if (!isKnown && !current && !draining.signal.aborted) await register();
@@ -131,11 +122,32 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     if (current?.taskId === taskId) current.stop(type);
   });
 
+  // Blobs that are elsewhere have a disk of their own, which shows when something is stored.
+  const blobsHere = s.blobs.localPath('attempts');
+  const disks = watchDisks({
+    places: [
+      { what: `the disk of the worker's folder (${settings.workDir})`, dir: settings.workDir },
+      ...(blobsHere === null ? [] : [{ what: 'the disk of the blob storage', dir: dirname(blobsHere) }]),
+    ],
+    reserveBytes: settings.diskReserveBytes,
+    probeEveryMs: settings.diskProbeEveryMs,
+    signal: draining.signal,
+    onChange: () => beat().catch(() => undefined),
+    log,
+  });
+  const roomNow = async (): Promise<Partial<Room>> => {
+    const [disk, memory] = [await disks.free(), availableBytes()];
+    return {
+      ...(disk === null ? {} : { disk }),
+      ...(memory === null ? {} : { memory, memoryLimit: attemptSettings.memoryLimitBytes }),
+    };
+  };
+
   /** The best run to take; tries again until Postgres is there. */
   const look = async (id: string): Promise<Claim | null> => {
     while (!draining.signal.aborted) {
       try {
-        await waitForDisk();
+        await disks.untilRoom();
         if (draining.signal.aborted) return null;
         return await claimRun(s, { workerId: id, pool, leaseMs: attemptSettings.leaseMs, room: await roomNow() });
       } catch (error) {
@@ -144,38 +156,6 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
       }
     }
     return null;
-  };
-
-  /** Blobs that lie elsewhere have a disk of their own, which shows when something is stored. */
-  const blobsHere = s.blobs.localPath('attempts');
-  const places: DiskPlace[] = [
-    { what: `the disk of the worker's folder (${settings.workDir})`, dir: settings.workDir },
-    ...(blobsHere === null ? [] : [{ what: 'the disk of the blob storage', dir: dirname(blobsHere) }]),
-  ];
-
-  /** Waits while the disks have no room, or do not take what is written; says so on the worker. */
-  const waitForDisk = async (): Promise<void> => {
-    while (!draining.signal.aborted) {
-      // What was full is believed when it takes something again: quotas show in no other way.
-      const problem =
-        (await roomProblem(places, diskReserveBytes)) ?? (diskFault === null ? null : await writeProblem(places));
-      const isNews = problem !== null && diskFault === null;
-      if (isNews) log.error({ problem }, 'nothing is claimed until the disk has room');
-      if (problem === null && diskFault !== null) log.info('the disk has room again');
-      const hasChanged = (problem === null) !== (diskFault === null);
-      diskFault = problem;
-      if (hasChanged) await beat().catch(() => undefined);
-      if (problem === null) return;
-      await sleep(diskProbeEveryMs, undefined, { signal: draining.signal }).catch(() => undefined);
-    }
-  };
-
-  const roomNow = async (): Promise<Partial<Room>> => {
-    const [disk, memory] = [await leastFree(places), availableBytes()];
-    return {
-      ...(disk === null ? {} : { disk: Math.max(0, disk - diskReserveBytes) }),
-      ...(memory === null ? {} : { memory, memoryLimit: attemptSettings.memoryLimitBytes }),
-    };
   };
 
   /** Looks until a runtime is there; logs why it is not. */
@@ -195,10 +175,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     await beat().catch(() => undefined);
     const fault = await current.done;
     current = null;
-    if (fault === null) return;
-    // Said at once; the next look waits until the disk takes something again.
-    diskFault = `storage_full: ${fault}`;
-    await beat().catch(() => undefined);
+    if (fault !== null) await disks.fail(fault);
   };
 
   /** Stores what workers left here that were killed, and removes their folders. */
