@@ -7,6 +7,9 @@ export interface Part {
   /** Null between an end and the next start. */
   pid(): number | null;
   signal(name: NodeJS.Signals): void;
+  /** Ends it as an operator does, with time to hand back what it does. */
+  stop(): Promise<void>;
+  /** Kills it. */
   close(): Promise<void>;
 }
 
@@ -34,6 +37,11 @@ export function startPart(name: string, args: string[], env: NodeJS.ProcessEnv, 
     name,
     pid: () => child?.pid ?? null,
     signal: (signal) => void child?.kill(signal),
+    async stop() {
+      isOver = true;
+      child?.kill('SIGTERM');
+      await ended;
+    },
     async close() {
       isOver = true;
       child?.kill('SIGCONT');

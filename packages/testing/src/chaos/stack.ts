@@ -99,9 +99,13 @@ export async function startChaosStack(): Promise<ChaosStack> {
     workers,
     double() {
       // The same port: the second API finds it taken, ends, and is started again and again, as a second stack by mistake would be.
-      doubles.push(startApi('api-double', port), startWorker('worker-3'));
+      const [api, worker] = [startApi('api-double', port), startWorker('worker-3')];
+      doubles.push(api, worker);
       return async () => {
-        for (const part of doubles.splice(0)) await part.close();
+        await api.close();
+        // Killed, it would take an attempt with it that nothing was wrong with.
+        await worker.stop();
+        doubles.length = 0;
       };
     },
     postgres: () => servers.postgres,
