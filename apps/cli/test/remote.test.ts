@@ -101,7 +101,7 @@ describe('models add from a hub', () => {
     expect(output).toContain('All of it has arrived; it is checked and registered.\n');
     expect(output).toMatch(/^of-hub: [\d,]+ parameters, context 256 tokens\.$/m);
     expect(status).toBe(0);
-    expect(readdirSync(hubDir)).toEqual([]);
+    expect(existsSync(hubDir) ? readdirSync(hubDir) : []).toEqual([]);
     const models = ['tiny', 'of-hub'].map((model) => client.call('getModel', { params: { model } }));
     const [folder, ofHub] = await Promise.all(models);
     expect(ofHub?.parameters).toBe(folder?.parameters);
@@ -127,7 +127,7 @@ describe('models add from a hub', () => {
     // How far it is comes before, where it takes long enough to be seen.
     expect(output).toMatch(/^of-server: [\d,]+ parameters, context 256/m);
     expect(status).toBe(0);
-    expect(readdirSync(hubDir)).toEqual([]);
+    expect(existsSync(hubDir) ? readdirSync(hubDir) : []).toEqual([]);
     const gated = await onServer('gated', 'hf:org/gated');
     expect([gated.status, gated.output]).toEqual([1, expect.stringContaining('org/gated is gated')]);
     const rowOf = async (name: string) =>
