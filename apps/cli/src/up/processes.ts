@@ -78,14 +78,20 @@ export function leadersWith(name: string, value: string): ProcessId[] {
     });
 }
 
-function isLeader(pid: number): boolean {
+/** A number of /proc/PID/stat behind the name, from 0: state, parent, group; null where there is no such process. */
+function statOf(pid: number, field: number): number | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]) === pid;
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[field]);
   } catch {
-    return false;
+    return null;
   }
 }
+
+/** The process that started this one, while it lives (Linux only; null elsewhere). */
+export const parentOf = (pid: number): number | null => statOf(pid, 1);
+
+const isLeader = (pid: number): boolean => statOf(pid, 2) === pid;
 
 /** Sends a signal; false when the process is gone or not ours. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {

@@ -11,7 +11,7 @@ import { keepLogsSmall } from './log-rotation.js';
 import { endLeftover, startNodePart } from './node-part.js';
 import { type RunningServer, startPostgres } from './postgres.js';
 import { prepare } from './prepare.js';
-import { identify, isRunning, leadersWith, type ProcessId } from './processes.js';
+import { identify, isRunning, leadersWith, type ProcessId, parentOf } from './processes.js';
 import { startRedis } from './redis.js';
 import { lockStack, type RememberedPart, readStack, type StackAddress, saveStack } from './stack-file.js';
 
@@ -241,7 +241,9 @@ const MARK = 'MORAINE_STACK';
 
 /** Ends parts of this folder that are not remembered, because the file was damaged or its writer was killed first. */
 async function endStrays(dataDir: string, remembered: readonly ProcessId[]): Promise<void> {
-  const strays = leadersWith(MARK, dataDir).filter(({ pid }) => remembered.every((part) => part.pid !== pid));
+  // What a worker trains with leads a group of its own, and belongs to the worker.
+  const isOurs = (pid: number): boolean => remembered.some((part) => part.pid === pid || part.pid === parentOf(pid));
+  const strays = leadersWith(MARK, dataDir).filter(({ pid }) => !isOurs(pid));
   await Promise.all(strays.map((stray) => endLeftover(stray, WORKER_STOP_MS)));
 }
 
