@@ -1,7 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { createApiKey, ensureDefaultProject, migrate, openServices, type Services } from '@moraine/services';
 import { freePort, type RunningServer, startPostgres, startRedis } from 'moraine/up';
 import { pino } from 'pino';
@@ -67,7 +68,7 @@ export async function startChaosStack(): Promise<ChaosStack> {
     return startPart(name, [here('./api.mjs'), String(LEASE_MS)], env, at(`${name}.log`));
   };
   const startWorker = (name: string): Part => {
-    mkdirSync(at(name), { recursive: true });
+    makeFolder(at(name));
     const settings = {
       name,
       pool: 'default',
