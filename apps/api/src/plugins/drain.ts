@@ -31,6 +31,13 @@ interface Connection {
 /** A connection without a request is closed after so long: the next request may be on its way, and it would be lost. */
 const LINGER_MS = 1_000;
 const LOOK_MS = 10;
+/** Connections that come one after the other do not keep a server that ends from closing its door for longer. */
+const ACCEPT_MS = 2_000;
+/** A turn of the event loop that took longer did something, and what came meanwhile is not accepted yet. */
+const IDLE_TURN_MS = 0.3;
+
+/** Resolves when the event loop has read what waited on its sockets. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
  * The end of a process without a request lost. Fastify's own close refuses what comes on open connections, and Node's closes connections
@@ -41,7 +48,9 @@ export const drain = fp(async (app) => {
   // One listener a stream.
   setMaxListeners(0, stop.signal);
   const connections = new Map<Socket, Connection>();
+  let accepted = 0;
   app.server.on('connection', (socket: Socket) => {
+    accepted++;
     connections.set(socket, { requests: new Map(), since: performance.now() });
     socket.once('close', () => connections.delete(socket));
   });
@@ -57,7 +66,20 @@ export const drain = fp(async (app) => {
     if (stop.signal.aborted) reply.header('connection', 'close');
   });
 
-  const closeIdle = (): void => {
+  /**
+   * The system resets connections that wait to be accepted when the door closes. A turn of the event loop accepts one of them; after a turn that
+   * brought none and had nothing else to do, none waits.
+   */
+  const acceptWaiting = async (): Promise<void> => {
+    const until = performance.now() + ACCEPT_MS;
+    for (let [before, from] = [-1, 0]; before !== accepted || performance.now() - from > IDLE_TURN_MS; await turn()) {
+      [before, from] = [accepted, performance.now()];
+      if (from > until) return;
+    }
+  };
+  const closeIdle = async (): Promise<void> => {
+    // After a loop that was late, the request that makes a connection busy may have come and not been read.
+    await turn();
     const now = performance.now();
     for (const [socket, { requests, since }] of connections)
       if (requests.size === 0 && now - since > LINGER_MS) socket.destroy();
@@ -73,11 +95,10 @@ export const drain = fp(async (app) => {
     const deadline = performance.now() + timeoutMs;
     stop.abort();
     await sleep(delayMs);
-    // What waits to be accepted is accepted before this turn of the event loop ends.
-    await new Promise(setImmediate);
+    await acceptWaiting();
     // Not http's own `close`, which ends connections without a request at once.
     Server.prototype.close.call(app.server);
-    for (; connections.size > 0 && performance.now() < deadline; closeIdle()) await sleep(LOOK_MS);
+    for (; connections.size > 0 && performance.now() < deadline; await closeIdle()) await sleep(LOOK_MS);
     if (connections.size === 0) return;
     refuseUnread();
     await sleep(LOOK_MS);
