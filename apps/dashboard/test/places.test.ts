@@ -34,6 +34,14 @@ describe('Back', () => {
     await on.page.locator('.run-title').waitFor();
     await on.page.goBack();
     await until(() => scrollTop('.table-body')).toBe(left);
+    // And when it is loaded again in the moment in which it was scrolled.
+    await body.evaluate((element) => {
+      element.scrollTo(0, 1600);
+      element.dispatchEvent(new Event('scroll'));
+      location.reload();
+    });
+    await on.sees('150 runs match');
+    await until(() => scrollTop('.table-body')).toBe(1600);
   });
 
   it('finds a run’s charts with their zoom, and its tabs where they were', async () => {

@@ -17,18 +17,22 @@ const read = (): [key: string, top: number][] => {
 const places = new Map<string, number>(read());
 let saving: ReturnType<typeof setTimeout> | undefined;
 
+function save(): void {
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify([...places].slice(-PLACES_MAX)));
+  } catch {
+    // Storage is switched off: places last as long as the page.
+  }
+}
+
 function remember(key: string, top: number): void {
   places.delete(key);
   places.set(key, top);
   clearTimeout(saving);
-  saving = setTimeout(() => {
-    try {
-      sessionStorage.setItem(KEY, JSON.stringify([...places].slice(-PLACES_MAX)));
-    } catch {
-      // Storage is switched off: places last as long as the page.
-    }
-  }, 200);
+  saving = setTimeout(save, 200);
 }
+// A page that is left or loaded again before that keeps its places too.
+window.addEventListener('pagehide', save);
 
 /** Remembers how far an element was scrolled at each entry of the history, and brings it there again when one comes back. */
 export function useScrollPlace(scroller: RefObject<HTMLElement | null>): void {
