@@ -41,7 +41,7 @@ export const withoutTexts = (): Plugin => ({
   transform(code, id) {
     if (!id.includes('/packages/contract/dist/')) return null;
     const tree = this.parse(code) as unknown as Node;
-    const served = id.endsWith('/routes.js') ? [...servedAt(tree)] : [];
+    const served = id.includes('/dist/routes/') ? [...servedAt(tree)] : [];
     const texts = [...describedAt(tree)].filter(
       (text) => !served.some(({ start, end }) => start <= text.start && text.end <= end),
     );

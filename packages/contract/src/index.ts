@@ -11,7 +11,7 @@ export * from './methods/registry.js';
 export * from './objects.js';
 export * from './optimizers.js';
 export * from './resume-check.js';
-export * from './routes.js';
+export * from './routes/index.js';
 export * from './run-config.js';
 export * from './states.js';
 export * from './suggest.js';

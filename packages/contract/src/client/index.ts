@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { AppError, ERROR_CODES, type ErrorCode } from '../errors.js';
 import { ErrorBody } from '../objects.js';
-import { ROUTES, type Route, type RouteName } from '../routes.js';
+import { ROUTES, type Route, type RouteName } from '../routes/index.js';
 
 export { readEvents, type ServerEvent } from './events.js';
 

@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { FilePreview, FileValidation } from '../file-reports.js';
+import { DeletedFile, FileObject, listOf, UploadObject, UploadPartObject } from '../objects.js';
+import { CompleteUploadRequest, CreateUploadRequest } from '../uploads.js';
+import { after, id, limit, table } from './route.js';
+
+export const FILE_ROUTES = table({
+  createFile: {
+    method: 'POST',
+    path: '/v1/files',
+    tag: 'Files',
+    summary: 'Upload a JSONL file',
+    consumes: 'multipart/form-data',
+    response: FileObject,
+  },
+  listFiles: {
+    method: 'GET',
+    path: '/v1/files',
+    tag: 'Files',
+    summary: 'List files, newest first',
+    query: z.strictObject({
+      purpose: z.string().optional(),
+      limit: limit(10000, 10000),
+      order: z.enum(['asc', 'desc']).default('desc'),
+      after,
+    }),
+    response: listOf(FileObject),
+  },
+  getFile: {
+    method: 'GET',
+    path: '/v1/files/:id',
+    tag: 'Files',
+    summary: 'One file',
+    params: id,
+    response: FileObject,
+  },
+  getFileContent: {
+    method: 'GET',
+    path: '/v1/files/:id/content',
+    tag: 'Files',
+    summary: 'The bytes of a file',
+    params: id,
+    produces: 'application/octet-stream',
+  },
+  getFileValidation: {
+    method: 'GET',
+    path: '/v1/files/:id/validation',
+    tag: 'Files',
+    summary: 'What is wrong with a file, up to 100 problems, and which rows it has twice',
+    params: id,
+    response: FileValidation,
+  },
+  previewFile: {
+    method: 'GET',
+    path: '/v1/files/:id/preview',
+    tag: 'Files',
+    summary: 'Rows of a file as a run reads them: tokens, what is learned, what is cut; and how long all rows are',
+    params: id,
+    query: z.strictObject({
+      model: z.string().describe('The registered base whose tokenizer and chat template read the rows.'),
+      after: z.coerce.number().int().min(0).default(0).describe('Rows behind this line.'),
+      limit: limit(5, 20),
+      max_seq_len: z.coerce.number().int().min(2).optional().describe('Default: the context of the base.'),
+      over_length: z.enum(['truncate', 'drop', 'error']).default('truncate').describe('As in a run.'),
+    }),
+    response: FilePreview,
+  },
+  deleteFile: {
+    method: 'DELETE',
+    path: '/v1/files/:id',
+    tag: 'Files',
+    summary: 'Delete a file',
+    params: id,
+    response: DeletedFile,
+  },
+  createUpload: {
+    method: 'POST',
+    path: '/v1/uploads',
+    tag: 'Files',
+    summary: 'Begin a file that comes in parts; it expires after an hour',
+    body: CreateUploadRequest,
+    response: UploadObject,
+  },
+  addUploadPart: {
+    method: 'POST',
+    path: '/v1/uploads/:id/parts',
+    tag: 'Files',
+    summary: 'Send a part, at most 64 MiB; parts may come side by side and in any order',
+    params: id,
+    consumes: 'multipart/form-data',
+    response: UploadPartObject,
+  },
+  completeUpload: {
+    method: 'POST',
+    path: '/v1/uploads/:id/complete',
+    tag: 'Files',
+    summary: 'Make the file of its parts, in the order in which they are named',
+    params: id,
+    body: CompleteUploadRequest,
+    response: UploadObject,
+  },
+  cancelUpload: {
+    method: 'POST',
+    path: '/v1/uploads/:id/cancel',
+    tag: 'Files',
+    summary: 'Give an upload up; its parts are removed',
+    params: id,
+    response: UploadObject,
+  },
+});

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+
+export interface Route {
+  method: 'GET' | 'POST' | 'DELETE';
+  path: string;
+  tag: 'Fine-tuning' | 'Files' | 'Models' | 'Runs' | 'Workers' | 'Webhooks' | 'Access';
+  summary: string;
+  params?: z.ZodType;
+  query?: z.ZodType;
+  /** JSON body; multipart bodies say so in `consumes` and are parsed by their handler. */
+  body?: z.ZodType;
+  consumes?: 'multipart/form-data';
+  /** What a route that takes a form takes as JSON in its place; parsed by the handler, too. */
+  json?: z.ZodType;
+  /** Absent where bytes or a stream come back; `produces` names their type. */
+  response?: z.ZodType;
+  produces?: string;
+}
+
+/** A part of the table, with the type of each of its routes. */
+export const table = <T extends Record<string, Route>>(routes: T): T => routes;
+
+/** Query strings are text: numbers are coerced there and nowhere else. */
+export const limit = (preset: number, most: number) => z.coerce.number().int().min(1).max(most).default(preset);
+/** A number that an empty text is not. */
+export const inQuery = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), schema);
+export const after = z.string().optional().describe('Id of the last item of the page before.');
+export const id = z.object({ id: z.string() });
