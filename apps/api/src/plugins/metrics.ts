@@ -1,121 +1,111 @@
 import { type Count, countWork, type Services } from '@moraine/services';
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { access } from './access.js';
 
 const BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Scrapes that come closer together share a count. */
 const FRESH_MS = 5_000;
 
-interface Durations {
-  labels: Record<string, string>;
-  /** Requests that took at most as long as the bucket of the same place. */
-  within: number[];
-  count: number;
-  sumS: number;
-}
-
-const labelsOf = (labels: Record<string, string>): string =>
-  Object.entries(labels)
-    .map(
-      ([name, value]) => `${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`,
-    )
-    .join(',');
-
-/** One metric in Prometheus' text format. */
-const family = (name: string, type: 'gauge' | 'counter', help: string, counts: readonly Count[]): string =>
-  [
-    `# HELP ${name} ${help}`,
-    `# TYPE ${name} ${type}`,
-    ...counts.map(({ labels, count }) => `${name}${labelsOf(labels) && `{${labelsOf(labels)}}`} ${count}`),
-  ].join('\n');
-
-const gauge = (name: string, help: string, count: number): string =>
-  family(name, 'gauge', help, [{ labels: {}, count }]);
-
-function histogram(name: string, help: string, all: Iterable<Durations>): string {
-  const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`];
-  for (const { labels, within, count, sumS } of all) {
-    const own = labelsOf(labels);
-    for (const [i, le] of BUCKETS_S.entries()) lines.push(`${name}_bucket{${own},le="${le}"} ${within[i] ?? 0}`);
-    lines.push(
-      `${name}_bucket{${own},le="+Inf"} ${count}`,
-      `${name}_sum{${own}} ${sumS}`,
-      `${name}_count{${own}} ${count}`,
-    );
-  }
-  return lines.join('\n');
-}
-
 /** Counts how long requests take, by method, route and status. */
-function countRequests(app: FastifyInstance): () => Iterable<Durations> {
-  const all = new Map<string, Durations>();
+function countRequests(app: FastifyInstance, registers: [Registry]): void {
+  const durations = new Histogram({
+    name: 'moraine_http_request_duration_seconds',
+    help: 'Time from a request to the end of its response.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: BUCKETS_S,
+    registers,
+  });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     if (route === '/metrics') return;
-    const labels = { method: request.method, route, status: String(reply.statusCode) };
-    const key = Object.values(labels).join(' ');
-    const durations = all.get(key) ?? { labels, within: BUCKETS_S.map(() => 0), count: 0, sumS: 0 };
-    all.set(key, durations);
-    const seconds = reply.elapsedTime / 1000;
-    for (const [i, le] of BUCKETS_S.entries()) if (seconds <= le) durations.within[i] = (durations.within[i] ?? 0) + 1;
-    durations.count++;
-    durations.sumS += seconds;
+    durations.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1_000);
   });
-  return () => all.values();
 }
 
-/** GET /metrics: this replica and the work of all, for Prometheus. It asks for a key. */
-export const metrics = fp<{ services: Services }>(async (app, { services }) => {
-  const requests = countRequests(app);
+/** What only this project knows of the process; prom-client adds what it knows of every one. */
+function measureProcess(app: FastifyInstance, services: Services, registers: [Registry]): void {
+  const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): Gauge =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        collect(this);
+      },
+    });
+  gauge('moraine_event_loop_delay_seconds', 'How late the event loop was in the last seconds.', ['of'], (delay) => {
+    const { meanMs, p99Ms, maxMs } = app.loopDelay();
+    for (const [of, ms] of Object.entries({ mean: meanMs, p99: p99Ms, max: maxMs })) delay.set({ of }, ms / 1_000);
+  });
+  gauge('moraine_pg_pool_connections', 'Connections to Postgres, and who waits for one.', ['state'], (pool) => {
+    const { connections, idle, waiting } = services.poolState();
+    const states = { open: connections, idle, waited_for: waiting };
+    for (const [state, count] of Object.entries(states)) pool.set({ state }, count);
+  });
+  gauge('moraine_pg_pool_wait_seconds', 'The longest that somebody waits for a connection.', [], (wait) =>
+    wait.set(services.poolState().longestWaitMs / 1_000),
+  );
+  collectDefaultMetrics({ register: registers[0] });
+}
+
+/** What Postgres knows of the work of all. While it is away the page still says how this process is. */
+function countWorkOf(services: Services, registers: [Registry]): void {
   let last: { at: number; counts: ReturnType<typeof countWork> } | null = null;
   const work = (): ReturnType<typeof countWork> => {
     if (!last || performance.now() - last.at > FRESH_MS) last = { at: performance.now(), counts: countWork(services) };
     return last.counts;
   };
-  const ofProcess = (): string[] => {
-    const { meanMs, p99Ms, maxMs } = app.loopDelay();
-    const { user, system } = process.cpuUsage();
-    const { totalCount, idleCount, waitingCount } = services.pg;
-    const connections = { open: totalCount, idle: idleCount, waited_for: waitingCount };
-    return [
-      histogram('moraine_http_request_duration_seconds', 'Time from a request to the end of its response.', requests()),
-      family(
-        'moraine_event_loop_delay_seconds',
-        'gauge',
-        'How late the event loop was in the last seconds.',
-        Object.entries({ mean: meanMs, p99: p99Ms, max: maxMs }).map(([of, ms]) => ({
-          labels: { of },
-          count: ms / 1000,
-        })),
-      ),
-      family(
-        'moraine_pg_pool_connections',
-        'gauge',
-        'Connections to Postgres, and who waits for one.',
-        Object.entries(connections).map(([state, count]) => ({ labels: { state }, count })),
-      ),
-      gauge(
-        'moraine_pg_pool_wait_seconds',
-        'The longest that somebody waits for a connection.',
-        services.poolState().longestWaitMs / 1000,
-      ),
-      gauge('process_resident_memory_bytes', 'Resident memory.', process.memoryUsage.rss()),
-      family('process_cpu_seconds_total', 'counter', 'Processor time.', [{ labels: {}, count: (user + system) / 1e6 }]),
-    ];
+  const show = async (metric: Gauge | Counter, of: 'tasks' | 'workers' | 'attempts'): Promise<void> => {
+    metric.reset();
+    const counts: readonly Count[] = await work().then(
+      (all) => all[of],
+      () => [],
+    );
+    for (const { labels, count } of counts) metric.inc(labels, count);
   };
+  new Gauge({
+    name: 'moraine_tasks',
+    help: 'Tasks that have not ended, by kind, pool and status.',
+    labelNames: ['kind', 'pool', 'status'],
+    registers,
+    collect() {
+      return show(this, 'tasks');
+    },
+  });
+  new Gauge({
+    name: 'moraine_workers',
+    help: 'Workers by pool and status.',
+    labelNames: ['pool', 'status'],
+    registers,
+    collect() {
+      return show(this, 'workers');
+    },
+  });
+  new Counter({
+    name: 'moraine_attempts_total',
+    help: 'Attempts that have ended, by status and cause.',
+    labelNames: ['status', 'cause'],
+    registers,
+    collect() {
+      return show(this, 'attempts');
+    },
+  });
+}
+
+/** GET /metrics: this replica and the work of all, for Prometheus. It asks for a key. */
+export const metrics = fp<{ services: Services }>(async (app, { services }) => {
+  const registry = new Registry();
+  countRequests(app, [registry]);
+  measureProcess(app, services, [registry]);
+  countWorkOf(services, [registry]);
   await app.register(async (scope) => {
     await scope.register(access, { services });
     scope.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
-      // While Postgres is away the page still says how this process is.
-      const counts = await work().catch(() => null);
-      const ofWork = counts && [
-        family('moraine_tasks', 'gauge', 'Tasks that have not ended, by kind, pool and status.', counts.tasks),
-        family('moraine_workers', 'gauge', 'Workers by pool and status.', counts.workers),
-        family('moraine_attempts_total', 'counter', 'Attempts that have ended, by status and cause.', counts.attempts),
-      ];
-      reply.type('text/plain; version=0.0.4; charset=utf-8');
-      return `${[...ofProcess(), ...(ofWork ?? [])].join('\n')}\n`;
+      reply.type(registry.contentType);
+      return registry.metrics();
     });
   });
 });
