@@ -49,11 +49,11 @@ export async function pullBack(s: Services, leaseMs: number): Promise<void> {
     [leaseMs, leaseMs + STEP_MS],
   );
   await s.pg.query(
-    `UPDATE tasks SET queued_at = now() WHERE status = 'queued' AND queued_at > now() + $1 * interval '1 millisecond'`,
+    `UPDATE tasks SET queued_at = date_trunc('milliseconds', now()) WHERE status = 'queued' AND queued_at > now() + $1 * interval '1 millisecond'`,
     [HELD_BACK_MS],
   );
   await s.pg.query(
-    `UPDATE workers SET heartbeat_at = now() WHERE status NOT IN ('lost', 'gone') AND heartbeat_at > now() + $1 * interval '1 millisecond'`,
+    `UPDATE workers SET heartbeat_at = date_trunc('milliseconds', now()) WHERE status NOT IN ('lost', 'gone') AND heartbeat_at > now() + $1 * interval '1 millisecond'`,
     [STEP_MS],
   );
 }

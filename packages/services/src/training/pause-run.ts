@@ -52,7 +52,7 @@ export function resumeRun(s: Services, actor: Actor, runId: string): Promise<Run
   return untilSettled(runId, async () => {
     const { task } = await requireRun(s, actor, runId);
     const status = task.status as RunStatus;
-    if (status === 'paused') return (await resumePaused(s, runId)) ? getRun(s, actor, runId) : null;
+    if (status === 'paused') return resumePaused(s, actor, runId);
     if (task.state === 'pausing') return (await takeBack(s, runId)) ? getRun(s, actor, runId) : null;
     const isResumed =
       task.submission > 1 && (status === 'queued' || status === 'running') && task.state !== 'cancelling';
@@ -61,12 +61,15 @@ export function resumeRun(s: Services, actor: Actor, runId: string): Promise<Run
   });
 }
 
-/** False when the run was not paused any more. */
-async function resumePaused(s: Services, runId: string): Promise<boolean> {
-  const patch = { queued_at: new Date() };
-  const task = await moveAndSay(s, runId, 'queued', patch, 'paused', 'The run was resumed and is queued');
-  if (task) await offerTask(s, task);
-  return task !== null;
+/** The run as it is queued again, before a worker is woken; null when it was not paused any more. */
+async function resumePaused(s: Services, actor: Actor, runId: string): Promise<RunObject | null> {
+  const task = await moveAndSay(s, runId, 'queued', {}, 'paused', 'The run was resumed and is queued');
+  if (!task) return null;
+  try {
+    return await getRun(s, actor, runId);
+  } finally {
+    await offerTask(s, task);
+  }
 }
 
 /** Takes a pause back; an attempt that has stopped for it already is queued again by its end. False when it was too late. */
@@ -97,8 +100,11 @@ async function moveAndSay(
   message: string,
 ) {
   const moved = await inTransaction(s, async (client) => {
-    // A wake-up of before the pause must not stand for the one of after it.
-    await client.query(`UPDATE tasks SET submission = submission + 1 WHERE id = $1 AND status = 'paused'`, [runId]);
+    // A wake-up of before the pause must not stand for the one of after it, and the database's clock is the one that claims go by.
+    await client.query(
+      `UPDATE tasks SET submission = submission + 1, queued_at = now() WHERE id = $1 AND status = 'paused'`,
+      [runId],
+    );
     const task = await moveTask(client, runId, to, patch, [from]);
     if (!task) return null;
     const of = { projectId: task.project_id, taskId: runId, attempt: task.attempt };

@@ -49,8 +49,11 @@ const QUEUED = `t.status IN (${statusesBefore('running')
  */
 const FITS = 'nullif(t.disk_bytes <= $5 AND (t.memory_bytes <= $6 OR t.memory_bytes > $7), false) IS NOT NULL';
 
-/** The tasks of pool $2 that worker $1 may take now: $5 to $7 are its room. */
-const CLAIMABLE = `t.pool = $2 AND ${QUEUED} AND t.queued_at <= now() AND t.kind = ANY($4)
+/**
+ * The tasks of pool $2 that worker $1 may take now: $5 to $7 are its room. Stored times are rounded to milliseconds, so one of this moment may lie
+ * half a one ahead.
+ */
+const CLAIMABLE = `t.pool = $2 AND ${QUEUED} AND t.queued_at <= now() + interval '1 millisecond' AND t.kind = ANY($4)
   AND ${FITS}`;
 
 /**

@@ -2,7 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { databaseClock, migratedDatabase } from '@moraine/testing';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
-import { claimRun, openServices, type Reconciler, renewLease, startReconciler } from '../../src/index.js';
+import {
+  claimRun,
+  openServices,
+  pauseRun,
+  type Reconciler,
+  renewLease,
+  resumeRun,
+  startReconciler,
+} from '../../src/index.js';
 import { pullBack, type Reading, stepBetween } from '../../src/reconcile/clock.js';
 import { seedProject, seedRun, seedWorker } from '../seed-run.js';
 
@@ -118,4 +126,14 @@ test('a clock that was put back leaves no lease, no pause and no heartbeat in it
 test('a run that is queued while the clock is behind that of the API is claimed at once', async () => {
   await clock.setTo(-MINUTES_5);
   expect((await claimed()).token.attempt).toBe(1);
+});
+
+test('so is one that is resumed then', async () => {
+  const pool = 'resumed';
+  const actor = { projectId: seeded.projectId, keyId: null };
+  const id = await seedRun(s, seeded, { pool });
+  await pauseRun(s, actor, id);
+  await clock.setTo(-MINUTES_5);
+  expect((await resumeRun(s, actor, id)).status).toBe('queued');
+  expect((await claimRun(s, { workerId: await seedWorker(s, pool), pool }))?.token.taskId).toBe(id);
 });
