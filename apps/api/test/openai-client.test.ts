@@ -33,6 +33,19 @@ const clients = { '6.49.0': OpenAI, '7.57.0': LatestOpenAI as unknown as typeof 
 
 describe.each(Object.entries(clients))('the stock openai client %s', (_version, Client) => {
   const connect = (apiKey = api.key) => new Client({ baseURL: `${api.url}/v1`, apiKey });
+  /** A client, and how many requests it has sent. */
+  const connectCounting = () => {
+    let sent = 0;
+    const counting = new Client({
+      baseURL: `${api.url}/v1`,
+      apiKey: api.key,
+      fetch: (...args: Parameters<typeof fetch>) => {
+        sent++;
+        return fetch(...args);
+      },
+    });
+    return { counting, sent: () => sent };
+  };
 
   it('goes the whole road: upload, create, poll, events, checkpoints, model', async () => {
     const client = connect();
@@ -171,17 +184,9 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     const file = await client.files.create({ file: new File([chatRows(4)], 'four.jsonl'), purpose: 'fine-tune' });
     const job = await client.fineTuning.jobs.create({ model: 'tiny', training_file: file.id });
     expect((await client.fineTuning.jobs.cancel(job.id)).status).toBe('cancelled');
-    let sent = 0;
-    const counting = new Client({
-      baseURL: `${api.url}/v1`,
-      apiKey: api.key,
-      fetch: (...args: Parameters<typeof fetch>) => {
-        sent++;
-        return fetch(...args);
-      },
-    });
+    const { counting, sent } = connectCounting();
     await expect(counting.fineTuning.jobs.cancel(job.id)).rejects.toMatchObject({ status: 409, code: 'conflict' });
-    expect(sent).toBe(1);
+    expect(sent()).toBe(1);
   });
 
   it('pauses and resumes a run, twice each, and learns once that a cancelled one can be neither', async () => {
@@ -191,18 +196,10 @@ describe.each(Object.entries(clients))('the stock openai client %s', (_version, 
     for (const _ of [1, 2]) expect((await client.fineTuning.jobs.pause(job.id)).status).toBe('paused');
     for (const _ of [1, 2]) expect((await client.fineTuning.jobs.resume(job.id)).status).toBe('queued');
     await client.fineTuning.jobs.cancel(job.id);
-    let sent = 0;
-    const counting = new Client({
-      baseURL: `${api.url}/v1`,
-      apiKey: api.key,
-      fetch: (...args: Parameters<typeof fetch>) => {
-        sent++;
-        return fetch(...args);
-      },
-    });
+    const { counting, sent } = connectCounting();
     for (const verb of ['pause', 'resume'] as const)
       await expect(counting.fineTuning.jobs[verb](job.id)).rejects.toMatchObject({ status: 409, code: 'conflict' });
-    expect(sent).toBe(2);
+    expect(sent()).toBe(2);
   });
 
   it('is told in words what there is not: other methods, integrations, graders, permissions of checkpoints', async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { migrate, openServices, type Reconciler, type Services, startReconciler } from '@moraine/services';
-import { type RunningServer, startPostgres, startRedis } from 'moraine/up';
+import { type OwnServers, startOwnServers } from '@moraine/testing/own-servers';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import {
@@ -25,20 +25,15 @@ const dir = mkdtempSync(join(tmpdir(), 'moraine-backlog-'));
 const workDir = join(dir, 'work');
 const blobsDir = join(dir, 'blobs');
 
-let postgres: RunningServer;
-let redis: RunningServer;
+let servers: OwnServers;
 let s: Services;
 let reconciler: Reconciler;
 
-const openPostgres = () =>
-  startPostgres({ dir: join(dir, 'pg'), logFile: join(dir, 'pg.log'), settings: { fsync: 'off' } });
-const openRedis = () => startRedis({ dir: join(dir, 'redis'), logFile: join(dir, 'redis.log') });
-
 beforeAll(async () => {
-  [postgres, redis] = await Promise.all([openPostgres(), openRedis()]);
-  await migrate(postgres.url);
+  servers = await startOwnServers(dir, { fsync: 'off' });
+  await migrate(servers.databaseUrl);
   const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' });
-  s = await openServices({ databaseUrl: postgres.url, redisUrl: redis.url, blobsDir, log });
+  s = await openServices({ databaseUrl: servers.databaseUrl, redisUrl: servers.redisUrl, blobsDir, log });
   // A long lease: the attempt is its worker's until that one is back.
   reconciler = startReconciler(s, { intervalMs: 300, leaseMs: 60_000 });
 });
@@ -46,19 +41,15 @@ afterEach(killSpawned);
 afterAll(async () => {
   await reconciler.close();
   await s.close();
-  await Promise.all([postgres.stop(), redis.stop()]);
+  await servers.stop();
   rmSync(dir, { recursive: true, force: true });
 });
 
 const startWorker = (pool: string, settings: Record<string, unknown> = {}): WorkerProcess =>
   spawnWorker(
-    { databaseUrl: postgres.url, redisUrl: redis.url, blobsDir },
+    { databaseUrl: servers.databaseUrl, redisUrl: servers.redisUrl, blobsDir },
     { pool, workDir, leaseMs: 60_000, ...settings },
   );
-const kill = async (server: RunningServer): Promise<void> => {
-  process.kill(server.id.pid, 'SIGKILL');
-  await server.ended;
-};
 const untilStep = (id: string, step: number): Promise<void> =>
   until(`step ${step}`, async () => (await runOf(s, id)).step >= step);
 
@@ -80,10 +71,10 @@ test('Postgres and Redis away, the rest of the run said meanwhile, the worker ki
   const id = await submitRun(s, { pool, steps, stepMs: 5, every: 50 });
   const first = startWorker(pool);
   await untilStep(id, 20);
-  await Promise.all([kill(postgres), kill(redis)]);
+  await servers.kill('postgres', 'redis');
   await until('the last word waits on disk', () => waiting(id).text.includes('finished'));
   await first.kill();
-  [postgres, redis] = await Promise.all([openPostgres(), openRedis()]);
+  await servers.start('postgres', 'redis');
   startWorker(pool);
   await untilStatus(s, id, 'succeeded');
   expect(await attemptsOf(s, id)).toMatchObject([{ attempt: 1, status: 'finished' }]);
@@ -103,10 +94,10 @@ test('what another attempt has taken over meanwhile is not written by the one th
   const id = await submitRun(s, { pool, steps: 300, stepMs: 5, every: 50 });
   const first = startWorker(pool);
   await untilStep(id, 20);
-  await kill(postgres);
+  await servers.kill('postgres');
   await until('the last word waits on disk', () => waiting(id).text.includes('finished'));
   await first.kill();
-  postgres = await openPostgres();
+  await servers.start('postgres');
   await until('Postgres is back', async () => (await runOf(s, id)).status === 'running');
   await s.db.attempt.update({ where: { taskId_attempt: { taskId: id, attempt: 1 } }, data: { status: 'lost' } });
   await s.db.task.update({ where: { id }, data: { status: 'queued', state: null, submission: 2 } });
@@ -129,7 +120,7 @@ test('a backlog at its limit holds the training instead of growing, and it goes 
   const id = await submitRun(s, { pool, steps, stepMs: 4, every: 1_000 });
   const worker = startWorker(pool, { backlogLimitBytes: limit });
   await untilStep(id, 20);
-  await kill(postgres);
+  await servers.kill('postgres');
   const said = (text: string) => worker.entries().some(({ msg }) => msg === text);
   await until('it is held', () => said('too much waits to be stored; training is held'));
   await sleep(500);
@@ -138,7 +129,7 @@ test('a backlog at its limit holds the training instead of growing, and it goes 
   await sleep(1_500);
   expect(waiting(id).sizeBytes).toBe(sizeBytes);
   expect(sizeBytes).toBeLessThan(2 * limit);
-  postgres = await openPostgres();
+  await servers.start('postgres');
   await untilStatus(s, id, 'succeeded');
   expect(said('training goes on')).toBe(true);
   expect(await attemptsOf(s, id)).toHaveLength(1);

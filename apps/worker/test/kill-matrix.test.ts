@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { followRuns, migrate, openServices, type Reconciler, type Services, startReconciler } from '@moraine/services';
-import { type RunningServer, startPostgres, startRedis } from 'moraine/up';
+import { type OwnServers, startOwnServers } from '@moraine/testing/own-servers';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import {
@@ -26,29 +26,24 @@ const workDir = join(dir, 'work');
 const blobsDir = join(dir, 'blobs');
 const LEASE_MS = 3_000;
 
-let postgres: RunningServer;
-let redis: RunningServer;
+let servers: OwnServers;
 let s: Services;
 let reconciler: Reconciler;
 let worker: WorkerProcess | null = null;
 
-const openPostgres = () =>
-  startPostgres({ dir: join(dir, 'pg'), logFile: join(dir, 'pg.log'), settings: { fsync: 'off' } });
-const openRedis = () => startRedis({ dir: join(dir, 'redis'), logFile: join(dir, 'redis.log') });
-
 beforeAll(async () => {
-  [postgres, redis] = await Promise.all([openPostgres(), openRedis()]);
-  await migrate(postgres.url);
+  servers = await startOwnServers(dir, { fsync: 'off' });
+  await migrate(servers.databaseUrl);
   s = await openServices({
-    databaseUrl: postgres.url,
-    redisUrl: redis.url,
+    databaseUrl: servers.databaseUrl,
+    redisUrl: servers.redisUrl,
     blobsDir,
     log: pino({ level: process.env.LOG_LEVEL ?? 'silent' }),
   });
 });
 afterAll(async () => {
   await s.close();
-  await Promise.all([postgres.stop(), redis.stop()]);
+  await servers.stop();
   rmSync(dir, { recursive: true, force: true });
 });
 beforeEach(() => {
@@ -61,12 +56,10 @@ afterEach(async () => {
 });
 
 const startWorker = (pool: string, name = 'w'): WorkerProcess =>
-  spawnWorker({ databaseUrl: postgres.url, redisUrl: redis.url, blobsDir }, { pool, name, workDir, leaseMs: LEASE_MS });
-
-const killServer = async (server: RunningServer): Promise<void> => {
-  process.kill(server.id.pid, 'SIGKILL');
-  await server.ended;
-};
+  spawnWorker(
+    { databaseUrl: servers.databaseUrl, redisUrl: servers.redisUrl, blobsDir },
+    { pool, name, workDir, leaseMs: LEASE_MS },
+  );
 
 const stepOf = async (id: string): Promise<number> => (await runOf(s, id)).step;
 const untilStep = (id: string, step: number): Promise<void> =>
@@ -92,9 +85,9 @@ test('Postgres killed and away for longer than a lease: no attempt is lost and t
   const id = await submitRun(s, { pool, steps: 800, stepMs: 10, every: 100 });
   worker = startWorker(pool);
   await untilStep(id, 50);
-  await killServer(postgres);
+  await servers.kill('postgres');
   await sleep(LEASE_MS + 1_500);
-  postgres = await openPostgres();
+  await servers.start('postgres');
   await untilStatus(s, id, 'succeeded');
   expect(await attemptsOf(s, id)).toMatchObject([{ attempt: 1, status: 'finished' }]);
   await expectComplete(s, id, 800);
@@ -107,10 +100,10 @@ test('Redis killed: metrics reach Postgres meanwhile, the live stream goes on, a
   const watching = watch(id, stop.signal);
   worker = startWorker(pool);
   await untilStep(id, 50);
-  await killServer(redis);
+  await servers.kill('redis');
   const before = await stepOf(id);
   await untilStep(id, before + 50);
-  redis = await openRedis();
+  await servers.start('redis');
   await untilStatus(s, id, 'succeeded');
   expect(await attemptsOf(s, id)).toHaveLength(1);
   await expectComplete(s, id, 800);
@@ -123,10 +116,10 @@ test('a run that is submitted while Redis is away is taken all the same', async 
   const pool = 'submit';
   worker = startWorker(pool);
   await until('ready', async () => (await s.db.worker.findFirst({ where: { pool } }))?.status === 'ready');
-  await killServer(redis);
+  await servers.kill('redis');
   const id = await submitRun(s, { pool, steps: 20 });
   await sleep(500);
-  redis = await openRedis();
+  await servers.start('redis');
   const began = Date.now();
   await untilStatus(s, id, 'succeeded');
   expect(Date.now() - began).toBeLessThan(15_000);
@@ -147,14 +140,14 @@ test('child, worker, reconciler, Redis and Postgres killed, each once during a r
   await until('a second attempt trains', async () => (await attemptsOf(s, id))[1]?.status === 'running');
 
   await untilStep(id, 300);
-  await killServer(redis);
+  await servers.kill('redis');
   await sleep(500);
-  redis = await openRedis();
+  await servers.start('redis');
 
   await untilStep(id, 450);
-  await killServer(postgres);
+  await servers.kill('postgres');
   await sleep(1_000);
-  postgres = await openPostgres();
+  await servers.start('postgres');
 
   await untilStep(id, 600);
   await reconciler.close();

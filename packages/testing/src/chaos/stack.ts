@@ -4,10 +4,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { createApiKey, ensureDefaultProject, migrate, openServices, type Services } from '@moraine/services';
-import { freePort, type RunningServer, startPostgres, startRedis } from 'moraine/up';
+import { freePort, type RunningServer } from 'moraine/up';
 import { pino } from 'pino';
 import { type DatabaseClock, databaseClock } from '../database-clock.js';
 import { ownEnv } from '../env.js';
+import { type ServerName, startOwnServers } from '../own-servers.js';
 import { openSmallDisk, type SmallDisk } from '../small-disk.js';
 import { type Part, startPart } from './process-part.js';
 
@@ -32,7 +33,7 @@ export interface ChaosStack {
   postgres(): RunningServer;
   redis(): RunningServer;
   /** Ends a server as a crash does, and starts it again. */
-  crash(which: 'postgres' | 'redis'): Promise<void>;
+  crash(which: ServerName): Promise<void>;
   clock: DatabaseClock;
   /** Null where this user may not mount. */
   disk: SmallDisk | null;
@@ -42,13 +43,8 @@ export interface ChaosStack {
 export async function startChaosStack(): Promise<ChaosStack> {
   const dir = mkdtempSync(path.join(tmpdir(), 'moraine-chaos-'));
   const at = (name: string): string => path.join(dir, name);
-  const startServer = {
-    postgres: () => startPostgres({ dir: at('pg'), logFile: at('postgres.log'), settings: { max_connections: '60' } }),
-    redis: () => startRedis({ dir: at('redis'), logFile: at('redis.log') }),
-  };
-  const servers = { postgres: await startServer.postgres(), redis: await startServer.redis() };
-  const databaseUrl = servers.postgres.url;
-  const redisUrl = servers.redis.url;
+  const servers = await startOwnServers(dir, { max_connections: '60' });
+  const { databaseUrl, redisUrl } = servers;
   await migrate(databaseUrl);
   const clock = await databaseClock(databaseUrl);
   const disk = openSmallDisk(DISK_MEGABYTES);
@@ -109,20 +105,18 @@ export async function startChaosStack(): Promise<ChaosStack> {
         doubles.length = 0;
       };
     },
-    postgres: () => servers.postgres,
-    redis: () => servers.redis,
+    postgres: servers.postgres,
+    redis: servers.redis,
     async crash(which) {
-      process.kill(servers[which].id.pid, 'SIGKILL');
-      await servers[which].ended;
-      servers[which] = await startServer[which]();
+      await servers.kill(which);
+      await servers.start(which);
     },
     clock,
     disk,
     async close() {
       for (const part of [api, ...workers, ...doubles]) await part.close();
       await s.close();
-      await servers.redis.stop();
-      await servers.postgres.stop();
+      await servers.stop();
       disk?.close();
       rmSync(dir, { recursive: true, force: true });
     },
