@@ -3,8 +3,9 @@
  * run trains. An open loop; bursts beside it. Options: --seconds 60 --rate 200 --creates 0.1 --runs 20000 --no-training --check.
  */
 import { parseArgs } from 'node:util';
+import autocannon from 'autocannon';
 import { call, fillRuns, uploadInputs } from './fill.js';
-import { burst, openLoop, type Result, type Target } from './open-loop.js';
+import { openLoop, type Result, type Shot, type Target } from './open-loop.js';
 import { type Use, useOf } from './process-use.js';
 import { quantile } from './quantile.js';
 import { mixOf } from './shots.js';
@@ -71,6 +72,36 @@ async function measured(stack: LoadStack, title: string, work: () => Promise<Res
   return results;
 }
 
+/** Connections that ask again as soon as they have an answer, by autocannon: what the server can do at most. */
+async function burst({ url, key }: Target, next: (n: number) => Shot): Promise<void> {
+  let n = 0;
+  const { latency, requests, non2xx, errors, ...found } = await autocannon({
+    url,
+    connections: BURST.connections,
+    duration: BURST.seconds,
+    headers: { authorization: `Bearer ${key}` },
+    requests: [
+      {
+        setupRequest: (request) => {
+          const { method, path, body } = next(n++);
+          const json = body === undefined ? {} : { 'content-type': 'application/json' };
+          return {
+            ...request,
+            method,
+            path,
+            headers: { ...request.headers, ...json },
+            body: body === undefined ? undefined : JSON.stringify(body),
+          };
+        },
+      },
+    ],
+  });
+  console.log(`\nBursts: ${BURST.connections} connections that ask again at once, for ${BURST.seconds} s (autocannon)`);
+  console.log(
+    `${requests.average.toFixed(0)} requests/s; p50 ${latency.p50}, p99 ${latency.p99}, max ${latency.max} ms; ${found['5xx']} 5xx, ${non2xx} not 2xx, ${errors} errors`,
+  );
+}
+
 const stack = await startLoadStack({ LOG_LEVEL: 'warn' });
 const target: Target = stack;
 try {
@@ -91,9 +122,7 @@ try {
     openLoop(target, { rate, seconds, next }),
   );
   console.log(`The run that trained made ${(await progress()).step - stepsBefore} steps meanwhile.`);
-  await measured(stack, `Bursts: ${BURST.connections} connections that ask again at once, for ${BURST.seconds} s`, () =>
-    burst(target, { ...BURST, next }),
-  );
+  await burst(target, next);
   const p99 = (kind: Result['kind']): number =>
     quantile(
       results.filter((one) => one.kind === kind).map((one) => one.ms),

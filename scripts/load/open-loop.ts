@@ -74,21 +74,3 @@ export async function openLoop(
   shooter.close();
   return done;
 }
-
-/** A burst: so many connections that each ask again as soon as they have an answer, as autocannon does. */
-export async function burst(
-  target: Target,
-  { connections, seconds, next }: { connections: number; seconds: number; next(n: number): Shot },
-): Promise<Result[]> {
-  const shooter = openShooter(target);
-  const until = performance.now() + seconds * 1_000;
-  const results: Result[] = [];
-  let n = 0;
-  await Promise.all(
-    Array.from({ length: connections }, async () => {
-      while (performance.now() < until) results.push(await shooter.shoot(next(n++)));
-    }),
-  );
-  shooter.close();
-  return results;
-}

@@ -153,6 +153,10 @@ describe('watching a run', () => {
     await up.says(/^api ended; it is started again in 0\.2 s$/m);
     await expect.poll(() => now?.step, { timeout: 60_000 }).toBeGreaterThan(step + 50);
     expect(now?.status).toBe('running');
+    // What the killed API had sent already may bring the steps: the commands below need the new one.
+    await expect
+      .poll(() => client.call('getRun', { params: { id: first.id } }).catch(() => null), { timeout: 60_000 })
+      .not.toBeNull();
     expect((await cli('runs', 'ls')).output).toMatch(new RegExp(`^${first.id} +running`, 'm'));
     const { output } = await cli('status');
     expect(columnsOf(output.split('\n')[3]).at(-1)).toBe(first.id);

@@ -48,8 +48,8 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): WorkerEnv {
   };
 }
 
-/** Training leaves the processor to the API and the databases where they share a machine, and is left a third of it beside a busy program. */
-const NICE = 5;
+/** Training leaves the processor to the API and the databases where they share a machine (docs/log.md has what each priority gave). */
+const NICE = 15;
 
 function niceOf(text: string | undefined): number {
   if (!text) return NICE;

@@ -21,7 +21,7 @@ describe('the settings of a worker', () => {
       threads: expect.any(Number),
       memoryLimitBytes: null,
       diskReserveBytes: null,
-      nice: 5,
+      nice: 15,
       logLevel: 'info',
       logFormat: 'json',
     });

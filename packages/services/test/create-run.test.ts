@@ -1,7 +1,10 @@
+import { EventEmitter, once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RunObject } from '@moraine/contract';
 import { batchSizeAuto } from '@moraine/contract/plan';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findRepeated } from '../src/ground/find-repeated.js';
 import {
   type Actor,
   createBaseFromDir,
@@ -364,6 +367,27 @@ describe('the same request again', () => {
   test('without a retry count two equal requests are two runs', async () => {
     const [a, b] = [await post({ seed: 1 }, {}), await post({ seed: 1 }, {})];
     expect(a.id).not.toBe(b.id);
+  });
+
+  test('first tries of equal requests do not wait for each other; a retry waits for all of them', async () => {
+    const body = { metadata: { case: 'at once' } };
+    const first = await post(body, {});
+    const { requestHash } = await s.db.run.findUniqueOrThrow({ where: { id: first.id } });
+    const gate = new EventEmitter();
+    const held = s.db.$transaction(async (tx) => {
+      const none = { underKey: async () => null, freeKey: async () => null, since: async () => null, retryLifeMs: 0 };
+      await findRepeated(tx, actor, requestHash, {}, none);
+      gate.emit('held');
+      await once(gate, 'end');
+    });
+    await once(gate, 'held');
+    const second = await post(body, {});
+    expect(second.id).not.toBe(first.id);
+    const retry = post(body, { retryCount: 1 });
+    expect(await Promise.race([retry, sleep(300, 'waits')])).toBe('waits');
+    gate.emit('end');
+    await held;
+    expect((await retry).id).toBe(second.id);
   });
 
   test('a retry later than a minute, or by another key, is a new run', async () => {

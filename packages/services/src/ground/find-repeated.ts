@@ -34,7 +34,7 @@ export interface Finder {
 
 /**
  * The id of what this very request made before, or null. Takes a lock until the transaction ends, so a retry that overtakes its first try
- * waits for it.
+ * waits for it. First tries of equal requests share the lock: each makes its own, and none waits for another.
  * @throws AppError `conflict` when the key was used for another request.
  */
 export async function findRepeated(
@@ -44,11 +44,13 @@ export async function findRepeated(
   { idempotencyKey, retryCount = 0 }: Repeatable,
   find: Finder,
 ): Promise<string | null> {
-  await tx.$queryRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${projectId} ${idempotencyKey ?? hash}`}, 0))::text`;
-  if (idempotencyKey === undefined) {
-    if (retryCount < 1) return null;
-    return (await find.since(new Date(Date.now() - find.retryLifeMs)))?.id ?? null;
+  const lock = `${projectId} ${idempotencyKey ?? hash}`;
+  if (idempotencyKey === undefined && retryCount < 1) {
+    await tx.$queryRaw`SELECT pg_advisory_xact_lock_shared(hashtextextended(${lock}, 0))::text`;
+    return null;
   }
+  await tx.$queryRaw`SELECT pg_advisory_xact_lock(hashtextextended(${lock}, 0))::text`;
+  if (idempotencyKey === undefined) return (await find.since(new Date(Date.now() - find.retryLifeMs)))?.id ?? null;
   const made = await find.underKey(idempotencyKey);
   if (!made || Date.now() - made.createdAt.getTime() > KEY_LIFE_MS) {
     await find.freeKey(idempotencyKey);
