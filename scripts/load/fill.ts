@@ -99,3 +99,23 @@ export async function fillRuns(databaseUrl: string, runId: string, count: number
   await client.query('ANALYZE');
   await client.end();
 }
+
+/** A curve of so many steps for each of these series of a run. */
+export async function fillPoints(
+  databaseUrl: string,
+  runId: string,
+  names: readonly string[],
+  steps: number,
+): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  await client.query(
+    `WITH added AS (
+       INSERT INTO metric_series (project_id, run_id, name) SELECT r.project_id, r.id, name FROM runs r, unnest($2::text[]) name WHERE r.id = $1
+       RETURNING id
+     ) INSERT INTO metric_points (series_id, step, value) SELECT id, step, random() / step FROM added, generate_series(1, $3::int) step`,
+    [runId, names, steps],
+  );
+  await client.query('ANALYZE');
+  await client.end();
+}

@@ -2,6 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from './generated/client.js';
 import { PATIENCE, type Patience } from './patience.js';
 import { MeasuredPool } from './pool.js';
+import { statementName } from './prepared.js';
 
 export type { PrismaClient } from './generated/client.js';
 export { Prisma } from './generated/client.js';
@@ -38,5 +39,11 @@ export function openPool(databaseUrl: string, { onError, patience, connectionsMa
 
 /** Prisma over the shared pool; closing the pool stays with its owner. */
 export function openPrisma(pool: MeasuredPool): PrismaClient {
-  return new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: false }) });
+  return new PrismaClient({
+    adapter: new PrismaPg(pool, {
+      disposeExternalPool: false,
+      // A list of ids has a text for each length of it; those stay without a name.
+      statementNameGenerator: ({ sql }) => (/ IN \(\$\d+,/.test(sql) ? undefined : statementName(sql)) as string,
+    }),
+  });
 }

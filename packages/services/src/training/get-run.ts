@@ -7,7 +7,7 @@ import { readRuns } from './read-runs.js';
 /** One run, with the advice that there is. @throws AppError `not_found`. */
 export async function getRun(s: Services, actor: Actor, runId: string): Promise<RunObject> {
   const [run] = await readRuns(s, {
-    name: 'get-run',
+    keepPlan: true,
     where: 't.id = $1 AND t.project_id = $2 AND t.deleted_at IS NULL',
     values: [runId, actor.projectId],
   });

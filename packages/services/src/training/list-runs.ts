@@ -32,6 +32,7 @@ export async function listRuns(
   const page = `SELECT t.id FROM tasks t JOIN runs r ON r.id = t.id WHERE ${conditions.join(' AND ')}
     ORDER BY t.created_at DESC, t.id DESC LIMIT ${put(limit + 1)}`;
   const runs = await readRuns(s, {
+    keepPlan: !status && metadata === undefined,
     where: `t.id = ANY (ARRAY(${page})) ORDER BY t.created_at DESC, t.id DESC`,
     values,
   });

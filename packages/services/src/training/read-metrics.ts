@@ -1,7 +1,8 @@
 import type { MetricSeries, NotFinite, RunMetrics } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { lastEventId } from '../ground/positions.js';
-import { requireRun } from './require-run.js';
+import { prepared } from '../ground/prepared.js';
+import { taskNotFound } from '../work/require-task.js';
 import { IS_FINITE, ROLLUP_STEPS } from './rewind.js';
 
 export interface MetricsQuery {
@@ -14,22 +15,33 @@ export interface MetricsQuery {
   buckets: number;
 }
 
-interface BucketRow {
+/** The points of a series, as one list a column: a row a point would take several times as long to read. */
+interface SeriesRow {
   name: string;
-  bucket: number;
-  n: number;
-  sum: number;
-  min: number;
-  max: number;
-  last: number;
+  bucket: number[];
+  n: number[];
+  sum: number[];
+  min: number[];
+  max: number[];
+  last: number[];
 }
 
+const list = (column: string, by: string): string => `json_agg(${column} ORDER BY ${by}) AS ${column}`;
+const lists = (columns: readonly string[]): string => columns.map((column) => list(column, 'bucket')).join();
+
+const IN_WINDOW = `m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2)) AND p.step BETWEEN $3::int AND $4::int`;
+
+/** Points as they are, where a bucket is one step. */
+const EACH = `
+  SELECT m.name, json_agg(p.step ORDER BY p.step) AS bucket, json_agg(p.value ORDER BY p.step) AS last
+  FROM metric_series m JOIN metric_points p ON p.series_id = m.id WHERE ${IN_WINDOW} AND p.${IS_FINITE} GROUP BY 1`;
+
 const FINE = `
-  SELECT m.name, p.step / $5::int AS bucket, count(*)::int AS n, sum(p.value) AS sum, min(p.value) AS min, max(p.value) AS max,
-    (array_agg(p.value ORDER BY p.step DESC))[1] AS last
-  FROM metric_series m JOIN metric_points p ON p.series_id = m.id
-  WHERE m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2)) AND p.step BETWEEN $3::int AND $4::int AND p.${IS_FINITE}
-  GROUP BY 1, 2 ORDER BY 1, 2`;
+  SELECT name, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
+    SELECT m.name, p.step / $5::int AS bucket, count(*)::int AS n, sum(p.value) AS sum, min(p.value) AS min, max(p.value) AS max,
+      (array_agg(p.value ORDER BY p.step DESC))[1] AS last
+    FROM metric_series m JOIN metric_points p ON p.series_id = m.id WHERE ${IN_WINDOW} AND p.${IS_FINITE} GROUP BY 1, 2
+  ) buckets GROUP BY 1`;
 
 /** Whole roll-ups inside the range, and points at its two ends where it cuts through one. */
 const COARSE = `
@@ -46,17 +58,25 @@ const COARSE = `
     WHERE p.${IS_FINITE} AND (p.step BETWEEN $3::int AND least($4::int, edge.low * ${ROLLUP_STEPS} - 1)
        OR p.step BETWEEN greatest($3::int, (edge.high + 1) * ${ROLLUP_STEPS}, edge.low * ${ROLLUP_STEPS}) AND $4::int)
   )
-  SELECT name, step / $5::int AS bucket, sum(n)::int AS n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
-    (array_agg(last ORDER BY step DESC))[1] AS last
-  FROM parts GROUP BY 1, 2 ORDER BY 1, 2`;
+  SELECT name, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
+    SELECT name, step / $5::int AS bucket, sum(n)::int AS n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
+      (array_agg(last ORDER BY step DESC))[1] AS last
+    FROM parts GROUP BY 1, 2
+  ) buckets GROUP BY 1`;
 
 /** Buckets with a value that is no number, and the first such value. The condition is that of the partial index. */
 const NOT_FINITE = `
   SELECT m.name, p.step / $5::int AS bucket, (array_agg(p.value ORDER BY p.step))[1] AS value
   FROM metric_series m JOIN metric_points p ON p.series_id = m.id
-  WHERE m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2)) AND p.step BETWEEN $3::int AND $4::int
-    AND p.value = ANY ('{NaN,Infinity,-Infinity}'::float8[])
+  WHERE ${IN_WINDOW} AND p.value = ANY ('{NaN,Infinity,-Infinity}'::float8[])
   GROUP BY 1, 2 ORDER BY 1, 2`;
+
+/** The last step that has a point; no row where the caller's project has no such run. */
+const LAST_STEP = `
+  SELECT (SELECT max(p.step) FROM metric_series m
+    CROSS JOIN LATERAL (SELECT step FROM metric_points WHERE series_id = m.id ORDER BY step DESC LIMIT 1) p
+    WHERE m.run_id = r.id AND ($2::text[] IS NULL OR m.name = ANY ($2))) AS last
+  FROM runs r JOIN tasks t ON t.id = r.id WHERE r.id = $1 AND t.project_id = $3 AND t.deleted_at IS NULL`;
 
 /** Steps that one bucket covers, so that no more than `buckets` are needed; whole roll-ups when it is wide enough for them. */
 function bucketWidth(from: number, to: number, buckets: number): number {
@@ -75,15 +95,12 @@ function bucketWidth(from: number, to: number, buckets: number): number {
  * @throws AppError `not_found`.
  */
 export async function readMetrics(s: Services, actor: Actor, runId: string, query: MetricsQuery): Promise<RunMetrics> {
-  await requireRun(s, actor, runId);
   const last_event_id = await lastEventId(s, runId);
   const names = query.names?.length ? query.names : null;
   const { rows: ends } = await s.pg.query<{ last: number | null }>(
-    `SELECT max(p.step) AS last FROM metric_series m
-     CROSS JOIN LATERAL (SELECT step FROM metric_points WHERE series_id = m.id ORDER BY step DESC LIMIT 1) p
-     WHERE m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2))`,
-    [runId, names],
+    prepared(LAST_STEP, [runId, names, actor.projectId]),
   );
+  if (ends.length === 0) throw taskNotFound(runId);
   const from = query.from ?? 0;
   const to = Math.min(query.to ?? Number.MAX_SAFE_INTEGER, ends[0]?.last ?? -1);
   const series = to >= from ? await readSeries(s, [runId, names, from, to], bucketWidth(from, to, query.buckets)) : [];
@@ -93,9 +110,11 @@ export async function readMetrics(s: Services, actor: Actor, runId: string, quer
 type Window = [runId: string, names: readonly string[] | null, from: number, to: number];
 
 async function readSeries(s: Services, window: Window, every: number): Promise<MetricSeries[]> {
-  const [points, notFinite] = await Promise.all([
-    s.pg.query<BucketRow>(every < ROLLUP_STEPS ? FINE : COARSE, [...window, every]),
-    s.pg.query<{ name: string; bucket: number; value: number }>(NOT_FINITE, [...window, every]),
+  const [columns, notFinite] = await Promise.all([
+    s.pg.query<SeriesRow>(
+      every === 1 ? prepared(EACH, window) : prepared(every < ROLLUP_STEPS ? FINE : COARSE, [...window, every]),
+    ),
+    s.pg.query<{ name: string; bucket: number; value: number }>(prepared(NOT_FINITE, [...window, every])),
   ]);
   const series = new Map<string, MetricSeries>();
   const seriesOf = (name: string): MetricSeries => {
@@ -103,12 +122,27 @@ async function readSeries(s: Services, window: Window, every: number): Promise<M
     series.set(name, known);
     return known;
   };
-  for (const { name, bucket, n, sum, min, max, last } of points.rows)
-    seriesOf(name).points.push({ step: bucket * every, n, mean: n === 1 ? last : sum / n, min, max, last });
+  for (const row of columns.rows) seriesOf(row.name).points = pointsOf(row, every);
   for (const { name, bucket, value } of notFinite.rows) {
     const marked = seriesOf(name);
     marked.not_finite ??= [];
     marked.not_finite.push({ step: bucket * every, value: String(value) as NotFinite });
   }
   return [...series.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function pointsOf({ bucket, n, sum, min, max, last }: SeriesRow, every: number): MetricSeries['points'] {
+  return bucket.map((number, i) => {
+    const [step, value] = [number * every, last[i] ?? 0];
+    if (every === 1) return { step, n: 1, mean: value, min: value, max: value, last: value };
+    const count = n[i] ?? 1;
+    return {
+      step,
+      n: count,
+      mean: count === 1 ? value : (sum[i] ?? 0) / count,
+      min: min[i] ?? 0,
+      max: max[i] ?? 0,
+      last: value,
+    };
+  });
 }

@@ -1,5 +1,6 @@
 import type { RunObject } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
+import { prepared } from '../ground/prepared.js';
 import { waitingReasons } from '../work/waiting-reason.js';
 import type { ExportRow } from './downloads.js';
 import type { AttemptColumns, RunColumns, RunWithParts, TaskColumns } from './run-row.js';
@@ -40,9 +41,10 @@ const COLUMNS = `r.id, r.project_id AS "projectId", r.suffix, r.metadata, r.conf
 
 const FROM = 'FROM tasks t JOIN runs r ON r.id = t.id JOIN bases b ON b.id = r.base_id';
 
-/** A statement that finds runs. With a name Postgres plans it once a connection; its text must then be the same each time. */
+/** A statement that finds runs. */
 export interface FindRuns {
-  name?: string;
+  /** Whether Postgres may keep its plan whatever the values are. */
+  keepPlan?: boolean;
   /** Conditions on `tasks t` and `runs r`, with their order and limit. */
   where: string;
   values: unknown[];
@@ -56,9 +58,9 @@ export interface ReadRun {
 }
 
 /** Reads runs in one statement and makes their wire objects, with the reason why each queued one waits and what their losses say. */
-export async function readRuns(s: Services, { name, where, values }: FindRuns): Promise<ReadRun[]> {
+export async function readRuns(s: Services, { keepPlan = false, where, values }: FindRuns): Promise<ReadRun[]> {
   const text = `SELECT ${COLUMNS} ${FROM} WHERE ${where}`;
-  const { rows } = await s.pg.query<Row>({ ...(name && { name }), text, values });
+  const { rows } = await s.pg.query<Row>(keepPlan ? prepared(text, values) : { text, values });
   const waiting = rows.map((row) => ({ ...row, reached: `step ${row.step}` }));
   const reasons = await waitingReasons(s, waiting);
   return rows.map((row) => ({

@@ -1,5 +1,6 @@
 import type { RunVerdict } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
+import { prepared } from '../ground/prepared.js';
 import { IS_FINITE } from './rewind.js';
 
 /** Values at either end of a series that are looked at together, so that one batch decides nothing. */
@@ -82,15 +83,15 @@ export function verdictOf(losses: readonly LossEnds[], result_step: number | nul
   return (found.find(({ name }) => name === 'train_loss') ?? found[0])?.verdict ?? null;
 }
 
+const VERDICTS = `SELECT r.id, r.result_step, json_agg(json_build_object(${LOSS_ENDS})) AS losses
+  FROM metric_series m JOIN runs r ON r.id = m.run_id WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') GROUP BY r.id`;
+
 /** The verdicts of runs that have one, worked out from their stored losses when they are read. */
 export async function runVerdicts(s: Services, runIds: readonly string[]): Promise<Map<string, RunVerdict>> {
   if (runIds.length === 0) return new Map();
-  const { rows } = await s.pg.query<{ id: string; result_step: number | null; losses: LossEnds[] }>({
-    name: 'run-verdicts',
-    text: `SELECT r.id, r.result_step, json_agg(json_build_object(${LOSS_ENDS})) AS losses
-      FROM metric_series m JOIN runs r ON r.id = m.run_id WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') GROUP BY r.id`,
-    values: [runIds],
-  });
+  const { rows } = await s.pg.query<{ id: string; result_step: number | null; losses: LossEnds[] }>(
+    prepared(VERDICTS, [runIds]),
+  );
   return new Map(
     rows.flatMap(({ id, losses, result_step }) => {
       const verdict = verdictOf(losses, result_step);

@@ -9,6 +9,7 @@ import {
 } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
+import { prepared } from '../ground/prepared.js';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
 import { RUN_NAME, runConditions, type Values } from './run-query.js';
 import { runVerdicts } from './run-verdict.js';
@@ -79,11 +80,9 @@ export async function searchRuns(
   const matching = [...values];
   const order = orderOf(search.sort);
   const after = search.after === undefined ? '' : ` AND ${await place(s, actor, search.after, order, put)}`;
-  const { rows } = await s.pg.query<SummaryRow>(
-    `SELECT ${COLUMNS} ${FROM} WHERE ${where}${after}
-     ORDER BY ${order.key} ${order.direction}, t.created_at DESC, t.id DESC LIMIT ${put(search.limit + 1)}`,
-    values,
-  );
+  const text = `SELECT ${COLUMNS} ${FROM} WHERE ${where}${after}
+    ORDER BY ${order.key} ${order.direction}, t.created_at DESC, t.id DESC LIMIT ${put(search.limit + 1)}`;
+  const { rows } = await s.pg.query<SummaryRow>(isPlain(search) ? prepared(text, values) : { text, values });
   const verdicts = await runVerdicts(
     s,
     rows.map(({ id }) => id),
@@ -99,6 +98,9 @@ export async function searchRuns(
     total_count: counted?.rows[0]?.count ?? null,
   };
 }
+
+/** A page without conditions, of which a plan serves for all. */
+const isPlain = ({ q, status, ids }: SearchRuns): boolean => !q && !status && !ids;
 
 function conditions(actor: Actor, { q = '', status, ids }: SearchRuns, values: Values): string[] {
   if (ids && ids.length > IDS_MAX)

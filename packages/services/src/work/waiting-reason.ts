@@ -1,6 +1,7 @@
 import type { StateReason } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
 import type { TaskModel } from '../ground/generated/models.js';
+import { prepared } from '../ground/prepared.js';
 import { toSeconds } from '../ground/time.js';
 import { tasksAhead } from './places.js';
 
@@ -20,21 +21,21 @@ type Waiting = Pick<TaskModel, 'id' | 'pool' | 'priority' | 'status' | 'attempt'
   reached: string;
 };
 
+const POOLS = `
+  SELECT pool,
+    count(*) FILTER (WHERE status IN ('busy', 'draining', 'cordoned'))::int AS busy,
+    count(*) FILTER (WHERE status = 'ready')::int AS free,
+    count(*) FILTER (WHERE status = 'unhealthy')::int AS unhealthy,
+    max(status_reason) FILTER (WHERE status = 'unhealthy') AS unhealthy_reason
+  FROM workers WHERE pool = ANY($1) AND heartbeat_at > now() - $2 * interval '1 second' GROUP BY pool`;
+
 /** Why each queued task waits, worked out when it is read: workers and the tasks ahead change without the task's row changing. */
 export async function waitingReasons(s: Services, tasks: readonly Waiting[]): Promise<Map<string, StateReason>> {
   const queued = tasks.filter((task) => task.status === 'queued');
   if (queued.length === 0) return new Map();
   const names = [...new Set(queued.map((task) => task.pool))];
   const [pools, places] = await Promise.all([
-    s.pg.query<PoolRow>(
-      `SELECT pool,
-         count(*) FILTER (WHERE status IN ('busy', 'draining', 'cordoned'))::int AS busy,
-         count(*) FILTER (WHERE status = 'ready')::int AS free,
-         count(*) FILTER (WHERE status = 'unhealthy')::int AS unhealthy,
-         max(status_reason) FILTER (WHERE status = 'unhealthy') AS unhealthy_reason
-       FROM workers WHERE pool = ANY($1) AND heartbeat_at > now() - $2 * interval '1 second' GROUP BY pool`,
-      [names, HEARTBEAT_S],
-    ),
+    s.pg.query<PoolRow>(prepared(POOLS, [names, HEARTBEAT_S])),
     tasksAhead(s, queued),
   ]);
   return new Map(
