@@ -18,7 +18,7 @@ export async function registerBase(client: Client, name: string, dir: string): P
   const folder = path.resolve(dir);
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new AppError('invalid_base', `${folder} is not a folder.`, {
-      hint: 'Give the folder that holds config.json and *.safetensors.',
+      hint: 'Give the folder that holds config.json and *.safetensors, or a .tar, .tar.gz or .tgz of it.',
     });
   const files = readdirSync(folder).filter((file) => WANTED.test(file) && statSync(path.join(folder, file)).isFile());
   for (const [what, isThere] of [

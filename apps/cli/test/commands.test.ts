@@ -18,7 +18,7 @@ test.each([
     ['runs', 'download', 'ftjob-1', '--format', 'pfet'],
     "--format is 'pfet', which is none of native, peft, merged, lora, gguf. Did you mean 'peft'?",
   ],
-  [['models', 'add', 'tiny'], 'The folder of the model or of an adapter, or hf:ORG/REPO@REV is missing.'],
+  [['models', 'add', 'tiny'], 'The folder or tar of a model or an adapter, or hf:ORG/REPO@REV is missing.'],
   [
     ['local', 'generate', '--base', '.', '--prompt', 'a', '--top-p', '0'],
     '--top-p is 0, which leaves no token to draw.',

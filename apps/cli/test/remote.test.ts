@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -88,6 +89,69 @@ test('models add registers an adapter of a base, which a run starts from', async
   writeFileSync(rows, '{"prompt":"a","completion":"b"}\n'.repeat(20));
   const asked = await cli('runs', 'create', '--model', 'mine', '--file', rows, '--dry-run');
   for (const said of ['"model": "mine"', '"rank": 2', '"alpha": 6']) expect(asked.output).toContain(said);
+});
+
+describe('models add of one file', () => {
+  const tarOf = (file: string, dir: string) =>
+    execFileSync('tar', [`-c${file.endsWith('gz') ? 'z' : ''}f`, file, '-C', path.dirname(dir), path.basename(dir)]);
+  const at = (name: string) => path.join(dataDir, name);
+  beforeAll(() => {
+    writeTinyBase(at('packed'));
+    writeTinyAdapter(at('packed-lora'), {
+      peft_type: 'LORA',
+      r: 2,
+      lora_alpha: 6,
+      base_model_name_or_path: 'elsewhere',
+    });
+    mkdirSync(at('nothing'));
+    writeFileSync(at('nothing/tokenizer.json'), '{}');
+    writeFileSync(at('text.tar.gz'), 'no tar at all');
+  });
+
+  test.each(['packed.tar', 'packed 2.TAR', 'packed.tar.gz', 'packed.tgz'])('registers the base in %s', async (file) => {
+    tarOf(at(file), at('packed'));
+    const name = `of-${file.replaceAll(/\W/g, '-').toLowerCase()}`;
+    const { output } = await cli('models', 'add', name, at(file));
+    expect(output).toMatch(new RegExp(`^${name}: [\\d,]+ parameters, context 256 tokens\\.\n$`));
+    const [folder, packed] = await Promise.all(
+      ['tiny', name].map((model) => client.call('getModel', { params: { model } })),
+    );
+    expect(packed?.parameters).toBe(folder?.parameters);
+  });
+
+  test('registers an adapter of the base that --base names, which is refused of another base and of a base', async () => {
+    const file = at('packed-lora.tar.gz');
+    tarOf(file, at('packed-lora'));
+    expect((await cli('models', 'add', 'packed', file)).output).toContain("No base model 'elsewhere'");
+    const added = await cli('models', 'add', 'packed', file, '--base', 'tiny');
+    expect(added.output).toContain('packed: an adapter of tiny.');
+    tarOf(at('base.tar'), at('packed'));
+    const refused = await cli('models', 'add', 'other', at('base.tar'), '--base', 'tiny');
+    expect(refused.output).toContain('--base is of adapters');
+    for (const source of [file, at('packed-lora'), at('base.tar')])
+      expect((await cli('models', 'add', 'other', source, '--on-server')).output).toContain('is of models of a hub');
+  });
+
+  test('says what is wrong with a file before anything is sent', async () => {
+    tarOf(at('nothing.tar'), at('nothing'));
+    tarOf(at('whole.tar'), at('nothing'));
+    writeFileSync(at('cut.tar'), readFileSync(at('whole.tar')).subarray(0, 700));
+    for (const [file, message] of [
+      ['missing.tar', `There is no file ${at('missing.tar')}.`],
+      ['nothing.tar', 'holds neither config.json nor the configuration of an adapter'],
+      ['text.tar.gz', 'cannot be unpacked'],
+      ['cut.tar', 'cannot be unpacked'],
+    ] as const) {
+      const { status, output } = await cli('models', 'add', 'other', at(file));
+      expect([status, output]).toEqual([expect.any(Number), expect.stringContaining(message)]);
+      expect(status).not.toBe(0);
+    }
+  });
+
+  test('a folder may be called as a tar is', async () => {
+    writeTinyBase(at('folder.tar'));
+    expect((await cli('models', 'add', 'folder', at('folder.tar'))).output).toMatch(/^folder: [\d,]+ parameters/);
+  });
 });
 
 describe('models add from a hub', () => {

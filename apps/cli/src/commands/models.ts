@@ -8,12 +8,23 @@ import { dataDirFor } from '../paths.js';
 import { isAdapterFolder, registerAdapter } from '../register-adapter.js';
 import { registerBase } from '../register-base.js';
 import { registerFromHub } from '../register-from-hub.js';
+import { isTar, kindOfTar, registerTar } from '../register-tar.js';
 import { print, table } from '../terminal.js';
 
 export const modelsCommand: Command = {
   name: 'models',
-  forms: ['add NAME DIR [--base MODEL]', 'add NAME hf:ORG/REPO[@REV] [--on-server]', 'rm NAME', 'ls [--json]'],
-  examples: ['add smol hf:HuggingFaceTB/SmolLM2-135M', 'add mine ./adapter --base smol', 'ls --json'],
+  forms: [
+    'add NAME DIR|FILE.tar[.gz] [--base MODEL]',
+    'add NAME hf:ORG/REPO[@REV] [--on-server]',
+    'rm NAME',
+    'ls [--json]',
+  ],
+  examples: [
+    'add smol hf:HuggingFaceTB/SmolLM2-135M',
+    'add mine ./adapter --base smol',
+    'add mine adapter.tar.gz --base smol',
+    'ls --json',
+  ],
   options: {
     base: {
       type: 'string',
@@ -32,37 +43,42 @@ export const modelsCommand: Command = {
 
 async function add(args: Arguments): Promise<number> {
   const name = required(args, 1, 'The name of the model', modelsCommand);
-  const source = required(args, 2, 'The folder of the model or of an adapter, or hf:ORG/REPO@REV', modelsCommand);
+  const source = required(args, 2, 'The folder or tar of a model or an adapter, or hf:ORG/REPO@REV', modelsCommand);
   noMoreThan(args, 3, modelsCommand);
-  const base = text(args, 'base');
-  if (!isHubSource(source) && isAdapterFolder(source)) {
-    const adapter = await registerAdapter(connect(args), { name, dir: path.resolve(source), base });
-    print(
-      `${adapter.id}: an adapter of ${adapter.parent}. \`moraine runs create --model ${adapter.id}\` goes on training it.`,
-    );
-    return 0;
-  }
-  if (base !== undefined)
-    throw new AppError('invalid_request', `--base is of adapters, and ${source} is none.`, { hint: 'Leave it out.' });
-  const onServer = args.options['on-server'] === true;
-  if (onServer && !isHubSource(source))
+  if (args.options['on-server'] === true && !isHubSource(source))
     throw new AppError('invalid_request', `--on-server is of models of a hub, and ${source} is none.`, {
       hint: 'Leave it out: the files are sent from here.',
     });
-  const model = await registerModel(args, { name, source, onServer });
+  const model =
+    (await kindOf(source)) === 'adapter' ? await addAdapter(args, name, source) : await addBase(args, name, source);
   print(
-    `${model.id}: ${(model.parameters ?? 0).toLocaleString('en')} parameters, context ${model.context ?? '?'} tokens.`,
+    model.kind === 'adapter'
+      ? `${model.id}: an adapter of ${model.parent}. \`moraine runs create --model ${model.id}\` goes on training it.`
+      : `${model.id}: ${(model.parameters ?? 0).toLocaleString('en')} parameters, context ${model.context ?? '?'} tokens.`,
   );
   return 0;
 }
 
-async function registerModel(
-  args: Arguments,
-  { name, source, onServer }: { name: string; source: string; onServer: boolean },
-): Promise<ModelObject> {
-  if (onServer) return downloadOnServer(connect(args), name, source);
-  if (!isHubSource(source)) return registerBase(connect(args), name, source);
-  return registerFromHub(connect(args), name, source, path.join(dataDirFor(text(args, 'data')), 'hub'));
+async function kindOf(source: string): Promise<'adapter' | 'base'> {
+  if (isHubSource(source)) return 'base';
+  if (isTar(source)) return kindOfTar(source);
+  return isAdapterFolder(source) ? 'adapter' : 'base';
+}
+
+function addAdapter(args: Arguments, name: string, source: string): Promise<ModelObject> {
+  const base = text(args, 'base');
+  if (isTar(source)) return registerTar(connect(args), { kind: 'adapter', name, file: source, base });
+  return registerAdapter(connect(args), { name, dir: path.resolve(source), base });
+}
+
+function addBase(args: Arguments, name: string, source: string): Promise<ModelObject> {
+  if (text(args, 'base') !== undefined)
+    throw new AppError('invalid_request', `--base is of adapters, and ${source} is none.`, { hint: 'Leave it out.' });
+  if (args.options['on-server'] === true) return downloadOnServer(connect(args), name, source);
+  if (isHubSource(source))
+    return registerFromHub(connect(args), name, source, path.join(dataDirFor(text(args, 'data')), 'hub'));
+  if (isTar(source)) return registerTar(connect(args), { kind: 'base', name, file: source });
+  return registerBase(connect(args), name, source);
 }
 
 async function remove(args: Arguments): Promise<number> {
