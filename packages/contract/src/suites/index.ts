@@ -1,0 +1,3 @@
+export { type Metric, metricOf } from './metrics.js';
+export { EvaluationFigure, EvaluationItem, EvaluationSummary } from './results.js';
+export { type Evaluator, PLAIN_SUITE, SUITES, type Suite } from './suites.js';
