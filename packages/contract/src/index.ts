@@ -10,6 +10,7 @@ export { EXPORT_FORMATS, type ExportFormat, LOW_RANK } from './methods/method.js
 export * from './methods/registry.js';
 export * from './objects.js';
 export * from './optimizers.js';
+export * from './pools.js';
 export * from './resume-check.js';
 export * from './routes/index.js';
 export * from './run-config.js';

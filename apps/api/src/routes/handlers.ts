@@ -1,4 +1,4 @@
-import { createLoginLink, endSessions, listWorkers } from '@moraine/services';
+import { createLoginLink, endSessions } from '@moraine/services';
 import { SESSION_COOKIE } from '../plugins/access.js';
 import type { Handlers } from './bind.js';
 import { fileHandlers } from './files.js';
@@ -7,9 +7,9 @@ import { modelHandlers } from './models.js';
 import { runHandlers } from './runs.js';
 import { uploadHandlers } from './uploads.js';
 import { webhookHandlers } from './webhooks.js';
+import { workerHandlers } from './workers.js';
 
-const otherHandlers: Handlers<'listWorkers' | 'createLoginLink' | 'signOut'> = {
-  listWorkers: ({ s, actor }) => listWorkers(s, actor),
+const accessHandlers: Handlers<'createLoginLink' | 'signOut'> = {
   async createLoginLink({ s, env, actor, request }) {
     const { token, expiresAt } = await createLoginLink(s, actor);
     const origin = env.publicUrl ?? `${request.protocol}://${request.host}`;
@@ -35,5 +35,6 @@ export const handlers: Handlers = {
   ...runHandlers,
   ...uploadHandlers,
   ...webhookHandlers,
-  ...otherHandlers,
+  ...workerHandlers,
+  ...accessHandlers,
 };

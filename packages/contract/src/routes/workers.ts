@@ -1,5 +1,9 @@
+import { z } from 'zod';
 import { listOf, WorkerObject } from '../objects.js';
-import { table } from './route.js';
+import { PoolObject, QueueEntry } from '../pools.js';
+import { after, limit, table } from './route.js';
+
+const pool = z.string().min(1).max(64).optional();
 
 export const WORKER_ROUTES = table({
   listWorkers: {
@@ -8,5 +12,23 @@ export const WORKER_ROUTES = table({
     tag: 'Workers',
     summary: 'Workers and what they do',
     response: listOf(WorkerObject),
+  },
+  listPools: {
+    method: 'GET',
+    path: '/v1/pools',
+    tag: 'Workers',
+    summary: 'Pools: their workers by status, what waits and runs there, and how many workers are wanted',
+    query: z.strictObject({
+      pool: pool.describe('This pool only; it is there, with zeros, where it has neither workers nor tasks.'),
+    }),
+    response: listOf(PoolObject),
+  },
+  listQueue: {
+    method: 'GET',
+    path: '/v1/queue',
+    tag: 'Workers',
+    summary: 'What waits for a worker, pool by pool in its order: place, reason, priority and since when',
+    query: z.strictObject({ pool: pool.describe('Of this pool only.'), limit: limit(50, 200), after }),
+    response: listOf(QueueEntry),
   },
 });

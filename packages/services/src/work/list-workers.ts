@@ -24,6 +24,10 @@ interface WorkerRow {
   attempt: number | null;
 }
 
+/** The workers `w` that are shown: those that live, and lost ones of the last day unless a worker of that name has come back since. */
+export const SHOWN = `w.status <> 'gone' AND (w.status <> 'lost' OR w.heartbeat_at > now() - interval '1 day' AND NOT EXISTS (
+  SELECT 1 FROM workers n WHERE n.name = w.name AND n.host = w.host AND n.started_at > w.started_at))`;
+
 const WORKERS = `
   SELECT w.id, w.name, w.pool, w.status, w.status_reason, w.host, w.pid, w.version, w.device, w.cores, w.memory_bytes, w.started_at,
     w.heartbeat_at, extract(epoch FROM now() - w.heartbeat_at)::float8 AS age_s, coalesce(v.run_id, t.id) AS run_id, CASE WHEN t.kind = 'train' THEN a.attempt END AS attempt
@@ -31,17 +35,13 @@ const WORKERS = `
   LEFT JOIN attempts a ON a.worker_id = w.id AND a.status IN ${LIVE}
   LEFT JOIN tasks t ON t.id = a.task_id AND t.project_id = $1
   LEFT JOIN verifications v ON v.id = t.id
-  WHERE w.status <> 'gone' AND (w.status <> 'lost' OR w.heartbeat_at > now() - interval '1 day' AND NOT EXISTS (
-    SELECT 1 FROM workers n WHERE n.name = w.name AND n.host = w.host AND n.started_at > w.started_at))
+  WHERE ${SHOWN}
   ORDER BY w.pool, w.name, w.started_at DESC`;
 
 /** Workers without a sign of life for so long are lost. */
 export const WORKER_SILENT_MS = 20_000;
 
-/**
- * Workers that live, and lost ones of the last day unless a worker of that name has come back since. A run is named, the one that is verified too, only when it is of
- * the caller's project.
- */
+/** Workers of all projects. A run is named, the one that is verified too, only when it is of the caller's project. */
 export async function listWorkers(s: Services, actor: Actor): Promise<Page<WorkerObject>> {
   const { rows } = await s.pg.query<WorkerRow>(prepared(WORKERS, [actor.projectId]));
   return toPage(rows.map(toWorkerObject), rows.length);

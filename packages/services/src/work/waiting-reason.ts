@@ -29,8 +29,21 @@ const POOLS = `
     max(status_reason) FILTER (WHERE status = 'unhealthy') AS unhealthy_reason
   FROM workers WHERE pool = ANY($1) AND heartbeat_at > now() - $2 * interval '1 second' GROUP BY pool`;
 
-/** Why each queued task waits, worked out when it is read: workers and the tasks ahead change without the task's row changing. */
+/** How a queued task waits. */
+interface Wait {
+  /** Tasks before it in its pool. */
+  ahead: number;
+  reason: StateReason;
+}
+
+/** Why each queued task waits. */
 export async function waitingReasons(s: Services, tasks: readonly Waiting[]): Promise<Map<string, StateReason>> {
+  const waits = await explainWaiting(s, tasks);
+  return new Map([...waits].map(([id, { reason }]) => [id, reason]));
+}
+
+/** Where each queued task stands and why it waits, worked out when it is read: workers and the tasks ahead change without the task's row changing. */
+export async function explainWaiting(s: Services, tasks: readonly Waiting[]): Promise<Map<string, Wait>> {
   const queued = tasks.filter((task) => task.status === 'queued');
   if (queued.length === 0) return new Map();
   const names = [...new Set(queued.map((task) => task.pool))];
@@ -42,7 +55,7 @@ export async function waitingReasons(s: Services, tasks: readonly Waiting[]): Pr
     queued.map((task) => {
       const pool = pools.rows.find((row) => row.pool === task.pool);
       const ahead = places.get(task.id) ?? 0;
-      return [task.id, { ...explain(task, pool, ahead), since: toSeconds(task.queuedAt) }];
+      return [task.id, { ahead, reason: { ...explain(task, pool, ahead), since: toSeconds(task.queuedAt) } }];
     }),
   );
 }

@@ -87,6 +87,8 @@ const LISTS: Record<string, Call> = {
   listModels: (actor) => services.listModels(s, actor),
   listWebhooks: (actor) => services.listWebhooks(s, actor),
   listWorkers: (actor) => services.listWorkers(s, actor),
+  listPools: (actor) => services.listPools(s, actor),
+  listQueue: (actor) => services.listQueue(s, actor, { limit: 100 }),
 };
 
 /** Verbs that only make or end something in the caller's own project. */
@@ -157,6 +159,7 @@ describe('a list', () => {
       refused,
     );
     await expect(services.listRuns(s, stranger, { limit: 1, after: run })).rejects.toMatchObject(refused);
+    await expect(services.listQueue(s, stranger, { limit: 1, after: run })).rejects.toMatchObject(refused);
     const search = { limit: 1, after: run, sort: 'name', count: false } as const;
     await expect(services.searchRuns(s, stranger, search)).rejects.toMatchObject(refused);
   });

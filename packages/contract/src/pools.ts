@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { StateReason } from './states.js';
+
+/** Workers of a pool by what they do. Those that have ended are not counted. */
+const WorkerCounts = z.object({
+  registering: z.int(),
+  ready: z.int(),
+  busy: z.int(),
+  cordoned: z.int(),
+  draining: z.int(),
+  unhealthy: z.int(),
+  lost: z.int(),
+});
+
+/** A pool: workers that take the same queue. Of all projects; what a number has nothing to count is 0. */
+export const PoolObject = z
+  .object({
+    id: z.string().describe('Its name.'),
+    object: z.literal('pool'),
+    workers: WorkerCounts,
+    queued: z.int().describe('Tasks that wait: runs, and checks of runs.'),
+    runnable: z.int().describe('Those of them that may be taken now; the others wait a while after a fault.'),
+    running: z.int(),
+    paused: z.int(),
+    slots_free: z.int().describe('Workers that are free to take a task.'),
+    oldest_wait_s: z.number().describe('How long the task that has waited longest has, in seconds.'),
+    desired: z.int().describe('Workers that would leave nothing waiting: `running` + `runnable`. For autoscalers.'),
+  })
+  .meta({ id: 'Pool' });
+export type PoolObject = z.infer<typeof PoolObject>;
+
+/** A task that waits for a worker. */
+export const QueueEntry = z
+  .object({
+    id: z.string(),
+    object: z.literal('queue.entry'),
+    kind: z.string().describe('`train`: a run; `verify`: a check of one.'),
+    run_id: z.string().nullable().describe('The run that it is or that it is about.'),
+    name: z.string().describe("That run's name."),
+    pool: z.string(),
+    priority: z.int(),
+    position: z.int().describe('Its place in its pool, all projects counted: 1 is next.'),
+    queued_at: z.int().describe('Since when it waits, unix seconds.'),
+    attempt: z.int().describe('The last attempt that it had; 0 before the first.'),
+    reason: StateReason.describe('Why it waits.'),
+  })
+  .meta({ id: 'QueueEntry' });
+export type QueueEntry = z.infer<typeof QueueEntry>;
