@@ -24,9 +24,10 @@ const Env = z.object({
   HF_TOKEN: z.string().optional(),
   /** Requests a minute that one key may send: 500 a second. */
   MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(30_000),
-  /** Days that log lines and events of runs that have ended are kept; 0: for ever. */
+  /** Days that log lines, events and single points of long curves are kept of runs that have ended; 0: for ever. */
   MORAINE_KEEP_LOGS_DAYS: days,
   MORAINE_KEEP_EVENTS_DAYS: days,
+  MORAINE_KEEP_POINTS_DAYS: days,
   /** `1` behind a proxy that sets X-Forwarded-*: the addresses it gives are believed. */
   MORAINE_TRUST_PROXY: z.enum(['0', '1']).default('0'),
   /** After SIGTERM: how long new connections are still taken while /readyz says 503. */
@@ -81,7 +82,11 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
     // Refused where a download asks for it: no wrong address of a hub keeps the API from its other work.
     hub: { endpoint: env.HF_ENDPOINT?.trim() || undefined, token: env.HF_TOKEN?.trim() || undefined },
     rateLimit: env.MORAINE_RATE_LIMIT,
-    retention: { logsDays: env.MORAINE_KEEP_LOGS_DAYS || null, eventsDays: env.MORAINE_KEEP_EVENTS_DAYS || null },
+    retention: {
+      logsDays: env.MORAINE_KEEP_LOGS_DAYS || null,
+      eventsDays: env.MORAINE_KEEP_EVENTS_DAYS || null,
+      pointsDays: env.MORAINE_KEEP_POINTS_DAYS || null,
+    },
     trustProxy: env.MORAINE_TRUST_PROXY === '1',
     instance: env.MORAINE_INSTANCE || null,
     drain: { delayMs: env.MORAINE_DRAIN_DELAY_MS, timeoutMs: env.MORAINE_DRAIN_TIMEOUT_MS },

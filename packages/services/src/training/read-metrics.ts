@@ -18,35 +18,41 @@ export interface MetricsQuery {
 /** The points of a series, as one list a column: a row a point would take several times as long to read. */
 interface SeriesRow {
   name: string;
+  every: number;
   bucket: number[];
-  n: number[];
-  sum: number[];
-  min: number[];
-  max: number[];
+  /** These four are null where each point is one step. */
+  n: number[] | null;
+  sum: number[] | null;
+  min: number[] | null;
+  max: number[] | null;
   last: number[];
 }
 
 const list = (column: string, by: string): string => `json_agg(${column} ORDER BY ${by}) AS ${column}`;
 const lists = (columns: readonly string[]): string => columns.map((column) => list(column, 'bucket')).join();
 
-const IN_WINDOW = `m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2)) AND p.step BETWEEN $3::int AND $4::int`;
+const OF_RUN = `m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2))`;
+const IN_WINDOW = `${OF_RUN} AND p.step BETWEEN $3::int AND $4::int`;
 
 /** Points as they are, where a bucket is one step. */
 const EACH = `
-  SELECT m.name, json_agg(p.step ORDER BY p.step) AS bucket, json_agg(p.value ORDER BY p.step) AS last
-  FROM metric_series m JOIN metric_points p ON p.series_id = m.id WHERE ${IN_WINDOW} AND p.${IS_FINITE} GROUP BY 1`;
+  SELECT m.name, $5::int AS every, json_agg(p.step ORDER BY p.step) AS bucket, NULL::json AS n, NULL::json AS sum, NULL::json AS min,
+    NULL::json AS max, json_agg(p.value ORDER BY p.step) AS last
+  FROM metric_series m JOIN metric_points p ON p.series_id = m.id
+  WHERE ${IN_WINDOW} AND m.rolled_up IS NOT TRUE AND p.${IS_FINITE} GROUP BY 1`;
 
 const FINE = `
-  SELECT name, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
+  SELECT name, $5::int AS every, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
     SELECT m.name, p.step / $5::int AS bucket, count(*)::int AS n, sum(p.value) AS sum, min(p.value) AS min, max(p.value) AS max,
       (array_agg(p.value ORDER BY p.step DESC))[1] AS last
-    FROM metric_series m JOIN metric_points p ON p.series_id = m.id WHERE ${IN_WINDOW} AND p.${IS_FINITE} GROUP BY 1, 2
+    FROM metric_series m JOIN metric_points p ON p.series_id = m.id
+    WHERE ${IN_WINDOW} AND m.rolled_up IS NOT TRUE AND p.${IS_FINITE} GROUP BY 1, 2
   ) buckets GROUP BY 1`;
 
 /** Whole roll-ups inside the range, and points at its two ends where it cuts through one. */
 const COARSE = `
   WITH series AS (
-    SELECT id, name FROM metric_series WHERE run_id = $1 AND ($2::text[] IS NULL OR name = ANY ($2))
+    SELECT m.id, m.name FROM metric_series m WHERE ${OF_RUN} AND m.rolled_up IS NOT TRUE
   ), edge AS (
     SELECT ($3::int + ${ROLLUP_STEPS - 1}) / ${ROLLUP_STEPS} AS low, ($4::int + 1) / ${ROLLUP_STEPS} - 1 AS high
   ), parts AS (
@@ -58,18 +64,32 @@ const COARSE = `
     WHERE p.${IS_FINITE} AND (p.step BETWEEN $3::int AND least($4::int, edge.low * ${ROLLUP_STEPS} - 1)
        OR p.step BETWEEN greatest($3::int, (edge.high + 1) * ${ROLLUP_STEPS}, edge.low * ${ROLLUP_STEPS}) AND $4::int)
   )
-  SELECT name, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
+  SELECT name, $5::int AS every, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
     SELECT name, step / $5::int AS bucket, sum(n)::int AS n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
       (array_agg(last ORDER BY step DESC))[1] AS last
     FROM parts GROUP BY 1, 2
   ) buckets GROUP BY 1`;
 
+/** Series whose points are gone: every roll-up that the range touches, in buckets of $6 steps. */
+const ROLLED_UP = `
+  SELECT name, $6::int AS every, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
+    SELECT m.name, r.bucket * ${ROLLUP_STEPS} / $6::int AS bucket, sum(r.n)::int AS n, sum(r.sum) AS sum, min(r.min) AS min,
+      max(r.max) AS max, (array_agg(r.last ORDER BY r.bucket DESC))[1] AS last
+    FROM metric_series m JOIN metric_rollups r ON r.series_id = m.id
+    WHERE ${OF_RUN} AND m.rolled_up AND r.bucket BETWEEN $3::int / ${ROLLUP_STEPS} AND $4::int / ${ROLLUP_STEPS} GROUP BY 1, 2
+  ) buckets GROUP BY 1`;
+
+/** Both kinds in one statement, so that a series whose points go meanwhile is in it once. */
+const withRolledUp = (points: string): string => `(${points}) UNION ALL (${ROLLED_UP})`;
+const [EACH_STEP, FINE_BUCKETS, COARSE_BUCKETS] = [EACH, FINE, COARSE].map(withRolledUp) as [string, string, string];
+
 /** Buckets with a value that is no number, and the first such value. The condition is that of the partial index. */
 const NOT_FINITE = `
-  SELECT m.name, p.step / $5::int AS bucket, (array_agg(p.value ORDER BY p.step))[1] AS value
+  SELECT m.name, CASE WHEN m.rolled_up THEN $6::int ELSE $5::int END AS every,
+    p.step / CASE WHEN m.rolled_up THEN $6::int ELSE $5::int END AS bucket, (array_agg(p.value ORDER BY p.step))[1] AS value
   FROM metric_series m JOIN metric_points p ON p.series_id = m.id
   WHERE ${IN_WINDOW} AND p.value = ANY ('{NaN,Infinity,-Infinity}'::float8[])
-  GROUP BY 1, 2 ORDER BY 1, 2`;
+  GROUP BY 1, 2, 3 ORDER BY 1, 3`;
 
 /** The last step that has a point; no row where the caller's project has no such run. */
 const LAST_STEP = `
@@ -78,10 +98,10 @@ const LAST_STEP = `
     WHERE m.run_id = r.id AND ($2::text[] IS NULL OR m.name = ANY ($2))) AS last
   FROM runs r JOIN tasks t ON t.id = r.id WHERE r.id = $1 AND t.project_id = $3 AND t.deleted_at IS NULL`;
 
-/** Steps that one bucket covers, so that no more than `buckets` are needed; whole roll-ups when it is wide enough for them. */
-function bucketWidth(from: number, to: number, buckets: number): number {
+/** Steps that one bucket covers, `least` or more, so that no more than `buckets` are needed; whole roll-ups when it is wide enough for them. */
+function bucketWidth(from: number, to: number, buckets: number, least = 1): number {
   const count = (every: number): number => Math.floor(to / every) - Math.floor(from / every) + 1;
-  let every = Math.max(1, Math.ceil((to - from + 1) / buckets));
+  let every = Math.max(least, Math.ceil((to - from + 1) / buckets));
   while (every > 1 && every < ROLLUP_STEPS && count(every) > buckets) every++;
   if (every < ROLLUP_STEPS) return every;
   every = Math.ceil(every / ROLLUP_STEPS) * ROLLUP_STEPS;
@@ -91,6 +111,7 @@ function bucketWidth(from: number, to: number, buckets: number): number {
 
 /**
  * Metrics of a run, at most `buckets` points a series; a bucket keeps n, mean, min, max and the last value, so that spikes survive.
+ * A series whose points retention has removed is made of its roll-ups, 256 steps a bucket at least.
  * `last_event_id` is read before the points are: a follower of the stream from there misses none.
  * @throws AppError `not_found`.
  */
@@ -103,45 +124,50 @@ export async function readMetrics(s: Services, actor: Actor, runId: string, quer
   if (ends.length === 0) throw taskNotFound(runId);
   const from = query.from ?? 0;
   const to = Math.min(query.to ?? Number.MAX_SAFE_INTEGER, ends[0]?.last ?? -1);
-  const series = to >= from ? await readSeries(s, [runId, names, from, to], bucketWidth(from, to, query.buckets)) : [];
+  const widths: Widths = [bucketWidth(from, to, query.buckets), bucketWidth(from, to, query.buckets, ROLLUP_STEPS)];
+  const series = to >= from ? await readSeries(s, [runId, names, from, to], widths) : [];
   return { object: 'run.metrics', run_id: runId, last_event_id, series };
 }
 
 type Window = [runId: string, names: readonly string[] | null, from: number, to: number];
+/** Steps a bucket: of series that have their points, and of those that have roll-ups alone. */
+type Widths = [every: number, coarse: number];
 
-async function readSeries(s: Services, window: Window, every: number): Promise<MetricSeries[]> {
+const statementFor = (every: number): string =>
+  every === 1 ? EACH_STEP : every < ROLLUP_STEPS ? FINE_BUCKETS : COARSE_BUCKETS;
+
+async function readSeries(s: Services, window: Window, widths: Widths): Promise<MetricSeries[]> {
+  const values = [...window, ...widths];
   const [columns, notFinite] = await Promise.all([
-    s.pg.query<SeriesRow>(
-      every === 1 ? prepared(EACH, window) : prepared(every < ROLLUP_STEPS ? FINE : COARSE, [...window, every]),
-    ),
-    s.pg.query<{ name: string; bucket: number; value: number }>(prepared(NOT_FINITE, [...window, every])),
+    s.pg.query<SeriesRow>(prepared(statementFor(widths[0]), values)),
+    s.pg.query<{ name: string; every: number; bucket: number; value: number }>(prepared(NOT_FINITE, values)),
   ]);
   const series = new Map<string, MetricSeries>();
-  const seriesOf = (name: string): MetricSeries => {
+  const seriesOf = ({ name, every }: Pick<SeriesRow, 'name' | 'every'>): MetricSeries => {
     const known = series.get(name) ?? { name, every, points: [] };
     series.set(name, known);
     return known;
   };
-  for (const row of columns.rows) seriesOf(row.name).points = pointsOf(row, every);
-  for (const { name, bucket, value } of notFinite.rows) {
-    const marked = seriesOf(name);
+  for (const row of columns.rows) seriesOf(row).points = pointsOf(row);
+  for (const { bucket, value, ...row } of notFinite.rows) {
+    const marked = seriesOf(row);
     marked.not_finite ??= [];
-    marked.not_finite.push({ step: bucket * every, value: String(value) as NotFinite });
+    marked.not_finite.push({ step: bucket * row.every, value: String(value) as NotFinite });
   }
   return [...series.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function pointsOf({ bucket, n, sum, min, max, last }: SeriesRow, every: number): MetricSeries['points'] {
+function pointsOf({ every, bucket, n, sum, min, max, last }: SeriesRow): MetricSeries['points'] {
   return bucket.map((number, i) => {
     const [step, value] = [number * every, last[i] ?? 0];
     if (every === 1) return { step, n: 1, mean: value, min: value, max: value, last: value };
-    const count = n[i] ?? 1;
+    const count = n?.[i] ?? 1;
     return {
       step,
       n: count,
-      mean: count === 1 ? value : (sum[i] ?? 0) / count,
-      min: min[i] ?? 0,
-      max: max[i] ?? 0,
+      mean: count === 1 ? value : (sum?.[i] ?? 0) / count,
+      min: min?.[i] ?? 0,
+      max: max?.[i] ?? 0,
       last: value,
     };
   });

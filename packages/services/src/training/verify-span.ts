@@ -35,6 +35,12 @@ export async function requireSpan(s: Services, runId: string): Promise<Span> {
     const recorded = broken ? [] : await readRecords(s, runId, from.step, until.step);
     if (recorded.length === until.step - from.step) return { from, until, recorded };
   }
+  if (await isRolledUp(s, runId)) {
+    throw new AppError('conflict', `The single steps of ${runId} are kept no more, so nothing is left to compare.`, {
+      param: 'fine_tuning_job_id',
+      hint: 'Verify runs sooner (MORAINE_KEEP_POINTS_DAYS of the API), or create them with verify_resume: true.',
+    });
+  }
   throw new AppError('conflict', `${runId} has no two checkpoints between which its steps could be repeated.`, {
     param: 'fine_tuning_job_id',
     hint: 'Save more of them (checkpoint.every_steps, checkpoint.keep_last), or create runs with verify_resume: true.',
@@ -50,4 +56,8 @@ async function readRecords(s: Services, runId: string, from: number, to: number)
     [runId, from, to],
   );
   return rows;
+}
+
+async function isRolledUp(s: Services, runId: string): Promise<boolean> {
+  return (await s.db.metricSeries.count({ where: { runId, rolledUp: true } })) > 0;
 }

@@ -32,16 +32,20 @@ test('history goes by the end of its run: what is younger, and runs that have no
   const [old, young, running] = [await runOf(40, 5_001), await runOf(20, 3), await runOf(null, 3)];
   const linesOf = (taskId: string) => s.db.logLine.count({ where: { taskId } });
   const eventsOf = (taskId: string) => s.db.event.count({ where: { taskId } });
-  expect(await applyRetention(s, KEEP_ALL)).toEqual({ logs: 0, events: 0 });
-  expect(await applyRetention(s, { logsDays: 30, eventsDays: null }, 60_000)).toEqual({ logs: 5_001, events: 0 });
+  expect(await applyRetention(s, KEEP_ALL)).toEqual({ logs: 0, events: 0, points: 0 });
+  expect(await applyRetention(s, { ...KEEP_ALL, logsDays: 30 }, 60_000)).toEqual({ logs: 5_001, events: 0, points: 0 });
   expect([await linesOf(old), await linesOf(young), await linesOf(running)]).toEqual([0, 3, 3]);
   expect(await eventsOf(old)).toBe(2);
-  expect(await applyRetention(s, { logsDays: 30, eventsDays: 30 })).toEqual({ logs: 0, events: 2 });
+  expect(await applyRetention(s, { ...KEEP_ALL, logsDays: 30, eventsDays: 30 })).toEqual({
+    logs: 0,
+    events: 2,
+    points: 0,
+  });
   expect([await eventsOf(old), await eventsOf(young), await eventsOf(running)]).toEqual([0, 2, 2]);
 });
 
 test('a round that has no time left removes one page, and the next goes on', async () => {
   await runOf(100, 5_001);
-  expect((await applyRetention(s, { logsDays: 60, eventsDays: null }, 0)).logs).toBe(5_000);
-  expect((await applyRetention(s, { logsDays: 60, eventsDays: null }, 0)).logs).toBe(1);
+  expect((await applyRetention(s, { ...KEEP_ALL, logsDays: 60 }, 0)).logs).toBe(5_000);
+  expect((await applyRetention(s, { ...KEEP_ALL, logsDays: 60 }, 0)).logs).toBe(1);
 });
