@@ -73,6 +73,16 @@ test('the checkpoint that a kept one knows as the best is kept too, unless that 
     writeFileSync(inOut('checkpoints', name, 'state.json'), JSON.stringify({ watched: { best } }));
   pruneCheckpoints(out, { ...keeping(2), keep_best: true });
   expect(checkpointsIn(out).map(stepOf)).toEqual([1, 3, 4]);
+  const lowest = [{ step: 2 }, { step: 1 }];
+  makeCheckpoints('step-00000005');
+  writeFileSync(
+    inOut('checkpoints', 'step-00000005', 'state.json'),
+    JSON.stringify({ watched: { best: { step: 2 }, lowest } }),
+  );
+  pruneCheckpoints(out, { ...keeping(1), keep_best: 2 });
+  expect(checkpointsIn(out).map(stepOf)).toEqual([1, 5]);
+  makeCheckpoints('step-00000003', 'step-00000004');
+  rmSync(inOut('checkpoints', 'step-00000005'), { recursive: true });
   pruneCheckpoints(out, { ...keeping(2), keep_best: false });
   expect(checkpointsIn(out).map(stepOf)).toEqual([3, 4]);
 });

@@ -108,11 +108,11 @@ export const CheckpointRequest = z.strictObject({
   ),
   keep_last: describe(
     z.int().min(1).max(100).default(3),
-    'Resumable checkpoints kept on a run; older ones are deleted, save the best.',
+    'Resumable checkpoints kept on a run; older ones are deleted, save the best and those that are in use.',
   ),
   keep_best: describe(
-    z.boolean().optional(),
-    'Save a checkpoint after each validation that is the best so far, and keep the best whatever `keep_last` says. Default true where there is a validation file, without which it is refused.',
+    z.union([z.boolean(), z.int().min(1).max(100)]).optional(),
+    'Save a checkpoint after each validation that is the best so far, and keep the best whatever `keep_last` says; a number N keeps the N of lowest validation loss. Default true (one) where there is a validation file, without which it is refused.',
   ),
 });
 
@@ -335,7 +335,7 @@ export const RunConfig = z
       every_seconds: z.number(),
       keep_last: z.int(),
       /** Absent in runs of earlier versions, which kept no best. */
-      keep_best: z.boolean().optional(),
+      keep_best: z.union([z.boolean(), z.int()]).optional(),
     }),
     /** Present where the resume is checked at the end. */
     verify_resume: z.boolean().optional(),
@@ -344,6 +344,10 @@ export const RunConfig = z
   })
   .meta({ id: 'RunConfig' });
 export type RunConfig = z.infer<typeof RunConfig>;
+
+/** How many of the lowest validation losses a run keeps the checkpoints of. */
+export const keepBestCount = ({ keep_best = false }: Pick<RunConfig['checkpoint'], 'keep_best'>): number =>
+  Number(keep_best);
 
 /** A stored configuration; keys that an earlier version did not write get what it did. */
 export function storedRunConfig(stored: unknown): RunConfig {

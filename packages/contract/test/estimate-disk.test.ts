@@ -13,8 +13,10 @@ test('a run takes its checkpoints: values and two slots of AdamW, two that are k
 });
 
 test('more checkpoints kept take more', () => {
-  const kept = { ...run.checkpoint, keep_last: 8 };
-  expect(estimateDisk({ ...run, optimizer: { ...run.optimizer, betas: [0.9, 0.999] }, checkpoint: kept })).toBe(
-    120_000,
-  );
+  const optimizer = { ...run.optimizer, betas: [0.9, 0.999] as [number, number] };
+  const of = (checkpoint: object) =>
+    estimateDisk({ ...run, optimizer, checkpoint: { ...run.checkpoint, ...checkpoint } });
+  expect(of({ keep_last: 8 })).toBe(120_000);
+  expect(of({ keep_best: true })).toBe(60_000);
+  expect(of({ keep_best: 4 })).toBe(96_000);
 });

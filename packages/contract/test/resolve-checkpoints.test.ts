@@ -26,6 +26,13 @@ test('the best checkpoint is kept where there is a validation file, unless that 
   expect(resolve({}).checkpoint).toEqual({ every_steps: 0, every_seconds: 60, keep_last: 3, keep_best: true });
   expect(resolve({}, false).checkpoint.keep_best).toBe(false);
   expect(resolve({ checkpoint: { keep_best: false } }).checkpoint.keep_best).toBe(false);
+  expect(resolve({ checkpoint: { keep_best: 4 } }).checkpoint.keep_best).toBe(4);
+});
+
+test.each([0, 101, 1.5, 'two'])('as many best checkpoints as %j are not kept', (keep_best) => {
+  expect(() => resolve({ checkpoint: { keep_best } })).toThrow(
+    expect.objectContaining({ param: 'checkpoint.keep_best' }),
+  );
 });
 
 test('a run goes on to its last step unless it is asked to stop early', () => {
@@ -37,6 +44,7 @@ test('a run goes on to its last step unless it is asked to stop early', () => {
 test.each([
   ['early_stopping', { early_stopping: { patience: 1 } }, false, /follows the validation loss, but there is no valid/],
   ['checkpoint.keep_best', { checkpoint: { keep_best: true } }, false, /there is no validation file/],
+  ['checkpoint.keep_best', { checkpoint: { keep_best: 2 } }, false, /there is no validation file/],
   ['checkpoint.keep_best', { early_stopping: { patience: 1 }, checkpoint: { keep_best: false } }, true, /ends with/],
   ['evaluation.every_steps', { early_stopping: { patience: 1 }, evaluation: { every_steps: 40 } }, true, /has one/],
 ])("what a run has no validations for is refused: '%s'", (param, request, validates, message) => {

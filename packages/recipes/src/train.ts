@@ -1,5 +1,11 @@
 import { join } from 'node:path';
-import type { AttemptEvent, CheckpointMetrics, StepRecord, TrainSpec } from '@moraine/contract';
+import {
+  type AttemptEvent,
+  type CheckpointMetrics,
+  keepBestCount,
+  type StepRecord,
+  type TrainSpec,
+} from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { device } from '@moraine/engine';
 import type { Evaluation, Trainer } from '@moraine/lm';
@@ -11,7 +17,7 @@ import { checkpointsAt, evaluatesAt } from './pace.js';
 import { createResultCsv } from './result-csv.js';
 import type { StepBatches } from './step-batches.js';
 import { accuracyOf, checkpointMetrics, stepValues } from './step-metrics.js';
-import { earlyEnd, UNWATCHED, type Watched, watchValidation } from './watched.js';
+import { earlyEnd, isAmongBest, UNWATCHED, type Watched, watchValidation } from './watched.js';
 
 /** A run that is ready to train. */
 export interface Run {
@@ -49,7 +55,7 @@ export interface TrainedRun {
 export async function train(run: Run): Promise<TrainedRun | null> {
   const { spec, print, baseHashes, stepBatches, trainer, emit, control } = run;
   const { config } = spec;
-  const keepsBest = config.checkpoint.keep_best === true;
+  const keepsBest = keepBestCount(config.checkpoint) > 0;
   const resumed = resume(run);
   const result = createResultCsv(resumed?.resultCsv);
   let trainedTokens = resumed?.trainedTokens ?? 0;
@@ -65,7 +71,6 @@ export async function train(run: Run): Promise<TrainedRun | null> {
   makeFolder(checkpoints);
   let savedAt = performance.now();
   let savedStep = startStep;
-  const isBest = (): boolean => keepsBest && watched.best?.step === trainer.steps;
   const save = (metrics: CheckpointMetrics): void => {
     control.progress?.('checkpoint');
     const { steps: step } = trainer;
@@ -82,7 +87,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     };
     const dir = writeCheckpoint(checkpoints, state, trainer, result.text());
     saved.push({ step, dir });
-    if (isBest()) bestDir = dir;
+    if (keepsBest && watched.best?.step === step) bestDir = dir;
     const bestStep = keepsBest ? (watched.best?.step ?? null) : null;
     emit({ type: 'checkpoint', step, at: Date.now(), dir, sizeBytes: folderBytes(dir), metrics, bestStep });
     savedAt = performance.now();
@@ -115,7 +120,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     emit({ type: 'metrics', step: step.step, at: Date.now(), values: stepValues(step, valid, measured) });
     result.add({ step: step.step, trainLoss: step.loss, trainAccuracy: accuracyOf(step), valid });
     const isDue = checkpointsAt(step.step, (performance.now() - savedAt) / 1000, config);
-    if (isDue || isBest() || stoppedEarly !== null) save(metrics);
+    if (isDue || isAmongBest(watched, step.step, config) || stoppedEarly !== null) save(metrics);
     await new Promise(setImmediate);
   }
   const ended = { step: trainer.steps, trainedTokens, resultFile: result.text() };

@@ -1,4 +1,4 @@
-import type { RunConfig } from '@moraine/contract';
+import { keepBestCount, type RunConfig } from '@moraine/contract';
 
 /** What a run knows of its validations. A part of every checkpoint, so that a resumed run decides as the uninterrupted one. */
 export interface Watched {
@@ -8,6 +8,8 @@ export interface Watched {
   improved: Validated | null;
   /** Validations in a row since then. */
   without: number;
+  /** The lowest losses, the best first, as many as the run keeps checkpoints of; absent where that is one or none. */
+  lowest?: Validated[];
 }
 
 export interface Validated {
@@ -22,7 +24,8 @@ export const UNWATCHED: Watched = { best: null, improved: null, without: 0 };
  * What is known after one more validation. It is the best when its loss is the lowest of all, and an improvement when it is lower than that
  * of the last improvement by more than `min_delta`, as Keras and Lightning count. A loss that is no number is neither.
  */
-export function watchValidation(before: Watched, valid: Validated, { early_stopping }: RunConfig): Watched {
+export function watchValidation(before: Watched, valid: Validated, config: RunConfig): Watched {
+  const { early_stopping } = config;
   const limit = (before.improved?.loss ?? Number.POSITIVE_INFINITY) - (early_stopping?.min_delta ?? 0);
   const isBest = valid.loss < (before.best?.loss ?? Number.POSITIVE_INFINITY);
   const improves = valid.loss < limit;
@@ -30,8 +33,22 @@ export function watchValidation(before: Watched, valid: Validated, { early_stopp
     best: isBest ? valid : before.best,
     improved: improves ? valid : before.improved,
     without: improves ? 0 : before.without + 1,
+    ...lowestAfter(before, valid, config),
   };
 }
+
+/** Of equal losses the earlier one counts more, as for the best. */
+function lowestAfter(before: Watched, valid: Validated, { checkpoint }: RunConfig): Pick<Watched, 'lowest'> {
+  const count = keepBestCount(checkpoint);
+  if (count < 2) return {};
+  const known = before.lowest ?? (before.best === null ? [] : [before.best]);
+  const all = Number.isNaN(valid.loss) ? known : [...known, valid];
+  return { lowest: all.toSorted((a, b) => a.loss - b.loss || a.step - b.step).slice(0, count) };
+}
+
+/** Whether a checkpoint is saved after a step because its validation is the best so far, or among as many as the run keeps. */
+export const isAmongBest = ({ best, lowest }: Watched, step: number, { checkpoint }: RunConfig): boolean =>
+  keepBestCount(checkpoint) > 0 && (lowest ?? (best === null ? [] : [best])).some((one) => one.step === step);
 
 /** Why the run ends here, before its last step; null where it goes on. */
 export function earlyEnd({ improved, without }: Watched, step: number, config: RunConfig): string | null {

@@ -1,9 +1,9 @@
 import type { RunConfig } from '@moraine/contract';
 import { describe, expect, it } from 'vitest';
-import { earlyEnd, UNWATCHED, watchValidation } from '../src/watched.js';
+import { earlyEnd, isAmongBest, UNWATCHED, watchValidation } from '../src/watched.js';
 
 const configOf = (patience: number, min_delta = 0) =>
-  ({ steps: 100, early_stopping: { patience, min_delta } }) as unknown as RunConfig;
+  ({ steps: 100, early_stopping: { patience, min_delta }, checkpoint: {} }) as unknown as RunConfig;
 
 /** The step at which losses, validated every ten steps, end a run, and its best step. */
 function follow(losses: readonly number[], config: RunConfig): { end: number | null; best: number | undefined } {
@@ -48,5 +48,38 @@ describe('a run with early stopping', () => {
 });
 
 it('a run without early stopping never ends early, and knows its best', () => {
-  expect(follow([3, 4, 5, 6, 7, 8], { steps: 100 } as RunConfig)).toEqual({ end: null, best: 10 });
+  expect(follow([3, 4, 5, 6, 7, 8], { steps: 100, checkpoint: {} } as RunConfig)).toEqual({ end: null, best: 10 });
+});
+
+describe('the best checkpoints of a run', () => {
+  /** Steps, ten apart, at which one is saved for its validation loss. */
+  const savedOf = (losses: readonly number[], keep_best: boolean | number, watched = UNWATCHED) => {
+    const config = { ...configOf(9), checkpoint: { keep_best } } as unknown as RunConfig;
+    return losses.flatMap((loss, i) => {
+      const step = 10 * (i + 1);
+      watched = watchValidation(watched, { step, loss }, config);
+      return isAmongBest(watched, step, config) ? [step] : [];
+    });
+  };
+  const LOSSES = [3, 2, 2.5, 2, 2.2, Number.NaN, 1];
+
+  it.each([
+    ['none', false, []],
+    ['each that is the best so far', true, [10, 20, 70]],
+    ['each that is the best so far, one of which is to be kept', 1, [10, 20, 70]],
+    ['each that is among the two best so far, the earlier of equal ones', 2, [10, 20, 30, 40, 70]],
+    ['each that is among the three best so far', 3, [10, 20, 30, 40, 50, 70]],
+  ])('are saved at %s', (_what, keepBest, steps) => {
+    expect(savedOf(LOSSES, keepBest)).toEqual(steps);
+  });
+
+  it('are counted on from the one that a checkpoint of an earlier version knows', () => {
+    const known = { best: { step: 5, loss: 1 }, improved: null, without: 0 };
+    expect(savedOf([3, 4, 2], 2, known)).toEqual([10, 30]);
+  });
+
+  it('say nothing more in a checkpoint where one is kept', () => {
+    const config = { ...configOf(9), checkpoint: { keep_best: true } } as unknown as RunConfig;
+    expect(watchValidation(UNWATCHED, { step: 1, loss: 1 }, config)).not.toHaveProperty('lowest');
+  });
 });

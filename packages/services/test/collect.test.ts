@@ -38,6 +38,13 @@ test('what an ended attempt left without a row is removed, what a row names is k
   ]);
   expect(await collectOrphans(s)).toBe(1);
   expect((await s.blobs.list(prefix)).map(({ path }) => path)).toEqual(['checkpoints/step-10/state.json']);
+
+  // Of an attempt that ended long ago: a checkpoint was dropped lately and its files could not be removed then.
+  await s.pg.query(`UPDATE attempts SET finished_at = $2 WHERE task_id = $1`, [runId, ago(24 * 60)]);
+  expect(await collectOrphans(s)).toBe(0);
+  await s.db.checkpoint.updateMany({ where: { runId }, data: { deletedAt: ago(1) } });
+  expect(await collectOrphans(s)).toBe(1);
+  expect(await s.blobs.list(prefix)).toEqual([]);
 });
 
 test('a file past its time loses its bytes, unless a run that has not ended trains on it', async () => {

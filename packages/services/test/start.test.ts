@@ -8,10 +8,12 @@ import {
   createRun,
   getModel,
   listModels,
+  pauseRun,
   recordCheckpoint,
   type Services,
 } from '../src/index.js';
 import { registerFolder } from '../src/library/register-folder.js';
+import { collectCheckpoints } from '../src/training/drop-checkpoints.js';
 import { loadJob } from '../src/training/load-job.js';
 import {
   defaultActor,
@@ -191,8 +193,21 @@ describe('a run of the service as the start of another', () => {
       },
     });
     const token = { taskId: run.id, attempt: 1, workerId: worker.id };
-    const save = async (step: number) =>
-      recordCheckpoint(s, token, { step, dir: await writeFolder({ 'state.json': `${step}` }), metrics: {} });
+    const save = async (step: number, validLoss?: number) => {
+      const dir = await writeFolder({ 'state.json': `${step}` });
+      await recordCheckpoint(s, token, {
+        step,
+        dir,
+        metrics: validLoss === undefined ? {} : { valid_loss: validLoss },
+      });
+    };
+    /** Steps of the checkpoints that are listed, each of which has its files, and no other has. */
+    const kept = async () => {
+      const rows = await s.db.checkpoint.findMany({ where: { runId: run.id }, orderBy: { step: 'asc' } });
+      for (const { blobKey, deletedAt } of rows)
+        expect(await s.blobs.list(blobKey)).toHaveLength(deletedAt === null ? 1 : 0);
+      return rows.flatMap(({ step, deletedAt }) => (deletedAt === null ? [step] : []));
+    };
     for (const step of steps) await save(step);
     const name = `ft:tiny:default::${run.id.slice(-8)}`;
     const succeed = () =>
@@ -200,8 +215,10 @@ describe('a run of the service as the start of another', () => {
         where: { id: run.id },
         data: { fineTunedModel: name, step: 20, task: { update: { status: 'succeeded', finishedAt: new Date() } } },
       });
-    return { run, name, save, succeed };
+    return { run, name, save, kept, succeed };
   }
+  const end = (id: string) =>
+    s.db.task.update({ where: { id }, data: { status: 'cancelled', finishedAt: new Date() } });
   const moraType = ({ adapter: one }: RunConfig) => ('mora_type' in one ? one.mora_type : null);
 
   test('is named with its run, and gives the method as it has become', async () => {
@@ -219,19 +236,110 @@ describe('a run of the service as the start of another', () => {
   });
 
   test('is kept while a run that is to start from it has not ended', async () => {
-    const { run, name, save } = await trained([5, 10]);
+    const { name, save, kept } = await trained([5, 10]);
     const next = await submit(`${name}:ckpt-step-5`);
     await save(15);
     await save(20);
-    const kept = async () =>
-      (await s.db.checkpoint.findMany({ where: { runId: run.id, deletedAt: null } }))
-        .map(({ step }) => step)
-        .sort((a, b) => a - b);
     expect(await kept()).toEqual([5, 15, 20]);
     await expect(submit(`${name}:ckpt-step-10`)).rejects.toThrow(/is not kept any more/);
-    await s.db.task.update({ where: { id: next.id }, data: { status: 'cancelled', finishedAt: new Date() } });
+    await pauseRun(s, actor, next.id);
+    await save(20);
+    expect(await kept()).toEqual([5, 15, 20]);
+    await end(next.id);
     await save(20);
     expect(await kept()).toEqual([15, 20]);
+  });
+
+  test('is dropped in a later round when the run that started from it ends after its own run has', async () => {
+    const { name, save, kept, succeed } = await trained([5, 10]);
+    const next = await submit(`${name}:ckpt-step-5`);
+    await save(15);
+    await succeed();
+    await collectCheckpoints(s);
+    expect(await kept()).toEqual([5, 10, 15]);
+    await end(next.id);
+    await collectCheckpoints(s);
+    expect(await kept()).toEqual([10, 15]);
+  });
+
+  test('is kept for a run that is being stored while its own run saves more', async () => {
+    const { run, name, save, kept } = await trained([5, 10]);
+    const next = await submit('tiny');
+    const { id } = await s.db.checkpoint.findFirstOrThrow({ where: { runId: run.id, step: 5 } });
+    const client = await s.pg.connect();
+    await client.query('BEGIN');
+    await client.query('SELECT 1 FROM checkpoints WHERE id = $1 FOR SHARE', [id]); // as holdStart does
+    const saving = save(15);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await client.query('UPDATE runs SET start_checkpoint_id = $2 WHERE id = $1', [next.id, id]);
+    await client.query('COMMIT');
+    client.release();
+    await saving;
+    expect(await kept()).toEqual([5, 10, 15]);
+    await expect(submit(`${name}:ckpt-step-5`)).resolves.toMatchObject({ status: 'queued' });
+  });
+
+  test('is there for every run that was let start from it, however its own run saves meanwhile', async () => {
+    const { run, name, save } = await trained([5, 10]);
+    for (let step = 10; step < 50; step += 5) {
+      const starts = [0, 1, 2].map(() => submit(`${name}:ckpt-step-${step - 5}`, { metadata: { of: run.id } }));
+      await Promise.allSettled([...starts, save(step + 5)]);
+    }
+    const started = await s.db.run.findMany({
+      where: { startCheckpoint: { runId: run.id } },
+      include: { startCheckpoint: true },
+    });
+    expect(started.length).toBeGreaterThan(0);
+    for (const { startCheckpoint } of started) {
+      expect(startCheckpoint?.deletedAt).toBeNull();
+      expect(await s.blobs.list(startCheckpoint?.blobKey ?? '')).toHaveLength(1);
+    }
+  });
+
+  test('is one of the last or of the best by validation loss, as many as its run is to keep', async () => {
+    const { run, save, kept, succeed } = await trained([], { checkpoint: { every_steps: 5, keep_last: 1 } });
+    const keep = async (keep_best: number | boolean) => {
+      const checkpoint = { ...run.config.checkpoint, keep_best };
+      await s.db.run.update({ where: { id: run.id }, data: { config: { ...run.config, checkpoint } } });
+    };
+    await keep(2);
+    for (const [step, loss] of [
+      [1, 3],
+      [2, 1],
+      [3, 2],
+      [4, 2],
+    ] as const)
+      await save(step, loss);
+    expect(await kept()).toEqual([2, 3, 4]);
+    await save(5, Number.NaN);
+    await save(6);
+    expect(await kept()).toEqual([2, 3, 6]);
+    await save(7, 0.5);
+    expect(await kept()).toEqual([2, 7]);
+    await save(8);
+    await keep(true);
+    await save(8);
+    expect(await kept()).toEqual([7, 8]);
+    await s.db.run.update({ where: { id: run.id }, data: { resultStep: 7 } });
+    await keep(false);
+    await succeed();
+    await collectCheckpoints(s);
+    expect(await kept()).toEqual([7, 8]);
+  });
+
+  test('is not dropped while its run is being verified', async () => {
+    const { run, kept, succeed } = await trained([5, 10, 15]);
+    await succeed();
+    await s.db.checkpoint.updateMany({ where: { runId: run.id, step: 5 }, data: { deletedAt: null } });
+    const { projectId } = actor;
+    const verification = { create: { runId: run.id, projectId } };
+    await s.db.task.create({ data: { id: `v-${run.id}`, kind: 'verify', projectId, status: 'queued', verification } });
+    await collectCheckpoints(s);
+    const live = () => s.db.checkpoint.count({ where: { runId: run.id, deletedAt: null } });
+    expect(await live()).toBe(3);
+    await end(`v-${run.id}`);
+    await collectCheckpoints(s);
+    expect(await kept()).toEqual([10, 15]);
   });
 
   test('is refused where it trained the base itself', async () => {

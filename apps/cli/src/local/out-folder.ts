@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { AppError, type RunConfig } from '@moraine/contract';
+import { AppError, keepBestCount, type RunConfig } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 
 /** What a folder of `local train` says about its run, so that it can be gone on with. */
@@ -75,20 +75,36 @@ export function checkpointsIn(out: string): string[] {
 }
 
 /** Deletes all but the newest checkpoints, and those that one of them knows as the best of the run. */
-export function pruneCheckpoints(out: string, { keep_last, keep_best }: RunConfig['checkpoint']): void {
+export function pruneCheckpoints(out: string, { keep_last, ...checkpoint }: RunConfig['checkpoint']): void {
   const all = checkpointsIn(out);
   const last = all.slice(-keep_last);
-  const kept = new Set(keep_best === true ? last.flatMap((dir) => [dir, bestOf(dir)]) : last);
+  const kept = new Set(keepBestCount(checkpoint) > 0 ? [...last, ...last.flatMap(bestsOf)] : last);
   for (const dir of all) if (!kept.has(dir)) rmSync(dir, { recursive: true });
 }
 
+interface Known {
+  best: { step: number } | null;
+  lowest?: { step: number }[];
+}
+
+function watchedOf(checkpoint: string): Known {
+  const state = JSON.parse(readFileSync(path.join(checkpoint, 'state.json'), 'utf8')) as { watched?: Known };
+  return state.watched ?? { best: null };
+}
+
+const besideOf = (checkpoint: string, step: number): string =>
+  path.join(path.dirname(checkpoint), `step-${String(step).padStart(8, '0')}`);
+
 /** The folder of the best checkpoint that one knows of, beside it; null where it knows none. */
 export function bestOf(checkpoint: string): string | null {
-  const state = JSON.parse(readFileSync(path.join(checkpoint, 'state.json'), 'utf8')) as {
-    watched?: { best: { step: number } | null };
-  };
-  const step = state.watched?.best?.step;
-  return step === undefined ? null : path.join(path.dirname(checkpoint), `step-${String(step).padStart(8, '0')}`);
+  const { best } = watchedOf(checkpoint);
+  return best === null ? null : besideOf(checkpoint, best.step);
+}
+
+/** The folders of the best checkpoints that one knows of, as many as its run keeps. */
+function bestsOf(checkpoint: string): string[] {
+  const { best, lowest = [] } = watchedOf(checkpoint);
+  return [...lowest, ...(best === null ? [] : [best])].map(({ step }) => besideOf(checkpoint, step));
 }
 
 export const stepOf = (checkpoint: string): number => Number(path.basename(checkpoint).slice('step-'.length));

@@ -14,7 +14,7 @@ export function RunCheckpoints({
   if (!query.data)
     return query.error ? <ErrorNotice error={query.error} what="checkpoints" /> : <Loading what="checkpoints" />;
   const { every_steps, every_seconds, keep_last, keep_best } = run.config.checkpoint;
-  const kept = `the last ${keep_last}${keep_best ? ' and the best' : ''}`;
+  const kept = `the last ${keep_last}${keep_best ? ` and the best${keep_best === true ? '' : ` ${keep_best}`}` : ''}`;
   const rhythm =
     every_steps > 0
       ? `every ${every_steps.toLocaleString('en-US')} steps`

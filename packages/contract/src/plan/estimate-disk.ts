@@ -1,5 +1,5 @@
 import { OPTIMIZERS } from '../optimizers.js';
-import type { RunConfig } from '../run-config.js';
+import { keepBestCount, type RunConfig } from '../run-config.js';
 
 const FLOAT = 4;
 /** The one being written, and its copy on the way into the blob storage. */
@@ -12,5 +12,5 @@ export function estimateDisk({
   trainable_parameters: trained,
 }: Pick<RunConfig, 'optimizer' | 'checkpoint' | 'trainable_parameters'>): number {
   const { slots } = OPTIMIZERS[optimizer.type];
-  return FLOAT * trained * (1 + slots) * (checkpoint.keep_last + UNDER_WAY);
+  return FLOAT * trained * (1 + slots) * (checkpoint.keep_last + keepBestCount(checkpoint) + UNDER_WAY);
 }

@@ -40,7 +40,7 @@ function resolveBest(
   }: Pick<z.output<typeof CreateRunRequest>, 'checkpoint' | 'early_stopping'>,
   { validates, validations }: Facts,
 ): ResolvedCheckpoints {
-  if (checkpoint.keep_best === true && !validates) throw withoutValidation('checkpoint.keep_best');
+  if (checkpoint.keep_best && !validates) throw withoutValidation('checkpoint.keep_best');
   const keep_best = checkpoint.keep_best ?? validates;
   if (!stopping) return { checkpoint: { ...checkpoint, keep_best } };
   if (!validates) throw withoutValidation('early_stopping');

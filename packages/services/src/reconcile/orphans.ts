@@ -33,7 +33,7 @@ export async function forgetExpired(s: Services): Promise<void> {
 
 /**
  * What ended attempts left in blob storage without a row: uploads cut short before their row, and checkpoints whose row says deleted.
- * Looks at attempts that ended an hour to a day ago, a page at a time in no order, so that each has its turn.
+ * Looks at attempts that ended an hour to a day ago, or that lost a checkpoint in the last day, a page at a time in no order, so that each has its turn.
  */
 export async function collectOrphans(s: Services): Promise<number> {
   const { rows } = await s.pg.query<{ run_id: string; attempt: number; keys: string[] }>(
@@ -42,7 +42,9 @@ export async function collectOrphans(s: Services): Promise<number> {
        UNION ALL SELECT blob_key FROM adapters d WHERE d.run_id = a.task_id AND d.blob_key IS NOT NULL
        UNION ALL SELECT blob_key FROM files f WHERE f.blob_key LIKE 'runs/' || a.task_id || '/%' AND f.deleted_at IS NULL
      ) AS keys
-     FROM attempts a WHERE a.finished_at BETWEEN now() - interval '1 day' AND now() - interval '${AGE}' ORDER BY random() LIMIT $1`,
+     FROM attempts a WHERE a.finished_at < now() - interval '${AGE}' AND (a.finished_at > now() - interval '1 day' OR EXISTS (
+       SELECT 1 FROM checkpoints c WHERE c.run_id = a.task_id AND c.attempt = a.attempt AND c.deleted_at > now() - interval '1 day'))
+     ORDER BY random() LIMIT $1`,
     [PAGE],
   );
   let removed = 0;

@@ -6,6 +6,7 @@ import { PATIENCE, SIGN_OF_LIFE_MS } from '../ground/patience.js';
 import { proveWrite } from '../ground/prove-write.js';
 import { collectUploads } from '../library/collect-uploads.js';
 import { resumeFileValidation } from '../library/validate-stored-file.js';
+import { collectCheckpoints } from '../training/drop-checkpoints.js';
 import { LEASE_MS } from '../work/claim.js';
 import { pullBack, type Reading, readClock, stepBetween } from './clock.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
@@ -101,6 +102,7 @@ export function startReconciler(
         validateFiles();
         await guarded('expired files', () => collectExpiredFiles(s));
         await guarded('expired rows', () => forgetExpired(s));
+        await guarded('old checkpoints', () => collectCheckpoints(s));
         await guarded('orphaned blobs', () => collectOrphans(s));
         await guarded('old history', () => applyRetention(s, retention));
         await guarded('stale uploads', () => collectStaleUploads(s));
