@@ -1,0 +1,73 @@
+import { metricOf } from './metrics.js';
+import type { EvaluationFigure, EvaluationItem, EvaluationSummary } from './results.js';
+import { SUITES } from './suites.js';
+
+/** Quantities that are a sum over a sum: of which parts of the items, and in what unit of the first. */
+const RATIOS = {
+  nats_per_token: ['nats', 'tokens', 1],
+  bits_per_byte: ['text_nats', 'bytes', Math.LN2],
+  token_accuracy: ['correct', 'tokens', 1],
+} as const;
+
+/** What the items of an evaluation come to. */
+export function summarise(suite: string, items: readonly EvaluationItem[]): EvaluationSummary {
+  const names = [...new Set(items.flatMap(({ metrics }) => Object.keys(metrics)))];
+  const shares = names.filter((name) => metricOf(name)?.unit === 'share');
+  const ratios = Object.entries(RATIOS).filter(([, [over, under]]) => names.includes(over) && names.includes(under));
+  return {
+    suite,
+    n: items.length,
+    metric: SUITES.get(suite)?.metric ?? suite,
+    metrics: Object.fromEntries([
+      ...ratios.map(([name, [over, under, unit]]): [string, EvaluationFigure] => [
+        name,
+        ratioOf(items, over, under, unit),
+      ]),
+      ...shares.map((name): [string, EvaluationFigure] => [name, shareOf(suite, name, items)]),
+    ]),
+  };
+}
+
+/** A share of the items that have the figure, with Wilson's interval and what guessing scores on the same items. */
+function shareOf(suite: string, name: string, all: readonly EvaluationItem[]): EvaluationFigure {
+  const items = all.filter(({ metrics }) => metrics[name] !== undefined);
+  const right = sum(items.map(({ metrics }) => metrics[name] ?? 0));
+  const { low, high } = wilsonInterval(right, items.length);
+  const chances = items.map(({ choices }) => SUITES.get(suite)?.chance(choices?.length ?? 0) ?? null);
+  const chance = chances.includes(null) ? null : sum(chances.map(Number)) / chances.length;
+  return {
+    value: right / items.length,
+    interval: [low, high],
+    chance,
+    at_chance: chance !== null && low <= chance && chance <= high,
+  };
+}
+
+/** Wilson's 95 % interval of a share. */
+function wilsonInterval(right: number, n: number): { low: number; high: number } {
+  const spread = Z95 ** 2 / n;
+  const centre = (right / n + spread / 2) / (1 + spread);
+  const half = (Z95 * Math.sqrt(((right / n) * (1 - right / n)) / n + spread / (4 * n))) / (1 + spread);
+  return { low: right === 0 ? 0 : centre - half, high: right === n ? 1 : centre + half };
+}
+
+const Z95 = 1.959963984540054;
+/** With fewer items a spread says little. */
+const ITEMS_MIN = 30;
+
+/**
+ * A sum over a sum, with an interval by the linear approximation of a ratio's variance, items drawn independently (Cochran 1977, Sampling Techniques,
+ * §2.11).
+ */
+function ratioOf(items: readonly EvaluationItem[], over: string, under: string, unit: number): EvaluationFigure {
+  const pairs = items.map(({ metrics }) => [(metrics[over] ?? 0) / unit, metrics[under] ?? 0] as const);
+  const below = sum(pairs.map(([, y]) => y));
+  const value = sum(pairs.map(([x]) => x)) / below;
+  const n = items.length;
+  const spread = sum(pairs.map(([x, y]) => (x - value * y) ** 2));
+  const half = (Z95 * Math.sqrt((spread * n) / (n - 1))) / below;
+  const isShown = n >= ITEMS_MIN && below > 0;
+  return { value, interval: isShown ? [value - half, value + half] : null, chance: null, at_chance: false };
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
