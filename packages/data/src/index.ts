@@ -35,6 +35,7 @@ export { createMixedOrder, createRowOrder, createRunOrder, type DrawnFile } from
 export type { RowProblem, RowProblemCode } from './row-problem.js';
 export { planEvaluation, planTraining } from './run-layout.js';
 export { parseUserJson, type StoredFile } from './stored-folder.js';
+export * from './suites/index.js';
 export { loadTokenizer, type TextTokenizer } from './tokenizer.js';
 export { TOKENIZER_FILES } from './tokenizer-files.js';
 export {
