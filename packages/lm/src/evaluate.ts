@@ -1,6 +1,6 @@
 import type { Batch, BatchShape } from '@moraine/contract';
 import type { Session } from '@moraine/engine';
-import { checkTokens, feedBatch, shapeFor, supervised } from './batch.js';
+import { checkTokens, feedBatch, type Supervised, shapeFor, supervised } from './batch.js';
 import { evaluateName } from './program.js';
 
 export interface Evaluation {
@@ -25,14 +25,20 @@ export interface TokenScores {
   divergences?: Float32Array;
 }
 
-/** Scores one batch through the evaluation signature of the smallest shape that holds it. */
+/**
+ * Scores one batch through the evaluation signature of the smallest shape that holds it. `targets` says which tokens are scored and where:
+ * absent, the supervised ones. Several may be scored at one position.
+ */
 export function scoreBatch(
   session: Session,
   batch: Batch,
-  { shapes, vocabSize }: { shapes: readonly BatchShape[]; vocabSize: number },
+  {
+    shapes,
+    vocabSize,
+    targets = supervised(batch),
+  }: { shapes: readonly BatchShape[]; vocabSize: number; targets?: Supervised | undefined },
 ): TokenScores {
   checkTokens(batch, vocabSize);
-  const targets = supervised(batch);
   const shape = shapeFor(batch, shapes);
   const { losses, best, divergences } = session.run(evaluateName(shape), feedBatch(batch, shape, targets));
   const count = targets.positions.length;

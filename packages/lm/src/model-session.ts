@@ -2,6 +2,7 @@ import type { Batch, BatchShape } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
 import { compile, type NumericMode, type Program, type SessionTimings } from '@moraine/engine';
 import type { Adapter } from './adapter.js';
+import type { Supervised } from './batch.js';
 import { scoreBatch, type TokenScores } from './evaluate.js';
 import {
   type AdapterGroup,
@@ -37,7 +38,8 @@ export interface ModelOptions {
 export interface Model {
   readonly mode: NumericMode;
   readonly timings: SessionTimings;
-  score(batch: Batch): TokenScores;
+  /** Scores the supervised tokens of a batch, or those that `targets` names. */
+  score(batch: Batch, targets?: Supervised): TokenScores;
   /** Null without a plan of generation. */
   readonly generator: Generator | null;
   /** Loads the adapters that `generate` may name. */
@@ -77,7 +79,7 @@ export async function createModel({
   return {
     mode,
     timings: session.timings,
-    score: (batch) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize }),
+    score: (batch, targets) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize, targets }),
     generator: generation === undefined ? null : createGenerator(session, config, generation, adapters.feeds),
     adapters,
     dispose: () => session.dispose(),

@@ -102,7 +102,7 @@ export async function answerPrompts(options: AnswerOptions): Promise<Answers> {
 }
 
 /** A prompt as a row of prompt and completion shows it to the model: a user's turn where the base has a chat template. */
-function encodePrompt(prompt: string, tokenizer: TextTokenizer, isRaw: boolean): number[] {
+export function encodePrompt(prompt: string, tokenizer: TextTokenizer, isRaw: boolean): number[] {
   const isTurn = tokenizer.hasChatTemplate && !isRaw;
   const ids = isTurn
     ? tokenizer.encode(

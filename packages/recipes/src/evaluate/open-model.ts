@@ -1,0 +1,93 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { AppError } from '@moraine/contract';
+import { trainedAdapter } from '@moraine/contract/plan';
+import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
+import { adapterAtLambda, between, type HostTensor, type ModelOptions } from '@moraine/lm';
+import { type Base, loadBase, readWeight } from '../base.js';
+import { checkpointTensors, readCheckpointState } from '../checkpoint.js';
+import { adapterOf } from '../method.js';
+import { readAdapterAt } from '../read-adapter.js';
+import { checkWeights } from '../weight-bytes.js';
+
+/** What is evaluated: a base, alone or with what was trained on it. */
+export interface OpenModel extends Pick<ModelOptions, 'config' | 'weights' | 'tuned'> {
+  tokenizer: TextTokenizer;
+}
+
+export interface ModelPlace {
+  baseDir: string;
+  /**
+   * An adapter's folder in any form that is read, a checkpoint's, the folder of a `local train`, or a whole model of the base's shapes; null: the
+   * base alone.
+   */
+  tunedDir: string | null;
+  /** Share of the update, 0 to 1. */
+  lambda: number;
+}
+
+/** Reads the files of a model. @throws AppError `invalid_base` and what `readAdapter` throws. */
+export async function openModel({ baseDir, tunedDir, lambda }: ModelPlace): Promise<OpenModel> {
+  const base = loadBase(baseDir);
+  await checkWeights(base.weights);
+  const tokenizer = await loadBaseTokenizer(baseDir, base.config.vocabSize);
+  const { config, weights } = base;
+  return { config, weights, tokenizer, ...(tunedDir === null ? {} : readTuned(tunedDir, base, lambda)) };
+}
+
+type Tuned = Partial<Pick<OpenModel, 'weights' | 'tuned'>>;
+
+function readTuned(dir: string, base: Base, lambda: number): Tuned {
+  if (existsSync(join(dir, 'state.json'))) return readCheckpointAt(dir, base, lambda);
+  if (existsSync(join(dir, 'config.json'))) return { weights: mixWeights(base, wholeModel(dir, base), lambda) };
+  const result = join(dir, 'adapter');
+  const isRun = existsSync(join(dir, 'run.json')) && existsSync(result);
+  const tuned = readAdapterAt(isRun ? result : dir, base, lambda);
+  return tuned === undefined ? {} : { tuned };
+}
+
+function readCheckpointAt(dir: string, base: Base, lambda: number): Tuned {
+  const { parts, step } = readCheckpointState(dir);
+  const method = parts?.config.adapter;
+  if (method === undefined)
+    throw new AppError(
+      'unsupported_format',
+      `${dir} was written by an earlier version, which did not say its method.`,
+      {
+        hint: "Take the adapter of the run, the folder 'adapter' beside its checkpoints.",
+      },
+    );
+  const variables = checkpointTensors(dir, 'trainable.safetensors');
+  const adapter = 'target_modules' in method ? adapterOf(trainedAdapter(dir, method, step)) : null;
+  if (lambda === 0) return {};
+  if (adapter === null) return { weights: mixWeights(base, (name) => variables.get(name), lambda) };
+  return { tuned: adapterAtLambda(adapter, variables, lambda, (name) => readWeight(base, name)) };
+}
+
+/** The weights of a model of the same shapes. @throws AppError `invalid_value` for one of others. */
+function wholeModel(dir: string, base: Base): (name: string) => HostTensor | undefined {
+  const model = loadBase(dir);
+  for (const [name, { shape }] of base.weights) {
+    const found = model.weights.get(name)?.shape;
+    if (found?.join() !== shape.join())
+      throw new AppError(
+        'invalid_value',
+        `${dir}: ${name} is [${found?.join(', ')}], the base has [${shape.join(', ')}].`,
+        {
+          param: 'model',
+          hint: 'Name the base that it was trained on.',
+        },
+      );
+  }
+  return (name) => readWeight(model, name);
+}
+
+/** W0 + λ(W − W0) of every weight that was trained. */
+function mixWeights(base: Base, trained: (name: string) => HostTensor | undefined, lambda: number) {
+  const weights: Map<string, HostTensor | (typeof base.weights extends Map<string, infer W> ? W : never)> = new Map();
+  for (const [name, source] of base.weights) {
+    const tuned = lambda === 0 ? undefined : trained(name);
+    weights.set(name, tuned === undefined ? source : between(readWeight(base, name), tuned, lambda));
+  }
+  return weights;
+}

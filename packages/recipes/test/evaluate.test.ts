@@ -1,0 +1,208 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type EvaluationItem, SUITES, type Suite, summarise } from '@moraine/contract/suites';
+import { readSuite, type SuiteItem } from '@moraine/data';
+import { logitsOf } from '@moraine/lm';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  type EvaluateOptions,
+  evaluateItems,
+  loadBase,
+  type OpenModel,
+  openModel,
+  readWeight,
+  scoreFile,
+} from '../src/index.js';
+import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
+
+const base = writeTinyBase();
+const dir = mkdtempSync(join(tmpdir(), 'moraine-evaluate-'));
+const rowsFile = (name: string, rows: readonly unknown[]): string => {
+  const file = join(dir, name);
+  writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return file;
+};
+const read = (suite: string, rows: readonly unknown[]) =>
+  readSuite({ suite, file: rowsFile(`${suite}.jsonl`, rows), fewshot: 0 });
+
+let model: OpenModel;
+beforeAll(async () => {
+  model = await openModel({ baseDir: base, tunedDir: null, lambda: 1 });
+});
+
+/** Everything that is handed on. */
+async function evaluate(
+  { suite, items }: { suite: Suite; items: readonly SuiteItem[] },
+  options: Partial<EvaluateOptions> = {},
+): Promise<EvaluationItem[]> {
+  const found: EvaluationItem[] = [];
+  await evaluateItems({ model, suite, items, ...options }, (item) => void found.push(item));
+  return found;
+}
+
+/** Log-probability of ids after others by the reference pass: one token a byte, no begin token. */
+function logprobOf(context: string, continuation: string): number {
+  const { tokenizer, config } = model;
+  const whole = tokenizer.encode(context + continuation).slice(-(config.maxPositions + 1));
+  const count = tokenizer.encode(continuation).length;
+  const opened = loadBase(base);
+  const { data } = logitsOf({ config, weightOf: (name) => readWeight(opened, name) }, [whole.slice(0, -1)]);
+  let total = 0;
+  for (let at = whole.length - count; at < whole.length; at++) {
+    const logits = data.subarray((at - 1) * config.vocabSize, at * config.vocabSize);
+    const max = Math.max(...logits);
+    total +=
+      (logits[whole[at] as number] as number) - max - Math.log(logits.reduce((sum, z) => sum + Math.exp(z - max), 0));
+  }
+  return total;
+}
+
+const QUESTIONS = Array.from({ length: 9 }, (_, i) => ({
+  query: `${'Which of them '.repeat(1 + (i % 3))}is it, ${i}?`,
+  choices: ['a', 'two words', 'ä€'].slice(0, 2 + (i % 2)),
+  gold: i % 2,
+}));
+
+describe('questions with choices', () => {
+  it('are scored by the log-probability of each choice after its context', async () => {
+    const items = await evaluate(await read('choices', QUESTIONS));
+    expect(items.map(({ index }) => index)).toEqual(QUESTIONS.map((_, i) => i));
+    for (const [i, { query, choices, gold }] of QUESTIONS.entries()) {
+      const scores = choices.map((choice) => logprobOf(query, ` ${choice}`));
+      const { scores: found = [], metrics, answer, verdict } = items[i] as EvaluationItem;
+      for (const [c, score] of scores.entries()) expect(found[c]).toBeCloseTo(score, 3);
+      const best = (by: (choice: string) => number) => {
+        const divided = scores.map((score, c) => score / by(choices[c] as string));
+        return divided.indexOf(Math.max(...divided)) === gold ? 1 : 0;
+      };
+      expect(metrics).toEqual({
+        acc: best(() => 1),
+        acc_norm: best((choice) => [...choice].length),
+        acc_bytes: best((choice) => Buffer.byteLength(choice)),
+      });
+      expect(verdict).toBe(metrics.acc === 1 ? 'right' : 'wrong');
+      expect(choices).toContain(answer);
+    }
+  });
+
+  it('spaces that end a context belong to the choice, and what is too long loses its beginning', async () => {
+    const long = `${'0123456789'.repeat(9)} then  `;
+    const [item] = await evaluate(await read('choices', [{ query: long, choices: ['x', 'why'], gold: 0 }]));
+    const kept = long.trimEnd();
+    expect(item?.scores?.[1]).toBeCloseTo(logprobOf(kept, `${long.slice(kept.length)} why`), 3);
+  });
+
+  it('have the same scores to the bit alone and among others, from whichever item scoring goes on', async () => {
+    const { suite, items } = await read('choices', QUESTIONS);
+    const all = await evaluate({ suite, items });
+    expect(await evaluate({ suite, items }, { from: 4 })).toEqual(all.slice(4));
+    const backwards = [...items].reverse();
+    const turned = await evaluate({ suite, items: backwards });
+    expect([...turned].reverse()).toEqual(all);
+  });
+
+  it('that differ in their last token alone are scored in one pass', async () => {
+    let passes = 0;
+    const { suite, items } = await read('mmlu', [{ question: 'Q?', choices: ['1', '2', '3'], answer: 0 }]);
+    const [item] = await evaluate({ suite, items }, { onPass: () => (passes += 1) });
+    const prompt = 'Q?\nA. 1\nB. 2\nC. 3\nAnswer:';
+    for (const [i, letter] of ['A', 'B', 'C'].entries())
+      expect(item?.scores?.[i]).toBeCloseTo(logprobOf(prompt, ` ${letter}`), 3);
+    expect(passes).toBe(1);
+  });
+
+  it('a choice longer than the context is refused by its item', async () => {
+    const rows = [{ query: 'Q', choices: ['a', 'b'.repeat(80)], gold: 0 }];
+    await expect(evaluate(await read('choices', rows))).rejects.toMatchObject({
+      code: 'user_data',
+      message: expect.stringMatching(
+        /^Item 1: A choice cannot be scored: .* has 81 tokens of its own, the base reads 64\.$/,
+      ),
+    });
+  });
+
+  it('stop between batches when they are asked to', async () => {
+    const { suite, items } = await read('choices', QUESTIONS);
+    const found: EvaluationItem[] = [];
+    const end = await evaluateItems({ model, suite, items, isStopped: () => true }, (item) => void found.push(item));
+    expect([end, found]).toEqual(['stopped', []]);
+    expect(await evaluateItems({ model, suite, items, from: items.length }, () => undefined)).toBe('done');
+  });
+});
+
+describe('plain rows', () => {
+  const file = writeSums(dir, 'sums.jsonl', 12);
+
+  it('have the loss that a file is scored with, and bytes of the text alone', async () => {
+    const asked = await readSuite({ suite: 'file', file });
+    const summary = summarise('file', await evaluate(asked));
+    const score = await scoreFile({ baseDir: base, adapterDir: null, file, mode: 'plain' });
+    expect(summary.n).toBe(12);
+    expect(summary.metrics.nats_per_token?.value).toBeCloseTo(score.natsPerSupervisedToken, 5);
+    expect(summary.metrics.token_accuracy?.value).toBeCloseTo(score.tokenAccuracy, 9);
+    const [item] = await evaluate(asked);
+    expect(item?.metrics).toMatchObject({ tokens: 2, bytes: 1, exact_match: expect.any(Number) });
+    expect(item?.metrics.text_nats).toBeLessThan(item?.metrics.nats as number);
+  });
+
+  it('of text alone have no right and wrong', async () => {
+    const [item] = await evaluate(await read('file', [{ text: 'Grüße' }]));
+    expect(item).toMatchObject({ verdict: null, metrics: { bytes: 6 } }); // nothing is before the first token
+    expect(item?.metrics).not.toHaveProperty('exact_match');
+  });
+});
+
+describe('answers', () => {
+  it('are written greedily, end at a stop and are judged; the same alone and among others', async () => {
+    const rows = ['1+1=', 'What is it?', '2'].map((prompt) => ({ prompt, expected: 'no such answer' }));
+    const { suite, items } = await read('answers', rows);
+    const all = await evaluate({ suite, items });
+    expect(all.map(({ verdict, metrics }) => [verdict, metrics])).toEqual(Array(3).fill(['wrong', { exact_match: 0 }]));
+    const answered = rows
+      .map((row, i) => ({ ...row, expected: all[i]?.answer ?? '' }))
+      .filter(({ expected }) => expected.trim());
+    const again = await evaluate(await read('answers', answered));
+    expect(again.every(({ verdict }) => verdict === 'right')).toBe(true);
+    expect((await evaluate({ suite, items }, { from: 2 }))[0]).toEqual(all[2]);
+  });
+
+  it('of programs are refused, since nothing shuts them in', async () => {
+    const row = { task_id: 't/0', prompt: 'def f():\n', test: 'def check(f): pass', entry_point: 'f' };
+    await expect(evaluate(await read('humaneval', [row]))).rejects.toMatchObject({ code: 'unavailable' });
+  });
+});
+
+describe('what was trained', () => {
+  const file = writeSums(dir, 'train.jsonl', 24);
+  const lossOf = async (tunedDir: string, lambda = 1): Promise<number | undefined> => {
+    const opened = await openModel({ baseDir: base, tunedDir, lambda });
+    const items = await evaluate(await readSuite({ suite: 'file', file }), { model: opened });
+    return summarise('file', items).metrics.nats_per_token?.value;
+  };
+
+  it.each(['lora', 'full'] as const)(
+    '%s: its checkpoint and its result are evaluated, lambda 0 is the base',
+    async (name) => {
+      const spec = specOf(base, file, METHODS[name] as (typeof METHODS)[string]);
+      const checkpoint = ofType(await runOf(spec), 'checkpoint').find(({ step }) => step === 10)?.dir ?? '';
+      const plain = summarise('file', await evaluate(await readSuite({ suite: 'file', file }))).metrics.nats_per_token
+        ?.value;
+      const [none, half, whole] = [
+        await lossOf(checkpoint, 0),
+        await lossOf(checkpoint, 0.5),
+        await lossOf(checkpoint),
+      ];
+      expect(none).toBe(plain);
+      expect(half).toBeLessThan(none as number);
+      expect(whole).toBeLessThan(half as number);
+      const result = join(spec.outDir, 'exports', name === 'full' ? 'merged' : 'adapter');
+      expect(await lossOf(result)).toBeLessThan(half as number);
+      expect(await lossOf(result, 0)).toBe(plain);
+    },
+  );
+});
+
+it('every suite that is scored by its choices has chance levels', () => {
+  for (const { evaluator, chance } of SUITES.values()) expect(chance(2) === 0.5).toBe(evaluator === 'choice');
+});
