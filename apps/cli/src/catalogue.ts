@@ -70,18 +70,30 @@ export const COMMANDS: Record<string, Entry> = {
     load: async () => (await import('./commands/logout.js')).logoutCommand,
   },
   models: {
-    summary: 'Register base models, from a folder or a hub, and list what there is',
+    summary: 'Register base models, from a folder or a hub, show one and list what there is',
     load: async () => (await import('./commands/models.js')).modelsCommand,
   },
   files: {
     summary:
-      'Upload files of rows, list, download and delete them, show what is wrong with one, or how a base reads it',
+      'Upload files of rows (large ones in parts), list, download and delete them, show what is wrong with one, or how a base reads it',
     load: async () => (await import('./commands/files.js')).filesCommand,
   },
   runs: {
     summary:
       'Create, watch, list, show, pause, resume, cancel, verify and download fine-tuning runs, read what they measured and said',
     load: async () => (await import('./commands/runs.js')).runsCommand,
+  },
+  queue: {
+    summary: 'List what waits for a worker: its place, since when and why',
+    load: async () => (await import('./commands/queue.js')).queueCommand,
+  },
+  pools: {
+    summary: 'List pools: their workers, what waits and runs there, how many workers are wanted',
+    load: async () => (await import('./commands/pools.js')).poolsCommand,
+  },
+  workers: {
+    summary: 'List workers: what they run on, what they do and when they were last heard of',
+    load: async () => (await import('./commands/workers.js')).workersCommand,
   },
   webhooks: {
     summary: 'Have the ends of runs posted to an address, signed; test it, see what was sent, send it again',

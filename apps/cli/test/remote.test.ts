@@ -232,9 +232,9 @@ test('runs ls lists the newest run first, as many as asked for', async () => {
   const file = await uploadRows();
   runIds = [await submitRun('first', file), await submitRun('second', file)];
   const [titles, , ...rows] = (await cli('runs', 'ls')).output.trimEnd().split('\n');
-  expect(columnsOf(titles)).toEqual(['RUN', 'STATUS', 'MODEL', 'METHOD', 'STEP', 'LOSS', 'SUFFIX']);
+  expect(columnsOf(titles)).toEqual(['RUN', 'STATUS', 'MODEL', 'METHOD', 'STEP', 'LOSS', 'NAME']);
   expect(rows.map((row) => columnsOf(row)[0])).toEqual(runIds.toReversed());
-  expect(columnsOf(rows[0]).slice(1)).toEqual(['queued', 'tiny', 'lora r8', '0/7', 'second']);
+  expect(columnsOf(rows[0]).slice(1)).toEqual(['queued', 'tiny', 'LoRA r8', '0/7', 'second']);
   expect((await cli('runs', 'ls', '--limit', '1')).output).not.toContain(runIds[0]);
 });
 

@@ -28,7 +28,7 @@ describe('moraine webhooks refuses', () => {
     [['replay', 'wh_1'], 'The id of the delivery is missing.'],
     [['ls', 'more'], "'more' is one argument too many."],
     [['rotate', 'wh_1', '--overlap', '604801'], "--overlap is '604801', which is not a whole number from 0 to 604800."],
-    [['deliveries', 'wh_1', '--limit', '0'], "--limit is '0', which is not a whole number from 1 to 100."],
+    [['deliveries', 'wh_1', '--limit', '0'], "--limit is '0', which is not a whole number from 1 to 1000000."],
     [['remove', 'wh_1'], "moraine webhooks has no action 'remove'."],
   ])('%j', async (words, message) => {
     expect(await refusalOf(...words)).toMatchObject({ code: 'invalid_request', message });

@@ -95,6 +95,14 @@ describe('a search', () => {
     expect((await search({ q })).total_count).toBe(count);
   });
 
+  test('is narrowed by pairs of metadata, whatever is in them', async () => {
+    const counts = async (metadata: Record<string, string> | null) => (await search({ metadata })).total_count;
+    expect(await counts({ team: 'blue' })).toBe(COUNT / 2);
+    expect(await counts({ team: 'blue', note: '100 %_' })).toBe(COUNT / 2);
+    expect(await counts({ team: 'blue', note: '100' })).toBe(0);
+    expect(await counts(null)).toBe(0);
+  });
+
   test('is narrowed by status and by ids', async () => {
     expect(idsOf((await search({ status: 'cancelled' })).data).sort()).toEqual(made.slice(3, 8).sort());
     expect(idsOf((await search({ ids: [made[9] ?? '', made[2] ?? '', 'ftjob-nothing'] })).data)).toEqual([

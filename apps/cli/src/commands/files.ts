@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { AppError, type FileObject } from '@moraine/contract';
+import { AppError, type FileObject, type FileValidation } from '@moraine/contract';
 import {
   type Arguments,
   type Command,
@@ -17,32 +17,49 @@ import {
 } from '../args.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
+import { PAGE_OPTIONS, printList, readPages } from '../pages.js';
 import { describePreview } from '../preview-view.js';
 import { bytes, isColoured, paint, print, printError, table } from '../terminal.js';
-import { PURPOSES, uploadFile } from '../upload-file.js';
+import { PART_OPTION, PURPOSES, uploadFile } from '../upload-file.js';
 
 export const filesCommand: Command = {
   name: 'files',
   forms: [
-    'upload FILE [--purpose fine-tune|evals] [--json]',
-    'ls [--json]',
+    'upload FILE [--purpose fine-tune|evals] [--part-size MB] [--json]',
+    'ls [--purpose NAME] [--order asc|desc] [--limit N | --all] [--after ID] [--json]',
     'show ID [--json]',
+    'validation ID [--json]',
     'preview FILE --model BASE [--json]',
     'download ID [--out FILE]',
     'delete ID [--json]',
   ],
-  examples: ['upload rows.jsonl', 'preview rows.jsonl --model moraine-tiny --rows 2', 'delete file-4f2k'],
+  examples: [
+    'upload rows.jsonl',
+    'upload large.jsonl --part-size 8',
+    'ls --all --json',
+    'validation file-4f2k',
+    'preview rows.jsonl --model moraine-tiny --rows 2',
+    'delete file-4f2k',
+  ],
   options: {
     data: DATA_OPTION,
     purpose: {
       type: 'string',
       value: 'NAME',
-      help: 'What it is for: fine-tune (default) for training and validation, evals for evaluation.',
+      help: 'What it is for: fine-tune (default) for training and validation, evals for evaluation; ls lists those alone.',
     },
+    'part-size': PART_OPTION,
+    order: { type: 'string', value: 'NAME', help: 'Order of ls by age: desc (default), the newest first, or asc.' },
+    limit: PAGE_OPTIONS.limit,
+    all: PAGE_OPTIONS.all,
     model: { type: 'string', value: 'BASE', help: 'The registered base that reads the rows, for preview.' },
     out: { type: 'string', value: 'FILE', help: 'File that download writes; default the standard output.' },
     rows: { type: 'string', value: 'N', help: 'Lines that preview shows, at most 20; default 5.' },
-    after: { type: 'string', value: 'LINE', help: 'Preview shows the lines behind this one.' },
+    after: {
+      type: 'string',
+      value: 'PLACE',
+      help: 'Preview shows the lines behind this one, ls the files behind this id.',
+    },
     'max-seq-len': {
       type: 'string',
       value: 'N',
@@ -50,19 +67,43 @@ export const filesCommand: Command = {
     },
     json: { type: 'boolean', help: 'The file, its preview or the list as the API describes it, as JSON.' },
   },
-  run: (args) => runAction(args, filesCommand, { upload, ls: list, show, preview, download, delete: remove }),
+  run: (args) =>
+    runAction(args, filesCommand, { upload, ls: list, show, validation, preview, download, delete: remove }),
 };
 
 async function upload(args: Arguments): Promise<number> {
   const file = required(args, 1, 'The file to upload', filesCommand);
   noMoreThan(args, 2, filesCommand);
-  return describe(args, await uploadFile(connect(args), file, oneOf(args, 'purpose', PURPOSES) ?? 'fine-tune'));
+  return describe(args, await uploadFile(args, connect(args), file, oneOf(args, 'purpose', PURPOSES) ?? 'fine-tune'));
 }
 
 async function show(args: Arguments): Promise<number> {
   const id = required(args, 1, 'The id of the file', filesCommand);
   noMoreThan(args, 2, filesCommand);
   return describe(args, await connect(args).call('getFile', { params: { id } }));
+}
+
+/** Everything that is wrong with a file, up to 100 problems, and which rows it has twice; the status is 1 where a row is wrong. */
+async function validation(args: Arguments): Promise<number> {
+  const id = required(args, 1, 'The id of the file', filesCommand);
+  noMoreThan(args, 2, filesCommand);
+  const found = await connect(args).call('getFileValidation', { params: { id } });
+  print(args.options.json ? JSON.stringify(found) : describeValidation(found));
+  return found.problems.length > 0 ? 1 : 0;
+}
+
+function describeValidation({ rows, problems, is_whole, duplicates }: FileValidation): string {
+  const { first } = duplicates;
+  return [
+    `${rows.toLocaleString('en')} rows without a problem.`,
+    ...problems.map(
+      ({ line, pointer, message, hint }) => `Line ${line}${pointer && `, ${pointer}`}: ${message} ${hint}`,
+    ),
+    ...(is_whole ? [] : ['There are more problems than these.']),
+    ...(first
+      ? [`${duplicates.rows} rows are there twice; the first is line ${first.line}, which repeats line ${first.of}.`]
+      : []),
+  ].join('\n');
 }
 
 /** Writes the bytes of a file, of `result_files` too, to a file of this machine, or to the standard output. */
@@ -99,7 +140,7 @@ async function preview(args: Arguments): Promise<number> {
   const limit = integer(args, 'rows', 1, 20);
   const max_seq_len = integer(args, 'max-seq-len', 2, Number.MAX_SAFE_INTEGER);
   const client = connect(args);
-  const id = await fileId(client, file);
+  const id = await fileId(args, client, file);
   const found = await client.call('previewFile', { params: { id }, query: { model, after, limit, max_seq_len } });
   print(args.options.json ? JSON.stringify(found) : describePreview(found, isColoured()));
   return 0;
@@ -128,31 +169,26 @@ function verdictOf({ status, rows, format, problems }: FileObject): string {
   return `${(rows ?? 0).toLocaleString('en')} rows${format ? ` of ${FORMATS[format]}` : ''}`;
 }
 
+const NO_FILES =
+  'No files yet. Upload one with `moraine files upload FILE`: rows such as {"prompt": "2 + 2 =", "completion": "4"}.';
+
 async function list(args: Arguments): Promise<number> {
   noMoreThan(args, 1, filesCommand);
-  const { data } = await connect(args).call('listFiles', { query: { limit: 100 } });
-  if (args.options.json) {
-    print(JSON.stringify(data));
-    return 0;
-  }
-  if (data.length === 0) {
-    print(
-      'No files yet. Upload one with `moraine files upload FILE`: rows such as {"prompt": "2 + 2 =", "completion": "4"}.',
-    );
-    return 0;
-  }
-  const columns = [
-    { title: 'FILE' },
-    { title: 'NAME' },
-    { title: 'PURPOSE' },
-    { title: 'SIZE', align: 'right' as const },
-    { title: 'VERDICT' },
-  ];
-  print(
-    table(
-      columns,
-      data.map((file) => [file.id, file.filename, file.purpose, bytes(file.bytes), verdictOf(file)]),
-    ),
+  const [purpose, order] = [text(args, 'purpose'), oneOf(args, 'order', ['asc', 'desc'])];
+  const files = await readPages(args, 1_000, (client, page) =>
+    client.call('listFiles', { query: { purpose, order, ...page } }),
   );
-  return 0;
+  return printList(args, files, tableOf, purpose === undefined ? NO_FILES : `No files of purpose ${purpose}.`);
 }
+
+const tableOf = (files: FileObject[]): string =>
+  table(
+    [
+      { title: 'FILE' },
+      { title: 'NAME' },
+      { title: 'PURPOSE' },
+      { title: 'SIZE', align: 'right' },
+      { title: 'VERDICT' },
+    ],
+    files.map((file) => [file.id, file.filename, file.purpose, bytes(file.bytes), verdictOf(file)]),
+  );

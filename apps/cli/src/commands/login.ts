@@ -4,11 +4,12 @@ import { print } from '../terminal.js';
 
 export const loginCommand: Command = {
   name: 'login',
-  forms: ['[--data DIR]'],
-  options: { data: DATA_OPTION },
+  forms: ['[--json] [--data DIR]'],
+  options: { data: DATA_OPTION, json: { type: 'boolean', help: 'What the API answered, as JSON.' } },
   run: async (args) => {
     noMoreThan(args, 0, loginCommand);
-    print((await connect(args).call('createLoginLink')).url);
+    const link = await connect(args).call('createLoginLink');
+    print(args.options.json ? JSON.stringify(link) : link.url);
     return 0;
   },
 };

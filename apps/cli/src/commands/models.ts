@@ -9,20 +9,22 @@ import { isAdapterFolder, registerAdapter } from '../register-adapter.js';
 import { registerBase } from '../register-base.js';
 import { registerFromHub } from '../register-from-hub.js';
 import { isTar, kindOfTar, registerTar } from '../register-tar.js';
-import { print, table } from '../terminal.js';
+import { labelled, print, table } from '../terminal.js';
 
 export const modelsCommand: Command = {
   name: 'models',
   forms: [
     'add NAME DIR|FILE.tar[.gz] [--base MODEL]',
     'add NAME hf:ORG/REPO[@REV] [--on-server]',
-    'rm NAME',
+    'show NAME [--json]',
+    'rm NAME [--json]',
     'ls [--json]',
   ],
   examples: [
     'add smol hf:HuggingFaceTB/SmolLM2-135M',
     'add mine ./adapter --base smol',
     'add mine adapter.tar.gz --base smol',
+    'show smol',
     'ls --json',
   ],
   options: {
@@ -35,10 +37,10 @@ export const modelsCommand: Command = {
       type: 'boolean',
       help: 'Of a model of a hub: the server downloads it, from its own HF_ENDPOINT with its own HF_TOKEN, and goes on when this command ends.',
     },
-    json: { type: 'boolean', help: 'The list as the API gives it, as JSON.' },
+    json: { type: 'boolean', help: 'The model or the list as the API gives it, as JSON.' },
     data: DATA_OPTION,
   },
-  run: (args) => runAction(args, modelsCommand, { add, rm: remove, ls: list }),
+  run: (args) => runAction(args, modelsCommand, { add, show, rm: remove, ls: list }),
 };
 
 async function add(args: Arguments): Promise<number> {
@@ -51,6 +53,10 @@ async function add(args: Arguments): Promise<number> {
     });
   const model =
     (await kindOf(source)) === 'adapter' ? await addAdapter(args, name, source) : await addBase(args, name, source);
+  if (args.options.json) {
+    print(JSON.stringify(model));
+    return 0;
+  }
   print(
     model.kind === 'adapter'
       ? `${model.id}: an adapter of ${model.parent}. \`moraine runs create --model ${model.id}\` goes on training it.`
@@ -81,11 +87,34 @@ function addBase(args: Arguments, name: string, source: string): Promise<ModelOb
   return registerBase(connect(args), name, source);
 }
 
+async function show(args: Arguments): Promise<number> {
+  const name = required(args, 1, 'The name of the model', modelsCommand);
+  noMoreThan(args, 2, modelsCommand);
+  const model = await connect(args).call('getModel', { params: { model: name } });
+  print(args.options.json ? JSON.stringify(model) : describe(model));
+  return model.status === 'error' ? 1 : 0;
+}
+
+const describe = (model: ModelObject): string =>
+  labelled([
+    ['model', model.id],
+    ['kind', KINDS[model.kind]],
+    ['status', model.status],
+    ['why', model.error?.message ?? model.download?.waiting ?? null],
+    ['parameters', model.parameters?.toLocaleString('en') ?? null],
+    ['context', model.context === null ? null : `${model.context} tokens`],
+    ['of', model.parent ?? null],
+    ['run', model.run_id ?? null],
+    ['from', [model.source, model.commit].filter(Boolean).join(' at ')],
+  ]);
+
+const KINDS = { base: 'base', adapter: 'adapter', fine_tuned: 'fine-tuned' } as const;
+
 async function remove(args: Arguments): Promise<number> {
   const model = required(args, 1, 'The name of the model', modelsCommand);
   noMoreThan(args, 2, modelsCommand);
-  await connect(args).call('deleteModel', { params: { model } });
-  print(`${model} is deleted.`);
+  const answer = await connect(args).call('deleteModel', { params: { model } });
+  print(args.options.json ? JSON.stringify(answer) : `${model} is deleted.`);
   return 0;
 }
 
@@ -114,7 +143,7 @@ async function list(args: Arguments): Promise<number> {
       ],
       data.map((model) => [
         model.id,
-        model.kind === 'fine_tuned' ? 'fine-tuned' : model.kind,
+        KINDS[model.kind],
         model.status,
         model.parameters?.toLocaleString('en') ?? '',
         model.context?.toLocaleString('en') ?? '',

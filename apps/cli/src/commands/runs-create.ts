@@ -39,6 +39,10 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
   if (args.options['dry-run']) body.dry_run = true;
   // The server checks it, and names what it does not know.
   const run = await client.call('createRun', { body: body as CreateRunRequest });
+  if (args.options.json && !args.options.watch) {
+    print(JSON.stringify(run));
+    return 0;
+  }
   if (body.dry_run === true) {
     print(JSON.stringify(run.config, null, 2));
     const said = [
@@ -49,6 +53,7 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
     for (const sentence of said) printError(sentence);
     return 0;
   }
+  if (args.options.json) return watchUntilEnd(args, run.id);
   print(`${run.id}: ${run.status}, ${run.progress.steps} steps on ${run.model}.`);
   for (const sentence of describeChoices(run.config)) print(sentence);
   if (args.options.watch) return watchUntilEnd(args, run.id);
@@ -64,19 +69,21 @@ export async function requestBody(args: Arguments, client: Client, command: Comm
     text(args, option) ?? (typeof given[key] === 'string' ? given[key] : needed(args, option, command));
   const body: Record<string, unknown> = { ...given, model: pick('model', 'model') };
   const [training, valid, suffix] = [pick('training_file', 'file'), text(args, 'valid'), text(args, 'suffix')];
-  body.training_file = await fileId(client, training);
-  if (Array.isArray(given.data_mix)) body.data_mix = await withFileIds(client, given.data_mix);
-  if (valid !== undefined) body.validation_file = await fileId(client, valid);
+  body.training_file = await fileId(args, client, training);
+  if (Array.isArray(given.data_mix)) body.data_mix = await withFileIds(args, client, given.data_mix);
+  if (valid !== undefined) body.validation_file = await fileId(args, client, valid);
   if (suffix !== undefined) body.suffix = suffix;
   return body;
 }
 
 /** Entries of a data_mix whose files of this machine are uploaded; what is no entry is left for the server to refuse. */
-async function withFileIds(client: Client, entries: readonly unknown[]): Promise<unknown[]> {
+async function withFileIds(args: Arguments, client: Client, entries: readonly unknown[]): Promise<unknown[]> {
   const uploaded: unknown[] = [];
   for (const entry of entries) {
     const file = typeof entry === 'object' && entry !== null && 'file_id' in entry ? entry.file_id : undefined;
-    uploaded.push(typeof file === 'string' ? { ...(entry as object), file_id: await fileId(client, file) } : entry);
+    uploaded.push(
+      typeof file === 'string' ? { ...(entry as object), file_id: await fileId(args, client, file) } : entry,
+    );
   }
   return uploaded;
 }

@@ -33,6 +33,10 @@ export async function downloadRun(args: Arguments, id: string): Promise<number> 
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
+  if (args.options.json) {
+    print(JSON.stringify({ run_id: id, format, lambda, path: out }));
+    return 0;
+  }
   print(out);
   if (out.endsWith('.tar')) return 0;
   print(`Try it: ${tryOut(out, format, model)}`);

@@ -1,6 +1,8 @@
+import type { EventObject, LogLine } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
-import type { Arguments } from '../args.js';
+import { type Arguments, integer, text } from '../args.js';
 import { connect } from '../connect.js';
+import { printList, readPages } from '../pages.js';
 import { bytes, paint, print, table } from '../terminal.js';
 
 /** What a list of a run prints: as the API gives it where JSON was asked for, else a line each. */
@@ -19,24 +21,22 @@ const timeOf = (seconds: number): string => new Date(seconds * 1_000).toISOStrin
 const figure = (value: number | null | undefined): string => (typeof value === 'number' ? value.toFixed(4) : '');
 
 /** The latest events, oldest first. */
-export const listEvents = (args: Arguments, id: string, limit: number): Promise<number> =>
-  tell(
-    args,
-    (client) => client.call('listRunEvents', { params: { id }, query: { limit } }),
-    (events) =>
-      events
-        .toReversed()
-        .map(({ created_at, level, message }) => {
-          const words = level === 'info' ? message : paint(level === 'warn' ? 'yellow' : 'red', message);
-          return `${paint('dim', timeOf(created_at))} ${words}`;
-        })
-        .join('\n'),
-  );
+export async function listEvents(args: Arguments, id: string): Promise<number> {
+  const events = await readPages(args, 100, (client, query) => client.call('listRunEvents', { params: { id }, query }));
+  const lineOf = ({ created_at, level, message }: EventObject): string => {
+    const words = level === 'info' ? message : paint(level === 'warn' ? 'yellow' : 'red', message);
+    return `${paint('dim', timeOf(created_at))} ${words}`;
+  };
+  return printList(args, events, (all) => all.toReversed().map(lineOf).join('\n'), '');
+}
 
-export const listCheckpoints = (args: Arguments, id: string, limit: number): Promise<number> =>
-  tell(
+export async function listCheckpoints(args: Arguments, id: string): Promise<number> {
+  const read = await readPages(args, 100, (client, query) =>
+    client.call('listRunCheckpoints', { params: { id }, query }),
+  );
+  return printList(
     args,
-    (client) => client.call('listRunCheckpoints', { params: { id }, query: { limit } }),
+    read,
     (checkpoints) =>
       table(
         [
@@ -56,7 +56,9 @@ export const listCheckpoints = (args: Arguments, id: string, limit: number): Pro
           one.fine_tuned_model_checkpoint,
         ]),
       ),
+    '',
   );
+}
 
 export const listEvaluations = (args: Arguments, id: string): Promise<number> =>
   tell(
@@ -84,13 +86,36 @@ export const listEvaluations = (args: Arguments, id: string): Promise<number> =>
   );
 
 /** The last value of each metric; all points of it as JSON. */
-export const listMetrics = (args: Arguments, id: string): Promise<number> =>
-  tell(
+export function listMetrics(args: Arguments, id: string): Promise<number> {
+  const query = {
+    names: text(args, 'names'),
+    from: integer(args, 'from', 0, Number.MAX_SAFE_INTEGER),
+    to: integer(args, 'to', 0, Number.MAX_SAFE_INTEGER),
+    buckets: integer(args, 'buckets', 1, 20_000),
+  };
+  return tell(
     args,
-    async (client) => ({ data: (await client.call('getRunMetrics', { params: { id } })).series }),
+    async (client) => ({ data: (await client.call('getRunMetrics', { params: { id }, query })).series }),
     (series) =>
       table(
         [{ title: 'METRIC' }, { title: 'STEP', align: 'right' }, { title: 'LAST', align: 'right' }],
         series.map(({ name, points }) => [name, String(points.at(-1)?.step ?? ''), figure(points.at(-1)?.last)]),
       ),
   );
+}
+
+/** Every log line, oldest first; as JSON each line is an object of its own, so that a long log needs no memory. */
+export async function listLogs(args: Arguments, id: string): Promise<number> {
+  const query = { attempt: integer(args, 'attempt', 1, Number.MAX_SAFE_INTEGER), after: 0, limit: 1000 };
+  const client = connect(args);
+  for (let more = true; more; ) {
+    const page = await client.call('getRunLogs', { params: { id }, query });
+    for (const line of page.data) print(args.options.json ? JSON.stringify(line) : logLine(line));
+    query.after = page.data.at(-1)?.seq ?? query.after;
+    more = page.has_more && page.data.length > 0;
+  }
+  return 0;
+}
+
+const logLine = ({ at, attempt, level, message }: LogLine): string =>
+  `${new Date(at * 1000).toISOString()} ${String(attempt)} ${level.padEnd(5)} ${message}`;

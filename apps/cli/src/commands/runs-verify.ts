@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Arguments } from '../args.js';
 import { connect } from '../connect.js';
 import { untilSignal } from '../signals.js';
-import { print } from '../terminal.js';
+import { print, printError } from '../terminal.js';
 
 const LOOK_EVERY_MS = 1_000;
 
@@ -14,12 +14,13 @@ export function verifyRun(args: Arguments, id: string): Promise<number> {
     while (check !== null && (check.status === 'queued' || check.status === 'running')) {
       await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) {
-        print(`The check goes on. \`npx moraine runs show ${id}\` says what came of it.`);
+        printError(`The check goes on. \`npx moraine runs show ${id}\` says what came of it.`);
         return 130;
       }
       ({ resume_check: check } = await client.call('getRun', { params: { id } }));
     }
-    print(check === null ? 'The check was cancelled.' : `${check.status}: ${check.message}`);
+    if (args.options.json) print(JSON.stringify(check));
+    else print(check === null ? 'The check was cancelled.' : `${check.status}: ${check.message}`);
     return check?.status === 'equal' ? 0 : 1;
   });
 }

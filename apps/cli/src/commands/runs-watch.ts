@@ -5,9 +5,9 @@ import { addressFor } from '../connect.js';
 import { showBars } from '../demo/bars.js';
 import { watched, watchRun } from '../demo/watch.js';
 import { untilSignal } from '../signals.js';
-import { print } from '../terminal.js';
+import { print, printError } from '../terminal.js';
 
-/** Shows a run live until it has ended, then what came of it. Ctrl-C ends the watching alone. */
+/** Shows a run live until it has ended, then what came of it; as JSON only the run as it ended. Ctrl-C ends the watching alone. */
 export function watchUntilEnd(args: Arguments, id: string): Promise<number> {
   const address = addressFor(args);
   const client = createClient(address);
@@ -15,14 +15,17 @@ export function watchUntilEnd(args: Arguments, id: string): Promise<number> {
     const run = await client.call('getRun', { params: { id } });
     if (!isTerminal(run.status)) {
       const state = watched(run.suffix ?? run.model, run, run.progress.steps);
-      const bars = showBars([state]);
-      await watchRun(address, state, signal).finally(bars.close);
+      const bars = args.options.json ? null : showBars([state]);
+      await watchRun(address, state, signal).finally(() => bars?.close());
     }
     if (signal.aborted) {
-      print(`The run goes on. \`npx moraine runs watch ${id}\` shows it again.`);
+      printError(`The run goes on. \`npx moraine runs watch ${id}\` shows it again.`);
       return 130;
     }
-    return tellEnd(await client.call('getRun', { params: { id } }));
+    const ended = await client.call('getRun', { params: { id } });
+    if (!args.options.json) return tellEnd(ended);
+    print(JSON.stringify(ended));
+    return ended.status === 'succeeded' ? 0 : 1;
   });
 }
 

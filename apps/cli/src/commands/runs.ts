@@ -1,43 +1,54 @@
-import { EXPORT_FORMATS, LOW_RANK, methodCoverage, methodLabel, type RunObject } from '@moraine/contract';
-import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, required, runAction } from '../args.js';
+import { EXPORT_FORMATS, LOW_RANK, methodCoverage, methodLabel } from '@moraine/contract';
+import { type Arguments, type Command, DATA_OPTION, noMoreThan, required, runAction } from '../args.js';
 import { connect } from '../connect.js';
 import { reportLines } from '../export-view.js';
-import { duration, labelled, paint, print, table } from '../terminal.js';
+import { PAGE_OPTIONS } from '../pages.js';
+import { duration, labelled, paint, print } from '../terminal.js';
 import { CREATE_OPTIONS, createRun } from './runs-create.js';
 import { downloadRun } from './runs-download.js';
-import { listCheckpoints, listEvaluations, listEvents, listMetrics } from './runs-lists.js';
+import { listCheckpoints, listEvaluations, listEvents, listLogs, listMetrics } from './runs-lists.js';
+import { LIST_OPTIONS, listRuns, statusOf } from './runs-ls.js';
 import { verifyRun } from './runs-verify.js';
 import { watchUntilEnd } from './runs-watch.js';
 
 export const runsCommand: Command = {
   name: 'runs',
   forms: [
-    'create --model NAME --file FILE [--config FILE] [--method NAME] [--watch]',
-    'watch RUN',
-    'ls [--limit N] [--json]',
+    'create --model NAME --file FILE [--config FILE] [--method NAME] [--watch] [--json]',
+    'watch RUN [--json]',
+    'ls [--status NAME] [--metadata PAIR]... [--search TERMS] [--sort NAME] [--limit N | --all] [--after ID] [--json]',
     'show RUN [--json]',
     'pause RUN [--json]',
     'resume RUN [--json]',
     'cancel RUN [--json]',
-    'verify RUN',
-    'events RUN [--limit N] [--json]',
-    'checkpoints RUN [--limit N] [--json]',
+    'verify RUN [--json]',
+    'events RUN [--limit N | --all] [--after ID] [--json]',
+    'checkpoints RUN [--limit N | --all] [--after ID] [--json]',
     'evaluations RUN [--json]',
-    'metrics RUN [--json]',
-    'logs RUN',
-    `download RUN [--format ${EXPORT_FORMATS.join('|')}] [--lambda L] [--rank R] [--out DIR]`,
+    'metrics RUN [--names NAMES] [--from STEP] [--to STEP] [--buckets N] [--json]',
+    'logs RUN [--attempt N] [--json]',
+    `download RUN [--format ${EXPORT_FORMATS.join('|')}] [--lambda L] [--rank R] [--out DIR] [--json]`,
   ],
   examples: [
     'create --model moraine-tiny --file rows.jsonl --watch',
-    'ls --limit 5 --json',
+    'ls --status running --metadata team=blue --sort -loss',
+    'ls --search lr<1e-3 --all --json',
     'pause ftjob-4f2k',
     'events ftjob-4f2k --limit 5',
+    'metrics ftjob-4f2k --names train_loss --from 1000 --json',
+    'logs ftjob-4f2k --attempt 2',
     'download ftjob-4f2k --format peft --out adapter',
   ],
   options: {
     data: DATA_OPTION,
     json: { type: 'boolean', help: 'What is printed, as the API describes it, as JSON.' },
-    limit: { type: 'string', value: 'N', help: 'How many to list, the newest; default 20.' },
+    ...PAGE_OPTIONS,
+    ...LIST_OPTIONS,
+    names: { type: 'string', value: 'NAMES', help: 'Metrics to read, with commas between; default all.' },
+    from: { type: 'string', value: 'STEP', help: 'First step of the metrics.' },
+    to: { type: 'string', value: 'STEP', help: 'Last step of the metrics.' },
+    buckets: { type: 'string', value: 'N', help: 'Points of each metric at most; default 1000.' },
+    attempt: { type: 'string', value: 'N', help: 'Log lines of this attempt only.' },
     ...CREATE_OPTIONS,
     format: {
       type: 'string',
@@ -64,22 +75,20 @@ export const runsCommand: Command = {
     runAction(args, runsCommand, {
       create: (given) => createRun(given, runsCommand),
       watch: (given) => watchUntilEnd(given, params(given).id),
-      ls: list,
+      ls,
       show,
       pause: (given) => change(given, 'pauseRun'),
       resume: (given) => change(given, 'resumeRun'),
       cancel: (given) => change(given, 'cancelRun'),
       verify: (given) => verifyRun(given, params(given).id),
-      events: (given) => listEvents(given, params(given).id, limitOf(given)),
-      checkpoints: (given) => listCheckpoints(given, params(given).id, limitOf(given)),
+      events: (given) => listEvents(given, params(given).id),
+      checkpoints: (given) => listCheckpoints(given, params(given).id),
       evaluations: (given) => listEvaluations(given, params(given).id),
       metrics: (given) => listMetrics(given, params(given).id),
-      logs,
+      logs: (given) => listLogs(given, params(given).id),
       download: (given) => downloadRun(given, params(given).id),
     }),
 };
-
-const limitOf = (args: Arguments): number => integer(args, 'limit', 1, 100) ?? 20;
 
 const params = (args: Arguments): { id: string } => {
   const id = required(args, 1, 'The id of the run', runsCommand);
@@ -87,45 +96,9 @@ const params = (args: Arguments): { id: string } => {
   return { id };
 };
 
-const COLOUR = { succeeded: 'green', failed: 'red', cancelled: 'yellow', running: 'cyan' } as const;
-const statusOf = ({ status, state }: RunObject): string => {
-  const words = state ? `${status} (${state})` : status;
-  return status in COLOUR ? paint(COLOUR[status as keyof typeof COLOUR], words) : words;
-};
-async function list(args: Arguments): Promise<number> {
+function ls(args: Arguments): Promise<number> {
   noMoreThan(args, 1, runsCommand);
-  const { data } = await connect(args).call('listRuns', { query: { limit: limitOf(args) } });
-  if (args.options.json) {
-    print(JSON.stringify(data));
-    return 0;
-  }
-  if (data.length === 0) {
-    print('No runs yet.');
-    return 0;
-  }
-  print(
-    table(
-      [
-        { title: 'RUN' },
-        { title: 'STATUS' },
-        { title: 'MODEL' },
-        { title: 'METHOD' },
-        { title: 'STEP', align: 'right' },
-        { title: 'LOSS', align: 'right' },
-        { title: 'SUFFIX' },
-      ],
-      data.map((run) => [
-        run.id,
-        statusOf(run),
-        run.model,
-        methodLabel(run.config.adapter),
-        `${run.progress.step}/${run.progress.steps}`,
-        run.progress.train_loss?.toFixed(4) ?? '',
-        run.suffix ?? '',
-      ]),
-    ),
-  );
-  return 0;
+  return listRuns(args);
 }
 
 async function show(args: Arguments): Promise<number> {
@@ -175,20 +148,5 @@ async function show(args: Arguments): Promise<number> {
 async function change(args: Arguments, verb: 'pauseRun' | 'resumeRun' | 'cancelRun'): Promise<number> {
   const run = await connect(args).call(verb, { params: params(args) });
   print(args.options.json ? JSON.stringify(run) : `${run.id}: ${statusOf(run)}`);
-  return 0;
-}
-
-async function logs(args: Arguments): Promise<number> {
-  const client = connect(args);
-  const query = { after: 0, limit: 1000 };
-  for (let more = true; more; ) {
-    const page = await client.call('getRunLogs', { params: params(args), query });
-    for (const line of page.data)
-      print(
-        `${new Date(line.at * 1000).toISOString()} ${String(line.attempt)} ${line.level.padEnd(5)} ${line.message}`,
-      );
-    query.after = page.data.at(-1)?.seq ?? query.after;
-    more = page.has_more && page.data.length > 0;
-  }
   return 0;
 }

@@ -1,13 +1,20 @@
+import { AppError, WEBHOOK_EVENTS, WebhookDelivery, type WebhookEvent, type WebhookObject } from '@moraine/contract';
 import {
-  AppError,
-  WEBHOOK_EVENTS,
-  type WebhookDelivery,
-  type WebhookEvent,
-  type WebhookObject,
-} from '@moraine/contract';
-import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, required, runAction, text } from '../args.js';
+  type Arguments,
+  type Command,
+  DATA_OPTION,
+  integer,
+  noMoreThan,
+  oneOf,
+  required,
+  runAction,
+  text,
+} from '../args.js';
 import { connect } from '../connect.js';
+import { PAGE_OPTIONS, printList, readPages } from '../pages.js';
 import { labelled, paint, print, table } from '../terminal.js';
+
+const DELIVERY_STATUS = WebhookDelivery.shape.status.options;
 
 export const webhooksCommand: Command = {
   name: 'webhooks',
@@ -19,7 +26,7 @@ export const webhooksCommand: Command = {
     'delete ID',
     'rotate ID [--overlap SECONDS]',
     'test ID',
-    'deliveries ID [--limit N]',
+    'deliveries ID [--status NAME] [--limit N | --all] [--after ID]',
     'replay ID DELIVERY',
   ],
   examples: [
@@ -42,7 +49,8 @@ export const webhooksCommand: Command = {
       value: 'SECONDS',
       help: 'How long deliveries are signed with the old secret too; default a day.',
     },
-    limit: { type: 'string', value: 'N', help: 'Deliveries to list, newest first; default 20.' },
+    status: { type: 'string', value: 'NAME', help: `Deliveries of this status only: ${DELIVERY_STATUS.join(', ')}.` },
+    ...PAGE_OPTIONS,
     json: { type: 'boolean', help: 'What the API answered, as JSON.' },
   },
   run: (args) =>
@@ -151,18 +159,18 @@ async function test(args: Arguments): Promise<number> {
 }
 
 async function deliveries(args: Arguments): Promise<number> {
-  const query = { limit: integer(args, 'limit', 1, 100) ?? 20 };
-  const { data } = await connect(args).call('listWebhookDeliveries', { params: { id: idOf(args) }, query });
-  tell(args, data, (all) =>
-    all.length === 0
-      ? 'Nothing was to be sent yet.'
-      : table(
-          [{ title: 'DELIVERY' }, { title: 'EVENT' }, { title: 'STATUS' }, { title: 'ATTEMPTS' }, { title: 'LAST' }],
-          all.map((one) => [one.id, one.type, one.status, String(one.attempts), lastOf(one)]),
-        ),
+  const [id, status] = [idOf(args), oneOf(args, 'status', DELIVERY_STATUS)];
+  const read = await readPages(args, 100, (client, page) =>
+    client.call('listWebhookDeliveries', { params: { id }, query: { status, ...page } }),
   );
-  return 0;
+  return printList(args, read, tableOf, status === undefined ? 'Nothing was to be sent yet.' : `None is ${status}.`);
 }
+
+const tableOf = (all: WebhookDelivery[]): string =>
+  table(
+    [{ title: 'DELIVERY' }, { title: 'EVENT' }, { title: 'STATUS' }, { title: 'ATTEMPTS' }, { title: 'LAST' }],
+    all.map((one) => [one.id, one.type, one.status, String(one.attempts), lastOf(one)]),
+  );
 
 const lastOf = ({ log }: WebhookDelivery): string => {
   const last = log.at(-1);

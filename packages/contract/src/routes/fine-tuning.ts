@@ -1,13 +1,9 @@
 import { z } from 'zod';
 import { Estimate } from '../before-run.js';
 import { CheckpointObject, EventObject, listOf, RunObject } from '../objects.js';
-import { CreateRunRequest, Metadata } from '../run-config.js';
+import { CreateRunRequest } from '../run-config.js';
 import { RunStatus } from '../states.js';
-import { after, id, limit, table } from './route.js';
-
-const metadata = z
-  .preprocess((value) => (value === 'null' || value === '' ? null : value), Metadata.nullable())
-  .describe('`metadata[key]=value`: runs with these pairs; `metadata=null`: runs without any.');
+import { after, id, limit, metadata, table } from './route.js';
 
 export const FINE_TUNING_ROUTES = table({
   createRun: {

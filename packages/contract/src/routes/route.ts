@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Metadata } from '../run-config.js';
 
 export interface Route {
   method: 'GET' | 'POST' | 'DELETE';
@@ -27,3 +28,6 @@ export const inQuery = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), schema);
 export const after = z.string().optional().describe('Id of the last item of the page before.');
 export const id = z.object({ id: z.string() });
+export const metadata = z
+  .preprocess((value) => (value === 'null' || value === '' ? null : value), Metadata.nullable())
+  .describe('`metadata[key]=value`: runs with these pairs; `metadata=null`: runs without any.');

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { EXPORT_FORMATS, LOW_RANK } from '../methods/method.js';
 import { EvaluationObject, LogLine, listOf, RunMetrics, RunObject, RunOrder, RunSummary } from '../objects.js';
 import { RunStatus } from '../states.js';
-import { after, id, inQuery, limit, table } from './route.js';
+import { after, id, inQuery, limit, metadata, table } from './route.js';
 
 export const RUN_ROUTES = table({
   searchRuns: {
@@ -19,6 +19,7 @@ export const RUN_ROUTES = table({
           'Terms that must all hold: a word in the name, the id, the base, the method, the trained model or the metadata; `field:part` of name, id, base, method, status, state or pool; `lr<1e-3`, `rank>=8`, also loss, step, steps, parameters, tokens, priority; `key=value` of the metadata. Quotes keep words together: `name:"my run"`.',
         ),
       status: RunStatus.optional(),
+      metadata: metadata.optional(),
       ids: z.string().max(8000).optional().describe('Comma-separated ids: these runs only, at most 100.'),
       sort: RunOrder.default('-created').describe('Newest first by default. Runs that lack the value come last.'),
       count: z.enum(['true', 'false']).default('false').describe('Whether `total_count` says how many runs match.'),

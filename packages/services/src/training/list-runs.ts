@@ -2,6 +2,7 @@ import type { RunObject, RunStatus } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
 import { readRuns } from './read-runs.js';
+import { metadataConditions } from './run-query.js';
 import { trainKind } from './train-kind.js';
 
 export interface ListRuns {
@@ -25,9 +26,7 @@ export async function listRuns(
   ];
   if (after) conditions.push(`(t.created_at, t.id) < ${await placeOf(s, actor, after, put)}`);
   if (status) conditions.push(`t.status = ${put(status)}`);
-  if (metadata === null) conditions.push(`r.metadata = '{}'`);
-  for (const pair of Object.entries(metadata ?? {}))
-    conditions.push(`r.metadata @> ${put(JSON.stringify(Object.fromEntries([pair])))}::jsonb`);
+  conditions.push(...metadataConditions(metadata, { put }));
   // The page is cut before anything else of its runs is read, along the index of the tasks, which has the order.
   const page = `SELECT t.id FROM tasks t JOIN runs r ON r.id = t.id WHERE ${conditions.join(' AND ')}
     ORDER BY t.created_at DESC, t.id DESC LIMIT ${put(limit + 1)}`;

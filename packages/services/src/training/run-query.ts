@@ -43,6 +43,14 @@ const TERM = /(?:[^\s"]|"[^"]*(?:"|$))+/g;
 
 const COMPARISON = /^([a-z_]+)(<=|>=|<|>)(.+)$/;
 
+/** Runs whose metadata has all of these pairs, in SQL; null: runs that have none. */
+export function metadataConditions(metadata: Record<string, string> | null | undefined, values: Values): string[] {
+  if (metadata === null) return [`r.metadata = '{}'`];
+  return Object.entries(metadata ?? {}).map(
+    (pair) => `r.metadata @> ${values.put(JSON.stringify(Object.fromEntries([pair])))}::jsonb`,
+  );
+}
+
 /** SQL conditions on `tasks t`, `runs r` and `bases b` that a search text stands for. @throws AppError `invalid_value`. */
 export function runConditions(text: string, values: Values): string[] {
   return (text.match(TERM) ?? [])

@@ -11,7 +11,7 @@ import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
 import { prepared } from '../ground/prepared.js';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
-import { RUN_NAME, runConditions, type Values } from './run-query.js';
+import { metadataConditions, RUN_NAME, runConditions, type Values } from './run-query.js';
 import { runVerdicts } from './run-verdict.js';
 import { type ProgressRow, toProgress } from './to-run-object.js';
 import { trainKind } from './train-kind.js';
@@ -22,6 +22,8 @@ export interface SearchRuns {
   /** Terms that must all hold; see `runConditions`. */
   q?: string;
   status?: RunStatus;
+  /** Runs whose metadata has all of these pairs; null: runs that have none. */
+  metadata?: Record<string, string> | null;
   /** These runs only. */
   ids?: readonly string[];
   sort: RunOrder;
@@ -100,9 +102,9 @@ export async function searchRuns(
 }
 
 /** A page without conditions, of which a plan serves for all. */
-const isPlain = ({ q, status, ids }: SearchRuns): boolean => !q && !status && !ids;
+const isPlain = ({ q, status, ids, metadata }: SearchRuns): boolean => !q && !status && !ids && metadata === undefined;
 
-function conditions(actor: Actor, { q = '', status, ids }: SearchRuns, values: Values): string[] {
+function conditions(actor: Actor, { q = '', status, ids, metadata }: SearchRuns, values: Values): string[] {
   if (ids && ids.length > IDS_MAX)
     throw new AppError('invalid_value', `'ids' names ${ids.length} runs; at most ${IDS_MAX} at a time.`, {
       param: 'ids',
@@ -112,6 +114,7 @@ function conditions(actor: Actor, { q = '', status, ids }: SearchRuns, values: V
     `t.project_id = ${values.put(actor.projectId)} AND t.kind = ${values.put(trainKind.name)} AND t.deleted_at IS NULL`,
     ...(status ? [`t.status = ${values.put(status)}`] : []),
     ...(ids ? [`t.id = ANY (${values.put(ids)}::text[])`] : []),
+    ...metadataConditions(metadata, values),
     ...runConditions(q, values),
   ];
 }

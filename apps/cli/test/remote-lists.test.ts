@@ -1,0 +1,264 @@
+import { mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type Client, createClient } from '@moraine/contract/client';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { barOf } from '../src/upload-file.js';
+import { uploadInParts } from '../src/upload-parts.js';
+import { columnsOf, removeStack, startUp, type TestStack } from './stack.js';
+import { writeTinyBase } from './tiny-base.js';
+
+// The lists, their filters and uploads in parts, against a real stack without workers: its runs stay queued.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 300_000 });
+const dataDir = mkdtempSync(path.join(tmpdir(), 'moraine lists '));
+let stack: TestStack;
+let { client, address, cli } = {} as TestStack;
+let runs: string[];
+const at = (name: string): string => path.join(dataDir, name);
+const rowsOf = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `{"prompt":"${i}","completion":"b"}\n`).join('');
+
+beforeAll(async () => {
+  stack = await startUp(dataDir, '--workers', '0', '--bare');
+  ({ client, address, cli } = stack);
+  writeTinyBase(at('base'));
+  await cli('models', 'add', 'tiny', at('base'));
+  writeFileSync(at('rows.jsonl'), rowsOf(20));
+  const { id } = JSON.parse((await cli('files', 'upload', at('rows.jsonl'), '--json')).output);
+  runs = [];
+  for (const [i, team] of ['blue', 'green', 'blue', 'a=b "c"'].entries()) {
+    const body = {
+      model: 'tiny',
+      training_file: id,
+      suffix: `run-${i}`,
+      max_steps: 7,
+      metadata: { team },
+      pool: i === 3 ? 'gpu' : 'default',
+    };
+    runs.push((await client.call('createRun', { body })).id);
+  }
+  await client.call('cancelRun', { params: { id: runs[1] ?? '' } });
+});
+afterAll(() => removeStack(dataDir, stack));
+
+const json = async (...words: string[]) => JSON.parse((await cli(...words, '--json')).output);
+const idsIn = (output: string): string[] => output.split('\n').flatMap((line) => /^ftjob-\w+/.exec(line) ?? []);
+
+describe('runs ls', () => {
+  test.each<[words: string[], wanted: number[]]>([
+    [[], [3, 2, 1, 0]],
+    [['--status', 'cancelled'], [1]],
+    [
+      ['--metadata', 'team=blue'],
+      [2, 0],
+    ],
+    [['--metadata', 'team=blue', '--status', 'cancelled'], []],
+    [['--metadata', 'team=a=b "c"'], [3]],
+    [
+      ['--sort', 'created'],
+      [0, 1, 2, 3],
+    ],
+    [
+      ['--sort', 'status', '--metadata', 'team=blue'],
+      [2, 0],
+    ],
+    [['--search', 'name:run-2'], [2]],
+    [['--search', 'pool:gpu steps<8'], [3]],
+    [
+      ['--limit', '2'],
+      [3, 2],
+    ],
+    [
+      ['--limit', '3', '--sort', '-name'],
+      [3, 2, 1],
+    ],
+  ])('%j lists these, as a table and as JSON', async (words, wanted) => {
+    const ids = wanted.map((i) => runs[i]);
+    const { status, output } = await cli('runs', 'ls', ...words);
+    expect(status).toBe(0);
+    expect(idsIn(output)).toEqual(ids);
+    if (ids.length === 0) expect(output).toBe('No runs match.\n');
+    expect((await json('runs', 'ls', ...words)).map(({ id }: { id: string }) => id)).toEqual(ids);
+  });
+
+  test('says that there is more, where to go on, and lists all over several pages', async () => {
+    const { output } = await cli('runs', 'ls', '--limit', '3');
+    expect(output).toContain(`There are more: --all lists every one, --after ${runs[1]} goes on.`);
+    expect(idsIn((await cli('runs', 'ls', '--after', runs[1] ?? '')).output)).toEqual([runs[0]]);
+    expect((await cli('runs', 'ls', '--all')).output).not.toContain('There are more');
+    expect(await json('runs', 'ls', '--limit', '1')).toMatchObject([{ object: 'fine_tuning.job' }]);
+    expect(await json('runs', 'ls', '--limit', '1', '--sort', 'name')).toMatchObject([{ object: 'run.summary' }]);
+  });
+
+  test.each([
+    [['--status', 'runing'], "Did you mean 'running'?", 2],
+    [['--sort', 'losses'], "Did you mean 'loss'?", 2],
+    [['--metadata', 'blue'], '--metadata team=blue', 2],
+    [['--all', '--limit', '3'], 'contradict', 2],
+    [['--limit', '0'], 'whole number', 2],
+    [['--after', 'ftjob-none'], 'ftjob-none', 1],
+  ])('%j is refused', async (words, message, wanted) => {
+    const { status, output } = await cli('runs', 'ls', ...words);
+    expect(output).toContain(message);
+    expect(status).toBe(wanted);
+  });
+});
+
+test('queue ls says place, reason and since when, of all pools or of one', async () => {
+  const { output } = await cli('queue', 'ls');
+  const [titles, , ...rows] = output.trimEnd().split('\n').map(columnsOf);
+  expect(titles).toEqual(['POOL', 'PLACE', 'RUN', 'NAME', 'KIND', 'PRIORITY', 'WAITS', 'WHY']);
+  expect(rows.map(([pool, place, run]) => [pool, place?.trim(), run])).toEqual([
+    ['default', '1', runs[0]],
+    ['default', '2', runs[2]],
+    ['gpu', '1', runs[3]],
+  ]);
+  expect(rows[0]?.at(-1)).toMatch(/worker/);
+  expect(await json('queue', 'ls', '--pool', 'gpu')).toMatchObject([{ object: 'queue.entry', run_id: runs[3] }]);
+  expect((await cli('queue', 'ls', '--limit', '1')).output).toContain('There are more');
+  expect((await json('queue', 'ls', '--all')).length).toBe(3);
+  expect((await cli('queue', 'ls', '--pool', 'none')).output).toBe('Nothing waits.\n');
+});
+
+test('pools ls counts what waits and says how many workers are wanted; workers ls says that there are none', async () => {
+  const lines = (await cli('pools', 'ls')).output.trimEnd().split('\n').map(columnsOf);
+  expect(lines[0]?.slice(0, 3)).toEqual(['POOL', 'WORKERS', 'QUEUED']);
+  expect(lines.find(([pool]) => pool === 'default')?.[1]).toBe('none');
+  expect(await json('pools', 'ls', '--pool', 'default')).toMatchObject([{ object: 'pool', queued: 2, desired: 2 }]);
+  expect(await json('pools', 'ls', '--pool', 'other')).toMatchObject([{ id: 'other', queued: 0 }]);
+  expect((await cli('workers', 'ls')).output).toBe('No worker has reported yet. Start one with `moraine worker`.\n');
+  expect(await json('workers', 'ls')).toEqual([]);
+});
+
+test('runs create, models show and the verbs of one run print what the API says where --json is given', async () => {
+  const [id = ''] = runs;
+  const created = await json('runs', 'create', '--model', 'tiny', '--file', at('rows.jsonl'), '--steps', '3');
+  expect(created).toMatchObject({ object: 'fine_tuning.job', progress: { steps: 3 } });
+  await cli('runs', 'cancel', created.id);
+  expect(await json('models', 'show', 'tiny')).toMatchObject({ id: 'tiny', object: 'model' });
+  expect((await cli('models', 'show', 'tiny')).output).toMatch(/^kind +base$/m);
+  expect((await cli('models', 'show', 'none')).status).toBe(1);
+  expect((await json('runs', 'events', id, '--all')).length).toBeGreaterThan(0);
+  expect(await json('login')).toMatchObject({ object: 'login_link' });
+  expect(await json('logout')).toMatchObject({ object: 'sign_out', ended: 0 });
+  expect(await json('runs', 'metrics', id, '--from', '1', '--names', 'train_loss')).toEqual([]);
+});
+
+describe('files', () => {
+  test('ls lists those of a purpose, in either order, page by page', async () => {
+    const { id } = await json('files', 'upload', at('rows.jsonl'), '--purpose', 'evals');
+    expect((await json('files', 'ls', '--purpose', 'evals')).map((file: { id: string }) => file.id)).toEqual([id]);
+    const [first] = await json('files', 'ls', '--order', 'asc', '--limit', '1');
+    expect(first.id).not.toBe(id);
+    expect((await json('files', 'ls', '--order', 'asc', '--after', first.id)).at(-1).id).toBe(id);
+  });
+
+  test('validation lists each problem with its line and fix, and rows that are there twice', async () => {
+    writeFileSync(at('wrong.jsonl'), `${rowsOf(2)}{"prompt":"a"}\n${rowsOf(1)}`);
+    const { id } = await json('files', 'upload', at('wrong.jsonl'));
+    const { status, output } = await cli('files', 'validation', id);
+    expect(output).toMatch(/^Line 3.*: \S+/m);
+    expect(output).toMatch(/1 rows are there twice; the first is line 4, which repeats line 1\./);
+    expect(status).toBe(1);
+    expect(await json('files', 'validation', id)).toMatchObject({ object: 'file.validation', rows: 3 });
+  });
+});
+
+describe('an upload in parts', () => {
+  const PART = 100_000;
+  const notesDir = at('notes');
+  let file: { path: string; sizeBytes: number; modifiedMs: number; purpose: string };
+  let calls: string[];
+  beforeAll(() => {
+    const text = rowsOf(12_000);
+    writeFileSync(at('large.jsonl'), text);
+    file = { path: at('large.jsonl'), sizeBytes: text.length, modifiedMs: 1, purpose: 'fine-tune' };
+  });
+  /** The stack's client, whose way to the server is cut where `isCut` says so of the n-th part. */
+  const clientWith = (isCut: (part: number) => boolean): Client => {
+    calls = [];
+    const send: typeof fetch = async (input, init) => {
+      const what = String(input).split('/').at(-1) ?? '';
+      calls.push(what);
+      const parts = calls.filter((call) => call === 'parts').length;
+      if (what === 'parts' && isCut(parts)) throw new TypeError('the way is cut');
+      return fetch(input, init);
+    };
+    return createClient({ ...address, fetch: send });
+  };
+  const upload = (through: Client, sent = file) => {
+    const done: number[] = [];
+    const options = { partBytes: PART, notesDir, waitMs: 1, onProgress: (bytes: number) => void done.push(bytes) };
+    return uploadInParts(through, sent, options).then(({ id }) => ({ id, done }));
+  };
+  const parts = (): number => calls.filter((call) => call === 'parts').length;
+  const contentOf = async (id: string): Promise<string> =>
+    (await client.call('getFileContent', { params: { id } })).text();
+
+  test('sends a part again that was cut, and is the file to the byte', async () => {
+    const { id, done } = await upload(clientWith((part) => part === 2 || part === 3));
+    const all = Math.ceil(file.sizeBytes / PART);
+    expect(parts()).toBe(all + 2);
+    expect(done).toEqual([...Array.from({ length: all }, (_, i) => i * PART), file.sizeBytes]);
+    expect(await contentOf(id)).toBe(readFileSync(file.path, 'utf8'));
+    expect(readdirSync(notesDir)).toEqual([]);
+  });
+
+  test('goes on behind the last part when it is started again, unless the file has changed', async () => {
+    await expect(upload(clientWith((part) => part > 2))).rejects.toThrow('No answer from');
+    const { done } = await upload(clientWith(() => false));
+    expect(calls).not.toContain('uploads');
+    expect(done[0]).toBe(2 * PART);
+    expect(parts()).toBe(Math.ceil(file.sizeBytes / PART) - 2);
+
+    await expect(upload(clientWith((part) => part > 1))).rejects.toThrow('No answer from');
+    const { done: anew } = await upload(
+      clientWith(() => false),
+      { ...file, modifiedMs: 2 },
+    );
+    expect(anew[0]).toBe(0);
+  });
+
+  test('begins anew where the one before was given up meanwhile', async () => {
+    const later = { ...file, modifiedMs: 3 };
+    await expect(
+      upload(
+        clientWith((part) => part > 1),
+        later,
+      ),
+    ).rejects.toThrow('No answer from');
+    const notes = readdirSync(notesDir).map((name) => JSON.parse(readFileSync(path.join(notesDir, name), 'utf8')));
+    for (const { upload: id } of notes) await client.call('cancelUpload', { params: { id } });
+    const { id, done } = await upload(
+      clientWith(() => false),
+      later,
+    );
+    expect(done).toContain(0);
+    expect(await contentOf(id)).toBe(readFileSync(file.path, 'utf8'));
+  });
+
+  test('that the server refuses is not tried again', async () => {
+    await expect(
+      upload(
+        clientWith(() => false),
+        { ...file, purpose: 'nothing' },
+      ),
+    ).rejects.toThrow(/purpose/);
+    expect(calls).toEqual(['uploads']);
+  });
+
+  test('is what files upload does with --part-size, and says what it became', async () => {
+    const { status, output } = await cli('files', 'upload', file.path, '--part-size', '1');
+    expect(output).toMatch(/^file-\w+: large\.jsonl, [\d.]+ KB, 12,000 rows of prompt and completion\.$/m);
+    expect(status).toBe(0);
+    expect((await cli('files', 'upload', file.path, '--part-size', '65')).status).toBe(2);
+    truncateSync(file.path, 0);
+    expect((await cli('files', 'upload', file.path, '--part-size', '1')).status).toBe(1);
+  });
+
+  test('shows how far it is', () => {
+    expect(barOf(0, 64_000_000)).toBe(`${'░'.repeat(30)}   0 %  0 B of 64.0 MB`);
+    expect(barOf(32_000_000, 64_000_000)).toBe(`${'█'.repeat(15)}${'░'.repeat(15)}  50 %  32.0 MB of 64.0 MB`);
+    expect(barOf(64_000_000, 64_000_000)).toBe(`${'█'.repeat(30)} 100 %  64.0 MB of 64.0 MB`);
+  });
+});
