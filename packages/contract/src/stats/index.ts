@@ -1,0 +1,20 @@
+export {
+  type Interval,
+  isAtChance,
+  type MeanInterval,
+  meanInterval,
+  type PairedT,
+  testPairs,
+  wilsonInterval,
+} from './intervals.js';
+export {
+  type BootstrapOptions,
+  bootstrapDifference,
+  type ComparedVerdicts,
+  compareVerdicts,
+  type Difference,
+  mcnemarP,
+  passAtK,
+} from './items.js';
+export { type Place, paretoFront } from './pareto-front.js';
+export { evaluatePolynomial, fitPolynomial, leaveOneGroupOutR2, type Polynomial } from './polynomial.js';

@@ -1,0 +1,80 @@
+import { tQuantile95, tTwoSided } from './distributions.js';
+import { differencesOf, meanOf, refuse, requireCounts, requireNumbers } from './require.js';
+
+export interface Interval {
+  low: number;
+  high: number;
+}
+
+/** The standard normal distribution's quantile at 97.5 %. */
+const Z95 = 1.959963984540054;
+/** With fewer values a t-interval says nothing that anybody should read (evaluation of seeds). */
+const LEAST_VALUES = 3;
+
+/**
+ * The 95 % interval of a share: `successes` of `n` (Wilson 1927, JASA 22; Agresti and Coull 1998 say why this one).
+ * It never leaves [0, 1] and stays right for shares of 0 and 1.
+ * @throws AppError when n is 0 or there are more successes than tries.
+ */
+export function wilsonInterval(successes: number, n: number): Interval {
+  requireCounts({ successes, n });
+  if (n === 0) throw refuse('A share of 0 tries has no interval.', 'Score at least one item.');
+  if (successes > n) throw refuse(`${successes} successes of ${n} tries.`, 'Give at most as many successes as tries.');
+  const share = successes / n;
+  const spread = (Z95 * Z95) / n;
+  const centre = (share + spread / 2) / (1 + spread);
+  const half = (Z95 * Math.sqrt((share * (1 - share)) / n + spread / (4 * n))) / (1 + spread);
+  return { low: successes === 0 ? 0 : centre - half, high: successes === n ? 1 : centre + half };
+}
+
+/**
+ * Whether `successes` of `n` cannot be told from guessing that is right with probability `chance`: Wilson's interval holds it,
+ * which is the same as the share lying within 1.96 standard errors *of chance* from it.
+ */
+export function isAtChance(successes: number, n: number, chance: number): boolean {
+  const { low, high } = wilsonInterval(successes, n);
+  return low <= chance && chance <= high;
+}
+
+export interface MeanInterval {
+  mean: number;
+  n: number;
+  /** Half width of the 95 % interval of the mean; null with fewer than three values, which allow none. */
+  half: number | null;
+}
+
+/**
+ * mean ± t(0.975, n − 1) · s / √n, s with n − 1 below (Student 1908). Values that are all equal give half 0: the interval knows only the spread it sees.
+ * @throws AppError when there is no value, or one is not finite.
+ */
+export function meanInterval(values: readonly number[]): MeanInterval {
+  if (values.length === 0) throw refuse('There is no value to take a mean of.', 'Give at least one.');
+  requireNumbers(values, 'values');
+  const n = values.length;
+  const mean = meanOf(values);
+  return { mean, n, half: n < LEAST_VALUES ? null : tQuantile95(n - 1) * standardError(values, mean) };
+}
+
+const standardError = (values: readonly number[], mean: number): number => {
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1) / values.length);
+};
+
+export interface PairedT extends MeanInterval {
+  /** Student's t of the mean difference and its two-sided p; null with fewer than three pairs, or when all differences are equal. */
+  t: number | null;
+  p: number | null;
+}
+
+/**
+ * The paired t-test of `values − baseline`, one pair a seed (Student 1908): `mean` is the mean difference, `half` of its 95 % interval.
+ * @throws AppError when the two differ in number, are empty or hold what is not finite.
+ */
+export function testPairs(values: readonly number[], baseline: readonly number[]): PairedT {
+  const differences = differencesOf(values, baseline);
+  const interval = meanInterval(differences);
+  const error = standardError(differences, interval.mean);
+  if (interval.half === null || error === 0) return { ...interval, t: null, p: null };
+  const t = interval.mean / error;
+  return { ...interval, t, p: tTwoSided(t, interval.n - 1) };
+}
