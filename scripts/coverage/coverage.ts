@@ -13,11 +13,12 @@ import {
   OPTIMIZER_NAMES,
 } from '@moraine/contract';
 import { ARCHITECTURES, parseModelConfig, resolveAdapter } from '@moraine/contract/plan';
-import { goldenRows, isCompiledOnce, isTestedIn, matrix } from '../../packages/lm/test/golden-set.js';
+import { goldenRows, isCompiledOnce, isStepped, isTestedIn, matrix } from '../../packages/lm/test/golden-set.js';
 
 const file = join(import.meta.dirname, '../../docs/coverage.md');
 const TESTED = '**tested**';
-const GRADIENTS = '**gradients**';
+const GRADIENTS = '**gradients**, steps';
+const STEPS = 'steps';
 const TAKEN = 'taken';
 const FORMATS = EXPORT_FORMATS;
 /** Families that are asked for and not there: a base of one is refused at registration. */
@@ -58,7 +59,8 @@ const modes = table(
 function modeOf(method: (typeof matrix.methods)[number], mode: NumericMode): string {
   const rows = rowsOf(method);
   if (rows.some((row) => isTestedIn(mode, row))) return TESTED;
-  return mode === 'xla' && rows.some(isCompiledOnce) ? GRADIENTS : TAKEN;
+  if (mode !== 'xla') return TAKEN;
+  return rows.some(isCompiledOnce) ? GRADIENTS : rows.some(isStepped) ? STEPS : TAKEN;
 }
 
 const optimizers = table(
@@ -90,7 +92,8 @@ is no longer true.
 
 - ${TESTED}: the suite holds it against PyTorch (logits, every gradient, ten steps; \`packages/lm/test/golden.test.ts\`), or, of exports, writes it,
   reads it back and compares (\`packages/lm/test/export.test.ts\`, \`methods.test.ts\`).
-- ${GRADIENTS}: loss and every gradient alone.
+- **gradients**: of a step that XLA compiles for seconds, the suite holds loss and every gradient.
+- ${STEPS}: \`npm run test:xla\`, outside the suite, holds ten steps against PyTorch.
 - ${TAKEN}: a run may ask for it. A method works on one linear layer at a time and does not know the family; the method and the family are tested,
   not this pair.
 - refused: a run that asks for it is told why.

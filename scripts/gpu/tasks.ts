@@ -130,12 +130,12 @@ function goldenTask(mode: 'eager' | 'plain' | 'bf16'): Task {
 /** The largest distance of all rows; in bfloat16 single gradients round differently, so there losses alone count. */
 export function worstOf(rows: readonly GoldenRow[], isLossOnly: boolean): { value: number; at: string } {
   let found = { value: rows.length === 0 ? Number.POSITIVE_INFINITY : 0, at: '' };
-  for (const { name, ...distances } of rows) {
-    for (const [what, value] of Object.entries(distances)) {
-      if (isLossOnly && what !== 'evaluation' && what !== 'losses') continue;
+  for (const { name, distances } of rows) {
+    for (const [what, value, bound] of distances) {
+      if (isLossOnly && bound !== 'loss' && bound !== 'losses') continue;
       // What is infinite or no number comes out of JSON as null.
       const distance = Number.isFinite(value) ? value : Number.POSITIVE_INFINITY;
-      if (distance > found.value) found = { value: distance, at: `${name}: ${what.replace('_', ' ')}` };
+      if (distance > found.value) found = { value: distance, at: `${name}: ${what}` };
     }
   }
   return found;

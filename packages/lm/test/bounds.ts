@@ -23,10 +23,10 @@ const all = (bound: number): Bounds => ({
 export const FLOAT32 = all(1e-4);
 
 /**
- * XLA fuses products and reorders sums, of float32 all the same: 2e-7 measured for losses, 8.5e-6 for gradients (14 methods), 6e-7 for norms and
- * 1.1e-5 for parameters after a restart.
+ * XLA fuses products and reorders sums, of float32 all the same. Measured over 34 rows of ten steps (`npm run test:xla`): losses 5.4e-7, gradients
+ * 8.5e-6, parameters 1.2e-5, norms 5.5e-6 and with LoRA+, whose steps of B are 16 times as long, 1.8e-5.
  */
-export const XLA: Bounds = { ...all(1e-5), gradients: 3e-5, parameters: 5e-5 };
+export const XLA: Bounds = { ...all(1e-5), gradients: 3e-5, gradNorms: 4e-5, parameters: 5e-5 };
 
 /** Of every tensor of a traced step from the same operations run one by one. */
 export const EAGER_IS_TRACED = 1e-4;

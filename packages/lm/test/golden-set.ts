@@ -92,6 +92,10 @@ const XLA_METHODS = [
 export const isCompiledOnce = ({ family, method, optimizer }: (typeof goldenRows)[number]): boolean =>
   family.name === 'llama-tied' && optimizer === first && XLA_METHODS.includes(method.name);
 
+/** Whether `npm run test:xla` takes ten steps of a row: all methods on one family, the plainest on all. */
+export const isStepped = ({ family, method, optimizer }: (typeof goldenRows)[number]): boolean =>
+  optimizer === first && (family.name === 'llama-tied' || method.name === 'lora');
+
 export interface Golden {
   config: ModelConfig;
   optimizer: OptimizerOptions;

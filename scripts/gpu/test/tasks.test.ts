@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runJson } from '../child.js';
+import type { GoldenRow } from '../golden-program.js';
 import { largestDifference, tasksOf, worstOf } from '../tasks.js';
 import { withoutStubs } from '../torch.js';
 
@@ -13,12 +14,21 @@ test('losses are compared relative to the second run, and runs of different leng
 });
 
 test('the worst distance of the golden rows is found with its place; a number that is none is the worst', () => {
-  const row = { name: 'lora', evaluation: 1e-5, losses: 2e-5, gradient_norms: 3e-2, after: 4e-5 };
-  expect(worstOf([row], false)).toEqual({ value: 3e-2, at: 'lora: gradient norms' });
-  expect(worstOf([row], true)).toEqual({ value: 2e-5, at: 'lora: losses' });
-  expect(worstOf([row, { ...row, name: 'mora', losses: Number.NaN }], false)).toMatchObject({ at: 'mora: losses' });
-  const sent = JSON.parse(JSON.stringify({ ...row, name: 'oft', after: Number.POSITIVE_INFINITY })) as typeof row;
-  expect(worstOf([row, sent], false)).toEqual({ value: Number.POSITIVE_INFINITY, at: 'oft: after' });
+  const row = (name: string, losses: number, after = 4e-5): GoldenRow => ({
+    name,
+    distances: [
+      ['evaluation', 1e-5, 'loss'],
+      ['losses', losses, 'losses'],
+      ['gradient norms', 3e-2, 'gradNorms'],
+      ['q after the last step', after, 'parameters'],
+    ],
+  });
+  const lora = row('lora', 2e-5);
+  expect(worstOf([lora], false)).toEqual({ value: 3e-2, at: 'lora: gradient norms' });
+  expect(worstOf([lora], true)).toEqual({ value: 2e-5, at: 'lora: losses' });
+  expect(worstOf([lora, row('mora', Number.NaN)], false)).toMatchObject({ at: 'mora: losses' });
+  const sent = JSON.parse(JSON.stringify(row('oft', 2e-5, Number.POSITIVE_INFINITY))) as GoldenRow;
+  expect(worstOf([lora, sent], false)).toEqual({ value: Number.POSITIVE_INFINITY, at: 'oft: q after the last step' });
   expect(worstOf([], false).value).toBe(Number.POSITIVE_INFINITY);
 });
 
