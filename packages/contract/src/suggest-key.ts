@@ -43,7 +43,7 @@ export const ALIASES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The schemas right inside one: what optional, nullable, default, pipes and unions are around. */
-function partsOf(schema: unknown): unknown[] {
+export function partsOf(schema: unknown): unknown[] {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable || schema instanceof z.ZodDefault)
     return partsOf(schema.unwrap());
   if (schema instanceof z.ZodPipe) return [...partsOf(schema.in), ...partsOf(schema.out)];

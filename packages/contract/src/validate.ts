@@ -1,31 +1,42 @@
 import { z } from 'zod';
 import { AppError, ERROR_CODES, type ErrorCode, refusal } from './errors.js';
 import { nearest } from './suggest.js';
-import { meantKeys } from './suggest-key.js';
+import { meantKeys, partsOf } from './suggest-key.js';
 
 type Path = readonly PropertyKey[];
 
-/** The schema without optional, nullable, default, describe and pipe around it. */
-function unwrap(schema: unknown): unknown {
-  let inner = schema;
-  for (let depth = 0; depth < 20; depth++) {
-    if (inner instanceof z.ZodOptional || inner instanceof z.ZodNullable || inner instanceof z.ZodDefault)
-      inner = inner.unwrap();
-    else if (inner instanceof z.ZodPipe) inner = inner.in;
-    else break;
-  }
-  return inner;
-}
-
 /** Names that an object at `path` inside `schema` takes; empty where there is no object. */
 function namesAt(schema: z.ZodType, path: Path): string[] {
-  let here: unknown = unwrap(schema);
-  for (const key of path) {
-    if (here instanceof z.ZodObject) here = unwrap((here.shape as Record<PropertyKey, unknown>)[key]);
-    else if (here instanceof z.ZodArray) here = unwrap(here.element);
-    else return [];
-  }
-  return here instanceof z.ZodObject ? Object.keys(here.shape as object) : [];
+  let here = partsOf(schema);
+  for (const key of path)
+    here = here.flatMap((part) => {
+      if (part instanceof z.ZodObject) return partsOf((part.shape as Record<PropertyKey, unknown>)[key]);
+      return part instanceof z.ZodArray ? partsOf(part.element) : [];
+    });
+  return [...new Set(here.flatMap((part) => (part instanceof z.ZodObject ? Object.keys(part.shape as object) : [])))];
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** An unknown key before the others: where `modle` was written, it says more than that `model` is missing. */
+const firstOf = (issues: readonly Issue[]): Issue | undefined =>
+  issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0];
+
+/**
+ * What is wrong with a value that no schema of a union takes: what the one finds that takes values of its kind, or else what kinds are taken.
+ * Of `{file: "a"}` where a text or `{file_id}` may stand that is the unknown key `file`.
+ */
+function withoutUnion(issue: Issue): Issue {
+  if (issue.code !== 'invalid_union') return issue;
+  const isOfKind = (found: readonly Issue[]): boolean =>
+    !found.some(({ code, path }) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_value'));
+  const inner = firstOf(issue.errors.find((found) => found.length > 0 && isOfKind(found)) ?? []);
+  if (inner) return withoutUnion({ ...inner, path: [...issue.path, ...inner.path] });
+  const taken = issue.errors.flatMap(([found]) => {
+    if (found?.code === 'invalid_value') return found.values.map(show);
+    return found?.code === 'invalid_type' ? [found.expected] : [];
+  });
+  return { ...issue, message: `it must be ${[...new Set(taken)].join(' or ') || 'something else'}` };
 }
 
 function valueAt(input: unknown, path: Path): unknown {
@@ -53,15 +64,22 @@ function refusedAs(params: Record<string, unknown> | undefined): { code: ErrorCo
   return typeof code === 'string' && code in ERROR_CODES ? refusal(code as ErrorCode, String(hint)) : null;
 }
 
+/** Of an entry of a list: what stands elsewhere in a request is hardly meant there. */
+const nearIn = (valid: readonly string[], key: string, param: string): string[] => {
+  const near = nearest(key, valid);
+  return near === null ? [] : [`${param}.${near}`];
+};
+
 /** The first problem zod found, said so that the caller can fix it: the key, the value that came, and the nearest valid name or value. */
 export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown, where = ''): AppError {
-  const issue = error.issues[0];
-  if (!issue) return new AppError('invalid_request', 'The request is not valid.', { cause: error });
+  const first = firstOf(error.issues);
+  if (!first) return new AppError('invalid_request', 'The request is not valid.', { cause: error });
+  const issue = withoutUnion(first);
   const param = dotted(issue.path);
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0] ?? '';
     const valid = namesAt(schema, issue.path);
-    const meant = meantKeys(schema, param, key);
+    const meant = param.endsWith(']') ? nearIn(valid, key, param) : meantKeys(schema, param, key);
     const full = param ? `${param}.${key}` : key;
     return new AppError('unknown_key', `Unknown key '${full}'${where}.`, {
       param: full,

@@ -37,6 +37,13 @@ describe('a request that is refused', () => {
     });
   });
 
+  test('names a required key that was misspelt as such, and does not say that it is missing', () => {
+    expect(refusal(CreateRunRequest, { modle: 'tiny', training_file: 'file-1' })).toMatchObject({
+      code: 'unknown_key',
+      hint: "Did you mean 'model' or 'mode'?",
+    });
+  });
+
   test('lists the valid keys where none is near', () => {
     const { hint } = refusal(CreateRunRequest, { ...good, schedule: { xyzzy: 1 } });
     expect(hint).toBe('Valid keys here: type, warmup_steps, warmup_ratio, min_ratio, cooldown_steps.');
@@ -56,6 +63,29 @@ describe('a request that is refused', () => {
       param: 'evaluation.files[1]',
     });
     expect(refusal(CreateRunRequest, undefined).message).toContain("'body' is missing");
+  });
+
+  test('says of a value that may be of several kinds what is wrong with one of its kind, or which kinds there are', () => {
+    const of = (body: object) => refusal(CreateRunRequest, { ...good, ...body });
+    expect(of({ evaluation: { files: [{ id: 'file-2', role: 'source' }] } })).toMatchObject({
+      code: 'unknown_key',
+      param: 'evaluation.files[0].id',
+      hint: 'Valid keys here: file_id, role.',
+    });
+    expect(of({ evaluation: { files: ['file-2', { file_id: 'file-3', roll: 'source' }] } })).toMatchObject({
+      param: 'evaluation.files[1].roll',
+      hint: "Did you mean 'evaluation.files[1].role'?",
+    });
+    expect(of({ evaluation: { files: [{ file_id: 'file-3', role: 'sauce' }] } })).toMatchObject({
+      param: 'evaluation.files[0].role',
+      hint: 'Did you mean "source"?',
+    });
+    expect(of({ evaluation: { files: [3] } }).message).toBe("'evaluation.files[0]' is 3: it must be string or object.");
+    expect(of({ data_mix: [{ file: 'file-2' }] }).hint).not.toContain('training_file');
+    expect(of({ hyperparameters: { batch_size: 300 } }).message).toContain('<=256');
+    expect(of({ hyperparameters: { batch_size: 'atuo' } }).message).toBe(
+      '\'hyperparameters.batch_size\' is "atuo": it must be "auto" or number.',
+    );
   });
 
   test('says where the value stood', () => {
