@@ -16,11 +16,16 @@ export interface OwnServers {
   stop(): Promise<void>;
 }
 
-/** @param dir of their data and logs @param settings of Postgres */
-export async function startOwnServers(dir: string, settings: PostgresOptions['settings']): Promise<OwnServers> {
+/** @param dir of their data and logs @param settings of Postgres @param env further variables of their environments */
+export async function startOwnServers(
+  dir: string,
+  settings: PostgresOptions['settings'],
+  env: Record<ServerName, Record<string, string>> = { postgres: {}, redis: {} },
+): Promise<OwnServers> {
   const starting = {
-    postgres: () => startPostgres({ dir: join(dir, 'pg'), logFile: join(dir, 'postgres.log'), settings }),
-    redis: () => startRedis({ dir: join(dir, 'redis'), logFile: join(dir, 'redis.log') }),
+    postgres: () =>
+      startPostgres({ dir: join(dir, 'pg'), logFile: join(dir, 'postgres.log'), settings, env: env.postgres }),
+    redis: () => startRedis({ dir: join(dir, 'redis'), logFile: join(dir, 'redis.log'), env: env.redis }),
   };
   const [postgres, redis] = await Promise.all([starting.postgres(), starting.redis()]);
   const servers = { postgres, redis };

@@ -29,6 +29,8 @@ export interface PostgresOptions {
   database?: string;
   /** Further settings, e.g. `{ fsync: 'off' }` for tests. */
   settings?: Record<string, string>;
+  /** Further variables of its environment. */
+  env?: Record<string, string>;
 }
 
 export interface RunningServer {
@@ -232,7 +234,11 @@ async function adoptOrStart(
     ];
     const log = openLog(options.logFile);
     // Detached: Ctrl-C in the terminal must not reach Postgres before the API has drained. A log file, not a pipe: it may outlive us.
-    const child = spawnUnprivileged(bin, args, options.dir, { detached: true, stdio: ['ignore', log.fd, log.fd] });
+    const child = spawnUnprivileged(bin, args, options.dir, {
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+      env: options.env,
+    });
     closeSync(log.fd);
     let error: Error | null = null;
     child.once('error', (cause) => {

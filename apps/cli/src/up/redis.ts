@@ -8,7 +8,7 @@ import { AppError } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
-import { searchPath } from '../env.js';
+import { childEnv, searchPath } from '../env.js';
 import { logSince, openLog, readJson, writePrivate } from './files.js';
 import { freePort, isPortFree } from './ports.js';
 import { endOf, type RunningServer } from './postgres.js';
@@ -20,6 +20,8 @@ export interface RedisOptions {
   logFile: string;
   /** Further lines of its configuration, e.g. `{ databases: '1024' }` for tests. */
   settings?: Record<string, string>;
+  /** Further variables of its environment. */
+  env?: Record<string, string>;
 }
 
 const run = promisify(execFile);
@@ -96,7 +98,11 @@ export async function startRedis(options: RedisOptions): Promise<RunningServer> 
     const conf = path.join(dir, 'redis.conf');
     writePrivate(conf, configuration(dir, saved, options.settings ?? {}));
     const log = openLog(options.logFile);
-    const child = spawn(bin, [conf], { detached: true, stdio: ['ignore', log.fd, log.fd] });
+    const child = spawn(bin, [conf], {
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+      env: childEnv(options.env ?? {}),
+    });
     closeSync(log.fd);
     child.once('error', () => {});
     child.unref();
