@@ -45,8 +45,19 @@ async function send(url: string, key: string, body: FormData | string, once: str
   return { status: response.status, body: (await response.json()) as Answer['body'] };
 }
 
+/** What is trained. */
+export interface Inputs {
+  model: string;
+  file: string;
+  steps: number;
+  /** Steps from one checkpoint to the next. */
+  every: number;
+  /** What a run measures at a step where nothing happens to it. */
+  lossAt(step: number): number | undefined;
+}
+
 /** Registers the base of the examples and uploads a few rows. */
-export async function prepare(stack: ChaosStack): Promise<{ model: string; file: string }> {
+export async function prepare(stack: ChaosStack): Promise<Pick<Inputs, 'model' | 'file'>> {
   const base = (): FormData => {
     const form = new FormData();
     for (const name of BASE_FILES) form.append('files', new Blob([readFileSync(BASE + name)]), name);
@@ -66,12 +77,12 @@ export async function prepare(stack: ChaosStack): Promise<{ model: string; file:
   };
 }
 
-/** Queues a run; its id, once that is acknowledged. */
-export const submit = (
-  stack: ChaosStack,
-  { model, file }: { model: string; file: string },
-  { once, steps, every }: { once: string; steps: number; every: number },
-): Promise<string> => {
-  const body = { model, training_file: file, max_steps: steps, checkpoint: { every_steps: every }, max_attempts: 50 };
+/** Queues a run; its id, once that is acknowledged. All runs of the same inputs compute the same. */
+export const submit = (stack: ChaosStack, { model, file, steps, every }: Inputs, once: string): Promise<string> => {
+  const checkpoint = { every_steps: every, every_seconds: 0 };
+  const body = { model, training_file: file, max_steps: steps, checkpoint, max_attempts: 50, seed: 1 };
   return ask(stack, '/v1/fine_tuning/jobs', () => JSON.stringify(body), once);
 };
+
+export const cancel = (stack: ChaosStack, id: string): Promise<string> =>
+  ask(stack, `/v1/fine_tuning/jobs/${id}/cancel`, () => '{}', `cancel-${id}`);
