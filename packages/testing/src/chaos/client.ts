@@ -50,6 +50,8 @@ export interface Inputs {
   model: string;
   file: string;
   steps: number;
+  /** Of a run that outlasts a fault of a lease. */
+  outlastingSteps: number;
   /** Steps from one checkpoint to the next. */
   every: number;
   /** What a run measures at a step where nothing happens to it. */

@@ -81,9 +81,12 @@ async function tryAll(stack: ChaosStack, inputs: Inputs, plan: readonly Plan[]):
 
 async function withStack(training: Training, work: (stack: ChaosStack) => Promise<void>): Promise<void> {
   const stack = await startChaosStack(training);
+  const stop = (): void => void stack.close().finally(() => process.exit(1));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     await work(stack);
   } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
     await stack.close();
   }
 }

@@ -12,13 +12,14 @@ export interface Plan {
 /** What the stand-in trains. */
 export const SHORT_RUN = {
   steps: 80,
+  outlastingSteps: 240,
   every: 16,
   // As the program of the stand-in has it.
   lossAt: (step: number): number => 4 / (1 + step / 10),
 } satisfies Partial<Inputs>;
 
 /** What is really trained: steps take a few milliseconds. */
-export const REAL_RUN = { steps: 400, every: 80 } satisfies Partial<Inputs>;
+export const REAL_RUN = { steps: 400, outlastingSteps: 400, every: 80 } satisfies Partial<Inputs>;
 
 /** Struck while the program that trains is the product's, with leases of production. */
 export const WITH_REAL: readonly [name: string, phase: Phase][] = [

@@ -86,8 +86,9 @@ async function meet(
 }
 
 /** Queues runs, strikes when one of them is in the phase, queues one more meanwhile, and looks at what became of all. */
-export async function strike(stack: ChaosStack, inputs: Inputs, trial: Trial): Promise<Result> {
+export async function strike(stack: ChaosStack, usual: Inputs, trial: Trial): Promise<Result> {
   const { fault, nth, random } = trial;
+  const inputs = fault.isOutlasted ? { ...usual, steps: usual.outlastingSteps } : usual;
   const { ids, worker } = await meet(stack, inputs, trial);
   const during = sleep(random() * 500).then(() => submit(stack, inputs, `chaos-${nth}-during`));
   during.catch(() => undefined);

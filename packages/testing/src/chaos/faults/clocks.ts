@@ -21,16 +21,19 @@ export const CLOCKS: readonly Fault[] = [
   {
     name: 'clock put on 300 s and back',
     harms: 'none',
+    isOutlasted: true,
     strike: stepped(({ clocks }) => clocks.setDatabase, STEP_MS),
   },
   {
     name: 'clock put back 300 s and on',
     harms: 'none',
+    isOutlasted: true,
     strike: stepped(({ clocks }) => clocks.setDatabase, -STEP_MS),
   },
   {
     name: 'clocks of all put on 300 s and back',
     harms: 'none',
+    isOutlasted: true,
     isLong: true,
     impossible: needsFakeTime,
     strike: stepped(({ clocks }) => clocks.setAll, STEP_MS),
@@ -38,6 +41,7 @@ export const CLOCKS: readonly Fault[] = [
   {
     name: 'clocks of all put back 300 s and on',
     harms: 'none',
+    isOutlasted: true,
     isLong: true,
     impossible: needsFakeTime,
     strike: stepped(({ clocks }) => clocks.setAll, -STEP_MS),

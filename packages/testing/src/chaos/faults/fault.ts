@@ -9,6 +9,8 @@ export interface Fault {
   name: string;
   /** How many attempts may be lost to it: none, that of the worker that it strikes, or all. More were taken from workers that were well. */
   harms: 'none' | 'one' | 'all';
+  /** The runs outlast the fault, and a lease that began before it: those of other faults may be done before it is over. */
+  isOutlasted?: boolean;
   /** Left out of the short form. */
   isLong?: boolean;
   /** Why it cannot be done here; absent or null where it can. */

@@ -49,6 +49,7 @@ export const STOPS: readonly Fault[] = [
   {
     name: 'a training child stopped past the lease',
     harms: 'none',
+    isOutlasted: true,
     isLong: true,
     strike: async (stack, worker) => stopFor(await childrenSoon(worker), pastLease(stack)),
   },

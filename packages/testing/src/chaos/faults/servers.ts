@@ -77,6 +77,7 @@ export const POSTGRES: readonly Fault[] = [
   {
     name: 'Postgres flapping',
     harms: 'none',
+    isOutlasted: true,
     isLong: true,
     async strike(stack) {
       for (let i = 0; i < FLAPS; i++) {
