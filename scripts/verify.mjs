@@ -21,6 +21,7 @@ const checks = [
   ['test types', node(tsc, '-p', 'tsconfig.test.json')],
   ['page types', node(tsc, '-p', 'apps/dashboard/tsconfig.test.json', '--noEmit')],
   ['imports', node('scripts/check-imports.mjs')],
+  ['clock', node('scripts/check-clock.mjs')],
   ['house', node('scripts/house/house.mjs', '--check'), 'npm run house'],
   ['documents', node('scripts/check-docs.mjs')],
   [

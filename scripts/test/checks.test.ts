@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { packagesAreInstalled } from '../bootstrap/packages.mjs';
+import { checkClock } from '../check-clock.mjs';
 import { checkDocs } from '../check-docs.mjs';
 import { checkImports } from '../check-imports.mjs';
 import { importsOf } from '../house/graph.mjs';
@@ -22,6 +23,28 @@ function write(name: string, text: string): void {
 }
 const workspace = (folder: string, name: string, dependencies: Record<string, string> = {}): void =>
   write(`${folder}/package.json`, JSON.stringify({ name, dependencies }));
+
+test('time that passes may not be measured by a clock that may be set back; times that are stored may be', () => {
+  workspace('packages/a', '@moraine/a');
+  const measured = [
+    'const begun = Date.now();',
+    'const until = Date.now() + 5;',
+    'if (until > Date.now()) return;',
+    'while (Date.now() < until) await sleep(10);',
+    'const left = until - Date.now();',
+  ];
+  const stored = [
+    'emit({ at: Date.now(), step });',
+    'const expiresAt = new Date(Date.now() + LIFE_MS);',
+    'const since = Math.floor(Date.now() / 1_000);',
+    'const isOld = Date.now() - row.createdAt.getTime() > AGE_MS;',
+    'const ms = Date.parse(after) - Date.now();',
+  ];
+  write('packages/a/src/a.ts', [...measured, ...stored].join('\n'));
+  write('packages/a/test/a.test.ts', measured.join('\n'));
+  mkdirSync(path.join(root, 'apps'));
+  expect(checkClock(root).map((sentence) => Number(sentence.split(':')[1]?.split(' ')[0]))).toEqual([1, 2, 3, 4, 5]);
+});
 
 describe('import rules', () => {
   test('every form of import is seen, and what is not one is not', () => {

@@ -57,8 +57,8 @@ export function openLivePublisher(s: Services, runId: string, attempt: number): 
       wake();
     },
     async flush(timeoutMs) {
-      const until = Date.now() + timeoutMs;
-      while (waiting.length > 0 && Date.now() < until) await sleep(10);
+      const until = performance.now() + timeoutMs;
+      while (waiting.length > 0 && performance.now() < until) await sleep(10);
     },
     close() {
       // Redis is away: its followers learn when it is back that they must read anew.

@@ -61,7 +61,7 @@ export function openOutbox(
   let failure: { error: unknown } | null = null;
   const stop = new AbortController();
   let running: Promise<void> | null = null;
-  let storedAt = 0;
+  let storedAt = Number.NEGATIVE_INFINITY;
 
   const store = async (batch: readonly Item[]): Promise<void> => {
     const metrics = batch.flatMap((item) => (item.kind === 'metrics' ? [item.event] : []));
@@ -86,7 +86,7 @@ export function openOutbox(
       const next = items.findIndex((item) => item.kind === 'event');
       // Metrics and lines up to the next event, or that event alone.
       const count = next === 0 ? 1 : next < 0 ? items.length : next;
-      const gather = storedAt + GATHER_MS - Date.now();
+      const gather = storedAt + GATHER_MS - performance.now();
       if (next < 0 && count < BATCH_MAX && gather > 0) {
         await sleep(gather);
         continue;
@@ -96,7 +96,7 @@ export function openOutbox(
       if (stop.signal.aborted) return;
       spool.drop(count);
       tellWhetherFull();
-      storedAt = Date.now();
+      storedAt = performance.now();
     }
   };
 

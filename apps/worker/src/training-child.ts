@@ -97,8 +97,8 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
       // It must hear it, and save what it has.
       hold(false);
       send(child, { type: 'stop', reason });
-      if (Date.now() + deadlineMs >= deadlineAt) return;
-      deadlineAt = Date.now() + deadlineMs;
+      if (performance.now() + deadlineMs >= deadlineAt) return;
+      deadlineAt = performance.now() + deadlineMs;
       clearTimeout(deadline);
       deadline = setTimeout(() => kill(), deadlineMs);
     },

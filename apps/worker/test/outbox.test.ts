@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, type AttemptEvent } from '@moraine/contract';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type OutboxSink, openOutbox } from '../src/outbox.js';
 import { isStale, isTransient, untilDone } from '../src/retry.js';
 
@@ -52,6 +52,18 @@ describe('what a training process says', () => {
     expect(kept).toEqual(['ready', 'step 1', 'step 2', 'step 3', 'checkpoint at 3', 'step 4', 'step 5', 'finished']);
     expect(orders).toEqual([1, 2, 3]);
     expect(outbox.size()).toBe(0);
+  });
+
+  it('is stored soon, also where somebody puts the clock of the machine back', async () => {
+    const { sink, kept } = openStore();
+    const { outbox } = open(sink);
+    outbox.push(metricsAt(1));
+    await outbox.drained();
+    const now = vi.spyOn(Date, 'now').mockImplementation(() => performance.timeOrigin + performance.now() - 300_000);
+    onTestFinished(() => now.mockRestore());
+    outbox.push(metricsAt(2));
+    await outbox.drained();
+    expect(kept).toEqual(['step 1', 'step 2']);
   });
 
   it('shares a statement where it came together', async () => {

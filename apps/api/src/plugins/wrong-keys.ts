@@ -18,7 +18,7 @@ export function countWrongKeys({ max = WRONG_MAX, windowMs = WINDOW_MS } = {}): 
   const windows = new Map<string, { count: number; until: number }>();
   return {
     count(address) {
-      const now = Date.now();
+      const now = performance.now();
       const before = windows.get(address);
       const window = before && before.until > now ? before : { count: 0, until: now + windowMs };
       window.count++;

@@ -23,7 +23,7 @@ export async function verifyApiKey(s: Services, key: string): Promise<Actor> {
   const cache = caches.get(s) ?? new Map<string, Cached>();
   caches.set(s, cache);
   const cached = cache.get(hash);
-  if (cached && cached.until > Date.now()) return cached.actor;
+  if (cached && cached.until > performance.now()) return cached.actor;
 
   const row = await s.db.apiKey.findUnique({ where: { hash } });
   if (!row || row.revokedAt !== null || !timingSafeEqual(Buffer.from(row.hash), Buffer.from(hash))) {
@@ -33,7 +33,7 @@ export async function verifyApiKey(s: Services, key: string): Promise<Actor> {
   }
   const actor: Actor = { projectId: row.projectId, keyId: row.id };
   if (cache.size >= CACHE_SIZE_MAX) cache.clear();
-  cache.set(hash, { actor, until: Date.now() + CACHE_MS });
+  cache.set(hash, { actor, until: performance.now() + CACHE_MS });
   if (row.lastUsedAt === null || Date.now() - row.lastUsedAt.getTime() > LAST_USED_EVERY_MS) {
     await s.db.apiKey.update({ where: { id: row.id }, data: { lastUsedAt: new Date() } });
   }

@@ -62,7 +62,7 @@ export function openWakeConsumer(s: Services, pool: string, { blockSeconds = BLO
 
   return {
     async next(waitMs, signal) {
-      const until = Date.now() + waitMs;
+      const until = performance.now() + waitMs;
       while (!closed && !signal?.aborted) {
         reading ??= worker.getNextJob(token, { block: true });
         const read = reading;
@@ -73,7 +73,7 @@ export function openWakeConsumer(s: Services, pool: string, { blockSeconds = BLO
         if (job === 'silent') restart();
         else if (job === 'failed') await sleep(250);
         else if (job) return held(s, job, token);
-        if (Date.now() >= until) return null;
+        if (performance.now() >= until) return null;
       }
       return null;
     },

@@ -12,9 +12,9 @@ const EVERY_MS = 100;
  * @throws AppError `not_found`; `invalid_file` naming line, key and fix; `not_ready` when validation takes longer than 20 s.
  */
 export async function waitForFile(s: Services, actor: Actor, id: string, param: string): Promise<FileModel> {
-  const deadline = Date.now() + WAIT_MS;
+  const deadline = performance.now() + WAIT_MS;
   let file = await requireFile(s, actor, id, param);
-  while (file.status === 'uploaded' && Date.now() < deadline) {
+  while (file.status === 'uploaded' && performance.now() < deadline) {
     await sleep(EVERY_MS);
     file = await requireFile(s, actor, id, param);
   }

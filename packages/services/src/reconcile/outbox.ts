@@ -21,7 +21,7 @@ const FORGOTTEN = `t.status = 'queued' AND t.deleted_at IS NULL AND t.queued_at 
  * no time for the next one looks at. Rejects when Redis is away.
  */
 export async function offerForgotten(s: Services, sweep: Sweep = { after: '' }, budgetMs = BUDGET_MS): Promise<number> {
-  const until = Date.now() + budgetMs;
+  const until = performance.now() + budgetMs;
   let offered = await offerMissing(s, await awaited(s));
   do {
     const { rows } = await s.pg.query<Offer>(
@@ -32,7 +32,7 @@ export async function offerForgotten(s: Services, sweep: Sweep = { after: '' }, 
     );
     offered += await offerMissing(s, rows);
     sweep.after = rows.length === PAGE ? (rows.at(-1)?.id ?? '') : '';
-  } while (sweep.after !== '' && Date.now() < until);
+  } while (sweep.after !== '' && performance.now() < until);
   if (offered > 0) s.log.warn({ tasks: offered }, 'queued tasks without a wake-up were offered again');
   return offered;
 }

@@ -25,7 +25,7 @@ export async function applyRetention(
   { logsDays, eventsDays, pointsDays }: Retention,
   budgetMs = BUDGET_MS,
 ): Promise<{ logs: number; events: number; points: number }> {
-  const until = Date.now() + budgetMs;
+  const until = performance.now() + budgetMs;
   const gone = {
     logs: logsDays === null ? 0 : await removeOld(s, 'log_lines', logsDays, until),
     events: eventsDays === null ? 0 : await removeOld(s, 'events', eventsDays, until),
@@ -45,7 +45,7 @@ async function removeOld(s: Services, table: 'log_lines' | 'events', days: numbe
       [days],
     );
     removed += rowCount ?? 0;
-    isMore = rowCount === PAGE && Date.now() < until;
+    isMore = rowCount === PAGE && performance.now() < until;
   }
   return removed;
 }
@@ -82,7 +82,7 @@ async function removePoints(s: Services, days: number, until: number): Promise<n
   for (let isMore = true; isMore; ) {
     const { rows } = await s.pg.query<{ points: number; series: number }>(ROLL_UP, [days]);
     removed += rows[0]?.points ?? 0;
-    isMore = rows[0]?.series === SERIES && Date.now() < until;
+    isMore = rows[0]?.series === SERIES && performance.now() < until;
   }
   return removed;
 }

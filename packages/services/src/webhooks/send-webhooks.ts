@@ -63,11 +63,12 @@ export async function deliver(
   due: DueDelivery,
   { allowsPrivate = false, timeoutMs = 15_000, pauseMs = webhookPauseMs }: SenderOptions,
 ): Promise<void> {
-  const begun = Date.now();
-  const timestamp = Math.floor(begun / 1_000);
+  const begun = performance.now();
+  const timestamp = Math.floor(Date.now() / 1_000);
   const headers = webhookHeaders({ id: due.event_id, timestamp, body: due.body }, due.secrets);
   const posted = await postWebhook(due.url, headers, due.body, { allowsPrivate, timeoutMs });
-  await settle(s, due, posted, begun, pauseMs(due.attempts));
+  const took = { at: timestamp, duration_ms: Math.round(performance.now() - begun) };
+  await settle(s, due, posted, took, pauseMs(due.attempts));
   if (posted.statusCode === 410)
     await s.pg.query('UPDATE webhooks SET enabled = false WHERE id = $1 AND url = $2', [due.webhook_id, due.url]);
 }
@@ -76,15 +77,10 @@ async function settle(
   s: Services,
   { id, attempts, log }: DueDelivery,
   { statusCode, error }: Posted,
-  begun: number,
+  took: { at: number; duration_ms: number },
   pauseMs: number,
 ): Promise<void> {
-  const entry = {
-    at: Math.floor(begun / 1_000),
-    status_code: statusCode,
-    error,
-    duration_ms: Math.max(0, Date.now() - begun),
-  };
+  const entry = { ...took, status_code: statusCode, error };
   const isOver = statusCode === 410 || attempts >= ATTEMPTS_MAX;
   const status = error === null ? 'delivered' : isOver ? 'failed' : 'pending';
   await s.pg.query(

@@ -43,7 +43,7 @@ export async function tasksAhead(
 }
 
 async function orderOf(s: Services, pool: string, lifeMsPerTask: number): Promise<Order> {
-  const asked = Date.now();
+  const asked = performance.now();
   const known = orders.get(s) ?? new Map<string, Promise<Order>>();
   orders.set(s, known);
   // Of many who ask at once one reads, and the others take what it read after they asked.
@@ -60,7 +60,7 @@ async function orderOf(s: Services, pool: string, lifeMsPerTask: number): Promis
 }
 
 async function readOrder(s: Services, pool: string, lifeMsPerTask: number): Promise<Order> {
-  const began = Date.now();
+  const began = performance.now();
   const { rows } = await s.pg.query<Record<'ids' | 'priorities' | 'queued_at', string | null>>(
     `SELECT string_agg(id, ',') AS ids, string_agg(priority::text, ',') AS priorities,
        string_agg((extract(epoch FROM queued_at) * 1000)::bigint::text, ',') AS queued_at

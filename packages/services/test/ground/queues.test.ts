@@ -1,5 +1,5 @@
 import { openBetween, testServices } from '@moraine/testing';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { openServices, openWakeConsumer, type Services } from '../../src/index.js';
 
 const t = await testServices();
@@ -42,6 +42,16 @@ test('a consumer whose connection went silent is opened again and gets the wake-
   await consumer.close();
   between.close();
 }, 30_000);
+
+test('a consumer that nobody wakes gives up in time, also where somebody puts the clock of the machine back', async () => {
+  const consumer = openWakeConsumer(s, 'clock', { blockSeconds: 0.2 });
+  const waits = consumer.next(300);
+  const now = vi.spyOn(Date, 'now').mockImplementation(() => performance.timeOrigin + performance.now() - 300_000);
+  const late = AbortSignal.timeout(10_000);
+  expect(await Promise.race([waits, new Promise((resolve) => late.addEventListener('abort', resolve))])).toBeNull();
+  now.mockRestore();
+  await consumer.close();
+}, 20_000);
 
 test('a consumer hears of its own pool only, and of nothing after it was closed', async () => {
   const consumer = openWakeConsumer(s, 'mine', { blockSeconds: 0.5 });
