@@ -143,6 +143,36 @@ test('eval says rows, tokens and nats, and how many rows were cut; with no row l
   expect(none.output).toContain('None of 3 rows');
 });
 
+test('eval --suite prints each figure with its interval and chance, as JSON the same, and writes the items', async () => {
+  const file = path.join(dir, 'questions.jsonl');
+  const rows = Array.from({ length: 6 }, (_, i) => ({ query: `Is it ${i}?`, choices: ['yes', 'no'], gold: i % 2 }));
+  writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const items = path.join(dir, 'items.jsonl');
+  const words = ['eval', '--suite', 'choices', file, '--base', base, '--adapter', path.join(out, 'adapter')];
+  const { status, output } = await local(...words, '--limit', '4', '--items', items);
+  expect(output).toMatch(/^Your own questions with choices: 4 items; intervals of 95 %$/m);
+  const [, share] =
+    /^acc +(\d+)\.00 % {2}\[\d+\.\d\d %, \d+\.\d\d %\] {2}chance 50\.00 %: at chance$/m.exec(output) ?? [];
+  expect(status).toBe(0);
+  const written = readFileSync(items, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(written.map(({ id, scores }) => [id, scores.length])).toEqual(['1', '2', '3', '4'].map((id) => [id, 2]));
+  const right = written.filter(({ verdict }) => verdict === 'right').length;
+  expect(Number(share)).toBe(25 * right);
+  const machine = await local(...words, '--limit', '4', '--lambda', '1', '--json');
+  expect(JSON.parse(machine.output)).toMatchObject({
+    suite: 'choices',
+    n: 4,
+    metric: 'acc',
+    metrics: { acc: { value: right / 4, chance: 0.5, at_chance: true } },
+    lambda: 1,
+  });
+  const wrong = await local('eval', '--suite', 'arc_easy', path.join(dir, 'mixed.jsonl'), '--base', base);
+  expect(wrong).toMatchObject({ status: 1, output: expect.stringContaining('Line 1: ') });
+});
+
 test('generate prints one answer alone, and several each below its prompt', async () => {
   const words = ['generate', '--base', base, '--max-new-tokens', '4', '--raw'];
   const one = await local(...words, '--prompt', 'Kelna');

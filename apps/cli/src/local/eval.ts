@@ -2,6 +2,7 @@ import { type Command, integer, noMoreThan, oneOf } from '../args.js';
 import { progressLine } from '../progress-line.js';
 import { MODE_OPTION, MODES } from '../request-options.js';
 import { print, printError } from '../terminal.js';
+import { evaluateSuite, refuseSuiteOptions, SUITE_OPTIONS } from './eval-suite.js';
 import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, LAMBDA_OPTION, lambdaOf, neededPath, pathOf } from './options.js';
 
 /** Nats with seven digits after the point. */
@@ -9,7 +10,10 @@ const digits = (value: number): number => Number(value.toFixed(7));
 
 export const evalCommand: Command = {
   name: 'local eval',
-  forms: ['--base DIR --data FILE [--adapter DIR [--lambda L]] [--json]'],
+  forms: [
+    '--base DIR --data FILE [--adapter DIR [--lambda L]] [--json]',
+    '--suite NAME FILE --base DIR [--adapter DIR [--lambda L]] [--limit N [--seed N]] [--items FILE] [--json]',
+  ],
   options: {
     base: BASE_OPTION,
     data: { type: 'string', value: 'FILE', help: 'JSONL rows: chat, prompt and completion, or text.' },
@@ -20,11 +24,15 @@ export const evalCommand: Command = {
       value: 'N',
       help: 'Longest row in tokens, longer ones are cut; default the base’s context.',
     },
+    ...SUITE_OPTIONS,
     mode: MODE_OPTION,
     json: JSON_OPTION,
   },
   run: async (args) => {
-    noMoreThan(args, 0, evalCommand);
+    const isSuite = args.options.suite !== undefined;
+    noMoreThan(args, isSuite ? 1 : 0, evalCommand);
+    if (isSuite) return evaluateSuite(args, evalCommand);
+    refuseSuiteOptions(args);
     const isJson = args.options.json === true;
     const baseDir = neededPath(args, 'base', evalCommand);
     const file = neededPath(args, 'data', evalCommand);

@@ -1,0 +1,111 @@
+import { writeFileSync } from 'node:fs';
+import { AppError } from '@moraine/contract';
+import { type EvaluationItem, type EvaluationSummary, metricOf, SUITES, summarise } from '@moraine/contract/suites';
+import { type Arguments, type Command, integer, type Option, oneOf, text } from '../args.js';
+import { progressLine } from '../progress-line.js';
+import { MODES } from '../request-options.js';
+import { print } from '../terminal.js';
+import { lambdaOf, neededPath, pathOf } from './options.js';
+
+/** Options that only an evaluation by a suite has. */
+export const SUITE_OPTIONS: Record<string, Option> = {
+  suite: {
+    type: 'string',
+    value: 'NAME',
+    help: `How the rows are asked and judged: ${[...SUITES.keys()].join(', ')}.`,
+  },
+  limit: { type: 'string', value: 'N', help: 'With --suite: no more than so many items, the first ones.' },
+  seed: { type: 'string', value: 'N', help: 'With --limit: draw the items from all instead.' },
+  fewshot: {
+    type: 'string',
+    value: 'N',
+    help: 'Solved examples before each item; default: what the suite is known by.',
+  },
+  examples: {
+    type: 'string',
+    value: 'FILE',
+    help: 'Rows that examples are taken from; default the first rows of the file, which are not asked then.',
+  },
+  items: { type: 'string', value: 'FILE', help: 'Write what the model gave for each item, a line of JSON each.' },
+};
+
+/** Scores the items of a suite's file. Returns the exit status. */
+export async function evaluateSuite(args: Arguments, command: Command): Promise<number> {
+  const isJson = args.options.json === true;
+  const options = readOptions(args, command);
+  const { evaluateItems, openModel, readSuite } = await import('@moraine/recipes');
+  const begun = performance.now();
+  const { suite, items, fewshot } = await readSuite(options);
+  const model = await openModel(options);
+  const line = progressLine();
+  const scored: EvaluationItem[] = [];
+  await evaluateItems({ model, suite, items, mode: options.mode }, (item) => {
+    scored.push(item);
+    if (!isJson)
+      line.show(`${scored.length} of ${items.length} items`, String(Math.floor((10 * scored.length) / items.length)));
+  });
+  line.clear();
+  const out = pathOf(args, 'items');
+  if (out !== undefined) writeFileSync(out, scored.map((item) => `${JSON.stringify(item)}\n`).join(''));
+  const summary = summarise(suite.name, scored);
+  const seconds = Number(((performance.now() - begun) / 1000).toFixed(3));
+  if (isJson) print(JSON.stringify({ ...summary, fewshot, mode: options.mode, lambda: options.lambda, seconds }));
+  else for (const row of describe(summary, suite.title, fewshot)) print(row);
+  return 0;
+}
+
+function readOptions(args: Arguments, command: Command) {
+  const [named] = args.positionals;
+  if (named !== undefined && text(args, 'data') !== undefined)
+    throw new AppError('invalid_request', `Two files are named: ${named} and --data ${text(args, 'data')}.`, {
+      hint: 'Name one.',
+    });
+  const place = { ...args, options: { ...args.options, data: named ?? args.options.data } };
+  const examplesFile = pathOf(args, 'examples') ?? null;
+  const limit = integer(args, 'limit', 1, 2 ** 31 - 1) ?? null;
+  const seed = integer(args, 'seed', 0, 2 ** 31 - 1) ?? null;
+  if (seed !== null && limit === null)
+    throw new AppError('invalid_request', '--seed draws items under a limit, and --limit names none.', {
+      hint: 'Add --limit N, or leave --seed out.',
+    });
+  if (text(args, 'seq') !== undefined)
+    throw new AppError('invalid_request', '--seq cuts rows of a loss; a suite has its own way with long items.', {
+      hint: 'Leave --seq out.',
+    });
+  return {
+    suite: text(args, 'suite') ?? '',
+    file: neededPath(place, 'data', command),
+    limit,
+    seed,
+    fewshot: integer(args, 'fewshot', 0, 64) ?? null,
+    examplesFile,
+    baseDir: neededPath(args, 'base', command),
+    tunedDir: pathOf(args, 'adapter') ?? null,
+    lambda: lambdaOf(args),
+    mode: oneOf(args, 'mode', MODES) ?? 'plain',
+  };
+}
+
+/** @throws AppError for options of a suite without one. */
+export function refuseSuiteOptions(args: Arguments): void {
+  const given = Object.keys(SUITE_OPTIONS).find((name) => args.options[name] !== undefined);
+  if (given === undefined) return;
+  throw new AppError('invalid_request', `--${given} is about the items of a suite, and --suite names none.`, {
+    hint: `Add --suite NAME, or leave --${given} out.`,
+  });
+}
+
+/** The figures as lines, the one that the suite is known by first. */
+function describe({ metric, metrics, n }: EvaluationSummary, title: string, fewshot: number): string[] {
+  const names = Object.keys(metrics).sort((a, b) => Number(b === metric) - Number(a === metric));
+  const rows = names.map((name) => {
+    const { value, interval, chance, at_chance } = metrics[name] as NonNullable<(typeof metrics)[string]>;
+    const isShare = metricOf(name)?.unit === 'share';
+    const shown = (figure: number): string => (isShare ? `${(100 * figure).toFixed(2)} %` : figure.toFixed(5));
+    const within = interval === null ? '' : `  [${shown(interval[0])}, ${shown(interval[1])}]`;
+    const guessed = chance === null ? '' : `  chance ${shown(chance)}${at_chance ? ': at chance' : ''}`;
+    return `${name.padEnd(22)} ${shown(value)}${within}${guessed}`;
+  });
+  const examples = fewshot === 0 ? '' : `, ${fewshot} examples before each`;
+  return [`${title}: ${n} items${examples}; intervals of 95 %`, ...rows];
+}
