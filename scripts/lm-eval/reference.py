@@ -1,0 +1,55 @@
+"""What lm_eval's Hugging Face back end makes of questions with choices.
+
+    reference.py BASE TASKS.json OUT.jsonl MAX_LENGTH
+
+TASKS.json: a list of {"name", "file", "doc_to_text", "doc_to_choice", "doc_to_target"}. A line of OUT.jsonl is an item:
+{"task", "index", "scores", "acc", "acc_norm", "acc_bytes"}, the log-likelihoods in the order of the choices.
+"""
+
+import json
+import os
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import torch
+from lm_eval.evaluator import simple_evaluate
+
+base, tasks_file, out, max_length = sys.argv[1:5]
+torch.set_num_threads(int(os.environ.get("REFERENCE_THREADS", "1")))
+
+tasks = []
+for task in json.load(open(tasks_file)):
+    metrics = ["acc"] if task["name"].startswith("winogrande") else ["acc", "acc_norm", "acc_bytes"]
+    tasks.append(
+        {
+            "task": task["name"],
+            "dataset_path": "json",
+            "dataset_kwargs": {"data_files": {"test": task["file"]}},
+            "test_split": "test",
+            "output_type": "multiple_choice",
+            "doc_to_text": task["doc_to_text"],
+            "doc_to_choice": task["doc_to_choice"],
+            "doc_to_target": task["doc_to_target"],
+            "metric_list": [{"metric": name, "aggregation": "mean", "higher_is_better": True} for name in metrics],
+        }
+    )
+
+results = simple_evaluate(
+    model="hf",
+    model_args={"pretrained": base, "dtype": "float32", "max_length": int(max_length)},
+    tasks=tasks,
+    batch_size=16,
+    device="cpu",
+    log_samples=True,
+    bootstrap_iters=0,
+)
+
+with open(out, "w") as file:
+    for task, samples in results["samples"].items():
+        for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
+            scores = [float(response[0][0]) for response in sample["resps"]]
+            figures = {name: float(sample[name]) for name in ("acc", "acc_norm", "acc_bytes") if name in sample}
+            file.write(json.dumps({"task": task, "index": sample["doc_id"], "scores": scores, **figures}) + "\n")

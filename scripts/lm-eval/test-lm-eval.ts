@@ -1,0 +1,104 @@
+/**
+ * `npm run test:lm-eval`: log-likelihoods and decisions of ours beside those of lm_eval 0.4.13's Hugging Face back end on the choice items of
+ * ../shared/data, on two bases, one whose tokenizer adds a begin token; and GSM8K's figures beside its filters'. Needs .venv/peft, which it makes.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { EvaluationItem } from '@moraine/contract/suites';
+import { readSuite } from '@moraine/data';
+import { evaluateItems, openModel } from '@moraine/recipes';
+import { referencePython } from '../peft/environment.js';
+import { allowed, compareItems, type ReferenceItem } from './compare.js';
+import { compareFilters } from './gsm8k-answers.js';
+import { type ComparedTask, sharedTasks } from './shared-items.js';
+
+const root = resolve(import.meta.dirname, '../..');
+const BASES = [
+  { name: 'examples/base (no begin token)', dir: join(root, 'examples/base') },
+  {
+    name: 'tinystories-656k (adds a begin token)',
+    dir: resolve(root, '../shared/data/models/tinystories-656k-llama'),
+  },
+];
+
+/** The reference Python with lm_eval, which is installed where it is not there. */
+function python(): string {
+  const path = referencePython();
+  const requirements = join(import.meta.dirname, 'requirements.txt');
+  const wanted = /lm_eval==([\d.]+)/.exec(readFileSync(requirements, 'utf8'))?.[1];
+  const ask = "from importlib.metadata import version; print(version('lm_eval'))";
+  if (spawnSync(path, ['-c', ask], { encoding: 'utf8' }).stdout.trim() !== wanted)
+    execFileSync(path, ['-m', 'pip', 'install', '-q', '-r', requirements], { stdio: 'inherit' });
+  return path;
+}
+
+async function scoreOurs(dir: string, { suite: name, file }: ComparedTask): Promise<EvaluationItem[]> {
+  const { suite, items } = await readSuite({ suite: name, file });
+  const model = await openModel({ baseDir: dir, tunedDir: null, lambda: 1 });
+  const scored: EvaluationItem[] = [];
+  await evaluateItems({ model, suite, items }, (item) => void scored.push(item));
+  return scored;
+}
+
+function scoreTheirs(py: string, dir: string, tasks: readonly ComparedTask[], work: string): ReferenceItem[] {
+  const [list, out] = [join(work, 'tasks.json'), join(work, 'scores.jsonl')];
+  writeFileSync(list, JSON.stringify(tasks));
+  const { max_position_embeddings: context } = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')) as {
+    max_position_embeddings: number;
+  };
+  const args = [join(import.meta.dirname, 'reference.py'), dir, list, out, String(context)];
+  execFileSync(py, args, { stdio: ['ignore', 'ignore', process.env.VERBOSE === '1' ? 'inherit' : 'ignore'] });
+  return readLines<ReferenceItem>(out);
+}
+
+const readLines = <T>(file: string): T[] =>
+  readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as T);
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+async function main(): Promise<number> {
+  const work = mkdtempSync(join(tmpdir(), 'moraine-lm-eval-'));
+  let faults = 0;
+  try {
+    const py = python();
+    const filters = compareFilters(py, work);
+    say(
+      `GSM8K filters: ${filters.answers} answers, ${filters.right} right by one of the figures, ${filters.apart.length} apart`,
+    );
+    faults += filters.apart.length;
+    for (const line of filters.apart) say(`  ${line}`);
+    const tasks = await sharedTasks(work);
+    if (tasks === null) {
+      say('Skipped: ../shared/data is not there.');
+      return 1;
+    }
+    for (const { name, dir } of BASES) {
+      const theirs = scoreTheirs(py, dir, tasks, work);
+      for (const task of tasks) {
+        const begun = performance.now();
+        const ours = await scoreOurs(dir, task);
+        const seconds = (performance.now() - begun) / 1000;
+        const found = compareItems(
+          ours,
+          theirs.filter((item) => item.task === task.name),
+        );
+        faults += found.apart.length + found.decisions.length;
+        say(
+          `${name} · ${task.name}: ${found.items} items, ${found.scores} log-likelihoods, largest difference ${found.deltaMax.toExponential(2)} (${found.shareMax.toFixed(3)} of what is allowed), ${found.apart.length} apart, ${found.decisions.length} decisions differ, ${found.ties.length} within a tie, ${seconds.toFixed(0)} s`,
+        );
+        for (const line of [...found.apart, ...found.decisions, ...found.ties].slice(0, 20)) say(`  ${line}`);
+      }
+    }
+    say(faults === 0 ? `All agree (allowed: ${allowed(0)} + 1e-6 of the score).` : `${faults} do not agree.`);
+    return faults === 0 ? 0 : 1;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+process.exitCode = await main();
