@@ -1,3 +1,4 @@
+import { wilsonInterval } from '../stats/index.js';
 import { metricOf } from './metrics.js';
 import type { EvaluationFigure, EvaluationItem, EvaluationSummary } from './results.js';
 import { SUITES } from './suites.js';
@@ -41,14 +42,6 @@ function shareOf(suite: string, name: string, all: readonly EvaluationItem[]): E
     chance,
     at_chance: chance !== null && low <= chance && chance <= high,
   };
-}
-
-/** Wilson's 95 % interval of a share. */
-function wilsonInterval(right: number, n: number): { low: number; high: number } {
-  const spread = Z95 ** 2 / n;
-  const centre = (right / n + spread / 2) / (1 + spread);
-  const half = (Z95 * Math.sqrt(((right / n) * (1 - right / n)) / n + spread / (4 * n))) / (1 + spread);
-  return { low: right === 0 ? 0 : centre - half, high: right === n ? 1 : centre + half };
 }
 
 const Z95 = 1.959963984540054;
