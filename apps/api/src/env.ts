@@ -24,6 +24,8 @@ const Env = z.object({
   HF_TOKEN: z.string().optional(),
   /** Requests a minute that one key may send: 500 a second. */
   MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(30_000),
+  /** Days that a deleted run can be restored; 0: it is removed at once. */
+  MORAINE_KEEP_DELETED_DAYS: z.coerce.number().int().min(0).max(36_500).default(7),
   /** Days that log lines, events and single points of long curves are kept of runs that have ended; 0: for ever. */
   MORAINE_KEEP_LOGS_DAYS: days,
   MORAINE_KEEP_EVENTS_DAYS: days,
@@ -54,6 +56,8 @@ export interface ApiEnv {
   baseLimitBytes: number;
   hub: { endpoint: string | undefined; token: string | undefined };
   rateLimit: number;
+  /** Default 7. */
+  keepDeletedDays?: number;
   /** Default: everything is kept. */
   retention?: Retention;
   trustProxy: boolean;
@@ -82,6 +86,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
     // Refused where a download asks for it: no wrong address of a hub keeps the API from its other work.
     hub: { endpoint: env.HF_ENDPOINT?.trim() || undefined, token: env.HF_TOKEN?.trim() || undefined },
     rateLimit: env.MORAINE_RATE_LIMIT,
+    keepDeletedDays: env.MORAINE_KEEP_DELETED_DAYS,
     retention: {
       logsDays: env.MORAINE_KEEP_LOGS_DAYS || null,
       eventsDays: env.MORAINE_KEEP_EVENTS_DAYS || null,

@@ -262,3 +262,26 @@ describe('an upload in parts', () => {
     expect(barOf(64_000_000, 64_000_000)).toBe(`${'█'.repeat(30)} 100 %  64.0 MB of 64.0 MB`);
   });
 });
+
+test('runs rm says what goes and until when, runs ls --deleted lists it, and runs restore brings it back', async () => {
+  const [id = '', waiting = ''] = [runs[1], runs[0]];
+  const refused = await cli('runs', 'rm', waiting);
+  expect(refused.status).toBe(1);
+  expect(refused.output).toContain(`POST /v1/fine_tuning/jobs/${waiting}/cancel`);
+  const { status, output } = await cli('runs', 'rm', id);
+  expect([status, output]).toEqual([
+    0,
+    expect.stringMatching(
+      new RegExp(
+        `^${id} \\(run-1\\) is deleted and can be restored until 20\\S+Z\\. Then go its configuration, \\d events, 0 bytes of storage\\. Take it back with: moraine runs restore ${id}\n$`,
+      ),
+    ),
+  ]);
+  expect((await cli('runs', 'ls')).output).not.toContain(id);
+  const deleted = await cli('runs', 'ls', '--deleted');
+  expect(idsIn(deleted.output)).toEqual([id]);
+  expect(deleted.output).toMatch(/RESTORABLE UNTIL[\s\S]*20\d\d-\S+Z/);
+  expect((await json('runs', 'ls', '--deleted'))[0].deletion.restorable_until).toBeGreaterThan(Date.now() / 1_000);
+  expect((await cli('runs', 'restore', id)).output).toBe(`${id}: cancelled\n`);
+  expect((await cli('runs', 'ls', '--deleted')).output).toBe('No runs match.\n');
+});

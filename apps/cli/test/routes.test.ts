@@ -38,6 +38,8 @@ const VERBS: Record<RouteName, string | { none: string }> = {
   getRunLogs: 'runs logs',
   getRunAdapter: 'runs download',
   verifyRun: 'runs verify',
+  deleteRun: 'runs rm',
+  restoreRun: 'runs restore',
   listRunEvaluations: 'runs evaluations',
   listWorkers: 'workers ls',
   listPools: 'pools ls',

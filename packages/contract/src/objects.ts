@@ -168,6 +168,30 @@ export const RunObject = z
   .meta({ id: 'FineTuningJob' });
 export type RunObject = z.infer<typeof RunObject>;
 
+/** When a run was deleted, and until when it can be restored (null: no more). */
+const Deletion = z.object({ deleted_at: seconds, restorable_until: seconds.nullable() });
+
+/** A deletion, and what it takes away for good when it can no longer be taken back. */
+export const DeletedRun = Deletion.extend({
+  id: z.string(),
+  object: z.literal('run.deleted'),
+  deleted: z.literal(true),
+  name: z.string(),
+  removes: z.object({
+    model: z.string().nullable(),
+    result_files: z.array(z.string()),
+    checkpoints: z.int(),
+    downloads: z.int(),
+    evaluations: z.int(),
+    metric_points: z.int(),
+    events: z.int(),
+    log_lines: z.int(),
+    bytes: z.int(),
+  }),
+  message: z.string(),
+}).meta({ id: 'DeletedRun' });
+export type DeletedRun = z.infer<typeof DeletedRun>;
+
 /** A run as a row of a list: what one looks for and compares by, without its configuration. */
 export const RunSummary = z
   .object({
@@ -194,6 +218,7 @@ export const RunSummary = z
     progress: Progress,
     pool: z.string(),
     priority: z.int(),
+    deletion: Deletion.optional().describe('Of a deleted run, in the list of those.'),
   })
   .meta({ id: 'RunSummary' });
 export type RunSummary = z.infer<typeof RunSummary>;

@@ -54,6 +54,7 @@ export type { Retention } from './reconcile/retention.js';
 export { cancelRun } from './training/cancel-run.js';
 export { type Claim, claimRun } from './training/claim-run.js';
 export { createRun } from './training/create-run.js';
+export { deleteRun, restoreRun } from './training/delete-run.js';
 export { failAttempt, releaseAttempt } from './training/end-attempt.js';
 export { estimateRun } from './training/estimate-run.js';
 export { cancelAttempt, type Finish, finishAttempt } from './training/finish-attempt.js';

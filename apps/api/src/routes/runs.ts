@@ -1,4 +1,13 @@
-import { listEvaluations, listLogs, openAdapter, readMetrics, searchRuns, verifyRun } from '@moraine/services';
+import {
+  deleteRun,
+  listEvaluations,
+  listLogs,
+  openAdapter,
+  readMetrics,
+  restoreRun,
+  searchRuns,
+  verifyRun,
+} from '@moraine/services';
 import { createExporter } from '../export/make-export.js';
 import type { Handlers } from './bind.js';
 import { sendBytes } from './bytes.js';
@@ -18,10 +27,17 @@ export const runHandlers: Handlers<
   | 'getRunLogs'
   | 'getRunAdapter'
   | 'verifyRun'
+  | 'deleteRun'
+  | 'restoreRun'
   | 'listRunEvaluations'
 > = {
   async searchRuns({ s, actor, query, request, reply }) {
-    const search = { ...query, ids: listOf(query.ids), count: query.count === 'true' };
+    const search = {
+      ...query,
+      ids: listOf(query.ids),
+      count: query.count === 'true',
+      deleted: query.deleted === 'true',
+    };
     return tagged(request, reply, await searchRuns(s, actor, search));
   },
   async getRunMetrics({ s, actor, params, query, request, reply }) {
@@ -34,5 +50,7 @@ export const runHandlers: Handlers<
     return sendBytes(reply, 'application/x-tar', await openAdapter(s, actor, params.id, query, makeExport));
   },
   verifyRun: ({ s, actor, params }) => verifyRun(s, actor, params.id),
+  deleteRun: ({ s, env, actor, params }) => deleteRun(s, actor, params.id, { keepDays: env.keepDeletedDays }),
+  restoreRun: ({ s, actor, params }) => restoreRun(s, actor, params.id),
   listRunEvaluations: ({ s, actor, params }) => listEvaluations(s, actor, params.id),
 };

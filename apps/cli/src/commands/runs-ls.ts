@@ -15,6 +15,10 @@ export const LIST_OPTIONS = {
     value: 'TERMS',
     help: 'Runs that match all terms: a word, field:part (name, id, base, method, status, state, pool), lr<1e-3, rank>=8, key=value of the metadata.',
   },
+  deleted: {
+    type: 'boolean',
+    help: 'Deleted runs, with the time until which each can be restored, in place of the others.',
+  },
   sort: {
     type: 'string',
     value: 'NAME',
@@ -32,16 +36,17 @@ export const statusOf = ({ status, state }: Pick<RunObject, 'status' | 'state'>)
 export async function listRuns(args: Arguments): Promise<number> {
   const [sort, q] = [oneOf(args, 'sort', RunOrder.options), text(args, 'search')];
   const filters = { status: oneOf(args, 'status', RunStatus.options), metadata: metadataOf(args) };
-  if (args.options.json && sort === undefined && q === undefined) {
+  const deleted = args.options.deleted ? 'true' : undefined;
+  if (args.options.json && !deleted && sort === undefined && q === undefined) {
     const runs = await readPages(args, 100, (client, page) =>
       client.call('listRuns', { query: { ...filters, ...page } }),
     );
     return printList(args, runs, () => '', '');
   }
   const rows = await readPages(args, 200, (client, page) =>
-    client.call('searchRuns', { query: { ...filters, sort, q, ...page } }),
+    client.call('searchRuns', { query: { ...filters, sort, q, deleted, ...page } }),
   );
-  const isFiltered = [...Object.values(filters), q].some((filter) => filter !== undefined);
+  const isFiltered = [...Object.values(filters), q, deleted].some((filter) => filter !== undefined);
   return printList(args, rows, tableOf, isFiltered ? 'No runs match.' : 'No runs yet.');
 }
 
@@ -57,6 +62,9 @@ function metadataOf(args: Arguments): Record<string, string> | undefined {
   return pairs && Object.fromEntries(pairs);
 }
 
+const timeOf = (seconds: number | null): string =>
+  seconds === null ? '' : new Date(seconds * 1_000).toISOString().replace('.000Z', 'Z');
+
 const tableOf = (runs: RunSummary[]): string =>
   table(
     [
@@ -67,6 +75,7 @@ const tableOf = (runs: RunSummary[]): string =>
       { title: 'STEP', align: 'right' },
       { title: 'LOSS', align: 'right' },
       { title: 'NAME' },
+      ...(runs.some(({ deletion }) => deletion) ? [{ title: 'RESTORABLE UNTIL' }] : []),
     ],
     runs.map(({ id, model, method, progress, name, ...run }) => [
       id,
@@ -76,5 +85,6 @@ const tableOf = (runs: RunSummary[]): string =>
       `${progress.step}/${progress.steps}`,
       progress.train_loss?.toFixed(4) ?? '',
       name === id ? '' : name,
+      ...(run.deletion ? [timeOf(run.deletion.restorable_until)] : []),
     ]),
   );

@@ -16,12 +16,14 @@ export const runsCommand: Command = {
   forms: [
     'create --model NAME --file FILE [--config FILE] [--method NAME] [--watch] [--json]',
     'watch RUN [--json]',
-    'ls [--status NAME] [--metadata PAIR]... [--search TERMS] [--sort NAME] [--limit N | --all] [--after ID] [--json]',
+    'ls [--status NAME] [--metadata PAIR]... [--search TERMS] [--sort NAME] [--deleted] [--limit N | --all] [--after ID] [--json]',
     'show RUN [--json]',
     'pause RUN [--json]',
     'resume RUN [--json]',
     'cancel RUN [--json]',
     'verify RUN [--json]',
+    'rm RUN... [--json]',
+    'restore RUN [--json]',
     'events RUN [--limit N | --all] [--after ID] [--json]',
     'checkpoints RUN [--limit N | --all] [--after ID] [--json]',
     'evaluations RUN [--json]',
@@ -34,6 +36,8 @@ export const runsCommand: Command = {
     'ls --status running --metadata team=blue --sort -loss',
     'ls --search lr<1e-3 --all --json',
     'pause ftjob-4f2k',
+    'rm ftjob-4f2k ftjob-9x1c',
+    'restore ftjob-4f2k',
     'events ftjob-4f2k --limit 5',
     'metrics ftjob-4f2k --names train_loss --from 1000 --json',
     'logs ftjob-4f2k --attempt 2',
@@ -80,6 +84,8 @@ export const runsCommand: Command = {
       pause: (given) => change(given, 'pauseRun'),
       resume: (given) => change(given, 'resumeRun'),
       cancel: (given) => change(given, 'cancelRun'),
+      rm: remove,
+      restore: (given) => change(given, 'restoreRun'),
       verify: (given) => verifyRun(given, params(given).id),
       events: (given) => listEvents(given, params(given).id),
       checkpoints: (given) => listCheckpoints(given, params(given).id),
@@ -95,6 +101,18 @@ const params = (args: Arguments): { id: string } => {
   noMoreThan(args, 2, runsCommand);
   return { id };
 };
+
+/** One after the other, each said as it is done; the first that is refused ends it. */
+async function remove(args: Arguments): Promise<number> {
+  required(args, 1, 'The id of the run', runsCommand);
+  const client = connect(args);
+  for (const id of args.positionals.slice(1)) {
+    const deleted = await client.call('deleteRun', { params: { id } });
+    const restore = deleted.restorable_until === null ? '' : ` Take it back with: moraine runs restore ${id}`;
+    print(args.options.json ? JSON.stringify(deleted) : deleted.message + restore);
+  }
+  return 0;
+}
 
 function ls(args: Arguments): Promise<number> {
   noMoreThan(args, 1, runsCommand);
@@ -145,7 +163,7 @@ async function show(args: Arguments): Promise<number> {
   return 0;
 }
 
-async function change(args: Arguments, verb: 'pauseRun' | 'resumeRun' | 'cancelRun'): Promise<number> {
+async function change(args: Arguments, verb: 'pauseRun' | 'resumeRun' | 'cancelRun' | 'restoreRun'): Promise<number> {
   const run = await connect(args).call(verb, { params: params(args) });
   print(args.options.json ? JSON.stringify(run) : `${run.id}: ${statusOf(run)}`);
   return 0;

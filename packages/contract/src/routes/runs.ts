@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { EXPORT_FORMATS, LOW_RANK } from '../methods/method.js';
-import { EvaluationObject, LogLine, listOf, RunMetrics, RunObject, RunOrder, RunSummary } from '../objects.js';
+import {
+  DeletedRun,
+  EvaluationObject,
+  LogLine,
+  listOf,
+  RunMetrics,
+  RunObject,
+  RunOrder,
+  RunSummary,
+} from '../objects.js';
 import { RunStatus } from '../states.js';
 import { after, id, inQuery, limit, metadata, table } from './route.js';
 
@@ -22,11 +31,31 @@ export const RUN_ROUTES = table({
       metadata: metadata.optional(),
       ids: z.string().max(8000).optional().describe('Comma-separated ids: these runs only, at most 100.'),
       sort: RunOrder.default('-created').describe('Newest first by default. Runs that lack the value come last.'),
+      deleted: z
+        .enum(['true', 'false'])
+        .default('false')
+        .describe('`true`: deleted runs that can still be restored, in place of the others.'),
       count: z.enum(['true', 'false']).default('false').describe('Whether `total_count` says how many runs match.'),
       limit: limit(50, 200),
       after,
     }),
     response: listOf(RunSummary).extend({ total_count: z.int().nullable() }),
+  },
+  deleteRun: {
+    method: 'DELETE',
+    path: '/v1/runs/:id',
+    tag: 'Runs',
+    summary: 'Delete a run that has ended, and all that is of it; it can be restored for a while',
+    params: id,
+    response: DeletedRun,
+  },
+  restoreRun: {
+    method: 'POST',
+    path: '/v1/runs/:id/restore',
+    tag: 'Runs',
+    summary: 'Take the deletion of a run back',
+    params: id,
+    response: RunObject,
   },
   getRunMetrics: {
     method: 'GET',

@@ -69,5 +69,5 @@ async function removeBase(tx: Prisma.TransactionClient, { projectId }: Actor, na
 const needed = (name: string): AppError =>
   new AppError('conflict', `'${name}' is needed by what was trained on it.`, {
     param: 'model',
-    hint: 'Its runs and adapters could not be trained on or merged without it.',
+    hint: 'Its runs and adapters could not be trained on or merged without it. Deleted runs count until they can no longer be restored.',
   });

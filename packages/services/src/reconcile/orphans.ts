@@ -42,7 +42,7 @@ export async function collectOrphans(s: Services): Promise<number> {
        UNION ALL SELECT blob_key FROM adapters d WHERE d.run_id = a.task_id AND d.blob_key IS NOT NULL
        UNION ALL SELECT blob_key FROM files f WHERE f.blob_key LIKE 'runs/' || a.task_id || '/%' AND f.deleted_at IS NULL
      ) AS keys
-     FROM attempts a WHERE a.finished_at < now() - interval '${AGE}' AND (a.finished_at > now() - interval '1 day' OR EXISTS (
+     FROM attempts a JOIN tasks t ON t.id = a.task_id AND t.deleted_at IS NULL WHERE a.finished_at < now() - interval '${AGE}' AND (a.finished_at > now() - interval '1 day' OR EXISTS (
        SELECT 1 FROM checkpoints c WHERE c.run_id = a.task_id AND c.attempt = a.attempt AND c.deleted_at > now() - interval '1 day'))
      ORDER BY random() LIMIT $1`,
     [PAGE],

@@ -12,6 +12,7 @@ import { pullBack, type Reading, readClock, stepBetween } from './clock.js';
 import { expireLeases, markLostContact, markLostWorkers } from './leases.js';
 import { collectExpiredFiles, collectOrphans, forgetExpired } from './orphans.js';
 import { offerForgotten } from './outbox.js';
+import { purgeDeleted } from './purge.js';
 import { applyRetention, KEEP_ALL, type Retention } from './retention.js';
 
 /** Our advisory lock: the process that holds it is the reconciler. */
@@ -97,6 +98,7 @@ export function startReconciler(
         await markLostWorkers(s, workerSilentMs);
       }
       await guarded('wake-ups', () => offerForgotten(s, sweep));
+      await guarded('deleted runs', () => purgeDeleted(s));
       if (collectedAt === null || performance.now() - collectedAt >= collectEveryMs) {
         collectedAt = performance.now();
         validateFiles();

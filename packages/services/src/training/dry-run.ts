@@ -167,6 +167,7 @@ function imagine({ task, run }: NewRows, { base, config }: Prepared): RunObject 
       startedAt: null,
       finishedAt: null,
       deletedAt: null,
+      purgeAt: null,
       attempts: [],
     },
   };

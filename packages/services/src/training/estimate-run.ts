@@ -95,7 +95,7 @@ async function pacesOf(s: Services, pool: string, { base }: Prepared, config: Ru
         { config: { path: ['adapter', 'type'], equals: config.adapter.type } },
         { config: { path: ['mode'], equals: config.mode } },
       ],
-      task: { pool, status: 'succeeded' },
+      task: { pool, status: 'succeeded', deletedAt: null },
     },
     orderBy: { task: { finishedAt: 'desc' } },
     take: RUNS_ASKED,

@@ -53,9 +53,13 @@ async function startOfRun(s: Services, actor: Actor, model: string): Promise<Tra
 
 const gone = (message: string, hint: string): AppError => new AppError('not_found', message, { param: 'model', hint });
 
-/** Locks what a run starts from until the run is stored: a checkpoint that is dropped now is gone before, or kept for it. */
+/** Locks what a run starts from until the run is stored: a checkpoint that is dropped now, or deleted with its run, is gone before or kept for it. */
 export async function holdStart(tx: Prisma.TransactionClient, start: RunStart | null): Promise<void> {
   if (start === null || start.startCheckpointId === null) return;
+  // The task first, as whoever writes a checkpoint does. Only a deletion waits for this lock, not the writes of its attempt.
+  const source = await tx.$queryRaw<unknown[]>`
+    SELECT id FROM tasks WHERE id = ${start.run_id} AND deleted_at IS NULL FOR KEY SHARE`;
+  if (source.length === 0) throw gone(`The run of '${start.model}' was deleted just now.`, 'Restore it first.');
   const held = await tx.$queryRaw<unknown[]>`
     SELECT id FROM checkpoints WHERE id = ${start.startCheckpointId} AND deleted_at IS NULL FOR SHARE`;
   if (held.length === 0) throw gone(`The checkpoint of '${start.model}' was dropped just now.`, 'Take a later one.');

@@ -12,7 +12,7 @@ export async function queueVerification(
   runId: string,
 ): Promise<{ offer: Offer; event: EventRow } | null> {
   const { rows } = await client.query<Omit<Offer, 'id'> & { project_id: string }>(
-    'SELECT project_id, pool, priority, 1 AS submission FROM tasks WHERE id = $1 FOR UPDATE',
+    'SELECT project_id, pool, priority, 1 AS submission FROM tasks WHERE id = $1 AND deleted_at IS NULL FOR UPDATE',
     [runId],
   );
   const [run] = rows;

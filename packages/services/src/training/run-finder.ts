@@ -10,15 +10,15 @@ export const runFinder = (tx: Prisma.TransactionClient, { projectId, keyId }: Ac
   async underKey(idempotencyKey) {
     const run = await tx.run.findUnique({
       where: { projectId_idempotencyKey: { projectId, idempotencyKey } },
-      include: { task: { select: { createdAt: true } } },
+      include: { task: { select: { createdAt: true, deletedAt: true } } },
     });
-    return run && { id: run.id, hash: run.requestHash, createdAt: run.task.createdAt };
+    return run?.task.deletedAt === null ? { id: run.id, hash: run.requestHash, createdAt: run.task.createdAt } : null;
   },
   freeKey: (idempotencyKey) =>
     tx.run.updateMany({ where: { projectId, idempotencyKey }, data: { idempotencyKey: null } }),
   since: (moment) =>
     tx.run.findFirst({
-      where: { projectId, keyId, requestHash: hash, task: { createdAt: { gt: moment } } },
+      where: { projectId, keyId, requestHash: hash, task: { createdAt: { gt: moment }, deletedAt: null } },
       orderBy: { task: { createdAt: 'desc' } },
     }),
 });

@@ -27,6 +27,8 @@ export interface SearchRuns {
   /** These runs only. */
   ids?: readonly string[];
   sort: RunOrder;
+  /** Deleted runs that can be restored, in place of those that are not deleted. */
+  deleted?: boolean;
   /** Whether to count the runs that match. */
   count: boolean;
 }
@@ -53,7 +55,8 @@ const FROM = 'FROM tasks t JOIN runs r ON r.id = t.id JOIN bases b ON b.id = r.b
 const COLUMNS = `r.id, ${RUN_NAME} AS name, t.created_at, t.started_at, t.finished_at, b.name AS model, t.status, t.state, t.pool, t.priority,
   (r.config->'adapter') - 'target_modules' AS adapter, (r.config->>'trainable_parameters')::float8 AS parameters,
   (r.config->'optimizer'->>'learning_rate')::float8 AS learning_rate,
-  r.step, r.steps, r.trained_tokens::float8 AS "trainedTokens", r.tokens_per_second AS "tokensPerSecond", r.train_loss AS "trainLoss", r.pace`;
+  r.step, r.steps, r.trained_tokens::float8 AS "trainedTokens", r.tokens_per_second AS "tokensPerSecond", r.train_loss AS "trainLoss", r.pace,
+  t.deleted_at, t.purge_at`;
 
 interface SummaryRow extends ProgressRow {
   id: string;
@@ -68,6 +71,8 @@ interface SummaryRow extends ProgressRow {
   adapter: { type: string; rank?: number };
   parameters: number;
   learning_rate: number;
+  deleted_at: Date | null;
+  purge_at: Date | null;
 }
 
 /** A page of the runs of the caller's project that match, over all of them, in any order. @throws AppError `invalid_value`. */
@@ -102,16 +107,18 @@ export async function searchRuns(
 }
 
 /** A page without conditions, of which a plan serves for all. */
-const isPlain = ({ q, status, ids, metadata }: SearchRuns): boolean => !q && !status && !ids && metadata === undefined;
+const isPlain = ({ q, status, ids, metadata, deleted }: SearchRuns): boolean =>
+  !q && !status && !ids && !deleted && metadata === undefined;
 
-function conditions(actor: Actor, { q = '', status, ids, metadata }: SearchRuns, values: Values): string[] {
+function conditions(actor: Actor, search: SearchRuns, values: Values): string[] {
+  const { q = '', status, ids, metadata, deleted } = search;
   if (ids && ids.length > IDS_MAX)
     throw new AppError('invalid_value', `'ids' names ${ids.length} runs; at most ${IDS_MAX} at a time.`, {
       param: 'ids',
       hint: 'Ask in parts.',
     });
   return [
-    `t.project_id = ${values.put(actor.projectId)} AND t.kind = ${values.put(trainKind.name)} AND t.deleted_at IS NULL`,
+    `t.project_id = ${values.put(actor.projectId)} AND t.kind = ${values.put(trainKind.name)} AND ${deleted ? 't.deleted_at IS NOT NULL AND t.purge_at > now()' : 't.deleted_at IS NULL'}`,
     ...(status ? [`t.status = ${values.put(status)}`] : []),
     ...(ids ? [`t.id = ANY (${values.put(ids)}::text[])`] : []),
     ...metadataConditions(metadata, values),
@@ -176,5 +183,8 @@ function toSummary(row: SummaryRow, verdict: RunSummary['verdict']): RunSummary 
     progress: toProgress(row),
     pool: row.pool,
     priority: row.priority,
+    ...(row.deleted_at && {
+      deletion: { deleted_at: toSeconds(row.deleted_at), restorable_until: toSecondsOrNull(row.purge_at) },
+    }),
   };
 }

@@ -1,4 +1,5 @@
 import type { Services } from '../ground/context.js';
+import { LIVE } from './fence.js';
 
 export interface Count {
   labels: Record<string, string>;
@@ -10,7 +11,7 @@ export interface WorkCounts {
   /** Tasks by kind, pool and status; those that have ended are left out. */
   tasks: Count[];
   workers: Count[];
-  /** Attempts that have ended, by status and cause. */
+  /** Attempts that have ended, by status and cause; those of runs that were removed, too. */
   attempts: Count[];
 }
 
@@ -25,8 +26,10 @@ export async function countWork(s: Services): Promise<WorkCounts> {
       FROM tasks WHERE status NOT IN ('succeeded', 'failed', 'cancelled') GROUP BY kind, pool, status ORDER BY 1`),
     count(`SELECT jsonb_build_object('pool', pool, 'status', status) AS labels, count(*)::int AS count
       FROM workers GROUP BY pool, status ORDER BY 1`),
-    count(`SELECT jsonb_build_object('status', status, 'cause', coalesce(cause, '')) AS labels, count(*)::int AS count
-      FROM attempts WHERE status NOT IN ('claimed', 'provisioning', 'running') GROUP BY status, cause ORDER BY 1`),
+    count(`SELECT jsonb_build_object('status', status, 'cause', cause) AS labels, sum(count)::int AS count FROM (
+        SELECT status, coalesce(cause, '') AS cause, count(*) FROM attempts WHERE status NOT IN ${LIVE} GROUP BY 1, 2
+        UNION ALL SELECT status, cause, count FROM attempt_tallies
+      ) ended GROUP BY status, cause ORDER BY 1`),
   ]);
   return { tasks, workers, attempts };
 }
