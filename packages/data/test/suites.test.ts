@@ -130,6 +130,67 @@ describe('a row of a suite becomes an item', () => {
   });
 });
 
+describe('exported OpenAI evals', () => {
+  const grader = {
+    type: 'string_check',
+    input: '{{ sample.output_text }}',
+    reference: '{{item.label}}',
+    operation: 'ilike',
+  };
+  const asked = [
+    { role: 'developer', content: 'One word.' },
+    { role: 'user', content: { type: 'input_text', text: 'Mood of {{ item.text.body }}?' } },
+  ];
+  const source = { data_source: { type: 'completions', input_messages: { type: 'template', template: asked } } };
+  const item = { text: { body: 'I sing' }, label: 'glad' };
+  const lines = (patch: object) => [
+    { object: 'eval', testing_criteria: [{ ...grader, ...patch }] },
+    source,
+    { item },
+    { item: { ...item, label: 'sad' } },
+  ];
+
+  it('ask each item by the template and judge by the criterion, as lines or as one object', async () => {
+    const items = await read('openai_evals', lines({}));
+    expect(items.map(({ id, task }) => [id, 'expected' in task && task.expected])).toEqual([
+      ['1', 'glad'],
+      ['2', 'sad'],
+    ]);
+    expect(items[0]).toMatchObject({
+      prompt: 'One word.\n\nMood of I sing?',
+      task: { isTurn: true, check: { type: 'string', operation: 'ilike' } },
+    });
+    const whole = { eval: { testing_criteria: [grader] }, ...source, items: [item] };
+    expect((await read('openai_evals', [whole]))[0]?.task).toEqual(items[0]?.task);
+  });
+
+  it('by text similarity have its threshold', async () => {
+    const [like] = await read(
+      'openai_evals',
+      lines({ type: 'text_similarity', evaluation_metric: 'fuzzy_match', pass_threshold: 0.8 }),
+    );
+    expect(like?.task).toMatchObject({ check: { type: 'similarity', least: 0.8 } });
+  });
+
+  const refused: [string, object, RegExp][] = [
+    [
+      'score_model',
+      { type: 'score_model' },
+      /^Line 1: The grader 'score_model' is not taken: it asks another model\.$/,
+    ],
+    ['python', { type: 'python' }, /'python' is not taken/],
+    ['cosine', { type: 'text_similarity', evaluation_metric: 'cosine' }, /The similarity "cosine" is not taken/],
+    ['another input', { input: '{{item.label}}' }, /The grader looks at "\{\{item\.label\}\}"/],
+    ['a column that the item lacks', { reference: '{{item.name}}' }, /^Line 3: The item has no text 'name'\.$/],
+  ];
+  it.each(refused)('%s is named as not taken', async (_name, patch, message) => {
+    await expect(read('openai_evals', lines(patch))).rejects.toMatchObject({
+      code: 'invalid_file',
+      message: expect.stringMatching(message),
+    });
+  });
+});
+
 describe('examples', () => {
   const rows = ['one', 'two', 'three'].map((word) => ({ question: word, answer: `#### ${word.length}` }));
 

@@ -1,6 +1,6 @@
 import type { AnswerTask } from '@moraine/data';
 import { describe, expect, it } from 'vitest';
-import { checkAnswer, isSameAnswer } from '../src/evaluate/checks.js';
+import { checkAnswer, isSameAnswer, similarity } from '../src/evaluate/checks.js';
 import { flexibleNumber, judgeGsm8k, strictNumber } from '../src/evaluate/gsm8k.js';
 
 const judge = (answer: string, expected: string, check: AnswerTask['check']) =>
@@ -60,6 +60,18 @@ describe('checks', () => {
     ['ilike', 'I say yes.', 'YES', 1],
   ] as const)('%s: %j beside %j', (operation, answer, reference, passed) => {
     expect(judge(answer, reference, { type: 'string', operation })).toEqual({ passed });
+  });
+
+  it.each([
+    // rapidfuzz 3: fuzz.ratio / 100
+    ['this is a test', 'this is a test!', 0.965_517],
+    ['kitten', 'sitting', 0.615_385],
+    ['abc', 'xyz', 0],
+    ['', '', 1],
+  ])('%j is like %j by %d', (a, b, ratio) => {
+    expect(similarity(a, b)).toBeCloseTo(ratio, 5);
+    expect(judge(a, b, { type: 'similarity', least: ratio - 0.01 })).toEqual({ passed: 1 });
+    expect(judge(a, b, { type: 'similarity', least: ratio + 0.01 })).toEqual({ passed: 0 });
   });
 
   it('a pattern is searched for in the answer', () => {

@@ -7,7 +7,9 @@ export type Check =
   /** The number after `####`, and the last number of the text. */
   | { type: 'gsm8k' }
   | { type: 'pattern'; pattern: string; flags: string }
-  | { type: 'string'; operation: StringOperation };
+  | { type: 'string'; operation: StringOperation }
+  /** As like as this to what is expected, from 0 to 1. */
+  | { type: 'similarity'; least: number };
 
 export const STRING_OPERATIONS = ['eq', 'ne', 'like', 'ilike'] as const;
 export type StringOperation = (typeof STRING_OPERATIONS)[number];

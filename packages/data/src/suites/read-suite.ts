@@ -8,6 +8,7 @@ import { ANSWER_READERS } from './answer-rows.js';
 import { CHOICE_READERS } from './choice-rows.js';
 import { readFinance } from './finance-rows.js';
 import type { Question, SuiteItem, Task } from './item.js';
+import { readEvals } from './openai-evals.js';
 import { invalid, type PlacedRow, readObjects } from './read-objects.js';
 import { readRequests } from './request-rows.js';
 
@@ -40,6 +41,12 @@ const READERS: Readonly<Record<string, (row: Json) => Question[]>> = {
   ...CHOICE_READERS,
   ...ANSWER_READERS,
   finance: readFinance,
+};
+
+/** Suites whose items are made of several rows. */
+const WHOLE_READERS: Readonly<Record<string, typeof readRequests>> = {
+  rc_5shot: readRequests,
+  openai_evals: readEvals,
 };
 
 /** A suite by its name. @throws AppError `invalid_value`. */
@@ -91,12 +98,13 @@ async function readQuestions({ name }: Suite, file: string): Promise<PlacedQuest
   const read = READERS[name];
   if (name === 'file') return plainQuestions(file);
   const rows = await readObjects(file);
-  if (name === 'rc_5shot') {
-    const questions = readRequests(
+  const readAll = WHOLE_READERS[name];
+  if (readAll !== undefined) {
+    const questions = readAll(
       rows.map(({ row }) => row),
       (i, use) => orRefused(rows[i]?.place ?? '', use),
     );
-    return questions.map((question) => ({ question, place: question.id ?? '' }));
+    return questions.map((question, i) => ({ question, place: question.id ?? String(i + 1) }));
   }
   if (read === undefined) throw notYet(name);
   return rows.flatMap(({ place, row }: PlacedRow) =>

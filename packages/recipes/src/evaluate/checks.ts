@@ -14,6 +14,8 @@ export function checkAnswer(answer: string, { check, expected }: AnswerTask): Re
       return { passed: point(holdsPattern(answer.trim(), check.pattern, check.flags)) };
     case 'string':
       return { passed: point(STRING_CHECKS[check.operation](answer.trim(), expected)) };
+    case 'similarity':
+      return { passed: point(similarity(answer.trim(), expected) >= check.least) };
     default:
       return check satisfies never;
   }
@@ -28,6 +30,23 @@ const STRING_CHECKS = {
   like: (answer: string, reference: string) => answer.includes(reference),
   ilike: (answer: string, reference: string) => answer.toLowerCase().includes(reference.toLowerCase()),
 };
+
+/**
+ * How alike two texts are, from 0 to 1: twice the letters of their longest common subsequence over all their letters, as rapidfuzz's `fuzz.ratio`,
+ * OpenAI's `fuzzy_match`, without its factor of 100.
+ */
+export function similarity(a: string, b: string): number {
+  const [letters, others] = [[...a], [...b]];
+  if (letters.length + others.length === 0) return 1;
+  let before = new Int32Array(others.length + 1);
+  for (const letter of letters) {
+    const now = new Int32Array(others.length + 1);
+    for (const [i, other] of others.entries())
+      now[i + 1] = letter === other ? (before[i] ?? 0) + 1 : Math.max(before[i + 1] ?? 0, now[i] ?? 0);
+    before = now;
+  }
+  return (2 * (before.at(-1) ?? 0)) / (letters.length + others.length);
+}
 
 /** Numbers as they are written in reports: `$1,234.50`, `(12.6)` for less than nothing, `22 %`. */
 const NUMBER = /^\(?[-+]?\$?\s*[-+]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?\s*%?\)?$/;
