@@ -11,6 +11,8 @@ RUN node apps/cli/bin/moraine.mjs setup --${RUNTIME}
 
 FROM node:24-bookworm-slim
 WORKDIR /app
+# Code that a model writes is scored in a sandbox of these two.
+RUN apt-get update && apt-get install -y --no-install-recommends bubblewrap python3 && rm -rf /var/lib/apt/lists/*
 ENV NODE_ENV=production
 COPY --from=build /opt/moraine /opt/moraine
 COPY --from=build /app /app

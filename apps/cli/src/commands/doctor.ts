@@ -1,3 +1,4 @@
+import { explain } from '@moraine/contract';
 import type { DoctorReport, NvidiaReport } from '@moraine/engine/install';
 import { type Command, noMoreThan } from '../args.js';
 import { bytes, labelled, paint, print } from '../terminal.js';
@@ -9,7 +10,7 @@ export const doctorCommand: Command = {
   run: async (args) => {
     noMoreThan(args, 0, doctorCommand);
     const { doctor } = await import('@moraine/engine/install');
-    const report = await doctor();
+    const report = { ...(await doctor()), sandbox: await checkSandbox() };
     if (args.options.json) {
       print(JSON.stringify(report, null, 2));
       return report.problems.length === 0 ? 0 : 1;
@@ -33,6 +34,7 @@ export const doctorCommand: Command = {
       ['Cache', `${report.cache}, ${bytes(report.diskFreeBytes)} free on its disk`],
       ['Python', python ? `${python.version}, pip ${python.pip ?? 'missing'} (${python.program})` : 'not found'],
       ['Compiler', compiler ? compiler.version : 'not found'],
+      ['Sandbox', report.sandbox ?? 'ready: code that a model writes can be run (bubblewrap)'],
     ];
     print(labelled(rows));
     if (report.problems.length === 0) print(`\n${paint('green', 'Ready to train.')}`);
@@ -40,6 +42,12 @@ export const doctorCommand: Command = {
     return report.problems.length === 0 ? 0 : 1;
   },
 };
+
+/** Why code that a model writes cannot be run here, with what to install; null where it can. Nothing else needs it. */
+async function checkSandbox(): Promise<string | null> {
+  const { requireSandbox } = await import('@moraine/recipes/sandbox');
+  return requireSandbox().then(() => null, explain);
+}
 
 /** Whether mode `bf16` is worth taking on the device that computes. */
 function bfloat16Row(device: DoctorReport['device']): string {
