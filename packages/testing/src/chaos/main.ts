@@ -93,7 +93,9 @@ async function withStack(training: Training, work: (stack: ChaosStack) => Promis
 
 async function tryStandIn(plan: readonly Plan[]): Promise<void> {
   await withStack(STAND_IN, async (stack) => {
-    const inputs = { ...(await prepare(stack)), ...SHORT_RUN };
+    // The short form has no time for runs that outlast a fault.
+    const outlastingSteps = isShort ? SHORT_RUN.steps : SHORT_RUN.outlastingSteps;
+    const inputs = { ...(await prepare(stack)), ...SHORT_RUN, outlastingSteps };
     out(`seed ${seed}: ${plan.length} trials, clocks by ${stack.clocks.how}\n${line('', COLUMNS)}`);
     await tryAll(stack, inputs, plan);
     const ended = await forceAsEnded(stack, isShort ? STALE_WRITES : STALE_WRITES / 2);
