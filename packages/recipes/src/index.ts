@@ -6,9 +6,10 @@ export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';
 export { checkResume, type Replay } from './check-resume.js';
 export type { Control, Emit } from './control.js';
-export { type EvaluateOptions, evaluateItems } from './evaluate/evaluate-items.js';
+export { evaluateItems } from './evaluate/evaluate-items.js';
 export { judgeGsm8k } from './evaluate/gsm8k.js';
 export { type ModelPlace, type OpenModel, openModel } from './evaluate/open-model.js';
+export type { EvaluateOptions } from './evaluate/parts.js';
 export type { ExportFacts } from './export/describe-export.js';
 export type { ExportFile } from './export/files.js';
 export { exportedTokenizer, makeExport } from './export/make-export.js';

@@ -2,9 +2,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EvaluationItem, SUITES, type Suite, summarise } from '@moraine/contract/suites';
-import { readSuite, type SuiteItem } from '@moraine/data';
+import { type CodeTask, readSuite, type SuiteItem } from '@moraine/data';
 import { logitsOf } from '@moraine/lm';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { judgeProgram } from '../src/evaluate/code.js';
 import {
   type EvaluateOptions,
   evaluateItems,
@@ -14,8 +15,13 @@ import {
   readWeight,
   scoreFile,
 } from '../src/index.js';
+import { requireSandbox } from '../src/sandbox/index.js';
 import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
 
+const hasSandbox = await requireSandbox().then(
+  () => true,
+  () => false,
+);
 const base = writeTinyBase();
 const dir = mkdtempSync(join(tmpdir(), 'moraine-evaluate-'));
 const rowsFile = (name: string, rows: readonly unknown[]): string => {
@@ -167,9 +173,41 @@ describe('answers', () => {
     expect((await evaluate({ suite, items }, { from: 2 }))[0]).toEqual(all[2]);
   });
 
-  it('of programs are refused, since nothing shuts them in', async () => {
+  it('of programs are run with their tests in the sandbox, or refused where there is none', async () => {
     const row = { task_id: 't/0', prompt: 'def f():\n', test: 'def check(f): pass', entry_point: 'f' };
-    await expect(evaluate(await read('humaneval', [row]))).rejects.toMatchObject({ code: 'unavailable' });
+    const { suite, items } = await read('humaneval', [row]);
+    if (!hasSandbox) {
+      await expect(evaluate({ suite, items })).rejects.toMatchObject({ code: 'runtime_missing' });
+      return;
+    }
+    const [item] = await evaluate({ suite, items });
+    // Random weights write no Python, whatever its tests want.
+    expect(item).toMatchObject({ id: 't/0', verdict: 'wrong', metrics: { 'pass@1': 0 }, answer: expect.any(String) });
+  });
+});
+
+describe.runIf(hasSandbox)('a program', () => {
+  const task: CodeTask = {
+    kind: 'code',
+    context: '',
+    stops: [],
+    tokensMax: 1,
+    test: 'def check(candidate):\n    assert candidate(2, 3) == 5\n    assert candidate(-1, 1) == 0',
+    entryPoint: 'add',
+    solution: '    return a + b\n',
+  };
+  const item = { index: 0, id: '0', prompt: 'def add(a, b):\n', task };
+
+  it.each([
+    ['the solution', task.solution, 1],
+    ['nothing', '', 0],
+    ['one that is off by one', '    return a + b + 1\n', 0],
+    ['one that ends before its tests', '    pass\nimport sys\nsys.exit(0)\n', 0],
+  ])('%s: %s', async (_name, answer, passed) => {
+    expect(await judgeProgram(item, task, answer)).toMatchObject({
+      metrics: { 'pass@1': passed },
+      verdict: passed === 1 ? 'right' : 'wrong',
+    });
   });
 });
 

@@ -1,0 +1,50 @@
+import { AppError } from '@moraine/contract';
+import type { EvaluationItem, Suite } from '@moraine/contract/suites';
+import type { SuiteItem } from '@moraine/data';
+import type { NumericMode } from '@moraine/engine';
+import type { Model } from '@moraine/lm';
+import type { OpenModel } from './open-model.js';
+
+export interface EvaluateOptions {
+  model: OpenModel;
+  suite: Suite;
+  items: readonly SuiteItem[];
+  /** Index of the first item that is scored; those before it are done. Default 0. */
+  from?: number;
+  mode?: NumericMode;
+  /** Asked between batches; once true, no more are scored. */
+  isStopped?: () => boolean;
+  /** Called after every pass. */
+  onPass?: () => void;
+  /** Called once the model is compiled, before the first item. */
+  onReady?: () => void;
+}
+
+/** Scores the items between two places; null where it was stopped. */
+export interface Run {
+  model: Model;
+  together: number;
+  judge(first: number, end: number): Promise<EvaluationItem[] | null>;
+}
+
+/** What of an opened model is compiled. */
+export const modelOf = ({ config, weights, tuned }: OpenModel, mode: NumericMode | undefined) => ({
+  config,
+  weights,
+  ...(tuned === undefined ? {} : { tuned }),
+  ...(mode === undefined ? {} : { mode }),
+});
+
+/** Says which item it is about. */
+export function atItem<T>({ id }: SuiteItem, prepareIt: () => T): T {
+  try {
+    return prepareIt();
+  } catch (cause) {
+    if (!(cause instanceof AppError) || cause.param !== null) throw cause;
+    throw new AppError(cause.code, `Item ${id}: ${cause.message}`, {
+      param: `item ${id}`,
+      hint: cause.hint ?? '',
+      cause,
+    });
+  }
+}
