@@ -335,6 +335,39 @@ describe('a run', () => {
     await on.sees('What was forgotten');
   });
 
+  it('says what was not measured, and that nothing comes any more once it has ended', async () => {
+    const words = () => on.page.locator('section.block > p.weak').allInnerTexts();
+    const isTarget = { every_steps: 10, files: ['file-a'], samples: 3 };
+    const asked = on.trained(200, 10, { status: 'running' });
+    on.server.get(asked).run.config.evaluation = isTarget;
+    await on.open(`/runs/${asked}/overview`);
+    const missing =
+      'Not measured: give evaluation.files a file of what should be kept, {"file_id": "file-…", "role": "source"}.';
+    await until(words).toEqual([
+      'Evaluated before the first step and after the last; nothing has been evaluated yet.',
+      missing,
+    ]);
+    const ended = on.trained(200, 10, { status: 'failed' });
+    on.server.get(ended).run.config.evaluation = isTarget;
+    await on.open(`/runs/${ended}/overview`);
+    await until(words).toEqual(['The run ended before its first evaluation.', missing]);
+    const plain = on.trained(200, 200, { status: 'succeeded' });
+    on.server.get(plain).run.config.evaluation = { ...isTarget, files: [] };
+    await on.open(`/runs/${plain}/overview`);
+    await on.sees('a file of what should be learned');
+  });
+
+  it('shows each value of its configuration, also those of lists', async () => {
+    const id = on.trained(200, 10, { status: 'running' });
+    on.server.get(id).run.config.data_mix = [
+      { file_id: 'file-a', weight: 1, role: 'target' },
+      { file_id: 'file-b', weight: 0.5, role: 'source' },
+    ];
+    await on.open(`/runs/${id}/configuration`);
+    await on.sees('data_mix[1].weight');
+    expect(await on.page.locator('dl.configuration').innerText()).not.toContain('[object');
+  });
+
   it('that does not exist says so', async () => {
     await on.open('/runs/ftjob-nothing');
     await on.sees('There is no such run');

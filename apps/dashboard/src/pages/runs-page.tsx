@@ -58,7 +58,7 @@ export function RunsPage() {
           type="search"
           className="grow"
           value={text}
-          placeholder="Search all runs: a name or id, base:tiny, lr<1e-3, key=value of the metadata"
+          placeholder="Search: name, id, base:tiny, lr<1e-3, key=value"
           aria-label="Search the runs"
           aria-keyshortcuts="/"
           onChange={(event) => {

@@ -35,11 +35,12 @@ const Row = ({ name, value }: { name: string; value: string }) => (
   </>
 );
 
-/** `optimizer.learning_rate` → its value; short lists stay on one line. */
+/** `optimizer.learning_rate` → its value; a list of plain values is one line, `data_mix[0].weight` has its own. */
 function flatten(value: Value, path = ''): [string, string][] {
-  if (Array.isArray(value)) return [[path, value.map(show).join(', ') || '–']];
-  if (typeof value !== 'object' || value === null) return [[path, show(value)]];
-  return Object.entries(value).flatMap(([key, inner]) => flatten(inner, path ? `${path}.${key}` : key));
+  if (typeof value !== 'object' || value === null) return [[path, String(value)]];
+  if (!Array.isArray(value))
+    return Object.entries(value).flatMap(([key, inner]) => flatten(inner, path ? `${path}.${key}` : key));
+  if (value.some((entry) => typeof entry === 'object' && entry !== null))
+    return value.flatMap((entry, i) => flatten(entry, `${path}[${i}]`));
+  return [[path, value.join(', ') || '–']];
 }
-
-const show = (value: Value): string => String(value);

@@ -13,7 +13,7 @@ export function RunOverview({ run, evaluations }: { run: RunObject; evaluations:
     <div className="columns">
       <div>
         {run.error && <Failure run={run} />}
-        <RunResults evaluations={evaluations} />
+        <RunResults run={run} evaluations={evaluations} />
         <RunDownloads run={run} />
         <Attempts run={run} />
       </div>

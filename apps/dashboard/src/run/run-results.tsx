@@ -1,39 +1,44 @@
-import type { EvaluationObject } from '@moraine/contract';
+import { type EvaluationObject, isTerminal, type RunObject } from '@moraine/contract';
 import { digits, percent, signed } from '../lib/format.js';
 import { type Change, changeOf, type EvaluationGroup, groupEvaluations } from './evaluation-groups.js';
 
 type Role = EvaluationObject['role'];
 
+const HEADINGS: Record<Role, { title: string; measures: string }> = {
+  target: { title: 'What it learned', measures: 'learned' },
+  source: { title: 'What was forgotten', measures: 'kept' },
+};
+
 /** What the run was for and what it cost: files of either role, before the first step and at the newest evaluation. */
-export function RunResults({ evaluations }: { evaluations: readonly EvaluationObject[] }) {
+export function RunResults({ run, evaluations }: { run: RunObject; evaluations: readonly EvaluationObject[] }) {
   const groups = groupEvaluations(evaluations);
-  const filesOf = (role: Role): EvaluationGroup[] => groups.filter((group) => group.role === role);
+  return (['target', 'source'] as const).map((role) => {
+    const ofRole = groups.filter((group) => group.role === role);
+    return (
+      <section className="block" key={role}>
+        <h2>{HEADINGS[role].title}</h2>
+        {ofRole.length > 0 ? <Results of={role} groups={ofRole} /> : <NoResults of={role} run={run} />}
+      </section>
+    );
+  });
+}
+
+/** Why there is nothing of a role: it comes yet, the run ended before, or nobody asked for it. */
+function NoResults({ of: role, run }: { of: Role; run: RunObject }) {
+  const { files, roles } = run.config.evaluation;
+  if (files.some((file) => (roles?.[file] ?? 'target') === role))
+    return (
+      <p className="weak">
+        {isTerminal(run.status)
+          ? 'The run ended before its first evaluation.'
+          : 'Evaluated before the first step and after the last; nothing has been evaluated yet.'}
+      </p>
+    );
   return (
-    <>
-      <section className="block">
-        <h2>What it learned</h2>
-        {filesOf('target').length === 0 ? (
-          <p className="weak">
-            {groups.length === 0
-              ? 'Evaluated before the first step and after the last; nothing has been evaluated yet.'
-              : 'No file with the role target was evaluated.'}
-          </p>
-        ) : (
-          <Results of="target" groups={filesOf('target')} />
-        )}
-      </section>
-      <section className="block">
-        <h2>What was forgotten</h2>
-        {filesOf('source').length === 0 ? (
-          <p className="weak">
-            Not measured: give <code>evaluation.files</code> a file of what should be kept,{' '}
-            <code>{'{"file_id": "file-…", "role": "source"}'}</code>.
-          </p>
-        ) : (
-          <Results of="source" groups={filesOf('source')} />
-        )}
-      </section>
-    </>
+    <p className="weak">
+      Not measured: give <code>evaluation.files</code> a file of what should be {HEADINGS[role].measures},{' '}
+      <code>{`{"file_id": "file-…", "role": "${role}"}`}</code>.
+    </p>
   );
 }
 
