@@ -90,9 +90,17 @@ test('the doctor says the same in lines and in JSON, and its status says whether
     }
   };
   const [status, json] = await shownBy('--json');
-  const report = JSON.parse(json) as { node: string; cores: number; problems: { what: string; fix: string }[] };
+  const report = JSON.parse(json) as {
+    node: string;
+    cores: number;
+    sandbox: string | null;
+    problems: { what: string; fix: string }[];
+  };
   const [again, lines] = await shownBy('');
   expect(again).toBe(status);
+  // Code of a model runs here, or both say why not and what to install.
+  if (report.sandbox !== null) expect(report.sandbox).toContain('apt-get install bubblewrap');
+  expect(lines).toContain(report.sandbox ?? 'ready: code that a model writes can be run (bubblewrap)');
   expect(status).toBe(report.problems.length === 0 ? 0 : 1);
   expect(lines).toMatch(new RegExp(`^Node +${report.node} on `, 'm'));
   expect(lines).toMatch(new RegExp(`^Processor .*, ${report.cores} cores$`, 'm'));
