@@ -1,9 +1,10 @@
 // Faults that somebody could write, and for each the test that must see it. A mutation is a text that is in its file exactly once, what
 // replaces it, and the full name of a test (`describe > test`) of the same package.
 import { checks } from './mutations/checks.mjs';
+import { durable } from './mutations/durable.mjs';
 import { files } from './mutations/files.mjs';
 import { learning } from './mutations/learning.mjs';
 import { product } from './mutations/product.mjs';
 import { rows } from './mutations/rows.mjs';
 
-export const mutations = [...learning, ...rows, ...files, ...product, ...checks];
+export const mutations = [...learning, ...rows, ...files, ...product, ...durable, ...checks];

@@ -357,6 +357,21 @@ describe('ends', () => {
     });
   });
 
+  test('full disks cost none of the budget of attempts, before and after faults that do', async () => {
+    const { token, pool } = await claimed({ maxAttempts: 2 });
+    const worker = await seedWorker(s, pool);
+    const full = { cause: 'storage', code: 'storage_full', message: 'No space is left.' } as const;
+    const killed = { cause: 'hardware', code: 'killed', message: 'The process was killed.' } as const;
+    let now = token;
+    const failed = [];
+    for (const failure of [full, full, killed, full, killed]) {
+      failed.push(await failAttempt(s, now, failure));
+      await s.db.task.update({ where: { id: token.taskId }, data: { queuedAt: new Date(0) } });
+      if (failed.at(-1) !== 'failed') now = (await claimOrThrow(worker, pool)).token;
+    }
+    expect(failed).toEqual(['retry', 'retry', 'retry', 'retry', 'failed']);
+  });
+
   test('from the second fault on the run waits before it is taken again', async () => {
     const { token, pool, workerId } = await claimed();
     await failAttempt(s, token, { cause: 'internal', code: 'x', message: 'One.' });

@@ -83,7 +83,7 @@ const lead = async (): Promise<void> => {
 test.each([MINUTES_5, -MINUTES_5])(
   'a clock that is set by %i ms takes no run from a worker that renews',
   async (step) => {
-    const { token, taskOf } = await claimed();
+    const { id, token, taskOf } = await claimed();
     const stop = keepAlive(token);
     try {
       await lead();
@@ -93,6 +93,8 @@ test.each([MINUTES_5, -MINUTES_5])(
       await sleep(2 * LEASE_MS);
       expect(await taskOf()).toMatchObject({ status: 'running', attempt: 1 });
       expect((await taskOf()).state).not.toBe('lost_contact');
+      // Nor for a moment, which a renewal would have ended.
+      expect(await s.db.event.count({ where: { taskId: id, message: { startsWith: 'Contact with' } } })).toBe(0);
     } finally {
       await stop();
     }

@@ -155,12 +155,12 @@ describe('a delivery', () => {
     receiver.statuses.push(500, 302, 0);
     await cancelRun(s, actor, await seedRun(s, seeded));
     const isDone = async () => (await deliveriesOf(id))[0]?.status === 'delivered';
-    await sending(() => until('delivered', isDone), { timeoutMs: 150 });
+    await sending(() => until('delivered', isDone), { timeoutMs: 2_000 });
     const [delivery] = await deliveriesOf(id);
     expect(delivery?.log.map(({ status_code, error }) => [status_code, error])).toEqual([
       [500, 'It answered 500.'],
       [302, expect.stringContaining('redirects are not followed')],
-      [null, 'No answer within 150 ms.'],
+      [null, 'No answer within 2000 ms.'],
       [200, null],
     ]);
     expect(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
