@@ -8,6 +8,7 @@ TASKS.json: a list of {"name", "file", "doc_to_text", "doc_to_choice", "doc_to_t
 
 import json
 import os
+import shutil
 import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -16,9 +17,28 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import torch
 from lm_eval.evaluator import simple_evaluate
+from safetensors.torch import load_file, save_file
 
 base, tasks_file, out, max_length = sys.argv[1:5]
 torch.set_num_threads(int(os.environ.get("REFERENCE_THREADS", "1")))
+
+
+
+def readable(folder):
+    """The folder, or a copy in which a tied embedding has the name that transformers looks for: without it, it draws a random one."""
+    stored = os.path.join(folder, "model.safetensors")
+    tensors = load_file(stored)
+    if "model.embed_tokens.weight" in tensors:
+        return folder
+    copy = os.path.join(os.path.dirname(os.path.abspath(out)), "base")
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    tensors["model.embed_tokens.weight"] = tensors.pop("lm_head.weight")
+    save_file(tensors, os.path.join(copy, "model.safetensors"), {"format": "pt"})
+    return copy
+
+
+named = os.path.join(base, "tokenizer_config.json")
+adds_begin = json.load(open(named)).get("add_bos_token", False)
 
 tasks = []
 for task in json.load(open(tasks_file)):
@@ -39,7 +59,7 @@ for task in json.load(open(tasks_file)):
 
 results = simple_evaluate(
     model="hf",
-    model_args={"pretrained": base, "dtype": "float32", "max_length": int(max_length)},
+    model_args={"pretrained": readable(base), "dtype": "float32", "max_length": int(max_length), "add_bos_token": adds_begin},
     tasks=tasks,
     batch_size=16,
     device="cpu",

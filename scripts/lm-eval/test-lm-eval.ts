@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import type { EvaluationItem } from '@moraine/contract/suites';
 import { readSuite } from '@moraine/data';
 import { evaluateItems, openModel } from '@moraine/recipes';
@@ -14,6 +15,7 @@ import { allowed, compareItems, type ReferenceItem } from './compare.js';
 import { compareFilters } from './gsm8k-answers.js';
 import { type ComparedTask, sharedTasks } from './shared-items.js';
 
+const { values } = parseArgs({ options: { limit: { type: 'string' }, base: { type: 'string' } } });
 const root = resolve(import.meta.dirname, '../..');
 const BASES = [
   { name: 'examples/base (no begin token)', dir: join(root, 'examples/base') },
@@ -61,6 +63,14 @@ const readLines = <T>(file: string): T[] =>
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
+/** The first rows of a task. */
+function shorten(task: ComparedTask, limit: number, work: string): ComparedTask {
+  if (limit === Number.POSITIVE_INFINITY) return task;
+  const file = join(work, `first-${task.name}.jsonl`);
+  writeFileSync(file, `${readFileSync(task.file, 'utf8').trim().split('\n').slice(0, limit).join('\n')}\n`);
+  return { ...task, file };
+}
+
 async function main(): Promise<number> {
   const work = mkdtempSync(join(tmpdir(), 'moraine-lm-eval-'));
   let faults = 0;
@@ -72,12 +82,13 @@ async function main(): Promise<number> {
     );
     faults += filters.apart.length;
     for (const line of filters.apart) say(`  ${line}`);
-    const tasks = await sharedTasks(work);
+    const limit = Number(values.limit ?? Number.POSITIVE_INFINITY);
+    const tasks = (await sharedTasks(work))?.map((task) => shorten(task, limit, work)) ?? null;
     if (tasks === null) {
       say('Skipped: ../shared/data is not there.');
       return 1;
     }
-    for (const { name, dir } of BASES) {
+    for (const { name, dir } of BASES.filter((base) => base.name.includes(values.base ?? ''))) {
       const theirs = scoreTheirs(py, dir, tasks, work);
       for (const task of tasks) {
         const begun = performance.now();
