@@ -38,8 +38,10 @@ async function main(): Promise<void> {
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   // A worker that cannot go on must not linger as a process that only looks alive: what started it starts another.
-  await worker.ended;
-  if (!asked) process.exit(1);
+  const { drained } = await worker.ended;
+  if (asked) return;
+  if (drained) await s.close();
+  process.exit(drained ? 0 : 1);
 }
 
 main().catch((error: unknown) => {

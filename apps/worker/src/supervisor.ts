@@ -18,6 +18,7 @@ import {
 } from '@moraine/services';
 import type { Logger } from 'pino';
 import { storeBacklogs } from './backlog.js';
+import { openCordon } from './cordon.js';
 import { availableBytes, memoryBytes, memoryLimitBytes } from './memory.js';
 import { type Probe, probeRuntime } from './probe-runtime.js';
 import { untilDone } from './retry.js';
@@ -48,8 +49,8 @@ export interface RunningWorker {
   id(): string | null;
   /** Finishes the step, saves, gives the run back and ends. */
   drain(): Promise<void>;
-  /** Resolves when it has ended: drained, or because it cannot go on, which the log explains. */
-  ended: Promise<void>;
+  /** Resolves when it has ended: drained, whoever asked, or because it cannot go on, which the log explains. */
+  ended: Promise<{ drained: boolean }>;
 }
 
 /** Of what an attempt says until Postgres has it. */
@@ -81,6 +82,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
   const attemptSettings = attemptSettingsOf(settings);
   const { threads } = attemptSettings;
   const draining = new AbortController();
+  const cordon = openCordon();
   let workerId: string | null = null;
   let current: RunningAttempt | null = null;
   let probe: Probe | null = null;
@@ -111,16 +113,28 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     if (!workerId || !probe) return;
     const statusReason = probe.problem ?? disks.fault();
     const status = draining.signal.aborted ? 'draining' : statusReason ? 'unhealthy' : current ? 'busy' : 'ready';
-    const isKnown = await heartbeatWorker(s, workerId, { status, statusReason, device: probe.device });
-    if (!isKnown && !current && !draining.signal.aborted) await register();
+    const known = await heartbeatWorker(s, workerId, { status, statusReason, device: probe.device });
+    if (!known && !current && !draining.signal.aborted) await register();
+    cordon.set(known?.asked === 'cordon');
+    if (known?.asked === 'drain') beginDrain();
   };
   const heartbeat = setInterval(() => {
     beat().catch((error: unknown) => log.debug({ err: error }, 'heartbeat not delivered'));
   }, heartbeatMs);
 
-  const stopListening = listenControl(s, ({ type, taskId }) => {
-    if (current?.taskId === taskId) current.stop(type);
+  const stopListening = listenControl(s, (message) => {
+    if (message.type === 'worker') {
+      if (message.workerId === workerId) beat().catch(() => undefined);
+    } else if (current?.taskId === message.taskId) current.stop(message.type);
   });
+
+  const beginDrain = (): void => {
+    if (draining.signal.aborted) return;
+    log.info('draining');
+    draining.abort();
+    current?.stop('drain');
+    beat().catch(() => undefined);
+  };
 
   // Blobs that are elsewhere have a disk of their own, which shows when something is stored.
   const blobsHere = s.blobs.localPath('attempts');
@@ -195,6 +209,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
     const consumer = openWakeConsumer(s, pool);
     try {
       while (!draining.signal.aborted && workerId) {
+        await cordon.untilOff(draining.signal);
         // Once without a wake-up whenever it becomes free; after that when woken, and every few seconds.
         const claim = await look(workerId);
         if (claim) {
@@ -202,7 +217,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
           continue;
         }
         await beat().catch(() => undefined);
-        const wakeUp = await consumer.next(pollEveryMs, draining.signal);
+        const wakeUp = await consumer.next(pollEveryMs, AbortSignal.any([draining.signal, cordon.signal()]));
         if (!wakeUp) continue;
         const woken = await look(workerId);
         await wakeUp.finish();
@@ -222,17 +237,13 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
       stopListening();
       if (workerId) await retireWorker(s, workerId).catch(() => undefined);
       await rm(attemptSettings.workDir, { recursive: true, force: true }).catch(() => undefined);
-    });
+    })
+    .then(() => ({ drained: draining.signal.aborted }));
 
   return {
     id: () => workerId,
     async drain() {
-      if (!draining.signal.aborted) {
-        log.info('draining');
-        draining.abort();
-        current?.stop('drain');
-        beat().catch(() => undefined);
-      }
+      beginDrain();
       await done;
     },
     ended: done,

@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { cancelRun, pauseRun, resumeRun, type Services, startReconciler } from '@moraine/services';
+import {
+  cancelRun,
+  cordonWorker,
+  drainWorker,
+  pauseRun,
+  resumeRun,
+  type Services,
+  startReconciler,
+  uncordonWorker,
+} from '@moraine/services';
 import { type TestServices, testServices } from '@moraine/testing';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -304,6 +313,40 @@ describe('a request to stop', () => {
     });
   });
 });
+
+test('a cordoned worker finishes its run, takes no other, leaves wake-ups to others, and takes again when that is taken back', async () => {
+  const pool = 'cordoned';
+  const actor = { projectId: 'shared', keyId: null };
+  const first = await submitRun(s, { pool, steps: 60, stepMs: 10 });
+  await withWorker(pool, { heartbeatMs: 60_000 }, async (worker) => {
+    await untilStatus(s, first, 'running');
+    await cordonWorker(s, actor, worker.id() ?? '');
+    await untilStatus(s, first, 'succeeded');
+    const second = await submitRun(s, { pool, steps: 5 });
+    await sleep(1_000);
+    expect(await runOf(s, second)).toMatchObject({ status: 'queued' });
+    expect(await s.queues.of(pool).getJobCountByTypes('prioritized', 'waiting')).toBe(1);
+    await uncordonWorker(s, actor, worker.id() ?? '');
+    await untilStatus(s, second, 'succeeded');
+  });
+});
+
+test.each(['by the control channel', 'by its heartbeat, without Redis'])(
+  'a worker that is drained from afar hears of it %s, gives its run back uncharged and ends',
+  async (how) => {
+    const pool = `afar-${how.length}`;
+    const id = await submitRun(s, { pool, steps: 300, stepMs: 10, maxAttempts: 1 });
+    const worker = start(pool, how.includes('heartbeat') ? { heartbeatMs: 200 } : { heartbeatMs: 60_000 });
+    await until('steps', async () => (await runOf(s, id)).step > 10);
+    const silent = { ...s, redisLink: { ...s.redisLink, tell: async () => null } };
+    const actor = { projectId: 'shared', keyId: null };
+    await drainWorker(how.includes('heartbeat') ? silent : s, actor, worker.id() ?? '');
+    expect(await worker.ended).toEqual({ drained: true });
+    expect(await runOf(s, id)).toMatchObject({ status: 'queued' });
+    expect((await attemptsOf(s, id)).map(({ status }) => status)).toEqual(['superseded']);
+    expect((await s.db.worker.findUniqueOrThrow({ where: { id: worker.id() ?? '' } })).status).toBe('gone');
+  },
+);
 
 test('two workers take two runs at once, and the third waits in the queue', async () => {
   const pool = 'two';

@@ -96,10 +96,11 @@ export {
 } from './webhooks/manage-webhooks.js';
 export { type SenderOptions, startWebhookSender, type WebhookSender } from './webhooks/send-webhooks.js';
 export type { Wish } from './work/ask-to-stop.js';
+export { cordonWorker, drainWorker, uncordonWorker } from './work/ask-worker.js';
 export { LEASE_MS, type Room } from './work/claim.js';
 export { type Count, countWork } from './work/count-work.js';
 export type { Failure } from './work/end-attempt.js';
-export { type Heartbeat, heartbeatWorker } from './work/heartbeat-worker.js';
+export { type Heartbeat, heartbeatWorker, type WorkerWish } from './work/heartbeat-worker.js';
 export { listEvents } from './work/list-events.js';
 export { type LogsQuery, listLogs } from './work/list-logs.js';
 export { listPools } from './work/list-pools.js';

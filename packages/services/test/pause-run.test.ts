@@ -81,7 +81,7 @@ describe('a running run', () => {
   test('is asked to stop, says so, tells its worker, and stays so while it prepares and renews', async () => {
     const { id, token } = await running();
     const heard: string[] = [];
-    const stop = listenControl(s, ({ type, taskId }) => heard.push(`${type} ${taskId}`));
+    const stop = listenControl(s, (message) => heard.push(Object.values(message).join(' ')));
     try {
       for (let tries = 0; tries < 200 && heard.length === 0; tries++) {
         await s.db.task.update({ where: { id }, data: { state: null } });

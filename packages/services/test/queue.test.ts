@@ -131,7 +131,7 @@ test('a worker whose process died loses its run to the queue, and a heartbeat br
   for (let waits = 0; (await workerOf()) !== 'lost' && waits < 300; waits++) await sleep(20);
   expect(await workerOf()).toBe('lost');
   await reconciler.close();
-  expect(await heartbeatWorker(s, worker, { status: 'ready' })).toBe(true);
+  expect(await heartbeatWorker(s, worker, { status: 'ready' })).toEqual({ asked: null });
   expect(await workerOf()).toBe('ready');
 });
 
@@ -143,7 +143,7 @@ test('workers are listed with what they do; retired ones are not', async () => {
   await claimRun(s, { workerId: busy, pool });
   await heartbeatWorker(s, busy, { status: 'busy' });
   await retireWorker(s, gone);
-  expect(await heartbeatWorker(s, gone, { status: 'ready' })).toBe(false);
+  expect(await heartbeatWorker(s, gone, { status: 'ready' })).toBeNull();
   const { data } = await listWorkers(s, actor);
   const mine = data.filter((worker) => worker.pool === pool);
   expect(mine).toMatchObject([{ id: busy, status: 'busy', run_id: id, attempt: 1, memory_bytes: 1 }]);

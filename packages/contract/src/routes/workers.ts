@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { listOf, WorkerObject } from '../objects.js';
 import { PoolObject, QueueEntry } from '../pools.js';
-import { after, limit, table } from './route.js';
+import { after, id, limit, table } from './route.js';
 
 const pool = z.string().min(1).max(64).optional();
 
@@ -12,6 +12,30 @@ export const WORKER_ROUTES = table({
     tag: 'Workers',
     summary: 'Workers and what they do',
     response: listOf(WorkerObject),
+  },
+  cordonWorker: {
+    method: 'POST',
+    path: '/v1/workers/:id/cordon',
+    tag: 'Workers',
+    summary: 'The worker takes nothing new and finishes what it has',
+    params: id,
+    response: WorkerObject,
+  },
+  uncordonWorker: {
+    method: 'POST',
+    path: '/v1/workers/:id/uncordon',
+    tag: 'Workers',
+    summary: 'The worker takes tasks again',
+    params: id,
+    response: WorkerObject,
+  },
+  drainWorker: {
+    method: 'POST',
+    path: '/v1/workers/:id/drain',
+    tag: 'Workers',
+    summary: 'The worker finishes its step, saves, gives its task back uncharged, and ends',
+    params: id,
+    response: WorkerObject,
   },
   listPools: {
     method: 'GET',

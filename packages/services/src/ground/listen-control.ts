@@ -22,8 +22,9 @@ export function listenControl(s: Services, onMessage: (message: ControlMessage) 
 function parseControl(text: string): ControlMessage | null {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || !('type' in value) || !('taskId' in value)) return null;
-    const { type, taskId } = value;
+    if (typeof value !== 'object' || value === null) return null;
+    const { type, taskId, workerId } = value as Record<string, unknown>;
+    if (type === 'worker') return typeof workerId === 'string' ? { type, workerId } : null;
     return (type === 'cancel' || type === 'pause') && typeof taskId === 'string' ? { type, taskId } : null;
   } catch {
     return null;

@@ -93,7 +93,7 @@ export const CLAIM = `
       ORDER BY t.queued_at, t.id LIMIT 1
       FOR NO KEY UPDATE OF t SKIP LOCKED
     ) taken
-    WHERE EXISTS (SELECT 1 FROM workers w WHERE w.id = $1 AND w.status NOT IN ('cordoned', 'draining', 'unhealthy', 'gone'))
+    WHERE EXISTS (SELECT 1 FROM workers w WHERE w.id = $1 AND w.asked IS NULL AND w.status NOT IN ('cordoned', 'draining', 'unhealthy', 'gone'))
     LIMIT 1
   ), task AS (
     UPDATE tasks t SET status = 'running', state = 'provisioning', attempt = t.attempt + 1, started_at = coalesce(t.started_at, now()),

@@ -9,19 +9,25 @@ export interface Heartbeat {
   device?: WorkerDevice;
 }
 
-/** Says that a worker lives and what it does; one that was given up for lost is back. Answers false when its row is gone: register again. */
+/** What somebody asks of a worker: to take nothing new, or to end. */
+export type WorkerWish = 'cordon' | 'drain';
+
+/**
+ * Says that a worker lives and what it does; one that was given up for lost is back. Returns what is asked of it; null when its row is gone: register
+ * again.
+ */
 export async function heartbeatWorker(
   s: Services,
   workerId: string,
   { status, statusReason, device }: Heartbeat,
-): Promise<boolean> {
+): Promise<{ asked: WorkerWish | null } | null> {
   const query = {
-    text: `UPDATE workers SET heartbeat_at = now(), status = CASE WHEN status = 'cordoned' AND $2 <> 'draining' THEN status ELSE $2 END,
+    text: `UPDATE workers SET heartbeat_at = now(), status = CASE WHEN asked = 'cordon' AND $2 IN ('ready', 'busy') THEN 'cordoned' ELSE $2 END,
        status_reason = $3, device = coalesce($4::jsonb, device)
-     WHERE id = $1 AND gone_at IS NULL`,
+     WHERE id = $1 AND gone_at IS NULL RETURNING asked`,
     values: [workerId, status, statusReason ?? null, device ? JSON.stringify(device) : null],
     query_timeout: SIGN_OF_LIFE_MS,
   };
-  const { rowCount } = await s.pg.query(query);
-  return (rowCount ?? 0) > 0;
+  const { rows } = await s.pg.query<{ asked: WorkerWish | null }>(query);
+  return rows[0] ?? null;
 }

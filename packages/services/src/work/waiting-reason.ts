@@ -12,6 +12,7 @@ interface PoolRow {
   pool: string;
   busy: number;
   free: number;
+  cordoned: number;
   unhealthy: number;
   unhealthy_reason: string | null;
 }
@@ -23,7 +24,8 @@ type Waiting = Pick<TaskModel, 'id' | 'pool' | 'priority' | 'status' | 'attempt'
 
 const POOLS = `
   SELECT pool,
-    count(*) FILTER (WHERE status IN ('busy', 'draining', 'cordoned'))::int AS busy,
+    count(*) FILTER (WHERE status = 'busy')::int AS busy,
+    count(*) FILTER (WHERE status IN ('draining', 'cordoned'))::int AS cordoned,
     count(*) FILTER (WHERE status = 'ready')::int AS free,
     count(*) FILTER (WHERE status = 'unhealthy')::int AS unhealthy,
     max(status_reason) FILTER (WHERE status = 'unhealthy') AS unhealthy_reason
@@ -63,7 +65,7 @@ export async function explainWaiting(s: Services, tasks: readonly Waiting[]): Pr
 function explain(task: Waiting, pool: PoolRow | undefined, ahead: number): Omit<StateReason, 'since'> {
   const earlier = task.stateReason as StateReason | null;
   const resuming = task.attempt > 0 ? ` It goes on after attempt ${task.attempt}, which reached ${task.reached}.` : '';
-  const workers = (pool?.busy ?? 0) + (pool?.free ?? 0);
+  const workers = (pool?.busy ?? 0) + (pool?.free ?? 0) + (pool?.cordoned ?? 0);
   if (workers === 0 && pool && pool.unhealthy > 0) {
     return {
       code: 'unhealthy_worker',
@@ -77,6 +79,10 @@ function explain(task: Waiting, pool: PoolRow | undefined, ahead: number): Omit<
   if (task.attempt > 0 && task.queuedAt > new Date() && earlier)
     return { code: earlier.code, message: earlier.message };
   const queue = ahead === 0 ? 'this run is next' : `${count(ahead, 'run')} ${ahead === 1 ? 'is' : 'are'} ahead`;
+  if (pool && pool.free + pool.busy === 0) {
+    const message = `${count(pool.cordoned, 'worker')} of pool '${task.pool}' ${pool.cordoned === 1 ? 'takes' : 'take'} nothing new (cordoned or draining); ${queue}.${resuming}`;
+    return { code: 'no_free_worker', message };
+  }
   if (pool && pool.free === 0) {
     return {
       code: 'no_free_worker',
