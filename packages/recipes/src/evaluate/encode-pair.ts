@@ -37,8 +37,9 @@ function splitPair(context: string, continuation: string, tokenizer: TextTokeniz
   const encode = (text: string): number[] =>
     tokenizer.encode(text, { addSpecialTokens: prefixText === '' || !text.startsWith(prefixText) });
   const whole = encode(kept + rest);
-  const places = encode(kept).length;
-  return [whole.slice(0, places), whole.slice(places)];
+  // The context as it is encoded alone: where a token of the whole crosses the boundary, the two differ before it.
+  const alone = encode(kept);
+  return [alone, whole.slice(alone.length)];
 }
 
 function unfit(continuation: string, tokens: number, maxPositions: number): AppError {
