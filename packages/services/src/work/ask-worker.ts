@@ -4,7 +4,7 @@ import { publishControl } from '../ground/publish-control.js';
 import { inTransaction } from '../ground/transaction.js';
 import { LIVE } from './fence.js';
 import type { WorkerWish } from './heartbeat-worker.js';
-import { listWorkers } from './list-workers.js';
+import { readWorkers } from './list-workers.js';
 
 interface Locked {
   name: string;
@@ -26,11 +26,11 @@ export const uncordonWorker = (s: Services, actor: Actor, id: string): Promise<W
 export const drainWorker = (s: Services, actor: Actor, id: string): Promise<WorkerObject> => ask(s, actor, id, 'drain');
 
 /** What is shown until the worker says it itself: of one that is unhealthy or lost nothing else is known. */
-const STATUS = `CASE WHEN status NOT IN ('ready', 'busy', 'cordoned') THEN status WHEN $2 = 'drain' THEN 'draining' WHEN $2 = 'cordon' THEN 'cordoned'
+const STATUS = `CASE WHEN status NOT IN ('ready', 'busy', 'cordoned') THEN status WHEN $2::text = 'drain' THEN 'draining' WHEN $2::text = 'cordon' THEN 'cordoned'
   WHEN EXISTS (SELECT 1 FROM attempts a WHERE a.worker_id = $1 AND a.status IN ${LIVE}) THEN 'busy' ELSE 'ready' END`;
 
 async function ask(s: Services, actor: Actor, id: string, wish: WorkerWish | null): Promise<WorkerObject> {
-  await inTransaction(s, async (client) => {
+  const asked = await inTransaction(s, async (client) => {
     const { rows } = await client.query<Locked>('SELECT name, status, asked FROM workers WHERE id = $1 FOR UPDATE', [
       id,
     ]);
@@ -42,13 +42,11 @@ async function ask(s: Services, actor: Actor, id: string, wish: WorkerWish | nul
         hint: 'Start another one.',
       });
     }
-    await client.query(
-      `UPDATE workers SET asked = $2::text, status = ${STATUS.replaceAll('$2', '$2::text')} WHERE id = $1`,
-      [id, wish],
-    );
+    await client.query(`UPDATE workers SET asked = $2::text, status = ${STATUS} WHERE id = $1`, [id, wish]);
+    // The row is locked: one that drains at once has not ended before it is read.
+    return (await readWorkers(client, actor)).find((one) => one.id === id);
   });
   await publishControl(s, { type: 'worker', workerId: id });
-  const worker = (await listWorkers(s, actor)).data.find((one) => one.id === id);
-  if (!worker) throw noWorker(id);
-  return worker;
+  if (!asked) throw noWorker(id);
+  return asked;
 }

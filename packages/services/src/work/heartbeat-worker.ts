@@ -22,7 +22,7 @@ export async function heartbeatWorker(
   { status, statusReason, device }: Heartbeat,
 ): Promise<{ asked: WorkerWish | null } | null> {
   const query = {
-    text: `UPDATE workers SET heartbeat_at = now(), status = CASE WHEN asked = 'cordon' AND $2 IN ('ready', 'busy') THEN 'cordoned' ELSE $2 END,
+    text: `UPDATE workers SET heartbeat_at = now(), status = CASE WHEN asked IS NULL OR $2 NOT IN ('ready', 'busy') THEN $2 WHEN asked = 'drain' THEN 'draining' ELSE 'cordoned' END,
        status_reason = $3, device = coalesce($4::jsonb, device)
      WHERE id = $1 AND gone_at IS NULL RETURNING asked`,
     values: [workerId, status, statusReason ?? null, device ? JSON.stringify(device) : null],

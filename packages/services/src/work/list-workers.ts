@@ -1,4 +1,5 @@
 import type { WorkerObject, WorkerStatus } from '@moraine/contract';
+import type pg from 'pg';
 import type { Actor, Services } from '../ground/context.js';
 import { type Page, toPage } from '../ground/paging.js';
 import { prepared } from '../ground/prepared.js';
@@ -43,8 +44,14 @@ export const WORKER_SILENT_MS = 20_000;
 
 /** Workers of all projects. A run is named, the one that is verified too, only when it is of the caller's project. */
 export async function listWorkers(s: Services, actor: Actor): Promise<Page<WorkerObject>> {
-  const { rows } = await s.pg.query<WorkerRow>(prepared(WORKERS, [actor.projectId]));
-  return toPage(rows.map(toWorkerObject), rows.length);
+  const workers = await readWorkers(s.pg, actor);
+  return toPage(workers, workers.length);
+}
+
+/** The same over one connection, inside its transaction, or over the pool. */
+export async function readWorkers(client: pg.Pool | pg.PoolClient, { projectId }: Actor): Promise<WorkerObject[]> {
+  const { rows } = await client.query<WorkerRow>(prepared(WORKERS, [projectId]));
+  return rows.map(toWorkerObject);
 }
 
 const toWorkerObject = (row: WorkerRow): WorkerObject => ({

@@ -54,6 +54,9 @@ test('a worker that drains claims nothing and hears of it by its heartbeat; it c
   expect(await drainWorker(s, actor, workerId)).toMatchObject({ status: 'draining' });
   expect(await claimRun(s, { workerId, pool })).toBeNull();
   expect(await heartbeatWorker(s, workerId, { status: 'ready' })).toEqual({ asked: 'drain' });
+  // What it said before it heard of it does not make it ready again.
+  expect(await statusOf(workerId)).toBe('draining');
+  expect(await claimRun(s, { workerId, pool })).toBeNull();
   for (const verb of [cordonWorker, uncordonWorker])
     await expect(verb(s, actor, workerId)).rejects.toMatchObject({ code: 'conflict' });
   expect((await drainWorker(s, actor, workerId)).id).toBe(workerId);
