@@ -46,7 +46,7 @@ test('help --json lists every command that --help shows, with its options', asyn
   const optionsOf = (name: string): string[] | undefined =>
     commands.find((command) => command.name === name)?.options.map((option) => option.name);
   expect(optionsOf('local train')).toContain('batch-size');
-  for (const name of ['login', 'logout']) expect(optionsOf(name)).toEqual(['data']);
+  for (const name of ['login', 'logout']) expect(optionsOf(name)).toEqual(['data', 'json']);
   const overview = (await moraineOnce(['--help'])).output;
   const shown = [...overview.matchAll(/^ {2}(\w+) +\S/gm)].map(([, name]) => name);
   expect([...new Set(commands.map(({ name }) => name.split(' ')[0]))]).toEqual(shown);

@@ -1,7 +1,8 @@
 import type { PoolObject } from '@moraine/contract';
 import { type Arguments, type Command, DATA_OPTION, noMoreThan, runAction, text } from '../args.js';
 import { connect } from '../connect.js';
-import { duration, print, table } from '../terminal.js';
+import { printList } from '../pages.js';
+import { duration, table } from '../terminal.js';
 
 export const poolsCommand: Command = {
   name: 'pools',
@@ -18,10 +19,10 @@ export const poolsCommand: Command = {
 async function ls(args: Arguments): Promise<number> {
   noMoreThan(args, 1, poolsCommand);
   const { data } = await connect(args).call('listPools', { query: { pool: text(args, 'pool') } });
-  if (args.options.json) print(JSON.stringify(data));
-  else if (data.length === 0) print('No pools yet: a pool is there as soon as a worker or a run names it.');
-  else
-    print(
+  return printList(
+    args,
+    { items: data, hasMore: false },
+    (pools) =>
       table(
         [
           { title: 'POOL' },
@@ -33,7 +34,7 @@ async function ls(args: Arguments): Promise<number> {
           { title: 'LONGEST WAIT', align: 'right' },
           { title: 'WANTED', align: 'right' },
         ],
-        data.map((pool) => [
+        pools.map((pool) => [
           pool.id,
           workersOf(pool),
           ...[pool.queued, pool.running, pool.paused, pool.slots_free].map(String),
@@ -41,8 +42,8 @@ async function ls(args: Arguments): Promise<number> {
           String(pool.desired),
         ]),
       ),
-    );
-  return 0;
+    'No pools yet: a pool is there as soon as a worker or a run names it.',
+  );
 }
 
 /** `2 ready, 1 busy`. */

@@ -1,5 +1,6 @@
 import { type Arguments, type Command, DATA_OPTION, noMoreThan, required, runAction } from '../args.js';
 import { connect } from '../connect.js';
+import { printList } from '../pages.js';
 import { bytes, print, table } from '../terminal.js';
 
 export const workersCommand: Command = {
@@ -36,10 +37,10 @@ async function change(
 async function ls(args: Arguments): Promise<number> {
   noMoreThan(args, 1, workersCommand);
   const { data } = await connect(args).call('listWorkers');
-  if (args.options.json) print(JSON.stringify(data));
-  else if (data.length === 0) print('No worker has reported yet. Start one with `moraine worker`.');
-  else
-    print(
+  return printList(
+    args,
+    { items: data, hasMore: false },
+    (workers) =>
       table(
         [
           { title: 'WORKER' },
@@ -51,7 +52,7 @@ async function ls(args: Arguments): Promise<number> {
           { title: 'SEEN', align: 'right' },
           { title: 'RUN' },
         ],
-        data.map((one) => [
+        workers.map((one) => [
           one.name,
           one.id,
           one.pool,
@@ -62,6 +63,6 @@ async function ls(args: Arguments): Promise<number> {
           one.run_id ?? one.status_reason ?? '',
         ]),
       ),
-    );
-  return 0;
+    'No worker has reported yet. Start one with `moraine worker`.',
+  );
 }
