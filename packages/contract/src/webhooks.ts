@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { deletedOf } from './objects/common.js';
+
+export const DeletedWebhook = deletedOf('webhook');
 
 /** What a webhook can hear of: the words of the OpenAI API, and two of ours for pausing. */
 export const WEBHOOK_EVENTS = [

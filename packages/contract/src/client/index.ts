@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { AppError, ERROR_CODES, type ErrorCode } from '../errors.js';
-import { ErrorBody } from '../objects.js';
+import { ErrorBody } from '../objects/index.js';
 import { ROUTES, type Route, type RouteName } from '../routes/index.js';
 
 export { readEvents, type ServerEvent } from './events.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { FilePreview, FileValidation } from '../file-reports.js';
-import { DeletedFile, FileObject, listOf, UploadObject, UploadPartObject } from '../objects.js';
+import { DeletedFile, FileObject, listOf, UploadObject, UploadPartObject } from '../objects/index.js';
 import { CompleteUploadRequest, CreateUploadRequest } from '../uploads.js';
 import { after, id, limit, table } from './route.js';
 

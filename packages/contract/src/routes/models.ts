@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DeletedModel, listOf, ModelObject } from '../objects.js';
+import { DeletedModel, listOf, ModelObject } from '../objects/index.js';
 import { table } from './route.js';
 
 const model = z.object({ model: z.string() });

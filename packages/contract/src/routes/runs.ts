@@ -9,7 +9,7 @@ import {
   RunObject,
   RunOrder,
   RunSummary,
-} from '../objects.js';
+} from '../objects/index.js';
 import { RunStatus } from '../states.js';
 import { after, id, inQuery, limit, metadata, table } from './route.js';
 

@@ -1,6 +1,12 @@
 import { z } from 'zod';
-import { DeletedWebhook, listOf } from '../objects.js';
-import { CreateWebhookRequest, UpdateWebhookRequest, WebhookDelivery, WebhookObject } from '../webhooks.js';
+import { listOf } from '../objects/index.js';
+import {
+  CreateWebhookRequest,
+  DeletedWebhook,
+  UpdateWebhookRequest,
+  WebhookDelivery,
+  WebhookObject,
+} from '../webhooks.js';
 import { after, id, inQuery, limit, table } from './route.js';
 
 export const WEBHOOK_ROUTES = table({

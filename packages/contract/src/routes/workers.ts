@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { listOf, WorkerObject } from '../objects.js';
-import { PoolObject, QueueEntry } from '../pools.js';
+import { listOf, PoolObject, QueueEntry, WorkerObject } from '../objects/index.js';
 import { after, id, limit, table } from './route.js';
 
 const pool = z.string().min(1).max(64).optional();

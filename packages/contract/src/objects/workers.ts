@@ -1,5 +1,35 @@
 import { z } from 'zod';
-import { StateReason } from './states.js';
+import { StateReason, WorkerStatus } from '../states.js';
+import { seconds } from './common.js';
+
+export const WorkerObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('worker'),
+    name: z.string(),
+    pool: z.string(),
+    status: WorkerStatus,
+    status_reason: z.string().nullable(),
+    host: z.string(),
+    pid: z.int(),
+    version: z.string(),
+    device: z.object({
+      kind: z.enum(['cpu', 'gpu', 'none']),
+      name: z.string(),
+      tensorflow: z.string().nullable(),
+      /** Instruction set by which its processor multiplies bfloat16, where mode `bf16` is faster; null: none, or not known. */
+      bfloat16: z.string().nullable(),
+    }),
+    cores: z.int(),
+    memory_bytes: z.int(),
+    started_at: seconds,
+    heartbeat_at: seconds,
+    heartbeat_age_s: z.number(),
+    run_id: z.string().nullable(),
+    attempt: z.int().nullable(),
+  })
+  .meta({ id: 'Worker' });
+export type WorkerObject = z.infer<typeof WorkerObject>;
 
 /** Workers of a pool by what they do. Those that have ended are not counted. */
 const WorkerCounts = z.object({
