@@ -1,6 +1,6 @@
 import type { EvaluationItem, Suite } from '@moraine/contract/suites';
 import type { SuiteItem } from '@moraine/data';
-import { device } from '@moraine/engine';
+import { device, invariant } from '@moraine/engine';
 import { createModel } from '@moraine/lm';
 import { choiceRequests, judgeChoice } from './choice.js';
 import { encodePair } from './encode-pair.js';
@@ -15,8 +15,8 @@ import { batchesOf, type Scoring, scoreBatch } from './score-requests.js';
 const ITEMS_TOGETHER = 128;
 
 /**
- * Scores items with a model and hands each on in the order of their index. Each item's scores are the same whatever is scored beside it and
- * wherever scoring began.
+ * Scores items with a model and hands each on in the order of their index. Each item's scores are the same in whatever order the items stand and
+ * wherever scoring began; among fewer items batches may have fewer rows, and the last bits differ.
  * @returns `stopped` where `isStopped` ended it: the items that were handed on are whole.
  * @throws AppError `user_data` naming an item that cannot be scored, `nan_loss`, `runtime_missing` for programs where no sandbox is installed.
  */
@@ -88,7 +88,7 @@ function prepare(item: SuiteItem, { config, tokenizer }: OpenModel, suite: Suite
     const made = choiceRequests(pairs);
     return { requests: made.requests, judge: (scored) => judgeChoice(item, task, scored, made, suite) };
   }
-  if (task.kind !== 'loss') throw new TypeError(`an item of kind ${task.kind} has no passes`);
+  invariant(task.kind === 'loss', `an item of kind ${task.kind} has no passes`);
   const made = lossRequests(item, task, tokenizer, maxPositions);
   return { requests: made.requests, judge: (scored) => judgeRow(item, task, scored, made, tokenizer) };
 }

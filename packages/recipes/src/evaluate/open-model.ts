@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { trainedAdapter } from '@moraine/contract/plan';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
-import { adapterAtLambda, between, type HostTensor, type ModelOptions } from '@moraine/lm';
+import { adapterAtLambda, between, type HostTensor, type ModelOptions, type WeightSource } from '@moraine/lm';
 import { type Base, loadBase, readWeight } from '../base.js';
 import { checkpointTensors, readCheckpointState } from '../checkpoint.js';
+import { readResult } from '../export/result.js';
 import { adapterOf } from '../method.js';
-import { readAdapterAt } from '../read-adapter.js';
 import { checkWeights } from '../weight-bytes.js';
 
 /** What is evaluated: a base, alone or with what was trained on it. */
@@ -39,11 +39,12 @@ type Tuned = Partial<Pick<OpenModel, 'weights' | 'tuned'>>;
 
 function readTuned(dir: string, base: Base, lambda: number): Tuned {
   if (existsSync(join(dir, 'state.json'))) return readCheckpointAt(dir, base, lambda);
-  if (existsSync(join(dir, 'config.json'))) return { weights: mixWeights(base, wholeModel(dir, base), lambda) };
   const result = join(dir, 'adapter');
   const isRun = existsSync(join(dir, 'run.json')) && existsSync(result);
-  const tuned = readAdapterAt(isRun ? result : dir, base, lambda);
-  return tuned === undefined ? {} : { tuned };
+  const read = readResult(isRun ? result : dir, base);
+  if (lambda === 0) return {};
+  if (read.kind === 'whole') return { weights: mixWeights(base, read.weightOf, lambda) };
+  return { tuned: adapterAtLambda(read.adapter, read.variables, lambda, (name) => readWeight(base, name)) };
 }
 
 function readCheckpointAt(dir: string, base: Base, lambda: number): Tuned {
@@ -64,29 +65,11 @@ function readCheckpointAt(dir: string, base: Base, lambda: number): Tuned {
   return { tuned: adapterAtLambda(adapter, variables, lambda, (name) => readWeight(base, name)) };
 }
 
-/** The weights of a model of the same shapes. @throws AppError `invalid_value` for one of others. */
-function wholeModel(dir: string, base: Base): (name: string) => HostTensor | undefined {
-  const model = loadBase(dir);
-  for (const [name, { shape }] of base.weights) {
-    const found = model.weights.get(name)?.shape;
-    if (found?.join() !== shape.join())
-      throw new AppError(
-        'invalid_value',
-        `${dir}: ${name} is [${found?.join(', ')}], the base has [${shape.join(', ')}].`,
-        {
-          param: 'model',
-          hint: 'Name the base that it was trained on.',
-        },
-      );
-  }
-  return (name) => readWeight(model, name);
-}
-
 /** W0 + λ(W − W0) of every weight that was trained. */
 function mixWeights(base: Base, trained: (name: string) => HostTensor | undefined, lambda: number) {
-  const weights: Map<string, HostTensor | (typeof base.weights extends Map<string, infer W> ? W : never)> = new Map();
+  const weights = new Map<string, WeightSource>();
   for (const [name, source] of base.weights) {
-    const tuned = lambda === 0 ? undefined : trained(name);
+    const tuned = trained(name);
     weights.set(name, tuned === undefined ? source : between(readWeight(base, name), tuned, lambda));
   }
   return weights;

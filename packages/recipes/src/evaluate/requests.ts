@@ -30,7 +30,7 @@ export function timeOf(length: number, maxPositions: number): number {
 
 /**
  * The shapes that requests are scored in, one a padded length: as many rows as the tokens of a batch allow and there are requests for. A request's
- * shape is the same whatever stands beside it, so its scores are too.
+ * shape does not depend on the order of the others.
  */
 export function shapesOf(
   requests: readonly Request[],

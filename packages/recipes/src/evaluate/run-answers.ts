@@ -1,5 +1,6 @@
 import type { EvaluationItem, Suite } from '@moraine/contract/suites';
 import type { SuiteItem } from '@moraine/data';
+import { invariant } from '@moraine/engine';
 import { createModel } from '@moraine/lm';
 import { requireSandbox } from '../sandbox/index.js';
 import { ASKED_TOGETHER, type AskedPrompt, answerPlan, encodeAsked, judgeAnswer } from './answers.js';
@@ -56,16 +57,16 @@ export async function startAnswering({
 }
 
 function promptOf({ task }: SuiteItem, { tokenizer, config }: OpenModel): AskedPrompt {
-  if (task.kind !== 'generate' && task.kind !== 'code')
-    throw new TypeError(`an item of kind ${task.kind} is not asked`);
+  invariant(task.kind === 'generate' || task.kind === 'code', `an item of kind ${task.kind} is not asked`);
   return encodeAsked({ isTurn: false, ...task }, tokenizer, config.maxPositions);
 }
 
 /** An item with what the model wrote. */
 async function judgeText(item: SuiteItem, text: string, suite: Suite): Promise<EvaluationItem> {
   if (item.task.kind === 'code') return judgeProgram(item, item.task, text);
-  if (item.task.kind !== 'generate') throw new TypeError(`an item of kind ${item.task.kind} has no answer`);
-  return judgeAnswer(item, item.task, text, suite);
+  const { task } = item;
+  invariant(task.kind === 'generate', `an item of kind ${task.kind} has no answer`);
+  return judgeAnswer(item, task, text, suite);
 }
 
 /** Prompts whose answers end in the same way. */
