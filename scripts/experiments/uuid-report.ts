@@ -1,5 +1,5 @@
 /** The table and the plot, from the finished cells alone. */
-import { type Interval, interval } from './interval.js';
+import { type MeanInterval, meanInterval } from '@moraine/contract/stats';
 import { type Panel, plotSvg } from './plot.js';
 import { type Cell, gridState } from './uuid-cells.js';
 import {
@@ -18,27 +18,27 @@ import {
 } from './uuid-config.js';
 
 /** Character accuracy of a method's final runs after a step, percent; null before the first run is there. */
-export function accuracyAfter(cells: readonly Cell[], method: MethodName, step: number): Interval | null {
+export function accuracyAfter(cells: readonly Cell[], method: MethodName, step: number): MeanInterval | null {
   const values = cells
     .filter((cell) => cell.phase === 'final' && cell.method === method)
     .map((cell) => cell.recall[step]?.characters)
     .filter((value) => value !== undefined);
-  return values.length === 0 ? null : interval(values);
+  return values.length === 0 ? null : meanInterval(values);
 }
 
 const rate = (learningRate: number): string => learningRate.toExponential();
 const percent = (value: number): string => value.toFixed(1);
 
-function intervalText(found: Interval | null): string {
+function intervalText(found: MeanInterval | null): string {
   if (found === null) return '';
-  return Number.isFinite(found.half) ? `${percent(found.mean)} ± ${percent(found.half)}` : percent(found.mean);
+  return found.half === null ? percent(found.mean) : `${percent(found.mean)} ± ${percent(found.half)}`;
 }
 
 /** Methods from most to least characters at the end, and between which neighbours the intervals are apart. */
 export function orderText(cells: readonly Cell[]): string {
   const found = METHODS.flatMap((method) => {
     const at = accuracyAfter(cells, method, FINAL_STEPS);
-    return at !== null && at.values.length === FINAL_SEEDS.length ? [{ method, ...at }] : [];
+    return at?.n === FINAL_SEEDS.length ? [{ method, mean: at.mean, half: at.half ?? Number.NaN }] : [];
   }).sort((a, b) => b.mean - a.mean);
   if (found.length < METHODS.length) return 'Not all final runs are there yet.';
   const words = found.map(({ method, mean, half }, i) => {
@@ -99,7 +99,8 @@ export function uuidPlot(cells: readonly Cell[]): string {
     points: EVALUATE_AT.flatMap((step) => {
       const found = accuracyAfter(cells, method, step);
       if (found === null) return [];
-      return [{ x: step, y: found.mean, low: found.mean - found.half, high: found.mean + found.half }];
+      const { mean, half } = found;
+      return [{ x: step, y: mean, low: mean - (half ?? 0), high: mean + (half ?? 0) }];
     }),
   }));
   const tried = cells.filter(({ phase }) => phase === 'grid');
