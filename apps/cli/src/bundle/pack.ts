@@ -69,7 +69,7 @@ async function addAll(tar: Pack, entries: readonly Entry[], onBytes: (bytes: num
     for (const entry of entries) await add(tar, entry, onBytes);
     tar.finalize();
   } catch (error) {
-    tar.destroy(error instanceof Error ? error : new Error(String(error)));
+    tar.destroy(error as Error);
   }
 }
 

@@ -121,6 +121,6 @@ function packFolder(s: Services, prefix: string): Readable {
     }
     tar.finalize();
   };
-  fill().catch((error: unknown) => tar.destroy(error instanceof Error ? error : new Error(String(error))));
+  fill().catch((error: unknown) => tar.destroy(error as Error));
   return tar as unknown as Readable;
 }
