@@ -6,4 +6,24 @@ export {
   type Factor,
   type NotComparable,
 } from './comparison.js';
+export { type MatchedArm, matchParameters } from './match.js';
+export {
+  type ArmPlan,
+  type ArmState,
+  type Cell,
+  type CellOutcome,
+  cellKey,
+  type NextStep,
+  nextStep,
+  type SeedPlan,
+} from './next.js';
 export { notComparable, yardstickLabel } from './not-comparable.js';
+export { cellRequest, type ExperimentPlan, type PlanInput, type PlannedArm, planExperiment } from './plan.js';
+export { type ArmSearch, firstRates, rateCounts, type SearchState, searchStep, type TriedRate } from './search.js';
+export {
+  type ExperimentArm,
+  ExperimentRequest,
+  type ExperimentSpec,
+  GrowExperimentRequest,
+  Search,
+} from './spec.js';

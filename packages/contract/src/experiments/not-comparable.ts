@@ -3,7 +3,7 @@ import { checkRates } from './check-rates.js';
 import type { ComparedArm, ComparedRun, Comparison, Factor, NotComparable } from './comparison.js';
 
 /** Adapters may differ by so much in what they train. */
-const COUNTS_APART = 0.05;
+export const COUNTS_APART = 0.05;
 
 /**
  * Computes why arms are not comparable; an empty list where they are. What all runs must share: base, rows, evaluation items and sequence length; order, for equal seeds; tokens, at the

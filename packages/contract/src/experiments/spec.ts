@@ -1,0 +1,161 @@
+import { z } from 'zod';
+import { AdapterRequest, METHOD_SPELLINGS } from '../methods/registry.js';
+import { CreateRunRequest, EvaluationRequest, Metadata, MixEntry, OptimizerRequest } from '../run-config.js';
+
+/** What an experiment is asked to find out: arms, what they share, and how the rate of each is searched. */
+const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
+
+const Rate = z.number().positive().max(10);
+const Seed = z.int().min(0).max(2_147_483_647);
+const FileId = z.string().min(1);
+
+/** Names that a cell's key and a file name can hold. */
+const Name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9 ._+-]*$/, 'letters, digits, spaces and . _ + -');
+
+const Bracket = z.strictObject({
+  type: z.literal('bracket'),
+  start: describe(
+    Rate.optional(),
+    'The rate in the middle of the first three. Default: the automatic rate of the method.',
+  ),
+  factor: describe(z.number().min(1.1).max(100).default(2), 'How many times each rate is the one below it.'),
+  max_runs: describe(
+    z.int().min(3).max(50).default(9),
+    'Rates tried at most. A search that ends so has its optimum at an edge, and its arm is not comparable.',
+  ),
+});
+
+const Grid = z.strictObject({
+  type: z.literal('grid'),
+  learning_rates: describe(z.array(Rate).min(1).max(50), 'All of them are tried. One alone is taken without a search.'),
+});
+
+const RandomRates = z.strictObject({
+  type: z.literal('random'),
+  min: Rate,
+  max: Rate,
+  runs: describe(z.int().min(3).max(100), 'Rates drawn between min and max, evenly in their logarithm.'),
+  seed: describe(Seed.default(1), 'The same seed draws the same rates.'),
+});
+
+/** How the learning rate of an arm is found. */
+export const Search = z.discriminatedUnion('type', [Bracket, Grid, RandomRates]);
+export type Search = z.output<typeof Search>;
+
+export const ExperimentArm = z.strictObject({
+  name: describe(
+    Name.max(32).optional(),
+    'As tables call it; must differ from those of the other arms. Default: the method, with its rank where that is given.',
+  ),
+  adapter: describe(
+    z.union([z.enum(METHOD_SPELLINGS), AdapterRequest]),
+    'What is trained: the `adapter` of a run, or its short word, e.g. `lora`, `mora-6`, `full`.',
+  ),
+  learning_rates: describe(
+    z.union([z.array(Rate).min(1).max(50), Search]).optional(),
+    "Rates to try, or a search of this arm's own in place of `search`.",
+  ),
+  data_mix: describe(
+    z.array(MixEntry).max(16).optional(),
+    "Replaces the experiment's own for this arm, as for a share of replay; `varies` must name `data`.",
+  ),
+});
+export type ExperimentArm = z.output<typeof ExperimentArm>;
+
+const RUN_KEYS = {
+  max_steps: true,
+  batch_size: true,
+  accumulation: true,
+  max_seq_len: true,
+  over_length: true,
+  packing: true,
+  mode: true,
+  attention_dropout: true,
+  regularize: true,
+  schedule: true,
+  checkpoint: true,
+  max_attempts: true,
+} as const;
+
+/** Settings that every run of an experiment has, as a run's request names them; what arms differ in is not among them. */
+export const FixedSettings = CreateRunRequest.pick(RUN_KEYS).extend({
+  n_epochs: describe(z.int().min(1).max(50).optional(), 'Passes over the training rows. Not together with max_steps.'),
+  optimizer: describe(
+    OptimizerRequest.omit({ learning_rate: true }).optional(),
+    'Of every run, save the rate, which belongs to the arm.',
+  ),
+});
+export type FixedSettings = z.output<typeof FixedSettings>;
+
+const ExperimentEvaluation = z.strictObject({
+  validation: describe(FileId, 'Rows that the learning rate is chosen by. Every run is scored on them.'),
+  test: describe(FileId.optional(), 'Rows that the reported figures are of; only runs of the final seeds see them.'),
+  source: describe(
+    z.array(FileId).max(8).default([]),
+    'Rows of what the base knows; a higher loss on them is forgetting. Runs of the final seeds are scored on them.',
+  ),
+  every_steps: EvaluationRequest.shape.every_steps,
+  samples: EvaluationRequest.shape.samples,
+});
+
+export const ExperimentSeeds = z.strictObject({
+  search: describe(Seed.default(1), 'Seed of the runs that the learning rate is chosen by.'),
+  final: describe(
+    z.array(Seed).min(1).max(32).default([2, 3, 4]),
+    'Seeds of the runs that are reported, at the rate that was chosen. Fewer than three give no interval.',
+  ),
+});
+
+/** Differences that the question asks about. */
+const VARIES = ['data', 'order', 'tokens', 'trainable_parameters'] as const;
+
+export const ExperimentRequest = z
+  .strictObject({
+    name: describe(
+      Name.min(1).max(64),
+      'Finds the experiment again: the same request under its name answers it, another one is refused.',
+    ),
+    model: CreateRunRequest.shape.model,
+    training_file: CreateRunRequest.shape.training_file,
+    data_mix: describe(z.array(MixEntry).max(16).optional(), 'As of a run, for every arm without its own.'),
+    evaluation: ExperimentEvaluation,
+    fixed: describe(FixedSettings.default({}), 'What all runs share, in the keys of a run.'),
+    arms: describe(z.array(ExperimentArm).min(1).max(32), 'What is compared.'),
+    match: z
+      .strictObject({
+        parameters: describe(
+          z.union([z.string(), z.int().positive()]),
+          'An arm, or a number of parameters: every other adapter without a size of its own gets the rank (OFT: the block size) whose count comes nearest. Adapters more than 5 % apart are refused. Full fine-tuning is the yardstick and exempt.',
+        ),
+      })
+      .optional(),
+    varies: describe(
+      z.array(z.enum(VARIES)).default([]),
+      'What the question asks about: arms that differ in it are comparable all the same.',
+    ),
+    seeds: describe(ExperimentSeeds.prefault({}), 'Seeds decide order, initial values and dropout.'),
+    search: describe(
+      Search.prefault({ type: 'bracket' }),
+      '`bracket`: three rates around the start, then on until the best has a worse neighbour on both sides. `grid`: these rates. `random`: drawn ones.',
+    ),
+    priority: describe(z.int().min(0).max(100).default(40), 'Of its runs; below the 50 of a run by default.'),
+    pool: CreateRunRequest.shape.pool,
+    metadata: Metadata.optional(),
+    dry_run: describe(z.boolean().optional(), 'Answer with the plan, its budgets and its cost; start nothing.'),
+  })
+  .meta({ id: 'CreateExperimentRequest' });
+export type ExperimentRequest = z.input<typeof ExperimentRequest>;
+/** With its defaults. */
+export type ExperimentSpec = z.output<typeof ExperimentRequest>;
+
+export const GrowExperimentRequest = z
+  .strictObject({
+    arms: describe(z.array(ExperimentArm).max(32).default([]), 'Arms beside those that there are.'),
+    seeds: describe(z.array(Seed).max(32).default([]), 'Final seeds beside those that there are.'),
+    max_runs: describe(
+      z.int().min(3).max(50).optional(),
+      'How many rates a bracket search may try now, where an optimum was left at an edge.',
+    ),
+  })
+  .meta({ id: 'GrowExperimentRequest' });
+export type GrowExperimentRequest = z.input<typeof GrowExperimentRequest>;
