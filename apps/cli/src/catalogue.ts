@@ -34,6 +34,10 @@ const LOCAL: Record<string, Entry> = {
     summary: 'Write the rows of another tool (ShareGPT, Alpaca, Dolly) as rows to train on',
     load: async () => (await import('./local/convert.js')).convertCommand,
   },
+  split: {
+    summary: 'Divide rows over files to train on, to choose by and to judge by',
+    load: async () => (await import('./local/split.js')).splitCommand,
+  },
   bench: {
     summary: 'Measure training steps: speed, memory, time to the first step, decoding',
     load: async () => (await import('./local/bench.js')).benchCommand,

@@ -34,6 +34,7 @@ export type {
 export { createMixedOrder, createRowOrder, createRunOrder, type DrawnFile } from './row-order.js';
 export type { RowProblem, RowProblemCode } from './row-problem.js';
 export { planEvaluation, planTraining } from './run-layout.js';
+export { type SplitPart, type SplitReport, splitFile } from './split-file.js';
 export { parseUserJson, type StoredFile } from './stored-folder.js';
 export * from './suites/index.js';
 export { loadTokenizer, type TextTokenizer } from './tokenizer.js';

@@ -36,7 +36,7 @@ export interface FileReport {
 /** Validation stops after this many problems, unless more are asked for. */
 export const PROBLEMS_MAX = 20;
 
-type ReadLine = { line: number; row: Row } | { line: number; problem: RowProblem };
+type ReadLine = { line: number; bytes: Buffer; row: Row } | { line: number; problem: RowProblem };
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
@@ -59,7 +59,7 @@ function parseLine({ number, bytes, isTooLong }: Line, expected: RowFormat | und
     const message = 'The line holds bytes that are not UTF-8.';
     return refuse({ key: '', code: 'invalid_encoding', message, hint: 'Save the file as UTF-8.' });
   }
-  return text.trim() === '' ? null : { line: number, ...parseText(text, expected) };
+  return text.trim() === '' ? null : { line: number, bytes, ...parseText(text, expected) };
 }
 
 function nulProblem(bytes: Uint8Array): RowProblem {
@@ -177,10 +177,10 @@ export function describeProblem(problem: FileProblem): string {
 }
 
 /**
- * Streams the rows of a file with their line numbers.
+ * Streams the rows of a file with their line numbers and as they are written (without the line's end).
  * @throws AppError `invalid_file` at the first bad line.
  */
-export async function* readRows(file: string): AsyncGenerator<{ line: number; row: Row }> {
+export async function* readRows(file: string): AsyncGenerator<{ line: number; bytes: Buffer; row: Row }> {
   for await (const read of readFileRows(file)) {
     if ('problem' in read) {
       const problem = { line: read.line, ...read.problem };

@@ -1,4 +1,12 @@
-export { type Converted, convertFile, describeReport, leftOut, readSuite } from '@moraine/data';
+export {
+  type Converted,
+  convertFile,
+  describeReport,
+  leftOut,
+  readSuite,
+  type SplitReport,
+  splitFile,
+} from '@moraine/data';
 export { device } from '@moraine/engine';
 export { type Answer, type AnswerOptions, type Answers, answerPrompts } from './answer-prompts.js';
 export { type Base, loadBase, readBaseConfig, readWeight } from './base.js';
