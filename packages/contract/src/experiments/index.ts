@@ -18,6 +18,14 @@ export {
   type SeedPlan,
 } from './next.js';
 export { notComparable, yardstickLabel } from './not-comparable.js';
+export type {
+  DialPoint,
+  ExperimentOutcome,
+  FileScores,
+  OutcomeArm,
+  OutcomePoint,
+  RunOutcome,
+} from './outcome.js';
 export { cellRequest, type ExperimentPlan, type PlanInput, type PlannedArm, planExperiment } from './plan.js';
 export { type ArmSearch, firstRates, rateCounts, type SearchState, searchStep, type TriedRate } from './search.js';
 export {
