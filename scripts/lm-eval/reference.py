@@ -23,17 +23,25 @@ base, tasks_file, out, max_length = sys.argv[1:5]
 torch.set_num_threads(int(os.environ.get("REFERENCE_THREADS", "1")))
 
 
-
 def readable(folder):
-    """The folder, or a copy in which a tied embedding has the name that transformers looks for: without it, it draws a random one."""
-    stored = os.path.join(folder, "model.safetensors")
-    tensors = load_file(stored)
-    if "model.embed_tokens.weight" in tensors:
-        return folder
+    """A copy of the folder that transformers reads as it is written.
+
+    A tied embedding gets the name that transformers looks for; without it, it draws a random one. The tokenizer is tokenizer.json,
+    whatever its class is called: `LlamaTokenizer` of transformers 5 builds one anew and leaves out the `<unk>` of unknown letters.
+    """
     copy = os.path.join(os.path.dirname(os.path.abspath(out)), "base")
-    shutil.copytree(folder, copy, dirs_exist_ok=True)
-    tensors["model.embed_tokens.weight"] = tensors.pop("lm_head.weight")
-    save_file(tensors, os.path.join(copy, "model.safetensors"), {"format": "pt"})
+    os.makedirs(copy, exist_ok=True)
+    for name in os.listdir(folder):
+        shutil.copyfile(os.path.join(folder, name), os.path.join(copy, name))
+    stored = os.path.join(copy, "model.safetensors")
+    tensors = load_file(stored)
+    if "model.embed_tokens.weight" not in tensors:
+        tensors["model.embed_tokens.weight"] = tensors.pop("lm_head.weight")
+        save_file(tensors, stored, {"format": "pt"})
+    named = os.path.join(copy, "tokenizer_config.json")
+    settings = json.load(open(named))
+    with open(named, "w") as file:
+        json.dump({**settings, "tokenizer_class": "PreTrainedTokenizerFast"}, file)
     return copy
 
 
