@@ -1,5 +1,9 @@
 import { AppError } from '@moraine/contract';
-import { createClient } from '@moraine/contract/client';
+import { createRouteClient, type RouteTable } from '@moraine/contract/route-client';
+import { ACCESS_ROUTES } from '@moraine/contract/routes/access';
+import { FINE_TUNING_ROUTES } from '@moraine/contract/routes/fine-tuning';
+import { RUN_ROUTES } from '@moraine/contract/routes/runs';
+import { WORKER_ROUTES } from '@moraine/contract/routes/workers';
 import { connection } from './connection.js';
 
 /** No request waits longer, body included: a server that accepts and says nothing is away. */
@@ -24,8 +28,13 @@ const send: typeof fetch = async (input, init) => {
   }
 };
 
-/** The typed client; the session cookie authenticates. */
-export const client = createClient({ origin: '', fetch: send });
+/** The routes of the pages that everyone opens; a page with routes of its own makes a client of them, which comes with that page. */
+const ROUTES = { ...RUN_ROUTES, ...FINE_TUNING_ROUTES, ...WORKER_ROUTES, ...ACCESS_ROUTES };
+
+/** A typed client of some routes; the session cookie authenticates. */
+export const clientOf = <T extends RouteTable>(routes: T) => createRouteClient(routes, { origin: '', fetch: send });
+
+export const client = clientOf(ROUTES);
 
 /** Asks whether the server is there while a page that has nothing to ask is in sight; returns how to stop. */
 export function keepAsking(): () => void {

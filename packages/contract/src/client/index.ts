@@ -1,86 +1,10 @@
-import type { z } from 'zod';
-import { AppError, ERROR_CODES, type ErrorCode } from '../errors.js';
-import { ErrorBody } from '../objects/index.js';
-import { ROUTES, type Route, type RouteName } from '../routes/index.js';
+import { ROUTES } from '../routes/index.js';
+import { type ClientOptions, createRouteClient, type RouteClient } from './route-client.js';
 
 export { readEvents, type ServerEvent } from './events.js';
+export type { CallOptions, ClientOptions } from './route-client.js';
 
-type Table = typeof ROUTES;
-type In<N extends RouteName, K extends keyof Route> =
-  Table[N] extends Record<K, infer S extends z.ZodType> ? z.input<S> : undefined;
-type Out<N extends RouteName> = Table[N] extends { response: infer S extends z.ZodType } ? z.output<S> : Response;
+export type Client = RouteClient<typeof ROUTES>;
 
-export interface CallOptions<N extends RouteName> {
-  params?: In<N, 'params'>;
-  query?: In<N, 'query'>;
-  body?: In<N, 'body'> | In<N, 'json'> | FormData;
-  signal?: AbortSignal;
-}
-
-export interface ClientOptions {
-  /** Address of the server without a path, e.g. `http://127.0.0.1:7311`; empty in a page that the server itself serves. */
-  origin: string;
-  /** Bearer key; absent where a session cookie authenticates. */
-  apiKey?: string;
-  fetch?: typeof fetch;
-}
-
-export interface Client {
-  /** Calls a route by its name. Answers the parsed body, or the raw `Response` of a route that returns bytes. Throws `AppError`. */
-  call<N extends RouteName>(name: N, options?: CallOptions<N>): Promise<Out<N>>;
-  /** The full address of a route, for links and streams. */
-  url<N extends RouteName>(name: N, options?: Pick<CallOptions<N>, 'params' | 'query'>): string;
-}
-
-function address(origin: string, route: Route, params: unknown, query: unknown): string {
-  const values = (params ?? {}) as Record<string, unknown>;
-  const path = route.path.replaceAll(/:(\w+)/g, (_, key: string) => encodeURIComponent(String(values[key] ?? '')));
-  const search = new URLSearchParams();
-  const put = (key: string, value: unknown): void => {
-    if (value === undefined || value === null) return;
-    if (typeof value !== 'object') search.set(key, String(value));
-    else for (const [inner, item] of Object.entries(value)) put(`${key}[${inner}]`, item);
-  };
-  for (const [key, value] of Object.entries((query ?? {}) as Record<string, unknown>)) put(key, value);
-  return origin + path + (search.size > 0 ? `?${search}` : '');
-}
-
-async function toError(response: Response): Promise<AppError> {
-  const text = await response.text();
-  try {
-    const { error } = ErrorBody.parse(JSON.parse(text));
-    const code = error.code !== null && error.code in ERROR_CODES ? (error.code as ErrorCode) : 'internal';
-    return new AppError(code, error.message, { param: error.param ?? undefined });
-  } catch (cause) {
-    return new AppError('internal', `The server answered ${response.status}: ${text.slice(0, 200)}`, { cause });
-  }
-}
-
-/** The typed client over the route table. */
-export function createClient({ origin, apiKey, fetch: send = fetch }: ClientOptions): Client {
-  return {
-    url: (name, options = {}) => address(origin, ROUTES[name], options.params, options.query),
-    async call(name, options = {}) {
-      const route: Route = ROUTES[name];
-      const { body } = options;
-      const headers: Record<string, string> = { accept: route.produces ?? 'application/json' };
-      if (apiKey) headers.authorization = `Bearer ${apiKey}`;
-      if (body !== undefined && !(body instanceof FormData)) headers['content-type'] = 'application/json';
-      const response = await send(address(origin, route, options.params, options.query), {
-        method: route.method,
-        headers,
-        body: body === undefined ? undefined : body instanceof FormData ? body : JSON.stringify(body),
-        signal: options.signal,
-      }).catch((cause: unknown) => {
-        if (options.signal?.aborted) throw cause;
-        throw new AppError('unavailable', `No answer from ${origin || 'the server'}.`, {
-          hint: 'Is the stack running? Start it with npm start.',
-          cause,
-        });
-      });
-      if (!response.ok) throw await toError(response);
-      if (!route.response) return response as never;
-      return route.response.parse(await response.json()) as never;
-    },
-  };
-}
+/** The typed client over the whole route table. */
+export const createClient = (options: ClientOptions): Client => createRouteClient(ROUTES, options);
