@@ -156,6 +156,7 @@ const evaluation = (step: number, loss: number, exact_match: number): Evaluation
   rows: 200,
   supervised_tokens: 1,
   loss,
+  bits_per_byte: null,
   token_accuracy: 0,
   exact_match,
   samples: [],

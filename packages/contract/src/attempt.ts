@@ -86,6 +86,8 @@ export interface EvaluationResult {
   supervisedTokens: number;
   /** Mean negative log likelihood of the supervised tokens, in nats. */
   loss: number;
+  /** Of the supervised text alone, in UTF-8, without the tokens that end an answer; null where that text is empty. */
+  bitsPerByte: number | null;
   tokenAccuracy: number;
   /** Share of rows whose whole answer, end token included, is what greedy decoding gives; null where rows are plain text. */
   exactMatch: number | null;

@@ -1,9 +1,17 @@
-import type { Batch, BatchShape, EvaluationResult, TrainSpec } from '@moraine/contract';
+import { type Batch, type BatchShape, type EvaluationResult, IGNORED, type TrainSpec } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
 import { layOut, planEvaluation, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
-import { type Evaluation, evaluate, type GenerationPlan, type Generator, type TokenScores } from '@moraine/lm';
+import {
+  type Evaluation,
+  evaluate,
+  type GenerationPlan,
+  type Generator,
+  supervised,
+  type TokenScores,
+} from '@moraine/lm';
 import type { Encode } from './encode.js';
+import { textBytes } from './evaluate/loss.js';
 import { sample, samplePlan, sampleRows } from './samples.js';
 
 /** What is evaluated: a trainer as it is, or a model. */
@@ -39,7 +47,12 @@ export async function createEvaluator(
   const files = await Promise.all(
     spec.evaluationFiles.map(async (file) => {
       const rows = await encode.scored(`Evaluation file ${file.name}`, file.path);
-      return { ...file, rows, sampled: sampleRows(rows, spec.config.evaluation.samples) };
+      return {
+        ...file,
+        rows,
+        bytes: rowsBytes(rows, tokenizer),
+        sampled: sampleRows(rows, spec.config.evaluation.samples),
+      };
     }),
   );
   const lengths = [validation, ...files.map(({ rows }) => rows)].map((rows) => rows.map(({ ids }) => ids.length));
@@ -62,8 +75,9 @@ export async function createEvaluator(
     ),
     validate: ({ score }) => evaluate(counted(score), passes(validation)),
     async *files({ score, generator }, step) {
-      for (const { id, name, rows, sampled } of files) {
-        const evaluation = await evaluate(counted(score), passes(rows));
+      for (const { id, name, rows, bytes, sampled } of files) {
+        const text = { nats: 0 };
+        const evaluation = await evaluate(addTextNats(text, counted(score), tokenizer), passes(rows));
         onPass();
         const isAnswered = rows.every(({ promptLength }) => promptLength > 0);
         yield {
@@ -73,11 +87,34 @@ export async function createEvaluator(
           rows: rows.length,
           supervisedTokens: evaluation.supervisedTokens,
           loss: evaluation.loss,
+          bitsPerByte: bytes === 0 ? null : text.nats / Math.LN2 / bytes,
           tokenAccuracy: evaluation.tokenAccuracy,
           exactMatch: isAnswered ? evaluation.exactMatch : null,
           samples: generator === null || sampled.length === 0 ? [] : await sample(generator, tokenizer, sampled),
         };
       }
     },
+  };
+}
+
+/** UTF-8 bytes of all that the rows supervise. */
+const rowsBytes = (rows: readonly TrainingRow[], tokenizer: TextTokenizer): number =>
+  rows.reduce(
+    (sum, { labels }) =>
+      sum +
+      textBytes(
+        labels.filter((label, i) => i > 0 && label !== IGNORED),
+        tokenizer,
+      ),
+    0,
+  );
+
+/** The score, which adds up what the supervised text costs: tokens that end an answer are none of it. */
+function addTextNats(sum: { nats: number }, score: Scored['score'], { specialIds }: TextTokenizer): Scored['score'] {
+  return (batch) => {
+    const scores = score(batch);
+    for (const [i, target] of supervised(batch).targets.entries())
+      if (!specialIds.has(target)) sum.nats += scores.losses[i] ?? Number.NaN;
+    return scores;
   };
 }

@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IGNORED } from '@moraine/contract';
-import { encodeFile, loadTokenizer, type TrainingRow } from '@moraine/data';
+import { type EvaluationItem, summarise } from '@moraine/contract/suites';
+import { encodeFile, loadTokenizer, readSuite, type TrainingRow } from '@moraine/data';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import { describe, expect, it } from 'vitest';
-import { scoreFile } from '../src/index.js';
+import { evaluateItems, openModel, scoreFile } from '../src/index.js';
 import { samplePlan, sampleRows } from '../src/samples.js';
 import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
 
@@ -96,6 +97,22 @@ describe('the evaluations of a run', () => {
     expect(found?.result.supervisedTokens).toBe(scored.supervisedTokens);
     expect(found?.result.loss).toBeCloseTo(scored.natsPerSupervisedToken, 5);
     expect(found?.result.tokenAccuracy).toBeCloseTo(scored.tokenAccuracy, 6);
+  });
+
+  it('count bits by the bytes of the text: the end token costs tokens, and no bits', async () => {
+    const evaluationFiles = [
+      { id: 'file-1', name: 'sums', path: sums },
+      { id: 'file-2', name: 'texts', path: texts },
+    ];
+    const results = ofType(await runOf(specOf(base, sums, lora, { evaluationFiles }), 1), 'evaluation');
+    const model = await openModel({ baseDir: base, tunedDir: null, lambda: 1 });
+    for (const [i, file] of [sums, texts].entries()) {
+      const items: EvaluationItem[] = [];
+      const asked = await readSuite({ suite: 'file', file });
+      await evaluateItems({ model, ...asked }, (item) => void items.push(item));
+      const expected = summarise('file', items).metrics.bits_per_byte?.value;
+      expect(results[i]?.result.bitsPerByte).toBeCloseTo(expected ?? Number.NaN, 5);
+    }
   });
 
   it('are not repeated at the start of a run that is resumed', async () => {

@@ -84,6 +84,7 @@ const evaluation = {
   rows: 1,
   supervisedTokens: 1,
   loss: 1,
+  bitsPerByte: 2,
   tokenAccuracy: 0,
   exactMatch: null,
   samples: [],

@@ -39,6 +39,7 @@ const resultOf = (fileId: string): EvaluationResult => ({
   rows: 20,
   supervisedTokens: 100,
   loss: 2,
+  bitsPerByte: 1.5,
   tokenAccuracy: 0.5,
   exactMatch: null,
   samples: [],
@@ -58,6 +59,11 @@ test('a file named alone is a target, one with a role has it, and each evaluatio
   for (const id of [target, source, plain]) await recordEvaluation(s, claim.token, resultOf(id));
   const { data } = await listEvaluations(s, actor, run.id);
   expect(Object.fromEntries(data.map(({ file_id, role }) => [file_id, role]))).toEqual(run.config.evaluation.roles);
+
+  expect(data.map(({ bits_per_byte }) => bits_per_byte)).toEqual([1.5, 1.5, 1.5]);
+  await recordEvaluation(s, claim.token, { ...resultOf(target), bitsPerByte: 1.25 });
+  const again = (await listEvaluations(s, actor, run.id)).data.find(({ file_id }) => file_id === target);
+  expect(again?.bits_per_byte).toBe(1.25);
 
   // A run of an earlier version has files without roles.
   const { roles: _roles, ...evaluation } = run.config.evaluation;

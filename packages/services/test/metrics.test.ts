@@ -158,6 +158,7 @@ test.each([0, 255, 256, 300, 511, 640])(
       rows: 1,
       supervisedTokens: 1,
       loss: 1,
+      bitsPerByte: null,
       tokenAccuracy: 1,
       exactMatch: 1,
       samples: [],

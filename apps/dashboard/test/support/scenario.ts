@@ -248,6 +248,7 @@ export const makeEvaluation = (
     rows: 128,
     supervised_tokens: 3904,
     loss,
+    bits_per_byte: loss / 3,
     token_accuracy: 1 - loss / 6,
     exact_match: exact,
     samples: [

@@ -194,6 +194,8 @@ export const EvaluationObject = z
     rows: z.int(),
     supervised_tokens: z.int(),
     loss: z.number(),
+    /** Of the supervised text alone, without the tokens that end an answer; null in evaluations of earlier versions. */
+    bits_per_byte: z.number().nullable(),
     token_accuracy: z.number(),
     exact_match: z.number().nullable(),
     samples: z.array(z.object({ prompt: z.string(), expected: z.string(), generated: z.string() })),

@@ -76,8 +76,8 @@ export function judgeRow(
   };
 }
 
-/** Bytes of what the tokens say. */
-function textBytes(ids: readonly number[], tokenizer: TextTokenizer): number {
+/** Bytes of what the tokens say; special ones say nothing. */
+export function textBytes(ids: readonly number[], tokenizer: TextTokenizer): number {
   const text = ids.filter((id) => !tokenizer.specialIds.has(id));
   return Buffer.byteLength(tokenizer.pieces(text).join(''));
 }

@@ -25,6 +25,7 @@ export async function listEvaluations(s: Services, actor: Actor, runId: string):
       rows: row.rows,
       supervised_tokens: row.supervisedTokens,
       loss: row.loss,
+      bits_per_byte: row.bitsPerByte,
       token_accuracy: row.tokenAccuracy,
       exact_match: row.exactMatch,
       samples: row.samples as EvaluationObject['samples'],

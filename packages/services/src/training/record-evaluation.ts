@@ -9,11 +9,11 @@ export async function recordEvaluation(s: Services, token: AttemptToken, result:
     s,
     token,
     `WITH ${TOKEN}
-     INSERT INTO evaluations (id, project_id, run_id, attempt, file_id, name, step, rows, supervised_tokens, loss, token_accuracy, exact_match, samples)
-     SELECT $4, token.project_id, token.id, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM token
+     INSERT INTO evaluations (id, project_id, run_id, attempt, file_id, name, step, rows, supervised_tokens, loss, bits_per_byte, token_accuracy, exact_match, samples)
+     SELECT $4, token.project_id, token.id, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM token
      ON CONFLICT (run_id, file_id, step) DO UPDATE SET attempt = EXCLUDED.attempt, name = EXCLUDED.name, rows = EXCLUDED.rows,
-       supervised_tokens = EXCLUDED.supervised_tokens, loss = EXCLUDED.loss, token_accuracy = EXCLUDED.token_accuracy,
-       exact_match = EXCLUDED.exact_match, samples = EXCLUDED.samples
+       supervised_tokens = EXCLUDED.supervised_tokens, loss = EXCLUDED.loss, bits_per_byte = EXCLUDED.bits_per_byte,
+       token_accuracy = EXCLUDED.token_accuracy, exact_match = EXCLUDED.exact_match, samples = EXCLUDED.samples
      RETURNING id`,
     [
       newId('evaluation'),
@@ -23,6 +23,7 @@ export async function recordEvaluation(s: Services, token: AttemptToken, result:
       result.rows,
       result.supervisedTokens,
       result.loss,
+      result.bitsPerByte,
       result.tokenAccuracy,
       result.exactMatch,
       JSON.stringify(storable(result.samples)),
