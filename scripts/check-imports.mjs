@@ -31,7 +31,9 @@ export const folders = {
     webhooks: ['ground'],
     work: ['ground'],
     training: ['work', 'library', 'ground'],
-    reconcile: ['training', 'work', 'library', 'ground'],
+    evaluation: ['training', 'work', 'library', 'ground'],
+    kinds: ['evaluation', 'training', 'work', 'ground'],
+    reconcile: ['kinds', 'training', 'work', 'library', 'ground'],
     'index.ts': ['*'],
   },
 };

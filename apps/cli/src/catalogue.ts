@@ -87,6 +87,14 @@ export const COMMANDS: Record<string, Entry> = {
       'Create, watch, list, show, pause, resume, cancel, verify and download fine-tuning runs, read what they measured and said',
     load: async () => (await import('./commands/runs.js')).runsCommand,
   },
+  evaluations: {
+    summary: 'Ask a model the items of a suite on the stack, watch, list and show evaluations, read items, compare two',
+    load: async () => (await import('./commands/evaluations.js')).evaluationsCommand,
+  },
+  eval: {
+    summary: 'Ask a model the items of a suite on the stack and wait for the figures (`evaluations create --watch`)',
+    load: async () => (await import('./commands/eval.js')).evalCommand,
+  },
   queue: {
     summary: 'List what waits for a worker: its place, since when and why',
     load: async () => (await import('./commands/queue.js')).queueCommand,

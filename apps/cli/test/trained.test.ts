@@ -56,7 +56,7 @@ test('the demo uses a stack that runs, trains on it, shows what came of it and l
   for (const { label } of plan.methods)
     expect(output).toMatch(new RegExp(`^${label} +━{24} 15/15  loss \\d\\.\\d{4}  [\\d,]+ tokens/s  done$`, 'm'));
   // Quick runs are over between two looks, so which of its places is seen is not certain; that it says its place is.
-  expect(output).toMatch(/^MoRA sharing .*; (?:this run is next|[12] runs? (?:is|are) ahead)\.$/m);
+  expect(output).toMatch(/^MoRA sharing .*; (?:it is next|[12] tasks? (?:is|are) ahead)\.$/m);
   expect(output).toContain('held-out: 24 rows that were not trained on. new-name: 24 rows');
   expect(output.match(/^ {2}prompt /gm)).toHaveLength(3);
   expect(output).toContain('eval "$(npx moraine env)"');
@@ -146,7 +146,7 @@ describe('watching a run', () => {
     await expect.poll(() => now?.step, { timeout: 60_000 }).toBeGreaterThan(2);
     expect(now).toMatchObject({ status: 'running', note: '', steps: 18_000 });
     expect(now?.loss).toBeGreaterThan(0);
-    await expect.poll(() => next?.note, { timeout: 10_000 }).toMatch(/this run is next/);
+    await expect.poll(() => next?.note, { timeout: 10_000 }).toMatch(/it is next/);
 
     // The API is killed under the watch: its stream is taken up where it broke off.
     process.kill(readStack(dataDir).parts.find(({ name }) => name === 'api')?.pid ?? 0, 'SIGKILL');

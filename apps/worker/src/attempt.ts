@@ -36,7 +36,7 @@ async function fail(error: unknown, step: number): Promise<void> {
 async function train(message: Extract<ToChild, { type: 'start' }>): Promise<void> {
   let step = 0;
   let sent = Promise.resolve();
-  const narrate = createNarrator(message.spec.config.steps);
+  const narrate = createNarrator('config' in message.spec ? message.spec.config.steps : 0);
   const emit = (event: AttemptEvent): void => {
     if (event.type === 'metrics') step = event.step;
     const line = narrate(event);

@@ -33,8 +33,20 @@ export function createNarrator(planned: number): (event: AttemptEvent) => string
         return event.message;
       case 'verified':
         return event.check.message;
-      case 'finished':
-        return `finished at step ${event.step}${event.resultStep === event.step ? '' : `, the result is of step ${event.resultStep}`} with ${event.exports.map(({ kind }) => kind).join(', ')}`;
+      case 'evaluating':
+        steps = event.total;
+        return `ready after ${digits(event.secondsToReady)} s on ${event.device.name} (TensorFlow ${event.device.tensorflow}, ${event.device.threads} threads): ${event.total} items, from ${event.from}`;
+      case 'items': {
+        const done = (event.items.at(-1)?.index ?? -1) + 1;
+        if (event.at - toldAt < STEP_MS_MIN && done < steps) return null;
+        toldAt = event.at;
+        return `item ${done} of ${steps}`;
+      }
+      case 'finished': {
+        const result = event.resultStep === event.step ? '' : `, the result is of step ${event.resultStep}`;
+        const kinds = event.exports.map(({ kind }) => kind);
+        return `finished at step ${event.step}${result}${kinds.length === 0 ? '' : ` with ${kinds.join(', ')}`}`;
+      }
       case 'stopped':
         return `stopped at step ${event.step}: ${event.reason}`;
       case 'failed':

@@ -83,8 +83,11 @@ export function trainSink({ s, token, config, live, onWish }: TrainSinkOptions):
         case 'verified':
           await recordOwnCheck(s, token, event.check);
           return send(order, checkEvent(event.check));
-        default:
+        case 'evaluating':
+        case 'items':
           return unknownEvent(event);
+        default:
+          return event satisfies never;
       }
     },
     async finish(event) {
@@ -106,6 +109,6 @@ function notFinite(values: Record<string, number>): { not_finite?: Record<string
     : { not_finite: Object.fromEntries(marked.map(([name, value]) => [name, String(value) as NotFinite])) };
 }
 
-function unknownEvent(event: never): never {
-  throw new Error(`The training process sent something unknown: ${JSON.stringify(event)}`);
+function unknownEvent(event: KindEvent): never {
+  throw new Error(`The training process sent what no training sends: ${JSON.stringify(event)}`);
 }

@@ -134,6 +134,8 @@ function phaseOf(message: AttemptEvent | Extract<FromChild, { type: 'progress' }
     case 'progress':
       return message.phase;
     case 'evaluation':
+    case 'evaluating':
+    case 'items':
       return 'evaluation';
     case 'message':
       return null;

@@ -21,7 +21,10 @@ export interface Stopped {
 }
 
 /** Events whose meaning depends on the kind of work; the others mean the same for all (attempt-sink). */
-export type KindEvent = Extract<AttemptEvent, { type: 'ready' | 'evaluation' | 'checkpoint' | 'verified' }>;
+export type KindEvent = Extract<
+  AttemptEvent,
+  { type: 'ready' | 'evaluation' | 'checkpoint' | 'verified' | 'evaluating' | 'items' }
+>;
 export type Finished = Extract<AttemptEvent, { type: 'finished' }>;
 
 /** Stores what only this kind of work says; each function may be called again with the same event. */

@@ -2,6 +2,7 @@ import type { ExportKind, ExportReport } from './export-order.js';
 import type { ResumeCheck } from './resume-check.js';
 import type { NumericMode, RunConfig } from './run-config.js';
 import type { FailureCause } from './states.js';
+import type { EvaluationItem } from './suites/results.js';
 
 /** What the child of an attempt that trains is given. */
 export interface TrainSpec {
@@ -51,12 +52,40 @@ export interface VerifySpec extends Omit<TrainSpec, 'kind' | 'resumeFrom'> {
   recorded: StepRecord[];
 }
 
+/** What the child of an attempt that evaluates a model is given. */
+export interface EvaluateSpec {
+  kind: 'evaluate';
+  taskId: string;
+  attempt: number;
+  baseDir: string;
+  /** A checkpoint's or an adapter's folder, already on this machine; null: the base alone. */
+  tunedDir: string | null;
+  /** Share of the update, 0 to 1. */
+  lambda: number;
+  suite: string;
+  file: string;
+  /** Rows that solved examples are taken from; null: the first ones of the file. */
+  examplesFile: string | null;
+  /** Null: as many as the suite is known by. */
+  fewshot: number | null;
+  limit: number | null;
+  seed: number | null;
+  /** Index of the first item that is not stored yet. */
+  from: number;
+  outDir: string;
+  threads: number;
+}
+
 interface JobSpecs {
   train: TrainSpec;
   verify: VerifySpec;
+  evaluate: EvaluateSpec;
 }
 
-/** What a task can be, and a worker can do. A fine-tuning job is a task of kind `train`; `verify` checks that one can be gone on with. */
+/**
+ * What a task can be, and a worker can do. A fine-tuning job is a task of kind `train`; `verify` checks that one can be gone on with; `evaluate` asks a
+ * model the items of a suite.
+ */
 export type TaskKind = keyof JobSpecs;
 
 /**
@@ -125,6 +154,23 @@ export type AttemptEvent =
   | { type: 'message'; level: 'info' | 'warn' | 'error'; at: number; message: string; data?: Record<string, unknown> }
   | { type: 'evaluation'; at: number; result: EvaluationResult }
   | { type: 'verified'; at: number; check: ResumeCheck }
+  | {
+      /** An evaluation has read its items and compiled its model; it scores them now. */
+      type: 'evaluating';
+      at: number;
+      device: { kind: 'cpu' | 'gpu'; name: string; tensorflow: string; threads: number };
+      /** Index of the first item that is scored. */
+      from: number;
+      /** All items, those that were scored before included. */
+      total: number;
+      /** Of what is asked and how it is judged: two evaluations with the same are compared item by item. */
+      itemsSha256: string;
+      /** Solved examples before each item. */
+      fewshot: number;
+      secondsToReady: number;
+    }
+  /** Scored items in the order of their index. */
+  | { type: 'items'; at: number; items: EvaluationItem[] }
   | {
       type: 'checkpoint';
       step: number;

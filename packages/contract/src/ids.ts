@@ -13,6 +13,7 @@ export const ID_PREFIX = {
   download: 'dl_',
   adapter: 'adp_',
   evaluation: 'eval_',
+  evaluationTask: 'evaltask_',
   verification: 'verify_',
   webhook: 'wh_',
   delivery: 'whd_',

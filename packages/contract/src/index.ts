@@ -3,6 +3,7 @@ export * from './base-name.js';
 export * from './batch.js';
 export * from './before-run.js';
 export * from './errors.js';
+export { CreateEvaluationRequest } from './evaluation-request.js';
 export * from './export-order.js';
 export * from './file-reports.js';
 export * from './ids.js';

@@ -50,6 +50,7 @@ export function failureOf(error: unknown): Failure {
     case 'no_target_matched':
     case 'invalid_value':
     case 'unsupported_format':
+    case 'runtime_missing':
       return failure('user_config', error.code);
     default:
       return failure('internal', error.code);

@@ -6,10 +6,10 @@ import { type TestServices, testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AttemptToken, Services } from '../src/ground/context.js';
 import { publish } from '../src/ground/publish.js';
+import { type Claim, claimRun } from '../src/kinds/claim-run.js';
+import { failAttempt, releaseAttempt } from '../src/kinds/end-attempt.js';
 import { expireLeases, markLostContact } from '../src/reconcile/leases.js';
 import { cancelRun } from '../src/training/cancel-run.js';
-import { type Claim, claimRun } from '../src/training/claim-run.js';
-import { failAttempt, releaseAttempt } from '../src/training/end-attempt.js';
 import { cancelAttempt, finishAttempt } from '../src/training/finish-attempt.js';
 import { ingestMetrics } from '../src/training/ingest-metrics.js';
 import { listCheckpoints } from '../src/training/list-checkpoints.js';
@@ -34,9 +34,9 @@ beforeAll(async () => {
 });
 afterAll(() => t.close());
 
-async function claimOrThrow(workerId: string, pool: string): Promise<Claim> {
+async function claimOrThrow(workerId: string, pool: string): Promise<Extract<Claim, { kind: 'train' }>> {
   const claim = await claimRun(s, { workerId, pool });
-  if (!claim) throw new Error('nothing to claim');
+  if (claim?.kind !== 'train') throw new Error('nothing to claim');
   return claim;
 }
 

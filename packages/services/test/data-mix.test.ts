@@ -49,9 +49,10 @@ test('a run on a mix has its files, weights and roles resolved, and the worker g
   ]);
   expect(run).toMatchObject({ training_file: training, config: { steps: 24, n_epochs: 3 } }); // 3 · 28 · 8/7 rows
   const claim = await claimRun(s, { workerId: await seedWorker(s, 'mix'), pool: 'mix' });
-  expect(claim?.job.trainingFile.id).toBe(training);
-  expect(claim?.job.mixFiles).toMatchObject([{ id: old, name: 'old.jsonl' }]);
-  expect(claim?.job.config.regularize).toEqual({ kl_to_base: 0.5, on: 'replay' });
+  if (claim?.kind !== 'train') throw new Error('nothing to claim');
+  expect(claim.job.trainingFile.id).toBe(training);
+  expect(claim.job.mixFiles).toMatchObject([{ id: old, name: 'old.jsonl' }]);
+  expect(claim.job.config.regularize).toEqual({ kl_to_base: 0.5, on: 'replay' });
 });
 
 test('a dry run and an estimate say the share of each file in rows, tokens and passes', async () => {

@@ -53,7 +53,7 @@ test('a file named alone is a target, one with a role has it, and each evaluatio
   });
   const workerId = await seedWorker(s, 'roles');
   const claim = await claimRun(s, { workerId, pool: 'roles' });
-  if (!claim) throw new Error('nothing to claim');
+  if (claim?.kind !== 'train') throw new Error('nothing to claim');
   expect(claim.job.evaluationFiles.map(({ id }) => id)).toEqual([target, source, plain]);
   await startAttempt(s, claim.token, { startStep: 0 });
   for (const id of [target, source, plain]) await recordEvaluation(s, claim.token, resultOf(id));

@@ -172,10 +172,10 @@ describe('why a queued run waits', () => {
     const reason = async (id: string) => (await getRun(s, actor, id)).state_reason;
     expect(await reason(urgent.id)).toMatchObject({
       code: 'no_free_worker',
-      message: "2 workers of pool 'busy' are busy; this run is next.",
+      message: "2 workers of pool 'busy' are busy; it is next.",
     });
-    expect(await reason(first.id)).toMatchObject({ message: "2 workers of pool 'busy' are busy; 1 run is ahead." });
-    expect(await reason(second.id)).toMatchObject({ message: "2 workers of pool 'busy' are busy; 2 runs are ahead." });
+    expect(await reason(first.id)).toMatchObject({ message: "2 workers of pool 'busy' are busy; 1 task is ahead." });
+    expect(await reason(second.id)).toMatchObject({ message: "2 workers of pool 'busy' are busy; 2 tasks are ahead." });
     await s.db.worker.updateMany({ where: { pool: 'busy' }, data: { heartbeatAt: new Date(Date.now() - 21_000) } });
     expect(await reason(first.id)).toMatchObject({ code: 'no_worker' });
   });

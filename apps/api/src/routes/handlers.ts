@@ -1,6 +1,7 @@
 import { createLoginLink, endSessions } from '@moraine/services';
 import { SESSION_COOKIE } from '../plugins/access.js';
 import type { Handlers } from './bind.js';
+import { evaluationHandlers } from './evaluations.js';
 import { fileHandlers } from './files.js';
 import { fineTuningHandlers } from './fine-tuning.js';
 import { modelHandlers } from './models.js';
@@ -33,6 +34,7 @@ export const handlers: Handlers = {
   ...fineTuningHandlers,
   ...modelHandlers,
   ...runHandlers,
+  ...evaluationHandlers,
   ...uploadHandlers,
   ...webhookHandlers,
   ...workerHandlers,

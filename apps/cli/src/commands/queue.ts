@@ -28,7 +28,7 @@ async function ls(args: Arguments): Promise<number> {
         [
           { title: 'POOL' },
           { title: 'PLACE', align: 'right' },
-          { title: 'RUN' },
+          { title: 'TASK' },
           { title: 'NAME' },
           { title: 'KIND' },
           { title: 'PRIORITY', align: 'right' },

@@ -1,9 +1,10 @@
-import type { EventObject, LogLine } from '@moraine/contract';
+import type { LogLine } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
 import { type Arguments, integer, text } from '../args.js';
 import { connect } from '../connect.js';
+import { eventLines } from '../event-lines.js';
 import { printList, readPages } from '../pages.js';
-import { bytes, paint, print, table } from '../terminal.js';
+import { bytes, print, table } from '../terminal.js';
 
 /** What a list of a run prints: as the API gives it where JSON was asked for, else a line each. */
 async function tell<T>(
@@ -17,17 +18,12 @@ async function tell<T>(
   return 0;
 }
 
-const timeOf = (seconds: number): string => new Date(seconds * 1_000).toISOString().replace('.000Z', 'Z');
 const figure = (value: number | null | undefined): string => (typeof value === 'number' ? value.toFixed(4) : '');
 
 /** The latest events, oldest first. */
 export async function listEvents(args: Arguments, id: string): Promise<number> {
   const events = await readPages(args, 100, (client, query) => client.call('listRunEvents', { params: { id }, query }));
-  const lineOf = ({ created_at, level, message }: EventObject): string => {
-    const words = level === 'info' ? message : paint(level === 'warn' ? 'yellow' : 'red', message);
-    return `${paint('dim', timeOf(created_at))} ${words}`;
-  };
-  return printList(args, events, (all) => all.toReversed().map(lineOf).join('\n'), '');
+  return printList(args, events, eventLines, '');
 }
 
 export async function listCheckpoints(args: Arguments, id: string): Promise<number> {

@@ -1,5 +1,6 @@
-import { AppError, RUN_SORTS, type RunObject, RunOrder, RunStatus, type RunSummary } from '@moraine/contract';
+import { RUN_SORTS, type RunObject, RunOrder, RunStatus, type RunSummary } from '@moraine/contract';
 import { type Arguments, type Option, oneOf, text } from '../args.js';
+import { metadataOf } from '../metadata-option.js';
 import { printList, readPages } from '../pages.js';
 import { paint, table } from '../terminal.js';
 
@@ -48,18 +49,6 @@ export async function listRuns(args: Arguments): Promise<number> {
   );
   const isFiltered = [...Object.values(filters), q, deleted].some((filter) => filter !== undefined);
   return printList(args, rows, tableOf, isFiltered ? 'No runs match.' : 'No runs yet.');
-}
-
-function metadataOf(args: Arguments): Record<string, string> | undefined {
-  const pairs = args.repeated.metadata?.map((pair): [string, string] => {
-    const equals = pair.indexOf('=');
-    if (equals < 1)
-      throw new AppError('invalid_request', `--metadata is '${pair}', which is no pair.`, {
-        hint: 'Write it like --metadata team=blue.',
-      });
-    return [pair.slice(0, equals), pair.slice(equals + 1)];
-  });
-  return pairs && Object.fromEntries(pairs);
 }
 
 const timeOf = (seconds: number | null): string =>

@@ -37,7 +37,7 @@ export const statusCommand: Command = {
               worker.name,
               worker.status,
               worker.device.name,
-              worker.run_id ?? worker.status_reason ?? '',
+              worker.run_id ?? worker.task_id ?? worker.status_reason ?? '',
             ]),
           ),
         );

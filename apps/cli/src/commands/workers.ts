@@ -50,7 +50,7 @@ async function ls(args: Arguments): Promise<number> {
           { title: 'DEVICE' },
           { title: 'MEMORY', align: 'right' },
           { title: 'SEEN', align: 'right' },
-          { title: 'RUN' },
+          { title: 'TASK' },
         ],
         workers.map((one) => [
           one.name,
@@ -60,7 +60,7 @@ async function ls(args: Arguments): Promise<number> {
           one.device.name,
           bytes(one.memory_bytes),
           `${Math.round(one.heartbeat_age_s)} s ago`,
-          one.run_id ?? one.status_reason ?? '',
+          one.run_id ?? one.task_id ?? one.status_reason ?? '',
         ]),
       ),
     'No worker has reported yet. Start one with `moraine worker`.',

@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { AppError } from '@moraine/contract';
-import { type EvaluationItem, type EvaluationSummary, metricOf, SUITES, summarise } from '@moraine/contract/suites';
+import { type EvaluationItem, SUITES, summarise } from '@moraine/contract/suites';
 import { type Arguments, type Command, integer, type Option, oneOf, text } from '../args.js';
 import { progressLine } from '../progress-line.js';
 import { MODES } from '../request-options.js';
+import { summaryLines } from '../summary-view.js';
 import { print } from '../terminal.js';
 import { lambdaOf, neededPath, pathOf } from './options.js';
 
@@ -50,7 +51,7 @@ export async function evaluateSuite(args: Arguments, command: Command): Promise<
   const summary = summarise(suite.name, scored);
   const seconds = Number(((performance.now() - begun) / 1000).toFixed(3));
   if (isJson) print(JSON.stringify({ ...summary, fewshot, mode: options.mode, lambda: options.lambda, seconds }));
-  else for (const row of describe(summary, suite.title, fewshot)) print(row);
+  else for (const row of summaryLines(summary, fewshot)) print(row);
   return 0;
 }
 
@@ -93,19 +94,4 @@ export function refuseSuiteOptions(args: Arguments): void {
   throw new AppError('invalid_request', `--${given} is about the items of a suite, and --suite names none.`, {
     hint: `Add --suite NAME, or leave --${given} out.`,
   });
-}
-
-/** The figures as lines, the one that the suite is known by first. */
-function describe({ metric, metrics, n }: EvaluationSummary, title: string, fewshot: number): string[] {
-  const names = Object.keys(metrics).sort((a, b) => Number(b === metric) - Number(a === metric));
-  const rows = names.map((name) => {
-    const { value, interval, chance, at_chance } = metrics[name] as NonNullable<(typeof metrics)[string]>;
-    const isShare = metricOf(name)?.unit === 'share';
-    const shown = (figure: number): string => (isShare ? `${(100 * figure).toFixed(2)} %` : figure.toFixed(5));
-    const within = interval === null ? '' : `  [${shown(interval[0])}, ${shown(interval[1])}]`;
-    const guessed = chance === null ? '' : `  chance ${shown(chance)}${at_chance ? ': at chance' : ''}`;
-    return `${name.padEnd(22)} ${shown(value)}${within}${guessed}`;
-  });
-  const examples = fewshot === 0 ? '' : `, ${fewshot} examples before each`;
-  return [`${title}: ${n} items${examples}; intervals of 95 %`, ...rows];
 }

@@ -79,6 +79,9 @@ export function reportTraining(
         return;
       case 'failed':
         throw new AppError('internal', event.message);
+      case 'evaluating':
+      case 'items':
+        throw new AppError('internal', `A training said '${event.type}', which only evaluations do.`);
       default:
         event satisfies never;
     }

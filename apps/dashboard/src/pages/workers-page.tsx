@@ -92,7 +92,7 @@ function WorkerRows({ worker, now, readAgo }: { worker: WorkerObject; now: numbe
               {worker.run_id}
             </Link>
           ) : (
-            <span className="weak">–</span>
+            <span className="weak">{worker.task_id ?? '–'}</span>
           )}
         </td>
         <td className="clip-cell" title={device.tensorflow ? `TensorFlow ${device.tensorflow}` : 'No TensorFlow'}>

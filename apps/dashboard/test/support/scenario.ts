@@ -283,6 +283,7 @@ export const makeWorker = (at: number, part: Partial<WorkerObject> = {}): Worker
     heartbeat_at: NOW - 2,
     heartbeat_age_s: 1.8,
     run_id: null,
+    task_id: null,
     attempt: null,
     ...part,
   });

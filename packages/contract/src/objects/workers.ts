@@ -26,6 +26,7 @@ export const WorkerObject = z
     heartbeat_at: seconds,
     heartbeat_age_s: z.number(),
     run_id: z.string().nullable(),
+    task_id: z.string().nullable().describe('What it does: a run, a check of one, an evaluation.'),
     attempt: z.int().nullable(),
   })
   .meta({ id: 'Worker' });
@@ -48,7 +49,7 @@ export const PoolObject = z
     id: z.string().describe('Its name.'),
     object: z.literal('pool'),
     workers: WorkerCounts,
-    queued: z.int().describe('Tasks that wait: runs, and checks of runs.'),
+    queued: z.int().describe('Tasks that wait: runs, checks of runs, evaluations.'),
     runnable: z.int().describe('Those of them that may be taken now; the others wait a while after a fault.'),
     running: z.int(),
     paused: z.int(),
@@ -64,9 +65,9 @@ export const QueueEntry = z
   .object({
     id: z.string(),
     object: z.literal('queue.entry'),
-    kind: z.string().describe('`train`: a run; `verify`: a check of one.'),
-    run_id: z.string().nullable().describe('The run that it is or that it is about.'),
-    name: z.string().describe("That run's name."),
+    kind: z.string().describe('`train`: a run; `verify`: a check of one; `evaluate`: an evaluation.'),
+    run_id: z.string().nullable().describe('The run that it is or that it checks; null for an evaluation.'),
+    name: z.string().describe("That run's name; of an evaluation what it asks which model."),
     pool: z.string(),
     priority: z.int(),
     position: z.int().describe('Its place in its pool, all projects counted: 1 is next.'),

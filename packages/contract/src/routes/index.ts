@@ -1,4 +1,5 @@
 import { ACCESS_ROUTES } from './access.js';
+import { EVALUATION_ROUTES } from './evaluations.js';
 import { FILE_ROUTES } from './files.js';
 import { FINE_TUNING_ROUTES } from './fine-tuning.js';
 import { MODEL_ROUTES } from './models.js';
@@ -15,6 +16,7 @@ export const ROUTES = {
   ...FINE_TUNING_ROUTES,
   ...MODEL_ROUTES,
   ...RUN_ROUTES,
+  ...EVALUATION_ROUTES,
   ...WORKER_ROUTES,
   ...WEBHOOK_ROUTES,
   ...ACCESS_ROUTES,

@@ -1,4 +1,4 @@
 export { type Metric, metricOf } from './metrics.js';
 export { EvaluationFigure, EvaluationItem, EvaluationSummary } from './results.js';
 export { type Evaluator, PLAIN_SUITE, SUITES, type Suite } from './suites.js';
-export { summarise } from './summarise.js';
+export { perItem, summarise } from './summarise.js';

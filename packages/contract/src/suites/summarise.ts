@@ -10,8 +10,11 @@ const RATIOS = {
   token_accuracy: ['correct', 'tokens', 1],
 } as const;
 
+/** What of an item its figures are made of. */
+type Judged = Pick<EvaluationItem, 'metrics' | 'choices'>;
+
 /** What the items of an evaluation come to. */
-export function summarise(suite: string, items: readonly EvaluationItem[]): EvaluationSummary {
+export function summarise(suite: string, items: readonly Judged[]): EvaluationSummary {
   const names = [...new Set(items.flatMap(({ metrics }) => Object.keys(metrics)))];
   const shares = names.filter((name) => metricOf(name)?.unit === 'share');
   const ratios = Object.entries(RATIOS).filter(([, [over, under]]) => names.includes(over) && names.includes(under));
@@ -30,7 +33,7 @@ export function summarise(suite: string, items: readonly EvaluationItem[]): Eval
 }
 
 /** A share of the items that have the figure, with Wilson's interval and what guessing scores on the same items. */
-function shareOf(suite: string, name: string, all: readonly EvaluationItem[]): EvaluationFigure {
+function shareOf(suite: string, name: string, all: readonly Judged[]): EvaluationFigure {
   const items = all.filter(({ metrics }) => metrics[name] !== undefined);
   const right = sum(items.map(({ metrics }) => metrics[name] ?? 0));
   const { low, high } = wilsonInterval(right, items.length);
@@ -52,7 +55,7 @@ const ITEMS_MIN = 30;
  * A sum over a sum, with an interval by the linear approximation of a ratio's variance, items drawn independently (Cochran 1977, Sampling Techniques,
  * §2.11).
  */
-function ratioOf(items: readonly EvaluationItem[], over: string, under: string, unit: number): EvaluationFigure {
+function ratioOf(items: readonly Judged[], over: string, under: string, unit: number): EvaluationFigure {
   const pairs = items.map(({ metrics }) => [(metrics[over] ?? 0) / unit, metrics[under] ?? 0] as const);
   const below = sum(pairs.map(([, y]) => y));
   const value = sum(pairs.map(([x]) => x)) / below;
@@ -61,6 +64,20 @@ function ratioOf(items: readonly EvaluationItem[], over: string, under: string, 
   const half = (Z95 * Math.sqrt((spread * n) / (n - 1))) / below;
   const isShown = n >= ITEMS_MIN && below > 0;
   return { value, interval: isShown ? [value - half, value + half] : null, chance: null, at_chance: false };
+}
+
+/**
+ * What each item adds to a figure, so that their mean is the figure: of a share its 0 or 1; of a sum over a sum the value at which the ratio is linear in the
+ * items (Cochran 1977, §2.11), which pairs two models on the same items.
+ */
+export function perItem(name: string, items: readonly Judged[]): number[] {
+  const ratio = name in RATIOS ? RATIOS[name as keyof typeof RATIOS] : null;
+  if (ratio === null) return items.map(({ metrics }) => metrics[name] ?? 0);
+  const [over, under, unit] = ratio;
+  const pairs = items.map(({ metrics }) => [(metrics[over] ?? 0) / unit, metrics[under] ?? 0] as const);
+  const mean = sum(pairs.map(([, y]) => y)) / pairs.length;
+  const value = sum(pairs.map(([x]) => x)) / (mean * pairs.length);
+  return pairs.map(([x, y]) => value + (x - value * y) / mean);
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

@@ -15,8 +15,8 @@ import { batchesOf, type Scoring, scoreBatch } from './score-requests.js';
 const ITEMS_TOGETHER = 128;
 
 /**
- * Scores items with a model and hands each on in the order of their index. Each item's scores are the same in whatever order the items stand and
- * wherever scoring began; among fewer items batches may have fewer rows, and the last bits differ.
+ * Scores items with a model and hands each on in the order of their index. Each item's scores are the same to the bit wherever scoring began; in another
+ * order, or among other items, the last bits may differ, as they follow from an item's place in its batch.
  * @returns `stopped` where `isStopped` ended it: the items that were handed on are whole.
  * @throws AppError `user_data` naming an item that cannot be scored, `nan_loss`, `runtime_missing` for programs where no sandbox is installed.
  */
@@ -30,10 +30,11 @@ export async function evaluateItems(
   const run = isAsked ? await startAnswering(options) : await startScoring(options);
   onReady?.();
   try {
-    for (let first = from; first < items.length; first += run.together) {
+    // The groups are the same wherever it begins: the last bits of a score are those of its place in a batch.
+    for (let first = from - (from % run.together); first < items.length; first += run.together) {
       const results = await run.judge(first, Math.min(items.length, first + run.together));
       if (results === null) return 'stopped';
-      for (const result of results) await emit(result);
+      for (const result of results) if (result.index >= from) await emit(result);
     }
     return 'done';
   } finally {

@@ -21,9 +21,10 @@ export async function startAnswering({
   const { config, tokenizer } = open;
   const asked = items.map((item) => atItem(item, () => promptOf(item, open)));
   const model = await createModel({ ...modelOf(open, mode), generation: answerPlan(asked, config.maxPositions) });
-  const alive = (): null => {
+  /** Between two tokens: an answer that is cut because it is to stop is thrown away. */
+  const alive = (ids: readonly number[]): number | null => {
     onPass?.();
-    return null;
+    return isStopped?.() === true ? ids.length : null;
   };
   const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
   return {
@@ -44,6 +45,7 @@ export async function startAnswering({
           group.map(({ ids }) => ids),
           options,
         );
+        if (isStopped?.() === true) return null;
         for (const [i, prompt] of group.entries()) texts.set(prompt, answers?.[i]?.text ?? '');
       }
       const results: EvaluationItem[] = [];

@@ -54,6 +54,7 @@ async function removeAdapter(tx: Prisma.TransactionClient, { projectId }: Actor,
   // A run that is being created from it holds the row, and is seen afterwards.
   await tx.$queryRaw`SELECT id FROM uploaded_adapters WHERE id = ${adapter.id} FOR UPDATE`;
   if ((await tx.run.findFirst({ where: { startAdapterId: adapter.id } })) !== null) throw needed(name);
+  await refuseEvaluated(tx, name, { adapterId: adapter.id });
   await tx.uploadedAdapter.delete({ where: { id: adapter.id } });
   return { prefix: adapter.blobPrefix };
 }
@@ -62,8 +63,24 @@ async function removeAdapter(tx: Prisma.TransactionClient, { projectId }: Actor,
 async function removeBase(tx: Prisma.TransactionClient, { projectId }: Actor, name: string): Promise<Removed> {
   const base = await tx.base.findFirst({ where: { projectId, name, deletedAt: null } });
   if (!base) return null;
+  await tx.$queryRaw`SELECT id FROM bases WHERE id = ${base.id} FOR UPDATE`;
+  await refuseEvaluated(tx, name, { baseId: base.id });
   await tx.base.delete({ where: { id: base.id } });
   return { prefix: base.blobPrefix };
+}
+
+/** An evaluation that has ended keeps its figures without the model; one that has not needs it. */
+async function refuseEvaluated(
+  tx: Prisma.TransactionClient,
+  name: string,
+  of: { adapterId: string } | { baseId: string },
+): Promise<void> {
+  const user = await tx.evaluationTask.findFirst({ where: { ...of, task: { finishedAt: null } } });
+  if (user === null) return;
+  throw new AppError('conflict', `'${name}' is needed by ${user.id}, which has not ended.`, {
+    param: 'model',
+    hint: `Wait for that evaluation, or cancel it: POST /v1/evaluations/${user.id}/cancel.`,
+  });
 }
 
 const needed = (name: string): AppError =>

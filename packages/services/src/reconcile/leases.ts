@@ -1,7 +1,7 @@
 import type { Services } from '../ground/context.js';
 import { notify, type StatusRow, statusMessage } from '../ground/publish.js';
 import { inTransaction } from '../ground/transaction.js';
-import { KINDS, kindOf } from '../training/kinds.js';
+import { KINDS, kindOf } from '../kinds/kinds.js';
 import { endAttempt } from '../work/end-attempt.js';
 import { LIVE } from '../work/fence.js';
 import { WORKER_SILENT_MS } from '../work/list-workers.js';

@@ -1,4 +1,5 @@
 import type { Services } from '../ground/context.js';
+import { usersOfFile } from '../library/users-of-file.js';
 
 /** Folders of attempts that are older than this and belong to nothing are collected. */
 const AGE = '1 hour';
@@ -9,8 +10,7 @@ export async function collectExpiredFiles(s: Services): Promise<number> {
   const { rows } = await s.pg.query<{ blob_key: string }>(
     `UPDATE files f SET deleted_at = now() WHERE f.id IN (
        SELECT id FROM files WHERE expires_at < now() AND deleted_at IS NULL LIMIT $1)
-       AND NOT EXISTS (SELECT 1 FROM tasks t JOIN runs r ON r.id = t.id WHERE t.finished_at IS NULL AND t.deleted_at IS NULL AND t.project_id = f.project_id
-         AND (r.training_file_id = f.id OR r.validation_file_id = f.id OR r.config -> 'evaluation' -> 'files' ? f.id))
+       AND NOT EXISTS (${usersOfFile('f.id', 'f.project_id')})
      RETURNING blob_key`,
     [PAGE],
   );

@@ -1,10 +1,9 @@
-import { AppError, type RunObject } from '@moraine/contract';
+import type { RunObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
-import { Prisma } from '../ground/db.js';
 import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
-import type { FileModel } from '../ground/generated/models.js';
 import { notify } from '../ground/publish.js';
 import { queryableOf } from '../ground/transaction.js';
+import { holdFiles } from '../library/hold-files.js';
 import { offerTask } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
 import { dryRun } from './dry-run.js';
@@ -37,7 +36,7 @@ export async function createRun(
     if (repeated) return { runId: repeated, events: [] };
     await holdFiles(
       tx,
-      prepared.files.map(({ file }) => file),
+      prepared.files.map(({ file }) => file.id),
     );
     await holdStart(tx, prepared.start);
     await tx.task.create({ data: task });
@@ -53,13 +52,4 @@ export async function createRun(
     await notify(s, run.id, created.events.map(eventMessage));
   }
   return getRun(s, actor, created.runId);
-}
-
-/** Locks the files of the run until it is stored: one that is being deleted now is either gone before, or kept for it. */
-async function holdFiles(tx: Prisma.TransactionClient, files: readonly FileModel[]): Promise<void> {
-  const ids = files.map((file) => file.id);
-  const held = await tx.$queryRaw<{ id: string }[]>`
-    SELECT id FROM files WHERE id IN (${Prisma.join(ids)}) AND deleted_at IS NULL ORDER BY id FOR SHARE`;
-  const gone = ids.find((id) => !held.some((file) => file.id === id));
-  if (gone) throw new AppError('not_found', `File '${gone}' was deleted just now.`, { hint: 'Upload it again.' });
 }

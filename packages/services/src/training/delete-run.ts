@@ -31,7 +31,8 @@ const refuse = (message: string, hint: string): AppError =>
 /**
  * Deletes a run that has ended: from now on nothing finds it, and for `keepDays` it can be restored; then the reconciler removes it and all that is
  * of it. Deleting it again returns the same.
- * @throws AppError `conflict` for a run that has not ended, is being checked, or has a checkpoint that a run which has not ended starts from.
+ * @throws AppError `conflict` for a run that has not ended, is being checked, or has a checkpoint that a run which has not ended starts from, or an
+ * evaluation which has not ended asks.
  */
 export async function deleteRun(
   s: Services,
@@ -108,12 +109,18 @@ async function refuseNeeded(client: pg.PoolClient, runId: string, status: RunSta
     `SELECT t.id, t.kind, t.status FROM tasks t JOIN runs r ON r.id = t.id JOIN checkpoints c ON c.id = r.start_checkpoint_id
      WHERE c.run_id = $1 AND t.finished_at IS NULL
      UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN verifications v ON v.id = t.id WHERE v.run_id = $1 AND t.status = 'running'
+     UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN evaluation_tasks e ON e.id = t.id WHERE e.run_id = $1 AND t.finished_at IS NULL
      LIMIT 1`,
     [runId],
   );
   const [user] = rows;
   if (user?.kind === 'verify')
     throw refuse(`The resume of ${runId} is being checked.`, 'Delete it when that has ended.');
+  if (user?.kind === 'evaluate')
+    throw refuse(
+      `${user.id} evaluates a model of ${runId} and is ${user.status}.`,
+      `Wait until it has ended, or cancel it: POST /v1/evaluations/${user.id}/cancel.`,
+    );
   if (user)
     throw refuse(
       `${user.id} starts from a checkpoint of ${runId} and is ${user.status}.`,

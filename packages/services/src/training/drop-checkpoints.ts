@@ -4,7 +4,8 @@ import { inTransaction } from '../ground/transaction.js';
 /**
  * Checkpoints that nothing needs, of `tasks t` and `runs r` that a condition chooses. A run keeps its last N; its N of lowest validation
  * loss; those that one of its last knows as the best, so that whichever it goes on from, its best is there; and the one that its result
- * is of. One that a run which has not ended is to start from is in use, and all of a run that is being verified are.
+ * is of. One that a run which has not ended is to start from, or an evaluation which has not ended asks, is in use, and all of a run that is being
+ * verified are.
  */
 const unneeded = (chosen: string): string => `
   kept AS (
@@ -20,6 +21,7 @@ const unneeded = (chosen: string): string => `
     WHERE NOT k.is_last AND NOT k.is_best AND k.step IS DISTINCT FROM k.result_step
       AND NOT EXISTS (SELECT 1 FROM kept l WHERE l.run_id = k.run_id AND l.is_last AND l.best_step = k.step)
       AND NOT EXISTS (SELECT 1 FROM runs o JOIN tasks ot ON ot.id = o.id WHERE o.start_checkpoint_id = k.id AND ot.finished_at IS NULL)
+      AND NOT EXISTS (SELECT 1 FROM evaluation_tasks e JOIN tasks et ON et.id = e.id WHERE e.checkpoint_id = k.id AND et.finished_at IS NULL)
       AND NOT EXISTS (SELECT 1 FROM verifications v JOIN tasks vt ON vt.id = v.id WHERE v.run_id = k.run_id AND vt.finished_at IS NULL)
   )`;
 

@@ -7,9 +7,9 @@ import { pausedReason } from '../work/end-attempt.js';
 import { type MovePatch, moveTask } from '../work/move-task.js';
 import { offerTask, withdrawOffer } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
+import { untilSettled } from '../work/until-settled.js';
 import { getRun } from './get-run.js';
 import { requireRun } from './require-run.js';
-import { untilSettled } from './until-settled.js';
 
 const refuse = (runId: string, status: RunStatus, what: string, hint: string): AppError =>
   new AppError('conflict', `${runId} is ${status} and cannot be ${what}.`, { param: 'fine_tuning_job_id', hint });

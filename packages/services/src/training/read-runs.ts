@@ -1,9 +1,10 @@
 import type { RunObject } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
 import { prepared } from '../ground/prepared.js';
+import type { AttemptColumns } from '../work/to-attempt-object.js';
 import { waitingReasons } from '../work/waiting-reason.js';
 import type { ExportRow } from './downloads.js';
-import type { AttemptColumns, RunColumns, RunWithParts, TaskColumns } from './run-row.js';
+import type { RunColumns, RunWithParts, TaskColumns } from './run-row.js';
 import { LOSS_ENDS, type LossEnds, verdictOf } from './run-verdict.js';
 import { toRunObject } from './to-run-object.js';
 

@@ -1,4 +1,5 @@
-import type { AttemptModel, RunModel, TaskModel } from '../ground/generated/models.js';
+import type { RunModel, TaskModel } from '../ground/generated/models.js';
+import type { AttemptColumns } from '../work/to-attempt-object.js';
 import type { ExportRow } from './downloads.js';
 
 /** What of a run's row its wire object is made of. */
@@ -38,11 +39,6 @@ export type TaskColumns = Pick<
   | 'queuedAt'
   | 'startedAt'
   | 'finishedAt'
->;
-
-export type AttemptColumns = Pick<
-  AttemptModel,
-  'attempt' | 'status' | 'workerId' | 'startStep' | 'startedAt' | 'finishedAt' | 'cause' | 'message'
 >;
 
 export interface RunWithParts extends RunColumns {

@@ -1,5 +1,6 @@
 import { type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
+import { toAttemptObject } from '../work/to-attempt-object.js';
 import { reportOf, toDownloads } from './downloads.js';
 import { type Pace, timeLeft } from './pace.js';
 import type { RunWithParts } from './run-row.js';
@@ -54,16 +55,7 @@ export function toRunObject(
     state_reason: waiting ?? (task.stateReason as StateReason | null),
     config,
     progress,
-    attempts: task.attempts.map((attempt) => ({
-      attempt: attempt.attempt,
-      status: attempt.status as RunObject['attempts'][number]['status'],
-      worker_id: attempt.workerId,
-      started_at: toSeconds(attempt.startedAt),
-      finished_at: toSecondsOrNull(attempt.finishedAt),
-      start_step: attempt.startStep,
-      cause: attempt.cause,
-      message: attempt.message,
-    })),
+    attempts: task.attempts.map(toAttemptObject),
     pool: task.pool,
     priority: task.priority,
     exports: run.adapters.filter((one) => reportOf(one).problem === null).map(({ kind }) => kind),

@@ -8,6 +8,7 @@ import type { Kind } from '../work/kind.js';
 export const trainKind: Kind & { name: TaskKind } = {
   name: 'train',
   noun: 'run',
+  keeps: 'checkpoint',
   async lessMemory(client, runId) {
     const { batchSize, accumulation } = await readBatch(client, runId);
     // Rows are laid out in about so many parts, whether these are equal or not; one row is the smallest.

@@ -6,6 +6,7 @@ import type { Kind } from '../work/kind.js';
 export const verifyKind: Kind & { name: TaskKind } = {
   name: 'verify',
   noun: 'verification',
+  keeps: 'checkpoint',
   lessMemory: async () => null,
   async ended(client, taskId, verdict) {
     if (verdict === 'cancelled') return writeCheck(client, taskId, null);

@@ -20,14 +20,14 @@ const WISHES = {
     /** A cancel counts more than a pause. */
     unless: `('cancelling')`,
     code: 'cancel_requested',
-    reason: 'The run stops after the step that it is in.',
+    reason: 'It stops after the step that it is in.',
     event: 'Cancellation requested',
   },
   pause: {
     state: 'pausing',
     unless: ASKED,
     code: 'pause_requested',
-    reason: 'The run saves a checkpoint after the step that it is in, and stops.',
+    reason: 'It saves where it is after the step that it is in, and stops.',
     event: 'Pause requested',
   },
 } as const;

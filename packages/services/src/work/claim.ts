@@ -97,7 +97,7 @@ export const CLAIM = `
     LIMIT 1
   ), task AS (
     UPDATE tasks t SET status = 'running', state = 'provisioning', attempt = t.attempt + 1, started_at = coalesce(t.started_at, now()),
-      state_reason = jsonb_build_object('code', 'provisioning', 'message', 'A worker has taken the run and fetches what it needs.',
+      state_reason = jsonb_build_object('code', 'provisioning', 'message', 'A worker has taken it and fetches what it needs.',
         'since', extract(epoch FROM now())::int)
     FROM picked WHERE t.id = picked.id
     RETURNING t.id, t.attempt, t.submission, t.kind, t.pool, t.project_id, t.status, t.state, t.state_reason

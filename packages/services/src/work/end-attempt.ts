@@ -13,7 +13,7 @@ import { type Decision, type Ending, type Facts, type Verdict, verdictOf } from 
 /** Why an attempt failed. */
 export type Failure = Omit<Ending, 'status'>;
 
-type LockedRow = Omit<Facts, 'lessMemory' | 'noun'> & { now: Date };
+type LockedRow = Omit<Facts, 'lessMemory' | 'noun' | 'keeps'> & { now: Date };
 
 /**
  * Ends an attempt that did not finish and decides, under the task's lock, what becomes of its task (`verdictOf`).
@@ -33,7 +33,7 @@ export async function endAttempt(
     token,
     async (client, { project_id }) => {
       const row = await readFacts(client, token);
-      const facts = { ...row, noun: kind.noun, lessMemory: await kind.lessMemory(client, taskId) };
+      const facts = { ...row, noun: kind.noun, keeps: kind.keeps, lessMemory: await kind.lessMemory(client, taskId) };
       const decision = verdictOf(facts, ending);
       await client.query(
         'UPDATE attempts SET status = $3, cause = $4, message = $5, finished_at = now() WHERE task_id = $1 AND attempt = $2',

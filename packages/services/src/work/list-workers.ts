@@ -22,6 +22,7 @@ interface WorkerRow {
   heartbeat_at: Date;
   age_s: number;
   run_id: string | null;
+  task_id: string | null;
   attempt: number | null;
 }
 
@@ -31,7 +32,7 @@ export const SHOWN = `w.status <> 'gone' AND (w.status <> 'lost' OR w.heartbeat_
 
 const WORKERS = `
   SELECT w.id, w.name, w.pool, w.status, w.status_reason, w.host, w.pid, w.version, w.device, w.cores, w.memory_bytes, w.started_at,
-    w.heartbeat_at, extract(epoch FROM now() - w.heartbeat_at)::float8 AS age_s, coalesce(v.run_id, t.id) AS run_id, CASE WHEN t.kind = 'train' THEN a.attempt END AS attempt
+    w.heartbeat_at, extract(epoch FROM now() - w.heartbeat_at)::float8 AS age_s, coalesce(v.run_id, CASE WHEN t.kind = 'train' THEN t.id END) AS run_id, t.id AS task_id, CASE WHEN t.kind = 'train' THEN a.attempt END AS attempt
   FROM workers w
   LEFT JOIN attempts a ON a.worker_id = w.id AND a.status IN ${LIVE}
   LEFT JOIN tasks t ON t.id = a.task_id AND t.project_id = $1
@@ -72,5 +73,6 @@ const toWorkerObject = (row: WorkerRow): WorkerObject => ({
   heartbeat_at: toSeconds(row.heartbeat_at),
   heartbeat_age_s: Math.max(0, row.age_s),
   run_id: row.run_id,
+  task_id: row.task_id,
   attempt: row.attempt,
 });

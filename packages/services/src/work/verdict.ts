@@ -15,8 +15,9 @@ export interface Facts {
   ooms: number;
   /** How the kind would try again with less memory; null when it cannot. */
   lessMemory: string | null;
-  /** How the kind's sentences call a task. */
+  /** How the kind's sentences call a task, and what it goes on from. */
   noun: string;
+  keeps: string;
 }
 
 export interface Ending {
@@ -68,7 +69,7 @@ export function verdictOf(facts: Facts, ending: Ending): Decision {
     case 'retry_smaller':
       return { ...common, level: again, sentence: `${message} ${noun} is ${where} with ${facts.lessMemory}.` };
     case 'retry': {
-      const sentence = `${message} ${noun} is ${where} and goes on from its last checkpoint${isPausing ? ' when it is resumed' : ''}.`;
+      const sentence = `${message} ${noun} is ${where} and goes on from its last ${facts.keeps}${isPausing ? ' when it is resumed' : ''}.`;
       return { ...common, level: again, sentence, delayMs: isPausing ? 0 : pauseMs(facts, ending) };
     }
   }

@@ -78,7 +78,7 @@ function explain(task: Waiting, pool: PoolRow | undefined, ahead: number): Omit<
   }
   if (task.attempt > 0 && task.queuedAt > new Date() && earlier)
     return { code: earlier.code, message: earlier.message };
-  const queue = ahead === 0 ? 'this run is next' : `${count(ahead, 'run')} ${ahead === 1 ? 'is' : 'are'} ahead`;
+  const queue = ahead === 0 ? 'it is next' : `${count(ahead, 'task')} ${ahead === 1 ? 'is' : 'are'} ahead`;
   if (pool && pool.free + pool.busy === 0) {
     const message = `${count(pool.cordoned, 'worker')} of pool '${task.pool}' ${pool.cordoned === 1 ? 'takes' : 'take'} nothing new (cordoned or draining); ${queue}.${resuming}`;
     return { code: 'no_free_worker', message };
@@ -94,7 +94,7 @@ function explain(task: Waiting, pool: PoolRow | undefined, ahead: number): Omit<
       code: 'resuming',
       message: `A free worker of pool '${task.pool}' is about to take it; ${queue}.${resuming}`,
     };
-  return { code: 'waiting', message: `A free worker of pool '${task.pool}' is about to take a run; ${queue}.` };
+  return { code: 'waiting', message: `A free worker of pool '${task.pool}' is about to take it; ${queue}.` };
 }
 
 const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;

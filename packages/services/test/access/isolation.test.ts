@@ -11,7 +11,18 @@ const s: Services = t.services;
 
 let owner: Actor;
 let stranger: Actor;
-const ours = { file: '', run: '', base: 'tiny', tuned: '', key: '', upload: '', webhook: '', delivery: '' };
+const ours = {
+  file: '',
+  run: '',
+  evaluation: '',
+  scored: '',
+  base: 'tiny',
+  tuned: '',
+  key: '',
+  upload: '',
+  webhook: '',
+  delivery: '',
+};
 beforeAll(async () => {
   owner = await defaultActor(s);
   stranger = await otherActor(s);
@@ -28,6 +39,9 @@ beforeAll(async () => {
     where: { id: done.id },
     data: { task: { update: { status: 'succeeded', finishedAt: new Date() } }, fineTunedModel: ours.tuned },
   });
+  const asked = { model: ours.base, suite: 'file', file: ours.file };
+  ours.evaluation = (await services.createEvaluation(s, owner, asked)).id;
+  ours.scored = (await services.createEvaluation(s, owner, asked)).id;
   ours.key = (await services.createApiKey(s, owner, { name: 'ours' })).id;
 });
 
@@ -55,6 +69,14 @@ const BY_ID: Record<string, Call> = {
   readMetrics: (actor) => services.readMetrics(s, actor, ours.run, { buckets: 10 }),
   openAdapter: (actor) => services.openAdapter(s, actor, ours.run, { format: 'native', lambda: 1 }, noExport),
   createRun: (actor) => services.createRun(s, actor, { model: ours.base, training_file: ours.file }),
+  createEvaluation: (actor) =>
+    services.createEvaluation(s, actor, { model: ours.base, suite: 'file', file: ours.file }),
+  getEvaluation: (actor) => services.getEvaluation(s, actor, ours.evaluation),
+  listEvaluationItems: (actor) => services.listEvaluationItems(s, actor, ours.evaluation, { limit: 10 }),
+  listEvaluationEvents: (actor) => services.listEvaluationEvents(s, actor, ours.evaluation, { limit: 10 }),
+  compareEvaluations: (actor) =>
+    services.compareEvaluations(s, actor, ours.evaluation, { with: ours.scored, limit: 10 }),
+  cancelEvaluation: (actor) => services.cancelEvaluation(s, actor, ours.evaluation),
   partBytesMax: (actor) => services.partBytesMax(s, actor, ours.upload),
   addUploadPart: async (actor) =>
     services.addUploadPart(s, actor, ours.upload, await uploadOf(s, { data: 'a'.repeat(9) })),
@@ -87,6 +109,7 @@ const LISTS: Record<string, Call> = {
   listRuns: (actor) => services.listRuns(s, actor, { limit: 100 }),
   searchRuns: (actor) => services.searchRuns(s, actor, { limit: 100, sort: '-created', count: true, q: ours.run }),
   listModels: (actor) => services.listModels(s, actor),
+  listEvaluationTasks: (actor) => services.listEvaluationTasks(s, actor, { limit: 100 }),
   listWebhooks: (actor) => services.listWebhooks(s, actor),
   listWorkers: (actor) => services.listWorkers(s, actor),
   listPools: (actor) => services.listPools(s, actor),
@@ -153,7 +176,7 @@ describe('an id of another project', () => {
 describe('a list', () => {
   test.each(Object.entries(LISTS))('%s names nothing of another project', async (_name, call) => {
     const text = JSON.stringify(await call(stranger));
-    for (const id of [ours.file, ours.run, ours.webhook, ours.tuned, ours.key, owner.projectId])
+    for (const id of [ours.file, ours.run, ours.evaluation, ours.webhook, ours.tuned, ours.key, owner.projectId])
       expect(text).not.toContain(id);
   });
 
@@ -165,6 +188,9 @@ describe('a list', () => {
     );
     await expect(services.listRuns(s, stranger, { limit: 1, after: run })).rejects.toMatchObject(refused);
     await expect(services.listQueue(s, stranger, { limit: 1, after: run })).rejects.toMatchObject(refused);
+    await expect(services.listEvaluationTasks(s, stranger, { limit: 1, after: ours.evaluation })).rejects.toMatchObject(
+      refused,
+    );
     const search = { limit: 1, after: run, sort: 'name', count: false } as const;
     await expect(services.searchRuns(s, stranger, search)).rejects.toMatchObject(refused);
   });

@@ -1,7 +1,7 @@
 import { testServices } from '@moraine/testing';
 import { afterAll, expect, test } from 'vitest';
+import { claimRun } from '../../src/kinds/claim-run.js';
 import { markLostWorkers } from '../../src/reconcile/leases.js';
-import { claimRun } from '../../src/training/claim-run.js';
 import { getRun } from '../../src/training/get-run.js';
 import { cordonWorker, drainWorker, uncordonWorker } from '../../src/work/ask-worker.js';
 import { heartbeatWorker } from '../../src/work/heartbeat-worker.js';
@@ -24,7 +24,7 @@ test('a cordoned worker claims nothing, whatever it says of itself, until that i
   expect(await statusOf(workerId)).toBe('cordoned');
   expect(await claimRun(s, { workerId, pool })).toBeNull();
   const { state_reason: why } = await getRun(s, actor, id);
-  expect(why?.message).toBe("1 worker of pool 'cordon' takes nothing new (cordoned or draining); this run is next.");
+  expect(why?.message).toBe("1 worker of pool 'cordon' takes nothing new (cordoned or draining); it is next.");
   expect(await uncordonWorker(s, actor, workerId)).toMatchObject({ status: 'ready' });
   expect((await claimRun(s, { workerId, pool }))?.token.taskId).toBe(id);
   await cordonWorker(s, actor, workerId);

@@ -2,8 +2,8 @@ import { newId } from '@moraine/contract';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Services } from '../../src/ground/context.js';
+import { claimRun } from '../../src/kinds/claim-run.js';
 import { expireLeases, markLostContact } from '../../src/reconcile/leases.js';
-import { claimRun } from '../../src/training/claim-run.js';
 import { claim } from '../../src/work/claim.js';
 import { failTask, releaseTask } from '../../src/work/end-attempt.js';
 import { finishTask } from '../../src/work/finish-task.js';
@@ -24,6 +24,7 @@ const verdicts: Verdict[] = [];
 const trial: Kind = {
   name: 'trial',
   noun: 'trial',
+  keeps: 'checkpoint',
   lessMemory: async () => 'half of it',
   ended: async (_client, _taskId, verdict) => {
     verdicts.push(verdict);

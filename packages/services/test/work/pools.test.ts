@@ -1,8 +1,8 @@
 import { newId } from '@moraine/contract';
 import { testServices } from '@moraine/testing';
 import { afterAll, expect, test } from 'vitest';
-import { claimRun } from '../../src/training/claim-run.js';
-import { listQueue } from '../../src/training/list-queue.js';
+import { claimRun } from '../../src/kinds/claim-run.js';
+import { listQueue } from '../../src/kinds/list-queue.js';
 import { heartbeatWorker } from '../../src/work/heartbeat-worker.js';
 import { listPools } from '../../src/work/list-pools.js';
 import { retireWorker } from '../../src/work/retire-worker.js';

@@ -180,7 +180,7 @@ test('an interrupted run loses its lease, and its second attempt goes on from th
   expect(run).toMatchObject({ status: 'queued', attempts: [{ attempt: 1, status: 'lost', cause: 'lost_worker' }] });
   expect(run.state_reason?.message).toContain('reached step 25');
   const claim = await claimRun(s, { workerId: await seedWorker(s), pool: 'default' });
-  if (!claim) throw new Error('nothing to claim');
+  if (claim?.kind !== 'train') throw new Error('nothing to claim');
   expect(claim.token).toMatchObject({ taskId: interrupted, attempt: 2 });
   expect(claim.job.checkpoints).toEqual([
     {

@@ -11,6 +11,7 @@ const facts: Facts = {
   storageFaults: 0,
   lessMemory: 'half of it',
   noun: 'run',
+  keeps: 'checkpoint',
 };
 const ending: Ending = { status: 'failed', cause: 'hardware', code: 'killed', message: 'Killed.' };
 const oom = { cause: 'oom', code: 'out_of_memory' } as const;

@@ -1,9 +1,10 @@
 import { AppError, type TaskKind } from '@moraine/contract';
+import { evaluateKind } from '../evaluation/evaluate-kind.js';
+import { trainKind } from '../training/train-kind.js';
+import { verifyKind } from '../training/verify-kind.js';
 import type { Kind } from '../work/kind.js';
-import { trainKind } from './train-kind.js';
-import { verifyKind } from './verify-kind.js';
 
-const ALL: { readonly [K in TaskKind]: Kind } = { train: trainKind, verify: verifyKind };
+const ALL: { readonly [K in TaskKind]: Kind } = { train: trainKind, verify: verifyKind, evaluate: evaluateKind };
 
 /** Every kind of task that there is, by its name. */
 export const KINDS: ReadonlyMap<string, Kind> = new Map(Object.entries(ALL));

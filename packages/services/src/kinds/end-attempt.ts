@@ -1,9 +1,9 @@
 import type { AttemptToken, Services } from '../ground/context.js';
+import { trainKind } from '../training/train-kind.js';
 import { type Failure, failTask, releaseTask } from '../work/end-attempt.js';
 import type { Kind } from '../work/kind.js';
 import type { Verdict } from '../work/verdict.js';
 import { kindOf } from './kinds.js';
-import { trainKind } from './train-kind.js';
 
 /**
  * Ends a task's attempt with a cause; the task is queued again, failed or (when that was asked for) cancelled or paused.

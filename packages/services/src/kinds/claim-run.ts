@@ -1,10 +1,11 @@
 import { AppError, explain, type TaskKind } from '@moraine/contract';
+import { type EvaluateJob, loadEvaluateJob } from '../evaluation/load-evaluate-job.js';
 import type { AttemptToken, Services } from '../ground/context.js';
+import { type Job, loadJob } from '../training/load-job.js';
+import { loadVerifyJob, type VerifyJob } from '../training/load-verify-job.js';
 import { announceClaim, type ClaimOptions, claim } from '../work/claim.js';
 import { failAttempt } from './end-attempt.js';
 import { KINDS } from './kinds.js';
-import { type Job, loadJob } from './load-job.js';
-import { loadVerifyJob, type VerifyJob } from './load-verify-job.js';
 
 /** A claimed task with what its worker needs, by its kind. */
 export type Claim = { [K in TaskKind]: { kind: K; token: AttemptToken; job: Jobs[K] } }[TaskKind];
@@ -35,12 +36,14 @@ export async function claimRun(s: Services, options: Omit<ClaimOptions, 'kinds'>
 interface Jobs {
   train: Job;
   verify: VerifyJob;
+  evaluate: EvaluateJob;
 }
 
 /** How the job of each kind is read. */
 const LOADERS: { readonly [K in TaskKind]: (s: Services, token: AttemptToken) => Promise<Jobs[K]> } = {
   train: (s, { taskId }) => loadJob(s, taskId),
   verify: loadVerifyJob,
+  evaluate: loadEvaluateJob,
 };
 
 const load = async (s: Services, kind: TaskKind, token: AttemptToken): Promise<Claim> =>

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import type { EvaluateSpec } from '@moraine/contract';
+import type { EvaluationItem } from '@moraine/contract/suites';
+import { readSuite, type SuiteItems } from '@moraine/data';
+import { device } from '@moraine/engine';
+import type { Control, Emit } from './control.js';
+import { evaluateItems } from './evaluate/evaluate-items.js';
+import { openModel } from './evaluate/open-model.js';
+
+/** Items of a message, and how long one waits for others. */
+const ITEMS_TOGETHER = 64;
+const GATHER_MS = 1_000;
+
+/**
+ * Asks a model the items of a suite, from the first one that is not stored. Emits `evaluating`, the scored items in their order, then `finished`; or
+ * `stopped` after whole items. Yields to the event loop after every pass.
+ * @throws AppError as `readSuite`, `openModel` and `evaluateItems` do.
+ */
+export async function runEvaluate(spec: EvaluateSpec, emit: Emit, control: Control): Promise<void> {
+  const begun = performance.now();
+  const { from, threads, baseDir, tunedDir, lambda } = spec;
+  control.progress?.('encoding');
+  const asked = await readSuite(spec);
+  const { suite, items, fewshot } = asked;
+  const total = items.length;
+  const onReady = (): void => {
+    const { kind, name, tensorflow } = device();
+    const secondsToReady = (performance.now() - begun) / 1000;
+    const where = { kind, name, tensorflow, threads };
+    const items = { from, total, itemsSha256: hashItems(asked), fewshot };
+    emit({ type: 'evaluating', at: Date.now(), device: where, ...items, secondsToReady });
+  };
+  control.progress?.('loading');
+  const model = await openModel({ baseDir, tunedDir, lambda });
+  control.progress?.('tracing');
+  if (from >= total) onReady();
+  const scored = gather((batch) => emit({ type: 'items', at: Date.now(), items: batch }));
+  const isStopped = (): boolean => control.stopRequested() !== null;
+  const onPass = (): void => control.progress?.('evaluation');
+  const end = await evaluateItems({ model, suite, items, from, isStopped, onPass, onReady }, scored.add);
+  scored.flush();
+  const step = from + scored.count();
+  const at = { at: Date.now(), step, trainedTokens: 0 };
+  if (end === 'stopped') emit({ type: 'stopped', ...at, reason: control.stopRequested() ?? 'drain' });
+  else emit({ type: 'finished', ...at, resultStep: step, stoppedEarly: null, exports: [], resultFile: '' });
+}
+
+/** Hands items on in batches. */
+function gather(send: (items: EvaluationItem[]) => void) {
+  let waiting: EvaluationItem[] = [];
+  let sent = 0;
+  let sentAt = performance.now();
+  const flush = (): void => {
+    if (waiting.length > 0) send(waiting);
+    sent += waiting.length;
+    waiting = [];
+    sentAt = performance.now();
+  };
+  return {
+    add(item: EvaluationItem): void {
+      waiting.push(item);
+      if (waiting.length >= ITEMS_TOGETHER || performance.now() - sentAt >= GATHER_MS) flush();
+    },
+    flush,
+    count: () => sent,
+  };
+}
+
+/** Of all that is asked and how it is judged. */
+function hashItems({ suite, items }: SuiteItems): string {
+  const hash = createHash('sha256').update(suite.name);
+  for (const { id, prompt, task } of items) hash.update(`\n${JSON.stringify([id, prompt, task])}`);
+  return hash.digest('hex');
+}

@@ -1,0 +1,130 @@
+import { AppError, type EvaluationComparison, type EvaluationTaskObject, nearest } from '@moraine/contract';
+import { bootstrapDifference, compareVerdicts } from '@moraine/contract/stats';
+import { type EvaluationItem, metricOf, perItem } from '@moraine/contract/suites';
+import type { Actor, Services } from '../ground/context.js';
+import { getEvaluation } from './get-evaluation.js';
+import { toItem } from './item-row.js';
+
+/** The bootstrap holds this process for a tenth of a millisecond an item. */
+const ITEMS_MAX = 20_000;
+
+export interface CompareEvaluations {
+  /** Id of the baseline. */
+  with: string;
+  /** Default: what the suite is known by. */
+  metric?: string;
+  limit: number;
+}
+
+/**
+ * The difference between two evaluations of the same items, paired item by item.
+ * @throws AppError `not_ready` for one that has not succeeded; `conflict` saying what they do not have in common.
+ */
+export async function compareEvaluations(
+  s: Services,
+  actor: Actor,
+  id: string,
+  { with: other, metric: asked, limit }: CompareEvaluations,
+): Promise<EvaluationComparison> {
+  const one = await getEvaluation(s, actor, id);
+  const baseline = await getEvaluation(s, actor, other);
+  for (const each of [one, baseline]) refuseUnfinished(each);
+  refuseDifferent(one, baseline);
+  const metric = metricIn(one, baseline, asked);
+  const [all, theirs] = [await itemsOf(s, id), await itemsOf(s, other)];
+  const isShare = metricOf(metric)?.unit === 'share';
+  // A share may be of some items only: of those that have an answer.
+  const has = all.map(({ metrics }, i) => !isShare || (metric in metrics && metric in (theirs[i]?.metrics ?? {})));
+  const [items, others] = [all.filter((_, i) => has[i]), theirs.filter((_, i) => has[i])];
+  const [values, before] = [perItem(metric, items), perItem(metric, others)];
+  const { difference, low, high, n } = bootstrapDifference(values, before);
+  const verdicts = compareVerdicts(
+    values.map((value) => value === 1),
+    before.map((value) => value === 1),
+  );
+  return {
+    object: 'evaluation.comparison',
+    evaluation: id,
+    baseline: other,
+    suite: one.suite,
+    metric,
+    n,
+    value: figureOf(one, metric),
+    baseline_value: figureOf(baseline, metric),
+    difference,
+    interval: [low, high],
+    verdicts: isShare
+      ? {
+          both_right: verdicts.bothRight,
+          only_evaluation: verdicts.onlyFirst,
+          only_baseline: verdicts.onlySecond,
+          both_wrong: verdicts.bothWrong,
+          p: verdicts.p,
+        }
+      : null,
+    items: mostDifferent(items, others, values, before, limit),
+  };
+}
+
+function refuseUnfinished({ id, status }: EvaluationTaskObject): void {
+  if (status === 'succeeded') return;
+  throw new AppError('not_ready', `${id} is ${status}; evaluations are compared when both have succeeded.`, {
+    param: id,
+    hint: 'Wait for it, or take one that has.',
+  });
+}
+
+/** Says what the two differ in, the first that explains the others. */
+function refuseDifferent(a: EvaluationTaskObject, b: EvaluationTaskObject): void {
+  const count = a.progress.total ?? 0;
+  if (a.items_sha256 === b.items_sha256 && a.suite === b.suite) {
+    if (count <= ITEMS_MAX) return;
+    throw new AppError('invalid_value', `${count} items are more than the ${ITEMS_MAX} that are compared here.`, {
+      hint: 'Evaluate both under a limit and a seed.',
+    });
+  }
+  const differing = (['suite', 'file', 'examples', 'fewshot', 'limit', 'seed'] as const).find(
+    (key) => a[key] !== b[key],
+  );
+  const [mine, theirs] = differing ? [a[differing], b[differing]] : [a.items_sha256, b.items_sha256];
+  throw new AppError(
+    'conflict',
+    `${a.id} and ${b.id} did not ask the same items: ${differing ?? 'items_sha256'} is ${mine ?? 'not set'} there and ${theirs ?? 'not set'} here.`,
+    { param: 'with', hint: 'Evaluate both models with the same suite, file, examples, limit and seed.' },
+  );
+}
+
+function metricIn(one: EvaluationTaskObject, baseline: EvaluationTaskObject, asked: string | undefined): string {
+  const both = Object.keys(one.summary?.metrics ?? {}).filter((name) => name in (baseline.summary?.metrics ?? {}));
+  const metric = asked ?? one.summary?.metric ?? '';
+  if (both.includes(metric)) return metric;
+  const near = nearest(metric, both);
+  throw new AppError('invalid_value', `There is no figure '${metric}' of both.`, {
+    param: 'metric',
+    hint: near ? `Did you mean '${near}'?` : `There are ${both.join(', ')}.`,
+  });
+}
+
+const figureOf = ({ summary }: EvaluationTaskObject, metric: string): number =>
+  summary?.metrics[metric]?.value ?? Number.NaN;
+
+async function itemsOf(s: Services, evaluationId: string): Promise<EvaluationItem[]> {
+  return (await s.db.scoredItem.findMany({ where: { evaluationId }, orderBy: { index: 'asc' } })).map(toItem);
+}
+
+function mostDifferent(
+  items: readonly EvaluationItem[],
+  others: readonly EvaluationItem[],
+  values: readonly number[],
+  before: readonly number[],
+  limit: number,
+): EvaluationComparison['items'] {
+  return items
+    .map(({ index, id, prompt, expected, answer }, i) => {
+      const [value, baseline] = [values[i] ?? 0, before[i] ?? 0];
+      return { index, id, prompt, expected, value, baseline, answer, baseline_answer: others[i]?.answer ?? null };
+    })
+    .filter(({ value, baseline }) => value !== baseline)
+    .sort((a, b) => Math.abs(b.value - b.baseline) - Math.abs(a.value - a.baseline) || a.index - b.index)
+    .slice(0, limit);
+}
