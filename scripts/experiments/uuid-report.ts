@@ -1,5 +1,5 @@
 /** The table and the plot, from the finished cells alone. */
-import { type MeanInterval, meanInterval } from '@moraine/contract/stats';
+import { type MeanInterval, meanInterval, type PairedT, testPairs } from '@moraine/contract/stats';
 import { type Panel, plotSvg } from './plot.js';
 import { type Cell, gridState } from './uuid-cells.js';
 import {
@@ -34,21 +34,30 @@ function intervalText(found: MeanInterval | null): string {
   return found.half === null ? percent(found.mean) : `${percent(found.mean)} ± ${percent(found.half)}`;
 }
 
-/** Methods from most to least characters at the end, and between which neighbours the intervals are apart. */
+/** Character accuracy after the last step of each final seed, percent; null before all are there. */
+function finalsBySeed(cells: readonly Cell[], method: MethodName): number[] | null {
+  const found = FINAL_SEEDS.map((seed) => {
+    const run = cells.find((cell) => cell.phase === 'final' && cell.method === method && cell.seed === seed);
+    return run?.recall[FINAL_STEPS]?.characters;
+  });
+  return found.every((value) => value !== undefined) ? found : null;
+}
+
+/** Methods from most to least characters at the end, and which neighbours differ. The seed is the unit: methods saw the same rows in the same order at each. */
 export function orderText(cells: readonly Cell[]): string {
   const found = METHODS.flatMap((method) => {
-    const at = accuracyAfter(cells, method, FINAL_STEPS);
-    return at?.n === FINAL_SEEDS.length ? [{ method, mean: at.mean, half: at.half ?? Number.NaN }] : [];
+    const finals = finalsBySeed(cells, method);
+    return finals ? [{ name: METHOD_LABELS[method], finals, mean: meanInterval(finals).mean }] : [];
   }).sort((a, b) => b.mean - a.mean);
   if (found.length < METHODS.length) return 'Not all final runs are there yet.';
-  const words = found.map(({ method, mean, half }, i) => {
-    const next = found[i + 1];
-    const name = `${METHOD_LABELS[method]} ${percent(mean)}`;
-    if (next === undefined) return name;
-    const areApart = mean - half > next.mean + next.half;
-    return `${name} ${areApart ? '>' : '≈'} `;
+  const pairs = found.slice(1).map((next, i) => testPairs(found[i]?.finals ?? [], next.finals));
+  const isApart = ({ mean, half }: PairedT): boolean => half !== null && mean > half;
+  const order = found.map(({ name, mean }, i) => {
+    const pair = pairs[i];
+    return `${name} ${percent(mean)}${pair ? (isApart(pair) ? ' > ' : ' ≈ ') : ''}`;
   });
-  return `At step ${FINAL_STEPS}: ${words.join('')} (≈: the two intervals overlap).`;
+  const differences = pairs.map((pair, i) => `${found[i]?.name} − ${found[i + 1]?.name} ${intervalText(pair)}`);
+  return `At step ${FINAL_STEPS}: ${order.join('')} (≈: the interval of the difference holds 0). Differences paired by seed: ${differences.join(', ')}.`;
 }
 
 function finalTable(cells: readonly Cell[]): string[] {

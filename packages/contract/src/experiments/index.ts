@@ -27,6 +27,24 @@ export type {
   RunOutcome,
 } from './outcome.js';
 export { cellRequest, type ExperimentPlan, type PlanInput, type PlannedArm, planExperiment } from './plan.js';
+export { experimentCurves } from './results/curves.js';
+export { experimentFrontier, type FrontierOptions } from './results/frontier.js';
+export { klGauge } from './results/gauge.js';
+export {
+  CurvePanel,
+  ExperimentCurves,
+  ExperimentFrontier,
+  ExperimentTable,
+  Figure,
+  KlGauge,
+  METRICS,
+  PlanePoint,
+  ResultMetric,
+  TableRow,
+  TableRun,
+} from './results/objects.js';
+export { chooseModel, validationLoss } from './results/scores.js';
+export { experimentTable, type TableOptions } from './results/table.js';
 export { type ArmSearch, firstRates, rateCounts, type SearchState, searchStep, type TriedRate } from './search.js';
 export {
   type ExperimentArm,

@@ -78,18 +78,36 @@ const counted = (arm: Sized, base: ModelShape): MatchedArm => {
 
 const distance = ({ trainableParameters: count }: MatchedArm, wanted: number): number => Math.abs(count - wanted);
 
-/** The largest size below the budget and the least one that reaches it; the method alone where it has no size. */
+/**
+ * The largest size below the budget and the least one that reaches it; the method alone where it has no size. Counts grow with the size, so the
+ * range is halved: a base of 224 layers takes a millisecond a size, and a request may bring 32 arms.
+ */
 function aroundBudget(arm: Sized, wanted: number, base: ModelShape): MatchedArm[] {
   const size = sizeKey(arm);
   if (size === null) return [counted(arm, base)];
-  let below: MatchedArm | null = null;
-  for (let value = 1; value <= SIZE_MAX; value += 1) {
-    const resolved = resolveSize(arm, size, value, base);
-    if (!resolved) continue;
-    if (resolved.trainableParameters >= wanted) return below ? [below, resolved] : [resolved];
-    if (below === null || resolved.trainableParameters > below.trainableParameters) below = resolved;
+  let [below, above]: [MatchedArm | null, MatchedArm | null] = [null, null];
+  let [low, high] = [0, SIZE_MAX + 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    const found = firstSize(arm, size, middle, high, base);
+    if (found === null || found.arm.trainableParameters >= wanted) {
+      above = found?.arm ?? above;
+      high = middle;
+    } else {
+      below = found.arm;
+      low = found.value;
+    }
   }
-  return below ? [below] : [];
+  return [below, above].filter((one) => one !== null);
+}
+
+/** The least size from `from` on, below `end`, that the base takes. */
+function firstSize(arm: Sized, size: Size, from: number, end: number, base: ModelShape) {
+  for (let value = from; value < end; value += 1) {
+    const resolved = resolveSize(arm, size, value, base);
+    if (resolved) return { value, arm: resolved };
+  }
+  return null;
 }
 
 function sizeKey(arm: Sized): Size | null {
@@ -107,7 +125,9 @@ function resolveSize(arm: Sized, size: Size, value: number, base: ModelShape): M
   }
 }
 
-const concernsSize = ({ param }: AppError): boolean => SIZES.some((key) => param === `adapter.${key}`);
+/** GraLoRA's rank must be a multiple of its blocks, and is refused in their name. */
+const concernsSize = ({ param }: AppError): boolean =>
+  [...SIZES, 'sub_blocks'].some((key) => param === `adapter.${key}`);
 
 interface Apart {
   least: MatchedArm;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { AppError } from '../../src/errors.js';
 import { cellKey, cellRequest, ExperimentRequest, planExperiment } from '../../src/experiments/index.js';
-import { parseModelConfig, totalParameters } from '../../src/plan/index.js';
+import { parseModelConfig, resolveAdapter, totalParameters } from '../../src/plan/index.js';
 import { CreateRunRequest } from '../../src/run-config.js';
 import { parse } from '../../src/validate.js';
 
@@ -142,6 +142,26 @@ describe('budgets', () => {
     expect(arms[4]?.trainableParameters).toBeGreaterThan(5 * wanted);
   });
 
+  test.each(['lora', 'dora', 'gralora', 'hira', 'miss', 'pissa', 'oft', 'mora-1', 'mora-2', 'mora-6'] as const)(
+    'of %s takes the size whose count is nearest of all',
+    (adapter) => {
+      for (const wanted of [9_000, 48_800, 300_000]) {
+        const { arms } = plan({ arms: [{ adapter, name: 'a' }], match: { parameters: wanted } });
+        const [arm] = arms;
+        const key = adapter === 'oft' ? 'block_size' : 'rank';
+        const counts = Array.from({ length: 1024 }, (_, i) => {
+          try {
+            return resolveAdapter({ ...arm?.adapter, [key]: i + 1 }, base).trainableParameters;
+          } catch {
+            return Number.NaN;
+          }
+        }).filter((count) => !Number.isNaN(count));
+        const nearest = Math.min(...counts.map((count) => Math.abs(count - wanted)));
+        expect(Math.abs((arm?.trainableParameters ?? 0) - wanted)).toBe(nearest);
+      }
+    },
+  );
+
   test('a number is a budget', () => {
     const { arms } = plan({ arms: [{ adapter: 'lora' }, { adapter: 'mora-1' }], match: { parameters: 48_800 } });
     expect(arms.map(({ adapter }) => adapter.rank)).toEqual([4, 4]);
@@ -154,7 +174,7 @@ describe('budgets', () => {
     });
     expect(error).toMatchObject({ code: 'invalid_value', param: 'match.parameters' });
     expect(error.message).toBe(
-      'lora r1 would train 12,200 parameters and oft 8,340, more than 5 % apart; nearest to 12,200, oft has 8,340 at block_size 4 and 19,460 at block_size 7.',
+      'lora r1 would train 12,200 parameters and oft 8,340, more than 5 % apart; nearest to 12,200, oft has 8,340 at block_size 6 and 19,460 at block_size 7.',
     );
     expect(error.hint).toContain('leave oft out');
   });

@@ -1,0 +1,131 @@
+import { isAtChance, meanInterval, wilsonInterval } from '../../stats/index.js';
+import type { ExperimentOutcome, FileScores, RunOutcome } from '../outcome.js';
+import type { Figure, ResultMetric } from './objects.js';
+
+/** How a metric is read. */
+interface MetricFacts {
+  title: string;
+  unit: string;
+  isLowerBetter: boolean;
+  /** Whether it is a share of rows, and what guessing scores; null where that is not known. */
+  isShareOfRows: boolean;
+  chance: number | null;
+}
+
+export const METRIC_FACTS: Readonly<Record<ResultMetric, MetricFacts>> = {
+  loss: { title: 'loss', unit: 'nats a token', isLowerBetter: true, isShareOfRows: false, chance: null },
+  bits_per_byte: { title: 'loss', unit: 'bits per byte', isLowerBetter: true, isShareOfRows: false, chance: null },
+  token_accuracy: { title: 'token accuracy', unit: 'share', isLowerBetter: false, isShareOfRows: false, chance: null },
+  // A whole answer is not guessed.
+  exact_match: { title: 'exact match', unit: 'share of rows', isLowerBetter: false, isShareOfRows: true, chance: 0 },
+};
+
+/** One model of a run: a checkpoint at λ = 1, or its last one on the way back to the base. */
+export interface Candidate {
+  step: number;
+  lambda: number;
+  kl: number | null;
+  scores: readonly FileScores[];
+}
+
+/** Every model of a run that was scored: checkpoints by step, then the dial. */
+export function candidatesOf({ points, dial }: RunOutcome): Candidate[] {
+  const sorted = points.toSorted((a, b) => a.step - b.step);
+  const last = sorted.at(-1)?.step ?? 0;
+  return [
+    ...sorted.map((point) => ({ ...point, lambda: 1 })),
+    ...dial.map(({ lambda, scores }) => ({ step: last, lambda, kl: null, scores })),
+  ];
+}
+
+/** The base's scores as the run measured them: before its first update. */
+export const baseOf = ({ points }: RunOutcome): Candidate | null => {
+  const first = points.find(({ step }) => step === 0);
+  return first === undefined ? null : { ...first, lambda: 1 };
+};
+
+/** A metric on target rows of one use; of several files their mean. Null where there is no such file, or one was not measured. */
+export function targetScore(
+  { scores }: Pick<Candidate, 'scores'>,
+  metric: ResultMetric,
+  use: FileScores['use'],
+): number | null {
+  return meanOrNull(scores.filter((one) => one.role === 'target' && one.use === use).map((one) => one[metric]));
+}
+
+/** How many bits per byte more than the base a model needs for source rows: what it forgot. Of several files the mean. */
+export function forgottenOf(model: Candidate, base: Candidate | null): number | null {
+  if (base === null) return null;
+  const sources = model.scores.filter(({ role }) => role === 'source');
+  return meanOrNull(
+    sources.map(({ file_id, bits_per_byte }) => {
+      const before = base.scores.find((one) => one.role === 'source' && one.file_id === file_id)?.bits_per_byte ?? null;
+      return bits_per_byte === null || before === null ? null : bits_per_byte - before;
+    }),
+  );
+}
+
+function meanOrNull(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null && Number.isFinite(value)) as number[];
+  if (known.length === 0 || known.length < values.length) return null;
+  return known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
+/** Whether the run ended by a loss that is no number, which is a result: its rate is worse than any that did not. */
+export const isDiverged = (run: RunOutcome): boolean =>
+  run.verdict === 'nan_loss' || (run.status === 'succeeded' && validationLoss(run) === null);
+
+/** Validation loss after the last step, nats a token, which rates are chosen by; null where it is none. */
+export function validationLoss({ points, status }: RunOutcome): number | null {
+  if (status !== 'succeeded') return null;
+  const last = points.reduce<RunOutcome['points'][number] | null>(
+    (best, point) => (best === null || point.step > best.step ? point : best),
+    null,
+  );
+  return last === null ? null : targetScore(last, 'loss', 'validation');
+}
+
+/**
+ * The model of a run that validation rows choose: the least loss among checkpoints and λ that have test scores too; of equal ones the first.
+ * Null where none has both. Test rows are not looked at.
+ */
+export function chooseModel(run: RunOutcome): Candidate | null {
+  const judged = candidatesOf(run).flatMap((model) => {
+    const loss = targetScore(model, 'loss', 'validation');
+    const isTested = model.scores.some(({ role, use }) => role === 'target' && use === 'test');
+    return loss === null || !isTested ? [] : [{ model, loss }];
+  });
+  const least = Math.min(...judged.map(({ loss }) => loss));
+  return judged.find(({ loss }) => loss === least)?.model ?? null;
+}
+
+/** The metric that a table tells: exact match where all rows have answers, loss otherwise. */
+export function metricOf({ runs }: ExperimentOutcome): ResultMetric {
+  const tested = runs
+    .flatMap(({ points }) => points.flatMap(({ scores }) => scores))
+    .filter(({ role, use }) => role === 'target' && use === 'test');
+  return tested.length > 0 && tested.every(({ exact_match }) => exact_match !== null) ? 'exact_match' : 'loss';
+}
+
+/** Wilson's interval over rows, and whether the score is at chance, of a share on one file. */
+export function rowsInterval(
+  { scores }: Candidate,
+  metric: ResultMetric,
+): { rows: number | null; interval: [number, number] | null; atChance: boolean | null } {
+  const { isShareOfRows, chance } = METRIC_FACTS[metric];
+  const tested = scores.filter(({ role, use }) => role === 'target' && use === 'test');
+  const rows = tested.length === 0 ? null : tested.reduce((sum, one) => sum + one.rows, 0);
+  if (!isShareOfRows || rows === null || rows === 0 || tested.some((one) => one[metric] === null))
+    return { rows, interval: null, atChance: null };
+  const right = tested.reduce((sum, one) => sum + Math.round((one[metric] ?? 0) * one.rows), 0);
+  const { low, high } = wilsonInterval(right, rows);
+  return { rows, interval: [low, high], atChance: chance === null ? null : isAtChance(right, rows, chance) };
+}
+
+/** Mean and interval over seeds; null without a value. */
+export function figureOf(values: readonly number[]): Figure | null {
+  if (values.length === 0) return null;
+  const { mean, n, half } = meanInterval(values);
+  const reason = half === null ? `${n} seed${n === 1 ? '' : 's'}: an interval needs three` : null;
+  return { mean, half, n, reason };
+}
