@@ -19,6 +19,14 @@ export { generationSignatures, type NetOf } from './generation/program.js';
 export type { TokenProbability } from './generation/rows.js';
 export { type HostTensor, toDevice, toHost, type WeightSource, weightReader } from './host.js';
 export { initialWeights, type WeightInit } from './init.js';
+export {
+  type ControlFigures,
+  createLayerLab,
+  type LayerLab,
+  type Overlap,
+  type UpdateFigures,
+} from './lab/layer-lab.js';
+export { layerUpdate, type Update, updateMatrix, wholeUpdate } from './lab/update.js';
 export { adapterAtLambda, between, scaledVariables } from './lambda.js';
 export { exportLowRank, type LowRankError, lowRankOf } from './low-rank.js';
 export { createMerge } from './merge.js';
@@ -31,6 +39,7 @@ export { createNet, type Net } from './net.js';
 export { createOptimizer, type OptimizerOptions } from './optim/index.js';
 export type { Gradient, Link, Optimizer } from './optim/optimizer.js';
 export { learningRateAt, type Schedule } from './optim/schedule.js';
+export { seededFor } from './random.js';
 export { logitsOf, type ReadModel } from './reading-net.js';
 export type { StepResult } from './run-step.js';
 export { gradName, microName } from './step.js';

@@ -55,3 +55,6 @@ export function normal(random: Random, count: number, std: number): Float32Array
 export function uniform(random: Random, count: number, bound: number): Float32Array {
   return Float32Array.from({ length: count }, () => (2 * random() - 1) * bound);
 }
+
+/** A stream of numbers that depends on a seed and a name alone. */
+export const seededFor = (name: string, seed: number): Random => createRandom(mix32(seed, hashName(name)));
