@@ -21,6 +21,11 @@ const LOCAL: Record<string, Entry> = {
     summary: 'Answer prompts with a base, with an adapter or without',
     load: async () => (await import('./local/generate.js')).generateCommand,
   },
+  lab: {
+    summary:
+      'Measure how an adapter, a checkpoint or a tuned model changes the weights of its base: ranks, norms, directions',
+    load: async () => (await import('./local/lab.js')).labCommand,
+  },
   export: {
     summary:
       'Write an adapter in another form: merged with its base, for PEFT, approximated by a rank, at a share of its update',

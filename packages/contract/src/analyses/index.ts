@@ -1,0 +1,1 @@
+export { intruderCurve, intrudersAt, summariseWeights, WeightRow, type WeightSummary } from './weights.js';
