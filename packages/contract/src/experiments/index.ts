@@ -27,7 +27,9 @@ export type {
   RunOutcome,
 } from './outcome.js';
 export { cellRequest, type ExperimentPlan, type PlanInput, type PlannedArm, planExperiment } from './plan.js';
+export { curvesCsv, frontierCsv, tableCsv } from './results/csv.js';
 export { experimentCurves } from './results/curves.js';
+export { curvesSvg, frontierSvg } from './results/figures.js';
 export { experimentFrontier, type FrontierOptions } from './results/frontier.js';
 export { klGauge } from './results/gauge.js';
 export {
@@ -43,6 +45,7 @@ export {
   TableRow,
   TableRun,
 } from './results/objects.js';
+export { experimentReport, frontierMarkdown, type ReportInput, tableMarkdown } from './results/report.js';
 export { chooseModel, validationLoss } from './results/scores.js';
 export { experimentTable, type TableOptions } from './results/table.js';
 export { type ArmSearch, firstRates, rateCounts, type SearchState, searchStep, type TriedRate } from './search.js';

@@ -6,6 +6,7 @@ import {
   experimentFrontier,
   experimentTable,
   klGauge,
+  type OutcomePoint,
 } from '../../src/experiments/index.js';
 import { createRandom } from '../../src/random.js';
 import { arm, compared, dial, experiment, finals, point, run, scores, search } from './outcomes.js';
@@ -15,6 +16,8 @@ const shuffled = (outcome: ExperimentOutcome, seed: number): ExperimentOutcome =
   const keyed = outcome.runs.map((one) => ({ one, key: next() }));
   return { ...outcome, runs: keyed.sort((a, b) => a.key - b.key).map(({ one }) => one) };
 };
+
+const ended = (last: OutcomePoint) => ({ status: 'succeeded', verdict: null, points: [last] });
 
 describe('the table of an experiment', () => {
   test('has means with the t-interval over the seeds, and differences paired by seed', () => {
@@ -68,6 +71,10 @@ describe('the table of an experiment', () => {
   test('a rate whose run diverged is worse than any: it brackets', () => {
     const outcome = experiment([arm('lora')], [...search('lora', [2.2, 1.5, null]), ...finals('lora', [1, 1.2, 1.1])]);
     expect(experimentTable(outcome).rows[0]).toMatchObject({ is_bracketed: true });
+    const infinite = outcome.runs.map((one) =>
+      one.verdict === null ? one : { ...one, ...ended(point(100, { valid: Number.POSITIVE_INFINITY })) },
+    );
+    expect(experimentTable({ ...outcome, runs: infinite }).rows[0]).toMatchObject({ is_bracketed: true });
   });
 
   test('two seeds have no interval, and the reason stands there; the seed of the search is none of them', () => {

@@ -34,7 +34,7 @@ export function klGauge({ arms, runs }: ExperimentOutcome): KlGauge {
     return { points, methods, quadratic: fitDegree(points, 2), linear: fitDegree(points, 1), refusal: null };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    return { ...none, refusal: `no claim is made: ${error.message}` };
+    return { ...none, refusal: `no claim is made: ${error.message.replace(/\.$/, '')}` };
   }
 }
 

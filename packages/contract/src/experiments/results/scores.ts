@@ -71,19 +71,19 @@ function meanOrNull(values: readonly (number | null)[]): number | null {
   return known.reduce((sum, value) => sum + value, 0) / known.length;
 }
 
-/** Whether the run ended by a loss that is no number, which is a result: its rate is worse than any that did not. */
+/** Whether the run's loss became no number, which is a result: its rate is worse than any whose did not. */
 export const isDiverged = (run: RunOutcome): boolean =>
-  run.verdict === 'nan_loss' || (run.status === 'succeeded' && validationLoss(run) === null);
+  run.verdict === 'nan_loss' ||
+  (lastOf(run)?.scores ?? []).some((one) => one.use === 'validation' && !Number.isFinite(one.loss));
 
 /** Validation loss after the last step, nats a token, which rates are chosen by; null where it is none. */
-export function validationLoss({ points, status }: RunOutcome): number | null {
-  if (status !== 'succeeded') return null;
-  const last = points.reduce<RunOutcome['points'][number] | null>(
-    (best, point) => (best === null || point.step > best.step ? point : best),
-    null,
-  );
+export function validationLoss(run: RunOutcome): number | null {
+  const last = run.status === 'succeeded' ? lastOf(run) : null;
   return last === null ? null : targetScore(last, 'loss', 'validation');
 }
+
+const lastOf = ({ points }: RunOutcome): RunOutcome['points'][number] | null =>
+  points.toSorted((a, b) => b.step - a.step)[0] ?? null;
 
 /**
  * The model of a run that validation rows choose: the least loss among checkpoints and λ that have test scores too; of equal ones the first.
