@@ -33,7 +33,8 @@ export const folders = {
     training: ['work', 'library', 'ground'],
     evaluation: ['training', 'work', 'library', 'ground'],
     kinds: ['evaluation', 'training', 'work', 'ground'],
-    reconcile: ['kinds', 'training', 'work', 'library', 'ground'],
+    experiments: ['training', 'work', 'library', 'ground'],
+    reconcile: ['experiments', 'kinds', 'training', 'work', 'library', 'ground'],
     'index.ts': ['*'],
   },
 };

@@ -100,6 +100,11 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Ask a model the items of a suite on the stack and wait for the figures (`evaluations create --watch`)',
     load: async () => (await import('./commands/eval.js')).evalCommand,
   },
+  experiments: {
+    summary:
+      'Compare methods under one budget: run a file of arms, watch it, let it grow, pause, resume, cancel and clone it',
+    load: async () => (await import('./commands/experiments.js')).experimentsCommand,
+  },
   queue: {
     summary: 'List what waits for a worker: its place, since when and why',
     load: async () => (await import('./commands/queue.js')).queueCommand,

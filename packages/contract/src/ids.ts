@@ -17,6 +17,7 @@ export const ID_PREFIX = {
   verification: 'verify_',
   webhook: 'wh_',
   delivery: 'whd_',
+  experiment: 'exp_',
   webhookEvent: 'evt_',
 } as const;
 

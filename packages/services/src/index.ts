@@ -17,6 +17,13 @@ export { type ListEvaluationItems, listEvaluationItems } from './evaluation/list
 export { type ListEvaluationTasks, listEvaluationTasks } from './evaluation/list-evaluation-tasks.js';
 export type { EvaluateJob } from './evaluation/load-evaluate-job.js';
 export { markEvaluating, recordItems, startEvaluation } from './evaluation/record-items.js';
+export { advanceExperiment, advanceExperiments } from './experiments/advance.js';
+export { cancelExperiment, pauseExperiment, resumeExperiment } from './experiments/change-experiment.js';
+export { cloneExperiment } from './experiments/clone-experiment.js';
+export { createExperiment } from './experiments/create-experiment.js';
+export { getExperiment, type ListExperiments, listExperiments } from './experiments/get-experiment.js';
+export { growExperiment } from './experiments/grow-experiment.js';
+export { loadOutcome } from './experiments/load-outcome.js';
 export type { BlobEntry, BlobStore, StoredBlob } from './ground/blob-store.js';
 export { collectStaleUploads } from './ground/collect-stale-uploads.js';
 export { type Actor, type AttemptToken, openServices, type Services, type ServicesOptions } from './ground/context.js';

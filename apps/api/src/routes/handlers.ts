@@ -2,6 +2,7 @@ import { createLoginLink, endSessions } from '@moraine/services';
 import { SESSION_COOKIE } from '../plugins/access.js';
 import type { Handlers } from './bind.js';
 import { evaluationHandlers } from './evaluations.js';
+import { experimentHandlers } from './experiments.js';
 import { fileHandlers } from './files.js';
 import { fineTuningHandlers } from './fine-tuning.js';
 import { modelHandlers } from './models.js';
@@ -30,6 +31,7 @@ const accessHandlers: Handlers<'createLoginLink' | 'signOut'> = {
 
 /** A handler for every route of the contract's table; each checks nothing, calls its verb and returns its result. */
 export const handlers: Handlers = {
+  ...experimentHandlers,
   ...fileHandlers,
   ...fineTuningHandlers,
   ...modelHandlers,

@@ -85,9 +85,12 @@ export function cellRequest(spec: ExperimentSpec, { adapter, name }: Pick<Planne
   const { n_epochs, optimizer, ...fixed } = spec.fixed;
   const { validation, test, source, every_steps, samples } = spec.evaluation;
   const mix = mixOf(spec, name);
+  const isFinal = cell.phase === 'final';
+  // Rows that are reported, and those of the base's knowledge, are no business of the search.
   const files = [
-    ...(test === undefined ? [] : [{ file_id: test, role: 'target' as const }]),
-    ...source.map((file_id) => ({ file_id, role: 'source' as const })),
+    { file_id: validation, role: 'target' as const },
+    ...(isFinal && test !== undefined ? [{ file_id: test, role: 'target' as const }] : []),
+    ...(isFinal ? source.map((file_id) => ({ file_id, role: 'source' as const })) : []),
   ];
   return {
     model: spec.model,
@@ -101,8 +104,7 @@ export function cellRequest(spec: ExperimentSpec, { adapter, name }: Pick<Planne
     adapter,
     optimizer: { ...optimizer, learning_rate: cell.learning_rate },
     ...(n_epochs === undefined ? {} : { hyperparameters: { n_epochs } }),
-    // Rows that are reported, and those of the base's knowledge, are no business of the search.
-    evaluation: { every_steps, samples, files: cell.phase === 'final' ? files : [] },
+    evaluation: { every_steps, samples: isFinal ? samples : 0, files },
     priority: spec.priority,
     ...(spec.pool === undefined ? {} : { pool: spec.pool }),
   } satisfies CreateRunRequest;

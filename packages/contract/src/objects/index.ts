@@ -1,6 +1,7 @@
 /** The objects of the wire. Times are unix seconds, sizes bytes. Fields beyond the OpenAI specification are ours and optional to its clients. */
 export { ErrorBody, listOf } from './common.js';
 export * from './evaluations.js';
+export * from './experiments.js';
 export * from './files.js';
 export * from './models.js';
 export * from './runs.js';

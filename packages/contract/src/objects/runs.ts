@@ -66,6 +66,8 @@ export const RunObject = z
     }),
     metadata: z.record(z.string(), z.string()),
     suffix: z.string().nullable(),
+    /** What compares it with others, and as which arm; absent where it stands alone. */
+    experiment: z.object({ id: z.string(), arm: z.string(), phase: z.enum(['search', 'final']) }).optional(),
     state: RunState.nullable(),
     state_reason: StateReason.nullable(),
     verdict: RunVerdict.nullable(),

@@ -1,5 +1,6 @@
 import { ACCESS_ROUTES } from './access.js';
 import { EVALUATION_ROUTES } from './evaluations.js';
+import { EXPERIMENT_ROUTES } from './experiments.js';
 import { FILE_ROUTES } from './files.js';
 import { FINE_TUNING_ROUTES } from './fine-tuning.js';
 import { MODEL_ROUTES } from './models.js';
@@ -17,6 +18,7 @@ export const ROUTES = {
   ...MODEL_ROUTES,
   ...RUN_ROUTES,
   ...EVALUATION_ROUTES,
+  ...EXPERIMENT_ROUTES,
   ...WORKER_ROUTES,
   ...WEBHOOK_ROUTES,
   ...ACCESS_ROUTES,

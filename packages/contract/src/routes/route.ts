@@ -4,7 +4,7 @@ import { Metadata } from '../run-config.js';
 export interface Route {
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
-  tag: 'Fine-tuning' | 'Files' | 'Models' | 'Runs' | 'Evaluations' | 'Workers' | 'Webhooks' | 'Access';
+  tag: 'Fine-tuning' | 'Files' | 'Models' | 'Runs' | 'Evaluations' | 'Experiments' | 'Workers' | 'Webhooks' | 'Access';
   summary: string;
   params?: z.ZodType;
   query?: z.ZodType;

@@ -29,6 +29,7 @@ export const RUN_ROUTES = table({
         ),
       status: RunStatus.optional(),
       metadata: metadata.optional(),
+      experiment: z.string().max(64).optional().describe('Id of an experiment: its runs only.'),
       ids: z.string().max(8000).optional().describe('Comma-separated ids: these runs only, at most 100.'),
       sort: RunOrder.default('-created').describe('Newest first by default. Runs that lack the value come last.'),
       deleted: z

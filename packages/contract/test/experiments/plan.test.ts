@@ -82,9 +82,10 @@ describe('a plan', () => {
       validation_file: 'file-valid',
       seed: 5,
       priority: 40,
-      evaluation: { files: [] },
+      evaluation: { samples: 0, files: [{ file_id: 'file-valid', role: 'target' }] },
     });
     expect(of('final').evaluation?.files).toEqual([
+      { file_id: 'file-valid', role: 'target' },
       { file_id: 'file-test', role: 'target' },
       { file_id: 'file-source', role: 'source' },
     ]);

@@ -4,8 +4,8 @@ import { requireFile } from './require-file.js';
 import { usersOfFile } from './users-of-file.js';
 
 /**
- * Deletes a file that no unfinished task needs. The row is locked first, as creating a task does, so neither slips past the other.
- * @throws AppError `conflict` naming the task.
+ * Deletes a file that no unfinished task or experiment needs. The row is locked first, as creating a task does, so neither slips past the other.
+ * @throws AppError `conflict` naming it.
  */
 export async function deleteFile(
   s: Services,
@@ -27,8 +27,15 @@ export async function deleteFile(
   return { id, object: 'file', deleted: true };
 }
 
+/** What a user of a file is called, and where it is cancelled. */
+const USERS: Record<string, [what: string, path: string]> = {
+  train: ['run', '/v1/fine_tuning/jobs'],
+  evaluate: ['evaluation', '/v1/evaluations'],
+  experiment: ['experiment', '/v1/experiments'],
+};
+
 function needed(id: string, user: { id: string; kind: string; status: string }): AppError {
-  const [what, path] = user.kind === 'train' ? ['run', '/v1/fine_tuning/jobs'] : ['evaluation', '/v1/evaluations'];
+  const [what, path] = USERS[user.kind] ?? ['task', '/v1/fine_tuning/jobs'];
   return new AppError('conflict', `${id} is needed by ${user.id}, which is ${user.status}.`, {
     param: 'file_id',
     hint: `Wait for that ${what}, or cancel it: POST ${path}/${user.id}/cancel.`,

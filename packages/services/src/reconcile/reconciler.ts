@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { advanceExperiments } from '../experiments/advance.js';
 import { collectStaleUploads } from '../ground/collect-stale-uploads.js';
 import type { Services } from '../ground/context.js';
 import { PATIENCE, SIGN_OF_LIFE_MS } from '../ground/patience.js';
@@ -98,6 +99,7 @@ export function startReconciler(
         await markLostWorkers(s, workerSilentMs);
       }
       await guarded('wake-ups', () => offerForgotten(s, sweep));
+      await guarded('experiments', () => advanceExperiments(s));
       await guarded('deleted runs', () => purgeDeleted(s));
       if (collectedAt === null || performance.now() - collectedAt >= collectEveryMs) {
         collectedAt = performance.now();

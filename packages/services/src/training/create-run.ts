@@ -9,8 +9,8 @@ import { eventMessage, insertEvent } from '../work/record-event.js';
 import { dryRun } from './dry-run.js';
 import { holdStart } from './find-start.js';
 import { getRun } from './get-run.js';
-import { newRows } from './new-rows.js';
-import { prepareRun } from './prepare-run.js';
+import { type NewRows, newRows } from './new-rows.js';
+import { type Prepared, prepareRun } from './prepare-run.js';
 import { runFinder } from './run-finder.js';
 import { tooLargeForAll } from './too-large.js';
 
@@ -28,11 +28,32 @@ export async function createRun(
   const prepared = await prepareRun(s, actor, body);
   const rows = newRows(actor, prepared, body, repeatable);
   if (prepared.request.dry_run) return dryRun(s, rows, prepared);
-  const { task, run } = rows;
-  const tooLarge = await tooLargeForAll(s, task.pool, prepared);
+  const { requestHash } = rows.run;
+  const runId = await storeRun(s, rows, prepared, (tx) =>
+    findRepeated(tx, actor, requestHash, repeatable, runFinder(tx, actor, requestHash)),
+  );
+  return getRun(s, actor, runId);
+}
 
+/** What a run is stored with. */
+export interface RunRows {
+  task: NewRows['task'];
+  run: Prisma.RunUncheckedCreateInput;
+}
+
+/**
+ * Stores a run with its first events in one transaction, then wakes a worker; returns its id. `find` runs first inside it: where it returns
+ * the id of a run, that one stands for this and nothing is stored.
+ */
+export async function storeRun(
+  s: Services,
+  { task, run }: RunRows,
+  prepared: Prepared,
+  find: (tx: Prisma.TransactionClient) => Promise<string | null>,
+): Promise<string> {
+  const tooLarge = await tooLargeForAll(s, task.pool, prepared);
   const created = await s.db.$transaction(async (tx) => {
-    const repeated = await findRepeated(tx, actor, run.requestHash, repeatable, runFinder(tx, actor, run.requestHash));
+    const repeated = await find(tx);
     if (repeated) return { runId: repeated, events: [] };
     await holdFiles(
       tx,
@@ -41,7 +62,7 @@ export async function createRun(
     await holdStart(tx, prepared.start);
     await tx.task.create({ data: task });
     await tx.run.create({ data: run });
-    const of = { projectId: actor.projectId, taskId: run.id, attempt: 0 };
+    const of = { projectId: task.projectId, taskId: run.id, attempt: 0 };
     const message = `Created fine-tuning job: ${run.id}`;
     const events = [await insertEvent(queryableOf(tx), of, { level: 'info', message })];
     if (tooLarge) events.push(await insertEvent(queryableOf(tx), of, { level: 'warn', message: tooLarge }));
@@ -51,5 +72,5 @@ export async function createRun(
     await offerTask(s, task);
     await notify(s, run.id, created.events.map(eventMessage));
   }
-  return getRun(s, actor, created.runId);
+  return created.runId;
 }

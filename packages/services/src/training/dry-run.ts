@@ -150,6 +150,9 @@ function imagine({ task, run }: NewRows, { base, config }: Prepared): RunObject 
     fineTunedModel: null,
     resultStep: null,
     resumeCheck: null,
+    experimentId: null,
+    experimentArm: null,
+    experimentPhase: null,
     base: { name: base.name },
     adapters: [],
     task: {

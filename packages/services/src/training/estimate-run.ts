@@ -15,7 +15,15 @@ const RUNS_ASKED = 5;
  */
 export async function estimateRun(s: Services, actor: Actor, body: unknown): Promise<Estimate> {
   const prepared = await prepareRun(s, actor, body);
-  const encoded = await encodeFiles(s, prepared);
+  return estimatePrepared(s, prepared, await encodeFiles(s, prepared));
+}
+
+/** The same of a request whose rows were encoded, one entry a file. */
+export async function estimatePrepared(
+  s: Services,
+  prepared: Prepared,
+  encoded: readonly EncodedAside[] | string,
+): Promise<Estimate> {
   if (typeof encoded === 'string') throw tooMuchToRead(encoded);
   const config = configOn(prepared, encoded);
   const pool = prepared.request.pool ?? 'default';

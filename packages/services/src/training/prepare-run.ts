@@ -27,8 +27,16 @@ export interface RunFile {
   label: string;
 }
 
+/** The day that chat templates take for today, YYYY-MM-DD. */
+export const today = (): string => new Date().toISOString().slice(0, 10);
+
 /** @throws AppError for everything that can be wrong with a request without looking at its rows. */
-export async function prepareRun(s: Services, actor: Actor, body: unknown): Promise<Prepared> {
+export async function prepareRun(
+  s: Services,
+  actor: Actor,
+  body: unknown,
+  templateDate: string = today(),
+): Promise<Prepared> {
   const request = parse(CreateRunRequest, body);
   const { base, start } = await findStart(s, actor, request.model);
   const mix = mixedFilesOf(request, request.training_file);
@@ -44,7 +52,7 @@ export async function prepareRun(s: Services, actor: Actor, body: unknown): Prom
     mix,
     validates: Boolean(request.validation_file),
     seed: request.seed ?? randomInt(SEED_END),
-    templateDate: new Date().toISOString().slice(0, 10),
+    templateDate,
     start: start ?? undefined,
   });
   return { request, base, start, files, config };

@@ -28,6 +28,7 @@ const COLUMNS = `r.id, r.project_id AS "projectId", r.suffix, r.metadata, r.conf
   r.trained_tokens::float8 AS "trainedTokens", r.tokens_per_second AS "tokensPerSecond", r.train_loss AS "trainLoss", r.pace,
   r.training_file_id AS "trainingFileId", r.validation_file_id AS "validationFileId", r.result_file_id AS "resultFileId",
   r.fine_tuned_model AS "fineTunedModel", r.result_step AS "resultStep", r.resume_check AS "resumeCheck",
+  r.experiment_id AS "experimentId", r.experiment_arm AS "experimentArm", r.experiment_phase AS "experimentPhase",
   t.pool, t.priority, t.status, t.state, t.state_reason AS "stateReason", t.attempt, t.error_code AS "errorCode",
   t.error_message AS "errorMessage", t.error_param AS "errorParam", t.created_at AS "createdAt", t.queued_at AS "queuedAt",
   t.started_at AS "startedAt", t.finished_at AS "finishedAt", b.name AS base, b.parameters::float8 AS parameters,

@@ -22,6 +22,9 @@ export type RunColumns = Pick<
   | 'fineTunedModel'
   | 'resultStep'
   | 'resumeCheck'
+  | 'experimentId'
+  | 'experimentArm'
+  | 'experimentPhase'
 > & { trainedTokens: number | bigint };
 
 export type TaskColumns = Pick<

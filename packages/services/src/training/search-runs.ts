@@ -24,6 +24,8 @@ export interface SearchRuns {
   status?: RunStatus;
   /** Runs whose metadata has all of these pairs; null: runs that have none. */
   metadata?: Record<string, string> | null;
+  /** Runs of this experiment only. */
+  experiment?: string;
   /** These runs only. */
   ids?: readonly string[];
   sort: RunOrder;
@@ -107,11 +109,11 @@ export async function searchRuns(
 }
 
 /** A page without conditions, of which a plan serves for all. */
-const isPlain = ({ q, status, ids, metadata, deleted }: SearchRuns): boolean =>
-  !q && !status && !ids && !deleted && metadata === undefined;
+const isPlain = ({ q, status, experiment, ids, metadata, deleted }: SearchRuns): boolean =>
+  !q && !status && !experiment && !ids && !deleted && metadata === undefined;
 
 function conditions(actor: Actor, search: SearchRuns, values: Values): string[] {
-  const { q = '', status, ids, metadata, deleted } = search;
+  const { q = '', status, experiment, ids, metadata, deleted } = search;
   if (ids && ids.length > IDS_MAX)
     throw new AppError('invalid_value', `'ids' names ${ids.length} runs; at most ${IDS_MAX} at a time.`, {
       param: 'ids',
@@ -120,6 +122,7 @@ function conditions(actor: Actor, search: SearchRuns, values: Values): string[] 
   return [
     `t.project_id = ${values.put(actor.projectId)} AND t.kind = ${values.put(trainKind.name)} AND ${deleted ? 't.deleted_at IS NOT NULL AND t.purge_at > now()' : 't.deleted_at IS NULL'}`,
     ...(status ? [`t.status = ${values.put(status)}`] : []),
+    ...(experiment ? [`r.experiment_id = ${values.put(experiment)}`] : []),
     ...(ids ? [`t.id = ANY (${values.put(ids)}::text[])`] : []),
     ...metadataConditions(metadata, values),
     ...runConditions(q, values),

@@ -50,6 +50,7 @@ export function toRunObject(
     method: { type: 'supervised', supervised: { hyperparameters } },
     metadata: run.metadata as RunObject['metadata'],
     suffix: run.suffix,
+    ...experimentOf(run),
     state: task.state as RunObject['state'],
     verdict,
     state_reason: waiting ?? (task.stateReason as StateReason | null),
@@ -63,6 +64,12 @@ export function toRunObject(
     result_step: task.status === 'succeeded' ? (run.resultStep ?? run.step) : null,
     downloads: toDownloads(run.adapters),
   };
+}
+
+function experimentOf({ experimentId, experimentArm, experimentPhase }: RunWithParts): Pick<RunObject, 'experiment'> {
+  if (experimentId === null || experimentArm === null) return {};
+  const phase = experimentPhase === 'search' ? 'search' : 'final';
+  return { experiment: { id: experimentId, arm: experimentArm, phase } };
 }
 
 /** What a run says of its progress; there is time left while it runs and has a pace. Evaluations after the last step come on top. */

@@ -16,6 +16,8 @@ const ours = {
   run: '',
   evaluation: '',
   scored: '',
+  experiment: '',
+  valid: '',
   base: 'tiny',
   tuned: '',
   key: '',
@@ -42,7 +44,17 @@ beforeAll(async () => {
   const asked = { model: ours.base, suite: 'file', file: ours.file };
   ours.evaluation = (await services.createEvaluation(s, owner, asked)).id;
   ours.scored = (await services.createEvaluation(s, owner, asked)).id;
+  ours.valid = (await uploadRows(s, owner, goodRows(8))).id;
+  ours.experiment = (await services.createExperiment(s, owner, experiment('ours'))).id;
   ours.key = (await services.createApiKey(s, owner, { name: 'ours' })).id;
+});
+
+const experiment = (name: string) => ({
+  name,
+  model: ours.base,
+  training_file: ours.file,
+  evaluation: { validation: ours.valid },
+  arms: [{ adapter: 'lora' }],
 });
 
 const noExport = () => Promise.reject(new Error('nothing is made here'));
@@ -84,6 +96,14 @@ const BY_ID: Record<string, Call> = {
     services.completeUpload(s, actor, ours.upload, {
       part_ids: (await s.db.uploadPart.findMany({ where: { uploadId: ours.upload } })).map(({ id }) => id),
     }),
+  createExperiment: (actor) => services.createExperiment(s, actor, experiment('another')),
+  getExperiment: (actor) => services.getExperiment(s, actor, ours.experiment),
+  loadOutcome: (actor) => services.loadOutcome(s, actor, ours.experiment),
+  growExperiment: (actor) => services.growExperiment(s, actor, ours.experiment, { seeds: [9] }),
+  cloneExperiment: (actor) => services.cloneExperiment(s, actor, ours.experiment, {}),
+  pauseExperiment: (actor) => services.pauseExperiment(s, actor, ours.experiment),
+  resumeExperiment: (actor) => services.resumeExperiment(s, actor, ours.experiment),
+  cancelExperiment: (actor) => services.cancelExperiment(s, actor, ours.experiment),
   deleteModel: (actor) => services.deleteModel(s, actor, ours.base),
   cancelUpload: (actor) => services.cancelUpload(s, actor, ours.upload),
   deleteFile: (actor) => services.deleteFile(s, actor, ours.file),
@@ -108,6 +128,7 @@ const LISTS: Record<string, Call> = {
   listFiles: (actor) => services.listFiles(s, actor, { limit: 100, order: 'desc' }),
   listRuns: (actor) => services.listRuns(s, actor, { limit: 100 }),
   searchRuns: (actor) => services.searchRuns(s, actor, { limit: 100, sort: '-created', count: true, q: ours.run }),
+  listExperiments: (actor) => services.listExperiments(s, actor, { limit: 100 }),
   listModels: (actor) => services.listModels(s, actor),
   listEvaluationTasks: (actor) => services.listEvaluationTasks(s, actor, { limit: 100 }),
   listWebhooks: (actor) => services.listWebhooks(s, actor),

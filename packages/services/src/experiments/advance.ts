@@ -1,0 +1,87 @@
+import { AppError, explain, isTerminal } from '@moraine/contract';
+import { nextStep } from '@moraine/contract/experiments';
+import type { Actor, Services } from '../ground/context.js';
+import { cancelRun } from '../training/cancel-run.js';
+import { pauseRun, resumeRun } from '../training/pause-run.js';
+import { type ExperimentRow, toRow } from './experiment-row.js';
+import { type LoadedCell, loadCells, toOutcome } from './load-cells.js';
+import { Outdated, startCell } from './start-cell.js';
+
+/** Experiments whose runs are not what they should be: those that run, and others of which a run has not ended. */
+const UNSETTLED = `SELECT e.id FROM experiments e WHERE e.status = 'running' OR (e.status IN ('paused', 'cancelled') AND EXISTS (
+    SELECT FROM runs r JOIN tasks t ON t.id = r.id WHERE r.experiment_id = e.id AND t.finished_at IS NULL AND t.deleted_at IS NULL
+      AND (e.status = 'cancelled' OR t.status <> 'paused')))
+  ORDER BY e.created_at`;
+
+/** One round: every experiment goes on by what its runs did since. One that cannot does not hold the others up. */
+export async function advanceExperiments(s: Services): Promise<void> {
+  const { rows } = await s.pg.query<{ id: string }>(UNSETTLED);
+  for (const { id } of rows) {
+    await advanceExperiment(s, id).catch((error: unknown) => {
+      s.log.warn({ err: error, experiment: id }, 'an experiment could not go on now; it is tried again');
+    });
+  }
+}
+
+/**
+ * Brings the runs of an experiment to what it asks for: starts the cells that are due, or pauses, resumes or cancels those that there are, or
+ * ends it. May be called at any time, by any number of processes, and be killed at any point; the runs are the only state.
+ */
+export async function advanceExperiment(s: Services, id: string): Promise<void> {
+  const found = await s.db.experiment.findUnique({ where: { id } });
+  if (!found) return;
+  const row = toRow(found);
+  const cells = await loadCells(s, id);
+  const actor = { projectId: row.projectId, keyId: null };
+  if (row.status === 'paused') return pauseAll(s, actor, cells);
+  if (row.status === 'cancelled') return cancelAll(s, actor, cells);
+  if (row.status !== 'running') return;
+  if (row.isResuming) await resumeAll(s, actor, row, cells);
+  await goOn(s, row, cells);
+}
+
+async function goOn(s: Services, row: ExperimentRow, cells: readonly LoadedCell[]): Promise<void> {
+  const step = nextStep(row.plan.arms, row.request.seeds, cells.map(toOutcome));
+  try {
+    for (const cell of step.start) await startCell(s, row, cell);
+    if (step.status !== 'running') await end(s, row, step.status, step.reason);
+  } catch (error) {
+    if (error instanceof Outdated) return;
+    if (!(error instanceof AppError) || error.retryable) throw error;
+    await end(s, row, 'failed', `a run could not be queued: ${explain(error)}`);
+  }
+}
+
+/** Unless it has changed since it was looked at. */
+async function end(s: Services, row: ExperimentRow, status: 'succeeded' | 'failed', reason: string | null) {
+  await s.db.experiment.updateMany({
+    where: { id: row.id, revision: row.revision, status: 'running' },
+    data: { status, reason, finishedAt: new Date(), revision: { increment: 1 } },
+  });
+}
+
+async function pauseAll(s: Services, actor: Actor, cells: readonly LoadedCell[]): Promise<void> {
+  for (const { run_id, status } of cells)
+    if (!isTerminal(status) && status !== 'paused') await unlessItEnded(pauseRun(s, actor, run_id));
+}
+
+async function cancelAll(s: Services, actor: Actor, cells: readonly LoadedCell[]): Promise<void> {
+  for (const { run_id, status } of cells) if (!isTerminal(status)) await unlessItEnded(cancelRun(s, actor, run_id));
+}
+
+async function resumeAll(s: Services, actor: Actor, row: ExperimentRow, cells: readonly LoadedCell[]): Promise<void> {
+  for (const { run_id, status } of cells) if (!isTerminal(status)) await unlessItEnded(resumeRun(s, actor, run_id));
+  await s.db.experiment.updateMany({
+    where: { id: row.id, revision: row.revision },
+    data: { isResuming: false },
+  });
+}
+
+/** A run that changes meanwhile refuses; the next round sees what it has become. */
+async function unlessItEnded(change: Promise<unknown>): Promise<void> {
+  try {
+    await change;
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'conflict') throw error;
+  }
+}

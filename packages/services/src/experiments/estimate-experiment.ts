@@ -1,0 +1,58 @@
+import type { ExperimentObject } from '@moraine/contract';
+import { cellRequest, type PlannedArm } from '@moraine/contract/experiments';
+import type { EncodedAside } from '@moraine/data';
+import type { Actor, Services } from '../ground/context.js';
+import { encodeFiles } from '../training/dry-run.js';
+import { estimatePrepared } from '../training/estimate-run.js';
+import { prepareRun } from '../training/prepare-run.js';
+import { presentWorkers } from '../work/present-workers.js';
+import type { PreparedExperiment } from './prepare-experiment.js';
+
+/** Seconds of a run of an arm: one of the search, and one of a final seed, which is scored on more rows. */
+type ArmSeconds = { search: number; final: number };
+
+export interface ExperimentEstimate {
+  arms: ArmSeconds[];
+  cost: NonNullable<ExperimentObject['cost']>;
+}
+
+/** What an experiment takes on its pool, by the pace of the runs that the pool has done. @throws AppError as `estimateRun` does. */
+export async function estimateExperiment(
+  s: Services,
+  actor: Actor,
+  { spec, plan }: PreparedExperiment,
+): Promise<ExperimentEstimate> {
+  const encoded = new Map<string, Promise<EncodedAside[] | string>>();
+  const arms: (ArmSeconds & { measured: number })[] = [];
+  for (const arm of plan.arms) {
+    const estimate = async (phase: 'search' | 'final') => {
+      const seed = spec.seeds.search;
+      const cell = { arm: arm.name, phase, learning_rate: arm.rates[0] ?? 1, seed };
+      const prepared = await prepareRun(s, actor, cellRequest(spec, arm, cell), arm.config.template_date);
+      // Rows are encoded once for all arms that read the same files.
+      const key = prepared.files.map(({ file }) => file.id).join(' ');
+      if (!encoded.has(key)) encoded.set(key, encodeFiles(s, prepared));
+      return estimatePrepared(s, prepared, (await encoded.get(key)) ?? []);
+    };
+    const [search, final] = [await estimate('search'), await estimate('final')];
+    const measured = Math.min(search.time.measured_runs, final.time.measured_runs);
+    arms.push({ search: search.time.total_seconds, final: final.time.total_seconds, measured });
+  }
+  const finals = new Set(spec.seeds.final).size;
+  const total = (end: 'least' | 'most'): number =>
+    sum(plan.arms.map((arm, i) => secondsOf(arm, arms[i] ?? { search: 0, final: 0 }, finals, end)));
+  const workers = await presentWorkers(s, spec.pool ?? 'default');
+  return {
+    arms: arms.map(({ search, final }) => ({ search, final })),
+    cost: {
+      seconds: { least: total('least'), most: total('most') },
+      workers: workers.length,
+      measured_runs: Math.min(...arms.map(({ measured }) => measured)),
+    },
+  };
+}
+
+const secondsOf = ({ runs }: PlannedArm, { search, final }: ArmSeconds, finals: number, end: 'least' | 'most') =>
+  (runs[end] - finals) * search + finals * final;
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

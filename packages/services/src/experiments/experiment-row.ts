@@ -1,0 +1,23 @@
+import { AppError } from '@moraine/contract';
+import type { ExperimentPlan, ExperimentSpec } from '@moraine/contract/experiments';
+import type { Actor, Services } from '../ground/context.js';
+import type { ExperimentModel } from '../ground/generated/models.js';
+
+/** An experiment as it is stored, its documents typed. */
+export type ExperimentRow = Omit<ExperimentModel, 'request' | 'plan' | 'status'> & {
+  status: 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
+  request: ExperimentSpec;
+  plan: ExperimentPlan;
+};
+
+/** The row of an experiment of the caller's project. @throws AppError `not_found`, also for those of other projects. */
+export async function requireExperiment(s: Services, actor: Actor, id: string): Promise<ExperimentRow> {
+  const row = await s.db.experiment.findFirst({ where: { id, projectId: actor.projectId } });
+  if (!row) throw notFound(id);
+  return toRow(row);
+}
+
+export const toRow = (row: ExperimentModel): ExperimentRow => row as unknown as ExperimentRow;
+
+export const notFound = (id: string): AppError =>
+  new AppError('not_found', `No experiment '${id}'.`, { param: 'id', hint: 'GET /v1/experiments lists yours.' });

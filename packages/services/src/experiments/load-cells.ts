@@ -1,0 +1,42 @@
+import { type ExperimentCell, isTerminal, type RunStatus } from '@moraine/contract';
+import type { CellOutcome } from '@moraine/contract/experiments';
+import type { Services } from '../ground/context.js';
+
+/** A cell with its run. */
+export interface LoadedCell extends ExperimentCell {
+  run_id: string;
+  status: RunStatus;
+  error_code: string | null;
+}
+
+/**
+ * The cells of an experiment that have a run, oldest first. A deleted run counts as none. The score is the validation loss after the last
+ * step, which is the step that the reported figures are of.
+ */
+export async function loadCells(s: Services, experimentId: string): Promise<LoadedCell[]> {
+  const { rows } = await s.pg.query<LoadedCell & { valid: number | null }>(
+    `SELECT r.id AS run_id, r.experiment_arm AS arm, r.experiment_phase AS phase,
+       (r.config->'optimizer'->>'learning_rate')::float8 AS learning_rate, r.seed, t.status, r.step, r.steps,
+       t.error_code, t.error_message AS error,
+       CASE WHEN t.status = 'succeeded' THEN (SELECT p.value FROM metric_series m JOIN metric_points p ON p.series_id = m.id
+         WHERE m.run_id = r.id AND m.name = 'valid_loss' ORDER BY p.step DESC LIMIT 1) END AS valid
+     FROM runs r JOIN tasks t ON t.id = r.id
+     WHERE r.experiment_id = $1 AND r.experiment_cell IS NOT NULL AND t.deleted_at IS NULL
+     ORDER BY t.created_at, r.experiment_arm, r.experiment_phase DESC, learning_rate, r.seed`,
+    [experimentId],
+  );
+  return rows.map(({ valid, ...row }) => ({ ...row, score: valid !== null && Number.isFinite(valid) ? valid : null }));
+}
+
+/** What a cell's run did, as the search understands it. */
+export function toOutcome({ arm, phase, learning_rate, seed, run_id, status, score, ...run }: LoadedCell): CellOutcome {
+  const cell = { arm, phase, learning_rate, seed, score };
+  if (!isTerminal(status)) return { ...cell, state: 'active' };
+  if (status === 'succeeded') return { ...cell, state: score === null ? 'diverged' : 'ended' };
+  if (isDiverged(run)) return { ...cell, state: 'diverged' };
+  const why = status === 'cancelled' ? 'was cancelled' : `failed: ${run.error ?? 'the reason is not known'}`;
+  return { ...cell, state: 'failed', reason: `${run_id} (lr ${learning_rate}, seed ${seed}) ${why}` };
+}
+
+/** A loss that is no number says something of the rate; other failures say nothing of it. */
+export const isDiverged = ({ error_code }: Pick<LoadedCell, 'error_code'>): boolean => error_code === 'nan_loss';
