@@ -490,6 +490,7 @@ describe('the outcome', () => {
       rows: 9,
       supervisedTokens: 30,
       tokenAccuracy: 0.5,
+      bitsPerByte: 1.5,
     };
     for (const [fileId, step, loss] of [
       [files.valid, 0, 5],
@@ -543,6 +544,7 @@ describe('the outcome', () => {
         ],
       ],
     ]);
+    expect(final?.points[0]?.scores[0]).toMatchObject({ bits_per_byte: 1.5, rows: 9, supervised_tokens: 30 });
     const same = (key: 'base' | 'data' | 'evaluation_items' | 'order') =>
       new Set(outcome.runs.map((one) => one[key])).size;
     expect([same('base'), same('data'), same('evaluation_items'), same('order')]).toEqual([1, 1, 1, 3]);

@@ -163,7 +163,7 @@ const toScores = (row: EvaluationModel): Omit<FileScores, 'role' | 'use'> => ({
   rows: row.rows,
   supervised_tokens: row.supervisedTokens,
   loss: row.loss,
-  bits_per_byte: null,
+  bits_per_byte: row.bitsPerByte,
   token_accuracy: row.tokenAccuracy,
   exact_match: row.exactMatch,
 });

@@ -1,5 +1,6 @@
 import type { RunObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
+import type { Prisma } from '../ground/db.js';
 import { findRepeated, type Repeatable } from '../ground/find-repeated.js';
 import { notify } from '../ground/publish.js';
 import { queryableOf } from '../ground/transaction.js';
