@@ -9,6 +9,9 @@ import { RunsPage } from './pages/runs-page.js';
 const WorkersPage = lazy(async () => ({ default: (await import('./pages/workers-page.js')).WorkersPage }));
 const RunPage = lazy(async () => ({ default: (await import('./pages/run-page.js')).RunPage }));
 
+const EvaluationsPage = lazy(async () => ({ default: (await import('./pages/evaluations-page.js')).EvaluationsPage }));
+const EvaluationPage = lazy(async () => ({ default: (await import('./pages/evaluation-page.js')).EvaluationPage }));
+
 const NoPage = () => (
   <Notice title="There is no such page">
     <p>
@@ -38,6 +41,8 @@ const Pages = () => (
         <Route path="/" element={<Navigate to="/runs" replace />} />
         <Route path="/runs" element={<RunsPage />} />
         <Route path="/runs/:id/:tab?" element={<RunPage />} />
+        <Route path="/evaluations" element={<EvaluationsPage />} />
+        <Route path="/evaluations/:id" element={<EvaluationPage />} />
         <Route path="/workers" element={<WorkersPage />} />
         <Route path="*" element={<NoPage />} />
       </Routes>

@@ -11,5 +11,9 @@ export const keys = {
   evaluations: (id: string) => ['run', id, 'evaluations'] as const,
   detail: (id: string, from: number, to: number) => ['run', id, 'metrics', from, to] as const,
   logs: (id: string, attempt: number) => ['run', id, 'logs', attempt] as const,
+  evaluationTasks: (suite = '') => ['evaluations', suite] as const,
+  evaluationTask: (id: string) => ['evaluation', id] as const,
+  evaluationItems: (id: string, verdict: string) => ['evaluation', id, 'items', verdict] as const,
+  evaluationDifference: (id: string, baseline: string) => ['evaluation', id, 'difference', baseline] as const,
   workers: () => ['workers'] as const,
 };

@@ -1,0 +1,96 @@
+import type { EvaluationTaskObject } from '@moraine/contract';
+import { isTerminal } from '@moraine/contract';
+import type { EvaluationItem } from '@moraine/contract/suites';
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { ErrorNotice, Loading } from '../components/notice.js';
+import { evaluationClient } from '../lib/evaluation-client.js';
+import { digits } from '../lib/format.js';
+import { keys } from '../lib/query-keys.js';
+
+const VERDICTS = [
+  ['', 'All'],
+  ['right', 'Right'],
+  ['wrong', 'Wrong'],
+] as const;
+type Verdict = (typeof VERDICTS)[number][0];
+
+/** Every item with what the model gave for it, a page at a time. */
+export function EvaluationItems({ evaluation }: { evaluation: EvaluationTaskObject }) {
+  const [verdict, setVerdict] = useState<Verdict>('');
+  const { id, status } = evaluation;
+  const pages = useInfiniteQuery({
+    queryKey: keys.evaluationItems(id, verdict),
+    queryFn: ({ pageParam, signal }) =>
+      evaluationClient.call('listEvaluationItems', {
+        params: { id },
+        query: { limit: 50, after: pageParam, ...(verdict === '' ? {} : { verdict }) },
+        signal,
+      }),
+    initialPageParam: undefined as number | undefined,
+    getNextPageParam: (page) => (page.has_more ? page.data.at(-1)?.index : undefined),
+    refetchInterval: isTerminal(status) ? false : 3000,
+  });
+  const items = pages.data?.pages.flatMap(({ data }) => data);
+  return (
+    <section className="block">
+      <h2>Items</h2>
+      <p>
+        <label>
+          Verdict{' '}
+          <select value={verdict} onChange={(event) => setVerdict(event.target.value as Verdict)}>
+            {VERDICTS.map(([value, word]) => (
+              <option key={value} value={value}>
+                {word}
+              </option>
+            ))}
+          </select>
+        </label>
+      </p>
+      {!items && (pages.error ? <ErrorNotice error={pages.error} what="items" /> : <Loading what="items" />)}
+      {items?.length === 0 && <p className="weak">There are none.</p>}
+      <ul className="samples" aria-label="Items">
+        {items?.map((item) => (
+          <li key={item.index}>
+            <Item item={item} />
+          </li>
+        ))}
+      </ul>
+      {pages.hasNextPage && (
+        <button type="button" disabled={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
+          Show more
+        </button>
+      )}
+    </section>
+  );
+}
+
+function Item({ item }: { item: EvaluationItem }) {
+  const { id, prompt, choices, scores, answer, expected, verdict } = item;
+  return (
+    <dl>
+      <dt className="label">Item {id}</dt>
+      <dd>{prompt}</dd>
+      {choices && scores ? (
+        <>
+          <dt className="label">Log-probability</dt>
+          <dd>{choices.map((choice, at) => `${digits(scores[at], 5).padStart(9)}  ${choice}`).join('\n')}</dd>
+        </>
+      ) : null}
+      {expected !== null && (
+        <>
+          <dt className="label">Expected</dt>
+          <dd>{expected}</dd>
+        </>
+      )}
+      {answer !== null && (
+        <>
+          <dt className={`label ${verdict === 'right' ? 'tone-good' : verdict === 'wrong' ? 'tone-bad' : ''}`}>
+            {verdict === null ? 'Answer' : `Answer, ${verdict}`}
+          </dt>
+          <dd>{answer || <span className="weak">nothing</span>}</dd>
+        </>
+      )}
+    </dl>
+  );
+}
