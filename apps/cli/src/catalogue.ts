@@ -26,6 +26,10 @@ const LOCAL: Record<string, Entry> = {
       'Measure how an adapter, a checkpoint or a tuned model changes the weights of its base: ranks, norms, directions',
     load: async () => (await import('./local/lab.js')).labCommand,
   },
+  canaries: {
+    summary: 'Plant random pairs among rows, and measure how well a model that was trained on them knows them',
+    load: async () => (await import('./local/canaries.js')).canariesCommand,
+  },
   export: {
     summary:
       'Write an adapter in another form: merged with its base, for PEFT, approximated by a rank, at a share of its update',

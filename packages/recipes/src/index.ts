@@ -25,6 +25,8 @@ export { writeExport } from './export/write-export.js';
 export { type Failure, failureOf } from './failure.js';
 export { ggufOfFolder } from './gguf/read-model.js';
 export { analyseWeights, type WeightAnalysisOptions, type WeightAnalysisPlan } from './lab/analyse-weights.js';
+export { type MeasureOptions, measureCanaries, readCanaries } from './lab/measure-canaries.js';
+export { type Planted, type PlantOptions, plantCanaries } from './lab/plant-canaries.js';
 export { planRun, type RunPlan, refuseNoFile, rehearseRun } from './plan-run.js';
 export { BENCH_SHAPES, type BenchShape, benchConfig, writeRandomBase } from './random-base.js';
 export { type ReadAdapter, readAdapter, readAdapterAt } from './read-adapter.js';
