@@ -1,0 +1,86 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { ExperimentObject } from '@moraine/contract';
+import { afterAll, expect, test, vi } from 'vitest';
+import { inRepo } from '../src/paths.js';
+import { killAllOf, moraine, removeStack, startUp, type TestStack } from './stack.js';
+import { writeTinyBase } from './tiny-base.js';
+
+// A whole experiment on a real stack with one worker, killed with SIGKILL on the way: every process of it, at once.
+vi.setConfig({ testTimeout: 400_000, hookTimeout: 60_000 });
+const dataDir = mkdtempSync(path.join(tmpdir(), 'moraine experiment '));
+let stack: TestStack | undefined;
+afterAll(() => removeStack(dataDir, stack));
+const at = (name: string): string => path.join(dataDir, name);
+
+const FILE = `
+name: small
+model: tiny
+training_file: train.jsonl
+evaluation: { validation: valid.jsonl, test: held.jsonl, source: [source.jsonl], every_steps: 4, samples: 0 }
+fixed: { max_steps: 8, batch_size: 8, max_seq_len: 64 }
+arms:
+  - { adapter: { type: lora, rank: 2 }, learning_rates: { type: bracket, start: 1.0e-3, max_runs: 4 } }
+  - { adapter: full, learning_rates: [1.0e-3] }
+seeds: { search: 1, final: [2, 3] }
+`;
+
+/** Rows from a place of one of the demo's files. */
+const rows = (name: string, from: number, count: number): string => {
+  const lines = readFileSync(inRepo('examples', 'tasks', name), 'utf8').split('\n');
+  return `${lines.slice(from, from + count).join('\n')}\n`;
+};
+
+const keysOf = ({ cells }: ExperimentObject): string[] =>
+  cells.map(({ arm, phase, learning_rate, seed }) => `${arm} ${phase} ${learning_rate} ${seed}`);
+
+test('an experiment of a file runs to its end, is found again by it, and loses and doubles no run when everything is killed', async () => {
+  writeTinyBase(at('base'));
+  writeFileSync(at('small.yaml'), FILE);
+  writeFileSync(at('train.jsonl'), rows('record-train.jsonl', 0, 64));
+  writeFileSync(at('valid.jsonl'), rows('record-validation.jsonl', 0, 8));
+  writeFileSync(at('held.jsonl'), rows('record-heldout.jsonl', 0, 8));
+  writeFileSync(at('source.jsonl'), rows('source.jsonl', 0, 4));
+  stack = await startUp(dataDir, '--bare');
+  await stack.cli('models', 'add', 'tiny', at('base'));
+
+  const plan = await stack.cli('experiments', 'run', at('small.yaml'), '--dry-run');
+  expect(plan.output).toMatch(/^lora r2 +lora r2 +\S+ +0\.0005 0\.001 0\.002 +5 to 6 /m);
+  expect(plan.output).toContain('full tries one rate');
+  expect((await stack.client.call('listExperiments', { query: {} })).data).toEqual([]);
+
+  const first = moraine(['experiments', 'run', at('small.yaml'), '--data', dataDir]);
+  const [, id = ''] = await first.says(/(exp_\w+) \(small\): 2 arms, 7 to 8 runs/);
+  const { client } = stack;
+  const look = () => client.call('getExperiment', { params: { id } });
+  await vi.waitFor(async () => expect((await look()).runs.ended).toBeGreaterThan(0), {
+    timeout: 120_000,
+    interval: 200,
+  });
+  killAllOf(dataDir);
+  await first.ended;
+
+  stack = await startUp(dataDir, '--bare');
+  const again = await stack.cli('experiments', 'run', at('small.yaml'), '--json');
+  const ended = JSON.parse(again.output) as ExperimentObject;
+  expect(ended).toMatchObject({ id, status: 'succeeded', reason: null });
+  expect(again.status).toBe(0);
+  const keys = keysOf(ended);
+  expect(new Set(keys).size).toBe(keys.length);
+  expect(keys.filter((key) => key.startsWith('full'))).toEqual(['full final 0.001 2', 'full final 0.001 3']);
+  expect(ended.cells.every(({ status, score }) => status === 'succeeded' && score !== null)).toBe(true);
+  const { data: runs } = await stack.client.call('searchRuns', { query: { experiment: id, limit: 200 } });
+  expect(runs.map((run) => run.id).sort()).toEqual(ended.cells.map(({ run_id }) => run_id).sort());
+
+  // The rate that was chosen is the best of those that were tried.
+  const [lora] = ended.arms;
+  const search = ended.cells.filter(({ arm, phase }) => arm === lora?.name && phase === 'search');
+  const best = search.reduce((a, b) => ((b.score ?? 9) < (a.score ?? 9) ? b : a));
+  expect(lora?.learning_rate).toBe(best.learning_rate);
+  const shown = await stack.cli('experiments', 'show', id);
+  expect(shown.output).toContain(`${keys.length} ended of ${keys.length}`);
+  // Running the file once more finds it as it is.
+  expect((await stack.cli('experiments', 'run', at('small.yaml'))).output).toContain(`${id}: succeeded`);
+  expect((await stack.client.call('listFiles', { query: { purpose: 'fine-tune' } })).data).toHaveLength(4);
+});
