@@ -2,9 +2,10 @@
 // replaces it, and the full name of a test (`describe > test`) of the same package.
 import { checks } from './mutations/checks.mjs';
 import { durable } from './mutations/durable.mjs';
+import { experiments } from './mutations/experiments.mjs';
 import { files } from './mutations/files.mjs';
 import { learning } from './mutations/learning.mjs';
 import { product } from './mutations/product.mjs';
 import { rows } from './mutations/rows.mjs';
 
-export const mutations = [...learning, ...rows, ...files, ...product, ...durable, ...checks];
+export const mutations = [...learning, ...rows, ...files, ...product, ...durable, ...experiments, ...checks];

@@ -425,6 +425,19 @@ describe('growing', () => {
     expect(grown.runs.made).toBe(9);
   });
 
+  test('its first request finds it afterwards, and so does one for what it has become', async () => {
+    const request = body();
+    const { id } = await createExperiment(s, actor, request);
+    await growExperiment(s, actor, id, { seeds: [8], arms: [{ adapter: 'miss' }] });
+    const grown = { ...request, arms: [...request.arms, { adapter: 'miss' }], seeds: { search: 1, final: [2, 3, 8] } };
+    expect((await createExperiment(s, actor, request)).id).toBe(id);
+    expect((await createExperiment(s, actor, grown)).id).toBe(id);
+    await expect(createExperiment(s, actor, { ...grown, seeds: { final: [2, 3, 8, 9] } })).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining("'seeds.final[3]'"),
+    });
+  });
+
   test('lets a search that its bound left at an edge go on', async () => {
     const { id } = await create({ arms: [{ adapter: 'lora' }], search: { type: 'bracket', start: 1e-3, max_runs: 3 } });
     for (let round = 0; round < 2; round++) {

@@ -22,9 +22,10 @@ export async function runExperiment(args: Arguments, command: Command): Promise<
   // What a file says is the server's to judge: it names the key.
   const body = request as unknown as ExperimentRequest;
   if (args.options['dry-run']) return showPlan(args, client, body);
-  const { id, name, arms, runs } = await client.call('createExperiment', { body });
+  const { id, name, arms, runs, status } = await client.call('createExperiment', { body });
   if (args.options.json !== true)
     print(`${id} (${name}): ${arms.length} arms, ${runs.least} to ${runs.most} runs, ${runs.ended} ended.`);
+  if (status === 'paused') printError(`It is paused: npx moraine experiments resume ${id}`);
   return watchExperiment(args, id);
 }
 
@@ -58,8 +59,10 @@ export function watchExperiment(args: Arguments, id: string): Promise<number> {
 
 const hasEnded = ({ status }: ExperimentObject): boolean => status !== 'running' && status !== 'paused';
 
-const endOf = ({ id, status, reason, runs }: ExperimentObject): string =>
-  `${id}: ${status} after ${runs.ended} runs${reason === null ? '.' : `: ${reason}`}`;
+function endOf({ id, status, reason, runs }: ExperimentObject): string {
+  const end = `${id}: ${status} after ${runs.ended} runs${reason === null ? '.' : `: ${reason}`}`;
+  return status === 'failed' ? `${end}\nMake what failed again: npx moraine experiments resume ${id}` : end;
+}
 
 /** Draws a block over the last one; without a terminal prints it when it has changed. */
 function shower(): (block: string) => void {

@@ -13,7 +13,7 @@ import { toExperimentObject } from './to-experiment-object.js';
 
 /**
  * Starts an experiment: its first runs are queued when it returns. Its name finds it again: the same request, by the contents of its files,
- * returns the experiment that there is, so a client that is killed asks again. With `dry_run` the answer is the plan with its cost, and
+ * returns the experiment that there is, also where that has grown since, so a client that is killed asks again. With `dry_run` the answer is the plan with its cost, and
  * nothing is stored.
  * @throws AppError `conflict` for another request under a name that is taken; everything that can be wrong with it.
  */
@@ -27,7 +27,7 @@ export async function createExperiment(
   const prepared = await prepareExperiment(s, actor, body, templateDate);
   const data = newRow(actor, prepared, templateDate, clonedFrom);
   if ((body as { dry_run?: boolean }).dry_run) return dryRun(s, actor, data, prepared);
-  const id = await store(s, data);
+  const id = await store(s, actor, data);
   await advanceExperiment(s, id);
   return getExperiment(s, actor, id);
 }
@@ -53,15 +53,22 @@ const newRow = (
   }) satisfies Prisma.ExperimentUncheckedCreateInput;
 
 /** The id of what is stored: the experiment that has the name already where it asks for the same. */
-async function store(s: Services, data: NewRow): Promise<string> {
-  return s.db.$transaction(async (tx) => {
+async function store(s: Services, actor: Actor, data: NewRow): Promise<string> {
+  const stored = await s.db.$transaction(async (tx) => {
     await tx.$queryRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${data.projectId} experiment ${data.name}`}, 0))::text`;
     const { projectId, name } = data;
     const there = await tx.experiment.findFirst({ where: { projectId, name, status: { not: 'cancelled' } } });
-    if (!there) return (await tx.experiment.create({ data })).id;
-    if (there.requestHash === data.requestHash) return there.id;
-    throw nameIsTaken(there, data);
+    return there ?? (await tx.experiment.create({ data }));
   });
+  if (stored.requestHash === data.requestHash || (await hasGrownInto(s, actor, stored, data))) return stored.id;
+  throw nameIsTaken(stored, data);
+}
+
+/** Whether an experiment has grown into what a request asks for. */
+async function hasGrownInto(s: Services, actor: Actor, there: ExperimentModel, data: NewRow): Promise<boolean> {
+  if (there.revision === 1) return false;
+  const now = await prepareExperiment(s, actor, there.request, there.templateDate);
+  return now.requestHash === data.requestHash;
 }
 
 function nameIsTaken(there: ExperimentModel, data: NewRow): AppError {

@@ -27,7 +27,6 @@ export async function growExperiment(s: Services, actor: Actor, id: string, body
   const isOver = row.status === 'succeeded' || row.status === 'failed';
   await updateExperiment(s, row, {
     request: grown.spec as unknown as Prisma.InputJsonObject,
-    requestHash: grown.requestHash,
     plan: grown.plan as unknown as Prisma.InputJsonObject,
     ...(isOver ? { status: 'running', reason: null, finishedAt: null } : {}),
   });

@@ -1,0 +1,42 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts of source code
+import { services } from './of.mjs';
+
+const next = (fault) => ({
+  file: 'packages/contract/src/experiments/search.ts',
+  testFile: 'packages/contract/test/experiments/next.test.ts',
+  ...fault,
+});
+
+/** What an experiment must not do: stop too early, lose or double a run, act on what it was. */
+export const experiments = [
+  next({
+    name: 'experiment: a search in which every run diverged stops',
+    find: 'const isLow = best.length === 0 ||',
+    replace: 'const isLow =',
+    test: 'a bracket search > goes down while every run diverges, and fails where all did',
+  }),
+  next({
+    name: 'experiment: a rate with one worse neighbour counts as bracketed',
+    find: 'isWorse(smaller) && isWorse(larger)',
+    replace: 'isWorse(smaller) || isWorse(larger)',
+    test: 'a bracket search > stops at its bound and says that the optimum is at the edge',
+  }),
+  services('experiments/start-cell.ts', 'experiments', {
+    name: 'experiment: a run is started by a decision that is out of date',
+    find: "AND revision = ${revision} AND status = 'running' FOR UPDATE",
+    replace: 'AND ${revision} > 0 FOR UPDATE',
+    test: 'no cell is lost and none is made twice > by a decision about an experiment that has changed since',
+  }),
+  services('experiments/start-cell.ts', 'experiments', {
+    name: 'experiment: a deleted run keeps its cell',
+    find: 'if (!run?.is_deleted) return',
+    replace: 'if (run || !run) return',
+    test: 'no cell is lost and none is made twice > a run that is deleted frees its cell, and is not in the way when it is restored',
+  }),
+  services('experiments/change-experiment.ts', 'experiments', {
+    name: 'experiment: a run that failed is not made again',
+    find: 'await freeFailed(s, id);',
+    replace: '',
+    test: 'a run that fails for another reason than its rate > fails the experiment when the other arms are done; resuming makes that run again and no other',
+  }),
+];
