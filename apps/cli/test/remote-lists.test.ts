@@ -107,7 +107,7 @@ describe('runs ls', () => {
 test('queue ls says place, reason and since when, of all pools or of one', async () => {
   const { output } = await cli('queue', 'ls');
   const [titles, , ...rows] = output.trimEnd().split('\n').map(columnsOf);
-  expect(titles).toEqual(['POOL', 'PLACE', 'RUN', 'NAME', 'KIND', 'PRIORITY', 'WAITS', 'WHY']);
+  expect(titles).toEqual(['POOL', 'PLACE', 'TASK', 'NAME', 'KIND', 'PRIORITY', 'WAITS', 'WHY']);
   expect(rows.map(([pool, place, run]) => [pool, place?.trim(), run])).toEqual([
     ['default', '1', runs[0]],
     ['default', '2', runs[2]],

@@ -383,6 +383,78 @@ describe('of a run that succeeded', () => {
   });
 });
 
+describe('evaluations', () => {
+  const words = ['--suite', 'choices', '--limit', '6', '--seed', '1'];
+  let file: string;
+  let base: string;
+  let tuned: string;
+  beforeAll(() => {
+    file = out('questions.jsonl');
+    const rows = Array.from({ length: 9 }, (_, i) => ({
+      query: `${i} and`,
+      choices: ['one', 'two more'],
+      gold: i % 2,
+    }));
+    writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const run = runOf('lora');
+    [base, tuned] = [run.model, run.fine_tuned_model ?? ''];
+  });
+
+  test('eval uploads the file, waits and prints the figures; as JSON the evaluation as it ended', async () => {
+    const { status, output } = await cli('eval', file, '--model', base, ...words);
+    expect(status).toBe(0);
+    expect(output).toMatch(/^evaltask_\w+: succeeded\nYour own questions with choices: 6 items; intervals of 95 %$/m);
+    expect(output).toMatch(/^acc +\d+\.\d\d % {2}\[\d+\.\d\d %, \d+\.\d\d %\] {2}chance 50\.00 %: at chance$/m);
+    const ended = JSON.parse((await cli('eval', file, '--model', tuned, '--lambda', '0', ...words, '--json')).output);
+    expect(ended).toMatchObject({ object: 'evaluation.task', status: 'succeeded', model: tuned, lambda: 0, seed: 1 });
+  });
+
+  test('ls, show, items, events, watch and compare say what the API says, at λ 0 that nothing differs', async () => {
+    const ls = async (...more: string[]) => JSON.parse((await cli('evaluations', 'ls', ...more, '--json')).output);
+    const [[atZero], [ofBase]] = [await ls('--model', tuned), await ls('--model', base, '--status', 'succeeded')];
+    const { output: table } = await cli('evaluations', 'ls', '--suite', 'choices');
+    expect(columnsOf(table.split('\n')[2])).toEqual([
+      atZero.id,
+      'succeeded',
+      'choices',
+      '6/6',
+      expect.stringMatching(/%$/),
+      tuned,
+      '0',
+    ]);
+    const { output: shown } = await cli('evaluations', 'show', atZero.id);
+    expect(shown).toContain(`sha256 ${atZero.tuned.sha256}, step 15`);
+    expect(shown).toContain('6, drawn with seed 1');
+    const items = async (id: string) =>
+      (await cli('evaluations', 'items', id, '--json')).output
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    expect(await items(atZero.id)).toEqual(await items(ofBase.id));
+    expect((await items(ofBase.id)).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5]);
+    const { output: first } = await cli('evaluations', 'items', ofBase.id, '--limit', '1');
+    expect(first).toMatch(/^0 {2}\d (right|wrong)?/);
+    expect(first).toContain('There are more: --all lists every one, --after 0 goes on.');
+    expect((await cli('evaluations', 'events', ofBase.id)).output).toContain('The evaluation succeeded: acc ');
+    expect((await cli('evaluations', 'watch', ofBase.id)).status).toBe(0);
+    const { output } = await cli('evaluations', 'compare', atZero.id, '--with', ofBase.id);
+    expect(output).toContain('acc on the same 6 items');
+    expect(output).toContain('difference 0.00 %  [0.00 %, 0.00 %]');
+    expect(output).toContain('this alone 0, the baseline alone 0');
+  });
+
+  test('create queues one, cancel ends it, and what is wrong is said', async () => {
+    const { output } = await cli('evaluations', 'create', '--model', base, '--file', file, ...words, '--pool', 'none');
+    const [, id = ''] = /^(evaltask_\w+): queued\.$/m.exec(output) ?? [];
+    expect((await cli('evaluations', 'cancel', id)).output).toBe(`${id}: cancelled\n`);
+    expect((await cli('evaluations', 'watch', id)).status).toBe(1);
+    const refused = await cli('eval', file, '--model', base, '--suite', 'choises');
+    expect([refused.status, refused.output]).toEqual([1, expect.stringContaining("Did you mean 'choices'?")]);
+    const none = await cli('evaluations', 'compare', id, '--with', 'evaltask_none');
+    expect([none.status, none.output]).toEqual([1, expect.stringContaining("No evaluation 'evaltask_none'")]);
+  });
+});
+
 test('a run is paused at a checkpoint of its step and goes on from there, and a webhook hears of it', async () => {
   const heard: { type: string; id: string }[] = [];
   const receiver = createServer((request, response) => {

@@ -124,4 +124,28 @@ export const product = [
     replace: '`${offer.id}-${Math.random()}`',
     test: 'offering a run twice gives one wake-up',
   }),
+  services('evaluation/record-items.ts', 'evaluation/evaluations', {
+    name: 'evaluation: items are taken behind a hole',
+    find: 'WHERE id = $1 AND done >= $2',
+    replace: 'WHERE id = $1 AND $2::int >= 0',
+    test: 'an evaluation > does not take items behind a hole, and does not succeed without all of them',
+  }),
+  services('training/drop-checkpoints.ts', 'evaluation/evaluations', {
+    name: 'evaluation: the checkpoint that one asks is dropped',
+    find: 'e.checkpoint_id = k.id AND et.finished_at IS NULL',
+    replace: 'e.checkpoint_id = k.id AND et.finished_at > now()',
+    test: 'what an evaluation asks > is bound to the hash and the step of a checkpoint, which stays while it is needed, and its run too',
+  }),
+  services('evaluation/compare-evaluations.ts', 'evaluation/evaluations', {
+    name: 'evaluation: other items are compared',
+    find: 'a.items_sha256 === b.items_sha256 && a.suite === b.suite',
+    replace: 'a.suite === b.suite',
+    test: 'two evaluations > of other items are not compared, and what differs is said',
+  }),
+  services('work/require-task.ts', 'evaluation/evaluations', {
+    name: 'kinds: a task is cancelled by the verb of another kind',
+    find: '...(kind ? { kind } : {})',
+    replace: '...(kind ? {} : {})',
+    test: 'cancel > of a run does not end an evaluation, nor the other way round',
+  }),
 ];
