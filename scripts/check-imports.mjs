@@ -34,7 +34,7 @@ export const folders = {
     evaluation: ['training', 'work', 'library', 'ground'],
     kinds: ['evaluation', 'training', 'work', 'ground'],
     experiments: ['training', 'work', 'library', 'ground'],
-    reconcile: ['experiments', 'kinds', 'training', 'work', 'library', 'ground'],
+    reconcile: ['experiments', 'kinds', 'evaluation', 'training', 'work', 'library', 'ground'],
     'index.ts': ['*'],
   },
 };

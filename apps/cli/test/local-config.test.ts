@@ -28,6 +28,7 @@ describe('a configuration with a mistake is refused by name', () => {
     [{ max_steps: 0 }, "'max_steps' is 0", 'Correct this value'],
     [{ model: 'tiny' }, "'model' names something of the service", 'write --base'],
     [{ training_file: 'file-1' }, "'training_file' names something", 'write --data'],
+    [{ evaluation: { suites: [] } }, "'evaluation.suites' asks for", 'local eval'],
   ])('%j', (body, message, hint) => {
     expect(() => parseConfig(body)).toThrow(
       expect.objectContaining({ message: expect.stringContaining(message), hint: expect.stringContaining(hint) }),

@@ -16,6 +16,7 @@ export * from './routes/index.js';
 export * from './run-config.js';
 export * from './states.js';
 export * from './suggest.js';
+export { SUITE_TIMES, SuiteRequest } from './suite-request.js';
 export * from './uploads.js';
 export * from './validate.js';
 export * from './webhooks.js';

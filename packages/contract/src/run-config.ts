@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { refusal } from './errors.js';
 import { AdapterRequest, MethodConfig } from './methods/registry.js';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from './optimizers.js';
+import { SuiteRequest } from './suite-request.js';
 
 /**
  * What a run is asked to do. `CreateRunRequest` is the wire form (the OpenAI fine-tuning API with our keys beside its own; unknown keys
@@ -98,6 +99,10 @@ export const EvaluationRequest = z.strictObject({
     'Ids of files, alone (a target) or as `{file_id, role}`, evaluated before the first and after the last step: loss, token accuracy and, where a row has an answer, exact match.',
   ),
   samples: describe(z.int().min(0).max(20).default(3), 'Greedy generations kept per evaluated file.'),
+  suites: describe(
+    z.array(SuiteRequest).max(16).optional(),
+    'Evaluations by suites, as tasks of their own in the pool of the run: `GET /v1/evaluations?run=ID` lists them.',
+  ),
 });
 
 export const CheckpointRequest = z.strictObject({
@@ -327,6 +332,8 @@ export const RunConfig = z
       /** The role of each file; all are targets where it is absent, in runs of earlier versions. */
       roles: z.record(z.string(), DataRole).optional(),
       samples: z.int(),
+      /** Absent where none is asked for. */
+      suites: z.array(SuiteRequest).optional(),
     }),
     /** Absent where the run goes on to its last step. */
     early_stopping: z.strictObject({ patience: z.int(), min_delta: z.number() }).optional(),

@@ -3,7 +3,7 @@ import type { Client } from '@moraine/contract/client';
 import { SUITES } from '@moraine/contract/suites';
 import { type Arguments, type Command, integer, needed, number, type Option, text } from '../args.js';
 import { connect } from '../connect.js';
-import { fileId } from '../file-id.js';
+import { suiteFileId } from '../file-id.js';
 import { metadataOf } from '../metadata-option.js';
 import { print } from '../terminal.js';
 import { watchEvaluation } from './evaluations-watch.js';
@@ -80,8 +80,8 @@ async function requestBody(
   return {
     model,
     suite,
-    file: await fileId(args, client, file, 'evals'),
-    ...(examples === undefined ? {} : { examples: await fileId(args, client, examples, 'evals') }),
+    file: await suiteFileId(args, client, file, suite),
+    ...(examples === undefined ? {} : { examples: await suiteFileId(args, client, examples, suite) }),
     ...given,
   };
 }

@@ -11,6 +11,7 @@ export async function listEvaluations(args: Arguments): Promise<number> {
   const filters = {
     model: text(args, 'model'),
     suite: text(args, 'suite'),
+    run: text(args, 'run'),
     status: oneOf(args, 'status', RunStatus.options),
   };
   const read = await readPages(args, 100, (client, page) =>

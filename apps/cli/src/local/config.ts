@@ -53,6 +53,16 @@ export function parseConfig(body: Record<string, unknown>): LocalConfig {
     });
   }
   const ignored = IGNORED.filter((key) => Object.hasOwn(body, key));
+  refuseSuites(body);
   const kept = Object.fromEntries(Object.entries(body).filter(([key]) => !ignored.some((name) => name === key)));
   return { request: parse(LocalRequest, kept), body, ignored };
+}
+
+/** Evaluations by suites are tasks of a stack. */
+function refuseSuites({ evaluation }: Record<string, unknown>): void {
+  if (typeof evaluation !== 'object' || evaluation === null || !('suites' in evaluation)) return;
+  throw new AppError('invalid_value', "'evaluation.suites' asks for evaluations by the service.", {
+    param: 'evaluation.suites',
+    hint: 'Leave it out, and evaluate what comes of the run: moraine local eval --suite NAME FILE --base DIR --adapter DIR.',
+  });
 }

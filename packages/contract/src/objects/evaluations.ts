@@ -16,6 +16,8 @@ export const EvaluationTaskObject = z
     state: RunState.nullable(),
     state_reason: StateReason.nullable(),
     error: z.object({ code: z.string(), message: z.string(), param: z.string().nullable() }).nullable(),
+    /** The run that asked for it in `evaluation.suites`; null for one that was created by itself. */
+    made_for: z.string().nullable(),
     /** As it was named. */
     model: z.string(),
     base: z.string(),

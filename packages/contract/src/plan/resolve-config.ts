@@ -230,7 +230,7 @@ function resolveLearningRate(request: RunRequest, automatic: number): { learning
 }
 
 function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evaluation'] {
-  const { every_steps: every, samples } = request.evaluation ?? EVALUATION_AUTO;
+  const { every_steps: every, samples, suites = [] } = request.evaluation ?? EVALUATION_AUTO;
   const roles = new Map<string, DataRole>();
   for (const [index, { file_id, role }] of evaluationFilesOf(request).entries()) {
     const before = roles.get(file_id);
@@ -247,6 +247,7 @@ function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evalu
     files: [...roles.keys()],
     roles: Object.fromEntries(roles),
     samples,
+    ...(suites.length === 0 ? {} : { suites }),
   };
 }
 

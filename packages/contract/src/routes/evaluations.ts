@@ -21,6 +21,7 @@ export const EVALUATION_ROUTES = table({
     summary: 'Evaluations, newest first',
     query: z.strictObject({
       model: z.string().optional().describe('Of this model only, as it was named.'),
+      run: z.string().optional().describe('Those that this run asked for only.'),
       suite: z.string().optional().describe('By this suite only.'),
       status: RunStatus.optional(),
       limit: limit(20, 100),

@@ -10,6 +10,8 @@ export interface ListEvaluationTasks {
   /** As it was named. */
   model?: string;
   suite?: string;
+  /** The run that asked for them. */
+  run?: string;
   status?: RunStatus;
 }
 
@@ -17,13 +19,14 @@ export interface ListEvaluationTasks {
 export async function listEvaluationTasks(
   s: Services,
   actor: Actor,
-  { limit, after, model, suite, status }: ListEvaluationTasks,
+  { limit, after, model, suite, run, status }: ListEvaluationTasks,
 ): Promise<Page<EvaluationTaskObject>> {
   const { projectId } = actor;
   const where: Prisma.EvaluationTaskWhereInput = {
     projectId,
     ...(model === undefined ? {} : { model }),
     ...(suite === undefined ? {} : { suite }),
+    ...(run === undefined ? {} : { forRunId: run }),
     ...(status === undefined ? {} : { task: { status } }),
     ...(after === undefined ? {} : { AND: await behind(s, projectId, after) }),
   };

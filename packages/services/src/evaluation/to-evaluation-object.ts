@@ -21,6 +21,7 @@ export function toEvaluationObject(row: EvaluationRow, waiting: StateReason | nu
       task.errorCode === null
         ? null
         : { code: task.errorCode, message: task.errorMessage ?? '', param: task.errorParam },
+    made_for: row.forRunId,
     model: row.model,
     base: row.baseName,
     tuned: row.tunedSha256 === null ? null : { run_id: row.runId, sha256: row.tunedSha256, step: row.tunedStep },

@@ -56,10 +56,7 @@ export async function storeRun(
   const created = await s.db.$transaction(async (tx) => {
     const repeated = await find(tx);
     if (repeated) return { runId: repeated, events: [] };
-    await holdFiles(
-      tx,
-      prepared.files.map(({ file }) => file.id),
-    );
+    await holdFiles(tx, [...prepared.files.map(({ file }) => file.id), ...prepared.suiteFiles]);
     await holdStart(tx, prepared.start);
     await tx.task.create({ data: task });
     await tx.run.create({ data: run });

@@ -43,6 +43,7 @@ export function newRows(
     config: config as unknown as Prisma.InputJsonObject,
     seed: config.seed,
     steps: config.steps,
+    suitesOpen: config.evaluation.suites !== undefined,
     trainingFileId: request.training_file,
     validationFileId: request.validation_file ?? null,
   } satisfies Prisma.RunUncheckedCreateInput;

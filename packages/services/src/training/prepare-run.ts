@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
 import type { BaseModel, FileModel } from '../ground/generated/models.js';
 import { waitForFile } from '../library/wait-for-file.js';
+import { checkSuite } from './check-suite.js';
 import { findStart, type RunStart } from './find-start.js';
 
 const SEED_END = 2 ** 31;
@@ -18,6 +19,8 @@ export interface Prepared {
   /** Those that are trained on come first. */
   files: RunFile[];
   config: RunConfig;
+  /** Ids of the files that its evaluations by suites read. */
+  suiteFiles: string[];
 }
 
 /** A file that a run reads: the key of the request that names it, and what the run calls it. */
@@ -41,6 +44,9 @@ export async function prepareRun(
   const { base, start } = await findStart(s, actor, request.model);
   const mix = mixedFilesOf(request, request.training_file);
   const files = await filesOf(s, actor, request, mix);
+  const suiteFiles: string[] = [];
+  for (const [i, suite] of (request.evaluation?.suites ?? []).entries())
+    suiteFiles.push(...(await checkSuite(s, actor, suite, `evaluation.suites[${i}].`)));
   const config = resolveConfig({
     request,
     baseName: base.name,
@@ -55,7 +61,7 @@ export async function prepareRun(
     templateDate,
     start: start ?? undefined,
   });
-  return { request, base, start, files, config };
+  return { request, base, start, files, config, suiteFiles };
 }
 
 /** How many of a run's files, the first, are trained on. */
