@@ -48,6 +48,13 @@ export {
 export { experimentReport, frontierMarkdown, type ReportInput, tableMarkdown } from './results/report.js';
 export { chooseModel, validationLoss } from './results/scores.js';
 export { experimentTable, type TableOptions } from './results/table.js';
+export {
+  experimentVerdict,
+  type Gain,
+  type ItemScores,
+  type Verdict,
+  type VerdictOptions,
+} from './results/verdict.js';
 export { type ArmSearch, firstRates, rateCounts, type SearchState, searchStep, type TriedRate } from './search.js';
 export {
   type ExperimentArm,

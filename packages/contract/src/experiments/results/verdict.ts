@@ -1,0 +1,236 @@
+import { bootstrapDifference } from '../../stats/index.js';
+import type { ExperimentOutcome, RunOutcome } from '../outcome.js';
+import type { Figure, ResultMetric } from './objects.js';
+import {
+  baseOf,
+  type Candidate,
+  candidatesOf,
+  figureOf,
+  forgottenOf,
+  METRIC_FACTS,
+  metricOf,
+  targetScore,
+} from './scores.js';
+import { experimentTable } from './table.js';
+
+/** Scores of the chosen model and of its base on the same test items, in the same order. */
+export interface ItemScores {
+  run_id: string;
+  tuned: readonly number[];
+  base: readonly number[];
+}
+
+export interface VerdictOptions {
+  /** Default: exact match where the test rows have answers, loss otherwise. */
+  metric?: ResultMetric | undefined;
+  /** Bits per byte that may be forgotten on source rows; any where absent. */
+  keep?: number | undefined;
+  /** With fewer than three seeds the interval is of these, and speaks of one model. */
+  items?: ItemScores | undefined;
+}
+
+export interface Gain {
+  /** Better than the base by so much, in the metric's unit. */
+  mean: number;
+  low: number;
+  high: number;
+  n: number;
+  /** What the interval is over: a t-interval over seeds, or the paired bootstrap over the items of one model. */
+  over: 'seeds' | 'items';
+}
+
+/** The one answer to "what shall I train?". */
+export interface Verdict {
+  decision: 'use' | 'do_not_use';
+  /** One sentence that says why. */
+  reason: string;
+  metric: ResultMetric;
+  /** What validation rows chose; null where nothing could be chosen. */
+  chosen: {
+    arm: string;
+    label: string;
+    learning_rate: number;
+    is_bracketed: boolean;
+    run_id: string;
+    step: number;
+    lambda: number;
+  } | null;
+  /** On test rows. */
+  base: number | null;
+  tuned: number | null;
+  gain: Gain | null;
+  /** Bits per byte of source rows beyond those of the base; null where there are none. */
+  forgotten: Figure | null;
+  /** What all runs took together, and how many have not said so. */
+  seconds: number;
+  runs_unmeasured: number;
+  /** Null where nothing is to be used. */
+  next_command: string | null;
+}
+
+/** A model of an arm over its seeds. */
+interface Option {
+  arm: string;
+  step: number;
+  lambda: number;
+  /** Mean over the seeds, on validation rows. */
+  loss: number;
+  forgotten: number | null;
+  models: { run: RunOutcome; model: Candidate; loss: number }[];
+}
+
+/**
+ * Method, rate, checkpoint and λ by validation rows, among those that forget no more than `keep`; what that gained over the base on test rows, looked
+ * at once. "Do not use" unless the 95 % interval of the gain lies above 0. Source rows take part in the choice only where `keep` is given.
+ */
+export function experimentVerdict(outcome: ExperimentOutcome, options: VerdictOptions = {}): Verdict {
+  const { metric = metricOf(outcome), keep, items } = options;
+  const { rows } = experimentTable(outcome, { metric });
+  const cost = {
+    seconds: outcome.runs.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0),
+    runs_unmeasured: outcome.runs.filter(({ seconds }) => seconds === null).length,
+  };
+  const all = rows.flatMap((row) => {
+    const counted = new Set(row.runs.filter(({ left_out }) => left_out === null).map(({ run_id }) => run_id));
+    return optionsOf(
+      row.arm,
+      outcome.runs.filter(({ run_id }) => counted.has(run_id)),
+    );
+  });
+  const best = chooseOption(all, keep);
+  const none = { metric, base: null, tuned: null, gain: null, forgotten: null, ...cost };
+  if (best === null) {
+    const reason = whyNone(all, keep);
+    return { decision: 'do_not_use', reason, chosen: null, ...none, next_command: null };
+  }
+  const row = rows.find(({ arm }) => arm === best.arm);
+  const kept = best.models.toSorted((a, b) => a.loss - b.loss || a.run.seed - b.run.seed)[0];
+  if (row === undefined || kept === undefined) throw new Error(`No row of ${best.arm}.`);
+  const { step, lambda } = best;
+  const { run_id, learning_rate } = kept.run;
+  const chosen = {
+    arm: best.arm,
+    label: row.label,
+    learning_rate,
+    is_bracketed: row.is_bracketed === true,
+    run_id,
+    step,
+    lambda,
+  };
+  const scored = best.models.map(({ run, model }) => ({
+    tuned: targetScore(model, metric, 'test'),
+    base: baseScore(run, metric),
+  }));
+  const gain = gainOf(scored, metric, items?.run_id === run_id ? items : undefined);
+  const { decision, reason } = decide(gain, scored, metric, chosen);
+  return {
+    decision,
+    reason,
+    ...none,
+    chosen,
+    base: meanOf(scored.map((one) => one.base)),
+    tuned: meanOf(scored.map((one) => one.tuned)),
+    gain,
+    forgotten: forgottenFigure(best),
+    next_command: decision === 'use' ? nextCommand(kept.run, step, lambda) : null,
+  };
+}
+
+/** What is downloaded of a run is its end; an earlier checkpoint is in the list of them. */
+function nextCommand({ run_id, points }: RunOutcome, step: number, lambda: number): string {
+  const last = Math.max(...points.map((point) => point.step));
+  if (step < last) return `moraine runs checkpoints ${run_id}`;
+  return `moraine runs download ${run_id} --format merged${lambda === 1 ? '' : ` --lambda ${lambda}`}`;
+}
+
+const baseScore = (run: RunOutcome, metric: ResultMetric): number | null => {
+  const base = baseOf(run);
+  return base === null ? null : targetScore(base, metric, 'test');
+};
+
+/** Checkpoints and dial points that every seed of an arm has, with validation and test scores. The base itself is none. */
+function optionsOf(arm: string, runs: readonly RunOutcome[]): Option[] {
+  const [first] = runs;
+  if (first === undefined) return [];
+  return candidatesOf(first).flatMap(({ step, lambda }) => {
+    if (step === 0 || lambda === 0) return [];
+    const models = runs.flatMap((run) => {
+      const model = candidatesOf(run).find((one) => one.step === step && one.lambda === lambda);
+      const loss = model === undefined ? null : targetScore(model, 'loss', 'validation');
+      const isTested = model?.scores.some(({ role, use }) => role === 'target' && use === 'test');
+      return model === undefined || loss === null || !isTested ? [] : [{ run, model, loss }];
+    });
+    if (models.length < runs.length) return [];
+    const forgotten = meanOf(models.map(({ run, model }) => forgottenOf(model, baseOf(run))));
+    return [{ arm, step, lambda, models, forgotten, loss: meanOf(models.map(({ loss }) => loss)) ?? Number.NaN }];
+  });
+}
+
+function meanOf(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null) as number[];
+  return known.length === 0 || known.length < values.length
+    ? null
+    : known.reduce((sum, one) => sum + one, 0) / known.length;
+}
+
+const isKept = ({ forgotten }: Option, keep: number | undefined): boolean =>
+  keep === undefined || (forgotten !== null && forgotten <= keep);
+
+function chooseOption(all: readonly Option[], keep: number | undefined): Option | null {
+  const allowed = all.filter((option) => isKept(option, keep));
+  const least = Math.min(...allowed.map(({ loss }) => loss));
+  return allowed.find(({ loss }) => loss === least) ?? null;
+}
+
+function whyNone(all: readonly Option[], keep: number | undefined): string {
+  if (all.length === 0) return 'no run of any method ended with a score: there is nothing to use';
+  const measured = all.flatMap(({ forgotten }) => (forgotten === null ? [] : [forgotten]));
+  if (measured.length === 0) return 'what was forgotten was not measured, so nothing shows that it is within the bound';
+  return `every model forgets more than the bound of ${keep} bits per byte; the least is ${digits(Math.min(...measured))}`;
+}
+
+const forgottenFigure = ({ models }: Option): Figure | null => {
+  const values = models.map(({ run, model }) => forgottenOf(model, baseOf(run)));
+  return values.every((value) => value !== null) ? figureOf(values) : null;
+};
+
+type Scored = { tuned: number | null; base: number | null }[];
+
+function gainOf(scored: Scored, metric: ResultMetric, items: ItemScores | undefined): Gain | null {
+  const sign = METRIC_FACTS[metric].isLowerBetter ? -1 : 1;
+  const gains = scored.flatMap(({ tuned, base }) => (tuned === null || base === null ? [] : [sign * (tuned - base)]));
+  const figure = gains.length < scored.length ? null : figureOf(gains);
+  if (figure !== null && figure.half !== null)
+    return {
+      mean: figure.mean,
+      low: figure.mean - figure.half,
+      high: figure.mean + figure.half,
+      n: figure.n,
+      over: 'seeds',
+    };
+  if (items === undefined) return null;
+  const signed = (values: readonly number[]): number[] => values.map((value) => sign * value);
+  const { difference, low, high, n } = bootstrapDifference(signed(items.tuned), signed(items.base));
+  return { mean: difference, low, high, n, over: 'items' };
+}
+
+function decide(
+  gain: Gain | null,
+  scored: Scored,
+  metric: ResultMetric,
+  chosen: NonNullable<Verdict['chosen']>,
+): Pick<Verdict, 'decision' | 'reason'> {
+  const { unit, title } = METRIC_FACTS[metric];
+  const doNot = (reason: string) => ({ decision: 'do_not_use' as const, reason });
+  if (gain === null)
+    return doNot('nothing shows a gain: fewer than three seeds, and no scores of single items, give no interval');
+  const over = gain.over === 'seeds' ? `${gain.n} seeds` : `${gain.n} items of one model`;
+  const interval = `${title} better by ${digits(gain.mean)} [${digits(gain.low)}, ${digits(gain.high)}] ${unit} (95 %, over ${over})`;
+  if (gain.low > 0) return { decision: 'use', reason: `${chosen.arm} is better than the base: ${interval}` };
+  if (gain.high < 0) return doNot(`worse than the base: ${interval}`);
+  const isPerfect = metric !== 'loss' && metric !== 'bits_per_byte' && scored.every(({ base }) => base === 1);
+  if (isPerfect) return doNot(`no better than the base, which answers every test row already: ${interval}`);
+  return doNot(`no better than the base: the interval holds 0: ${interval}`);
+}
+
+const digits = (value: number): string => String(Number(value.toPrecision(3))).replace('-', '−');

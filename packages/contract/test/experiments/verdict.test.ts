@@ -1,0 +1,180 @@
+// Expected intervals: SciPy 1.17.1 (stats.t.interval over the gains in the test); the bootstrap has its own references in test/stats.
+import { describe, expect, test } from 'vitest';
+import { experimentVerdict, type RunOutcome, type VerdictOptions } from '../../src/experiments/index.js';
+import { arm, compared, dial, experiment, finals, point, run, search } from './outcomes.js';
+
+/** One final run an entry, by exact match on 200 test rows: of the base, and tuned. */
+const exact = (name: string, valid: number, shares: readonly [base: number, tuned: number][]): RunOutcome[] =>
+  shares.map(([base, tuned], i) =>
+    run(name, {
+      seed: 2 + i,
+      points: [
+        point(0, { valid: 3, test: 3, exact: base, source: 2 }),
+        point(100, { valid, test: 1, exact: tuned, source: 2.1 }),
+      ],
+    }),
+  );
+const one = (runs: readonly RunOutcome[], options: VerdictOptions = {}) =>
+  experimentVerdict(experiment([arm('lora')], [...search('lora'), ...runs]), options);
+const items = (id: string, tuned: readonly number[], base: readonly number[]) => ({ run_id: id, tuned, base });
+const ones = (n: number, of: number): number[] => Array.from({ length: of }, (_, i) => (i < n ? 1 : 0));
+
+describe('the verdict', () => {
+  test('of a clear gain is to use it, by the interval over the seeds, with the command that comes next', () => {
+    const verdict = one(
+      exact('lora', 1, [
+        [0.1, 0.5],
+        [0.1, 0.6],
+        [0.1, 0.55],
+      ]),
+    );
+    expect(verdict).toMatchObject({
+      decision: 'use',
+      metric: 'exact_match',
+      chosen: { arm: 'lora', learning_rate: 1e-3, is_bracketed: true, step: 100, lambda: 1 },
+      gain: { n: 3, over: 'seeds' },
+      seconds: 180,
+    });
+    // gains 0.4, 0.5, 0.45: 0.45 ± 0.1242068855875
+    expect(verdict.gain?.mean).toBeCloseTo(0.45, 12);
+    expect(verdict.gain?.low).toBeCloseTo(0.45 - 0.1242068855875, 9);
+    expect(verdict.forgotten?.mean).toBeCloseTo(0.1, 12);
+    expect(verdict.next_command).toBe(`moraine runs download ${verdict.chosen?.run_id} --format merged`);
+    expect(verdict.reason).toContain('lora is better than the base: exact match better by 0.45 [0.326, 0.574]');
+  });
+
+  test('takes the method of the least validation loss, whatever test rows say', () => {
+    const runs = [
+      ...search('lora'),
+      ...search('mora'),
+      ...exact('lora', 1.2, [
+        [0, 0.9],
+        [0, 0.9],
+        [0, 0.9],
+      ]),
+      ...exact('mora', 1.1, [
+        [0, 0.5],
+        [0, 0.5],
+        [0, 0.6],
+      ]),
+    ];
+    expect(experimentVerdict(experiment([arm('lora'), arm('mora')], runs)).chosen?.arm).toBe('mora');
+  });
+
+  test('of no gain is not to use it: the interval holds 0', () => {
+    const verdict = one(
+      exact('lora', 1, [
+        [0.5, 0.4],
+        [0.5, 0.6],
+        [0.5, 0.52],
+      ]),
+    );
+    expect(verdict).toMatchObject({ decision: 'do_not_use', next_command: null });
+    expect(verdict.reason).toMatch(/^no better than the base: the interval holds 0/);
+  });
+
+  test('of a loss is that it is worse', () => {
+    const verdict = one(
+      exact('lora', 1, [
+        [0.5, 0.2],
+        [0.5, 0.21],
+        [0.5, 0.2],
+      ]),
+    );
+    expect(verdict.decision).toBe('do_not_use');
+    expect(verdict.reason).toMatch(/^worse than the base/);
+  });
+
+  test('of a base that is perfect is not to use it', () => {
+    const verdict = one(
+      exact('lora', 1, [
+        [1, 1],
+        [1, 1],
+        [1, 1],
+      ]),
+    );
+    expect(verdict.decision).toBe('do_not_use');
+    expect(verdict.reason).toMatch(/^no better than the base, which answers every test row already/);
+  });
+
+  test('of one seed is by the items of that model, and says so; few of them decide nothing', () => {
+    const runs = exact('lora', 1, [[0.125, 0.375]]);
+    const id = runs[0]?.run_id ?? '';
+    // 40 rows, of which 8 are test rows: 3 against 1 of 8.
+    const few = one(runs, { items: items(id, ones(3, 8), ones(1, 8)) });
+    expect(few).toMatchObject({ decision: 'do_not_use', gain: { n: 8, over: 'items', mean: 0.25 } });
+    expect(few.reason).toContain('8 items of one model');
+    const many = one(runs, { items: items(id, ones(75, 200), ones(25, 200)) });
+    expect(many).toMatchObject({ decision: 'use', gain: { n: 200, over: 'items', mean: 0.25 } });
+  });
+
+  test('items of another run are not looked at: without an interval nothing is used', () => {
+    const verdict = one(exact('lora', 1, [[0, 0.9]]), { items: items('ftjob-other', ones(200, 200), ones(0, 200)) });
+    expect(verdict).toMatchObject({ decision: 'do_not_use', gain: null });
+    expect(verdict.reason).toMatch(/^nothing shows a gain/);
+  });
+
+  test('of losses counts a lower one as a gain, over items too', () => {
+    expect(one(finals('lora', [1.0, 1.2, 1.1])).gain?.mean).toBeCloseTo(1.9, 12);
+    const runs = finals('lora', [1.0]);
+    const found = one(runs, { items: items(runs[0]?.run_id ?? '', [1, 1.1, 0.9, 1], [3, 3.2, 3, 3.1]) });
+    expect(found).toMatchObject({ decision: 'use', gain: { over: 'items' } });
+    expect(found.gain?.mean).toBeCloseTo(2.075, 12);
+  });
+
+  test('of runs that all diverged is that there is nothing to use', () => {
+    const runs = [2, 3, 4].map((seed) => run('lora', { seed, status: 'failed', verdict: 'nan_loss' }));
+    const verdict = experimentVerdict(experiment([arm('lora')], [...search('lora', [null, null, null]), ...runs]));
+    expect(verdict).toMatchObject({ decision: 'do_not_use', chosen: null, gain: null, next_command: null });
+    expect(verdict.reason).toBe('no run of any method ended with a score: there is nothing to use');
+  });
+
+  test('with a bound on what may be forgotten takes the best model within it, on the way back to the base too', () => {
+    const runs = [2, 3, 4].map((seed) =>
+      run('lora', {
+        seed,
+        points: [
+          point(0, { valid: 3, test: 3, source: 2 }),
+          point(100, { valid: 1, test: 1 + seed / 100, source: 2.5 }),
+        ],
+        dial: [dial(0.5, { valid: 1.5, test: 1.6 + seed / 100, source: 2.1 })],
+      }),
+    );
+    expect(one(runs).chosen).toMatchObject({ step: 100, lambda: 1 });
+    const bounded = one(runs, { keep: 0.2 });
+    expect(bounded.chosen).toMatchObject({ step: 100, lambda: 0.5 });
+    expect(bounded.next_command).toMatch(/ --format merged --lambda 0\.5$/);
+    const none = one(runs, { keep: 0.05 });
+    expect(none).toMatchObject({ decision: 'do_not_use', chosen: null });
+    expect(none.reason).toBe('every model forgets more than the bound of 0.05 bits per byte; the least is 0.1');
+  });
+
+  test('with a bound, what was not measured is not within it', () => {
+    const points = [point(0, { valid: 3, test: 3 }), point(100, { valid: 1, test: 1 })];
+    const verdict = one(
+      [2, 3, 4].map((seed) => run('lora', { seed, points })),
+      { keep: 1 },
+    );
+    expect(verdict.reason).toMatch(/^what was forgotten was not measured/);
+  });
+
+  test('an earlier checkpoint that validation rows choose is named, and where it is', () => {
+    const points = [
+      point(0, { valid: 3, test: 3 }),
+      point(50, { valid: 1, test: 1 }),
+      point(100, { valid: 1.4, test: 1.3 }),
+    ];
+    const verdict = one([2, 3, 4].map((seed) => run('lora', { seed, points })));
+    expect(verdict.chosen?.step).toBe(50);
+    expect(verdict.next_command).toBe(`moraine runs checkpoints ${verdict.chosen?.run_id}`);
+  });
+
+  test('does not depend on the order of runs', () => {
+    const outcome = compared();
+    const other = { ...outcome, runs: outcome.runs.toReversed() };
+    const { gain, ...rest } = experimentVerdict(outcome);
+    const { gain: gain2, ...rest2 } = experimentVerdict(other);
+    expect(rest2).toEqual(rest);
+    expect(gain2?.low).toBeCloseTo(gain?.low ?? Number.NaN, 12);
+  });
+});
