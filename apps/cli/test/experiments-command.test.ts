@@ -77,6 +77,8 @@ describe('moraine experiments refuses', () => {
       ['ls', '--status', 'runing'],
       "--status is 'runing', which is none of running, paused, succeeded, failed, cancelled.",
     ],
+    [['table', 'exp_1', '--format', 'svg'], "--format is 'svg', which is none of md, csv, json."],
+    [['curves', 'exp_1', '--metric', 'loss'], '--metric does not belong to curves, which has every metric.'],
     [['stop', 'exp_1'], "moraine experiments has no action 'stop'."],
   ])('%j', async (words, message) => {
     expect(await refusalOf(...words)).toMatchObject({ code: 'invalid_request', message });

@@ -285,3 +285,54 @@ test('runs rm says what goes and until when, runs ls --deleted lists it, and run
   expect((await cli('runs', 'restore', id)).output).toBe(`${id}: cancelled\n`);
   expect((await cli('runs', 'ls', '--deleted')).output).toBe('No runs match.\n');
 });
+
+describe('results of an experiment', () => {
+  let id: string;
+  beforeAll(async () => {
+    const upload = async (name: string, count: number): Promise<string> => {
+      writeFileSync(at(name), rowsOf(count));
+      return (await json('files', 'upload', at(name))).id;
+    };
+    const [training_file, validation, test, source] = await Promise.all(
+      [21, 22, 23, 24].map((count) => upload(`rows-${count}.jsonl`, count)),
+    );
+    const made = await client.call('createExperiment', {
+      body: {
+        name: 'results',
+        model: 'tiny',
+        training_file: training_file ?? '',
+        evaluation: { validation: validation ?? '', test, source: [source ?? ''] },
+        fixed: { max_steps: 7 },
+        arms: [
+          { name: 'one', adapter: 'lora', learning_rates: [1e-3] },
+          { name: 'two', adapter: 'lora', learning_rates: [2e-3] },
+        ],
+      },
+    });
+    ({ id } = made);
+  });
+
+  test.each([
+    ['table', /^## Learned and kept\n\n\| arm \|.*\n.*\n\| one \| [\d,]+ \| 0\.001 /],
+    ['table --format csv', /^arm,method,/],
+    ['curves', /^<svg .*<\/svg>$/s],
+    ['curves --format csv', /^quantity,unit,/],
+    ['frontier', /^## The plane\n/],
+    ['frontier --format svg --metric token_accuracy', /^<svg .*token accuracy better than the base/s],
+    ['report', /^# results\n(.*\n)*\| `fixed\.max_steps` \| 7 \|/],
+  ])('%s', async (words, wanted) => {
+    const [name = '', ...options] = words.split(' ');
+    const { status, output } = await cli('experiments', name, id, ...options);
+    expect([status, output.trim()]).toEqual([0, expect.stringMatching(wanted)]);
+  });
+
+  test('are JSON as the API has it, and a file where --out names one', async () => {
+    const { rows, not_comparable: reasons } = await json('experiments', 'table', id);
+    expect(rows.map(({ arm }: { arm: string }) => arm)).toEqual(['one', 'two']);
+    expect(reasons[0].sentence).toBe('one has no run at the rate that is reported');
+    const file = at('report.md');
+    expect((await cli('experiments', 'report', id, '--out', file)).output.trim()).toBe(file);
+    const { markdown } = await client.call('getExperimentReport', { params: { id } });
+    expect(readFileSync(file, 'utf8')).toBe(markdown);
+  });
+});

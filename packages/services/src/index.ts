@@ -22,6 +22,12 @@ export { cancelExperiment, pauseExperiment, resumeExperiment } from './experimen
 export { cloneExperiment } from './experiments/clone-experiment.js';
 export { createExperiment } from './experiments/create-experiment.js';
 export { getExperiment, type ListExperiments, listExperiments } from './experiments/get-experiment.js';
+export {
+  getExperimentCurves,
+  getExperimentFrontier,
+  getExperimentReport,
+  getExperimentTable,
+} from './experiments/get-experiment-results.js';
 export { growExperiment } from './experiments/grow-experiment.js';
 export { loadOutcome } from './experiments/load-outcome.js';
 export type { BlobEntry, BlobStore, StoredBlob } from './ground/blob-store.js';

@@ -71,6 +71,18 @@ const refusals = (route: Route): Record<string, z.ZodType> => {
   return Object.fromEntries(statuses.map((status) => [status, ErrorBody.describe(REFUSALS[status] ?? '')]));
 };
 
+/** A response that comes as other types too. */
+const formats = ({ formats: types, response }: Route) =>
+  types && {
+    200: {
+      description: 'JSON, or what `format` or the header `accept` asks for.',
+      content: Object.fromEntries([
+        ['application/json', { schema: response }],
+        ...types.map((type) => [type, { schema: z.string() }]),
+      ]),
+    },
+  };
+
 type Transform = NonNullable<FastifyDynamicSwaggerOptions['transform']>;
 
 /** Adds what only the document needs: forms, streams, the error shape. The schemas that Fastify checks stay as they are. */
@@ -86,7 +98,7 @@ const transform: Transform = (input) => {
   const documented = {
     ...schema,
     ...(body && { body }),
-    response: { ...((schema.response as object) ?? bytes), ...refusals(route) },
+    response: { ...(formats(route) ?? (schema.response as object) ?? bytes), ...refusals(route) },
   };
   const toJson = (schema: object) =>
     jsonSchemaTransform({ ...input, schema } as Parameters<typeof jsonSchemaTransform>[0]);

@@ -3,17 +3,26 @@ import {
   cloneExperiment,
   createExperiment,
   getExperiment,
+  getExperimentCurves,
+  getExperimentFrontier,
+  getExperimentReport,
+  getExperimentTable,
   growExperiment,
   listExperiments,
   pauseExperiment,
   resumeExperiment,
 } from '@moraine/services';
 import type { Handlers } from './bind.js';
+import { sendResult } from './send-result.js';
 
 export const experimentHandlers: Handlers<
   | 'createExperiment'
   | 'listExperiments'
   | 'getExperiment'
+  | 'getExperimentTable'
+  | 'getExperimentCurves'
+  | 'getExperimentFrontier'
+  | 'getExperimentReport'
   | 'growExperiment'
   | 'pauseExperiment'
   | 'resumeExperiment'
@@ -23,6 +32,18 @@ export const experimentHandlers: Handlers<
   createExperiment: ({ s, actor, body }) => createExperiment(s, actor, body),
   listExperiments: ({ s, actor, query }) => listExperiments(s, actor, query),
   getExperiment: ({ s, actor, params }) => getExperiment(s, actor, params.id),
+  async getExperimentTable({ s, actor, params, query, request, reply }) {
+    return sendResult(request, reply, query.format, await getExperimentTable(s, actor, params.id, query));
+  },
+  async getExperimentCurves({ s, actor, params, query, request, reply }) {
+    return sendResult(request, reply, query.format, await getExperimentCurves(s, actor, params.id));
+  },
+  async getExperimentFrontier({ s, actor, params, query, request, reply }) {
+    return sendResult(request, reply, query.format, await getExperimentFrontier(s, actor, params.id, query));
+  },
+  async getExperimentReport({ s, actor, params, query, request, reply }) {
+    return sendResult(request, reply, query.format, await getExperimentReport(s, actor, params.id, query));
+  },
   growExperiment: ({ s, actor, params, body }) => growExperiment(s, actor, params.id, body),
   pauseExperiment: ({ s, actor, params }) => pauseExperiment(s, actor, params.id),
   resumeExperiment: ({ s, actor, params }) => resumeExperiment(s, actor, params.id),

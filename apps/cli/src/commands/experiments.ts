@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { AppError, type ExperimentObject, ExperimentStatus, type RouteName } from '@moraine/contract';
+import { METRICS } from '@moraine/contract/experiments';
 import {
   type Arguments,
   type Command,
@@ -16,6 +17,7 @@ import { readTree, uploader, withFileIds } from '../experiment-file.js';
 import { cellsView, progressView } from '../experiment-view.js';
 import { PAGE_OPTIONS, printList, readPages } from '../pages.js';
 import { labelled, print, table } from '../terminal.js';
+import { showResult } from './experiments-results.js';
 import { runExperiment, watchExperiment } from './experiments-run.js';
 
 export const experimentsCommand: Command = {
@@ -25,6 +27,10 @@ export const experimentsCommand: Command = {
     'watch ID [--json]',
     'ls [--status NAME] [--limit N | --all] [--after ID] [--json]',
     'show ID [--json]',
+    'table ID [--metric NAME] [--format md|csv|json] [--out FILE]',
+    'curves ID [--format svg|csv|json] [--out FILE]',
+    'frontier ID [--metric NAME] [--format md|svg|csv|json] [--out FILE]',
+    'report ID [--metric NAME] [--format md|json] [--out FILE]',
     'grow ID [--seed N]... [--arms FILE] [--max-runs N] [--json]',
     'pause ID [--json]',
     'resume ID [--json]',
@@ -35,6 +41,9 @@ export const experimentsCommand: Command = {
     'run configs/experiments/demo.yaml --dry-run',
     'run configs/experiments/demo.yaml',
     'show exp_4f2k',
+    'table exp_4f2k',
+    'frontier exp_4f2k --format svg --out frontier.svg',
+    'report exp_4f2k --out report.md',
     'grow exp_4f2k --seed 5 --seed 6',
     'clone exp_4f2k --name longer --with changes.yaml',
   ],
@@ -46,6 +55,13 @@ export const experimentsCommand: Command = {
       value: 'NAME',
       help: `Those of this status only: ${ExperimentStatus.options.join(', ')}.`,
     },
+    metric: {
+      type: 'string',
+      value: 'NAME',
+      help: `What tells how much was learned: ${METRICS.join(', ')}. Default: exact match where test rows have answers, loss otherwise; of a frontier loss.`,
+    },
+    format: { type: 'string', value: 'NAME', help: 'Form of a result: the first that is listed, or another one.' },
+    out: { type: 'string', value: 'FILE', help: 'File that a result is written to, in place of the terminal.' },
     seed: { type: 'string', value: 'N', help: 'A final seed more, for grow; as often as needed.' },
     arms: { type: 'string', value: 'FILE', help: 'YAML or JSON file with `arms: […]` to add, for grow.' },
     'max-runs': { type: 'string', value: 'N', help: 'Rates that a bracket search may try now, for grow.' },
@@ -60,6 +76,10 @@ export const experimentsCommand: Command = {
       watch: (given) => watchExperiment(given, idOf(given)),
       ls: list,
       show,
+      table: (given) => showResult(given, 'table', idOf(given)),
+      curves: (given) => showResult(given, 'curves', idOf(given)),
+      frontier: (given) => showResult(given, 'frontier', idOf(given)),
+      report: (given) => showResult(given, 'report', idOf(given)),
       grow,
       pause: (given) => change(given, 'pauseExperiment'),
       resume: (given) => change(given, 'resumeExperiment'),

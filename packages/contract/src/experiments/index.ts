@@ -30,12 +30,14 @@ export { cellRequest, type ExperimentPlan, type PlanInput, type PlannedArm, plan
 export { curvesCsv, frontierCsv, tableCsv } from './results/csv.js';
 export { experimentCurves } from './results/curves.js';
 export { curvesSvg, frontierSvg } from './results/figures.js';
+export { FORMAT_TYPES, type ResultFormat } from './results/formats.js';
 export { experimentFrontier, type FrontierOptions } from './results/frontier.js';
 export { klGauge } from './results/gauge.js';
 export {
   CurvePanel,
   ExperimentCurves,
   ExperimentFrontier,
+  ExperimentReport,
   ExperimentTable,
   Figure,
   KlGauge,
@@ -45,6 +47,7 @@ export {
   TableRow,
   TableRun,
 } from './results/objects.js';
+export { type ExperimentResult, renderResult } from './results/render.js';
 export { experimentReport, frontierMarkdown, type ReportInput, tableMarkdown } from './results/report.js';
 export { chooseModel, validationLoss } from './results/scores.js';
 export { experimentTable, type TableOptions } from './results/table.js';

@@ -1,7 +1,25 @@
 import { z } from 'zod';
+import { FORMAT_TYPES, type ResultFormat } from '../experiments/results/formats.js';
+import {
+  ExperimentCurves,
+  ExperimentFrontier,
+  ExperimentReport,
+  ExperimentTable,
+  ResultMetric,
+} from '../experiments/results/objects.js';
 import { ExperimentRequest, GrowExperimentRequest } from '../experiments/spec.js';
 import { ExperimentObject, ExperimentStatus, ExperimentSummary, listOf } from '../objects/index.js';
 import { after, id, limit, table } from './route.js';
+
+const metric = ResultMetric.optional().describe(
+  'What tells how much was learned. Default: of a table exact match where the test rows have answers, loss otherwise; of the plane loss.',
+);
+const format = <F extends ResultFormat>(...others: readonly F[]) =>
+  z
+    .enum(['json', ...others])
+    .optional()
+    .describe('Type of the response; default: what the header `accept` asks for, or json.');
+const typesOf = (...formats: ResultFormat[]): string[] => formats.map((one) => FORMAT_TYPES[one]);
 
 export const EXPERIMENT_ROUTES = table({
   createExperiment: {
@@ -27,6 +45,47 @@ export const EXPERIMENT_ROUTES = table({
     summary: 'One experiment: its arms, its runs, and what was chosen',
     params: id,
     response: ExperimentObject,
+  },
+  getExperimentTable: {
+    method: 'GET',
+    path: '/v1/experiments/:id/table',
+    tag: 'Experiments',
+    summary: 'What each arm learned and kept, with intervals over the seeds, and why arms are not comparable',
+    params: id,
+    query: z.strictObject({ metric, format: format('csv', 'md') }),
+    response: ExperimentTable,
+    formats: typesOf('csv', 'md'),
+  },
+  getExperimentCurves: {
+    method: 'GET',
+    path: '/v1/experiments/:id/curves',
+    tag: 'Experiments',
+    summary: 'Scores over steps, a line a seed with the mean, and validation loss over learning rates',
+    params: id,
+    query: z.strictObject({ format: format('csv', 'svg') }),
+    response: ExperimentCurves,
+    formats: typesOf('csv', 'svg'),
+  },
+  getExperimentFrontier: {
+    method: 'GET',
+    path: '/v1/experiments/:id/frontier',
+    tag: 'Experiments',
+    summary:
+      'The plane of learning and keeping with its Pareto front, and how well KL to the base foretells forgetting',
+    params: id,
+    query: z.strictObject({ metric, format: format('csv', 'svg', 'md') }),
+    response: ExperimentFrontier,
+    formats: typesOf('csv', 'svg', 'md'),
+  },
+  getExperimentReport: {
+    method: 'GET',
+    path: '/v1/experiments/:id/report',
+    tag: 'Experiments',
+    summary: 'The methods text with every setting, the tables, what held and what did not, in Markdown',
+    params: id,
+    query: z.strictObject({ metric, format: format('md') }),
+    response: ExperimentReport,
+    formats: typesOf('md'),
   },
   growExperiment: {
     method: 'POST',

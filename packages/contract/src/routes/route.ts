@@ -16,6 +16,8 @@ export interface Route {
   /** Absent where bytes or a stream come back; `produces` names their type. */
   response?: z.ZodType;
   produces?: string;
+  /** Other types that the response has where `format` or the header `accept` asks for one. */
+  formats?: readonly string[];
 }
 
 /** A part of the table, with the type of each of its routes. */

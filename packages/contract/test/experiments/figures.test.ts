@@ -185,7 +185,6 @@ describe('the report', () => {
       request: { model: 'tiny', fixed: { batch_size: 4 }, seeds: { search: 1, final: [2, 3, 4] } },
       configs,
       table: experimentTable(outcome),
-      curves: experimentCurves(outcome),
       frontier: experimentFrontier(outcome),
     });
 

@@ -226,3 +226,8 @@ export const ExperimentCurves = z
   })
   .meta({ id: 'ExperimentCurves' });
 export type ExperimentCurves = z.infer<typeof ExperimentCurves>;
+
+export const ExperimentReport = z
+  .object({ object: z.literal('experiment.report'), markdown: z.string() })
+  .meta({ id: 'ExperimentReport' });
+export type ExperimentReport = z.infer<typeof ExperimentReport>;

@@ -1,5 +1,5 @@
 import { tickText } from '../../plot/index.js';
-import type { ExperimentCurves, ExperimentFrontier, ExperimentTable, Figure, TableRow } from './objects.js';
+import type { ExperimentFrontier, ExperimentTable, Figure, TableRow } from './objects.js';
 import { METRIC_FACTS } from './scores.js';
 
 /** What a report is written from; every setting in it is of the request and of what the runs resolved it to. */
@@ -13,7 +13,6 @@ export interface ReportInput {
   /** The resolved configuration of a run of each arm that has one. */
   configs: readonly { arm: string; run_id: string; config: Readonly<Record<string, unknown>> }[];
   table: ExperimentTable;
-  curves: ExperimentCurves;
   frontier: ExperimentFrontier;
 }
 
