@@ -18,6 +18,7 @@ describe('what a run died of', () => {
     ['no_target_matched', 'user_config'],
     ['invalid_value', 'user_config'],
     ['unsupported_format', 'user_config'],
+    ['runtime_missing', 'user_config'],
     ['not_found', 'internal'],
   ])('an error %s has the cause %s, and keeps its code, sentence, hint and key', (code, cause) => {
     expect(failureOf(appError(code))).toEqual({
