@@ -1,7 +1,9 @@
 import type { ModelShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
+import { SHARED_KEYS, WHOLE_KEYS } from '../methods/method.js';
 import {
   type AdapterRequest,
+  DEFAULT_METHOD,
   type MethodConfig,
   methodCoverage,
   methodLabel,
@@ -127,9 +129,11 @@ function nameArms(arms: readonly ExperimentArm[]): Sized[] {
   return named;
 }
 
-/** `lora r8`, `mora-6`, `full`. */
-function nameOf({ type = 'lora', rank, mora_type }: AdapterRequest): string {
-  const word = wordOf({ type, ...(mora_type === undefined ? {} : { mora_type }) });
+/** The word for a method and its kind, with the rank where that is given. */
+function nameOf({ type = DEFAULT_METHOD.type, rank, ...others }: AdapterRequest): string {
+  const isShared = (key: string): boolean => key in SHARED_KEYS || key in WHOLE_KEYS;
+  const own = Object.entries(others).filter(([key, value]) => value !== undefined && !isShared(key));
+  const word = wordOf({ type, ...Object.fromEntries(own) });
   return rank === undefined ? word : `${word} r${rank}`;
 }
 

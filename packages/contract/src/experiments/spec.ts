@@ -49,7 +49,7 @@ export const ExperimentArm = z.strictObject({
   ),
   adapter: describe(
     z.union([z.enum(METHOD_SPELLINGS), AdapterRequest]),
-    'What is trained: the `adapter` of a run, or its short word, e.g. `lora`, `mora-6`, `full`.',
+    'What is trained: the `adapter` of a run, or a word for it as `--method` of the command line takes it.',
   ),
   learning_rates: describe(
     z.union([z.array(Rate).min(1).max(50), Search]).optional(),
@@ -125,7 +125,7 @@ export const ExperimentRequest = z
       .strictObject({
         parameters: describe(
           z.union([z.string(), z.int().positive()]),
-          'An arm, or a number of parameters: every other adapter without a size of its own gets the rank (OFT: the block size) whose count comes nearest. Adapters more than 5 % apart are refused. Full fine-tuning is the yardstick and exempt.',
+          'An arm, or a number of parameters: every other adapter without a size of its own gets the rank, or the size of blocks, whose count comes nearest. Adapters more than 5 % apart are refused. Full fine-tuning is the yardstick and exempt.',
         ),
       })
       .optional(),
