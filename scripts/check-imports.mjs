@@ -33,7 +33,7 @@ export const folders = {
     training: ['work', 'library', 'ground'],
     evaluation: ['training', 'work', 'library', 'ground'],
     kinds: ['evaluation', 'training', 'work', 'ground'],
-    experiments: ['training', 'work', 'library', 'ground'],
+    experiments: ['evaluation', 'training', 'work', 'library', 'ground'],
     reconcile: ['experiments', 'kinds', 'evaluation', 'training', 'work', 'library', 'ground'],
     'index.ts': ['*'],
   },

@@ -138,6 +138,10 @@ export const ExperimentRequest = z
       Search.prefault({ type: 'bracket' }),
       '`bracket`: three rates around the start, then on until the best has a worse neighbour on both sides. `grid`: these rates. `random`: drawn ones.',
     ),
+    lambdas: describe(
+      z.array(z.number().gt(0).lt(1)).max(9).default([]),
+      'Shares of the update at which every final run is scored on validation and source rows, as evaluations after its end; at the share that validation rows choose for an arm also on test rows. 1 and 0 are known from the run.',
+    ),
     priority: describe(z.int().min(0).max(100).default(40), 'Of its runs; below the 50 of a run by default.'),
     pool: CreateRunRequest.shape.pool,
     metadata: Metadata.optional(),

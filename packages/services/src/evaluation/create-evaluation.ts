@@ -20,6 +20,7 @@ export async function createEvaluation(
   actor: Actor,
   body: unknown,
   repeatable: Repeatable = {},
+  experimentId: string | null = null,
 ): Promise<EvaluationTaskObject> {
   const { request, base, tuned, files } = await prepareEvaluation(s, actor, body);
   const hash = requestHash(body);
@@ -41,6 +42,7 @@ export async function createEvaluation(
       },
       metadata: request.metadata ?? {},
       found: { requestHash: hash, keyId, idempotencyKey: repeatable.idempotencyKey ?? null },
+      experimentId,
     });
   });
   if (typeof created === 'string') return getEvaluation(s, actor, created);

@@ -19,6 +19,8 @@ export interface NewEvaluation {
   found?: { requestHash: string; keyId: string | null; idempotencyKey: string | null };
   /** The run that asks for it, and its place among the suites of that run. */
   madeFor?: { runId: string; place: number };
+  /** The experiment that asks for it. */
+  experimentId?: string | null;
 }
 
 export interface StoredEvaluation {
@@ -58,6 +60,7 @@ export async function storeEvaluation(
       ...rest.found,
       forRunId: madeFor?.runId ?? null,
       suitePlace: madeFor?.place ?? null,
+      experimentId: rest.experimentId ?? null,
     },
   });
   const of = { projectId, taskId: task.id, attempt: 0 };

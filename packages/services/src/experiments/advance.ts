@@ -5,12 +5,15 @@ import { cancelRun } from '../training/cancel-run.js';
 import { pauseRun, resumeRun } from '../training/pause-run.js';
 import { type ExperimentRow, toRow } from './experiment-row.js';
 import { type LoadedCell, loadCells, toOutcome } from './load-cells.js';
+import { cancelDial, scoreDial } from './score-dial.js';
 import { Outdated, startCell } from './start-cell.js';
 
 /** Experiments whose runs are not what they should be: those that run, and others of which a run has not ended. */
 const UNSETTLED = `SELECT e.id FROM experiments e WHERE e.status = 'running' OR (e.status IN ('paused', 'cancelled') AND EXISTS (
     SELECT FROM runs r JOIN tasks t ON t.id = r.id WHERE r.experiment_id = e.id AND t.finished_at IS NULL AND t.deleted_at IS NULL
       AND (e.status = 'cancelled' OR t.status <> 'paused')))
+    OR (e.status = 'cancelled' AND EXISTS (
+    SELECT FROM evaluation_tasks v JOIN tasks t ON t.id = v.id WHERE v.experiment_id = e.id AND t.finished_at IS NULL))
   ORDER BY e.created_at`;
 
 /** One round: every experiment goes on by what its runs did since. One that cannot does not hold the others up. */
@@ -34,17 +37,18 @@ export async function advanceExperiment(s: Services, id: string): Promise<void> 
   const cells = await loadCells(s, id);
   const actor = { projectId: row.projectId, keyId: null };
   if (row.status === 'paused') return pauseAll(s, actor, cells);
-  if (row.status === 'cancelled') return cancelAll(s, actor, cells);
+  if (row.status === 'cancelled') return cancelAll(s, actor, row, cells);
   if (row.status !== 'running') return;
   if (row.isResuming) await resumeAll(s, actor, row, cells);
-  await goOn(s, row, cells);
+  await goOn(s, actor, row, cells);
 }
 
-async function goOn(s: Services, row: ExperimentRow, cells: readonly LoadedCell[]): Promise<void> {
+async function goOn(s: Services, actor: Actor, row: ExperimentRow, cells: readonly LoadedCell[]): Promise<void> {
   const step = nextStep(row.plan.arms, row.request.seeds, cells.map(toOutcome));
   try {
     for (const cell of step.start) await startCell(s, row, cell);
-    if (step.status !== 'running') await end(s, row, step.status, step.reason);
+    if (step.status === 'running') return;
+    if (await scoreDial(s, actor, row)) await end(s, row, step.status, step.reason);
   } catch (error) {
     if (error instanceof Outdated) return;
     if (!(error instanceof AppError) || error.retryable) throw error;
@@ -65,8 +69,14 @@ async function pauseAll(s: Services, actor: Actor, cells: readonly LoadedCell[])
     if (!isTerminal(status) && status !== 'paused') await unlessItEnded(pauseRun(s, actor, run_id));
 }
 
-async function cancelAll(s: Services, actor: Actor, cells: readonly LoadedCell[]): Promise<void> {
+async function cancelAll(
+  s: Services,
+  actor: Actor,
+  { id }: ExperimentRow,
+  cells: readonly LoadedCell[],
+): Promise<void> {
   for (const { run_id, status } of cells) if (!isTerminal(status)) await unlessItEnded(cancelRun(s, actor, run_id));
+  await unlessItEnded(cancelDial(s, actor, id));
 }
 
 async function resumeAll(s: Services, actor: Actor, row: ExperimentRow, cells: readonly LoadedCell[]): Promise<void> {

@@ -1,7 +1,15 @@
 import { storedRunConfig } from '@moraine/contract';
-import type { ExperimentOutcome, FileScores, OutcomePoint, RunOutcome } from '@moraine/contract/experiments';
+import type { DialPoint, ExperimentOutcome, FileScores, OutcomePoint, RunOutcome } from '@moraine/contract/experiments';
+import { EvaluationSummary } from '@moraine/contract/suites';
 import type { Actor, Services } from '../ground/context.js';
-import type { BaseModel, EvaluationModel, FileModel, RunModel, TaskModel } from '../ground/generated/models.js';
+import type {
+  BaseModel,
+  EvaluationModel,
+  EvaluationTaskModel,
+  FileModel,
+  RunModel,
+  TaskModel,
+} from '../ground/generated/models.js';
 import { requestHash } from '../ground/request-hash.js';
 import { type ExperimentRow, requireExperiment } from './experiment-row.js';
 
@@ -16,6 +24,9 @@ export async function loadOutcome(s: Services, actor: Actor, id: string): Promis
   const ids = runs.map((run) => run.id);
   const series = await readSeries(s, ids);
   const files = await filesOf(s, row, runs);
+  const dials = await s.db.evaluationTask.findMany({
+    where: { experimentId: id, runId: { in: ids }, task: { status: 'succeeded' } },
+  });
   return {
     arms: row.plan.arms.map((arm) => ({
       name: arm.name,
@@ -27,7 +38,9 @@ export async function loadOutcome(s: Services, actor: Actor, id: string): Promis
     })),
     runs: runs.map((run) => {
       const measured = series.filter(({ run_id }) => run_id === run.id);
-      return toRunOutcome(row, run, measured, files);
+      const outcome = toRunOutcome(row, run, measured, files);
+      const scored = dials.filter(({ runId }) => runId === run.id);
+      return { ...outcome, dial: dialOf(row, scored, outcome.points) };
     }),
   };
 }
@@ -155,6 +168,39 @@ function pointsOf(
     kl: at('valid_kl_to_base', step),
     scores: read.flatMap((fileId) => scoreOf(fileId, step)),
   }));
+}
+
+/** The run at shares of its update, by rising share; what was scored of it so far. */
+function dialOf(
+  { request }: ExperimentRow,
+  scored: readonly EvaluationTaskModel[],
+  points: readonly OutcomePoint[],
+): DialPoint[] {
+  const { validation, source } = request.evaluation;
+  const beside = points.flatMap(({ scores }) => scores);
+  const toScore = ({ fileId, summary }: EvaluationTaskModel): FileScores[] => {
+    const { n, metrics } = EvaluationSummary.parse(summary);
+    const known = beside.find(({ file_id }) => file_id === fileId);
+    const figure = (name: string): number | null => metrics[name]?.value ?? null;
+    const loss = figure('nats_per_token');
+    if (loss === null) return [];
+    return [
+      {
+        file_id: fileId,
+        name: known?.name ?? fileId,
+        role: source.includes(fileId) ? 'source' : 'target',
+        use: fileId === validation ? 'validation' : 'test',
+        rows: n,
+        supervised_tokens: known?.supervised_tokens ?? 0,
+        loss,
+        bits_per_byte: figure('bits_per_byte'),
+        token_accuracy: figure('token_accuracy') ?? 0,
+        exact_match: known?.exact_match === null ? null : figure('exact_match'),
+      },
+    ];
+  };
+  const lambdas = [...new Set(scored.map(({ lambda }) => lambda))].sort((a, b) => a - b);
+  return lambdas.map((lambda) => ({ lambda, scores: scored.filter((one) => one.lambda === lambda).flatMap(toScore) }));
 }
 
 const toScores = (row: EvaluationModel): Omit<FileScores, 'role' | 'use'> => ({

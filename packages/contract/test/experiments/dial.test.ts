@@ -1,0 +1,84 @@
+import { describe, expect, test } from 'vitest';
+import { type DialScore, type ExperimentOutcome, nextDial, type RunOutcome } from '../../src/experiments/index.js';
+import { arm, dial, experiment, finals, run, search } from './outcomes.js';
+
+// As outcomes.ts names files by what they are.
+const evaluation = {
+  validation: 'file-target-validation',
+  test: 'file-target-test',
+  source: ['file-source-test'],
+  every_steps: 50,
+  samples: 0,
+};
+const next = (runs: RunOutcome[], lambdas = [0.5, 0.75], changes: Partial<typeof evaluation> = {}) => {
+  const outcome: ExperimentOutcome = experiment([arm('lora'), arm('mora')], runs);
+  return nextDial(outcome, { lambdas, evaluation: { ...evaluation, ...changes } });
+};
+const shown = (scores: DialScore[]): string[] =>
+  scores.map(({ run_id, lambda, file_id }) => `${run_id} ${lambda} ${file_id}`);
+
+describe('the way back to the base', () => {
+  test('is scored of every final run that ended well, on the rows that choose and those that should be kept', () => {
+    const runs = [
+      ...search('lora'),
+      ...finals('lora', [1, 1.2]),
+      run('mora', { status: 'running' }),
+      run('mora', { verdict: 'nan_loss' }),
+    ];
+    const [a, b] = runs.slice(3).map(({ run_id }) => run_id);
+    const files = ['file-target-validation', 'file-source-test'];
+    expect(shown(next(runs))).toEqual(
+      [a, b].flatMap((id) => [0.5, 0.75].flatMap((lambda) => files.map((file) => `${id} ${lambda} ${file}`))),
+    );
+    expect(next(runs, [])).toEqual([]);
+  });
+
+  test('asks for what is missing alone', () => {
+    const [one] = finals('lora', [1]);
+    const half = { ...(one as RunOutcome), dial: [dial(0.5, { valid: 0.8 })] };
+    expect(shown(next([half], [0.5]))).toEqual([`${half.run_id} 0.5 file-source-test`]);
+  });
+
+  /** Runs of an arm whose validation losses at ½ and ¾ are known. */
+  const dialled = (name: string, losses: [half: number, most: number][]): RunOutcome[] =>
+    finals(
+      name,
+      losses.map(() => 1),
+    ).map((one, i) => ({
+      ...one,
+      dial: [
+        dial(0.5, { valid: losses[i]?.[0] ?? 0, source: 2.1 }),
+        dial(0.75, { valid: losses[i]?.[1] ?? 0, source: 2.2 }),
+      ],
+    }));
+
+  test('looks at test rows once, at the share that validation rows choose for each arm over its seeds', () => {
+    // The end of each run has the validation loss 0.9. Means: lora 0.85 at ½ and 0.75 at ¾; mora 0.95 and 1, so it stays at 1, whose test rows the run saw.
+    const lora = dialled('lora', [
+      [0.7, 0.8],
+      [1, 0.7],
+    ]);
+    const mora = dialled('mora', [
+      [0.95, 1],
+      [0.95, 1],
+    ]);
+    expect(shown(next([...lora, ...mora]))).toEqual(lora.map(({ run_id }) => `${run_id} 0.75 file-target-test`));
+    const tested = lora.map((one) => ({
+      ...one,
+      dial: one.dial.map((at) => (at.lambda === 0.75 ? dial(0.75, { valid: 0.75, source: 2.2, test: 0.9 }) : at)),
+    }));
+    expect(next([...tested, ...mora])).toEqual([]);
+  });
+
+  test('takes of equal shares the one that learned most, and none where a loss is no number', () => {
+    const equal = dialled('lora', [[0.8, 0.8]]);
+    expect(next(equal).map(({ lambda }) => lambda)).toEqual([0.75]);
+    const none = dialled('lora', [[Number.NaN, Number.NaN]]);
+    expect(next(none)).toEqual([]);
+  });
+
+  test('has no second part without test rows', () => {
+    const lora = dialled('lora', [[0.5, 0.6]]);
+    expect(next(lora, [0.5, 0.75], { test: undefined as never })).toEqual([]);
+  });
+});

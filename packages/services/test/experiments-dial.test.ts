@@ -1,0 +1,155 @@
+import { newId } from '@moraine/contract';
+import { testServices } from '@moraine/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type Actor,
+  advanceExperiment,
+  cancelExperiment,
+  createBaseFromDir,
+  createExperiment,
+  getExperiment,
+  loadOutcome,
+  type Services,
+} from '../src/index.js';
+import { fineTunedModelName } from '../src/library/fine-tuned-model-name.js';
+import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
+
+// An experiment of one arm with a given rate: two final runs, then the way back to the base at ½.
+const t = await testServices();
+afterAll(() => t.close());
+const s: Services = t.services;
+let actor: Actor;
+const files = { train: '', valid: '', test: '', source: '' };
+beforeAll(async () => {
+  actor = await defaultActor(s);
+  await createBaseFromDir(s, actor, { name: 'tiny', dir: await writeFolder(tinyFiles()) });
+  files.train = (await uploadRows(s, actor, goodRows(64))).id;
+  files.valid = (await uploadRows(s, actor, goodRows(8))).id;
+  files.test = (await uploadRows(s, actor, goodRows(9))).id;
+  files.source = (await uploadRows(s, actor, goodRows(10))).id;
+});
+
+let names = 0;
+/** With its two runs ended as a worker would have. */
+async function trained(lambdas: number[]): Promise<string> {
+  const { id, cells } = await createExperiment(s, actor, {
+    name: `dial ${++names}`,
+    model: 'tiny',
+    training_file: files.train,
+    evaluation: { validation: files.valid, test: files.test, source: [files.source], every_steps: 8 },
+    fixed: { max_steps: 8, batch_size: 4 },
+    arms: [{ name: 'lora', adapter: { type: 'lora', rank: 2 }, learning_rates: [1e-3] }],
+    seeds: { final: [2, 3] },
+    lambdas,
+  });
+  for (const { run_id } of cells) await endRun(run_id ?? '');
+  return id;
+}
+
+async function endRun(id: string): Promise<void> {
+  const { projectId } = actor;
+  await s.db.task.update({ where: { id }, data: { status: 'succeeded', finishedAt: new Date() } });
+  const { suffix } = await s.db.run.findUniqueOrThrow({ where: { id } });
+  const fineTunedModel = fineTunedModelName({ runId: id, baseName: 'tiny', projectName: 'default', suffix });
+  await s.db.run.update({ where: { id }, data: { fineTunedModel, resultStep: 8 } });
+  await s.db.checkpoint.create({
+    data: {
+      id: newId('checkpoint'),
+      ...{ projectId, runId: id, step: 8, attempt: 1, blobKey: `checkpoints/${id}/8`, metrics: {} },
+      ...{ sha256: 'a'.repeat(64), sizeBytes: 10n },
+    },
+  });
+  const points = { create: [{ step: 8, value: 2 }] };
+  await s.db.metricSeries.create({ data: { projectId, runId: id, name: 'valid_loss', points } });
+}
+
+const askedOf = (id: string) =>
+  s.db.evaluationTask.findMany({ where: { experimentId: id }, include: { task: true }, orderBy: { id: 'asc' } });
+
+/** Ends every score that waits: on validation rows with this loss, elsewhere with 3. */
+async function score(id: string, valid: number): Promise<void> {
+  for (const { id: asked, fileId, task } of await askedOf(id)) {
+    if (task.finishedAt !== null) continue;
+    const figure = (value: number) => ({ value, interval: null, chance: null, at_chance: false });
+    const metrics = {
+      nats_per_token: figure(fileId === files.valid ? valid : 3),
+      bits_per_byte: figure(1.5),
+      token_accuracy: figure(0.25),
+    };
+    const summary = { suite: 'file', n: 8, metric: 'bits_per_byte', metrics };
+    await s.db.evaluationTask.update({ where: { id: asked }, data: { summary } });
+    await s.db.task.update({ where: { id: asked }, data: { status: 'succeeded', finishedAt: new Date() } });
+  }
+}
+const statusOf = async (id: string) => {
+  const { status, reason } = await getExperiment(s, actor, id);
+  return reason ?? status;
+};
+
+test('final runs are scored at the share, each score once however many rounds there are; then test rows, where it is the better one', async () => {
+  const id = await trained([0.5]);
+  await Promise.all([1, 2, 3].map(() => advanceExperiment(s, id)));
+  expect(await statusOf(id)).toBe('running');
+  const first = await askedOf(id);
+  expect(first).toHaveLength(4);
+  expect(first.map(({ fileId }) => fileId).sort()).toEqual(
+    [files.valid, files.valid, files.source, files.source].sort(),
+  );
+  expect(first.every(({ lambda, suite, task }) => lambda === 0.5 && suite === 'file' && task.priority === 40)).toBe(
+    true,
+  );
+  expect(await statusOf(id)).toBe('running');
+
+  await score(id, 1.9);
+  await advanceExperiment(s, id);
+  const second = (await askedOf(id)).filter(({ fileId }) => fileId === files.test);
+  expect(second).toHaveLength(2);
+  expect(await statusOf(id)).toBe('running');
+
+  await score(id, 1.9);
+  await advanceExperiment(s, id);
+  expect(await statusOf(id)).toBe('succeeded');
+  const { runs } = await loadOutcome(s, actor, id);
+  for (const { dial } of runs)
+    expect(dial).toMatchObject([
+      {
+        lambda: 0.5,
+        scores: expect.arrayContaining([
+          expect.objectContaining({ use: 'validation', role: 'target', loss: 1.9, bits_per_byte: 1.5, rows: 8 }),
+          expect.objectContaining({ use: 'test', role: 'source', loss: 3 }),
+          expect.objectContaining({ use: 'test', role: 'target', loss: 3, token_accuracy: 0.25 }),
+        ]),
+      },
+    ]);
+});
+
+test('test rows are not looked at where the end of the run is the better one', async () => {
+  const id = await trained([0.5]);
+  await advanceExperiment(s, id);
+  await score(id, 2.1);
+  await advanceExperiment(s, id);
+  expect(await statusOf(id)).toBe('succeeded');
+  expect((await askedOf(id)).some(({ fileId }) => fileId === files.test)).toBe(false);
+});
+
+test('a score that failed is left out and holds nothing up', async () => {
+  const id = await trained([0.5]);
+  await advanceExperiment(s, id);
+  const [one] = await askedOf(id);
+  await s.db.task.update({
+    where: { id: one?.id ?? '' },
+    data: { status: 'failed', errorCode: 'internal', errorMessage: 'no', finishedAt: new Date() },
+  });
+  await score(id, 1);
+  await advanceExperiment(s, id);
+  expect(await statusOf(id)).toBe('succeeded');
+  expect(await askedOf(id)).toHaveLength(4);
+});
+
+test('cancelling ends the scores that wait', async () => {
+  const id = await trained([0.5, 0.75]);
+  await advanceExperiment(s, id);
+  expect(await askedOf(id)).toHaveLength(8);
+  await cancelExperiment(s, actor, id);
+  expect((await askedOf(id)).map(({ task }) => task.status)).toEqual(Array(8).fill('cancelled'));
+});
