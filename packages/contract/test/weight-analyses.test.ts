@@ -63,4 +63,6 @@ test('layers of one kind are a mean, sources stay apart in their order, and a la
     control: { rank_90: 3, intruders: 2, overlap_left: expect.closeTo(0.1, 12) },
   });
   expect(summary[0]?.intruder_curve.at(3)).toEqual({ epsilon: 0.4, intruders: expect.closeTo(2 / 3, 12) });
+  // Both of a control's cosines are 0.2.
+  expect(summary[0]?.control?.intruder_curve.slice(0, 3).map(({ intruders }) => intruders)).toEqual([0, 0, 2]);
 });

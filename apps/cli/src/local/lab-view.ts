@@ -53,10 +53,10 @@ export const curveTable = (summaries: readonly WeightSummary[]): string => {
       { title: 'module' },
       ...(first?.intruder_curve ?? []).map(({ epsilon }) => right(`ε ${epsilon}`)),
     ],
-    summaries.map(({ source, module, intruder_curve }) => [
+    summaries.map(({ source, module, intruder_curve, control }) => [
       source,
       module,
-      ...intruder_curve.map(({ intruders }) => intruders.toFixed(1)),
+      ...intruder_curve.map(({ intruders }, i) => beside(intruders, control?.intruder_curve[i]?.intruders, 1)),
     ]),
   );
 };

@@ -80,6 +80,7 @@ export interface WeightSummary {
     overlap_left: number | null;
     overlap_right: number | null;
     intruders: number;
+    intruder_curve: { epsilon: number; intruders: number }[];
   } | null;
 }
 
@@ -105,7 +106,7 @@ function summaryOf(group: WeightRow[]): WeightSummary {
     relative_norm: meanOf(group.map(({ relative_norm }) => relative_norm)),
     ...meansOf(group),
     intruder_curve: curveOf(group),
-    control: controls.length === 0 ? null : meansOf(controls),
+    control: controls.length === 0 ? null : { ...meansOf(controls), intruder_curve: curveOf(controls) },
   };
 }
 
