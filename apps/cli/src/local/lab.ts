@@ -14,7 +14,6 @@ export const labCommand: Command = {
   forms: [
     '--base DIR --adapter DIR… [--checkpoint DIR…] [--lambda L] [--layers TEXT] [--k N] [--epsilon E] [--seed N] [--json | --csv]',
   ],
-  examples: ['--base examples/base --adapter my-run', '--base examples/base --checkpoint my-run --layers mlp --csv'],
   options: {
     base: BASE_OPTION,
     adapter: {
