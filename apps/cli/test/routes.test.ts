@@ -55,6 +55,7 @@ const VERBS: Record<RouteName, string | { none: string }> = {
   getExperimentCurves: 'experiments curves',
   getExperimentFrontier: 'experiments frontier',
   getExperimentReport: 'experiments report',
+  getExperimentVerdict: 'experiments verdict',
   growExperiment: 'experiments grow',
   pauseExperiment: 'experiments pause',
   resumeExperiment: 'experiments resume',

@@ -28,6 +28,7 @@ export {
   getExperimentReport,
   getExperimentTable,
 } from './experiments/get-experiment-results.js';
+export { getExperimentVerdict } from './experiments/get-experiment-verdict.js';
 export { growExperiment } from './experiments/grow-experiment.js';
 export { loadOutcome } from './experiments/load-outcome.js';
 export type { BlobEntry, BlobStore, StoredBlob } from './ground/blob-store.js';

@@ -7,6 +7,7 @@ import {
   getExperimentFrontier,
   getExperimentReport,
   getExperimentTable,
+  getExperimentVerdict,
   growExperiment,
   listExperiments,
   pauseExperiment,
@@ -23,6 +24,7 @@ export const experimentHandlers: Handlers<
   | 'getExperimentCurves'
   | 'getExperimentFrontier'
   | 'getExperimentReport'
+  | 'getExperimentVerdict'
   | 'growExperiment'
   | 'pauseExperiment'
   | 'resumeExperiment'
@@ -44,6 +46,7 @@ export const experimentHandlers: Handlers<
   async getExperimentReport({ s, actor, params, query, request, reply }) {
     return sendResult(request, reply, query.format, await getExperimentReport(s, actor, params.id, query));
   },
+  getExperimentVerdict: ({ s, actor, params, query }) => getExperimentVerdict(s, actor, params.id, query),
   growExperiment: ({ s, actor, params, body }) => growExperiment(s, actor, params.id, body),
   pauseExperiment: ({ s, actor, params }) => pauseExperiment(s, actor, params.id),
   resumeExperiment: ({ s, actor, params }) => resumeExperiment(s, actor, params.id),

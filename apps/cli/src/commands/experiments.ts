@@ -7,6 +7,7 @@ import {
   DATA_OPTION,
   integer,
   noMoreThan,
+  number,
   oneOf,
   required,
   runAction,
@@ -17,6 +18,7 @@ import { readTree, uploader, withFileIds } from '../experiment-file.js';
 import { cellsView, progressView } from '../experiment-view.js';
 import { PAGE_OPTIONS, printList, readPages } from '../pages.js';
 import { labelled, print, table } from '../terminal.js';
+import { verdictView } from '../tune/verdict-view.js';
 import { showResult } from './experiments-results.js';
 import { runExperiment, watchExperiment } from './experiments-run.js';
 
@@ -31,6 +33,7 @@ export const experimentsCommand: Command = {
     'curves ID [--format svg|csv|json] [--out FILE]',
     'frontier ID [--metric NAME] [--format md|svg|csv|json] [--out FILE]',
     'report ID [--metric NAME] [--format md|json] [--out FILE]',
+    'verdict ID [--metric NAME] [--keep BITS] [--json]',
     'grow ID [--seed N]... [--arms FILE] [--max-runs N] [--json]',
     'pause ID [--json]',
     'resume ID [--json]',
@@ -62,6 +65,11 @@ export const experimentsCommand: Command = {
     },
     format: { type: 'string', value: 'NAME', help: 'Form of a result: the first that is listed, or another one.' },
     out: { type: 'string', value: 'FILE', help: 'File that a result is written to, in place of the terminal.' },
+    keep: {
+      type: 'string',
+      value: 'BITS',
+      help: 'Bits per byte that may be forgotten on source rows, for verdict; default any.',
+    },
     seed: { type: 'string', value: 'N', help: 'A final seed more, for grow; as often as needed.' },
     arms: { type: 'string', value: 'FILE', help: 'YAML or JSON file with `arms: […]` to add, for grow.' },
     'max-runs': { type: 'string', value: 'N', help: 'Rates that a bracket search may try now, for grow.' },
@@ -80,6 +88,7 @@ export const experimentsCommand: Command = {
       curves: (given) => showResult(given, 'curves', idOf(given)),
       frontier: (given) => showResult(given, 'frontier', idOf(given)),
       report: (given) => showResult(given, 'report', idOf(given)),
+      verdict: showVerdict,
       grow,
       pause: (given) => change(given, 'pauseExperiment'),
       resume: (given) => change(given, 'resumeExperiment'),
@@ -153,6 +162,17 @@ const describe = (experiment: ExperimentObject): string => {
 
 const differenceOf = ({ key, before, after }: NonNullable<ExperimentObject['differences']>[number]): string =>
   `${key}: ${JSON.stringify(before)} → ${JSON.stringify(after)}`;
+
+async function showVerdict(args: Arguments): Promise<number> {
+  const query = { metric: oneOf(args, 'metric', METRICS), keep: number(args, 'keep', 0, 100) };
+  const verdict = await connect(args).call('getExperimentVerdict', { params: { id: idOf(args) }, query });
+  print(
+    args.options.json
+      ? JSON.stringify(verdict)
+      : verdictView(verdict, verdict.next_command ? [`npx ${verdict.next_command}`] : []),
+  );
+  return 0;
+}
 
 async function grow(args: Arguments): Promise<number> {
   const id = idOf(args);

@@ -40,6 +40,7 @@ export {
   ExperimentFrontier,
   ExperimentReport,
   ExperimentTable,
+  ExperimentVerdict,
   Figure,
   KlGauge,
   METRICS,

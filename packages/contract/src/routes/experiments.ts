@@ -5,11 +5,12 @@ import {
   ExperimentFrontier,
   ExperimentReport,
   ExperimentTable,
+  ExperimentVerdict,
   ResultMetric,
 } from '../experiments/results/objects.js';
 import { ExperimentRequest, GrowExperimentRequest } from '../experiments/spec.js';
 import { ExperimentObject, ExperimentStatus, ExperimentSummary, listOf } from '../objects/index.js';
-import { after, id, limit, table } from './route.js';
+import { after, id, inQuery, limit, table } from './route.js';
 
 const metric = ResultMetric.optional().describe(
   'What tells how much was learned. Default: of a table exact match where the test rows have answers, loss otherwise; of the plane loss.',
@@ -86,6 +87,21 @@ export const EXPERIMENT_ROUTES = table({
     query: z.strictObject({ metric, format: format('md') }),
     response: ExperimentReport,
     formats: typesOf('md'),
+  },
+  getExperimentVerdict: {
+    method: 'GET',
+    path: '/v1/experiments/:id/verdict',
+    tag: 'Experiments',
+    summary:
+      'What to use of all that was trained, by validation rows, and what it gained on test rows; or that nothing is better than the base',
+    params: id,
+    query: z.strictObject({
+      metric,
+      keep: inQuery(z.number().min(0))
+        .optional()
+        .describe('Bits per byte that may be forgotten on source rows. Default: any.'),
+    }),
+    response: ExperimentVerdict,
   },
   growExperiment: {
     method: 'POST',

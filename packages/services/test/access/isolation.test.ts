@@ -102,6 +102,7 @@ const BY_ID: Record<string, Call> = {
   getExperimentTable: (actor) => services.getExperimentTable(s, actor, ours.experiment),
   getExperimentCurves: (actor) => services.getExperimentCurves(s, actor, ours.experiment),
   getExperimentFrontier: (actor) => services.getExperimentFrontier(s, actor, ours.experiment),
+  getExperimentVerdict: (actor) => services.getExperimentVerdict(s, actor, ours.experiment),
   getExperimentReport: (actor) => services.getExperimentReport(s, actor, ours.experiment),
   growExperiment: (actor) => services.growExperiment(s, actor, ours.experiment, { seeds: [9] }),
   cloneExperiment: (actor) => services.cloneExperiment(s, actor, ours.experiment, {}),

@@ -231,3 +231,49 @@ export const ExperimentReport = z
   .object({ object: z.literal('experiment.report'), markdown: z.string() })
   .meta({ id: 'ExperimentReport' });
 export type ExperimentReport = z.infer<typeof ExperimentReport>;
+
+/** What to use, or that nothing is better than the base. */
+export const ExperimentVerdict = z
+  .object({
+    object: z.literal('experiment.verdict'),
+    decision: z.enum(['use', 'do_not_use']),
+    reason: describe(z.string(), 'One sentence that says why.'),
+    metric: ResultMetric,
+    chosen: describe(
+      z
+        .object({
+          arm: z.string(),
+          label: z.string(),
+          learning_rate: z.number(),
+          is_bracketed: z.boolean(),
+          run_id: z.string(),
+          step: z.int(),
+          lambda: z.number(),
+        })
+        .nullable(),
+      'By validation rows: arm, rate, checkpoint and share of the update, and the run of the seed that did best there; null where nothing could be chosen.',
+    ),
+    base: describe(z.number().nullable(), 'The metric of the base on test rows.'),
+    tuned: describe(z.number().nullable(), 'The metric of what was chosen on test rows, mean over its seeds.'),
+    gain: describe(
+      z
+        .object({
+          mean: z.number(),
+          low: z.number(),
+          high: z.number(),
+          n: z.int(),
+          over: z.enum(['seeds', 'items']),
+        })
+        .nullable(),
+      'Better than the base by so much, with its 95 % interval, over seeds or over the items of one model; null where nothing gives an interval.',
+    ),
+    forgotten: describe(
+      Figure.nullable(),
+      'Bits per byte on source rows beyond those of the base; null where there are none.',
+    ),
+    seconds: describe(z.number(), 'Of training, all runs together.'),
+    runs_unmeasured: describe(z.int(), 'Runs that have not said what they took.'),
+    next_command: z.string().nullable(),
+  })
+  .meta({ id: 'ExperimentVerdict' });
+export type ExperimentVerdict = z.infer<typeof ExperimentVerdict>;
