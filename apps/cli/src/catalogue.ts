@@ -109,6 +109,11 @@ export const COMMANDS: Record<string, Entry> = {
       'Compare methods under one budget: run a file of arms, watch it, let it grow, pause, resume, cancel and clone it',
     load: async () => (await import('./commands/experiments.js')).experimentsCommand,
   },
+  tune: {
+    summary:
+      'Say what to use for a file of rows: LoRA, MoRA or full, its rate and its share, or that none is better than the base',
+    load: async () => (await import('./commands/tune.js')).tuneCommand,
+  },
   queue: {
     summary: 'List what waits for a worker: its place, since when and why',
     load: async () => (await import('./commands/queue.js')).queueCommand,
