@@ -84,6 +84,10 @@ const rowFolders = [
   'packages/lm/src/methods/',
   'apps/cli/src/demo/',
   'packages/recipes/src/export/serving-notes.ts',
+  // Which methods are tuned.
+  'apps/cli/src/tune/plan.ts',
+  // A colour value each.
+  'packages/contract/src/plot/colors.ts',
 ];
 
 function roomFigures(root, room) {

@@ -111,7 +111,7 @@ export const COMMANDS: Record<string, Entry> = {
   },
   tune: {
     summary:
-      'Say what to use for a file of rows: LoRA, MoRA or full, its rate and its share, or that none is better than the base',
+      'Say what to use for a file of rows: method, rate and share of the update, or that nothing is better than the base',
     load: async () => (await import('./commands/tune.js')).tuneCommand,
   },
   queue: {

@@ -3,6 +3,7 @@ import { invariant, loadTf, matMul2d, type Tensor } from '@moraine/engine';
 import { asMatrix, type HostTensor, onHost, toDevice } from '../host.js';
 import { scaledRoles } from '../lambda.js';
 import type { Method } from '../methods/method.js';
+import { peftFactors } from '../methods/peft.js';
 
 /** What is added to a weight: B·A with thin factors, b [out, n] and a [n, in], or a matrix [out, in]. */
 export type Update = { kind: 'thin'; b: HostTensor; a: HostTensor } | { kind: 'dense'; matrix: HostTensor };
@@ -33,11 +34,8 @@ function thinUpdate(method: Method, layer: LinearShape, roles: Readonly<Record<s
   };
   const described = { layers: [{ ...layer, value }], baseName: '', dropout: 0, targetModules: [layer.name] };
   const files = method.toPeft(described);
-  if (files?.config.peft_type !== 'LORA' || files.config.use_dora === true) return null;
-  const [a, b] = ['A', 'B'].map((x) => files.tensors.get(`base_model.model.${layer.name}.lora_${x}.weight`));
-  invariant(a !== undefined && b !== undefined, `the LoRA of ${layer.name} has no factors`);
-  const scale = Number(files.config.lora_alpha) / Number(files.config.r);
-  return { kind: 'thin', a, b: { ...b, data: b.data.map((x) => x * scale) } };
+  const factors = files ? peftFactors(files, layer.name) : null;
+  return factors && { kind: 'thin', ...factors };
 }
 
 function denseUpdate(

@@ -1,4 +1,5 @@
 import { PEFT, PEFT_PREFIX, peftName, unsupported } from '@moraine/contract/methods/stored';
+import { invariant } from '@moraine/engine';
 import type { HostTensor } from '../host.js';
 import type { AdapterFiles, ExportedAdapter } from './method.js';
 import type { AdapterSource } from './source.js';
@@ -40,4 +41,13 @@ export function peftVariables(
     variables.set(`${name.path}.${name.role}`, tensor);
   }
   return variables;
+}
+
+/** The factors of a layer in files whose form is a plain LoRA: B·A is the update, the scale is in b [out, r]; a is [r, in]. Null for other forms. */
+export function peftFactors({ config, tensors }: AdapterFiles, layer: string): { a: HostTensor; b: HostTensor } | null {
+  if (config.peft_type !== 'LORA' || config.use_dora === true) return null;
+  const [a, b] = ['lora_A', 'lora_B'].map((role) => tensors.get(`${PEFT_PREFIX}${layer}.${role}.weight`));
+  invariant(a !== undefined && b !== undefined, `the adapter of ${layer} has no factors`);
+  const scale = Number(config.lora_alpha) / Number(config.r);
+  return { a, b: { ...b, data: b.data.map((x) => x * scale) } };
 }
