@@ -193,7 +193,7 @@ describe('the dashboard on the real stack', () => {
   });
 
   it('has the run’s evaluations, checkpoints, events, configuration and logs', async () => {
-    await page.getByRole('link', { name: 'Evaluations' }).click();
+    await page.getByRole('navigation', { name: 'Run', exact: true }).getByRole('link', { name: 'Evaluations' }).click();
     await sees('record-heldout.jsonl');
     await page.getByRole('link', { name: 'Checkpoints' }).click();
     await sees(new RegExp(`ckpt-step-${STEPS}`));

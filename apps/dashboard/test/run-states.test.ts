@@ -284,7 +284,10 @@ describe('a run', () => {
     held.checkpoints.push({ ...makeCheckpoint(id, 30), is_best: true });
     on.server.send(id, { event: 'event', data: makeEvent(3, 'Checkpoint saved at step 30') });
     await on.sees('best 30');
-    await on.page.getByRole('link', { name: 'Evaluations' }).click();
+    await on.page
+      .getByRole('navigation', { name: 'Run', exact: true })
+      .getByRole('link', { name: 'Evaluations' })
+      .click();
     await on.sees('93.0 %');
     await on.sees('Generated, different');
     await on.page.getByRole('link', { name: 'Events' }).click();
