@@ -1,7 +1,7 @@
 import { ROUTES, type Route } from '@moraine/contract';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { prepare, submit, train } from './fixtures.js';
-import { startApi, type TestApi } from './support.js';
+import { chatRows, fileForm, startApi, type TestApi } from './support.js';
 
 let api: TestApi;
 let stranger: string;
@@ -20,6 +20,14 @@ beforeAll(async () => {
   owned['/v1/fine_tuning/jobs'] = done.id;
   const upload = { filename: 'f', purpose: 'evals', bytes: 9, mime_type: 'text/jsonl' };
   owned['/v1/uploads'] = (await api.ask('POST', '/v1/uploads', { body: upload })).json.id;
+  const suite = { model: 'tiny', suite: 'file', file: given.file };
+  owned['/v1/evaluations'] = (await api.ask('POST', '/v1/evaluations', { body: suite })).json.id;
+  const validation = await api.ask('POST', '/v1/files', { body: fileForm(chatRows(4)) });
+  const experiment = {
+    ...{ name: 'ours', model: 'tiny', training_file: given.file, evaluation: { validation: validation.json.id } },
+    ...{ fixed: { max_steps: 2 }, arms: [{ adapter: 'lora', learning_rates: [1e-3] }] },
+  };
+  owned['/v1/experiments'] = (await api.ask('POST', '/v1/experiments', { body: experiment })).json.id;
   owned['/v1/webhooks'] = (await api.ask('POST', '/v1/webhooks', { body: { url: 'https://example.com/' } })).json.id;
 });
 afterAll(() => api.close());
@@ -32,8 +40,13 @@ const fill = (path: string) =>
   path.replace(/:\w+/, encodeURIComponent(owned[path.slice(0, path.indexOf('/:'))] ?? 'missing'));
 
 /** What a route asks for beside the id. */
-const QUERY: Record<string, string> = { previewFile: '?model=tiny' };
-const BODY: Record<string, object> = { completeUpload: { part_ids: ['part_x'] }, updateWebhook: { enabled: true } };
+const QUERY: Record<string, string> = { previewFile: '?model=tiny', compareEvaluations: '?with=nothing' };
+const BODY: Record<string, object> = {
+  completeUpload: { part_ids: ['part_x'] },
+  updateWebhook: { enabled: true },
+  growExperiment: { seeds: [9] },
+  cloneExperiment: {},
+};
 
 describe('another project', () => {
   it.each(withId)('%s answers 404 to its key, as for an id that does not exist', async (name, { method, path }) => {
@@ -69,7 +82,8 @@ describe('another project', () => {
 
 describe('our own key', () => {
   it.each(withId.filter(([, { method }]) => method === 'GET'))('%s finds what is ours', async (name, { path }) => {
-    if (name === 'streamRun') return;
+    // A stream does not end; a comparison needs two evaluations that have.
+    if (name === 'streamRun' || name === 'compareEvaluations') return;
     expect((await api.ask('GET', fill(path) + (QUERY[name] ?? ''))).status).toBe(200);
   });
 });

@@ -35,15 +35,16 @@ export const EAGER_IS_TRACED = 1e-4;
  * In mode bf16 inputs and weights of the frozen products have 8 bits (a rounding of 2^-9 each), the reference is PyTorch's float32 all the
  * same: the bounds are about twice the largest difference of the rows of golden.test.ts (logits 0.036, loss 1.1e-3, gradients 0.073, ten
  * losses 1.5e-3, divergences 7.6e-3, norms 0.058, parameters 0.098). Of the 52 rows that were measured whole the losses stay
- * below them too (1.3e-3 and 2.2e-3); single parameters do not. A method without frozen matrices is held to float32's.
+ * below them too (1.3e-3 and 2.2e-3); single parameters do not. Measured on a processor that multiplies bfloat16; one that does not rounds elsewhere, and
+ * its loss is up to 2.5e-3 off (four of the rows), its norms 0.14. A method without frozen matrices is held to float32's.
  */
 export const BF16: Bounds = {
   logits: 0.07,
-  loss: 2e-3,
+  loss: 4e-3,
   gradients: 0.15,
   losses: 3e-3,
   divergences: 0.015,
-  gradNorms: 0.12,
+  gradNorms: 0.25,
   parameters: 0.2,
 };
 

@@ -110,7 +110,9 @@ export function Shell({ children }: { children: ReactNode }) {
           <NavLink to="/runs">Runs</NavLink>
           <NavLink to="/evaluations">Evaluations</NavLink>
           <NavLink to="/workers">Workers</NavLink>
-          <a href="/docs">API</a>
+          <a href="/docs" className="wide">
+            API
+          </a>
         </nav>
         <div className="rail-end">
           <ConnectionBadge />
