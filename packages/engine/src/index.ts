@@ -1,6 +1,7 @@
 export { decode, encode } from './dtype.js';
 export { EngineError, type EngineErrorCode, InvariantError, invariant } from './error.js';
 export { type Device, device, loadTf, type Tf } from './load.js';
+export { bfloat16Instructions } from './processor.js';
 export {
   after,
   type Branch,
