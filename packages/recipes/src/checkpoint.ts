@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppError, type NumericMode } from '@moraine/contract';
+import { AppError, type NumericMode, type RunConfig } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor, Trainer, TrainerState } from '@moraine/lm';
@@ -132,6 +132,19 @@ function ofAnotherRun({ step, parts }: CheckpointState, expected: Expected): App
 
 export const readCheckpointState = (dir: string): CheckpointState =>
   JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8')) as CheckpointState;
+
+/** Whether a folder is a checkpoint. */
+export const isCheckpoint = (dir: string): boolean => existsSync(join(dir, 'state.json'));
+
+/** What a checkpoint trains, and its step. @throws AppError `unsupported_format` for one that does not say its method. */
+export function readCheckpointMethod(dir: string): { method: RunConfig['adapter']; step: number } {
+  const { parts, step } = readCheckpointState(dir);
+  const method = parts?.config.adapter;
+  if (method !== undefined) return { method, step };
+  throw new AppError('unsupported_format', `${dir} was written by an earlier version, which did not say its method.`, {
+    hint: "Take the adapter of the run, the folder 'adapter' beside its checkpoints.",
+  });
+}
 
 /** Tensors of one file of a checkpoint. */
 export function checkpointTensors(dir: string, name: string): Map<string, HostTensor> {

@@ -5,7 +5,13 @@ import { AppError, type TrainSpec } from '@moraine/contract';
 import { type Start, trainedAdapter } from '@moraine/contract/plan';
 import type { HostTensor } from '@moraine/lm';
 import type { Base } from './base.js';
-import { type BaseHashes, checkpointTensors, readCheckpointState } from './checkpoint.js';
+import {
+  type BaseHashes,
+  checkpointTensors,
+  isCheckpoint,
+  readCheckpointMethod,
+  readCheckpointState,
+} from './checkpoint.js';
 import { hashFile } from './fingerprint.js';
 import { readAdapter, readAdapterConfig } from './read-adapter.js';
 
@@ -22,15 +28,9 @@ export async function readStart(dir: string, base: Base): Promise<Start & { dir:
 
 function adapterConfigOf(dir: string, { config }: Base) {
   if (!isCheckpoint(dir)) return readAdapterConfig(dir, config);
-  const { parts, step } = readCheckpointState(dir);
-  const adapter = parts?.config.adapter;
-  if (adapter !== undefined) return trainedAdapter(dir, adapter, step);
-  throw new AppError('unsupported_format', `${dir} was written by an earlier version, which did not say its method.`, {
-    hint: "Take the adapter of the run, the folder 'adapter' beside its checkpoints.",
-  });
+  const { method, step } = readCheckpointMethod(dir);
+  return trainedAdapter(dir, method, step);
 }
-
-const isCheckpoint = (dir: string): boolean => existsSync(join(dir, 'state.json'));
 
 /** sha256 over the sorted lines `name sha256` of a folder's files. */
 async function hashFolder(dir: string): Promise<string> {

@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppError } from '@moraine/contract';
 import { trainedAdapter } from '@moraine/contract/plan';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { adapterAtLambda, between, type HostTensor, type ModelOptions, type WeightSource } from '@moraine/lm';
 import { type Base, loadBase, readWeight } from '../base.js';
-import { checkpointTensors, readCheckpointState } from '../checkpoint.js';
+import { checkpointTensors, isCheckpoint, readCheckpointMethod } from '../checkpoint.js';
 import { readResult } from '../export/result.js';
 import { adapterOf } from '../method.js';
 import { checkWeights } from '../weight-bytes.js';
@@ -38,7 +37,7 @@ export async function openModel({ baseDir, tunedDir, lambda }: ModelPlace): Prom
 type Tuned = Partial<Pick<OpenModel, 'weights' | 'tuned'>>;
 
 function readTuned(dir: string, base: Base, lambda: number): Tuned {
-  if (existsSync(join(dir, 'state.json'))) return readCheckpointAt(dir, base, lambda);
+  if (isCheckpoint(dir)) return readCheckpointAt(dir, base, lambda);
   const result = join(dir, 'adapter');
   const isRun = existsSync(join(dir, 'run.json')) && existsSync(result);
   const read = readResult(isRun ? result : dir, base);
@@ -48,16 +47,7 @@ function readTuned(dir: string, base: Base, lambda: number): Tuned {
 }
 
 function readCheckpointAt(dir: string, base: Base, lambda: number): Tuned {
-  const { parts, step } = readCheckpointState(dir);
-  const method = parts?.config.adapter;
-  if (method === undefined)
-    throw new AppError(
-      'unsupported_format',
-      `${dir} was written by an earlier version, which did not say its method.`,
-      {
-        hint: "Take the adapter of the run, the folder 'adapter' beside its checkpoints.",
-      },
-    );
+  const { method, step } = readCheckpointMethod(dir);
   const variables = checkpointTensors(dir, 'trainable.safetensors');
   const adapter = 'target_modules' in method ? adapterOf(trainedAdapter(dir, method, step)) : null;
   if (lambda === 0) return {};

@@ -5,7 +5,7 @@ import { type LinearShape, linearShapes, trainedAdapter } from '@moraine/contrac
 import { EngineError, readSafetensors, readSafetensorsHeader } from '@moraine/engine';
 import { type Adapter, type HostTensor, layerUpdate, type Update, wholeUpdate } from '@moraine/lm';
 import type { Base } from '../base.js';
-import { readCheckpointState } from '../checkpoint.js';
+import { isCheckpoint, readCheckpointMethod } from '../checkpoint.js';
 import { readResult } from '../export/result.js';
 import { adapterOf } from '../method.js';
 
@@ -27,7 +27,7 @@ export interface WeightSource {
  * @throws AppError as `readAdapter` and `loadBase` do, `unsupported_format` for a checkpoint that does not say its method
  */
 export function openSource(dir: string, base: Base): WeightSource {
-  if (existsSync(join(dir, 'state.json'))) return checkpointSource(dir, base);
+  if (isCheckpoint(dir)) return checkpointSource(dir, base);
   const run = join(dir, 'run.json');
   const result = ['adapter', 'merged'].map((name) => join(dir, name)).find((folder) => existsSync(folder));
   const place = existsSync(run) && result !== undefined ? result : dir;
@@ -46,16 +46,7 @@ const readerOf =
     new Map([...variables].filter(([name]) => name.startsWith(prefix)));
 
 function checkpointSource(dir: string, base: Base): WeightSource {
-  const { parts, step } = readCheckpointState(dir);
-  const method = parts?.config.adapter;
-  if (method === undefined)
-    throw new AppError(
-      'unsupported_format',
-      `${dir} was written by an earlier version, which did not say its method.`,
-      {
-        hint: "Take the adapter of the run, the folder 'adapter' beside its checkpoints.",
-      },
-    );
+  const { method, step } = readCheckpointMethod(dir);
   const file = join(dir, 'trainable.safetensors');
   const names = storedNames(file);
   const read: Reader = (prefix) => tensorsOf(file, (name) => name.startsWith(prefix));
