@@ -5,28 +5,23 @@ import {
   type Actor,
   advanceExperiment,
   cancelExperiment,
-  createBaseFromDir,
   createExperiment,
   getExperiment,
   loadOutcome,
   type Services,
 } from '../src/index.js';
 import { fineTunedModelName } from '../src/library/fine-tuned-model-name.js';
-import { defaultActor, goodRows, tinyFiles, uploadRows, writeFolder } from './tiny-base.js';
+import { defaultActor, experimentFiles } from './tiny-base.js';
 
 // An experiment of one arm with a given rate: two final runs, then the way back to the base at ½.
 const t = await testServices();
 afterAll(() => t.close());
 const s: Services = t.services;
 let actor: Actor;
-const files = { train: '', valid: '', test: '', source: '' };
+let files: Awaited<ReturnType<typeof experimentFiles>>;
 beforeAll(async () => {
   actor = await defaultActor(s);
-  await createBaseFromDir(s, actor, { name: 'tiny', dir: await writeFolder(tinyFiles()) });
-  files.train = (await uploadRows(s, actor, goodRows(64))).id;
-  files.valid = (await uploadRows(s, actor, goodRows(8))).id;
-  files.test = (await uploadRows(s, actor, goodRows(9))).id;
-  files.source = (await uploadRows(s, actor, goodRows(10))).id;
+  files = await experimentFiles(s, actor);
 });
 
 let names = 0;

@@ -7,6 +7,7 @@ import type { Actor, Services } from '../src/index.js';
 import {
   addToUpload,
   createApiKey,
+  createBaseFromDir,
   createFile,
   ensureDefaultProject,
   startUpload,
@@ -127,4 +128,11 @@ export async function otherActor(s: Services): Promise<Actor> {
   await s.db.project.create({ data: { id: 'proj_other', name: 'other' } });
   const { key } = await createApiKey(s, { projectId: 'proj_other' }, { name: 'test' });
   return verifyApiKey(s, key);
+}
+
+/** The tiny base, registered, and rows of each kind that an experiment names. */
+export async function experimentFiles(s: Services, actor: Actor) {
+  await createBaseFromDir(s, actor, { name: 'tiny', dir: await writeFolder(tinyFiles()) });
+  const upload = async (rows: number): Promise<string> => (await uploadRows(s, actor, goodRows(rows))).id;
+  return { train: await upload(64), valid: await upload(8), test: await upload(9), source: await upload(10) };
 }
