@@ -41,12 +41,17 @@ function placesAbove(place) {
   return places;
 }
 
+/** It takes two seconds where npm need not ask a registry. */
+const DRY_RUN_MS = 120_000;
 const [program, ...first] = npm();
 const dry = spawnSync(program, [...first, 'ci', '--dry-run', '--ignore-scripts', '--no-audit', '--no-fund'], {
   cwd: root,
   encoding: 'utf8',
+  timeout: DRY_RUN_MS,
 });
-if (dry.status !== 0) problems.push(`npm ci --dry-run says:\n${dry.stderr.trim()}`);
+if (dry.error?.code === 'ETIMEDOUT')
+  problems.push(`npm ci --dry-run did not end within ${DRY_RUN_MS / 1000} s. Does npm reach its registry?`);
+else if (dry.status !== 0) problems.push(`npm ci --dry-run says:\n${dry.stderr.trim()}`);
 
 for (const problem of problems) console.error(`package-lock.json: ${problem}`);
 if (problems.length > 0) process.exit(1);
