@@ -7,7 +7,7 @@ const contract = (file, testFile, rest) => ({
 });
 
 export const analyses = [
-  lm('lab/update.ts', 'lab/update', {
+  lm('methods/peft.ts', 'lab/update', {
     name: 'update of a weight: the scale of a LoRA is left out',
     find: 'b.data.map((x) => x * scale)',
     replace: 'b.data.map((x) => x * (scale / scale))',
