@@ -1,5 +1,12 @@
 import type { StopReason, StreamMessage } from '@moraine/contract';
-import { type AttemptToken, failAttempt, recordLogs, releaseAttempt, type Services } from '@moraine/services';
+import {
+  type AttemptToken,
+  failAttempt,
+  holdAttempt,
+  recordLogs,
+  releaseAttempt,
+  type Services,
+} from '@moraine/services';
 import { eventSender } from './attempt-events.js';
 import type { LivePublisher } from './live-publisher.js';
 import type { OutboxEvent, OutboxSink } from './outbox.js';
@@ -37,7 +44,8 @@ export function attemptSink({ s, token, live, work, kindSink }: SinkOptions): Ou
         case 'stopped':
           await live.flush(LIVE_FLUSH_MS);
           if (event.reason === 'cancel') return work.cancel(event);
-          await releaseAttempt(s, token, stoppedAt(event));
+          if (event.reason === 'hold') await holdAttempt(s, token, event.step);
+          else await releaseAttempt(s, token, stoppedAt(event));
           return;
         case 'failed':
           await live.flush(LIVE_FLUSH_MS);
@@ -50,5 +58,5 @@ export function attemptSink({ s, token, live, work, kindSink }: SinkOptions): Ou
   };
 }
 
-const stoppedAt = ({ reason, step }: { reason: StopReason; step: number }): string =>
+const stoppedAt = ({ reason, step }: { reason: StopReason | 'hold'; step: number }): string =>
   `${reason === 'pause' ? 'The attempt' : 'The worker'} was stopped at step ${step}.`;

@@ -27,6 +27,7 @@ export function trainWork(s: Services, { token, job }: Pick<Extract<Claim, { kin
         ...inputs,
         outDir,
         resumeFrom,
+        holdAt: job.holdStep,
         threads,
       };
     },

@@ -29,6 +29,8 @@ export interface TrainSpec {
   bestFrom?: string | null;
   /** Go on from a checkpoint of another numeric mode: the losses will not be those of the uninterrupted run. */
   forceMode?: boolean;
+  /** After this step the run is validated, saves a checkpoint and gives up its worker, without being over; absent or null, and where it is the last step or beyond: it goes on to the end. */
+  holdAt?: number | null;
   /** Write base and adapter as one model too; absent: it is compared, and made when it is asked for. */
   keepsMerged?: boolean;
   /** TensorFlow's threads: cores of the host divided by its workers. */
@@ -95,10 +97,10 @@ export type TaskKind = keyof JobSpecs;
  */
 export type JobSpec<K extends TaskKind = TaskKind> = { [P in K]: JobSpecs[P] & { kind: P } }[K];
 
-/** `pause` and `drain` save where the run stands; what is cancelled does not go on. */
 /** What a child does, for whoever watches over its progress: each phase may be without a sign of it for another time. */
 export type Phase = 'loading' | 'encoding' | 'tracing' | 'step' | 'evaluation' | 'checkpoint' | 'export';
 
+/** What is asked of an attempt: `pause` and `drain` save where the run stands; what is cancelled does not go on. */
 export type StopReason = 'cancel' | 'pause' | 'drain';
 
 export type SupervisorMessage = { type: 'start'; spec: JobSpec } | { type: 'stop'; reason: StopReason };
@@ -198,7 +200,8 @@ export type AttemptEvent =
       /** CSV for result_files: step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy. */
       resultFile: string;
     }
-  | { type: 'stopped'; at: number; reason: StopReason; step: number; trainedTokens: number }
+  /** `hold` was asked for before the start: the run has come to the step that it is held at. */
+  | { type: 'stopped'; at: number; reason: StopReason | 'hold'; step: number; trainedTokens: number }
   | {
       type: 'failed';
       at: number;

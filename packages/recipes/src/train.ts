@@ -4,6 +4,7 @@ import {
   type CheckpointMetrics,
   keepBestCount,
   type StepRecord,
+  type StopReason,
   type TrainSpec,
 } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
@@ -97,7 +98,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
   let metrics: CheckpointMetrics = {};
   let stoppedEarly = earlyEnd(watched, startStep, config);
   while (trainer.steps < config.steps && stoppedEarly === null) {
-    const reason = control.stopRequested();
+    const reason = stopReasonOf(run);
     if (reason !== null) {
       if (reason !== 'cancel' && trainer.steps > savedStep) save(metrics);
       emit({ type: 'stopped', at: Date.now(), reason, step: trainer.steps, trainedTokens });
@@ -127,9 +128,15 @@ export async function train(run: Run): Promise<TrainedRun | null> {
   return { ...ended, watched, bestDir, stoppedEarly, saved, recorded };
 }
 
+/** Why the run stops before its next step; null: it goes on. What somebody asks for meanwhile comes before a hold. */
+function stopReasonOf({ spec, trainer, control }: Run): StopReason | 'hold' | null {
+  return control.stopRequested() ?? (spec.holdAt === trainer.steps ? 'hold' : null);
+}
+
 /** The validation that is due after a step; null where none is. */
 async function validateAt({ evaluator, trainer, spec }: Run, step: number): Promise<Evaluation | null> {
-  return evaluator.hasValidation && evaluatesAt(step, spec.config) ? evaluator.validate(trainer) : null;
+  const isDue = evaluatesAt(step, spec.config) || step === spec.holdAt;
+  return evaluator.hasValidation && isDue ? evaluator.validate(trainer) : null;
 }
 
 /** Loads the checkpoint that the run is to go on from; null where there is none. */

@@ -74,6 +74,38 @@ describe('a resumed run repeats every loss, gradient norm and weight to the bit'
   });
 });
 
+describe('a run that is held at a step', () => {
+  const measured = (events: readonly AttemptEvent[]) =>
+    ofType(events, 'metrics').map(({ step, values }) => [
+      step,
+      values.train_loss,
+      values.grad_norm,
+      values.learning_rate,
+    ]);
+  const weightsOf = (events: readonly AttemptEvent[]) =>
+    readFileSync(join(ofType(events, 'checkpoint').at(-1)?.dir ?? '', 'trainable.safetensors'));
+
+  it('is scored and saved there, gives up its worker, and goes on to the bit as if it never had', async () => {
+    const spec = { ...(await resolved({ adapter: adapterOf('lora') })), validationFile: sums };
+    const again = (changes: Partial<TrainSpec>) =>
+      runOf({ ...spec, outDir: mkdtempSync(join(tmpdir(), 'moraine-held-')), ...changes });
+    const whole = await runOf(spec);
+    const held = await again({ holdAt: 3 });
+    expect(held.at(-1)).toMatchObject({ type: 'stopped', reason: 'hold', step: 3 });
+    expect(ofType(held, 'metrics').at(-1)).toMatchObject({ step: 3, values: { valid_loss: expect.any(Number) } });
+    const at = ofType(held, 'checkpoint').at(-1);
+    expect(at?.step).toBe(3);
+    const resumeFrom = at?.dir ?? null;
+    // Killed between its checkpoint and its last word, it trains no step beyond.
+    expect(measured(await again({ holdAt: 3, resumeFrom }))).toEqual([]);
+    const promoted = await again({ holdAt: null, resumeFrom });
+    expect(measured(promoted)).toHaveLength(3);
+    expect([...measured(held), ...measured(promoted)]).toEqual(measured(whole));
+    expect(weightsOf(promoted)).toEqual(weightsOf(whole));
+    expect(promoted.at(-1)?.type).toBe('finished');
+  });
+});
+
 describe('the check of a resume', () => {
   let replay: Replay;
   beforeAll(async () => {

@@ -52,7 +52,7 @@ export { describeSize, freeBytes, isDiskFault, isStorageFull } from './ground/st
 export { addToUpload, discardUpload, startUpload, type Upload, type UploadedFile } from './ground/upload.js';
 export { type HeldWakeUp, openWakeConsumer, type WakeConsumer } from './ground/wake-consumer.js';
 export { type Claim, claimRun } from './kinds/claim-run.js';
-export { failAttempt, releaseAttempt } from './kinds/end-attempt.js';
+export { failAttempt, holdAttempt, releaseAttempt } from './kinds/end-attempt.js';
 export { type ListQueue, listQueue } from './kinds/list-queue.js';
 export { addModelFile } from './library/add-model-file.js';
 export { addUploadPart, partBytesMax } from './library/add-upload-part.js';

@@ -8,6 +8,7 @@ import {
   claimRun,
   failAttempt,
   finishAttempt,
+  holdAttempt,
   listenControl,
   markRunning,
   pauseRun,
@@ -18,6 +19,7 @@ import {
   startAttempt,
 } from '../src/index.js';
 import { expireLeases, markLostContact } from '../src/reconcile/leases.js';
+import { endHeldRun, promoteRun } from '../src/training/hold-run.js';
 import { config, type Seeded, seedProject, seedRun, seedWorker, wholeRun } from './seed-run.js';
 
 let t: TestServices;
@@ -195,4 +197,62 @@ test('what is not paused cannot be resumed, and what has ended can be neither', 
     await expect(pauseRun(s, actor, ended)).rejects.toMatchObject(refused);
     await expect(resumeRun(s, actor, ended)).rejects.toMatchObject(refused);
   }
+});
+
+describe('a run that is held at a step', () => {
+  const decided = (runId: string, at = 4) => ({ runId, at, message: 'decided', check: () => Promise.resolve() });
+  async function held() {
+    const run = await running({ maxAttempts: 1 });
+    await s.db.run.update({ where: { id: run.id }, data: { holdStep: 4, step: 4 } });
+    expect(await holdAttempt(s, run.token, 4)).toBe('retry');
+    expect(await holdAttempt(s, run.token, 4)).toBe('already');
+    return run;
+  }
+
+  test('waits uncharged, tells its worker the step, and nobody but its experiment lets it go on', async () => {
+    const { id, pool } = await held();
+    expect(await wholeRun(s, id)).toMatchObject({ status: 'paused', stateReason: { code: 'held' }, finishedAt: null });
+    expect(await wakeUps(pool)).toBe(0);
+    await expect(resumeRun(s, actor, id)).rejects.toMatchObject({
+      ...conflict,
+      hint: expect.stringContaining('step 4'),
+    });
+    await s.db.task.update({ where: { id }, data: { createdAt: new Date(1_000) } });
+    await Promise.all(Array.from({ length: 6 }, () => promoteRun(s, decided(id), 8)));
+    expect(await wholeRun(s, id)).toMatchObject({
+      status: 'queued',
+      holdStep: 8,
+      submission: 2,
+      queuedAt: new Date(1_000),
+    });
+    expect(await wakeUps(pool)).toBe(1);
+    const claimed = await claimRun(s, { workerId: await seedWorker(s, pool), pool });
+    expect(claimed).toMatchObject({ token: { attempt: 2 }, job: { holdStep: 8 } });
+  });
+
+  test('is left alone by a decision that was made of it as it was before', async () => {
+    const { id } = await held();
+    await promoteRun(s, decided(id), 8);
+    await endHeldRun(s, decided(id));
+    await promoteRun(s, decided(id), null);
+    expect(await wholeRun(s, id)).toMatchObject({ status: 'queued', holdStep: 8 });
+    const other = await held();
+    const stale = { ...decided(other.id), check: () => Promise.reject(new Error('outdated')) };
+    await expect(promoteRun(s, stale, 8)).rejects.toThrow('outdated');
+    await promoteRun(s, decided(other.id, 3), 8);
+    expect(await wholeRun(s, other.id)).toMatchObject({ status: 'paused', holdStep: 4 });
+  });
+
+  test('that does not go on is cancelled, with the reason beside it', async () => {
+    const { id } = await held();
+    await Promise.all([endHeldRun(s, decided(id)), endHeldRun(s, decided(id))]);
+    expect(await wholeRun(s, id)).toMatchObject({
+      status: 'cancelled',
+      stateReason: { code: 'not_promoted', message: 'decided' },
+    });
+    expect((await eventsOf(id)).filter((message) => message === 'decided')).toHaveLength(1);
+    const wanted = await running();
+    await cancelRun(s, actor, wanted.id);
+    expect(await holdAttempt(s, wanted.token, 4)).toBe('cancelled');
+  });
 });

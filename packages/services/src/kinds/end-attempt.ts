@@ -1,6 +1,6 @@
 import type { AttemptToken, Services } from '../ground/context.js';
 import { trainKind } from '../training/train-kind.js';
-import { type Failure, failTask, releaseTask } from '../work/end-attempt.js';
+import { type Failure, failTask, holdTask, releaseTask } from '../work/end-attempt.js';
 import type { Kind } from '../work/kind.js';
 import type { Verdict } from '../work/verdict.js';
 import { kindOf } from './kinds.js';
@@ -15,6 +15,10 @@ export const failAttempt = async (s: Services, token: AttemptToken, failure: Fai
 /** Gives a task back without charging it: the worker drains, could not begin, or was asked to pause. @throws AppError `stale_attempt`. */
 export const releaseAttempt = async (s: Services, token: AttemptToken, message: string): Promise<Verdict | 'already'> =>
   releaseTask(s, await kindOfTask(s, token), token, message);
+
+/** The run has come to the step that it is held at (`runs.hold_step`), and waits there. @throws AppError `stale_attempt`. */
+export const holdAttempt = (s: Services, token: AttemptToken, step: number): Promise<Verdict | 'already'> =>
+  holdTask(s, trainKind, token, `The run is held at step ${step} until the others of its experiment are as far.`);
 
 /** A task that is gone is stale whatever it was. */
 async function kindOfTask(s: Services, { taskId }: AttemptToken): Promise<Kind> {

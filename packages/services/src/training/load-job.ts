@@ -29,6 +29,8 @@ export interface Job {
   mixFiles: JobFile[];
   validationFile: JobFile | null;
   evaluationFiles: JobFile[];
+  /** The step that it is held at; null: none. */
+  holdStep: number | null;
   /** Newest first; the attempt goes on from the first one that is whole. */
   checkpoints: JobCheckpoint[];
 }
@@ -36,6 +38,7 @@ export interface Job {
 interface RunRow {
   project_id: string;
   config: RunConfig;
+  hold_step: number | null;
   base: Job['base'];
   start: Job['start'];
   training_file_id: string;
@@ -46,7 +49,7 @@ interface RunRow {
 export async function loadJob(s: Services, runId: string): Promise<Job> {
   const [runs, checkpoints] = await Promise.all([
     s.pg.query<RunRow>(
-      `SELECT r.project_id, r.config, r.training_file_id, r.validation_file_id,
+      `SELECT r.project_id, r.config, r.hold_step, r.training_file_id, r.validation_file_id,
          json_build_object('name', b.name, 'blobPrefix', b.blob_prefix, 'sha256', b.sha256) AS base,
          (SELECT json_build_object('blobPrefix', x.blob, 'sha256', x.sha256) FROM (
             SELECT blob_key AS blob, sha256 FROM checkpoints WHERE id = r.start_checkpoint_id
@@ -90,6 +93,7 @@ export async function loadJob(s: Services, runId: string): Promise<Job> {
     mixFiles: mixIds.map(fileOf),
     validationFile: run.validation_file_id ? fileOf(run.validation_file_id) : null,
     evaluationFiles: evaluationIds.map(fileOf),
+    holdStep: run.hold_step,
     checkpoints: checkpoints.rows,
   };
 }

@@ -4,11 +4,11 @@ import { notify, statusMessage } from '../ground/publish.js';
 import { inTransaction } from '../ground/transaction.js';
 import { askToStop } from '../work/ask-to-stop.js';
 import { pausedReason } from '../work/end-attempt.js';
-import { type MovePatch, moveTask } from '../work/move-task.js';
 import { offerTask, withdrawOffer } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
 import { untilSettled } from '../work/until-settled.js';
 import { getRun } from './get-run.js';
+import { isHeld, moveAndSay } from './hold-run.js';
 import { requireRun } from './require-run.js';
 
 const refuse = (runId: string, status: RunStatus, what: string, hint: string): AppError =>
@@ -38,7 +38,7 @@ export function pauseRun(s: Services, actor: Actor, runId: string): Promise<RunO
 /** False when the run was not queued any more. */
 async function pauseQueued(s: Services, runId: string): Promise<boolean> {
   const patch = { state_reason: pausedReason('It was paused while it waited.', new Date()) };
-  const task = await moveAndSay(s, runId, 'paused', patch, 'queued', 'The run was paused');
+  const task = await moveAndSay(s, runId, 'paused', patch, 'queued', 'The run was paused', () => Promise.resolve(true));
   if (task) await withdrawOffer(s, task);
   return task !== null;
 }
@@ -46,12 +46,20 @@ async function pauseQueued(s: Services, runId: string): Promise<boolean> {
 /**
  * Puts a paused run back into the queue: it goes on from its last checkpoint, to the bit. A pause that was asked for and has not come yet is taken
  * back. Asking again changes nothing.
- * @throws AppError `conflict` for a run that was never paused, that has ended or is being cancelled.
+ * @throws AppError `conflict` for a run that was never paused, that its experiment holds, that has ended or is being cancelled.
  */
 export function resumeRun(s: Services, actor: Actor, runId: string): Promise<RunObject> {
   return untilSettled(runId, async () => {
-    const { task } = await requireRun(s, actor, runId);
+    const run = await requireRun(s, actor, runId);
+    const { task } = run;
     const status = task.status as RunStatus;
+    if (isHeld(run))
+      throw refuse(
+        runId,
+        status,
+        'resumed',
+        `Its experiment holds it at step ${run.step}, and lets it go on when it is among the best.`,
+      );
     if (status === 'paused') return resumePaused(s, actor, runId);
     if (task.state === 'pausing') return (await takeBack(s, runId)) ? getRun(s, actor, runId) : null;
     const isResumed =
@@ -63,7 +71,22 @@ export function resumeRun(s: Services, actor: Actor, runId: string): Promise<Run
 
 /** The run as it is queued again, before a worker is woken; null when it was not paused any more. */
 async function resumePaused(s: Services, actor: Actor, runId: string): Promise<RunObject | null> {
-  const task = await moveAndSay(s, runId, 'queued', {}, 'paused', 'The run was resumed and is queued');
+  const task = await moveAndSay(
+    s,
+    runId,
+    'queued',
+    {},
+    'paused',
+    'The run was resumed and is queued',
+    async (client) => {
+      // A wake-up of before the pause must not stand for the one of after it, and the database's clock is the one that claims go by.
+      const { rowCount } = await client.query(
+        `UPDATE tasks SET submission = submission + 1, queued_at = now() WHERE id = $1 AND status = 'paused'`,
+        [runId],
+      );
+      return rowCount === 1;
+    },
+  );
   if (!task) return null;
   try {
     return await getRun(s, actor, runId);
@@ -88,29 +111,4 @@ async function takeBack(s: Services, runId: string): Promise<boolean> {
   });
   if (messages) await notify(s, runId, messages);
   return messages !== null;
-}
-
-/** Moves a run that no attempt holds, says so among its events and to its followers. Null when it was elsewhere. */
-async function moveAndSay(
-  s: Services,
-  runId: string,
-  to: 'paused' | 'queued',
-  patch: MovePatch,
-  from: RunStatus,
-  message: string,
-) {
-  const moved = await inTransaction(s, async (client) => {
-    // A wake-up of before the pause must not stand for the one of after it, and the database's clock is the one that claims go by.
-    await client.query(
-      `UPDATE tasks SET submission = submission + 1, queued_at = now() WHERE id = $1 AND status = 'paused'`,
-      [runId],
-    );
-    const task = await moveTask(client, runId, to, patch, [from]);
-    if (!task) return null;
-    const of = { projectId: task.project_id, taskId: runId, attempt: task.attempt };
-    return { task, event: await insertEvent(client, of, { level: 'info', message }) };
-  });
-  if (!moved) return null;
-  await notify(s, runId, [statusMessage(moved.task), eventMessage(moved.event)]);
-  return moved.task;
 }

@@ -72,17 +72,17 @@ async function readFacts(client: pg.PoolClient, token: AttemptToken): Promise<Lo
   return row;
 }
 
-/** Why a task waits that somebody has paused. */
-export const pausedReason = (message: string, at: Date): StateReason => ({
-  code: 'paused',
+/** Why a task waits that somebody has paused, or that is held. */
+export const pausedReason = (message: string, at: Date, code: 'paused' | 'held' = 'paused'): StateReason => ({
+  code,
   message,
   since: Math.floor(at.getTime() / 1_000),
 });
 
 /** The columns of the task that the decision changes, beside its status. */
-function patchOf(now: Date, { message }: Ending, { next, error, delayMs, sentence }: Decision): MovePatch {
+function patchOf(now: Date, { message, isHeld }: Ending, { next, error, delayMs, sentence }: Decision): MovePatch {
   if (next === 'cancelled') return {};
-  if (next === 'paused') return { state_reason: pausedReason(sentence, now) };
+  if (next === 'paused') return { state_reason: pausedReason(sentence, now, isHeld ? 'held' : 'paused') };
   if (error) return { error_code: error.code, error_message: error.message, error_param: error.param };
   return {
     state_reason: { code: 'resuming', message, since: Math.floor(now.getTime() / 1_000) },
@@ -111,6 +111,20 @@ export async function releaseTask(
   message: string,
 ): Promise<Verdict | 'already'> {
   const ending = { status: 'superseded', cause: 'preempted', code: 'released', message } as const;
+  return orAlready(s, token, await endAttempt(s, kind, token, ending), 'superseded');
+}
+
+/**
+ * Gives the task back without charging it, to wait where it is: nobody claims it until whoever holds it lets it go on. Sending it twice is safe.
+ * @throws AppError `stale_attempt`.
+ */
+export async function holdTask(
+  s: Services,
+  kind: Kind,
+  token: AttemptToken,
+  message: string,
+): Promise<Verdict | 'already'> {
+  const ending = { status: 'superseded', cause: 'preempted', code: 'held', message, isHeld: true } as const;
   return orAlready(s, token, await endAttempt(s, kind, token, ending), 'superseded');
 }
 

@@ -27,6 +27,8 @@ export interface Ending {
   code: string;
   message: string;
   param?: string | null;
+  /** The attempt came to the step that the task is held at: it waits, as after a pause, until whoever holds it lets it go on. */
+  isHeld?: boolean;
 }
 
 export interface Decision {
@@ -45,14 +47,14 @@ export interface Decision {
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * What becomes of a task whose attempt did not finish. It is cancelled when that was asked for; it is queued again (paused when that was asked for) while the cause is one
+ * What becomes of a task whose attempt did not finish. It is cancelled when that was asked for; it is queued again (paused when that was asked for, or it is held) while the cause is one
  * of ours and the budget of attempts lasts (with a growing pause from the second fault on); memory that ran out earns one more try
  * that needs less of it, where the kind knows one; everything else fails the task.
  */
 export function verdictOf(facts: Facts, ending: Ending): Decision {
   const verdict = choose(facts, ending);
-  const isPausing = facts.state === 'pausing';
-  const { message, cause, code, param = null } = ending;
+  const { message, cause, code, param = null, isHeld = false } = ending;
+  const isPausing = facts.state === 'pausing' || isHeld;
   const next = isPausing ? ('paused' as const) : ('queued' as const);
   const common = { verdict, next, delayMs: 0, error: null };
   const noun = `The ${facts.noun}`;
@@ -69,6 +71,7 @@ export function verdictOf(facts: Facts, ending: Ending): Decision {
     case 'retry_smaller':
       return { ...common, level: again, sentence: `${message} ${noun} is ${where} with ${facts.lessMemory}.` };
     case 'retry': {
+      if (isHeld) return { ...common, level: again, sentence: message };
       const sentence = `${message} ${noun} is ${where} and goes on from its last ${facts.keeps}${isPausing ? ' when it is resumed' : ''}.`;
       return { ...common, level: again, sentence, delayMs: isPausing ? 0 : pauseMs(facts, ending) };
     }

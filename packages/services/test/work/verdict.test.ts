@@ -77,6 +77,17 @@ describe('what is said', () => {
     expect(verdictOf(pausing, { ...ending, ...oom }).sentence).toBe('Killed. The run is paused with half of it.');
   });
 
+  test('a held task waits as a paused one, by its own sentence, unless it was to be cancelled', () => {
+    const held = { ...ending, status: 'superseded', message: 'Held.', isHeld: true } as const;
+    expect(verdictOf({ ...facts, charged: 9 }, held)).toMatchObject({
+      next: 'paused',
+      level: 'info',
+      sentence: 'Held.',
+      delayMs: 0,
+    });
+    expect(verdictOf({ ...facts, state: 'cancelling' }, held).next).toBe('cancelled');
+  });
+
   test('a smaller try is said in the words of its kind', () => {
     const sentence = 'Killed. The run is queued again with half of it.';
     expect(verdictOf(facts, { ...ending, ...oom })).toMatchObject({ level: 'warn', sentence, error: null });
