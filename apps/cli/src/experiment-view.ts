@@ -24,7 +24,7 @@ export function planView(plan: ExperimentObject): string {
     [
       'cost',
       cost
-        ? `${duration(cost.seconds.least)} to ${duration(cost.seconds.most)} of one worker; ${cost.workers} there now; ${pace}`
+        ? `${duration(cost.seconds.least)} to ${duration(cost.seconds.most)}${cost.seconds.expected === undefined ? '' : `, about ${duration(cost.seconds.expected)},`} of one worker; ${cost.workers} there now; ${pace}`
         : null,
     ],
   ]);
@@ -44,8 +44,22 @@ export function planView(plan: ExperimentObject): string {
     ),
     '',
     summary,
+    ...arms.flatMap((arm) => rungsOf(arm)),
     ...warnings.map((sentence) => paint('yellow', `Not comparable because ${sentence}.`)),
   ].join('\n');
+}
+
+/** How many runs of a search come to each rung, and what they train in all. */
+function rungsOf({ name, rungs = [] }: ExperimentObject['arms'][number]): string[] {
+  if (rungs.length === 0) return [];
+  const trained = (end: 'least' | 'expected' | 'most'): number =>
+    rungs.reduce((sum, { step, runs }, at) => sum + runs[end] * (step - (rungs[at - 1]?.step ?? 0)), 0);
+  const told = rungs.map(({ step, runs }) => {
+    const { least, expected, most } = runs;
+    return `step ${step}: ${least === most ? most : `${least} to ${most}, about ${expected}`}`;
+  });
+  const steps = `${count(trained('least'))} to ${count(trained('most'))} steps, about ${count(Math.round(trained('expected')))}`;
+  return [`${name}: runs that come to ${told.join('; ')}. The search trains ${steps}.`];
 }
 
 const rangeOf = (least: number, most: number): string => (least === most ? String(least) : `${least} to ${most}`);
@@ -110,6 +124,12 @@ function noteOf(note: string, cells: readonly ExperimentCell[]): string {
     : note;
 }
 
+/** A run that its search holds, or has stopped, says at which step. */
+function statusOf({ status, is_stopped: isStopped, hold_step: at, step }: ExperimentCell): string {
+  if (isStopped) return `stopped at ${at}`;
+  return status === 'paused' && at !== null && step >= at ? `held at ${at}` : (status ?? 'to start');
+}
+
 /** Every run of an experiment, a line each. */
 export function cellsView({ cells }: ExperimentObject): string {
   return table(
@@ -128,7 +148,7 @@ export function cellsView({ cells }: ExperimentObject): string {
       cell.phase,
       String(cell.learning_rate),
       String(cell.seed),
-      cell.status ?? 'to start',
+      statusOf(cell),
       cell.run_id === null ? '' : `${cell.step}/${cell.steps}`,
       cell.score === null ? '' : cell.score.toFixed(4),
       cell.run_id ?? '',

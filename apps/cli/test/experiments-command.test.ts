@@ -85,6 +85,7 @@ describe('moraine experiments refuses', () => {
   });
 });
 
+const noRungs = { hold_step: null, is_stopped: false, rungs: [] };
 const experiment: ExperimentObject = {
   id: 'exp_1',
   object: 'experiment',
@@ -124,6 +125,7 @@ const experiment: ExperimentObject = {
       steps: 40,
       score: 1.5,
       error: null,
+      ...noRungs,
     },
     {
       arm: 'lora',
@@ -136,6 +138,7 @@ const experiment: ExperimentObject = {
       steps: 40,
       score: null,
       error: null,
+      ...noRungs,
     },
     {
       arm: 'lora',
@@ -148,6 +151,7 @@ const experiment: ExperimentObject = {
       steps: 0,
       score: null,
       error: null,
+      ...noRungs,
     },
   ],
   runs: { least: 6, most: 12, made: 2, ended: 1 },

@@ -46,6 +46,7 @@ async function jobOf(checkpoints: JobCheckpoint[] = []): Promise<Job> {
     config: {} as Job['config'], // not read here
     base: { name: 'tiny', blobPrefix, sha256 },
     start: null,
+    holdStep: null,
     trainingFile: await storedFile('train', 'rows to train on'),
     mixFiles: [await storedFile('old', 'rows to keep')],
     validationFile: await storedFile('valid', 'rows to validate on'),

@@ -1,9 +1,15 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts of source code
-import { services } from './of.mjs';
+import { recipes, services } from './of.mjs';
 
 const next = (fault) => ({
   file: 'packages/contract/src/experiments/search.ts',
   testFile: 'packages/contract/test/experiments/next.test.ts',
+  ...fault,
+});
+
+const rungs = (fault) => ({
+  file: 'packages/contract/src/experiments/asha.ts',
+  testFile: 'packages/contract/test/experiments/asha.test.ts',
   ...fault,
 });
 
@@ -33,9 +39,33 @@ export const experiments = [
     replace: 'if (run || !run) return',
     test: 'no cell is lost and none is made twice > a run that is deleted frees its cell, and is not in the way when it is restored',
   }),
+  rungs({
+    name: 'rungs: too many go on',
+    find: 'Math.floor(there.length / eta)',
+    replace: 'Math.ceil(there.length / eta)',
+    test: 'the rule of promotion > one of five: a third is rounded down',
+  }),
+  rungs({
+    name: 'rungs: a run that failed is ranked by what it scored before',
+    find: "if (to === step && (state === 'diverged' || state === 'failed')) return Number.POSITIVE_INFINITY;",
+    replace: '',
+    test: 'the rule of promotion > so does one that failed, whatever it scored there',
+  }),
+  services('training/hold-run.ts', 'pause-run', {
+    name: 'rungs: a run goes on by a decision about another rung',
+    find: 'AND hold_step = $2 AND step >= $2) RETURNING id)',
+    replace: 'AND step >= 0 * $2::int) RETURNING id)',
+    test: 'a run that is held at a step > is left alone by a decision that was made of it as it was before',
+  }),
+  recipes('train.ts', 'resume', {
+    name: 'rungs: a held run is not scored where it is held',
+    find: ' || step === spec.holdAt;',
+    replace: ';',
+    test: 'a run that is held at a step > is scored and saved there, gives up its worker, and goes on to the bit as if it never had',
+  }),
   services('experiments/change-experiment.ts', 'experiments', {
     name: 'experiment: a run that failed is not made again',
-    find: 'await freeFailed(s, id);',
+    find: 'await freeFailed(s, row);',
     replace: '',
     test: 'a run that fails for another reason than its rate > fails the experiment when the other arms are done; resuming makes that run again and no other',
   }),

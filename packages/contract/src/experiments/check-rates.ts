@@ -24,7 +24,10 @@ export function checkRates(arm: ComparedArm, lowerIsBetter: boolean): NotCompara
   });
 }
 
-/** Whether the arm did worse at another rate, over the seeds that both rates have. A run that diverged is worse than any that did not. */
+/**
+ * Whether the arm did worse at another rate, over the seeds that both rates have. A run that diverged is worse than any that did not; with one that was stopped early the
+ * other is compared at the step of that, never at two steps.
+ */
 function isWorse(arm: ComparedArm, rate: number, lowerIsBetter: boolean): boolean {
   const at = (value: number): ComparedRun[] => arm.runs.filter((run) => run.learningRate === value);
   const [own, other] = [at(arm.learningRate), at(rate)];
@@ -32,8 +35,17 @@ function isWorse(arm: ComparedArm, rate: number, lowerIsBetter: boolean): boolea
     other.filter(({ seed }) => seed === run.seed).map((beside) => [run, beside] as const),
   );
   // A score that is missing counts as the worst there is, in sums too.
-  const lossOf = ({ score }: ComparedRun): number =>
-    score === null || !Number.isFinite(score) ? Number.POSITIVE_INFINITY : lowerIsBetter ? score : -score;
-  const sum = (side: 0 | 1): number => pairs.reduce((total, pair) => total + lossOf(pair[side]), 0);
+  const lossOf = (run: ComparedRun, step: number): number => {
+    const score = step === Number.POSITIVE_INFINITY ? run.score : scoreAt(run, step);
+    return score === null || !Number.isFinite(score) ? Number.POSITIVE_INFINITY : lowerIsBetter ? score : -score;
+  };
+  const sum = (side: 0 | 1): number => pairs.reduce((total, pair) => total + lossOf(pair[side], sharedStep(pair)), 0);
   return pairs.length > 0 && sum(1) > sum(0);
 }
+
+/** The step at which the first of two runs was stopped; infinite where neither was. */
+const sharedStep = (pair: readonly ComparedRun[]): number =>
+  Math.min(...pair.map(({ stoppedAt = Number.POSITIVE_INFINITY }) => stoppedAt));
+
+const scoreAt = ({ scores = [] }: ComparedRun, step: number): number | null =>
+  scores.find((one) => one.step === step)?.score ?? null;

@@ -29,6 +29,10 @@ export interface ComparedRun {
   sequenceLength: number;
   /** The number that the rate is chosen by, on validation rows; null where the run diverged or was stopped as one of the worse. */
   score: number | null;
+  /** The step that it was stopped at as one of the worse, before its last; absent where it was not. */
+  stoppedAt?: number | undefined;
+  /** The same number at earlier steps, by which a run that was stopped is compared at its own step. */
+  scores?: readonly { step: number; score: number | null }[];
 }
 
 /** One arm of a comparison: a method with its runs over rates and seeds. */

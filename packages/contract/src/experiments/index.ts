@@ -1,4 +1,16 @@
 export {
+  type AshaSearch,
+  ashaStep,
+  type Promotion,
+  planRungs,
+  promotions,
+  type RungPlan,
+  type RungRun,
+  type RungScore,
+  rungRuns,
+  rungsOf,
+} from './asha.js';
+export {
   type ComparedArm,
   type ComparedRun,
   type Comparison,

@@ -1,3 +1,4 @@
+import { type AshaSearch, ashaStep, type Promotion, type RungRun, type RungScore } from './asha.js';
 import { type ArmSearch, searchStep, type TriedRate } from './search.js';
 
 /** One run of an experiment: which arm, what for, at which rate and seed. */
@@ -10,10 +11,17 @@ export interface Cell {
 
 /** A cell that has a run, and what that did. */
 export interface CellOutcome extends Cell {
-  /** `diverged` ended by a loss that is no number; `failed` ended by anything else that says nothing about its rate. */
-  state: 'active' | 'ended' | 'diverged' | 'failed';
+  /**
+   * `diverged` ended by a loss that is no number; `failed` ended by anything else that says nothing about its rate. `held` waits at the step of a rung, `stopped` was ended
+   * there as one of the worse.
+   */
+  state: 'active' | 'held' | 'stopped' | 'ended' | 'diverged' | 'failed';
   /** Validation loss that the rate is chosen by; null before the end, and where it diverged. */
   score: number | null;
+  /** The step that it is on its way to, or is held or was stopped at; absent: its last. */
+  to?: number | undefined;
+  /** Its validation losses at the steps of rungs; none where there are no rungs. */
+  rungs?: readonly RungScore[];
   /** Of a failed one: which run, and why. */
   reason?: string;
 }
@@ -31,6 +39,9 @@ export interface ArmState {
 /** What an experiment does next. `succeeded` and `failed` are said when nothing runs any more. */
 export interface NextStep {
   start: Cell[];
+  /** Held cells that go on, and those that are not to; steps of rungs. */
+  promote: { cell: Cell; from: number; to: number }[];
+  stop: { cell: Cell; at: number }[];
   status: 'running' | 'succeeded' | 'failed';
   /** Why it failed; null otherwise. */
   reason: string | null;
@@ -64,19 +75,23 @@ export function nextStep(arms: readonly ArmPlan[], seeds: SeedPlan, outcomes: re
       outcomes.filter((one) => one.arm === arm.name),
     ),
   );
-  const start = steps.flatMap((step) => step.start);
+  const [start, promote, stop] = [
+    steps.flatMap((step) => step.start),
+    steps.flatMap((step) => step.promote),
+    steps.flatMap((step) => step.stop),
+  ];
+  const due = { start, promote, stop };
   const states = steps.map(({ state }) => state);
-  const isBusy = start.length > 0 || outcomes.some(({ state }) => state === 'active');
+  const isBusy = start.length + promote.length + stop.length > 0 || outcomes.some(({ state }) => state === 'active');
   const failed = states.filter(({ phase }) => phase === 'failed');
   const reason = failed.map(({ name, note }) => `${name}: ${note}`).join('; ');
-  if (isBusy) return { start, status: 'running', reason: null, arms: states };
+  if (isBusy) return { ...due, status: 'running', reason: null, arms: states };
   return failed.length > 0
-    ? { start, status: 'failed', reason, arms: states }
-    : { start, status: 'succeeded', reason: null, arms: states };
+    ? { ...due, status: 'failed', reason, arms: states }
+    : { ...due, status: 'succeeded', reason: null, arms: states };
 }
 
-interface ArmStep {
-  start: Cell[];
+interface ArmStep extends Pick<NextStep, 'start' | 'promote' | 'stop'> {
   state: ArmState;
 }
 
@@ -84,21 +99,28 @@ function armStep({ name, search }: ArmPlan, seeds: SeedPlan, outcomes: readonly 
   const state = (phase: ArmState['phase'], note: string): ArmState => {
     return { name, phase, learning_rate: null, is_bracketed: null, note };
   };
-  const failed = outcomes.find((one) => one.state === 'failed');
-  if (failed) return { start: [], state: state('failed', failed.reason ?? 'a run failed') };
+  // Where rungs stop the worse runs anyhow, a run of the search that failed is the worst of its rung and stops nothing else.
+  const failed = outcomes.find((one) => one.state === 'failed' && (search.type !== 'asha' || one.phase === 'final'));
+  const none = { start: [], promote: [], stop: [] };
+  if (failed) return { ...none, state: state('failed', failed.reason ?? 'a run failed') };
   const found = findRate(search, outcomes, seeds.search);
+  const cellOf = (rate: number): Cell => cell(name, 'search', rate, seeds.search);
+  const stop = found.stop.flatMap((rate) => {
+    const held = outcomes.find((one) => one.phase === 'search' && one.learning_rate === rate && one.state === 'held');
+    return held?.to === undefined ? [] : [{ cell: cellOf(rate), at: held.to }];
+  });
   switch (found.is) {
     case 'open': {
-      const start = found.start.map((learning_rate) => cell(name, 'search', learning_rate, seeds.search));
-      return { start, state: state('search', 'the rate is being searched') };
+      const promote = found.promote.map(({ rate, from, to }) => ({ cell: cellOf(rate), from, to }));
+      return { start: found.start.map(cellOf), promote, stop, state: state('search', found.note) };
     }
     case 'lost':
-      return { start: [], state: state('failed', found.note) };
+      return { ...none, stop, state: state('failed', found.note) };
     case 'found': {
       const { rate, isBracketed, note } = found;
       const { start, isDone } = finalCells(name, rate, seeds.final, outcomes);
       const chosen = { ...state(isDone ? 'done' : 'final', note), learning_rate: rate, is_bracketed: isBracketed };
-      return { start, state: chosen };
+      return { ...none, start, stop, state: chosen };
     }
   }
 }
@@ -107,15 +129,39 @@ const cell = (arm: string, phase: Cell['phase'], learning_rate: number, seed: nu
   return { arm, phase, learning_rate, seed };
 };
 
-function findRate(search: ArmSearch, outcomes: readonly CellOutcome[], seed: number) {
+type Found =
+  | { is: 'open'; start: number[]; promote: Promotion[]; stop: number[]; note: string }
+  | { is: 'found'; rate: number; isBracketed: boolean; stop: number[]; note: string }
+  | { is: 'lost'; stop: number[]; note: string };
+
+function findRate(search: ArmSearch, outcomes: readonly CellOutcome[], seed: number): Found {
+  const searched = outcomes.filter((one) => one.phase === 'search' && one.seed === seed);
+  if (search.type === 'asha') return climb(search, searched);
+  const whole = { promote: [], stop: [], note: 'the rate is being searched' };
   if (search.type === 'grid' && new Set(search.learning_rates).size === 1) {
     const [rate = Number.NaN] = search.learning_rates;
-    return { is: 'found' as const, rate, isBracketed: false, note: `${rate} was given, and no other one tried` };
+    return { ...whole, is: 'found', rate, isBracketed: false, note: `${rate} was given, and no other one tried` };
   }
-  const tried = outcomes
-    .filter((one) => one.phase === 'search' && one.seed === seed)
-    .map(({ learning_rate: rate, state, score }): TriedRate => ({ rate, isActive: state === 'active', score }));
-  return searchStep(search, tried);
+  const tried = searched.map(({ learning_rate: rate, state, score }): TriedRate => {
+    return { rate, isActive: state === 'active', score };
+  });
+  return { ...whole, ...searchStep(search, tried) };
+}
+
+/** A search by rungs, by what its runs did. */
+function climb(search: AshaSearch, searched: readonly CellOutcome[]): Found {
+  const last = search.rungs.at(-1) ?? 0;
+  const runs = searched.map(({ learning_rate: rate, state, to = last, score, rungs = [] }): RungRun => {
+    const scores =
+      state === 'ended' ? [...rungs.filter(({ step }) => step < last), { step: last, loss: score }] : rungs;
+    return { rate, state, to, scores };
+  });
+  const found = ashaStep(search, runs);
+  if (found.is !== 'open') return found;
+  const counts = search.rungs.map(
+    (step) => `${runs.filter(({ scores }) => scores.some((one) => one.step === step)).length} at step ${step}`,
+  );
+  return { ...found, stop: [], note: `runs that have come to a rung: ${counts.join(', ')}` };
 }
 
 /** Those of the final seeds that have no run yet, and whether all have ended. */

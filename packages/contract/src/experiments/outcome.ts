@@ -30,6 +30,8 @@ export interface RunOutcome {
   learning_rate: number;
   /** As the run's object has it; runs that have not succeeded yet are drawn and take no part in figures. */
   status: string;
+  /** The step of the rung at which its search stopped it as one of the worse; null where it was not. */
+  stopped_at: number | null;
   /** Code of the error that ended it, e.g. `nan_loss`; null otherwise. */
   verdict: string | null;
   steps: number;

@@ -18,6 +18,7 @@ import { resolveAdapter } from '../plan/resolve-adapter.js';
 import { resolveConfig } from '../plan/resolve-config.js';
 import { CreateRunRequest, type RunConfig } from '../run-config.js';
 import { parse } from '../validate.js';
+import { planRungs, type RungPlan, rungsOf } from './asha.js';
 import { type MatchedArm, matchParameters, type Sized } from './match.js';
 import { type ArmPlan, type Cell, nextStep } from './next.js';
 import { notComparable } from './not-comparable.js';
@@ -49,6 +50,8 @@ export interface PlannedArm extends ArmPlan {
   /** Rates that are tried first, and runs over seeds and rates. */
   rates: number[];
   runs: { least: number; most: number };
+  /** Of a search by rungs: how many of its runs come to each; absent where every run goes on to its last step. */
+  rungs?: RungPlan[];
   /** Of its first run. */
   config: RunConfig;
 }
@@ -157,6 +160,7 @@ function planArm(input: PlanInput, arm: ExperimentArm, sized: Sized | MatchedArm
     replayShare: replayShareOf(config.data_mix),
     rates,
     runs: { least: counts.least + finals, most: counts.most + finals },
+    ...(search.type === 'asha' ? { rungs: planRungs(search) } : {}),
     config,
   };
 }
@@ -198,9 +202,33 @@ const automaticRate = (spec: ExperimentSpec, adapter: MethodConfig, base: ModelS
 function searchOf(spec: ExperimentSpec, arm: ExperimentArm, automatic: number, param: string): ArmSearch {
   const own = arm.learning_rates;
   const search = Array.isArray(own) ? ({ type: 'grid', learning_rates: own } as const) : (own ?? spec.search);
-  if (search.type === 'random' && search.min >= search.max)
-    throw invalid(own ? param : 'search', `from ${search.min} to ${search.max}`, 'Give a min below the max.');
+  const place = own ? param : 'search';
+  if ((search.type === 'random' || search.type === 'asha') && search.min >= search.max)
+    throw invalid(place, `from ${search.min} to ${search.max}`, 'Give a min below the max.');
+  if (search.type === 'asha') return { ...search, rungs: rungsIn(spec, search, place) };
   return search.type === 'bracket' ? { ...search, start: search.start ?? automatic } : search;
+}
+
+/** @throws AppError where the number of steps is not known, or there is no step to stop at before the last. */
+function rungsIn(
+  { fixed: { max_steps: steps } }: ExperimentSpec,
+  search: Parameters<typeof rungsOf>[0],
+  param: string,
+): number[] {
+  if (steps === undefined)
+    throw invalid(
+      'fixed.max_steps',
+      'not given',
+      "A search of the type 'asha' stops runs at shares of their steps: give max_steps in place of n_epochs.",
+    );
+  const rungs = rungsOf(search, steps);
+  if (rungs.length < 2)
+    throw invalid(
+      `${param}.min_steps`,
+      `${search.min_steps ?? 1}, but the rung below the last of ${steps} steps is at step ${Math.round(steps / search.eta)}`,
+      'Take a smaller one, a smaller eta, or more steps.',
+    );
+  return rungs;
 }
 
 function mixOf(spec: ExperimentSpec, name: string) {

@@ -1,10 +1,11 @@
-import { createRandom } from '../random.js';
+import { type AshaSearch, drawRates } from './asha.js';
 import type { Search } from './spec.js';
 
-/** A search with the rate that it starts at. */
-export type ArmSearch =
-  | Exclude<Search, { type: 'bracket' }>
+/** A search that tries every rate to the end, with the rate that it starts at. */
+export type WholeSearch =
+  | Exclude<Search, { type: 'bracket' | 'asha' }>
   | (Extract<Search, { type: 'bracket' }> & { start: number });
+export type ArmSearch = WholeSearch | AshaSearch;
 
 /** What came of a rate. */
 export interface TriedRate {
@@ -26,7 +27,7 @@ const RATE_MAX = 10;
 /** Four digits, so that the same step of the ladder is the same number whenever it is computed. */
 const short = (rate: number): number => Number(rate.toPrecision(4));
 
-/** Rates that a search begins with. */
+/** Rates that a search begins with, in the order in which they start. */
 export function firstRates(search: ArmSearch): number[] {
   switch (search.type) {
     case 'bracket':
@@ -34,6 +35,8 @@ export function firstRates(search: ArmSearch): number[] {
     case 'grid':
       return [...new Set(search.learning_rates)].sort((a, b) => a - b);
     case 'random':
+      return drawRates(search).sort((a, b) => a - b);
+    case 'asha':
       return drawRates(search);
   }
 }
@@ -48,7 +51,7 @@ export function rateCounts(search: ArmSearch): { least: number; most: number } {
  * The next rates of a search, or what it found. Pure: what was tried so far is all that it knows, so it goes on from wherever a kill left it.
  * A bracket search tries a rate beyond the best one while that is the least or the largest of those tried.
  */
-export function searchStep(search: ArmSearch, tried: readonly TriedRate[]): SearchState {
+export function searchStep(search: WholeSearch, tried: readonly TriedRate[]): SearchState {
   const first = firstRates(search);
   const missing = first.filter((rate) => !tried.some((one) => one.rate === rate));
   if (missing.length > 0) return { is: 'open', start: missing };
@@ -60,13 +63,6 @@ export function searchStep(search: ArmSearch, tried: readonly TriedRate[]): Sear
 
 const ladder = ({ start, factor }: { start: number; factor: number }, at: number): number =>
   short(start * factor ** at);
-
-/** Between the ends, evenly in the logarithm; ascending. */
-function drawRates({ min, max, runs, seed }: Extract<Search, { type: 'random' }>): number[] {
-  const random = createRandom(seed);
-  const drawn = Array.from({ length: runs }, () => short(min * (max / min) ** random.next()));
-  return [...new Set(drawn)].sort((a, b) => a - b);
-}
 
 /** The rates beyond an edge that the best rate is at; none once it has neighbours on both sides, or no more may be tried. */
 function beyond(search: Extract<ArmSearch, { type: 'bracket' }>, sorted: readonly TriedRate[]): number[] {

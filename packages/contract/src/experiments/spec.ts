@@ -38,8 +38,24 @@ const RandomRates = z.strictObject({
   seed: describe(Seed.default(1), 'The same seed draws the same rates.'),
 });
 
+const Asha = z.strictObject({
+  type: z.literal('asha'),
+  min: Rate,
+  max: Rate,
+  runs: describe(z.int().min(2).max(200), 'Rates drawn between min and max, evenly in their logarithm.'),
+  seed: describe(Seed.default(1), 'The same seed draws the same rates.'),
+  eta: describe(
+    z.int().min(2).max(10).default(3),
+    'Of the runs that have come to a rung, one of so many goes on to the next, which has so many times the steps.',
+  ),
+  min_steps: describe(
+    z.int().min(1).optional(),
+    'Steps of the first rung at least. Default: those of two rungs below the last, max_steps / eta².',
+  ),
+});
+
 /** How the learning rate of an arm is found. */
-export const Search = z.discriminatedUnion('type', [Bracket, Grid, RandomRates]);
+export const Search = z.discriminatedUnion('type', [Bracket, Grid, RandomRates, Asha]);
 export type Search = z.output<typeof Search>;
 
 export const ExperimentArm = z.strictObject({
@@ -136,7 +152,7 @@ export const ExperimentRequest = z
     seeds: describe(ExperimentSeeds.prefault({}), 'Seeds decide order, initial values and dropout.'),
     search: describe(
       Search.prefault({ type: 'bracket' }),
-      '`bracket`: three rates around the start, then on until the best has a worse neighbour on both sides. `grid`: these rates. `random`: drawn ones.',
+      '`bracket`: three rates around the start, then on until the best has a worse neighbour on both sides. `grid`: these rates. `random`: drawn ones. `asha`: drawn ones, of which the worse are stopped at the steps of rungs (asynchronous successive halving, arXiv:1810.05934).',
     ),
     lambdas: describe(
       z.array(z.number().gt(0).lt(1)).max(9).default([]),

@@ -25,6 +25,8 @@ export const ExperimentArmObject = z
     /** Rates that are tried first; a search may go on. */
     learning_rates: z.array(z.number()),
     runs: Range,
+    /** Of a search by rungs: the step of each, and how many of the runs come to it; expected: in a random order. */
+    rungs: z.array(z.object({ step: z.int(), runs: Range.extend({ expected: z.number() }) })).optional(),
     phase: z.enum(['search', 'final', 'done', 'failed']),
     /** The rate that was chosen, and whether it has a worse neighbour on both sides; null before. */
     learning_rate: z.number().nullable(),
@@ -50,6 +52,12 @@ export const ExperimentCell = z
     /** Validation loss after the last step, nats a token; null before, and where it diverged. */
     score: z.number().nullable(),
     error: z.string().nullable(),
+    /** The step of a rung that it is on its way to, is held at or was stopped at; null: its last, or it is no run of a search by rungs. */
+    hold_step: z.int().nullable(),
+    /** Whether it was stopped there as one of the worse. */
+    is_stopped: z.boolean(),
+    /** Validation losses at the steps of rungs; null where one was no number. Those of two rungs are not comparable. */
+    rungs: z.array(z.object({ step: z.int(), loss: z.number().nullable() })),
   })
   .meta({ id: 'ExperimentCell' });
 export type ExperimentCell = z.infer<typeof ExperimentCell>;
@@ -76,10 +84,10 @@ export const ExperimentObject = z
     runs: Range.extend({ made: z.int(), ended: z.int() }),
     /** Why arms will not be comparable, as far as that is known before a run; sentences that follow "not comparable because". */
     warnings: z.array(z.string()),
-    /** Of all its runs one after the other, in seconds, on workers of its pool that are there; in the answer to `dry_run`. */
+    /** Of all its runs one after the other, in seconds, on workers of its pool that are there; `expected` where a search stops runs early. In the answer to `dry_run`. */
     cost: z
       .object({
-        seconds: Range,
+        seconds: Range.extend({ expected: z.number().optional() }),
         workers: z.int(),
         /** Runs of the pool whose pace the estimate follows; 0: none has ended yet, and the time is a rough one. */
         measured_runs: z.int(),

@@ -62,6 +62,7 @@ export const run = (arm: string, changes: Partial<RunOutcome> = {}): RunOutcome 
     seed,
     learning_rate: 1e-3,
     status: 'succeeded',
+    stopped_at: null,
     verdict: null,
     steps: 100,
     tokens: 40_000,

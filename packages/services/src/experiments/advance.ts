@@ -1,12 +1,14 @@
 import { AppError, explain, isTerminal } from '@moraine/contract';
-import { nextStep } from '@moraine/contract/experiments';
+import { type Cell, cellKey, nextStep } from '@moraine/contract/experiments';
 import type { Actor, Services } from '../ground/context.js';
+import type { Queryable } from '../ground/transaction.js';
 import { cancelRun } from '../training/cancel-run.js';
+import { endHeldRun, promoteRun } from '../training/hold-run.js';
 import { pauseRun, resumeRun } from '../training/pause-run.js';
 import { type ExperimentRow, toRow } from './experiment-row.js';
 import { type LoadedCell, loadCells, toOutcome } from './load-cells.js';
 import { cancelDial, scoreDial } from './score-dial.js';
-import { Outdated, startCell } from './start-cell.js';
+import { holdRow, Outdated, startCell } from './start-cell.js';
 
 /** Experiments whose runs are not what they should be: those that run, and others of which a run has not ended. */
 const UNSETTLED = `SELECT e.id FROM experiments e WHERE e.status = 'running' OR (e.status IN ('paused', 'cancelled') AND EXISTS (
@@ -34,7 +36,7 @@ export async function advanceExperiment(s: Services, id: string): Promise<void> 
   const found = await s.db.experiment.findUnique({ where: { id } });
   if (!found) return;
   const row = toRow(found);
-  const cells = await loadCells(s, id);
+  const cells = await loadCells(s, row);
   const actor = { projectId: row.projectId, keyId: null };
   if (row.status === 'paused') return pauseAll(s, actor, cells);
   if (row.status === 'cancelled') return cancelAll(s, actor, row, cells);
@@ -45,7 +47,18 @@ export async function advanceExperiment(s: Services, id: string): Promise<void> 
 
 async function goOn(s: Services, actor: Actor, row: ExperimentRow, cells: readonly LoadedCell[]): Promise<void> {
   const step = nextStep(row.plan.arms, row.request.seeds, cells.map(toOutcome));
+  const runOf = (cell: Cell): string => cells.find((one) => cellKey(one) === cellKey(cell))?.run_id ?? '';
+  const check = (client: Queryable): Promise<void> => holdRow(client, row);
   try {
+    for (const { cell, at } of step.stop) {
+      const message = `The run was stopped at step ${at}: it is not among the best of its experiment there`;
+      await endHeldRun(s, { runId: runOf(cell), at, message, check });
+    }
+    for (const { cell, from, to } of step.promote) {
+      const isLast = to >= (cells.find((one) => cellKey(one) === cellKey(cell))?.steps ?? to);
+      const message = `The run is among the best of its experiment at step ${from} and goes on to ${isLast ? 'its last step' : `step ${to}`}`;
+      await promoteRun(s, { runId: runOf(cell), at: from, message, check }, isLast ? null : to);
+    }
     for (const cell of step.start) await startCell(s, row, cell);
     if (step.status === 'running') return;
     if (await scoreDial(s, actor, row)) await end(s, row, step.status, step.reason);
@@ -80,6 +93,7 @@ async function cancelAll(
 }
 
 async function resumeAll(s: Services, actor: Actor, row: ExperimentRow, cells: readonly LoadedCell[]): Promise<void> {
+  // One that its search holds refuses.
   for (const { run_id, status } of cells) if (!isTerminal(status)) await unlessItEnded(resumeRun(s, actor, run_id));
   await s.db.experiment.updateMany({
     where: { id: row.id, revision: row.revision },

@@ -20,9 +20,10 @@ export const pauseExperiment = (s: Services, actor: Actor, id: string): Promise<
  * @throws AppError `conflict` for one that succeeded or was cancelled.
  */
 export const resumeExperiment = (s: Services, actor: Actor, id: string): Promise<ExperimentObject> =>
-  change(s, actor, id, 'resumed', async ({ status }) => {
+  change(s, actor, id, 'resumed', async (row) => {
+    const { status } = row;
     if (status === 'succeeded' || status === 'cancelled') return 'conflict';
-    await freeFailed(s, id);
+    await freeFailed(s, row);
     return { status: 'running', reason: null, finishedAt: null, isResuming: true };
   });
 
@@ -70,8 +71,8 @@ const refuse = (id: string, status: Status, what: string): AppError =>
   });
 
 /** Takes the cells from runs that ended without saying anything of their rate, so that others are made. */
-async function freeFailed(s: Services, id: string): Promise<void> {
-  const failed = (await loadCells(s, id)).filter((cell) => toOutcome(cell).state === 'failed');
+async function freeFailed(s: Services, row: ExperimentRow): Promise<void> {
+  const failed = (await loadCells(s, row)).filter((cell) => toOutcome(cell).state === 'failed');
   await s.db.run.updateMany({
     where: { id: { in: failed.map(({ run_id }) => run_id) } },
     data: { experimentCell: null },

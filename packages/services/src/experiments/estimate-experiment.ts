@@ -1,5 +1,5 @@
 import type { ExperimentObject } from '@moraine/contract';
-import { cellRequest, type PlannedArm } from '@moraine/contract/experiments';
+import { cellRequest, type PlannedArm, rungRuns } from '@moraine/contract/experiments';
 import type { EncodedAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { encodeFiles } from '../training/dry-run.js';
@@ -39,20 +39,31 @@ export async function estimateExperiment(
     arms.push({ search: search.time.total_seconds, final: final.time.total_seconds, measured });
   }
   const finals = new Set(spec.seeds.final).size;
-  const total = (end: 'least' | 'most'): number =>
+  const total = (end: 'least' | 'expected' | 'most'): number =>
     sum(plan.arms.map((arm, i) => secondsOf(arm, arms[i] ?? { search: 0, final: 0 }, finals, end)));
   const workers = await presentWorkers(s, spec.pool ?? 'default');
   return {
     arms: arms.map(({ search, final }) => ({ search, final })),
     cost: {
-      seconds: { least: total('least'), most: total('most') },
+      seconds: {
+        ...{ least: total('least'), most: total('most') },
+        ...(plan.arms.some(({ rungs }) => rungs !== undefined) ? { expected: total('expected') } : {}),
+      },
       workers: workers.length,
       measured_runs: Math.min(...arms.map(({ measured }) => measured)),
     },
   };
 }
 
-const secondsOf = ({ runs }: PlannedArm, { search, final }: ArmSeconds, finals: number, end: 'least' | 'most') =>
-  (runs[end] - finals) * search + finals * final;
+/** Of all runs of an arm. Those that stop at a rung count by their steps; what is expected of a search without rungs is the least. */
+function secondsOf(
+  { runs, rungs }: PlannedArm,
+  { search, final }: ArmSeconds,
+  finals: number,
+  end: 'least' | 'expected' | 'most',
+): number {
+  const searched = rungs ? rungRuns(rungs, end) : runs[end === 'expected' ? 'least' : end] - finals;
+  return searched * search + finals * final;
+}
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

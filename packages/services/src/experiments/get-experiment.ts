@@ -9,7 +9,7 @@ import { toExperimentObject } from './to-experiment-object.js';
 /** @throws AppError `not_found`. */
 export async function getExperiment(s: Services, actor: Actor, id: string): Promise<ExperimentObject> {
   const row = await requireExperiment(s, actor, id);
-  return toExperimentObject(row, await loadCells(s, id));
+  return toExperimentObject(row, await loadCells(s, row));
 }
 
 export interface ListExperiments {

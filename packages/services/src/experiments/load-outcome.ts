@@ -1,4 +1,4 @@
-import { storedRunConfig } from '@moraine/contract';
+import { type StateReason, storedRunConfig } from '@moraine/contract';
 import type { DialPoint, ExperimentOutcome, FileScores, OutcomePoint, RunOutcome } from '@moraine/contract/experiments';
 import { EvaluationSummary } from '@moraine/contract/suites';
 import type { Actor, Services } from '../ground/context.js';
@@ -11,6 +11,7 @@ import type {
   TaskModel,
 } from '../ground/generated/models.js';
 import { requestHash } from '../ground/request-hash.js';
+import { NOT_PROMOTED } from '../training/hold-run.js';
 import { type ExperimentRow, requireExperiment } from './experiment-row.js';
 
 /** What the runs of an experiment did: all that its table, figures and report are computed from. @throws AppError `not_found`. */
@@ -59,6 +60,7 @@ function toRunOutcome(row: ExperimentRow, run: WholeRun, measured: readonly Meas
     seed: run.seed,
     learning_rate: config.optimizer.learning_rate,
     status: task.status,
+    stopped_at: stoppedAt(run),
     verdict: task.errorCode,
     steps: run.steps,
     tokens: Number(run.trainedTokens),
@@ -73,6 +75,10 @@ function toRunOutcome(row: ExperimentRow, run: WholeRun, measured: readonly Meas
     dial: [],
   };
 }
+
+/** The step of the rung at which a search ended a run. */
+const stoppedAt = ({ task, holdStep }: Pick<WholeRun, 'task' | 'holdStep'>): number | null =>
+  task.status === 'cancelled' && (task.stateReason as StateReason | null)?.code === NOT_PROMOTED ? holdStep : null;
 
 interface Measured {
   run_id: string;

@@ -2,6 +2,7 @@ import { AppError } from '@moraine/contract';
 import { type Cell, cellKey, cellRequest } from '@moraine/contract/experiments';
 import type { Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
+import type { Queryable } from '../ground/transaction.js';
 import { storeRun } from '../training/create-run.js';
 import { newRows } from '../training/new-rows.js';
 import { prepareRun } from '../training/prepare-run.js';
@@ -33,8 +34,19 @@ export async function startCell(s: Services, row: ExperimentRow, cell: Cell): Pr
     experimentArm: cell.arm,
     experimentPhase: cell.phase,
     experimentCell: key,
+    // Trained as one of the full length, to the first rung.
+    holdStep: cell.phase === 'search' && arm.search.type === 'asha' ? (arm.search.rungs[0] ?? null) : null,
   };
   await storeRun(s, { task, run: { ...run, ...experiment } }, prepared, (tx) => findCell(tx, row, key));
+}
+
+/** Holds the row of an experiment that is as it was when it was decided what to do. @throws Outdated. */
+export async function holdRow(client: Queryable, { id, revision }: ExperimentRow): Promise<void> {
+  const { rows } = await client.query(
+    `SELECT id FROM experiments WHERE id = $1 AND revision = $2 AND status = 'running' FOR UPDATE`,
+    [id, revision],
+  );
+  if (rows.length === 0) throw new Outdated();
 }
 
 /** The run that the cell has, while no other round can give it one. A deleted run frees its cell. */

@@ -32,7 +32,17 @@ export function toExperimentObject(row: ExperimentRow, cells: readonly LoadedCel
   };
 }
 
-const NOT_STARTED = { run_id: null, status: null, step: 0, steps: 0, score: null, error: null };
+const NOT_STARTED = {
+  run_id: null,
+  status: null,
+  step: 0,
+  steps: 0,
+  score: null,
+  error: null,
+  hold_step: null,
+  is_stopped: false,
+  rungs: [],
+};
 
 function toArm(arm: PlannedArm, state: ArmState | undefined): ExperimentArmObject {
   return {
@@ -44,6 +54,7 @@ function toArm(arm: PlannedArm, state: ArmState | undefined): ExperimentArmObjec
     replay_share: arm.replayShare,
     learning_rates: arm.rates,
     runs: arm.runs,
+    ...(arm.rungs === undefined ? {} : { rungs: arm.rungs }),
     phase: state?.phase ?? 'search',
     learning_rate: state?.learning_rate ?? null,
     is_bracketed: state?.is_bracketed ?? null,

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Services } from '../ground/context.js';
 import type { RunModel, TaskModel } from '../ground/generated/models.js';
 import { notify, statusMessage } from '../ground/publish.js';
-import { inTransaction } from '../ground/transaction.js';
+import { inTransaction, type Queryable } from '../ground/transaction.js';
 import { type MovePatch, moveTask } from '../work/move-task.js';
 import { offerTask } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
@@ -24,7 +24,7 @@ export interface HeldRun {
   /** Said among its events. */
   message: string;
   /** In the transaction, before all else: throws where the decision does not stand any more. */
-  check: (client: pg.PoolClient) => Promise<void>;
+  check: (client: Queryable) => Promise<void>;
 }
 
 /**

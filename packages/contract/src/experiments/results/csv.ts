@@ -45,6 +45,7 @@ const TABLE_COLUMNS = [
     'search_seconds',
     'final_seconds',
   ],
+  'stopped',
   'not_comparable',
 ] as const;
 
@@ -71,6 +72,9 @@ export function tableCsv({ rows, metric, unit, chance, not_comparable }: Experim
         ...[kept?.mean ?? null, kept?.half ?? null, difference?.to ?? null],
         ...[difference?.learned?.mean ?? null, difference?.learned?.half ?? null],
         ...[difference?.kept?.mean ?? null, difference?.kept?.half ?? null, row.seconds.search, row.seconds.final],
+        row.rates
+          .flatMap((one) => (one.stopped === null ? [] : [`${one.learning_rate} at step ${one.stopped.step}`]))
+          .join('; '),
         reasons.join('; '),
       ];
     }),
@@ -88,8 +92,10 @@ export function curvesCsv({ panels, rates }: ExperimentCurves): string {
     ]),
   );
   const overRates = rates.flatMap(({ arm, points }) =>
-    points.map(({ learning_rate, loss, seeds }): Value[] => [
-      ...['validation_loss', 'nats a token', arm, null, null, null, learning_rate, loss, null, seeds.length],
+    // Of a run that was stopped early: its step and the loss there. An empty step is the last.
+    points.map(({ learning_rate, loss, stopped, seeds }): Value[] => [
+      ...['validation_loss', 'nats a token', arm, null, null, stopped?.step ?? null, learning_rate],
+      ...[stopped === null ? loss : stopped.loss, null, seeds.length],
     ]),
   );
   const names = ['quantity', 'unit', 'arm', 'run_id', 'seed', 'step', 'learning_rate', 'value', 'half', 'seeds'];

@@ -6,9 +6,14 @@ import type { CurvePanel, ExperimentCurves, ExperimentFrontier, KlGauge } from '
 export function curvesSvg(curves: ExperimentCurves, title: string): string {
   const panels = [...curves.panels.map(curvePanel), ...(curves.rates.length === 0 ? [] : [ratePanel(curves)])];
   const chosen = curves.rates.map(({ arm, learning_rate }) => `${arm} at ${learning_rate ?? 'none yet'}`);
+  const stopped = curves.rates.flatMap(({ arm, points }) =>
+    points.flatMap((one) =>
+      one.stopped === null ? [] : [`${arm} at ${one.learning_rate} (step ${one.stopped.step})`],
+    ),
+  );
   return plotSvg({
     title: `${title}: curves`,
-    description: `Means over seeds with 95 % t-intervals as bands, single seeds as thin lines. ${chosen.length > 0 ? `Chosen rates: ${chosen.join(', ')}.` : ''}`,
+    description: `Means over seeds with 95 % t-intervals as bands, single seeds as thin lines. ${chosen.length > 0 ? `Chosen rates: ${chosen.join(', ')}.` : ''}${stopped.length > 0 ? ` Stopped early and not drawn: ${stopped.join(', ')}.` : ''}`,
     panels,
   });
 }
@@ -62,12 +67,15 @@ function ratePanel({ rates }: ExperimentCurves): Panel {
       color,
       line: 'solid',
       hasMarkers: true,
-      points: points.map(({ learning_rate: x, loss, is_chosen }) => ({
-        x,
-        y: loss,
-        title: `${arm}, rate ${x}: ${loss === null ? 'diverged' : tickText(loss)}${is_chosen ? ', chosen' : ''}`,
-        isRinged: is_chosen,
-      })),
+      // The loss of a run that was stopped is of another step, and has no place on this axis.
+      points: points
+        .filter(({ stopped }) => stopped === null)
+        .map(({ learning_rate: x, loss, is_chosen }) => ({
+          x,
+          y: loss,
+          title: `${arm}, rate ${x}: ${loss === null ? 'diverged' : tickText(loss)}${is_chosen ? ', chosen' : ''}`,
+          isRinged: is_chosen,
+        })),
     })),
   };
 }

@@ -49,6 +49,11 @@ export const TableRun = z.object({
 });
 export type TableRun = z.infer<typeof TableRun>;
 
+const Stopped = describe(
+  z.object({ step: z.int(), loss: z.number().nullable() }).nullable(),
+  'Where a search stopped it as one of the worse, with the validation loss there, which is comparable at that step alone.',
+);
+
 export const TableRow = z
   .object({
     arm: z.string(),
@@ -63,7 +68,11 @@ export const TableRow = z
     rates: z.array(
       z.object({
         learning_rate: z.number(),
-        loss: describe(z.number().nullable(), 'Validation loss after the last step; null where a run diverged.'),
+        loss: describe(
+          z.number().nullable(),
+          'Validation loss after the last step; null where a run diverged, and where one was stopped before.',
+        ),
+        stopped: Stopped,
         seeds: z.array(z.int()),
       }),
     ),
@@ -216,7 +225,11 @@ export const ExperimentCurves = z
         points: z.array(
           z.object({
             learning_rate: z.number(),
-            loss: describe(z.number().nullable(), 'Mean validation loss over the seeds; null where a run diverged.'),
+            loss: describe(
+              z.number().nullable(),
+              'Mean validation loss over the seeds after the last step; null where a run diverged, and where one was stopped before.',
+            ),
+            stopped: Stopped,
             seeds: z.array(z.int()),
             is_chosen: z.boolean(),
           }),

@@ -149,14 +149,19 @@ function searches({ rows }: ExperimentTable): string[] {
     '## The search of the rates',
     '',
     'Validation loss after the last step, nats a token; the chosen rate is bold.',
+    ...(searched.some(({ rates }) => rates.some(({ stopped }) => stopped !== null))
+      ? [
+          'A run that was stopped early is compared with others at the step where it was stopped, never with a loss of another step.',
+        ]
+      : []),
     '',
     ...tableOf(
       ['arm', 'rates', 'a worse neighbour on both sides'],
       searched.map(({ arm, rates, learning_rate, is_bracketed }) => [
         arm,
         rates
-          .map(({ learning_rate: rate, loss }) => {
-            const text = `${rate}: ${loss === null ? 'diverged' : number(loss)}`;
+          .map(({ learning_rate: rate, loss, stopped }) => {
+            const text = `${rate}: ${stopped === null ? (loss === null ? 'diverged' : number(loss)) : `stopped at step ${stopped.step} (${number(stopped.loss)} there)`}`;
             return rate === learning_rate ? `**${text}**` : text;
           })
           .join(', '),

@@ -70,7 +70,7 @@ function readArm(arm: OutcomeArm, all: readonly RunOutcome[], metric: ResultMetr
   const ofPhase = (phase: RunOutcome['phase']): RunOutcome[] => runs.filter((run) => run.phase === phase);
   const finals = ofPhase('final').map((run) => ({ run, row: toRun(run, rate, metric) }));
   const counted = finals.filter(({ row }) => row.left_out === null).map(({ run }) => run);
-  const searched = ofPhase('search').filter((run) => run.status === 'succeeded' || isDiverged(run));
+  const searched = ofPhase('search').filter(hasScore);
   const as = (chosen: readonly RunOutcome[]): ComparedArm => ({
     name: arm.name,
     method: arm.method,
@@ -80,6 +80,9 @@ function readArm(arm: OutcomeArm, all: readonly RunOutcome[], metric: ResultMetr
   });
   return { arm, rate, runs, finals, compared: as(counted), searched: as(searched.length > 0 ? searched : counted) };
 }
+
+/** Whether a run says something of its rate: it came to its last step, diverged, or was stopped as one of the worse. */
+const hasScore = (run: RunOutcome): boolean => run.status === 'succeeded' || isDiverged(run) || run.stopped_at !== null;
 
 /**
  * The rate of the final runs; of several, which a search that went on later leaves, and where there is none yet, the one of the least
@@ -98,17 +101,30 @@ function chosenRate(runs: readonly RunOutcome[]): number | null {
   return best[(best.length - 1) >> 1]?.learning_rate ?? null;
 }
 
-/** Rates by rising rate, each with the mean validation loss after the last step of its runs that have ended; null where one diverged. */
+/**
+ * Rates by rising rate, each with the mean validation loss after the last step of its runs that have ended; null where one diverged, and where one was stopped before, whose step
+ * and loss there stand beside it.
+ */
 export function ratesOf(runs: readonly RunOutcome[]): TableRow['rates'] {
-  const ended = runs.filter((run) => run.status === 'succeeded' || isDiverged(run));
+  const ended = runs.filter(hasScore);
   return numbers(ended.map((run) => run.learning_rate)).map((learning_rate) => {
     const at = ended.filter((run) => run.learning_rate === learning_rate).toSorted((a, b) => a.seed - b.seed);
     const losses = at.map(validationLoss);
     const known = losses.filter((loss) => loss !== null) as number[];
     const loss = known.length < losses.length ? null : known.reduce((sum, one) => sum + one, 0) / known.length;
-    return { learning_rate, loss, seeds: numbers(at.map(({ seed }) => seed)) };
+    const stopped = at.find(({ stopped_at }) => stopped_at !== null) ?? null;
+    return { learning_rate, loss, stopped: stopped && stoppedOf(stopped), seeds: numbers(at.map(({ seed }) => seed)) };
   });
 }
+
+function stoppedOf(run: RunOutcome): { step: number; loss: number | null } {
+  const step = run.stopped_at ?? 0;
+  return { step, loss: validationScores(run).find((one) => one.step === step)?.score ?? null };
+}
+
+/** Validation losses at every step that has one. */
+const validationScores = ({ points }: RunOutcome): { step: number; score: number | null }[] =>
+  points.map((point) => ({ step: point.step, score: targetScore(point, 'loss', 'validation') }));
 
 function toRun(run: RunOutcome, rate: number | null, metric: ResultMetric): TableRun {
   const { run_id, seed, status, seconds } = run;
@@ -156,6 +172,8 @@ function toCompared(run: RunOutcome): ComparedRun {
     evaluationItems: run.evaluation_items,
     sequenceLength: run.sequence_length,
     score: validationLoss(run),
+    stoppedAt: run.stopped_at ?? undefined,
+    scores: validationScores(run),
   };
 }
 
