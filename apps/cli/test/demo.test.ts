@@ -159,6 +159,7 @@ const evaluation = (step: number, loss: number, exact_match: number): Evaluation
   bits_per_byte: null,
   token_accuracy: 0,
   exact_match,
+  kl_to_base: null,
   samples: [],
 });
 

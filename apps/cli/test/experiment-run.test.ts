@@ -100,6 +100,10 @@ test('an experiment of a file runs to its end, is found again by it, and loses a
   expect(losses).toEqual(await lossesOf(alone?.run_id));
   const shown = await stack.cli('experiments', 'show', id);
   expect(shown.output).toContain(`${keys.length} ended of ${keys.length}`);
+  // A dot of each path in the plane at the base, at every validation and at the end.
+  const { runs: paths, left_out } = await client.call('getExperimentFrontier', { params: { id }, query: {} });
+  expect(left_out).toEqual([]);
+  expect(paths.map(({ points }) => points.map(({ step }) => step))).toEqual(paths.map(() => [0, 4, 8]));
   // Running the file once more finds it as it is.
   expect((await stack.cli('experiments', 'run', at('small.yaml'))).output).toContain(`${id}: succeeded`);
   expect((await stack.client.call('listFiles', { query: { purpose: 'fine-tune' } })).data).toHaveLength(4);

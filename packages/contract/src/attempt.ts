@@ -120,6 +120,8 @@ export interface EvaluationResult {
   /** Of the supervised text alone, in UTF-8, without the tokens that end an answer; null where that text is empty. */
   bitsPerByte: number | null;
   tokenAccuracy: number;
+  /** Mean KL(p_base ‖ q) over the supervised tokens, nats; absent where the model is not compared with its base. */
+  klToBase?: number;
   /** Share of rows whose whole answer, end token included, is what greedy decoding gives; null where rows are plain text. */
   exactMatch: number | null;
   samples: { prompt: string; expected: string; generated: string }[];

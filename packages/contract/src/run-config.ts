@@ -78,6 +78,10 @@ export const MixEntry = z.strictObject({
   ),
 });
 
+/** When a file of an evaluation is scored between the first and the last step. */
+export const EvaluationDuring = z.enum(['steps', 'checkpoints']);
+export type EvaluationDuring = z.infer<typeof EvaluationDuring>;
+
 const EvaluationFile = z.union([
   z.string(),
   z.strictObject({
@@ -85,6 +89,10 @@ const EvaluationFile = z.union([
     role: describe(
       DataRole.default('target'),
       '`target`: what should be learned, `source`: what should be kept; a higher loss on it is forgetting.',
+    ),
+    during: describe(
+      EvaluationDuring.optional(),
+      'Evaluated on the way too, without samples: `steps`: whenever the validation file is (`every_steps`), `checkpoints`: before each checkpoint that is saved by steps, by time or as the best. Absent: before the first and after the last step alone.',
     ),
   }),
 ]);
@@ -96,7 +104,7 @@ export const EvaluationRequest = z.strictObject({
   ),
   files: describe(
     z.array(EvaluationFile).max(16).default([]),
-    'Ids of files, alone (a target) or as `{file_id, role}`, evaluated before the first and after the last step: loss, token accuracy and, where a row has an answer, exact match.',
+    'Ids of files, alone (a target) or as `{file_id, role, during}`, evaluated before the first and after the last step: loss, token accuracy and, where a row has an answer, exact match.',
   ),
   samples: describe(z.int().min(0).max(20).default(3), 'Greedy generations kept per evaluated file.'),
   suites: describe(
@@ -331,6 +339,8 @@ export const RunConfig = z
       files: z.array(z.string()),
       /** The role of each file; all are targets where it is absent, in runs of earlier versions. */
       roles: z.record(z.string(), DataRole).optional(),
+      /** Files that are evaluated on the way too; absent where there are none. */
+      during: z.record(z.string(), EvaluationDuring).optional(),
       samples: z.int(),
       /** Absent where none is asked for. */
       suites: z.array(SuiteRequest).optional(),
@@ -365,7 +375,7 @@ export function storedRunConfig(stored: unknown): RunConfig {
 /** The files that a request names for evaluation, with their roles, each once as it was written. */
 export const evaluationFilesOf = (request: {
   evaluation?: z.output<typeof EvaluationRequest>;
-}): { file_id: string; role: DataRole }[] =>
+}): { file_id: string; role: DataRole; during?: EvaluationDuring | undefined }[] =>
   (request.evaluation?.files ?? []).map((file) =>
     typeof file === 'string' ? { file_id: file, role: 'target' as const } : file,
   );

@@ -70,7 +70,7 @@ describe('a request that is refused', () => {
     expect(of({ evaluation: { files: [{ id: 'file-2', role: 'source' }] } })).toMatchObject({
       code: 'unknown_key',
       param: 'evaluation.files[0].id',
-      hint: 'Valid keys here: file_id, role.',
+      hint: 'Valid keys here: file_id, role, during.',
     });
     expect(of({ evaluation: { files: ['file-2', { file_id: 'file-3', roll: 'source' }] } })).toMatchObject({
       param: 'evaluation.files[1].roll',

@@ -30,6 +30,8 @@ export interface ScoredFile {
   lengths: readonly number[];
   /** How many times as long the whole file is; 1 where all of it was read. */
   times: number;
+  /** How often an evaluation file is scored between the first and the last step; absent: never. */
+  onTheWay?: number;
 }
 
 /** Time of a run by what it is for, in seconds. */
@@ -94,7 +96,9 @@ export function estimateRun(run: RunToEstimate): RunEstimate {
   const tokensPerStep = mean(seen.map(sum));
   const modelledMs = mean(stepPasses.map(({ ms }) => ms));
   const stepMs = tokensPerSecond === null ? modelledMs : (1000 * tokensPerStep) / tokensPerSecond;
-  const evaluateMs = validations(config) * scoreMs(run.validation) + 2 * sum(run.evaluation.map(scoreMs));
+  const evaluateMs =
+    validations(config) * scoreMs(run.validation) +
+    sum(run.evaluation.map((file) => (2 + (file.onTheWay ?? 0)) * scoreMs(file)));
   return {
     memory: estimateMemory(model, config, shapes),
     seconds: {

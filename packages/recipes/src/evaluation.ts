@@ -29,10 +29,26 @@ export interface Evaluator {
   shapes: readonly BatchShape[];
   /** Of the samples; undefined when there are none. */
   generation: GenerationPlan | undefined;
-  /** Loss and token accuracy on the validation file. */
-  validate(scored: Scored): Promise<Evaluation>;
+  /** Loss and token accuracy on the validation file, and the result of the evaluation file that is the same one, where there is such. */
+  validate(scored: Scored, step: number): Promise<Validation>;
   /** The evaluation files, one result each, with greedy samples. */
   files(scored: Scored, step: number): AsyncGenerator<EvaluationResult>;
+  /** The one at a place of the list, without samples. */
+  file(scored: Scored, step: number, place: number): Promise<EvaluationResult>;
+  /** Place of the evaluation file that is the validation file too; -1 where none is. */
+  twin: number;
+}
+
+export interface Validation extends Evaluation {
+  result: EvaluationResult | null;
+}
+
+interface EvaluationFile {
+  id: string;
+  name: string;
+  rows: readonly TrainingRow[];
+  /** UTF-8 bytes of all that the rows supervise. */
+  bytes: number;
 }
 
 /** Reads and encodes the validation file and the evaluation files of a run. `onPass` is called before each batch that is scored. */
@@ -65,6 +81,7 @@ export async function createEvaluator(
       return score(batch);
     };
   const passes = (rows: readonly TrainingRow[]) => (layout === null ? [] : layOut(rows, layout, tokenizer.padId));
+  const twin = files.findIndex(({ path }) => path === spec.validationFile);
   return {
     hasValidation: validation.length > 0,
     validationRows: validation,
@@ -73,28 +90,43 @@ export async function createEvaluator(
       files.map(({ sampled }) => sampled),
       config.maxPositions,
     ),
-    validate: ({ score }) => evaluate(counted(score), passes(validation)),
+    async validate({ score }, step) {
+      const file = files[twin];
+      if (file === undefined) return { ...(await evaluate(counted(score), passes(validation))), result: null };
+      const { evaluation, result } = await scoreFile(file, score, step);
+      return { ...evaluation, result };
+    },
     async *files({ score, generator }, step) {
-      for (const { id, name, rows, bytes, sampled } of files) {
-        const text = { nats: 0 };
-        const evaluation = await evaluate(addTextNats(text, counted(score), tokenizer), passes(rows));
+      for (const file of files) {
+        const { result } = await scoreFile(file, score, step);
         onPass();
-        const isAnswered = rows.every(({ promptLength }) => promptLength > 0);
-        yield {
-          fileId: id,
-          name,
-          step,
-          rows: rows.length,
-          supervisedTokens: evaluation.supervisedTokens,
-          loss: evaluation.loss,
-          bitsPerByte: bytes === 0 ? null : text.nats / Math.LN2 / bytes,
-          tokenAccuracy: evaluation.tokenAccuracy,
-          exactMatch: isAnswered ? evaluation.exactMatch : null,
-          samples: generator === null || sampled.length === 0 ? [] : await sample(generator, tokenizer, sampled),
-        };
+        const { sampled } = file;
+        const samples = generator === null || sampled.length === 0 ? [] : await sample(generator, tokenizer, sampled);
+        yield { ...result, samples };
       }
     },
+    async file({ score }, step, place) {
+      const file = files[place];
+      if (file === undefined) throw new RangeError(`No evaluation file ${place} of ${files.length}.`);
+      return (await scoreFile(file, score, step)).result;
+    },
+    twin,
   };
+
+  async function scoreFile({ id, name, rows, bytes }: EvaluationFile, score: Scored['score'], step: number) {
+    const text = { nats: 0 };
+    const evaluation = await evaluate(addTextNats(text, counted(score), tokenizer), passes(rows));
+    const isAnswered = rows.every(({ promptLength }) => promptLength > 0);
+    const { supervisedTokens, loss, tokenAccuracy, exactMatch, klToBase } = evaluation;
+    const result: EvaluationResult = {
+      ...{ fileId: id, name, step, rows: rows.length, supervisedTokens, loss, tokenAccuracy },
+      bitsPerByte: bytes === 0 ? null : text.nats / Math.LN2 / bytes,
+      exactMatch: isAnswered ? exactMatch : null,
+      ...(klToBase === undefined ? {} : { klToBase }),
+      samples: [],
+    };
+    return { evaluation, result };
+  }
 }
 
 /** UTF-8 bytes of all that the rows supervise. */

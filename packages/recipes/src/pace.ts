@@ -1,4 +1,4 @@
-import type { RunConfig } from '@moraine/contract';
+import type { EvaluationDuring, RunConfig } from '@moraine/contract';
 
 /** Evaluations a run gets when the request leaves their number to us. */
 const EVALUATIONS = 10;
@@ -7,6 +7,17 @@ const EVALUATIONS = 10;
 export function evaluatesAt(step: number, { steps, evaluation }: RunConfig): boolean {
   const every = evaluation.every_steps > 0 ? evaluation.every_steps : Math.max(1, Math.ceil(steps / EVALUATIONS));
   return step === steps || step % every === 0;
+}
+
+/** Places of the evaluation files that are due after a step on the way, where that is one to evaluate after (`steps`) or to save a checkpoint after (`checkpoints`). */
+export function filesDuring(
+  { evaluation: { files, during = {} } }: Pick<RunConfig, 'evaluation'>,
+  after: Record<EvaluationDuring, boolean>,
+): number[] {
+  return files.flatMap((file, at) => {
+    const when = during[file];
+    return when !== undefined && after[when] ? [at] : [];
+  });
 }
 
 /** The step whose checkpoint the resume is checked from at the latest: a tenth of the run before its end, at most 100 steps. */

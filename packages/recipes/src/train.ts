@@ -9,12 +9,12 @@ import {
 } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { device } from '@moraine/engine';
-import type { Evaluation, Trainer } from '@moraine/lm';
+import type { Trainer } from '@moraine/lm';
 import { type BaseHashes, folderBytes, type LoadedCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
-import type { Evaluator } from './evaluation.js';
+import type { Evaluator, Validation } from './evaluation.js';
 import { type Fingerprint, VALIDATION } from './fingerprint.js';
-import { checkpointsAt, evaluatesAt } from './pace.js';
+import { checkpointsAt, evaluatesAt, filesDuring } from './pace.js';
 import { createResultCsv } from './result-csv.js';
 import type { StepBatches } from './step-batches.js';
 import { accuracyOf, checkpointMetrics, stepValues } from './step-metrics.js';
@@ -121,7 +121,10 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     emit({ type: 'metrics', step: step.step, at: Date.now(), values: stepValues(step, valid, measured) });
     result.add({ step: step.step, trainLoss: step.loss, trainAccuracy: accuracyOf(step), valid });
     const isDue = checkpointsAt(step.step, (performance.now() - savedAt) / 1000, config);
-    if (isDue || isAmongBest(watched, step.step, config) || stoppedEarly !== null) save(metrics);
+    const isSaved = isDue || isAmongBest(watched, step.step, config) || stoppedEarly !== null;
+    // Before the checkpoint, so that whoever goes on from it has them; those of the end are of the result.
+    if (step.step < config.steps && stoppedEarly === null) await evaluateOnTheWay(run, valid, isSaved);
+    if (isSaved) save(metrics);
     await new Promise(setImmediate);
   }
   const ended = { step: trainer.steps, trainedTokens, resultFile: result.text() };
@@ -134,9 +137,22 @@ function stopReasonOf({ spec, trainer, control }: Run): StopReason | 'hold' | nu
 }
 
 /** The validation that is due after a step; null where none is. */
-async function validateAt({ evaluator, trainer, spec }: Run, step: number): Promise<Evaluation | null> {
-  const isDue = evaluatesAt(step, spec.config) || step === spec.holdAt;
-  return evaluator.hasValidation && isDue ? evaluator.validate(trainer) : null;
+async function validateAt(run: Run, step: number): Promise<Validation | null> {
+  const { evaluator, trainer } = run;
+  return evaluator.hasValidation && isEvaluated(run, step) ? evaluator.validate(trainer, step) : null;
+}
+
+const isEvaluated = ({ spec }: Run, step: number): boolean => evaluatesAt(step, spec.config) || step === spec.holdAt;
+
+/** The evaluation files that are due between the first and the last step; one that was just scored as the validation file is not scored again. */
+async function evaluateOnTheWay(run: Run, valid: Validation | null, isSaved: boolean): Promise<void> {
+  const { evaluator, trainer, spec, emit } = run;
+  const { steps: step } = trainer;
+  for (const place of filesDuring(spec.config, { steps: isEvaluated(run, step), checkpoints: isSaved })) {
+    const known = place === evaluator.twin ? (valid?.result ?? null) : null;
+    const result = known ?? (await evaluator.file(trainer, step, place));
+    emit({ type: 'evaluation', at: Date.now(), result });
+  }
 }
 
 /** Loads the checkpoint that the run is to go on from; null where there is none. */

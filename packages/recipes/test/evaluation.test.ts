@@ -77,6 +77,44 @@ describe('the evaluations of a run', () => {
     expect(types.at(-1)).toBe('finished');
   });
 
+  it('come on the way too where a file asks for it: with the validation, or with a checkpoint, before it and without samples', async () => {
+    const evaluationFiles = [
+      { id: 'file-1', name: 'valid', path: sums },
+      { id: 'file-2', name: 'source', path: texts },
+      { id: 'file-3', name: 'test', path: texts },
+    ];
+    const spec = specOf(base, sums, lora, { evaluationFiles, validationFile: sums });
+    const during = { 'file-1': 'steps', 'file-2': 'checkpoints' } as const;
+    const files = Object.keys({ ...during, 'file-3': '' });
+    Object.assign(spec.config, { regularize: { kl_to_base: 0, on: 'task' } });
+    spec.config.evaluation = { ...spec.config.evaluation, files, during };
+    const events = await runOf(spec);
+    const results = ofType(events, 'evaluation').map(({ result }) => result);
+    // Validated after 4, 8 and 12 steps, saved after 5, 10 and 12.
+    expect(results.map(({ name, step }) => `${name} ${step}`)).toEqual([
+      ...['valid 0', 'source 0', 'test 0', 'valid 4', 'source 5', 'valid 8', 'source 10'],
+      ...['valid 12', 'source 12', 'test 12'],
+    ]);
+    const isOnTheWay = ({ step }: { step: number }): boolean => step > 0 && step < 12;
+    expect(results.filter(isOnTheWay).every(({ samples }) => samples.length === 0)).toBe(true);
+    // One pass over the validation file gives both.
+    const valids = ofType(events, 'metrics').filter(({ step, values }) => isOnTheWay({ step }) && values.valid_loss);
+    expect(results.filter(({ name, step }) => name === 'valid' && isOnTheWay({ step }))).toMatchObject(
+      valids.map(({ step, values }) => ({ step, loss: values.valid_loss, klToBase: values.valid_kl_to_base })),
+    );
+    expect(results[0]?.klToBase).toBeCloseTo(0, 6);
+    expect(results[3]?.klToBase).toBeGreaterThan(0);
+    const order = events.map((event) =>
+      event.type === 'evaluation'
+        ? `evaluation ${event.result.step}`
+        : event.type === 'checkpoint'
+          ? `checkpoint ${event.step}`
+          : '',
+    );
+    expect(order.indexOf('evaluation 5')).toBeLessThan(order.indexOf('checkpoint 5'));
+    expect(order.indexOf('evaluation 5')).toBeGreaterThan(0);
+  });
+
   it('give text no exact match and no samples, and prompts as many samples as asked', async () => {
     const evaluationFiles = [
       { id: 'file-1', name: 'sums', path: sums },

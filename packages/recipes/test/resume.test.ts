@@ -86,7 +86,10 @@ describe('a run that is held at a step', () => {
     readFileSync(join(ofType(events, 'checkpoint').at(-1)?.dir ?? '', 'trainable.safetensors'));
 
   it('is scored and saved there, gives up its worker, and goes on to the bit as if it never had', async () => {
-    const spec = { ...(await resolved({ adapter: adapterOf('lora') })), validationFile: sums };
+    const spec = {
+      ...(await resolved({ adapter: adapterOf('lora'), evaluation: { every_steps: 2 } })),
+      validationFile: sums,
+    };
     const again = (changes: Partial<TrainSpec>) =>
       runOf({ ...spec, outDir: mkdtempSync(join(tmpdir(), 'moraine-held-')), ...changes });
     const whole = await runOf(spec);

@@ -82,6 +82,11 @@ test('a file is held for its run whatever its role', async () => {
 
 test.each<[string, () => unknown[], string]>([
   ['two roles for one file', () => [target, { file_id: target, role: 'source' }], 'evaluation.files[1]'],
+  [
+    'a file that is evaluated on the way and not',
+    () => [target, { file_id: target, during: 'steps' }],
+    'evaluation.files[1].during',
+  ],
   ['a role that is none', () => [{ file_id: target, role: 'kept' }], 'evaluation.files[0]'],
   ['an unknown key', () => [target, { file_id: source, weight: 1 }], 'evaluation.files[1]'],
   ['a file that is not there', () => [target, { file_id: 'file-nothing', role: 'source' }], 'evaluation.files[1]'],

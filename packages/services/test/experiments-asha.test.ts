@@ -1,7 +1,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AppError, type ExperimentObject } from '@moraine/contract';
+import type { ExperimentObject } from '@moraine/contract';
 import { experimentTable, tableMarkdown } from '@moraine/contract/experiments';
 import { testServices } from '@moraine/testing';
 import { Redis } from 'ioredis';
@@ -178,7 +178,7 @@ test('a held run keeps its checkpoint, is not resumed with its experiment, and o
   await advanceExperiments(s);
   expect(statusesOf(await look(id)).sort()).toEqual(['paused  2', 'queued  2']);
   expect((await listCheckpoints(s, actor, run, { limit: 9 })).data.map(({ step_number }) => step_number)).toEqual([2]);
-  await expect(resumeRun(s, actor, run)).rejects.toMatchObject({ code: 'conflict' } satisfies Partial<AppError>);
+  await expect(resumeRun(s, actor, run)).rejects.toMatchObject({ code: 'conflict' });
   await pauseExperiment(s, actor, id);
   await resumeExperiment(s, actor, id);
   expect(statusesOf(await look(id)).sort()).toEqual(['paused  2', 'queued  2']);
@@ -225,6 +225,5 @@ test.each<[string, Record<string, unknown>, string]>([
   ],
   ['with ends that are the wrong way round', { search: { type: 'asha', min: 1e-2, max: 1e-4, runs: 4 } }, 'search'],
 ])('a search by rungs %s is refused', async (_what, changes, param) => {
-  await expect(createExperiment(s, actor, body(changes))).rejects.toBeInstanceOf(AppError);
   await expect(createExperiment(s, actor, body(changes))).rejects.toMatchObject({ code: 'invalid_value', param });
 });

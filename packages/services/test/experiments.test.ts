@@ -16,6 +16,7 @@ import {
   deleteFile,
   deleteRun,
   getExperiment,
+  getExperimentFrontier,
   getRun,
   growExperiment,
   listExperiments,
@@ -505,11 +506,32 @@ describe('the outcome', () => {
       [files.valid, 0, 5],
       [files.test, 0, 6],
       [files.source, 0, 3],
+      [files.valid, 4, 4],
+      [files.source, 4, 3.125],
       [files.valid, 8, 2],
       [files.test, 8, 2.5],
       [files.source, 8, 3.25],
     ] as const)
-      await s.db.evaluation.create({ data: { ...scores, id: newId('evaluation'), fileId, name: fileId, step, loss } });
+      await s.db.evaluation.create({
+        data: {
+          ...scores,
+          id: newId('evaluation'),
+          fileId,
+          name: fileId,
+          step,
+          loss,
+          bitsPerByte: loss / 2,
+          klToBase: step / 8,
+        },
+      });
+    // Live: the run is queued, and its path is there as far as it goes.
+    const [path] = (await getExperimentFrontier(s, actor, id)).runs;
+    expect(path).toMatchObject({ run_id: run, status: 'queued' });
+    expect(path?.points.map(({ step, x, y }) => [step, x, y])).toEqual([
+      [0, 0, 0],
+      [4, 1, -0.0625],
+      [8, 3, -0.125],
+    ]);
     await endRun(run, 2);
     await s.db.run.update({ where: { id: run }, data: { trainedTokens: 640n } });
 
@@ -543,7 +565,13 @@ describe('the outcome', () => {
           ['source', 'test', 3],
         ],
       ],
-      [4, [['target', 'validation', 3]]],
+      [
+        4,
+        [
+          ['target', 'validation', 4],
+          ['source', 'test', 3.125],
+        ],
+      ],
       [
         8,
         [
@@ -553,7 +581,8 @@ describe('the outcome', () => {
         ],
       ],
     ]);
-    expect(final?.points[0]?.scores[0]).toMatchObject({ bits_per_byte: 1.5, rows: 9, supervised_tokens: 30 });
+    expect(final?.points.map(({ kl }) => kl)).toEqual([0, 0.5, 1]);
+    expect(final?.points[0]?.scores[0]).toMatchObject({ bits_per_byte: 2.5, rows: 9, supervised_tokens: 30 });
     const same = (key: 'base' | 'data' | 'evaluation_items' | 'order') =>
       new Set(outcome.runs.map((one) => one[key])).size;
     expect([same('base'), same('data'), same('evaluation_items'), same('order')]).toEqual([1, 1, 1, 3]);

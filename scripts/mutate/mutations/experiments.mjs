@@ -7,6 +7,12 @@ const next = (fault) => ({
   ...fault,
 });
 
+const plan = (fault) => ({
+  file: 'packages/contract/src/experiments/plan.ts',
+  testFile: 'packages/contract/test/experiments/plan.test.ts',
+  ...fault,
+});
+
 const rungs = (fault) => ({
   file: 'packages/contract/src/experiments/asha.ts',
   testFile: 'packages/contract/test/experiments/asha.test.ts',
@@ -62,6 +68,18 @@ export const experiments = [
     find: ' || step === spec.holdAt;',
     replace: ';',
     test: 'a run that is held at a step > is scored and saved there, gives up its worker, and goes on to the bit as if it never had',
+  }),
+  recipes('train.ts', 'evaluation', {
+    name: 'plane: a file of the way is scored at the end twice',
+    find: 'if (step.step < config.steps && stoppedEarly === null) await',
+    replace: 'await',
+    test: 'the evaluations of a run > come on the way too where a file asks for it: with the validation, or with a checkpoint, before it and without samples',
+  }),
+  plan({
+    name: 'plane: test rows are looked at on the way',
+    find: "[{ file_id: test, role: 'target' as const }]",
+    replace: "[{ file_id: test, role: 'target' as const, ...onTheWay }]",
+    test: 'a plan > points at checkpoints',
   }),
   services('experiments/change-experiment.ts', 'experiments', {
     name: 'experiment: a run that failed is not made again',

@@ -50,6 +50,8 @@ export function tuneRequest(input: TuneInput, { arms, steps }: TuneSize): Experi
       test,
       source: keep === null ? [] : [keep],
       every_steps: Math.ceil(steps / 4),
+      // The budget is for training; which checkpoint to take is chosen among those that have test scores.
+      points: 'ends',
       samples: 0,
     },
     fixed: { max_steps: steps, batch_size: batchOf(rows), schedule: { type: 'cosine' } },

@@ -251,6 +251,7 @@ export const makeEvaluation = (
     bits_per_byte: loss / 3,
     token_accuracy: 1 - loss / 6,
     exact_match: exact,
+    kl_to_base: null,
     samples: [
       {
         prompt: 'Mara gave Oskar a green kite at the harbour.',

@@ -88,14 +88,15 @@ export function planExperiment(input: PlanInput): ExperimentPlan {
 /** The request of a cell's run, without what the experiment adds to the row. */
 export function cellRequest(spec: ExperimentSpec, { adapter, name }: Pick<PlannedArm, 'adapter' | 'name'>, cell: Cell) {
   const { n_epochs, optimizer, ...fixed } = spec.fixed;
-  const { validation, test, source, every_steps, samples } = spec.evaluation;
+  const { validation, test, source, every_steps, samples, points = 'steps' } = spec.evaluation;
   const mix = mixOf(spec, name);
   const isFinal = cell.phase === 'final';
-  // Rows that are reported, and those of the base's knowledge, are no business of the search.
+  // Rows that are reported, and those of the base's knowledge, are no business of the search. Those that are reported are not looked at on the way.
+  const onTheWay = isFinal && points !== 'ends' ? { during: points } : {};
   const files = [
-    { file_id: validation, role: 'target' as const },
+    { file_id: validation, role: 'target' as const, ...onTheWay },
     ...(isFinal && test !== undefined ? [{ file_id: test, role: 'target' as const }] : []),
-    ...(isFinal ? source.map((file_id) => ({ file_id, role: 'source' as const })) : []),
+    ...(isFinal ? source.map((file_id) => ({ file_id, role: 'source' as const, ...onTheWay })) : []),
   ];
   return {
     model: spec.model,

@@ -111,6 +111,10 @@ const ExperimentEvaluation = z.strictObject({
     'Rows of what the base knows; a higher loss on them is forgetting. Runs of the final seeds are scored on them.',
   ),
   every_steps: EvaluationRequest.shape.every_steps,
+  points: describe(
+    z.enum(['steps', 'checkpoints', 'ends']).optional(),
+    'When final runs are scored on validation and source rows, each time a dot of their paths in the plane: whenever validation rows are (`steps`, the default), at each checkpoint, or before the first and after the last step alone (`ends`). Test rows are read at the ends.',
+  ),
   samples: EvaluationRequest.shape.samples,
 });
 

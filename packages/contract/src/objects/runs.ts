@@ -200,6 +200,8 @@ export const EvaluationObject = z
     bits_per_byte: z.number().nullable(),
     token_accuracy: z.number(),
     exact_match: z.number().nullable(),
+    /** Mean KL(p_base ‖ q) over the supervised tokens, nats a token; null where the run does not measure it (`regularize`). */
+    kl_to_base: z.number().nullable(),
     samples: z.array(z.object({ prompt: z.string(), expected: z.string(), generated: z.string() })),
   })
   .meta({ id: 'Evaluation' });

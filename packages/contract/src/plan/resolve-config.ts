@@ -6,6 +6,7 @@ import { OPTIMIZERS } from '../optimizers.js';
 import {
   type CreateRunRequest,
   type DataRole,
+  type EvaluationDuring,
   EvaluationRequest,
   evaluationFilesOf,
   OptimizerRequest,
@@ -232,7 +233,8 @@ function resolveLearningRate(request: RunRequest, automatic: number): { learning
 function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evaluation'] {
   const { every_steps: every, samples, suites = [] } = request.evaluation ?? EVALUATION_AUTO;
   const roles = new Map<string, DataRole>();
-  for (const [index, { file_id, role }] of evaluationFilesOf(request).entries()) {
+  const during = new Map<string, EvaluationDuring>();
+  for (const [index, { file_id, role, during: when }] of evaluationFilesOf(request).entries()) {
     const before = roles.get(file_id);
     if (before !== undefined && before !== role)
       throw invalid(
@@ -240,12 +242,20 @@ function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evalu
         `'${file_id}' as ${role}, which is named as ${before} before`,
         'Give a file one role.',
       );
+    if (before !== undefined && during.get(file_id) !== when)
+      throw invalid(
+        `evaluation.files[${index}].during`,
+        `${when ?? 'absent'} for '${file_id}', which is named before with ${during.get(file_id) ?? 'none'}`,
+        'Name a file once.',
+      );
     roles.set(file_id, role);
+    if (when !== undefined) during.set(file_id, when);
   }
   return {
     every_steps: every === 0 ? Math.ceil(steps / EVALUATIONS_AUTO) : every,
     files: [...roles.keys()],
     roles: Object.fromEntries(roles),
+    ...(during.size === 0 ? {} : { during: Object.fromEntries(during) }),
     samples,
     ...(suites.length === 0 ? {} : { suites }),
   };

@@ -84,11 +84,24 @@ describe('a plan', () => {
       priority: 40,
       evaluation: { samples: 0, files: [{ file_id: 'file-valid', role: 'target' }] },
     });
+    // A dot of the path in the plane for each validation; the rows that are reported are not looked at on the way.
     expect(of('final').evaluation?.files).toEqual([
-      { file_id: 'file-valid', role: 'target' },
+      { file_id: 'file-valid', role: 'target', during: 'steps' },
       { file_id: 'file-test', role: 'target' },
-      { file_id: 'file-source', role: 'source' },
+      { file_id: 'file-source', role: 'source', during: 'steps' },
     ]);
+  });
+
+  test.each([
+    ['checkpoints', ['checkpoints', undefined, 'checkpoints']],
+    ['ends', [undefined, undefined, undefined]],
+  ] as const)('points at %s', (points, during) => {
+    const { evaluation } = request();
+    const spec = parse(ExperimentRequest, request({ evaluation: { ...evaluation, points } }));
+    const arm = plan({}).arms[0];
+    const cell = { arm: 'lora r16', phase: 'final', learning_rate: 1e-3, seed: 2 } as const;
+    const files = arm && parse(CreateRunRequest, cellRequest(spec, arm, cell)).evaluation?.files;
+    expect(files?.map((file) => typeof file === 'object' && file.during)).toEqual(during);
   });
 
   test('an arm may have its own rates and its own rows', () => {

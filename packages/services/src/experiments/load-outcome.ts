@@ -171,7 +171,9 @@ function pointsOf(
   const read = [validation, ...(test === undefined ? [] : [test]), ...source];
   return steps.map((step) => ({
     step,
-    kl: at('valid_kl_to_base', step),
+    kl:
+      evaluations.find((one) => one.fileId === validation && one.step === step)?.klToBase ??
+      at('valid_kl_to_base', step),
     scores: read.flatMap((fileId) => scoreOf(fileId, step)),
   }));
 }

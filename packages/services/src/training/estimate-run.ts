@@ -39,7 +39,10 @@ export async function estimatePrepared(
     device: isGpu ? 'gpu' : 'cpu',
     training: encoded.slice(0, trained).map(({ lengths }) => lengths),
     validation: hasValidation ? (scored[0] ?? null) : null,
-    evaluation: hasValidation ? scored.slice(1) : scored,
+    evaluation: (hasValidation ? scored.slice(1) : scored).map((file, i) => ({
+      ...file,
+      onTheWay: onTheWay(prepared, config, i),
+    })),
     tokensPerSecond: paces[Math.floor(paces.length / 2)] ?? null,
   });
   return {
@@ -76,6 +79,18 @@ export function configOn({ config, files }: Prepared, encoded: readonly Pick<Enc
     return Math.max(1, Math.round((rows * all) / rowsRead));
   });
   return countAgain(config, epochDraws(config.data_mix, likely));
+}
+
+/**
+ * How often an evaluation file is scored between the first and the last step. The validation file is then scored once for both; of checkpoints by time, and of the best, it is not known how many there will be,
+ * and they count as the validations.
+ */
+function onTheWay({ request }: Prepared, { steps, evaluation, checkpoint }: RunConfig, at: number): number {
+  const file = evaluation.files[at] ?? '';
+  const when = evaluation.during?.[file];
+  if (when === undefined || file === request.validation_file) return 0;
+  const every = when === 'checkpoints' && checkpoint.every_steps > 0 ? checkpoint.every_steps : evaluation.every_steps;
+  return Math.ceil(steps / Math.max(1, every)) - 1;
 }
 
 /** A file that is scored; of one that was read in part, as many rows as that part makes likely. */

@@ -28,6 +28,7 @@ export async function listEvaluations(s: Services, actor: Actor, runId: string):
       bits_per_byte: row.bitsPerByte,
       token_accuracy: row.tokenAccuracy,
       exact_match: row.exactMatch,
+      kl_to_base: row.klToBase,
       samples: row.samples as EvaluationObject['samples'],
     }),
   );

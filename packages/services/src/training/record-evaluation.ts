@@ -9,11 +9,11 @@ export async function recordEvaluation(s: Services, token: AttemptToken, result:
     s,
     token,
     `WITH ${TOKEN}
-     INSERT INTO evaluations (id, project_id, run_id, attempt, file_id, name, step, rows, supervised_tokens, loss, bits_per_byte, token_accuracy, exact_match, samples)
-     SELECT $4, token.project_id, token.id, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM token
+     INSERT INTO evaluations (id, project_id, run_id, attempt, file_id, name, step, rows, supervised_tokens, loss, bits_per_byte, token_accuracy, exact_match, samples, kl_to_base)
+     SELECT $4, token.project_id, token.id, $2, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 FROM token
      ON CONFLICT (run_id, file_id, step) DO UPDATE SET attempt = EXCLUDED.attempt, name = EXCLUDED.name, rows = EXCLUDED.rows,
        supervised_tokens = EXCLUDED.supervised_tokens, loss = EXCLUDED.loss, bits_per_byte = EXCLUDED.bits_per_byte,
-       token_accuracy = EXCLUDED.token_accuracy, exact_match = EXCLUDED.exact_match, samples = EXCLUDED.samples
+       token_accuracy = EXCLUDED.token_accuracy, exact_match = EXCLUDED.exact_match, samples = EXCLUDED.samples, kl_to_base = EXCLUDED.kl_to_base
      RETURNING id`,
     [
       newId('evaluation'),
@@ -27,6 +27,7 @@ export async function recordEvaluation(s: Services, token: AttemptToken, result:
       result.tokenAccuracy,
       result.exactMatch,
       JSON.stringify(storable(result.samples)),
+      result.klToBase ?? null,
     ],
   );
 }
