@@ -206,27 +206,33 @@ function expectedCounts(search: AshaSearch, count: number): number[] {
   return totals.map((total) => Math.round((10 * total) / ORDERS) / 10);
 }
 
-/** Runs that come to each rung where each keeps a random loss. */
-function simulate(search: AshaSearch, count: number, nextLoss: () => number): number[] {
-  const [first = 0] = search.rungs;
-  const runs: RungRun[] = [];
-  const last = search.rungs.at(-1);
-  const come = (run: RungRun, to: number): void => {
-    const loss = run.scores[0]?.loss ?? nextLoss();
-    Object.assign(run, { to, state: to === last ? 'ended' : 'held', scores: [...run.scores, { step: to, loss }] });
+/**
+ * Runs that come to each rung where every one has a loss of its own, the same at all rungs, and one worker takes promotions first: `promotions` and `bestWaiting` by sorted losses in
+ * place of runs, because a dry run asks for thousands of steps of it.
+ */
+function simulate({ eta, rungs }: AshaSearch, count: number, nextLoss: () => number): number[] {
+  const there = rungs.map(() => ({ losses: [] as number[], promoted: new Set<number>() }));
+  const come = (at: number, loss: number): void => {
+    const rung = there[at];
+    if (rung === undefined) return;
+    const { losses, promoted } = rung;
+    const place = losses.findIndex((one) => one > loss);
+    losses.splice(place < 0 ? losses.length : place, 0, loss);
+    const next = losses.slice(0, Math.floor(losses.length / eta)).find((one) => !promoted.has(one));
+    if (next !== undefined && at + 1 < there.length) promote(at, next);
   };
-  for (;;) {
-    const isOver = runs.length === count && runs.some(({ state }) => state === 'ended');
-    const next = promotions(search, runs)[0] ?? (runs.length < count || isOver ? null : bestWaiting(search, runs));
-    const promoted = runs.find(({ rate }) => rate === next?.rate);
-    if (next !== null && promoted) come(promoted, next.to);
-    else if (runs.length < count) {
-      const run: RungRun = { rate: runs.length, state: 'active', to: first, scores: [] };
-      runs.push(run);
-      come(run, first);
-    } else break;
+  const promote = (at: number, loss: number): void => {
+    there[at]?.promoted.add(loss);
+    come(at + 1, loss);
+  };
+  for (let run = 0; run < count; run += 1) come(0, nextLoss());
+  while (there.at(-1)?.losses.length === 0) {
+    const at = there.findLastIndex(({ losses, promoted }) => losses.length > promoted.size);
+    const best = there[at]?.losses.find((one) => !there[at]?.promoted.has(one));
+    if (best === undefined) break;
+    promote(at, best);
   }
-  return search.rungs.map((step) => runs.filter((run) => lossAt(run, step) !== null).length);
+  return there.map(({ losses }) => losses.length);
 }
 
 /** What the runs of a search train, in runs of the full length. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+
 import {
   type AshaSearch,
   ashaStep,
@@ -10,6 +11,7 @@ import {
   rungRuns,
   rungsOf,
 } from '../../src/experiments/index.js';
+import { createRandom } from '../../src/random.js';
 
 // What is expected is counted by hand from Algorithm 2 of arXiv:1810.05934.
 const RUNGS = [8, 24, 72];
@@ -213,6 +215,12 @@ describe('a search by rungs', () => {
   });
 });
 
+const lossOf = ({ scores }: RungRun): number => scores[0]?.loss ?? 0;
+const drawn = (asked: AshaSearch): number[] => {
+  const first = ashaStep(asked, []);
+  return first.is === 'open' ? first.start : [];
+};
+
 describe('what it will take', () => {
   test('is known for nine runs of eta 3: at least as halving, at most as where each is better than those before', () => {
     const plan = planRungs(search({ runs: 9 }));
@@ -229,6 +237,48 @@ describe('what it will take', () => {
     expect(rungRuns(plan, 'least')).toBeCloseTo(168 / 72, 12);
     expect(rungRuns(plan, 'most')).toBeCloseTo(424 / 72, 12);
     expect(rungRuns(plan, 'expected')).toBeGreaterThan(168 / 72);
+  });
+
+  test.each([
+    [9, 3],
+    [20, 2],
+    [2, 5],
+  ])('%i runs of eta %i are expected to come as far as the rule itself lets them, in the same orders', (count, eta) => {
+    const asked = search({ runs: count, eta });
+    const random = createRandom(asked.seed);
+    const rates = drawn(asked).length;
+    const totals = [0, 0, 0];
+    for (let order = 0; order < 32; order += 1) {
+      const runs: RungRun[] = [];
+      const come = (rate: number, at: number, scores: RungRun['scores'], loss: number): void => {
+        const to = RUNGS[at] ?? 0;
+        runs[rate] = { rate, state: at === 2 ? 'ended' : 'held', to, scores: [...scores, { step: to, loss }] };
+        totals[at] = (totals[at] ?? 0) + 1;
+      };
+      for (;;) {
+        const best = runs
+          .filter(({ state }) => state === 'held')
+          .toSorted((a, b) => b.to - a.to || lossOf(a) - lossOf(b))[0];
+        const isStuck = runs.length === rates && runs.every(({ state }) => state !== 'ended');
+        const [next] = promotions(asked, runs);
+        const promoted = next ? runs[next.rate] : isStuck ? best : undefined;
+        if (promoted) come(promoted.rate, promoted.to === 8 ? 1 : 2, promoted.scores, lossOf(promoted));
+        else if (runs.length < rates) come(runs.length, 0, [], random.next());
+        else break;
+      }
+    }
+    expect(planRungs(asked).map(({ runs }) => runs.expected)).toEqual(
+      totals.map((total) => Math.round((10 * total) / 32) / 10),
+    );
+  });
+
+  test('is known at once for the largest search that there is', () => {
+    const asked = { type: 'asha', min: 1e-5, max: 0.1, runs: 200, seed: 1, eta: 2 } as const;
+    const begun = performance.now();
+    const plan = planRungs({ ...asked, rungs: rungsOf({ eta: 2, min_steps: 1 }, 1e6) });
+    expect(plan).toHaveLength(21);
+    // 17 s where each step asked all runs again.
+    expect(performance.now() - begun).toBeLessThan(2_000);
   });
 
   test('is bounded by what a search does whose runs come from the worst to the best', () => {
