@@ -1,12 +1,16 @@
 // Expected numbers: SciPy 1.17.1 (stats.t.interval over the values that stand in the test) and NumPy 2.4.6 (polyfit), or the arithmetic in the comment.
 import { describe, expect, test } from 'vitest';
 import {
+  curvesCsv,
+  curvesSvg,
   type ExperimentOutcome,
   experimentCurves,
   experimentFrontier,
   experimentTable,
   klGauge,
   type OutcomePoint,
+  tableCsv,
+  tableMarkdown,
 } from '../../src/experiments/index.js';
 import { createRandom } from '../../src/random.js';
 import { arm, compared, dial, experiment, finals, point, run, scores, search } from './outcomes.js';
@@ -55,6 +59,41 @@ describe('the table of an experiment', () => {
       [1e-3, 1.5],
       [1e-2, 2.4],
     ]);
+  });
+
+  test('a rate that was stopped at a rung is compared at that step alone, and every form says so', () => {
+    // At step 50 the middle rate has 2.5; at its end 1.5, which no stopped run is held against.
+    const stoppedAt50 = (lowest: number): ExperimentOutcome => {
+      const [low, middle, high] = search('lora');
+      const stop = (one: typeof low, loss: number) => ({
+        ...(one ?? run('lora')),
+        ...{ status: 'cancelled', stopped_at: 50, points: [point(50, { valid: loss })] },
+      });
+      const runs = [stop(low, lowest), ...(middle ? [middle] : []), stop(high, 2.6), ...finals('lora', [1, 1.2, 1.1])];
+      return experiment([arm('lora')], runs);
+    };
+    const outcome = stoppedAt50(2.75);
+    const table = experimentTable(outcome);
+    const [row] = table.rows;
+    expect(row).toMatchObject({ learning_rate: 1e-3, is_bracketed: true });
+    expect(row?.rates).toMatchObject([
+      { learning_rate: 1e-4, loss: null, stopped: { step: 50, loss: 2.75 } },
+      { learning_rate: 1e-3, loss: 1.5, stopped: null },
+      { learning_rate: 1e-2, loss: null, stopped: { step: 50, loss: 2.6 } },
+    ]);
+    expect(table.not_comparable).toEqual([]);
+    const curves = experimentCurves(outcome);
+    expect(curvesSvg(curves, 'x')).toContain(
+      'Stopped early and not drawn: lora at 0.0001 (step 50), lora at 0.01 (step 50).',
+    );
+    expect(curvesSvg(curves, 'x')).not.toContain('diverged');
+    expect(curvesCsv(curves)).toContain('validation_loss,nats a token,lora,,,50,0.0001,2.75,,1');
+    expect(tableCsv(table)).toContain(',0.0001 at step 50; 0.01 at step 50,');
+    expect(tableMarkdown(table)).toContain('0.0001: stopped at step 50 (2.75 there), **0.001: 1.5**');
+    // One that was better at its step than the chosen one there is no worse neighbour.
+    const open = experimentTable(stoppedAt50(2.25));
+    expect(open.rows[0]).toMatchObject({ learning_rate: 1e-3, is_bracketed: false });
+    expect(open.not_comparable.map(({ factor }) => factor)).toEqual(['learning_rate']);
   });
 
   test('an optimum at the edge of the grid is not comparable, and nothing is claimed of it', () => {

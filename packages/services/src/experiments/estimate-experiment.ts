@@ -10,6 +10,8 @@ import type { PreparedExperiment } from './prepare-experiment.js';
 
 /** Seconds of a run of an arm: one of the search, and one of a final seed, which is scored on more rows. */
 type ArmSeconds = { search: number; final: number };
+/** With what the start of a run of the search takes, which each promotion has too. */
+type ArmTime = ArmSeconds & { start: number };
 
 export interface ExperimentEstimate {
   arms: ArmSeconds[];
@@ -23,7 +25,7 @@ export async function estimateExperiment(
   { spec, plan }: PreparedExperiment,
 ): Promise<ExperimentEstimate> {
   const encoded = new Map<string, Promise<EncodedAside[] | string>>();
-  const arms: (ArmSeconds & { measured: number })[] = [];
+  const arms: (ArmTime & { measured: number })[] = [];
   for (const arm of plan.arms) {
     const estimate = async (phase: 'search' | 'final') => {
       const seed = spec.seeds.search;
@@ -36,11 +38,12 @@ export async function estimateExperiment(
     };
     const [search, final] = [await estimate('search'), await estimate('final')];
     const measured = Math.min(search.time.measured_runs, final.time.measured_runs);
-    arms.push({ search: search.time.total_seconds, final: final.time.total_seconds, measured });
+    const { start } = search.time.parts;
+    arms.push({ search: search.time.total_seconds, final: final.time.total_seconds, start, measured });
   }
   const finals = new Set(spec.seeds.final).size;
   const total = (end: 'least' | 'expected' | 'most'): number =>
-    sum(plan.arms.map((arm, i) => secondsOf(arm, arms[i] ?? { search: 0, final: 0 }, finals, end)));
+    sum(plan.arms.map((arm, i) => secondsOf(arm, arms[i] ?? { search: 0, final: 0, start: 0 }, finals, end)));
   const workers = await presentWorkers(s, spec.pool ?? 'default');
   return {
     arms: arms.map(({ search, final }) => ({ search, final })),
@@ -55,15 +58,18 @@ export async function estimateExperiment(
   };
 }
 
-/** Of all runs of an arm. Those that stop at a rung count by their steps; what is expected of a search without rungs is the least. */
+/** Of all runs of an arm. Those that stop at a rung count by their steps and start once a rung; what is expected of a search without rungs is the least. */
 function secondsOf(
   { runs, rungs }: PlannedArm,
-  { search, final }: ArmSeconds,
+  { search, final, start }: ArmTime,
   finals: number,
   end: 'least' | 'expected' | 'most',
 ): number {
-  const searched = rungs ? rungRuns(rungs, end) : runs[end === 'expected' ? 'least' : end] - finals;
-  return searched * search + finals * final;
+  const whole = runs[end === 'expected' ? 'least' : end] - finals;
+  const searched = rungs
+    ? rungRuns(rungs, end) * (search - start) + sum(rungs.map((rung) => rung.runs[end])) * start
+    : whole * search;
+  return searched + finals * final;
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

@@ -49,10 +49,13 @@ const figure = (found: Figure | null): string => {
     : `${number(found.mean)} ± ${number(found.half)}`;
 };
 
-/** The table of the arms in Markdown. */
+/** The table of the arms in Markdown; where a search stopped runs early, with what it stopped at which rung. */
 export function tableMarkdown(table: ExperimentTable): string {
-  return [...comparison(table), ...heldAndNot(table, null)].join('\n');
+  return [...comparison(table), ...heldAndNot(table, null), ...(stopsEarly(table) ? searches(table) : [])].join('\n');
 }
+
+const stopsEarly = ({ rows }: ExperimentTable): boolean =>
+  rows.some(({ rates }) => rates.some(({ stopped }) => stopped !== null));
 
 function comparison({
   rows,
@@ -142,14 +145,15 @@ function heldAndNot(table: ExperimentTable, frontier: ExperimentFrontier | null)
   ];
 }
 
-function searches({ rows }: ExperimentTable): string[] {
+function searches(table: ExperimentTable): string[] {
+  const { rows } = table;
   const searched = rows.filter(({ rates }) => rates.length > 0);
   if (searched.length === 0) return [];
   return [
     '## The search of the rates',
     '',
     'Validation loss after the last step, nats a token; the chosen rate is bold.',
-    ...(searched.some(({ rates }) => rates.some(({ stopped }) => stopped !== null))
+    ...(stopsEarly(table)
       ? [
           'A run that was stopped early is compared with others at the step where it was stopped, never with a loss of another step.',
         ]
