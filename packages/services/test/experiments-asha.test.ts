@@ -19,6 +19,7 @@ import {
   getExperiment,
   getExperimentReport,
   getRun,
+  growExperiment,
   holdAttempt,
   ingestMetrics,
   listCheckpoints,
@@ -217,6 +218,19 @@ test('a dry run shows the rungs with their runs, and the least, the expected and
   expect(most).toBeCloseTo((38 / 8) * (per.search - start) + 15 * start + per.final, 6);
   expect(cost?.seconds.expected).toBeGreaterThan(cost?.seconds.least ?? 0);
   expect(cost?.seconds.expected).toBeLessThan(cost?.seconds.most ?? 0);
+});
+
+test('grows by seeds and keeps what was stopped; more rates it does not take', async () => {
+  const request = body({ search: { type: 'asha', min: 1e-4, max: 1e-2, runs: 2, eta: 2 } });
+  const { id } = await createExperiment(s, actor, request);
+  await live(request.pool);
+  const before = await look(id);
+  expect(before.status).toBe('succeeded');
+  await expect(growExperiment(s, actor, id, { max_runs: 9 })).rejects.toMatchObject({ param: 'max_runs' });
+  const grown = await growExperiment(s, actor, id, { seeds: [7] });
+  expect(grown.cells.filter(({ run_id }) => !before.cells.some((one) => one.run_id === run_id))).toMatchObject([
+    { phase: 'final', seed: 7, status: 'queued', hold_step: null },
+  ]);
 });
 
 test.each<[string, Record<string, unknown>, string]>([

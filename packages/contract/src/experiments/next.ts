@@ -114,8 +114,10 @@ function armStep({ name, search }: ArmPlan, seeds: SeedPlan, outcomes: readonly 
       const promote = found.promote.map(({ rate, from, to }) => ({ cell: cellOf(rate), from, to }));
       return { start: found.start.map(cellOf), promote, stop, state: state('search', found.note) };
     }
-    case 'lost':
-      return { ...none, stop, state: state('failed', found.note) };
+    case 'lost': {
+      const { reason } = outcomes.find((one) => one.state === 'failed') ?? {};
+      return { ...none, stop, state: state('failed', reason === undefined ? found.note : `${found.note}; ${reason}`) };
+    }
     case 'found': {
       const { rate, isBracketed, note } = found;
       const { start, isDone } = finalCells(name, rate, seeds.final, outcomes);

@@ -182,6 +182,15 @@ describe('a search by rungs', () => {
     expect(step.reason).toMatch(/^a: no run came to step 72, at 9 rates from /);
   });
 
+  test('where all are lost and one of them failed for another reason, that is said', () => {
+    const { outcomes } = climb(() => null);
+    const [first, ...others] = outcomes;
+    const failed = { ...(first as CellOutcome), state: 'failed', reason: 'ftjob-1 failed: no room' } as const;
+    expect(nextStep([arm()], seeds, [failed, ...others]).reason).toMatch(
+      /no run came to step 72.*; ftjob-1 failed: no room$/,
+    );
+  });
+
   test('a run of the search that failed stops nothing else; one of the final seeds fails the arm', () => {
     const { outcomes } = climb(valley(1e-3));
     const searched = outcomes.find(({ phase, state }) => phase === 'search' && state === 'stopped');
