@@ -32,9 +32,10 @@ export const folders = {
     work: ['ground'],
     training: ['work', 'library', 'ground'],
     evaluation: ['training', 'work', 'library', 'ground'],
-    kinds: ['evaluation', 'training', 'work', 'ground'],
+    analysis: ['training', 'work', 'library', 'ground'],
+    kinds: ['analysis', 'evaluation', 'training', 'work', 'ground'],
     experiments: ['evaluation', 'training', 'work', 'library', 'ground'],
-    reconcile: ['experiments', 'kinds', 'evaluation', 'training', 'work', 'library', 'ground'],
+    reconcile: ['experiments', 'kinds', 'analysis', 'evaluation', 'training', 'work', 'library', 'ground'],
     'index.ts': ['*'],
   },
 };

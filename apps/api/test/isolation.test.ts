@@ -1,4 +1,5 @@
 import { ROUTES, type Route } from '@moraine/contract';
+import { drawCanaries } from '@moraine/contract/analyses';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { prepare, submit, train } from './fixtures.js';
 import { chatRows, fileForm, startApi, type TestApi } from './support.js';
@@ -22,6 +23,16 @@ beforeAll(async () => {
   owned['/v1/uploads'] = (await api.ask('POST', '/v1/uploads', { body: upload })).json.id;
   const suite = { model: 'tiny', suite: 'file', file: given.file };
   owned['/v1/evaluations'] = (await api.ask('POST', '/v1/evaluations', { body: suite })).json.id;
+  const planted = {
+    ...{ format: 'moraine-canaries', format_version: 1, kind: 'digits', seed: 1, repeat: 1 },
+    row_format: 'chat',
+  };
+  const drawn = drawCanaries('digits', { count: 1, controls: 0, seed: 1 });
+  const canaries = await api.ask('POST', '/v1/files', {
+    body: fileForm(JSON.stringify({ ...planted, ...drawn }), { purpose: 'evals' }),
+  });
+  const analysis = { kind: 'canaries', model: 'tiny', file: canaries.json.id };
+  owned['/v1/analyses'] = (await api.ask('POST', '/v1/analyses', { body: analysis })).json.id;
   const validation = await api.ask('POST', '/v1/files', { body: fileForm(chatRows(4)) });
   const experiment = {
     ...{ name: 'ours', model: 'tiny', training_file: given.file, evaluation: { validation: validation.json.id } },

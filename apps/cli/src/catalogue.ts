@@ -104,6 +104,11 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Ask a model the items of a suite on the stack and wait for the figures (`evaluations create --watch`)',
     load: async () => (await import('./commands/eval.js')).evalCommand,
   },
+  analyses: {
+    summary:
+      'Measure on the stack how a model’s weights were changed, or how well it knows planted canaries; watch, list, show',
+    load: async () => (await import('./commands/analyses.js')).analysesCommand,
+  },
   experiments: {
     summary:
       'Compare methods under one budget: run a file of arms, watch it, let it grow, pause, resume, cancel and clone it',

@@ -14,11 +14,13 @@ export async function fileId(args: Arguments, client: Client, file: string): Pro
 
 /** The same of a file with rows of a suite. Only plain rows must be rows to train on: what others hold, the worker reads. */
 export async function suiteFileId(args: Arguments, client: Client, file: string, suite: string): Promise<string> {
-  if (isId(file)) return file;
-  return suite === PLAIN_SUITE
-    ? uploadRows(args, client, file, 'evals')
-    : (await uploadFile(args, client, file, 'evals')).id;
+  if (isId(file) || suite !== PLAIN_SUITE) return plainFileId(args, client, file);
+  return uploadRows(args, client, file, 'evals');
 }
+
+/** The same of a file that holds no rows to train on. */
+export const plainFileId = async (args: Arguments, client: Client, file: string): Promise<string> =>
+  isId(file) ? file : (await uploadFile(args, client, file, 'evals')).id;
 
 async function uploadRows(
   args: Arguments,

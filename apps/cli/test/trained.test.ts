@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { RunObject } from '@moraine/contract';
+import { drawCanaries } from '@moraine/contract/analyses';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { demoPlan, type TaskFile } from '../src/demo/plan.js';
 import { reportOf } from '../src/demo/report.js';
@@ -452,6 +453,45 @@ describe('evaluations', () => {
     expect([refused.status, refused.output]).toEqual([1, expect.stringContaining("Did you mean 'choices'?")]);
     const none = await cli('evaluations', 'compare', id, '--with', 'evaltask_none');
     expect([none.status, none.output]).toEqual([1, expect.stringContaining("No evaluation 'evaltask_none'")]);
+  });
+});
+
+describe('analyses', () => {
+  test('of weights and of canaries are created, watched, listed, shown, read row by row and cancelled', async () => {
+    const { id: run, model: base, fine_tuned_model } = runOf('lora');
+    const tuned = fine_tuned_model ?? '';
+    const of = (kind: string, ...words: string[]) =>
+      cli('analyses', 'create', '--kind', kind, '--model', tuned, ...words);
+    const { status, output } = await of('weights', '--layers', 'layers.0.self_attn.q_proj', '--watch');
+    const [, id = ''] = /^(analysis_\w+): succeeded$/m.exec(output) ?? [];
+    expect([status, id]).toEqual([0, expect.stringMatching(/^analysis_/)]);
+    expect(output).toMatch(/q_proj +1 +0\.\d{5}/);
+    const [listed] = JSON.parse((await cli('analyses', 'ls', '--run', run, '--kind', 'weights', '--json')).output);
+    expect([listed.id, listed.tuned.step]).toEqual([id, 15]);
+    expect((await cli('analyses', 'ls', '--model', tuned)).output).toContain(`${id}  succeeded  weights`);
+    const shown = (await cli('analyses', 'show', id)).output;
+    expect(shown).toContain(`sha256 ${listed.tuned.sha256}, step 15`);
+    expect(shown).toMatch(/^epsilon +0\.5$/m);
+    const whole = JSON.parse((await cli('analyses', 'rows', id, '--json')).output);
+    expect(whole).toMatchObject({ index: 0, row: { source: tuned, singular_values: expect.any(Array) } });
+    expect((await cli('analyses', 'rows', id)).output).toContain('layers.0.self_attn.q_proj');
+    expect((await cli('analyses', 'events', id)).output).toContain('The analysis succeeded: 1 layers');
+
+    const file = out('canaries.json');
+    const drawn = drawCanaries('digits', { count: 1, controls: 1, seed: 1 });
+    const planted = { kind: 'digits', seed: 1, repeat: 1, row_format: 'prompt_completion', ...drawn };
+    writeFileSync(file, JSON.stringify({ format: 'moraine-canaries', format_version: 1, ...planted }));
+    const measured = await of('canaries', '--file', file, '--watch');
+    expect([measured.status, measured.output]).toEqual([0, expect.stringMatching(/^planted +1 .*\ncontrols +1 /m)]);
+    const [, other = ''] = /^(analysis_\w+): succeeded$/m.exec(measured.output) ?? [];
+    expect((await cli('analyses', 'rows', other)).output).toMatch(/^control-1 +\d+ of 1024 /m);
+
+    const waiting = JSON.parse((await of('weights', '--pool', 'none', '--json')).output);
+    expect((await cli('analyses', 'cancel', waiting.id)).output).toBe(`${waiting.id}: cancelled\n`);
+    expect((await cli('analyses', 'watch', waiting.id)).status).toBe(1);
+    const refused = await cli('analyses', 'create', '--kind', 'weights', '--model', base);
+    expect([refused.status, refused.output]).toEqual([1, expect.stringContaining('is a base')]);
+    expect((await of('weights', '--file', file)).output).toContain('--file has no meaning for weights');
   });
 });
 

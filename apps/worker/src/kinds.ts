@@ -1,4 +1,5 @@
 import type { Claim, Services } from '@moraine/services';
+import { analyseWork } from './analyse-work.js';
 import { evaluateWork } from './evaluate-work.js';
 import { trainWork } from './train-work.js';
 import { verifyWork } from './verify-work.js';
@@ -13,6 +14,8 @@ export function workOf(s: Services, claim: Claim): Work {
       return verifyWork(s, claim);
     case 'evaluate':
       return evaluateWork(s, claim);
+    case 'analyse':
+      return analyseWork(s, claim);
     default:
       return claim satisfies never;
   }

@@ -36,11 +36,16 @@ export function createNarrator(planned: number): (event: AttemptEvent) => string
       case 'evaluating':
         steps = event.total;
         return `ready after ${digits(event.secondsToReady)} s on ${event.device.name} (TensorFlow ${event.device.tensorflow}, ${event.device.threads} threads): ${event.total} items, from ${event.from}`;
-      case 'items': {
-        const done = (event.items.at(-1)?.index ?? -1) + 1;
+      case 'analysing':
+        steps = event.total;
+        return `ready after ${digits(event.secondsToReady)} s on ${event.device.name} (TensorFlow ${event.device.tensorflow}, ${event.device.threads} threads): ${event.total} rows, from ${event.from}`;
+      case 'items':
+      case 'analysis_rows': {
+        const [all, noun] = event.type === 'items' ? [event.items, 'item'] : [event.rows, 'row'];
+        const done = (all.at(-1)?.index ?? -1) + 1;
         if (event.at - toldAt < STEP_MS_MIN && done < steps) return null;
         toldAt = event.at;
-        return `item ${done} of ${steps}`;
+        return `${noun} ${done} of ${steps}`;
       }
       case 'finished': {
         const result = event.resultStep === event.step ? '' : `, the result is of step ${event.resultStep}`;

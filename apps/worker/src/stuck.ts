@@ -8,7 +8,8 @@ export type AttemptPhase = Phase | 'starting';
 
 /**
  * How long an attempt may be without progress, by what it does. A row has half a minute, and the child itself ends one that takes longer; a
- * base of 100 GB is read and hashed without a word, and a step of a large model on a processor takes minutes.
+ * base of 100 GB is read and hashed without a word, a step of a large model on a processor takes minutes, and
+ * so does each decomposition of a large weight, of which a layer has five.
  */
 const STUCK_AFTER_MS: Record<AttemptPhase, number> = {
   starting: 5 * MINUTE,
@@ -17,6 +18,7 @@ const STUCK_AFTER_MS: Record<AttemptPhase, number> = {
   tracing: 30 * MINUTE,
   step: 15 * MINUTE,
   evaluation: 30 * MINUTE,
+  analysis: 120 * MINUTE,
   checkpoint: 15 * MINUTE,
   export: 60 * MINUTE,
 };
@@ -30,6 +32,7 @@ const DOING: Record<AttemptPhase, string> = {
   tracing: 'while it made the graph of a step',
   step: 'in a step',
   evaluation: 'in an evaluation',
+  analysis: 'while it measured a weight',
   checkpoint: 'while it wrote a checkpoint',
   export: 'while it wrote the adapter',
 };

@@ -85,6 +85,8 @@ export function trainSink({ s, token, config, live, onWish }: TrainSinkOptions):
           return send(order, checkEvent(event.check));
         case 'evaluating':
         case 'items':
+        case 'analysing':
+        case 'analysis_rows':
           return unknownEvent(event);
         default:
           return event satisfies never;

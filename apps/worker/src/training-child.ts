@@ -137,6 +137,9 @@ function phaseOf(message: AttemptEvent | Extract<FromChild, { type: 'progress' }
     case 'evaluating':
     case 'items':
       return 'evaluation';
+    case 'analysing':
+    case 'analysis_rows':
+      return 'analysis';
     case 'message':
       return null;
     default:

@@ -23,7 +23,7 @@ export interface Stopped {
 /** Events whose meaning depends on the kind of work; the others mean the same for all (attempt-sink). */
 export type KindEvent = Extract<
   AttemptEvent,
-  { type: 'ready' | 'evaluation' | 'checkpoint' | 'verified' | 'evaluating' | 'items' }
+  { type: 'ready' | 'evaluation' | 'checkpoint' | 'verified' | 'evaluating' | 'items' | 'analysing' | 'analysis_rows' }
 >;
 export type Finished = Extract<AttemptEvent, { type: 'finished' }>;
 

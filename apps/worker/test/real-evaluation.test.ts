@@ -9,13 +9,16 @@ import {
   addToUpload,
   cancelEvaluation,
   compareEvaluations,
+  createAnalysis,
   createBaseFromDir,
   createEvaluation,
   createFile,
   createRun,
   ensureDefaultProject,
+  getAnalysis,
   getEvaluation,
   getRun,
+  listAnalysisRows,
   listEvaluationEvents,
   listEvaluationItems,
   type Services,
@@ -163,4 +166,32 @@ test('a file that is none of the suite fails the evaluation at its line, and is 
   expect(status).toBe('failed');
   expect(error).toMatchObject({ code: 'invalid_file', message: expect.stringContaining('Line 1') });
   expect(attempts).toHaveLength(1);
+});
+
+test('an analysis of weights whose process is killed ends with the rows of one that was left alone; at λ 0 nothing has changed', async () => {
+  const analyse = async (body: object): Promise<string> =>
+    (await createAnalysis(s, actor, { kind: 'weights', model: tuned, ...body })).id;
+  const done = async (id: string) => {
+    await until(`${id} has ended`, async () => isTerminal((await getAnalysis(s, actor, id)).status));
+    return getAnalysis(s, actor, id);
+  };
+  const rowsOf = async (id: string) =>
+    (await listAnalysisRows(s, actor, id, { limit: 1000, include: 'singular_values' })).data;
+  const killed = await analyse({});
+  await until('some rows are stored', async () => (await getAnalysis(s, actor, killed)).progress.rows > 0);
+  process.kill(childOf(killed), 'SIGKILL');
+  const again = await done(killed);
+  expect(again.attempts.map(({ status, start_step }) => [status, start_step > 0])).toEqual([
+    ['failed', false],
+    ['finished', true],
+  ]);
+  const whole = await done(await analyse({}));
+  expect(whole).toMatchObject({ status: 'succeeded', tuned: { step: 4 }, summary: again.summary });
+  const rows = await rowsOf(killed);
+  expect(rows.map(({ index }) => index)).toEqual(Array.from({ length: whole.progress.total ?? 0 }, (_, i) => i));
+  expect(await rowsOf(whole.id)).toEqual(rows);
+  const none = await done(await analyse({ lambda: 0, layers: 'layers.0.self_attn' }));
+  const modules = none.summary?.kind === 'weights' ? none.summary.modules : [];
+  expect(modules.length).toBeGreaterThan(1);
+  for (const each of modules) expect(each).toMatchObject({ relative_norm: 0, rank_90: 0, control: null, step: 4 });
 });

@@ -1,3 +1,6 @@
+import type { CanaryRow } from './analyses/exposure.js';
+import type { WeightRow } from './analyses/weights.js';
+import type { AnalysisAsk } from './analysis-request.js';
 import type { ExportKind, ExportReport } from './export-order.js';
 import type { ResumeCheck } from './resume-check.js';
 import type { NumericMode, RunConfig } from './run-config.js';
@@ -78,15 +81,39 @@ export interface EvaluateSpec {
   threads: number;
 }
 
+/** What the child of an attempt that analyses a model is given. */
+export interface AnalyseSpec {
+  kind: 'analyse';
+  taskId: string;
+  attempt: number;
+  /** As it was named: the source of its rows. */
+  model: string;
+  baseDir: string;
+  /** A checkpoint's or an adapter's folder, already on this machine; null: the base alone. */
+  tunedDir: string | null;
+  /** The step that it is of; null where it has none. */
+  step: number | null;
+  /** Share of the update, 0 to 1. */
+  lambda: number;
+  ask: AnalysisAsk;
+  /** The file of `ask`, already on this machine; null where it names none. */
+  file: string | null;
+  /** Index of the first row that is not stored yet. */
+  from: number;
+  outDir: string;
+  threads: number;
+}
+
 interface JobSpecs {
   train: TrainSpec;
   verify: VerifySpec;
   evaluate: EvaluateSpec;
+  analyse: AnalyseSpec;
 }
 
 /**
  * What a task can be, and a worker can do. A fine-tuning job is a task of kind `train`; `verify` checks that one can be gone on with; `evaluate` asks a
- * model the items of a suite.
+ * model the items of a suite; `analyse` measures what its update is like, or what it memorised.
  */
 export type TaskKind = keyof JobSpecs;
 
@@ -98,7 +125,7 @@ export type TaskKind = keyof JobSpecs;
 export type JobSpec<K extends TaskKind = TaskKind> = { [P in K]: JobSpecs[P] & { kind: P } }[K];
 
 /** What a child does, for whoever watches over its progress: each phase may be without a sign of it for another time. */
-export type Phase = 'loading' | 'encoding' | 'tracing' | 'step' | 'evaluation' | 'checkpoint' | 'export';
+export type Phase = 'loading' | 'encoding' | 'tracing' | 'step' | 'evaluation' | 'analysis' | 'checkpoint' | 'export';
 
 /** What is asked of an attempt: `pause` and `drain` save where the run stands; what is cancelled does not go on. */
 export type StopReason = 'cancel' | 'pause' | 'drain';
@@ -175,6 +202,21 @@ export type AttemptEvent =
     }
   /** Scored items in the order of their index. */
   | { type: 'items'; at: number; items: EvaluationItem[] }
+  | {
+      /** An analysis has opened its model and knows what it measures. */
+      type: 'analysing';
+      at: number;
+      device: { kind: 'cpu' | 'gpu'; name: string; tensorflow: string; threads: number };
+      /** Index of the first row that is measured. */
+      from: number;
+      /** All rows, those that were measured before included. */
+      total: number;
+      /** Changed weights that are no linear layer and are not measured. */
+      others: number;
+      secondsToReady: number;
+    }
+  /** Measured rows in the order of their index. */
+  | { type: 'analysis_rows'; at: number; rows: { index: number; row: WeightRow | CanaryRow }[] }
   | {
       type: 'checkpoint';
       step: number;

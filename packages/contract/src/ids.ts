@@ -14,6 +14,7 @@ export const ID_PREFIX = {
   adapter: 'adp_',
   evaluation: 'eval_',
   evaluationTask: 'evaltask_',
+  analysisTask: 'analysis_',
   verification: 'verify_',
   webhook: 'wh_',
   delivery: 'whd_',

@@ -1,3 +1,4 @@
+export { AnalysisAsk, CreateAnalysisRequest } from './analysis-request.js';
 export * from './attempt.js';
 export * from './base-name.js';
 export * from './batch.js';

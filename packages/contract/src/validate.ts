@@ -32,11 +32,12 @@ function withoutUnion(issue: Issue): Issue {
     !found.some(({ code, path }) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_value'));
   const inner = firstOf(issue.errors.find((found) => found.length > 0 && isOfKind(found)) ?? []);
   if (inner) return withoutUnion({ ...inner, path: [...issue.path, ...inner.path] });
+  const kinds = 'options' in issue && Array.isArray(issue.options) ? issue.options.map(show) : [];
   const taken = issue.errors.flatMap(([found]) => {
     if (found?.code === 'invalid_value') return found.values.map(show);
     return found?.code === 'invalid_type' ? [found.expected] : [];
   });
-  return { ...issue, message: `it must be ${[...new Set(taken)].join(' or ') || 'something else'}` };
+  return { ...issue, message: `it must be ${[...new Set([...taken, ...kinds])].join(' or ') || 'something else'}` };
 }
 
 function valueAt(input: unknown, path: Path): unknown {

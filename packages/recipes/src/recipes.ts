@@ -1,5 +1,6 @@
 import type { JobSpec, TaskKind } from '@moraine/contract';
 import type { Control, Emit } from './control.js';
+import { runAnalyse } from './run-analyse.js';
 import { runEvaluate } from './run-evaluate.js';
 import { runSft } from './run-sft.js';
 import { runVerify } from './run-verify.js';
@@ -11,6 +12,7 @@ export const RECIPES: { readonly [K in TaskKind]: Recipe<K> } = {
   train: runSft,
   verify: runVerify,
   evaluate: runEvaluate,
+  analyse: runAnalyse,
 };
 
 /** Does a job by its kind. Emits exactly one `finished` or `stopped` as its last event, or throws. */

@@ -6,10 +6,7 @@ import { device } from '@moraine/engine';
 import type { Control, Emit } from './control.js';
 import { evaluateItems } from './evaluate/evaluate-items.js';
 import { openModel } from './evaluate/open-model.js';
-
-/** Items of a message, and how long one waits for others. */
-const ITEMS_TOGETHER = 64;
-const GATHER_MS = 1_000;
+import { gather } from './gather.js';
 
 /**
  * Asks a model the items of a suite, from the first one that is not stored. Emits `evaluating`, the scored items in their order, then `finished`; or
@@ -34,7 +31,7 @@ export async function runEvaluate(spec: EvaluateSpec, emit: Emit, control: Contr
   const model = await openModel({ baseDir, tunedDir, lambda });
   control.progress?.('tracing');
   if (from >= total) onReady();
-  const scored = gather((batch) => emit({ type: 'items', at: Date.now(), items: batch }));
+  const scored = gather<EvaluationItem>((batch) => emit({ type: 'items', at: Date.now(), items: batch }));
   const isStopped = (): boolean => control.stopRequested() !== null;
   const onPass = (): void => control.progress?.('evaluation');
   const end = await evaluateItems({ model, suite, items, from, isStopped, onPass, onReady }, scored.add);
@@ -43,27 +40,6 @@ export async function runEvaluate(spec: EvaluateSpec, emit: Emit, control: Contr
   const at = { at: Date.now(), step, trainedTokens: 0 };
   if (end === 'stopped') emit({ type: 'stopped', ...at, reason: control.stopRequested() ?? 'drain' });
   else emit({ type: 'finished', ...at, resultStep: step, stoppedEarly: null, exports: [], resultFile: '' });
-}
-
-/** Hands items on in batches. */
-function gather(send: (items: EvaluationItem[]) => void) {
-  let waiting: EvaluationItem[] = [];
-  let sent = 0;
-  let sentAt = performance.now();
-  const flush = (): void => {
-    if (waiting.length > 0) send(waiting);
-    sent += waiting.length;
-    waiting = [];
-    sentAt = performance.now();
-  };
-  return {
-    add(item: EvaluationItem): void {
-      waiting.push(item);
-      if (waiting.length >= ITEMS_TOGETHER || performance.now() - sentAt >= GATHER_MS) flush();
-    },
-    flush,
-    count: () => sent,
-  };
 }
 
 /** Of all that is asked and how it is judged. */

@@ -1,9 +1,12 @@
 // Expected numbers: the weights that the runs wrote, read back and subtracted; what the engine's own decomposition finds in them.
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AnalyseSpec, AttemptEvent } from '@moraine/contract';
 import { summariseWeights, type WeightRow } from '@moraine/contract/analyses';
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { Control } from '../src/control.js';
 import { analyseWeights, loadBase, readWeight } from '../src/index.js';
+import { runAnalyse } from '../src/run-analyse.js';
 import { METHODS, ofType, runOf, specOf, tinyTargets, writeSums, writeTinyBase } from './tiny-base.js';
 
 const base = writeTinyBase();
@@ -119,4 +122,55 @@ test('no layer of a wanted name is refused with one that there is; a stop ends b
     rows++;
   });
   expect([ended, rows]).toEqual(['stopped', 2]);
+});
+
+describe('an analysis as a task', () => {
+  const spec = (tunedDir: string, from = 0): AnalyseSpec => ({
+    kind: 'analyse',
+    taskId: 'analysis_test',
+    attempt: 1,
+    model: 'ft:tiny',
+    baseDir: base,
+    tunedDir,
+    step: 4,
+    lambda: 1,
+    ask: { kind: 'weights', layers: null, k: 4, epsilon: 0.5, seed: 0 },
+    file: null,
+    from,
+    outDir: base,
+    threads: 1,
+  });
+  const run = async (given: AnalyseSpec, control: Partial<Control> = {}) => {
+    const events: AttemptEvent[] = [];
+    await runAnalyse(given, (event) => events.push(event), { stopRequested: () => null, ...control });
+    return { events, rows: ofType(events, 'analysis_rows').flatMap(({ rows }) => rows) };
+  };
+
+  test('says what comes, names the model and its step in each row, and goes on behind rows that are stored', async () => {
+    const dir = placeOf('lora').checkpoints[1] ?? '';
+    const phases: string[] = [];
+    const { events, rows } = await run(spec(dir), { progress: (phase) => phases.push(phase) });
+    const total = tinyTargets.length;
+    expect(events[0]).toMatchObject({ type: 'analysing', from: 0, total, others: 0 });
+    expect(events.at(-1)).toMatchObject({ type: 'finished', step: total });
+    expect(rows.map(({ index }) => index)).toEqual(tinyTargets.map((_, i) => i));
+    const direct = (await analyse([dir])).map((row) => ({ ...row, source: 'ft:tiny', step: 4 }));
+    expect(rows.map(({ row }) => row)).toEqual(direct);
+    expect(phases.filter((phase) => phase === 'analysis').length).toBeGreaterThanOrEqual(total);
+    const rest = await run(spec(dir, 3));
+    expect(rest.events[0]).toMatchObject({ from: 3, total });
+    expect(rest.rows).toEqual(rows.slice(3));
+  });
+
+  test('that is asked to stop ends after whole rows', async () => {
+    let seen = 0;
+    const { events, rows } = await run(spec(placeOf('lora').adapter), {
+      progress: () => {
+        seen++;
+      },
+      stopRequested: () => (seen >= 4 ? 'drain' : null),
+    });
+    expect(events.at(-1)).toMatchObject({ type: 'stopped', reason: 'drain', step: 2 });
+    expect(rows).toHaveLength(2);
+  });
 });

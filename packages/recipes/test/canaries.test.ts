@@ -76,6 +76,13 @@ describe('after training on them', () => {
   let untrained: CanaryRow[] = [];
   let canaries: CanaryFile;
 
+  const measured = async (tunedDir: string | null, change: object = {}): Promise<CanaryRow[]> => {
+    const found: CanaryRow[] = [];
+    const model = await openModel({ baseDir: base, tunedDir, lambda: 1 });
+    await measureCanaries({ model, canaries, ...change }, (row) => found.push(row));
+    return found;
+  };
+
   beforeAll(async () => {
     const planted = await plantCanaries({ ...options, out: out('trained') });
     canaries = readCanaries(planted.canaries);
@@ -84,8 +91,6 @@ describe('after training on them', () => {
     spec.config.steps = 250;
     const exports = ofType(await runOf(spec), 'finished')[0]?.exports ?? [];
     const merged = exports.find(({ kind }) => kind === 'merged')?.dir ?? '';
-    const measured = async (tunedDir: string | null) =>
-      (await measureCanaries({ model: await openModel({ baseDir: base, tunedDir, lambda: 1 }), canaries })) ?? [];
     rows = await measured(merged);
     untrained = await measured(null);
   }, 240_000);
@@ -118,6 +123,17 @@ describe('after training on them', () => {
 
   test('a stop ends it without rows', async () => {
     const model = await openModel({ baseDir: base, tunedDir: null, lambda: 1 });
-    expect(await measureCanaries({ model, canaries, isStopped: () => true })).toBeNull();
+    let rows = 0;
+    const ended = await measureCanaries({ model, canaries, isStopped: () => true }, () => {
+      rows++;
+    });
+    expect([ended, rows]).toEqual(['stopped', 0]);
+  });
+
+  test('measuring that goes on behind some canaries gives the rows of one that was left alone', async () => {
+    const few = { ...canaries, planted: canaries.planted.slice(0, 2), controls: canaries.controls.slice(0, 1) };
+    expect(await measured(null, { canaries: few, from: 1 })).toEqual(
+      (await measured(null, { canaries: few })).slice(1),
+    );
   });
 });

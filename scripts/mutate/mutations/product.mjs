@@ -148,4 +148,16 @@ export const product = [
     replace: '...(kind ? {} : {})',
     test: 'cancel > of a run does not end an evaluation, nor the other way round',
   }),
+  services('analysis/record-rows.ts', 'analysis/analyses', {
+    name: 'analysis: rows behind a hole are taken',
+    find: 'WHERE id = $1 AND done >= $2',
+    replace: 'WHERE id = $1 AND $2 >= 0',
+    test: 'an analysis > does not take rows behind a hole, does not succeed without all of them, and keeps them where it fails',
+  }),
+  services('training/find-subject.ts', 'analysis/analyses', {
+    name: 'analysis: a checkpoint that was written anew is measured as the old one',
+    find: 'tuned !== null && tuned.sha256 !== tunedSha256',
+    replace: 'tuned !== null && tunedSha256 === null',
+    test: 'what an analysis is about > and is not what it was any more, ends it with a reason',
+  }),
 ];

@@ -1,5 +1,6 @@
 import { createLoginLink, endSessions } from '@moraine/services';
 import { SESSION_COOKIE } from '../plugins/access.js';
+import { analysisHandlers } from './analyses.js';
 import type { Handlers } from './bind.js';
 import { evaluationHandlers } from './evaluations.js';
 import { experimentHandlers } from './experiments.js';
@@ -37,6 +38,7 @@ export const handlers: Handlers = {
   ...modelHandlers,
   ...runHandlers,
   ...evaluationHandlers,
+  ...analysisHandlers,
   ...uploadHandlers,
   ...webhookHandlers,
   ...workerHandlers,

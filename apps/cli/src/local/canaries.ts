@@ -1,16 +1,11 @@
 import path from 'node:path';
 import { AppError } from '@moraine/contract';
-import {
-  CANARY_FORMS,
-  CANARY_KINDS,
-  type ExposureSummary,
-  type MemorisationSummary,
-  summariseCanaries,
-} from '@moraine/contract/analyses';
+import { CANARY_FORMS, CANARY_KINDS, type CanaryRow, summariseCanaries } from '@moraine/contract/analyses';
 import { type Arguments, type Command, integer, noMoreThan, oneOf, required, runAction, text } from '../args.js';
+import { memorisationTable } from '../memorisation-view.js';
 import { progressLine } from '../progress-line.js';
 import { MODE_OPTION, MODES } from '../request-options.js';
-import { labelled, print, table } from '../terminal.js';
+import { print } from '../terminal.js';
 import { ADAPTER_OPTION, BASE_OPTION, JSON_OPTION, LAMBDA_OPTION, lambdaOf, neededPath, pathOf } from './options.js';
 
 const kinds = Object.entries(CANARY_FORMS).map(([name, { title }]) => `${name} (${title})`);
@@ -99,16 +94,20 @@ async function measure(args: Arguments): Promise<number> {
   const canaries = readCanaries(file);
   const model = await openModel(place);
   const line = progressLine();
-  const rows = await measureCanaries({
-    model,
-    canaries,
-    mode: oneOf(args, 'mode', MODES) ?? 'plain',
-    onProgress: (done, all) => {
-      if (!isJson) line.show(`${done} of ${all} candidates`, String(Math.floor((10 * done) / all)));
+  const rows: CanaryRow[] = [];
+  await measureCanaries(
+    {
+      model,
+      canaries,
+      mode: oneOf(args, 'mode', MODES) ?? 'plain',
+      onProgress: (done, all) => {
+        if (!isJson) line.show(`${done} of ${all} candidates`, String(Math.floor((10 * done) / all)));
+      },
     },
-  });
+    (row) => rows.push(row),
+  );
   line.clear();
-  const summary = summariseCanaries(rows ?? []);
+  const summary = summariseCanaries(rows);
   const seconds = Number(((performance.now() - begun) / 1000).toFixed(3));
   if (isJson)
     print(
@@ -121,7 +120,7 @@ async function measure(args: Arguments): Promise<number> {
         device: device(),
       }),
     );
-  else print(describe(summary));
+  else print(memorisationTable(summary));
   return 0;
 }
 
@@ -130,31 +129,4 @@ function refuse(args: Arguments, names: readonly string[], action: string): void
   const given = names.find((name) => args.options[name] !== undefined);
   if (given === undefined) return;
   throw new AppError('invalid_request', `--${given} has no meaning for ${action}.`, { hint: `Leave --${given} out.` });
-}
-
-function describe({ candidates, ceiling, expected, planted, controls }: MemorisationSummary): string {
-  const around = ({ mean, half }: { mean: number; half: number | null }, digits: number, factor = 1): string =>
-    `${(factor * mean).toFixed(digits)}${half === null ? '' : ` ± ${(factor * half).toFixed(digits)}`}`;
-  const row = (name: string, summary: ExposureSummary | null): string[][] => {
-    if (summary === null) return [];
-    const { n, exposure, extracted, characters } = summary;
-    const within = extracted.interval.map((value) => `${(100 * value).toFixed(0)} %`).join(', ');
-    return [
-      [name, String(n), around(exposure, 2), `${extracted.count} [${within}]`, `${around(characters, 1, 100)} %`],
-    ];
-  };
-  return [
-    table(
-      [
-        { title: '' },
-        ...['n', 'exposure, bits', 'written whole', 'characters'].map((title) => ({ title, align: 'right' as const })),
-      ],
-      [...row('planted', planted), ...row('controls', controls)],
-    ),
-    '',
-    labelled([
-      ['candidates', `${candidates} of each form; ceiling ${ceiling.toFixed(2)} bits`],
-      ['chance', `${expected.toFixed(2)} bits: what values have that no row held; controls must be near it`],
-    ]),
-  ].join('\n');
 }

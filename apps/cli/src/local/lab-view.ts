@@ -1,4 +1,4 @@
-import type { WeightRow, WeightSummary } from '@moraine/contract/analyses';
+import type { MeasuredWeight, WeightRow, WeightSummary } from '@moraine/contract/analyses';
 import { type Column, table } from '../terminal.js';
 
 const number = (value: number | null | undefined, digits: number): string => value?.toFixed(digits) ?? '–';
@@ -12,7 +12,7 @@ const right = (title: string): Column => ({ title, align: 'right' });
 const FIGURES: Column[] = ['‖ΔW‖/‖W0‖', 'rank 90', 'stable rank', 'overlap out', 'overlap in', 'intruders'].map(right);
 
 /** One source, a line a layer. */
-export const layerTable = (rows: readonly WeightRow[]): string =>
+export const layerTable = (rows: readonly MeasuredWeight[]): string =>
   table(
     [{ title: 'layer' }, right('shape'), ...FIGURES],
     rows.map((row) => [

@@ -81,7 +81,9 @@ export function reportTraining(
         throw new AppError('internal', event.message);
       case 'evaluating':
       case 'items':
-        throw new AppError('internal', `A training said '${event.type}', which only evaluations do.`);
+      case 'analysing':
+      case 'analysis_rows':
+        throw new AppError('internal', `A training said '${event.type}', which only another kind of task does.`);
       default:
         event satisfies never;
     }

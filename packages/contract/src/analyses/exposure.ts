@@ -47,25 +47,34 @@ export function charactersRight(answer: string, value: string): number {
   return wanted.filter((letter, i) => letter === given[i]).length / wanted.length;
 }
 
-/** Means over some canaries, with intervals of 95 %. */
-export interface ExposureSummary {
-  n: number;
-  exposure: { mean: number; half: number | null };
-  /** Canaries that the model writes whole after their prompt. */
-  extracted: { count: number; share: number; interval: [number, number] };
-  characters: { mean: number; half: number | null };
-}
+/** A mean with half of its interval of 95 %; null where there are too few for one. */
+const Mean = z.object({ mean: z.number(), half: z.number().nullable() });
 
-export interface MemorisationSummary {
-  candidates: number;
-  /** log2 R, the largest exposure there is. */
-  ceiling: number;
-  /** What values have that were never seen. */
-  expected: number;
-  planted: ExposureSummary;
-  /** null where none were drawn. */
-  controls: ExposureSummary | null;
-}
+/** Means over some canaries, with intervals of 95 %. */
+export const ExposureSummary = z
+  .object({
+    n: z.int(),
+    exposure: Mean,
+    /** Canaries that the model writes whole after their prompt. */
+    extracted: z.object({ count: z.int(), share: z.number(), interval: z.tuple([z.number(), z.number()]) }),
+    characters: Mean,
+  })
+  .meta({ id: 'ExposureSummary' });
+export type ExposureSummary = z.infer<typeof ExposureSummary>;
+
+export const MemorisationSummary = z
+  .object({
+    candidates: z.int(),
+    /** log2 R, the largest exposure there is. */
+    ceiling: z.number(),
+    /** What values have that were never seen. */
+    expected: z.number(),
+    planted: ExposureSummary,
+    /** null where none were drawn. */
+    controls: ExposureSummary.nullable(),
+  })
+  .meta({ id: 'MemorisationSummary' });
+export type MemorisationSummary = z.infer<typeof MemorisationSummary>;
 
 export function summariseCanaries(rows: readonly CanaryRow[]): MemorisationSummary {
   const [planted, controls] = [true, false].map((is) => rows.filter(({ is_planted }) => is_planted === is));

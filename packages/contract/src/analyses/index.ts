@@ -12,11 +12,18 @@ export {
 export {
   CanaryRow,
   charactersRight,
-  type ExposureSummary,
+  ExposureSummary,
   expectedExposure,
   exposureOf,
-  type MemorisationSummary,
+  MemorisationSummary,
   rankOfFirst,
   summariseCanaries,
 } from './exposure.js';
-export { intruderCurve, intrudersAt, summariseWeights, WeightRow, type WeightSummary } from './weights.js';
+export {
+  intruderCurve,
+  intrudersAt,
+  type MeasuredWeight,
+  summariseWeights,
+  WeightRow,
+  WeightSummary,
+} from './weights.js';

@@ -61,32 +61,36 @@ export const intruderCurve = (cosines: readonly number[]): { epsilon: number; in
 export const intrudersAt = (cosines: readonly number[], epsilon: number): number =>
   cosines.filter((cosine) => cosine < epsilon).length;
 
+/** Means of figures over layers; null where none of them has it. */
+const means = {
+  rank_90: z.number(),
+  stable_rank: z.number().nullable(),
+  overlap_left: z.number().nullable(),
+  overlap_right: z.number().nullable(),
+  intruders: z.number(),
+  intruder_curve: z.array(z.object({ epsilon: z.number(), intruders: z.number() })),
+};
+
 /** Means over the layers of one kind. */
-export interface WeightSummary {
-  source: string;
-  step: number | null;
-  module: string;
-  layers: number;
-  relative_norm: number | null;
-  rank_90: number;
-  stable_rank: number | null;
-  overlap_left: number | null;
-  overlap_right: number | null;
-  intruders: number;
-  intruder_curve: { epsilon: number; intruders: number }[];
-  control: {
-    rank_90: number;
-    stable_rank: number | null;
-    overlap_left: number | null;
-    overlap_right: number | null;
-    intruders: number;
-    intruder_curve: { epsilon: number; intruders: number }[];
-  } | null;
-}
+export const WeightSummary = z
+  .object({
+    source: z.string(),
+    step: z.int().nullable(),
+    module: z.string(),
+    layers: z.int(),
+    relative_norm: z.number().nullable(),
+    ...means,
+    control: z.object(means).nullable(),
+  })
+  .meta({ id: 'WeightSummary' });
+export type WeightSummary = z.infer<typeof WeightSummary>;
+
+/** A row, its singular values left out or not. */
+export type MeasuredWeight = Omit<WeightRow, 'singular_values'>;
 
 /** The rows of each source by kind of layer, both in the order of the rows. A mean is of the layers that have the figure; null where none has. */
-export function summariseWeights(rows: readonly WeightRow[]): WeightSummary[] {
-  const groups = new Map<string, WeightRow[]>();
+export function summariseWeights(rows: readonly MeasuredWeight[]): WeightSummary[] {
+  const groups = new Map<string, MeasuredWeight[]>();
   for (const row of rows) {
     const key = JSON.stringify([row.source, row.module]);
     groups.set(key, [...(groups.get(key) ?? []), row]);
@@ -95,8 +99,8 @@ export function summariseWeights(rows: readonly WeightRow[]): WeightSummary[] {
   return [...groups.values()].map(summaryOf).sort((a, b) => sources.indexOf(a.source) - sources.indexOf(b.source));
 }
 
-function summaryOf(group: WeightRow[]): WeightSummary {
-  const [{ source, step, module }] = group as [WeightRow];
+function summaryOf(group: MeasuredWeight[]): WeightSummary {
+  const [{ source, step, module }] = group as [MeasuredWeight];
   const controls = group.flatMap(({ control }) => control ?? []);
   return {
     source,

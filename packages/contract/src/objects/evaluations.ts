@@ -1,37 +1,16 @@
 import { z } from 'zod';
-import { RunState, RunStatus, StateReason } from '../states.js';
 import { EvaluationSummary } from '../suites/results.js';
-import { seconds } from './common.js';
-import { AttemptObject } from './runs.js';
+import { SUBJECT_FIELDS, TASK_FIELDS } from './task-fields.js';
 
 /** A model that is asked the items of a suite: a task of its own, beside those that a run makes of its files while it trains. */
 export const EvaluationTaskObject = z
   .object({
     id: z.string(),
     object: z.literal('evaluation.task'),
-    created_at: seconds,
-    started_at: seconds.nullable(),
-    finished_at: seconds.nullable(),
-    status: RunStatus,
-    state: RunState.nullable(),
-    state_reason: StateReason.nullable(),
-    error: z.object({ code: z.string(), message: z.string(), param: z.string().nullable() }).nullable(),
+    ...TASK_FIELDS,
     /** The run that asked for it in `evaluation.suites`; null for one that was created by itself. */
     made_for: z.string().nullable(),
-    /** As it was named. */
-    model: z.string(),
-    base: z.string(),
-    /** What was trained on the base; null where the base alone is asked. */
-    tuned: z
-      .object({
-        /** The run that it is of; null for a registered adapter. */
-        run_id: z.string().nullable(),
-        /** Of its folder, and the step that it is of: what the figures are bound to. */
-        sha256: z.string(),
-        step: z.int().nullable(),
-      })
-      .nullable(),
-    lambda: z.number(),
+    ...SUBJECT_FIELDS,
     suite: z.string(),
     file: z.string(),
     examples: z.string().nullable(),
@@ -44,10 +23,6 @@ export const EvaluationTaskObject = z
     progress: z.object({ items: z.int(), total: z.int().nullable() }),
     /** Null until it has succeeded. */
     summary: EvaluationSummary.nullable(),
-    metadata: z.record(z.string(), z.string()),
-    attempts: z.array(AttemptObject),
-    pool: z.string(),
-    priority: z.int(),
   })
   .meta({ id: 'EvaluationTask' });
 export type EvaluationTaskObject = z.infer<typeof EvaluationTaskObject>;

@@ -1,4 +1,5 @@
 /** The objects of the wire. Times are unix seconds, sizes bytes. Fields beyond the OpenAI specification are ours and optional to its clients. */
+export * from './analyses.js';
 export { ErrorBody, listOf } from './common.js';
 export * from './evaluations.js';
 export * from './experiments.js';

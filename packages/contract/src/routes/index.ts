@@ -1,4 +1,5 @@
 import { ACCESS_ROUTES } from './access.js';
+import { ANALYSIS_ROUTES } from './analyses.js';
 import { EVALUATION_ROUTES } from './evaluations.js';
 import { EXPERIMENT_ROUTES } from './experiments.js';
 import { FILE_ROUTES } from './files.js';
@@ -18,6 +19,7 @@ export const ROUTES = {
   ...MODEL_ROUTES,
   ...RUN_ROUTES,
   ...EVALUATION_ROUTES,
+  ...ANALYSIS_ROUTES,
   ...EXPERIMENT_ROUTES,
   ...WORKER_ROUTES,
   ...WEBHOOK_ROUTES,

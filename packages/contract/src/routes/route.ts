@@ -4,7 +4,17 @@ import { Metadata } from '../run-config.js';
 export interface Route {
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
-  tag: 'Fine-tuning' | 'Files' | 'Models' | 'Runs' | 'Evaluations' | 'Experiments' | 'Workers' | 'Webhooks' | 'Access';
+  tag:
+    | 'Fine-tuning'
+    | 'Files'
+    | 'Models'
+    | 'Runs'
+    | 'Evaluations'
+    | 'Analyses'
+    | 'Experiments'
+    | 'Workers'
+    | 'Webhooks'
+    | 'Access';
   summary: string;
   params?: z.ZodType;
   query?: z.ZodType;

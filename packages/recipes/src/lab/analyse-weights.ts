@@ -20,6 +20,8 @@ export interface WeightAnalysisOptions {
   seed: number;
   /** Whether a layer is analysed. */
   isWanted: (layer: string) => boolean;
+  /** Layers that are not measured again, the first ones. */
+  from?: number;
   /** Asked between layers; once true, no more are measured. */
   isStopped?: () => boolean;
 }
@@ -44,7 +46,7 @@ export async function analyseWeights(
   emit: (row: WeightRow) => void,
   onPlan: (plan: WeightAnalysisPlan) => void = () => undefined,
 ): Promise<'done' | 'stopped'> {
-  const { baseDir, dirs, isWanted, isStopped } = options;
+  const { baseDir, dirs, isWanted, isStopped, from = 0 } = options;
   const base = loadBase(baseDir);
   await checkWeights(base.weights);
   const sources = namedApart(dirs.map((dir) => openSource(dir, base)));
@@ -54,7 +56,7 @@ export async function analyseWeights(
     rows: layers.reduce((sum, { of }) => sum + of.length, 0),
     others: new Map(sources.map(({ name, others }) => [name, others])),
   });
-  for (const { layer, of } of layers) {
+  for (const { layer, of } of layers.slice(from)) {
     if (isStopped?.() === true) return 'stopped';
     for (const row of measureLayer(base, layer, of, options)) emit(row);
     await new Promise(setImmediate);

@@ -22,6 +22,10 @@ export interface MeasureOptions {
   canaries: CanaryFile;
   mode?: NumericMode;
   isStopped?: () => boolean;
+  /** Canaries that are not measured again, the first ones: planted, then controls. */
+  from?: number;
+  /** Told after every pass. */
+  onPass?: () => void;
   /** Told how many candidates of all are scored. */
   onProgress?: (done: number, all: number) => void;
 }
@@ -47,35 +51,40 @@ const asPlanted = 'Name the canaries.json that `moraine local canaries plant` wr
 /** Candidates that are encoded before the first pass; the model is compiled once for so many. */
 const CANDIDATES_TOGETHER = 2 ** 16;
 
+/** Planted canaries, then controls: the order of their rows. */
+export const canariesOf = ({ planted, controls }: CanaryFile): { canary: Canary; is_planted: boolean }[] => [
+  ...planted.map((canary) => ({ canary, is_planted: true })),
+  ...controls.map((canary) => ({ canary, is_planted: false })),
+];
+
 /**
  * Exposure of every canary and what the model writes after its prompt. A candidate is scored as the row that it would be in training: the sum over what
- * is learned of it, as the loss evaluator sums it; answers are greedy.
- * @returns null where it was stopped
+ * is learned of it, as the loss evaluator sums it; answers are greedy. A row is the same to the bit wherever measuring began.
+ * @param emit given each row once its candidates are scored
  * @throws AppError as `evaluateItems` does
  */
-export async function measureCanaries(options: MeasureOptions): Promise<CanaryRow[] | null> {
-  const { canaries, onProgress } = options;
-  const all = [
-    ...canaries.planted.map((canary) => ({ canary, is_planted: true })),
-    ...canaries.controls.map((canary) => ({ canary, is_planted: false })),
-  ];
-  const answers = await answersTo(
-    options,
-    all.map(({ canary }) => canary),
-  );
-  if (answers === null) return null;
-  const rows: CanaryRow[] = [];
+export async function measureCanaries(
+  options: MeasureOptions,
+  emit: (row: CanaryRow) => void,
+): Promise<'done' | 'stopped'> {
+  const { canaries, onProgress, from = 0 } = options;
+  const all = canariesOf(canaries);
   const each = candidateCount(canaries.kind);
   const together = Math.max(1, Math.floor(CANDIDATES_TOGETHER / each));
-  for (let first = 0; first < all.length; first += together) {
+  for (let first = from - (from % together); first < all.length; first += together) {
     const group = all.slice(first, first + together);
-    const scored = (done: number) => onProgress?.(first * each + done, all.length * each);
-    const scores = await scoresOf(options, group.map(({ canary }) => canary), scored); // biome-ignore format: one line
-    if (scores === null) return null;
-    for (const [i, { canary, is_planted }] of group.entries())
-      rows.push(rowOf(canary, is_planted, scores.slice(i * each, (i + 1) * each), answers[first + i] ?? ''));
+    const of = group.map(({ canary }) => canary);
+    const known = Math.max(0, from - first);
+    const answers = await answersTo(options, of, known);
+    if (answers === null) return 'stopped';
+    const scored = (done: number) => onProgress?.((first + known) * each + done, all.length * each);
+    const ended = await scoresOf(options, of, known, scored, (scores, i) => {
+      const { canary, is_planted } = group[known + i] as (typeof group)[number];
+      emit(rowOf(canary, is_planted, scores, answers[i] ?? ''));
+    });
+    if (ended === 'stopped') return 'stopped';
   }
-  return rows;
+  return 'done';
 }
 
 function rowOf(canary: Canary, is_planted: boolean, scores: readonly number[], answer: string): CanaryRow {
@@ -94,12 +103,15 @@ function rowOf(canary: Canary, is_planted: boolean, scores: readonly number[], a
   };
 }
 
-/** Log-probabilities of each canary's candidates, its own value first, one canary after the other. */
+/** Hands on the log-probabilities of the candidates of each canary behind `known` ones, its own value first. */
 async function scoresOf(
-  { model, canaries, mode, isStopped }: MeasureOptions,
+  { model, canaries, ...options }: MeasureOptions,
   group: readonly Canary[],
+  known: number,
   onScored: (done: number) => void,
-): Promise<number[] | null> {
+  give: (scores: number[], i: number) => void,
+): Promise<'done' | 'stopped'> {
+  const each = candidateCount(canaries.kind);
   const items = group.flatMap((canary) =>
     candidatesOf(canaries, canary).map((value) => ({
       id: canary.id,
@@ -107,27 +119,32 @@ async function scoresOf(
       task: { kind: 'loss' as const, row: canaryRow(canaries, canary, value) },
     })),
   );
-  const scores: number[] = [];
-  const ended = await evaluateItems(
-    { model, suite: requireSuite(PLAIN_SUITE), items: placed(items), ...given(mode, isStopped) },
+  let scores: number[] = [];
+  let given = 0;
+  return evaluateItems(
+    { model, suite: requireSuite(PLAIN_SUITE), items: placed(items), from: known * each, ...watchedBy(options) },
     ({ metrics }) => {
-      onScored(scores.push(-(metrics.nats ?? Number.NaN)));
+      scores.push(-(metrics.nats ?? Number.NaN));
+      onScored(given * each + scores.length);
+      if (scores.length < each) return;
+      give(scores, given++);
+      scores = [];
     },
   );
-  return ended === 'stopped' ? null : scores;
 }
 
-/** What the model writes after each prompt, as many tokens as the value takes. */
-async function answersTo(options: MeasureOptions, canaries: readonly Canary[]): Promise<string[] | null> {
-  const { model, mode, isStopped } = options;
-  const longest = Math.max(...canaries.map(({ value }) => model.tokenizer.encode(` ${value}`).length));
-  const items = canaries.map(({ id, prompt, value }) => ({
+/** What the model writes after the prompt of each canary behind `known` ones, as many tokens as the longest value takes. */
+async function answersTo(options: MeasureOptions, group: readonly Canary[], known: number): Promise<string[] | null> {
+  const { model, canaries } = options;
+  const values = canariesOf(canaries).map(({ canary }) => canary.value);
+  const longest = Math.max(...values.map((value) => model.tokenizer.encode(` ${value}`).length));
+  const items = group.map(({ id, prompt, value }) => ({
     id,
     prompt,
     task: {
       kind: 'generate' as const,
       context: prompt,
-      isTurn: options.canaries.row_format !== 'text',
+      isTurn: canaries.row_format !== 'text',
       stops: ['\n'],
       tokensMax: longest + SPARE_TOKENS,
       expected: value,
@@ -136,7 +153,7 @@ async function answersTo(options: MeasureOptions, canaries: readonly Canary[]): 
   }));
   const answers: string[] = [];
   const ended = await evaluateItems(
-    { model, suite: requireSuite('answers'), items: placed(items), ...given(mode, isStopped) },
+    { model, suite: requireSuite('answers'), items: placed(items), from: known, ...watchedBy(options) },
     ({ answer }) => {
       answers.push(answer ?? '');
     },
@@ -150,7 +167,8 @@ const SPARE_TOKENS = 8;
 const placed = (items: readonly Omit<SuiteItem, 'index'>[]): SuiteItem[] =>
   items.map((item, index) => ({ ...item, index }));
 
-const given = (mode: NumericMode | undefined, isStopped: (() => boolean) | undefined) => ({
+const watchedBy = ({ mode, isStopped, onPass }: Pick<MeasureOptions, 'mode' | 'isStopped' | 'onPass'>) => ({
   ...(mode === undefined ? {} : { mode }),
   ...(isStopped === undefined ? {} : { isStopped }),
+  ...(onPass === undefined ? {} : { onPass }),
 });

@@ -1,8 +1,8 @@
 import { AppError, type SuiteRequest } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
 import { checkpointModelName, fineTunedModelName } from '../library/fine-tuned-model-name.js';
+import type { Tuned } from '../training/find-subject.js';
 import { announceEvaluation } from './create-evaluation.js';
-import type { Tuned } from './find-evaluated.js';
 import { storeEvaluation } from './store-evaluation.js';
 
 /** Evaluations that a round makes. */

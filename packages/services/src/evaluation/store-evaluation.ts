@@ -2,9 +2,9 @@ import { newId } from '@moraine/contract';
 import type { Prisma } from '../ground/db.js';
 import { queryableOf } from '../ground/transaction.js';
 import type { AskedSuite } from '../training/check-suite.js';
+import { holdSubject, type Tuned } from '../training/find-subject.js';
 import { type EventRow, insertEvent } from '../work/record-event.js';
 import { evaluateKind } from './evaluate-kind.js';
-import { holdEvaluated, type Tuned } from './find-evaluated.js';
 
 /** An evaluation that is to be stored, with its task. */
 export interface NewEvaluation {
@@ -33,7 +33,7 @@ export async function storeEvaluation(
   tx: Prisma.TransactionClient,
   { projectId, model, base, tuned, asked, metadata = {}, madeFor, ...rest }: NewEvaluation,
 ): Promise<StoredEvaluation> {
-  await holdEvaluated(tx, model, tuned);
+  await holdSubject(tx, model, tuned);
   const common = { id: newId('evaluationTask'), projectId };
   const task = { ...common, kind: evaluateKind.name, submission: 1, status: 'queued', ...rest.task };
   await tx.task.create({ data: task });

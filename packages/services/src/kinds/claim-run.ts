@@ -1,4 +1,5 @@
 import { AppError, explain, type TaskKind } from '@moraine/contract';
+import { type AnalyseJob, loadAnalyseJob } from '../analysis/load-analyse-job.js';
 import { type EvaluateJob, loadEvaluateJob } from '../evaluation/load-evaluate-job.js';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { type Job, loadJob } from '../training/load-job.js';
@@ -37,6 +38,7 @@ interface Jobs {
   train: Job;
   verify: VerifyJob;
   evaluate: EvaluateJob;
+  analyse: AnalyseJob;
 }
 
 /** How the job of each kind is read. */
@@ -44,6 +46,7 @@ const LOADERS: { readonly [K in TaskKind]: (s: Services, token: AttemptToken) =>
   train: (s, { taskId }) => loadJob(s, taskId),
   verify: loadVerifyJob,
   evaluate: loadEvaluateJob,
+  analyse: loadAnalyseJob,
 };
 
 const load = async (s: Services, kind: TaskKind, token: AttemptToken): Promise<Claim> =>

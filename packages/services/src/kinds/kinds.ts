@@ -1,10 +1,16 @@
 import { AppError, type TaskKind } from '@moraine/contract';
+import { analyseKind } from '../analysis/analyse-kind.js';
 import { evaluateKind } from '../evaluation/evaluate-kind.js';
 import { trainKind } from '../training/train-kind.js';
 import { verifyKind } from '../training/verify-kind.js';
 import type { Kind } from '../work/kind.js';
 
-const ALL: { readonly [K in TaskKind]: Kind } = { train: trainKind, verify: verifyKind, evaluate: evaluateKind };
+const ALL: { readonly [K in TaskKind]: Kind } = {
+  train: trainKind,
+  verify: verifyKind,
+  evaluate: evaluateKind,
+  analyse: analyseKind,
+};
 
 /** Every kind of task that there is, by its name. */
 export const KINDS: ReadonlyMap<string, Kind> = new Map(Object.entries(ALL));

@@ -34,10 +34,11 @@ export async function listQueue(
   if (after !== undefined) conditions.push(`${PLACE} > ${await placeOf(s, actor, after, put)}`);
   const { rows } = await s.pg.query<Row>(
     `SELECT t.id, t.kind, t.pool, t.priority, t.status, t.attempt, t.state_reason AS "stateReason", t.queued_at AS "queuedAt",
-       r.id AS "runId", coalesce(${RUN_NAME}, e.suite || ' of ' || e.model, t.id) AS name,
-       CASE WHEN e.id IS NULL THEN concat('step ', coalesce(r.step, 0)) ELSE concat('item ', e.done) END AS reached
+       r.id AS "runId", coalesce(${RUN_NAME}, e.suite || ' of ' || e.model, a.kind || ' of ' || a.model, t.id) AS name,
+       CASE WHEN e.id IS NOT NULL THEN concat('item ', e.done) WHEN a.id IS NOT NULL THEN concat('row ', a.done)
+         ELSE concat('step ', coalesce(r.step, 0)) END AS reached
      FROM tasks t LEFT JOIN verifications v ON v.id = t.id LEFT JOIN runs r ON r.id = coalesce(v.run_id, t.id)
-       LEFT JOIN evaluation_tasks e ON e.id = t.id
+       LEFT JOIN evaluation_tasks e ON e.id = t.id LEFT JOIN analysis_tasks a ON a.id = t.id
      WHERE ${conditions.join(' AND ')} ORDER BY t.pool, t.priority DESC, t.queued_at, t.id LIMIT $2`,
     values,
   );

@@ -31,6 +31,7 @@ export async function deleteFile(
 const USERS: Record<string, [what: string, path: string]> = {
   train: ['run', '/v1/fine_tuning/jobs'],
   evaluate: ['evaluation', '/v1/evaluations'],
+  analyse: ['analysis', '/v1/analyses'],
   experiment: ['experiment', '/v1/experiments'],
 };
 

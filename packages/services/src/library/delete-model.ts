@@ -54,7 +54,7 @@ async function removeAdapter(tx: Prisma.TransactionClient, { projectId }: Actor,
   // A run that is being created from it holds the row, and is seen afterwards.
   await tx.$queryRaw`SELECT id FROM uploaded_adapters WHERE id = ${adapter.id} FOR UPDATE`;
   if ((await tx.run.findFirst({ where: { startAdapterId: adapter.id } })) !== null) throw needed(name);
-  await refuseEvaluated(tx, name, { adapterId: adapter.id });
+  await refuseUsed(tx, name, { adapterId: adapter.id });
   await tx.uploadedAdapter.delete({ where: { id: adapter.id } });
   return { prefix: adapter.blobPrefix };
 }
@@ -64,22 +64,25 @@ async function removeBase(tx: Prisma.TransactionClient, { projectId }: Actor, na
   const base = await tx.base.findFirst({ where: { projectId, name, deletedAt: null } });
   if (!base) return null;
   await tx.$queryRaw`SELECT id FROM bases WHERE id = ${base.id} FOR UPDATE`;
-  await refuseEvaluated(tx, name, { baseId: base.id });
+  await refuseUsed(tx, name, { baseId: base.id });
   await tx.base.delete({ where: { id: base.id } });
   return { prefix: base.blobPrefix };
 }
 
-/** An evaluation that has ended keeps its figures without the model; one that has not needs it. */
-async function refuseEvaluated(
+/** An evaluation and an analysis that have ended keep their figures without the model; one that has not needs it. */
+async function refuseUsed(
   tx: Prisma.TransactionClient,
   name: string,
   of: { adapterId: string } | { baseId: string },
 ): Promise<void> {
-  const user = await tx.evaluationTask.findFirst({ where: { ...of, task: { finishedAt: null } } });
+  const open = { where: { ...of, task: { finishedAt: null } } };
+  const evaluation = await tx.evaluationTask.findFirst(open);
+  const user = evaluation ?? (await tx.analysisTask.findFirst(open));
   if (user === null) return;
+  const [noun, list] = evaluation === null ? ['analysis', 'analyses'] : ['evaluation', 'evaluations'];
   throw new AppError('conflict', `'${name}' is needed by ${user.id}, which has not ended.`, {
     param: 'model',
-    hint: `Wait for that evaluation, or cancel it: POST /v1/evaluations/${user.id}/cancel.`,
+    hint: `Wait for that ${noun}, or cancel it: POST /v1/${list}/${user.id}/cancel.`,
   });
 }
 

@@ -14,5 +14,7 @@ export const usersOfFile = (id: string, project: string): string => `
   UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN evaluation_tasks e ON e.id = t.id
   WHERE t.project_id = ${project} AND t.finished_at IS NULL AND t.deleted_at IS NULL
     AND ${id} IN (e.file_id, e.examples_file_id)
+  UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN analysis_tasks a ON a.id = t.id
+  WHERE t.project_id = ${project} AND t.finished_at IS NULL AND t.deleted_at IS NULL AND a.file_id = ${id}
   UNION ALL SELECT x.id, 'experiment', x.status FROM experiments x
   WHERE x.project_id = ${project} AND x.finished_at IS NULL AND position(to_json(${id}::text)::text IN x.request::text) > 0`;

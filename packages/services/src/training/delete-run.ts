@@ -8,7 +8,7 @@ import { inTransaction } from '../ground/transaction.js';
 import { type MovedTask, moveTask } from '../work/move-task.js';
 import { withdrawOffer } from '../work/offer-task.js';
 import { type EventRow, eventMessage, insertEvent } from '../work/record-event.js';
-import { taskNotFound } from '../work/require-task.js';
+import { taskNotFound, wordsOf } from '../work/require-task.js';
 import { getRun } from './get-run.js';
 import { RUN_NAME } from './run-query.js';
 import { writeCheck } from './verify-kind.js';
@@ -32,7 +32,7 @@ const refuse = (message: string, hint: string): AppError =>
  * Deletes a run that has ended: from now on nothing finds it, and for `keepDays` it can be restored; then the reconciler removes it and all that is
  * of it. Deleting it again returns the same.
  * @throws AppError `conflict` for a run that has not ended, is being checked, or has a checkpoint that a run which has not ended starts from, or an
- * evaluation which has not ended asks.
+ * evaluation or analysis which has not ended is about.
  */
 export async function deleteRun(
   s: Services,
@@ -110,16 +110,17 @@ async function refuseNeeded(client: pg.PoolClient, runId: string, status: RunSta
      WHERE c.run_id = $1 AND t.finished_at IS NULL
      UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN verifications v ON v.id = t.id WHERE v.run_id = $1 AND t.status = 'running'
      UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN evaluation_tasks e ON e.id = t.id WHERE e.run_id = $1 AND t.finished_at IS NULL
+     UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN analysis_tasks a ON a.id = t.id WHERE a.run_id = $1 AND t.finished_at IS NULL
      LIMIT 1`,
     [runId],
   );
   const [user] = rows;
   if (user?.kind === 'verify')
     throw refuse(`The resume of ${runId} is being checked.`, 'Delete it when that has ended.');
-  if (user?.kind === 'evaluate')
+  if (user?.kind === 'evaluate' || user?.kind === 'analyse')
     throw refuse(
-      `${user.id} evaluates a model of ${runId} and is ${user.status}.`,
-      `Wait until it has ended, or cancel it: POST /v1/evaluations/${user.id}/cancel.`,
+      `${user.id} ${user.kind}s a model of ${runId} and is ${user.status}.`,
+      `Wait until it has ended, or cancel it: POST ${wordsOf(user.kind).list}/${user.id}/cancel.`,
     );
   if (user)
     throw refuse(

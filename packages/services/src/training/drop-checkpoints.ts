@@ -4,7 +4,7 @@ import { inTransaction } from '../ground/transaction.js';
 /**
  * Checkpoints that nothing needs, of `tasks t` and `runs r` that a condition chooses. A run keeps its last N; its N of lowest validation
  * loss; those that one of its last knows as the best, so that whichever it goes on from, its best is there; and the one that its result
- * is of. One that a run which has not ended is to start from, or an evaluation which has not ended asks or is still to be made of, is in use, and all of a run that is being
+ * is of. One that a run which has not ended is to start from, or an evaluation or analysis which has not ended is about, or an evaluation is still to be made of, is in use, and all of a run that is being
  * verified are.
  */
 const unneeded = (chosen: string): string => `
@@ -22,6 +22,7 @@ const unneeded = (chosen: string): string => `
       AND NOT EXISTS (SELECT 1 FROM kept l WHERE l.run_id = k.run_id AND l.is_last AND l.best_step = k.step)
       AND NOT EXISTS (SELECT 1 FROM runs o JOIN tasks ot ON ot.id = o.id WHERE o.start_checkpoint_id = k.id AND ot.finished_at IS NULL)
       AND NOT EXISTS (SELECT 1 FROM evaluation_tasks e JOIN tasks et ON et.id = e.id WHERE e.checkpoint_id = k.id AND et.finished_at IS NULL)
+      AND NOT EXISTS (SELECT 1 FROM analysis_tasks a JOIN tasks nt ON nt.id = a.id WHERE a.checkpoint_id = k.id AND nt.finished_at IS NULL)
       AND NOT EXISTS (SELECT 1 FROM runs o
         CROSS JOIN LATERAL jsonb_array_elements(o.config #> '{evaluation,suites}') WITH ORDINALITY AS x(suite, place)
         WHERE o.id = k.run_id AND o.suites_open AND x.suite -> 'when' ? 'during' AND NOT EXISTS (

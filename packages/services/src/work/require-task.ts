@@ -8,6 +8,7 @@ export type WireKind = Exclude<TaskKind, 'verify'>;
 const WORDS = {
   train: { noun: 'run', title: 'fine-tuning job', param: 'fine_tuning_job_id', list: '/v1/fine_tuning/jobs' },
   evaluate: { noun: 'evaluation', title: 'evaluation', param: 'evaluation_id', list: '/v1/evaluations' },
+  analyse: { noun: 'analysis', title: 'analysis', param: 'analysis_id', list: '/v1/analyses' },
 } as const satisfies Record<WireKind, object>;
 
 /** How a task of a kind is spoken of. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { drawCanaries } from '@moraine/contract/analyses';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Actor, Services } from '../../src/index.js';
@@ -16,6 +17,8 @@ const ours = {
   run: '',
   evaluation: '',
   scored: '',
+  analysis: '',
+  canaries: '',
   experiment: '',
   valid: '',
   base: 'tiny',
@@ -44,6 +47,20 @@ beforeAll(async () => {
   const asked = { model: ours.base, suite: 'file', file: ours.file };
   ours.evaluation = (await services.createEvaluation(s, owner, asked)).id;
   ours.scored = (await services.createEvaluation(s, owner, asked)).id;
+  const drawn = drawCanaries('digits', { count: 1, controls: 0, seed: 1 });
+  const planted = {
+    format: 'moraine-canaries',
+    format_version: 1,
+    kind: 'digits',
+    seed: 1,
+    repeat: 1,
+    row_format: 'chat',
+    ...drawn,
+  };
+  ours.canaries = (await uploadRows(s, owner, JSON.stringify(planted), 'evals', 'canaries.json')).id;
+  ours.analysis = (
+    await services.createAnalysis(s, owner, { kind: 'canaries', model: ours.base, file: ours.canaries })
+  ).id;
   ours.valid = (await uploadRows(s, owner, goodRows(8))).id;
   ours.experiment = (await services.createExperiment(s, owner, experiment('ours'))).id;
   ours.key = (await services.createApiKey(s, owner, { name: 'ours' })).id;
@@ -83,6 +100,12 @@ const BY_ID: Record<string, Call> = {
   createRun: (actor) => services.createRun(s, actor, { model: ours.base, training_file: ours.file }),
   createEvaluation: (actor) =>
     services.createEvaluation(s, actor, { model: ours.base, suite: 'file', file: ours.file }),
+  createAnalysis: (actor) =>
+    services.createAnalysis(s, actor, { kind: 'canaries', model: ours.base, file: ours.canaries }),
+  getAnalysis: (actor) => services.getAnalysis(s, actor, ours.analysis),
+  listAnalysisRows: (actor) => services.listAnalysisRows(s, actor, ours.analysis, { limit: 10 }),
+  listAnalysisEvents: (actor) => services.listAnalysisEvents(s, actor, ours.analysis, { limit: 10 }),
+  cancelAnalysis: (actor) => services.cancelAnalysis(s, actor, ours.analysis),
   getEvaluation: (actor) => services.getEvaluation(s, actor, ours.evaluation),
   listEvaluationItems: (actor) => services.listEvaluationItems(s, actor, ours.evaluation, { limit: 10 }),
   listEvaluationEvents: (actor) => services.listEvaluationEvents(s, actor, ours.evaluation, { limit: 10 }),
@@ -136,6 +159,7 @@ const LISTS: Record<string, Call> = {
   listExperiments: (actor) => services.listExperiments(s, actor, { limit: 100 }),
   listModels: (actor) => services.listModels(s, actor),
   listEvaluationTasks: (actor) => services.listEvaluationTasks(s, actor, { limit: 100 }),
+  listAnalyses: (actor) => services.listAnalyses(s, actor, { limit: 100 }),
   listWebhooks: (actor) => services.listWebhooks(s, actor),
   listWorkers: (actor) => services.listWorkers(s, actor),
   listPools: (actor) => services.listPools(s, actor),
@@ -202,7 +226,16 @@ describe('an id of another project', () => {
 describe('a list', () => {
   test.each(Object.entries(LISTS))('%s names nothing of another project', async (_name, call) => {
     const text = JSON.stringify(await call(stranger));
-    for (const id of [ours.file, ours.run, ours.evaluation, ours.webhook, ours.tuned, ours.key, owner.projectId])
+    for (const id of [
+      ours.file,
+      ours.run,
+      ours.evaluation,
+      ours.analysis,
+      ours.webhook,
+      ours.tuned,
+      ours.key,
+      owner.projectId,
+    ])
       expect(text).not.toContain(id);
   });
 
@@ -217,6 +250,7 @@ describe('a list', () => {
     await expect(services.listEvaluationTasks(s, stranger, { limit: 1, after: ours.evaluation })).rejects.toMatchObject(
       refused,
     );
+    await expect(services.listAnalyses(s, stranger, { limit: 1, after: ours.analysis })).rejects.toMatchObject(refused);
     const search = { limit: 1, after: run, sort: 'name', count: false } as const;
     await expect(services.searchRuns(s, stranger, search)).rejects.toMatchObject(refused);
   });

@@ -1,0 +1,59 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isTerminal, type RunStatus, type StateReason } from '@moraine/contract';
+import type { Client } from '@moraine/contract/client';
+import type { Arguments } from './args.js';
+import { connect } from './connect.js';
+import { progressLine } from './progress-line.js';
+import { untilSignal } from './signals.js';
+import { print, printError } from './terminal.js';
+
+interface Task {
+  status: RunStatus;
+  state_reason: StateReason | null;
+}
+
+/** What is particular to a kind of task. */
+export interface Watched<T extends Task> {
+  noun: string;
+  /** The command that has `watch`. */
+  command: string;
+  read(client: Client): Promise<T>;
+  progressOf(task: T): { done: number; total: number | null; noun: string };
+  /** The lines that say what came of it. */
+  endOf(task: T): string[];
+}
+
+const LOOK_EVERY_MS = 500;
+
+/** Shows how far a task is until it has ended, then what came of it; as JSON only the task as it ended. Ctrl-C ends the watching alone. */
+export function watchTask<T extends Task>(args: Arguments, id: string, watched: Watched<T>): Promise<number> {
+  const client = connect(args);
+  const line = progressLine();
+  return untilSignal(async (signal) => {
+    let task = await watched.read(client);
+    while (!isTerminal(task.status)) {
+      if (!args.options.json) line.show(...progressOf(task, watched));
+      await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) {
+        line.clear();
+        printError(`The ${watched.noun} goes on. \`npx moraine ${watched.command} watch ${id}\` shows it again.`);
+        return 130;
+      }
+      task = await watched.read(client);
+    }
+    line.clear();
+    if (args.options.json) print(JSON.stringify(task));
+    else for (const row of watched.endOf(task)) print(row);
+    return task.status === 'succeeded' ? 0 : 1;
+  });
+}
+
+function progressOf<T extends Task>(task: T, watched: Watched<T>): [line: string, step: string] {
+  const { status, state_reason: why } = task;
+  const { done, total, noun } = watched.progressOf(task);
+  if (status !== 'running' || total === null) {
+    const words = `${status}${why ? `: ${why.message}` : ''}`;
+    return [words, words];
+  }
+  return [`${done} of ${total} ${noun}`, String(Math.floor((10 * done) / total))];
+}
