@@ -8,6 +8,7 @@ import {
   followRuns,
   getRun,
   listCheckpoints,
+  listEvaluations,
   listEvents,
   listLogs,
   registerWorker,
@@ -140,6 +141,18 @@ describe('what every kind of attempt says', () => {
     await expect(attempt.sink.metrics([metricOf(8)])).rejects.toMatchObject(late);
   });
 
+  it('by a hold leaves the run waiting at its step, for nobody to claim', async () => {
+    const attempt = await begin();
+    for (const _ of [1, 2])
+      await attempt.sink.event({ type: 'stopped', at, reason: 'hold', step: 7, trainedTokens: 70 }, 1);
+    const run = await runOf(s, attempt.id);
+    expect(run).toMatchObject({
+      status: 'paused',
+      stateReason: { code: 'held', message: expect.stringContaining('step 7') },
+    });
+    await expect(claimed(attempt.id, run.pool)).rejects.toThrow(`no run in ${run.pool}`);
+  });
+
   it('by a cancel ends the run as cancelled, with the step where it stopped', async () => {
     const attempt = await begin();
     for (const _ of [1, 2])
@@ -161,6 +174,29 @@ describe('what an attempt that trains says', () => {
     expect(seen.at(-1)?.data).toMatchObject({ step: 100, attempt: 1, values: { train_loss: lossAt(100) } });
     expect(seen.at(-1)?.data).not.toHaveProperty('values.grad_norm');
     expect(seen.at(-1)?.data).toHaveProperty('not_finite', { grad_norm: 'NaN' });
+  });
+
+  it('of a file is stored with how far the model is from its base there, where that is measured', async () => {
+    const attempt = await begin();
+    const scores = {
+      rows: 2,
+      supervisedTokens: 9,
+      loss: 1.5,
+      bitsPerByte: 2,
+      tokenAccuracy: 0.5,
+      exactMatch: null,
+      samples: [],
+    };
+    const results = [
+      { ...scores, fileId: 'file-1', name: 'a', step: 4, klToBase: 0.25 },
+      { ...scores, fileId: 'file-2', name: 'b', step: 4 },
+    ];
+    for (const result of results) await attempt.sink.event({ type: 'evaluation', at, result }, 1);
+    const { data } = await listEvaluations(s, attempt.actor, attempt.id);
+    expect(data.map(({ name, step, kl_to_base: kl }) => [name, step, kl])).toEqual([
+      ['a', 4, 0.25],
+      ['b', 4, null],
+    ]);
   });
 
   it('is answered by a request to cancel, if there is one', async () => {
