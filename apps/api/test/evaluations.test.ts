@@ -1,8 +1,7 @@
 import { EvaluationComparison, EvaluationTaskObject } from '@moraine/contract';
 import { EvaluationItem } from '@moraine/contract/suites';
-import { claimRun, finishEvaluation, markEvaluating, recordItems, registerWorker } from '@moraine/services';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { prepare } from './fixtures.js';
+import { playEvaluation, prepare } from './fixtures.js';
 import { startApi, type TestApi } from './support.js';
 
 let api: TestApi;
@@ -16,30 +15,7 @@ afterAll(() => api.close());
 const path = '/v1/evaluations';
 const body = (more: object = {}) => ({ model: made.model, suite: 'file', file: made.file, ...more });
 
-/** Plays a worker that takes the next evaluation and scores these items of it. */
-async function evaluate(rights: readonly boolean[]): Promise<void> {
-  const s = api.services;
-  const device = { kind: 'cpu' as const, name: 'test', tensorflow: null, bfloat16: null };
-  const worker = { name: 'test', pool: 'default', host: 'here', pid: process.pid, version: '0.1.0', cores: 1 };
-  const workerId = await registerWorker(s, { ...worker, device, memoryBytes: 1 });
-  const claim = await claimRun(s, { workerId, pool: 'default' });
-  if (claim?.kind !== 'evaluate') throw new Error('no evaluation');
-  const total = rights.length;
-  const where = { kind: 'cpu' as const, name: 'test', tensorflow: '2', threads: 1 };
-  const asked = { from: 0, total, itemsSha256: 'same', fewshot: 0, secondsToReady: 1 };
-  await markEvaluating(s, claim.token, { type: 'evaluating', at: 0, device: where, ...asked });
-  const items = rights.map((isRight, index) => ({
-    index,
-    id: String(index),
-    prompt: 'q',
-    answer: null,
-    expected: null,
-    metrics: { nats: 2 + index, tokens: 4, text_nats: 1 + index, bytes: 8, correct: 1, exact_match: Number(isRight) },
-    verdict: isRight ? ('right' as const) : ('wrong' as const),
-  }));
-  await recordItems(s, claim.token, items);
-  await finishEvaluation(s, claim.token);
-}
+const evaluate = (rights: readonly boolean[]) => playEvaluation(api.services, rights);
 
 it('an evaluation is made once under its key, listed, shown, read item by item, compared and cancelled over HTTP', async () => {
   const headers = { 'idempotency-key': 'one' };

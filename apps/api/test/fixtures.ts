@@ -5,9 +5,12 @@ import { newId } from '@moraine/contract';
 import {
   claimRun,
   finishAttempt,
+  finishEvaluation,
   ingestMetrics,
+  markEvaluating,
   recordCheckpoint,
   recordExports,
+  recordItems,
   recordLogs,
   recordResultFile,
   registerWorker,
@@ -145,9 +148,12 @@ export async function submit(
   return run.json;
 }
 
-/** Plays a worker that takes the next run and ends it: ten steps, two checkpoints, one evaluation, a native and a PEFT export. */
-export async function train(s: Services, runId: string): Promise<void> {
-  const workerId = await registerWorker(s, {
+/** A worker of this process, as the API sees it. */
+export function registerTestWorker(
+  s: Services,
+  more: Partial<Parameters<typeof registerWorker>[1]> = {},
+): Promise<string> {
+  return registerWorker(s, {
     name: 'test',
     pool: 'default',
     host: 'here',
@@ -156,7 +162,13 @@ export async function train(s: Services, runId: string): Promise<void> {
     device: { kind: 'cpu', name: 'test', tensorflow: null, bfloat16: null },
     cores: 1,
     memoryBytes: 1,
+    ...more,
   });
+}
+
+/** Plays a worker that takes the next run and ends it: ten steps, two checkpoints, one evaluation, a native and a PEFT export. */
+export async function train(s: Services, runId: string): Promise<void> {
+  const workerId = await registerTestWorker(s);
   const claim = await claimRun(s, { workerId, pool: 'default' });
   if (claim?.token.taskId !== runId) throw new Error(`claimed ${claim?.token.taskId}, not ${runId}`);
   const { token } = claim;
@@ -175,4 +187,26 @@ export async function train(s: Services, runId: string): Promise<void> {
   await recordResultFile(s, token, { id: newId('file'), csv: RESULTS });
   await finishAttempt(s, token, { step: 10, trainedTokens: 1234 });
   await rm(dir, { recursive: true });
+}
+
+/** Plays a worker that takes the next evaluation and scores these items of it. */
+export async function playEvaluation(s: Services, rights: readonly boolean[]): Promise<void> {
+  const workerId = await registerTestWorker(s);
+  const claim = await claimRun(s, { workerId, pool: 'default' });
+  if (claim?.kind !== 'evaluate') throw new Error('no evaluation');
+  const total = rights.length;
+  const where = { kind: 'cpu' as const, name: 'test', tensorflow: '2', threads: 1 };
+  const asked = { from: 0, total, itemsSha256: 'same', fewshot: 0, secondsToReady: 1 };
+  await markEvaluating(s, claim.token, { type: 'evaluating', at: 0, device: where, ...asked });
+  const items = rights.map((isRight, index) => ({
+    index,
+    id: String(index),
+    prompt: 'q',
+    answer: null,
+    expected: null,
+    metrics: { nats: 2 + index, tokens: 4, text_nats: 1 + index, bytes: 8, correct: 1, exact_match: Number(isRight) },
+    verdict: isRight ? ('right' as const) : ('wrong' as const),
+  }));
+  await recordItems(s, claim.token, items);
+  await finishEvaluation(s, claim.token);
 }

@@ -36,9 +36,9 @@ export const DATA_OPTION: Option = {
 const mistake = (message: string, hint: string): AppError => new AppError('invalid_request', message, { hint });
 
 /** Reads the words behind a command's name. An unknown option is refused with the nearest valid one. */
-export function readArguments(command: Command, words: string[]): Arguments {
+export function readArguments(command: Command, words: readonly string[]): Arguments {
   const { tokens } = parseArgs({
-    args: words,
+    args: [...words],
     options: Object.fromEntries(
       Object.entries(command.options).map(([name, { type, short }]) => [name, short ? { type, short } : { type }]),
     ),

@@ -188,10 +188,10 @@ test('generate prints one answer alone, and several each below its prompt', asyn
 });
 
 test('bench prints a line for each kind of figure', async () => {
-  const { status, output } = await local(
-    ...['bench', '--shape', '260k', '--batch', '1', '--seq', '8', '--steps', '3', '--decode', '2'],
-  );
-  expect(status).toBe(0);
+  const words = ['local', 'bench', '--shape', '260k', '--batch', '1', '--seq', '8', '--steps', '3', '--decode', '2'];
+  const bench = moraine(words, { TF_NUM_INTRAOP_THREADS: '1' });
+  expect(await bench.ended).toBe(0);
+  const output = bench.output();
   const labels = output
     .trimEnd()
     .split('\n')

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { inRepo } from '../src/paths.js';
-import { moraine, moraineOnce } from './stack.js';
+import { moraine, moraineJson, moraineOnce } from './stack.js';
 
 const dir = mkdtempSync(path.join(tmpdir(), 'moraine local '));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -21,17 +21,8 @@ const train = firstRows('record-train.jsonl', 64, 'train.jsonl');
 const rows = firstRows('record-validation.jsonl', 20, 'rows.jsonl');
 
 /** What a command printed on standard output, as JSON. */
-async function json(...words: string[]): Promise<Record<string, unknown>> {
-  const cli = moraine(['local', ...words, '--json'], { TF_NUM_INTRAOP_THREADS: '1' });
-  let output = '';
-  cli.child.stdout?.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  const status = await cli.ended;
-  if (status !== 0) throw new Error(`moraine local ${words.join(' ')} ended with ${status}: ${cli.output()}`);
-  expect(output.trim().split('\n')).toHaveLength(1);
-  return JSON.parse(output) as Record<string, unknown>;
-}
+const json = (...words: string[]): Promise<Record<string, unknown>> =>
+  moraineJson(['local', ...words], { TF_NUM_INTRAOP_THREADS: '1' });
 
 const linesOf = (file: string): Record<string, number>[] =>
   readFileSync(file, 'utf8')
@@ -204,7 +195,12 @@ test('bench prints one line with every figure', { timeout: 120_000 }, async () =
     '--decode',
     '5',
   ];
-  const result = await json(...words);
+  // Its child is a program that is compiled.
+  const bench = moraine(['local', ...words, '--json'], { TF_NUM_INTRAOP_THREADS: '1' });
+  expect(await bench.ended).toBe(0);
+  const lines = bench.output().trim().split('\n');
+  expect(lines).toHaveLength(1);
+  const result = JSON.parse(lines[0] ?? '');
   for (const key of [
     'tokens_per_second',
     'supervised_per_second',

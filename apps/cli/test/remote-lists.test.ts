@@ -1,26 +1,21 @@
-import { mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Client, createClient } from '@moraine/contract/client';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { barOf } from '../src/upload-file.js';
 import { uploadInParts } from '../src/upload-parts.js';
-import { columnsOf, removeStack, startUp, type TestStack } from './stack.js';
+import { type CliApi, openApi } from './api.js';
+import { columnsOf } from './stack.js';
 import { writeTinyBase } from './tiny-base.js';
 
-// The lists, their filters and uploads in parts, against a real stack without workers: its runs stay queued.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 300_000 });
-const dataDir = mkdtempSync(path.join(tmpdir(), 'moraine lists '));
-let stack: TestStack;
-let { client, address, cli } = {} as TestStack;
+// The lists, their filters and uploads in parts, against a real API without workers: its runs stay queued.
+let { client, address, cli, json, at, close } = {} as CliApi;
 let runs: string[];
-const at = (name: string): string => path.join(dataDir, name);
 const rowsOf = (count: number): string =>
   Array.from({ length: count }, (_, i) => `{"prompt":"${i}","completion":"b"}\n`).join('');
 
 beforeAll(async () => {
-  stack = await startUp(dataDir, '--workers', '0', '--bare');
-  ({ client, address, cli } = stack);
+  ({ client, address, cli, json, at, close } = await openApi());
   writeTinyBase(at('base'));
   await cli('models', 'add', 'tiny', at('base'));
   writeFileSync(at('rows.jsonl'), rowsOf(20));
@@ -39,9 +34,8 @@ beforeAll(async () => {
   }
   await client.call('cancelRun', { params: { id: runs[1] ?? '' } });
 });
-afterAll(() => removeStack(dataDir, stack));
+afterAll(() => close());
 
-const json = async (...words: string[]) => JSON.parse((await cli(...words, '--json')).output);
 const idsIn = (output: string): string[] => output.split('\n').flatMap((line) => /^ftjob-\w+/.exec(line) ?? []);
 
 describe('runs ls', () => {
@@ -166,10 +160,11 @@ describe('files', () => {
 
 describe('an upload in parts', () => {
   const PART = 100_000;
-  const notesDir = at('notes');
+  let notesDir: string;
   let file: { path: string; sizeBytes: number; modifiedMs: number; purpose: string };
   let calls: string[];
   beforeAll(() => {
+    notesDir = at('notes');
     const text = rowsOf(12_000);
     writeFileSync(at('large.jsonl'), text);
     file = { path: at('large.jsonl'), sizeBytes: text.length, modifiedMs: 1, purpose: 'fine-tune' };

@@ -1,7 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Client, createClient } from '@moraine/contract/client';
+import { runWords } from '../src/run-words.js';
 import { signal } from '../src/up/processes.js';
 import { readStack, type StackAddress } from '../src/up/stack-file.js';
 
@@ -16,18 +18,14 @@ export interface Cli {
   ended: Promise<number | null>;
 }
 
-/** Runs the command line as a person does, without the variables that would point it elsewhere. */
+// What would point a command elsewhere.
+for (const name of ['DATABASE_URL', 'REDIS_URL', 'OPENAI_BASE_URL', 'OPENAI_API_KEY', 'MORAINE_DATA'])
+  delete process.env[name];
+
+/** Runs the command line as a person does, in a process of its own, for what a signal or the stack itself is in the test. */
 export function moraine(args: string[], extra: Record<string, string> = {}): Cli {
-  const {
-    DATABASE_URL: _d,
-    REDIS_URL: _r,
-    OPENAI_BASE_URL: _b,
-    OPENAI_API_KEY: _k,
-    MORAINE_DATA: _m,
-    ...env
-  } = process.env;
   const child = spawn(process.execPath, [bin, ...args], {
-    env: { ...env, ...extra },
+    env: { ...process.env, ...extra },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';
@@ -63,14 +61,54 @@ export function moraine(args: string[], extra: Record<string, string> = {}): Cli
   };
 }
 
-/** The command's whole output and exit status. */
+interface Printed {
+  /** Both streams, in the order of what was written. */
+  all: string;
+  /** Standard output alone. */
+  out: string;
+}
+
+/** What is printed belongs to the command in whose course it is printed, also where several run at once. */
+const courses = new AsyncLocalStorage<Printed>();
+for (const stream of [process.stdout, process.stderr]) {
+  const write = stream.write.bind(stream);
+  stream.write = ((chunk: string | Uint8Array, ...rest: []) => {
+    const printed = courses.getStore();
+    if (printed === undefined) return write(chunk, ...rest);
+    const text = typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString();
+    printed.all += text;
+    if (stream === process.stdout) printed.out += text;
+    return true;
+  }) as typeof stream.write;
+}
+
+async function runHere(words: readonly string[], extra: Record<string, string>) {
+  const before = { ...process.env };
+  Object.assign(process.env, extra);
+  const printed: Printed = { all: '', out: '' };
+  try {
+    return { status: await courses.run(printed, () => runWords(words)), printed };
+  } finally {
+    for (const name of Object.keys(extra))
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+  }
+}
+
+/** Runs a command in this process, as `bin/moraine.mjs` does in its own; its whole output and exit status. */
 export async function moraineOnce(
-  args: string[],
+  words: readonly string[],
   extra: Record<string, string> = {},
-): Promise<{ status: number | null; output: string }> {
-  const cli = moraine(args, extra);
-  const status = await cli.ended;
-  return { status, output: cli.output() };
+): Promise<{ status: number; output: string }> {
+  const { status, printed } = await runHere(words, extra);
+  return { status, output: printed.all };
+}
+
+/** What a command prints on standard output with `--json`, whatever its status. */
+export async function moraineJson(words: readonly string[], extra: Record<string, string> = {}) {
+  const { status, printed } = await runHere([...words, '--json'], extra);
+  if (printed.out === '') throw new Error(`moraine ${words.join(' ')} ended with ${status}: ${printed.all}`);
+  return JSON.parse(printed.out);
 }
 
 /** A stack that `moraine up` runs, and what its tests talk to it with. */

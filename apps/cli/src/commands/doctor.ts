@@ -15,33 +15,37 @@ export const doctorCommand: Command = {
       print(JSON.stringify(report, null, 2));
       return report.problems.length === 0 ? 0 : 1;
     }
-    const { device, runtime, nvidia, python, compiler } = report;
-    const driver = nvidia
-      ? `${nvidia.cards.join(', ') || 'NVIDIA'}, driver ${nvidia.version ?? 'of unknown version'} (${nvidia.library ?? 'libcuda.so.1 not found'})`
-      : 'no NVIDIA driver';
-    const rows: [string, string][] = [
-      ['Node', `${report.node} on ${report.platform}`],
-      [
-        'TensorFlow',
-        report.tensorflow ? `${report.tensorflow}${runtime ? ` (${runtime.variant})` : ''}` : 'not loaded',
-      ],
-      ['Device', device ? `${device.kind.toUpperCase()}: ${device.name}` : 'none'],
-      ['Driver', driver],
-      ...cudaRows(nvidia),
-      ['Processor', `${report.processor}, ${report.cores} cores`],
-      ['bfloat16', bfloat16Row(device)],
-      ['Memory', `${bytes(report.memoryBytes)}, ${bytes(report.memoryFreeBytes)} free`],
-      ['Cache', `${report.cache}, ${bytes(report.diskFreeBytes)} free on its disk`],
-      ['Python', python ? `${python.version}, pip ${python.pip ?? 'missing'} (${python.program})` : 'not found'],
-      ['Compiler', compiler ? compiler.version : 'not found'],
-      ['Sandbox', report.sandbox ?? 'ready: code that a model writes can be run (bubblewrap)'],
-    ];
-    print(labelled(rows));
-    if (report.problems.length === 0) print(`\n${paint('green', 'Ready to train.')}`);
-    for (const { what, fix } of report.problems) print(`\n${paint('yellow', '!')} ${what}\n  ${fix}`);
+    print(reportView(report));
     return report.problems.length === 0 ? 0 : 1;
   },
 };
+
+/** What a machine has, a line each, then what is missing and what to do about it. */
+export function reportView(report: DoctorReport & { sandbox: string | null }): string {
+  const { device, runtime, nvidia, python, compiler } = report;
+  const driver = nvidia
+    ? `${nvidia.cards.join(', ') || 'NVIDIA'}, driver ${nvidia.version ?? 'of unknown version'} (${nvidia.library ?? 'libcuda.so.1 not found'})`
+    : 'no NVIDIA driver';
+  const rows: [string, string][] = [
+    ['Node', `${report.node} on ${report.platform}`],
+    ['TensorFlow', report.tensorflow ? `${report.tensorflow}${runtime ? ` (${runtime.variant})` : ''}` : 'not loaded'],
+    ['Device', device ? `${device.kind.toUpperCase()}: ${device.name}` : 'none'],
+    ['Driver', driver],
+    ...cudaRows(nvidia),
+    ['Processor', `${report.processor}, ${report.cores} cores`],
+    ['bfloat16', bfloat16Row(device)],
+    ['Memory', `${bytes(report.memoryBytes)}, ${bytes(report.memoryFreeBytes)} free`],
+    ['Cache', `${report.cache}, ${bytes(report.diskFreeBytes)} free on its disk`],
+    ['Python', python ? `${python.version}, pip ${python.pip ?? 'missing'} (${python.program})` : 'not found'],
+    ['Compiler', compiler ? compiler.version : 'not found'],
+    ['Sandbox', report.sandbox ?? 'ready: code that a model writes can be run (bubblewrap)'],
+  ];
+  const verdict =
+    report.problems.length === 0
+      ? [paint('green', 'Ready to train.')]
+      : report.problems.map(({ what, fix }) => `${paint('yellow', '!')} ${what}\n  ${fix}`);
+  return [labelled(rows), ...verdict].join('\n\n');
+}
 
 /** Why code that a model writes cannot be run here, with what to install; null where it can. Nothing else needs it. */
 async function checkSandbox(): Promise<string | null> {
