@@ -172,13 +172,25 @@ describe('exported OpenAI evals', () => {
     expect(like?.task).toMatchObject({ check: { type: 'similarity', least: 0.8 } });
   });
 
+  it('by a program give it the columns of each item; the best score passes unless a threshold is given', async () => {
+    const source = 'def grade(sample, item):\n    return 0.5\n';
+    const items = await read('openai_evals', lines({ type: 'python', source, input: undefined, reference: undefined }));
+    expect(items.map(({ task }) => 'check' in task && task.check)).toEqual([
+      { type: 'python', source, item, least: 1 },
+      { type: 'python', source, item: { ...item, label: 'sad' }, least: 1 },
+    ]);
+    const [half] = await read('openai_evals', lines({ type: 'python', source, pass_threshold: 0.5 }));
+    expect(half?.task).toMatchObject({ check: { least: 0.5 }, expected: '' });
+  });
+
   const refused: [string, object, RegExp][] = [
     [
       'score_model',
       { type: 'score_model' },
       /^Line 1: The grader 'score_model' is not taken: it asks another model\.$/,
     ],
-    ['python', { type: 'python' }, /'python' is not taken/],
+    ['a program without the function', { type: 'python', source: 'x = 1' }, /The program has no function grade/],
+    ['multi', { type: 'multi' }, /'multi' is not taken: it is made of several/],
     ['cosine', { type: 'text_similarity', evaluation_metric: 'cosine' }, /The similarity "cosine" is not taken/],
     ['another input', { input: '{{item.label}}' }, /The grader looks at "\{\{item\.label\}\}"/],
     ['a column that the item lacks', { reference: '{{item.name}}' }, /^Line 3: The item has no text 'name'\.$/],

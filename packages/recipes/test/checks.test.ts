@@ -1,10 +1,8 @@
-import type { AnswerTask } from '@moraine/data';
 import { describe, expect, it } from 'vitest';
-import { checkAnswer, isSameAnswer, similarity } from '../src/evaluate/checks.js';
+import { checkAnswer, isSameAnswer, type PlainCheck, similarity } from '../src/evaluate/checks.js';
 import { flexibleNumber, judgeGsm8k, strictNumber } from '../src/evaluate/gsm8k.js';
 
-const judge = (answer: string, expected: string, check: AnswerTask['check']) =>
-  checkAnswer(answer, { kind: 'generate', context: '', isTurn: false, stops: [], tokensMax: 1, expected, check });
+const judge = (answer: string, expected: string, check: PlainCheck) => checkAnswer(answer, check, expected);
 
 describe('GSM8K', () => {
   it.each([

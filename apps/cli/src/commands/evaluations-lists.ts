@@ -68,11 +68,12 @@ export async function listItems(args: Arguments, id: string): Promise<number> {
 
 const cut = (words: string): string => (words.length > 200 ? `${words.slice(0, 199)}…` : words).replaceAll('\n', '⏎');
 
-function itemLines({ index, id, prompt, answer, expected, verdict, metrics }: EvaluationItem): string {
+function itemLines({ index, id, prompt, answer, expected, verdict, metrics, problem }: EvaluationItem): string {
   const figures = Object.entries(metrics).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
   const said = [
     answer === null ? [] : `  answer    ${cut(answer)}`,
     expected === null ? [] : `  expected  ${cut(expected)}`,
+    problem === undefined ? [] : `  problem   ${cut(problem)}`,
   ];
   return [
     `${index}  ${id}  ${verdict ?? ''}`.trimEnd(),

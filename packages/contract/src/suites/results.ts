@@ -19,6 +19,8 @@ export const EvaluationItem = z
     metrics: z.record(z.string(), z.number()),
     /** By the suite's own figure; null where it has no right and wrong. */
     verdict: z.enum(['right', 'wrong']).nullable(),
+    /** Why nothing could judge the answer, which counts as wrong; absent where it was judged. */
+    problem: z.string().optional(),
   })
   .meta({ id: 'EvaluationItem' });
 export type EvaluationItem = z.infer<typeof EvaluationItem>;

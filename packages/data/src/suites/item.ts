@@ -1,4 +1,5 @@
 import type { Row } from '../row.js';
+import type { Json } from '../row-problem.js';
 
 /** How a written answer is judged. */
 export type Check =
@@ -9,7 +10,9 @@ export type Check =
   | { type: 'pattern'; pattern: string; flags: string }
   | { type: 'string'; operation: StringOperation }
   /** As like as this to what is expected, from 0 to 1. */
-  | { type: 'similarity'; least: number };
+  | { type: 'similarity'; least: number }
+  /** A program's `grade(sample, item)` is at least this, from 0 to 1; it is run in the sandbox. */
+  | { type: 'python'; source: string; item: Json; least: number };
 
 export const STRING_OPERATIONS = ['eq', 'ne', 'like', 'ilike'] as const;
 export type StringOperation = (typeof STRING_OPERATIONS)[number];

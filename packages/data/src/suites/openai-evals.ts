@@ -13,10 +13,10 @@ export function readEvals(rows: readonly Json[], at: <T>(row: number, read: () =
   const own = whole === null ? rows : listOf(whole, 'items').map((item) => ('item' in item ? item : { item }));
   const place = (i: number): number => (whole === null ? i : 0);
   const criterion = at(0, () => criterionOf(whole === null ? rows : [objectOf(whole, 'eval')]));
-  const check = at(0, () => checkOf(criterion));
+  const checkFor = at(0, () => checkOf(criterion));
   const template = at(0, () => templateOf(whole === null ? rows : [whole]));
   const questions = own.flatMap((row, i) =>
-    'item' in row ? [at(place(i), () => questionOf(row, template, criterion, check))] : [],
+    'item' in row ? [at(place(i), () => questionOf(row, template, criterion, checkFor))] : [],
   );
   return questions.length > 0
     ? questions
@@ -50,13 +50,14 @@ function templateOf(rows: readonly Json[]): Json[] {
   return refuse('/data_source', 'missing_key', 'No input_messages say what the model is asked.', hint);
 }
 
-function questionOf(row: Json, template: readonly Json[], criterion: Json, check: Check): Question {
+function questionOf(row: Json, template: readonly Json[], criterion: Json, checkFor: (item: Json) => Check): Question {
   const item = objectOf(row, 'item');
   const asked = template.map((message) => fill(contentOf(message), item));
+  const check = checkFor(item);
   return ask({
     id: idOf(row, 'id') ?? idOf(item, 'id'),
     prompt: asked.join('\n\n'),
-    expected: fill(wordsOf(criterion, 'reference'), item),
+    expected: check.type === 'python' ? '' : fill(wordsOf(criterion, 'reference'), item),
     check,
     isTurn: true,
   });
@@ -87,13 +88,13 @@ const NOT_TAKEN: Readonly<Record<string, string>> = {
   label_model: 'it asks another model',
   score_model: 'it asks another model',
   multi: 'it is made of several',
-  python: 'its code would be run',
   endpoint: 'it asks another machine',
 };
 
-function checkOf(criterion: Json): Check {
+/** How an answer to an item is judged. */
+function checkOf(criterion: Json): (item: Json) => Check {
   const type = textOf(criterion, 'type');
-  const input = textOf(criterion, 'input').replace(/\s/g, '');
+  const input = (type === 'python' ? '' : textOf(criterion, 'input')).replace(/\s/g, '');
   if (type in NOT_TAKEN)
     return refuse(
       '/testing_criteria/0/type',
@@ -101,6 +102,11 @@ function checkOf(criterion: Json): Check {
       `The grader '${type}' is not taken: ${NOT_TAKEN[type]}.`,
       TAKEN,
     );
+  if (type === 'python') {
+    const source = sourceOf(criterion);
+    const least = thresholdOf({ pass_threshold: 1, ...criterion });
+    return (item) => ({ type: 'python', source, item, least });
+  }
   if (input !== '{{sample.output_text}}')
     return refuse(
       '/testing_criteria/0/input',
@@ -108,21 +114,44 @@ function checkOf(criterion: Json): Check {
       `The grader looks at ${show(criterion.input)}.`,
       'What is judged is {{sample.output_text}}.',
     );
-  if (type === 'string_check') return { type: 'string', operation: readOperation(criterion) };
-  if (type === 'text_similarity') return { type: 'similarity', least: thresholdOf(criterion) };
+  if (type === 'string_check') {
+    const operation = readOperation(criterion);
+    return () => ({ type: 'string', operation });
+  }
+  if (type === 'text_similarity') {
+    refuseMetric(criterion);
+    const least = thresholdOf(criterion);
+    return () => ({ type: 'similarity', least });
+  }
   return refuse('/testing_criteria/0/type', 'invalid_value', `The grader '${type}' is not known.`, TAKEN);
 }
 
-const TAKEN = 'Taken: string_check, and text_similarity by fuzzy_match.';
+const TAKEN = 'Taken: string_check, text_similarity by fuzzy_match, and python.';
 
-function thresholdOf({ evaluation_metric: metric, pass_threshold: least }: Json): number {
+/** What OpenAI takes of a grader at most. */
+const SOURCE_BYTES_MAX = 256 * 1024;
+
+/** The program of a grader. That it runs is found out by running it. */
+function sourceOf(criterion: Json): string {
+  const source = wordsOf(criterion, 'source');
+  if (Buffer.byteLength(source) > SOURCE_BYTES_MAX)
+    return refuse('/testing_criteria/0/source', 'invalid_value', 'The program is longer than 256 KiB.', 'Shorten it.');
+  if (/^def\s+grade\s*\(/m.test(source)) return source;
+  const hint = 'Write def grade(sample, item): … with a number from 0 to 1 as its result.';
+  return refuse('/testing_criteria/0/source', 'invalid_value', 'The program has no function grade.', hint);
+}
+
+function refuseMetric({ evaluation_metric: metric }: Json): void {
   if (metric !== 'fuzzy_match')
-    return refuse(
+    refuse(
       '/testing_criteria/0/evaluation_metric',
       'invalid_value',
       `The similarity ${show(metric)} is not taken.`,
       TAKEN,
     );
+}
+
+function thresholdOf({ pass_threshold: least }: Json): number {
   if (typeof least === 'number' && least >= 0 && least <= 1) return least;
   return refuse(
     '/testing_criteria/0/pass_threshold',

@@ -3,6 +3,7 @@ import type { AnswerTask, SuiteItem, TextTokenizer } from '@moraine/data';
 import type { GenerationPlan } from '@moraine/lm';
 import { encodePrompt } from '../answer-prompts.js';
 import { checkAnswer } from './checks.js';
+import { gradeByProgram } from './grade-by-program.js';
 import { timeOf } from './requests.js';
 
 /** A prompt to answer. */
@@ -41,13 +42,16 @@ export function answerPlan(prompts: readonly AskedPrompt[], maxPositions: number
 }
 
 /** An item with what the model wrote. */
-export function judgeAnswer(
+export async function judgeAnswer(
   { index, id, prompt }: SuiteItem,
-  task: AnswerTask,
+  { check, expected }: AnswerTask,
   answer: string,
   suite: Suite,
-): EvaluationItem {
-  const metrics = checkAnswer(answer, task);
-  const { expected } = task;
+): Promise<EvaluationItem> {
+  if (check.type === 'python') {
+    const graded = await gradeByProgram(check, answer);
+    return { index, id, prompt, answer, expected: null, ...graded };
+  }
+  const metrics = checkAnswer(answer, check, expected);
   return { index, id, prompt, answer, expected, metrics, verdict: metrics[suite.metric] === 1 ? 'right' : 'wrong' };
 }

@@ -3,8 +3,11 @@ import { AppError } from '@moraine/contract';
 import type { AnswerTask } from '@moraine/data';
 import { judgeGsm8k } from './gsm8k.js';
 
+/** What is judged by comparing alone. */
+export type PlainCheck = Exclude<AnswerTask['check'], { type: 'python' }>;
+
 /** Figures of a written answer by name: 1 where it is right. */
-export function checkAnswer(answer: string, { check, expected }: AnswerTask): Record<string, 0 | 1> {
+export function checkAnswer(answer: string, check: PlainCheck, expected: string): Record<string, 0 | 1> {
   switch (check.type) {
     case 'answer':
       return { exact_match: point(isSameAnswer(answer, expected)) };

@@ -1,5 +1,5 @@
 import type { EvaluationItem, Suite } from '@moraine/contract/suites';
-import type { SuiteItem } from '@moraine/data';
+import type { SuiteItem, Task } from '@moraine/data';
 import { invariant } from '@moraine/engine';
 import { createModel } from '@moraine/lm';
 import { requireSandbox } from '../sandbox/index.js';
@@ -17,7 +17,7 @@ export async function startAnswering({
   isStopped,
   onPass,
 }: EvaluateOptions): Promise<Run> {
-  if (items.some(({ task }) => task.kind === 'code')) await requireSandbox();
+  if (items.some(({ task }) => runsCode(task))) await requireSandbox();
   const { config, tokenizer } = open;
   const asked = items.map((item) => atItem(item, () => promptOf(item, open)));
   const model = await createModel({ ...modelOf(open, mode), generation: answerPlan(asked, config.maxPositions) });
@@ -57,6 +57,9 @@ export async function startAnswering({
     },
   };
 }
+
+const runsCode = (task: Task): boolean =>
+  task.kind === 'code' || (task.kind === 'generate' && task.check.type === 'python');
 
 function promptOf({ task }: SuiteItem, { tokenizer, config }: OpenModel): AskedPrompt {
   invariant(task.kind === 'generate' || task.kind === 'code', `an item of kind ${task.kind} is not asked`);

@@ -15,13 +15,15 @@ export interface Verdict {
 export async function passes(program: string, tests: string, limits: Partial<SandboxLimits> = {}): Promise<Verdict> {
   const result = await runProgram(`${program}\n${tests}\n`, limits);
   const passed = result.ending === 'finished';
-  return { passed, reason: passed ? null : describeEnding(result, { ...SANDBOX_LIMITS, ...limits }) };
+  return { passed, reason: passed ? null : reasonOf(result, limits) };
 }
 
 /** SIGXCPU, and the SIGKILL that follows a second later where the program ignores it. */
 const OVER_CPU = [128 + 24, 128 + 9];
 
-function describeEnding({ ending, code, stderr }: ProgramResult, limits: SandboxLimits): string {
+/** Why a program did not run to its end, in one line. */
+export function reasonOf({ ending, code, stderr }: ProgramResult, given: Partial<SandboxLimits> = {}): string {
+  const limits = { ...SANDBOX_LIMITS, ...given };
   if (ending === 'time') return `It ran for more than ${limits.wallMs / 1000} s.`;
   if (ending === 'output') return `It wrote more than ${limits.outputBytes} bytes.`;
   if (code === 0) return 'It ended before its tests did.';

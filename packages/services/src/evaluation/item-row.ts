@@ -12,4 +12,5 @@ export const toItem = (row: ScoredItemModel): EvaluationItem => ({
   expected: row.expected,
   metrics: row.metrics as EvaluationItem['metrics'],
   verdict: row.verdict as EvaluationItem['verdict'],
+  ...(row.problem === null ? {} : { problem: row.problem }),
 });
