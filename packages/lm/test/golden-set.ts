@@ -71,22 +71,28 @@ const BF16_METHODS = [
 
 /**
  * Whether a row is tested in a mode. Every row is in the one that runs train in; eager steps, the oracle of the traced ones, with all methods
- * on one family and the plainest on all; XLA compiles each signature for seconds, so it has LoRA and, between steps, a restart as whole rows.
- * Optimisers have no modes of their own.
+ * on one family and the plainest on all; XLA compiles each signature for seconds, so it has LoRA whole. Optimisers have no modes of their own.
  */
 export function isTestedIn(mode: NumericMode, { family, method, optimizer }: (typeof goldenRows)[number]): boolean {
   const isFirst = family.name === 'llama-tied';
   if (mode === 'eager') return isFirst || ['full', 'lora'].includes(method.name);
   if (mode === 'bf16')
     return optimizer === first && (isFirst ? BF16_METHODS.includes(method.name) : method.name === 'lora');
-  return mode === 'plain' || (isFirst && ['lora', 'relora'].includes(method.name) && optimizer === first);
+  return mode === 'plain' || (isFirst && method.name === 'lora' && optimizer === first);
 }
 
-/** Those whose step XLA compiles otherwise than LoRA's: rolls, rotations, solves, norms of columns, block products. A restart lies between steps. */
-const XLA_METHODS = [
-  ...['dora', 'pissa', 'hira', 'miss', 'gralora', 'oft', 'oft-cayley'],
-  ...['mora-1', 'mora-2', 'mora-3', 'mora-4', 'mora-6', 'mora-truncation', 'mora-decouple'],
-];
+/** Methods whose steps are otherwise than one gradient and one update: rates by role, a divergence from the base, restarts between steps. */
+const STEPPED_EAGERLY = ['full', 'lora', 'lora-plus', 'lora-kl', 'lora-kl-replay', 'relora', 'remora'];
+
+/** Whether ten steps of a row are taken in a mode. Eagerly they cost seconds, and what a method computes is seen in its first gradients. */
+export const isSteppedIn = (mode: NumericMode, row: (typeof goldenRows)[number]): boolean => {
+  if (mode === 'eager') return isTestedIn(mode, row) && STEPPED_EAGERLY.includes(row.method.name);
+  const restarts = row.family.name === 'llama-tied' && row.method.name === 'relora' && row.optimizer === first;
+  return isTestedIn(mode, row) || (mode === 'xla' && restarts);
+};
+
+/** One of each kind whose step XLA compiles otherwise than LoRA's: rolls, rotations, solves, norms of columns, block products. `npm run test:xla` has all. */
+const XLA_METHODS = ['dora', 'hira', 'gralora', 'oft-cayley', 'mora-1', 'mora-6'];
 
 /** Whether XLA compiles the step of a row for one shape, which takes some seconds, and its gradients are looked at. */
 export const isCompiledOnce = ({ family, method, optimizer }: (typeof goldenRows)[number]): boolean =>

@@ -11,6 +11,7 @@ import {
   goldenOf,
   goldenRows,
   isCompiledOnce,
+  isSteppedIn,
   isTestedIn,
   packed,
   worst,
@@ -49,12 +50,15 @@ describe.each(MODES)('PyTorch and %s', (mode, ofMode) => {
     }
   });
 
-  test.each(casesOf(rows))('%s: ten losses and the parameters after them agree', async (_name, row, bounds) => {
-    const [golden, ran] = [goldenOf(row), await tenSteps(row, mode)];
-    const rates = ran.steps.map(({ learningRate }) => learningRate);
-    expect(difference(rates, golden.learningRates), 'rates').toBeLessThan(1e-12);
-    for (const [what, value, bound] of distances(golden, ran)) expect(value, what).toBeLessThan(bounds[bound]);
-  });
+  test.each(casesOf(goldenRows.filter((row) => isSteppedIn(mode, row))))(
+    '%s: ten losses and the parameters after them agree',
+    async (_name, row, bounds) => {
+      const [golden, ran] = [goldenOf(row), await tenSteps(row, mode)];
+      const rates = ran.steps.map(({ learningRate }) => learningRate);
+      expect(difference(rates, golden.learningRates), 'rates').toBeLessThan(1e-12);
+      for (const [what, value, bound] of distances(golden, ran)) expect(value, what).toBeLessThan(bounds[bound]);
+    },
+  );
 });
 
 describe('PyTorch and xla, of the methods that compute otherwise than LoRA', () => {
@@ -78,15 +82,20 @@ describe('PyTorch and xla, of the methods that compute otherwise than LoRA', () 
 describe('a traced step and the same operations one by one', () => {
   const cases = goldenRows.filter((row) => isTestedIn('eager', row)).map((row) => [row.name, row] as const);
 
-  test.each(cases)('%s: every tensor agrees to 1e-4 of its largest number', async (_name, row) => {
+  test.each(cases)('%s: every tensor of its first batch agrees to 1e-4 of its largest number', async (_name, row) => {
     const [eager, traced] = [await firstBatch(row, 'eager'), await firstBatch(row, 'plain')];
-    const [eagerly, replayed] = [await tenSteps(row, 'eager'), await tenSteps(row, 'plain')];
     expect(difference(traced.logits, eager.logits), 'logits').toBeLessThan(EAGER_IS_TRACED);
     for (const form of ['rows', 'packed'] as const) {
       expect(difference([traced.forms[form].loss], [eager.forms[form].loss]), form).toBeLessThan(EAGER_IS_TRACED);
       const gradient = worst(traced.forms[form].grads, eager.forms[form].grads);
       expect(gradient.value, `gradient of ${gradient.name}, ${form}`).toBeLessThan(EAGER_IS_TRACED);
     }
+  });
+
+  const stepped = goldenRows.filter((row) => isSteppedIn('eager', row)).map((row) => [row.name, row] as const);
+
+  test.each(stepped)('%s: ten losses and every variable agree to 1e-4 of its largest number', async (_name, row) => {
+    const [eagerly, replayed] = [await tenSteps(row, 'eager'), await tenSteps(row, 'plain')];
     const losses = ({ steps }: typeof eagerly) => steps.map(({ loss }) => loss);
     expect(difference(losses(replayed), losses(eagerly)), 'ten losses').toBeLessThan(EAGER_IS_TRACED);
     const after = worst(replayed.variables, eagerly.variables);
