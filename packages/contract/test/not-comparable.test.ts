@@ -22,6 +22,7 @@ const run = (
   tokens: 40_000,
   evaluationItems: 'items',
   sequenceLength: 256,
+  settings: 'adamw',
   ...changes,
 });
 

@@ -6,6 +6,7 @@ export const FACTORS = [
   'tokens',
   'evaluation_items',
   'sequence_length',
+  'settings',
   'trainable_parameters',
   'learning_rate',
   'seeds',
@@ -27,6 +28,8 @@ export interface ComparedRun {
   /** Hash of the items that it is scored on. */
   evaluationItems: string;
   sequenceLength: number;
+  /** Optimiser, save its rate, and what holds training back, in words; see `settingsOf`. */
+  settings: string;
   /** The number that the rate is chosen by, on validation rows; null where the run diverged or was stopped as one of the worse. */
   score: number | null;
   /** The step that it was stopped at as one of the worse, before its last; absent where it was not. */

@@ -42,7 +42,7 @@ export type {
 export { cellRequest, type ExperimentPlan, type PlanInput, type PlannedArm, planExperiment } from './plan.js';
 export { curvesCsv, frontierCsv, tableCsv } from './results/csv.js';
 export { experimentCurves } from './results/curves.js';
-export { curvesSvg, frontierSvg } from './results/figures.js';
+export { curvePanels, curvesSvg, frontierPanels, frontierSvg } from './results/figures.js';
 export { FORMAT_TYPES, type ResultFormat } from './results/formats.js';
 export { experimentFrontier, type FrontierOptions } from './results/frontier.js';
 export { klGauge } from './results/gauge.js';
@@ -73,6 +73,7 @@ export {
   type VerdictOptions,
 } from './results/verdict.js';
 export { type ArmSearch, firstRates, rateCounts, type SearchState, searchStep, type TriedRate } from './search.js';
+export { settingsOf } from './settings.js';
 export {
   type ExperimentArm,
   ExperimentRequest,

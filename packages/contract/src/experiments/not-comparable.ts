@@ -6,7 +6,7 @@ import type { ComparedArm, ComparedRun, Comparison, Factor, NotComparable } from
 export const COUNTS_APART = 0.05;
 
 /**
- * Computes why arms are not comparable; an empty list where they are. What all runs must share: base, rows, evaluation items and sequence length; order, for equal seeds; tokens, at the
+ * Computes why arms are not comparable; an empty list where they are. What all runs must share: base, rows, evaluation items, sequence length and settings; order, for equal seeds; tokens, at the
  * rates that are reported. Adapters train nearly as many parameters (5 %); full fine-tuning is the yardstick, which is exempt. Every arm's rate has a worse
  * neighbour on both sides, and every arm has the same two seeds or more. A factor that the question varies is not looked at.
  */
@@ -62,6 +62,7 @@ const SHARED: readonly Shared[] = [
     words: 'their sequence lengths differ',
     of: ({ runs }) => runs.map((run) => run.sequenceLength),
   },
+  { factor: 'settings', words: 'their settings differ', of: ({ runs }) => runs.map((run) => run.settings) },
 ];
 
 function findDifference(arms: readonly ComparedArm[], { factor, words, of }: Shared): NotComparable[] {

@@ -48,6 +48,8 @@ export interface RunOutcome {
   /** Hash of the items that it is scored on. */
   evaluation_items: string;
   sequence_length: number;
+  /** Optimiser, save its rate, and what holds training back; see `settingsOf`. */
+  settings: string;
   /** By rising step; step 0, before the first update, is the base. */
   points: OutcomePoint[];
   /** Its last checkpoint on its way back to the base; none where that was not scored. */

@@ -72,7 +72,8 @@ export interface ExperimentPlan {
 export function planExperiment(input: PlanInput): ExperimentPlan {
   const { spec, base } = input;
   checkFiles(spec);
-  checkMixes(spec);
+  checkOwn(spec, 'data_mix', 'data', 'other rows');
+  checkOwn(spec, 'settings', 'settings', 'other settings');
   const named = nameArms(spec.arms);
   const sized = spec.match ? matchParameters(named, spec.match.parameters, base) : named;
   const arms = spec.arms.map((arm, i) => planArm(input, arm, sized[i] as Sized, i));
@@ -88,8 +89,9 @@ export function planExperiment(input: PlanInput): ExperimentPlan {
 /** The request of a cell's run, without what the experiment adds to the row. */
 export function cellRequest(spec: ExperimentSpec, { adapter, name }: Pick<PlannedArm, 'adapter' | 'name'>, cell: Cell) {
   const { n_epochs, optimizer, ...fixed } = spec.fixed;
+  const own = armOf(spec, name)?.settings ?? {};
   const { validation, test, source, every_steps, samples, points = 'steps' } = spec.evaluation;
-  const mix = mixOf(spec, name);
+  const mix = armOf(spec, name)?.data_mix ?? spec.data_mix;
   const isFinal = cell.phase === 'final';
   // Rows that are reported, and those of the base's knowledge, are no business of the search. Those that are reported are not looked at on the way.
   const onTheWay = isFinal && points !== 'ends' ? { during: points } : {};
@@ -107,8 +109,9 @@ export function cellRequest(spec: ExperimentSpec, { adapter, name }: Pick<Planne
     seed: cell.seed,
     ...(spec.metadata === undefined ? {} : { metadata: spec.metadata }),
     ...fixed,
+    ...own,
     adapter,
-    optimizer: { ...optimizer, learning_rate: cell.learning_rate },
+    optimizer: { ...optimizer, ...own.optimizer, learning_rate: cell.learning_rate },
     ...(n_epochs === undefined ? {} : { hyperparameters: { n_epochs } }),
     evaluation: { every_steps, samples: isFinal ? samples : 0, files },
     priority: spec.priority,
@@ -143,10 +146,10 @@ function nameOf({ type = DEFAULT_METHOD.type, rank, ...others }: AdapterRequest)
 
 function planArm(input: PlanInput, arm: ExperimentArm, sized: Sized | MatchedArm, at: number): PlannedArm {
   const { spec, base } = input;
-  const resolved = inExperiment(at, () => resolveAdapter(sized.adapter, base).adapter);
+  const resolved = inExperiment(arm, at, () => resolveAdapter(sized.adapter, base).adapter);
   const search = searchOf(spec, arm, automaticRate(spec, resolved, base), `arms[${at}].learning_rates`);
   const rates = firstRates(search);
-  const config = inExperiment(at, () => resolveArm(input, sized, rates[rates.length >> 1] ?? 1));
+  const config = inExperiment(arm, at, () => resolveArm(input, sized, rates[rates.length >> 1] ?? 1));
   const counts = rates.length === 1 ? { least: 0, most: 0 } : rateCounts(search);
   const finals = new Set(spec.seeds.final).size;
   return {
@@ -185,13 +188,20 @@ function resolveArm({ spec, base, rowsOf, templateDate }: PlanInput, arm: Sized,
 }
 
 /** Names the refused key of a run as the experiment does. */
-function inExperiment<T>(at: number, work: () => T): T {
+function inExperiment<T>({ settings }: ExperimentArm, at: number, work: () => T): T {
   try {
     return work();
   } catch (error) {
     if (!(error instanceof AppError) || error.param === null) throw error;
     const isOfArm = /^(adapter|data_mix)\b/.test(error.param);
-    const param = isOfArm ? `arms[${at}].${error.param}` : `fixed.${error.param.replace('hyperparameters.', '')}`;
+    const [key = '', inner = ''] = error.param.split('.');
+    const own = settings?.[key as keyof typeof settings];
+    const isOwn = own !== undefined && (key !== 'optimizer' || inner in (own as object));
+    const param = isOwn
+      ? `arms[${at}].settings.${error.param}`
+      : isOfArm
+        ? `arms[${at}].${error.param}`
+        : `fixed.${error.param.replace('hyperparameters.', '')}`;
     const message = error.message.replace(`'${error.param}'`, `'${param}'`);
     throw new AppError(error.code, message, { param, hint: error.hint ?? undefined, cause: error });
   }
@@ -232,9 +242,9 @@ function rungsIn(
   return rungs;
 }
 
-function mixOf(spec: ExperimentSpec, name: string) {
-  const at = nameArms(spec.arms).findIndex((arm) => arm.name === name);
-  return spec.arms[at]?.data_mix ?? spec.data_mix;
+/** The arm of a name, as it was asked for. */
+function armOf(spec: ExperimentSpec, name: string): ExperimentArm | undefined {
+  return spec.arms[nameArms(spec.arms).findIndex((arm) => arm.name === name)];
 }
 
 function replayShareOf(mix: RunConfig['data_mix']): number | null {
@@ -261,12 +271,18 @@ function checkFiles({ training_file: training, evaluation }: ExperimentSpec): vo
   }
 }
 
-function checkMixes({ arms, varies }: ExperimentSpec): void {
-  const at = arms.findIndex(({ data_mix }) => data_mix !== undefined);
-  if (at < 0 || varies.includes('data')) return;
-  throw new AppError('invalid_value', `'arms[${at}].data_mix' gives an arm other rows than the others have.`, {
-    param: `arms[${at}].data_mix`,
-    hint: "Add 'data' to varies where that is the question, or give data_mix for all arms.",
+/** What an arm has of its own, and the others have not, must be what the question asks about. */
+function checkOwn(
+  { arms, varies }: ExperimentSpec,
+  key: 'data_mix' | 'settings',
+  factor: 'data' | 'settings',
+  what: string,
+) {
+  const at = arms.findIndex((arm) => arm[key] !== undefined);
+  if (at < 0 || varies.includes(factor)) return;
+  throw new AppError('invalid_value', `'arms[${at}].${key}' gives an arm ${what} than the others have.`, {
+    param: `arms[${at}].${key}`,
+    hint: `Add '${factor}' to varies where that is the question, or give ${key === 'data_mix' ? key : 'them in fixed'} for all arms.`,
   });
 }
 

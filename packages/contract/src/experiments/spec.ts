@@ -58,6 +58,26 @@ const Asha = z.strictObject({
 export const Search = z.discriminatedUnion('type', [Bracket, Grid, RandomRates, Asha]);
 export type Search = z.output<typeof Search>;
 
+const { betas, eps, decay_with, weight_decay, max_grad_norm } = OptimizerRequest.shape;
+
+/** How an arm is held back, in the keys of a run. A rate is not among them: each arm has its own anyway. */
+const ArmSettings = z.strictObject({
+  optimizer: describe(
+    z
+      .strictObject({
+        betas,
+        eps,
+        decay_with,
+        weight_decay: weight_decay.unwrap().optional(),
+        max_grad_norm: max_grad_norm.unwrap().optional(),
+      })
+      .optional(),
+    'Replaces keys of the optimiser that all runs share.',
+  ),
+  attention_dropout: CreateRunRequest.shape.attention_dropout,
+  regularize: CreateRunRequest.shape.regularize,
+});
+
 export const ExperimentArm = z.strictObject({
   name: describe(
     Name.max(32).optional(),
@@ -74,6 +94,10 @@ export const ExperimentArm = z.strictObject({
   data_mix: describe(
     z.array(MixEntry).max(16).optional(),
     "Replaces the experiment's own for this arm, as for a share of replay; `varies` must name `data`.",
+  ),
+  settings: describe(
+    ArmSettings.optional(),
+    'Settings of this arm alone, over those of `fixed`, as for a comparison of ways to regularise; `varies` must name `settings`.',
   ),
 });
 export type ExperimentArm = z.output<typeof ExperimentArm>;
@@ -127,7 +151,7 @@ export const ExperimentSeeds = z.strictObject({
 });
 
 /** Differences that the question asks about. */
-const VARIES = ['data', 'order', 'tokens', 'trainable_parameters'] as const;
+const VARIES = ['data', 'order', 'tokens', 'trainable_parameters', 'settings'] as const;
 
 export const ExperimentRequest = z
   .strictObject({

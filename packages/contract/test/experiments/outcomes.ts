@@ -73,6 +73,7 @@ export const run = (arm: string, changes: Partial<RunOutcome> = {}): RunOutcome 
     order: `order of ${seed}`,
     evaluation_items: 'e'.repeat(64),
     sequence_length: 128,
+    settings: 'adamw',
     points: [],
     dial: [],
     ...changes,

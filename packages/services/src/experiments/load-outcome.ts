@@ -1,5 +1,12 @@
 import { type StateReason, storedRunConfig } from '@moraine/contract';
-import type { DialPoint, ExperimentOutcome, FileScores, OutcomePoint, RunOutcome } from '@moraine/contract/experiments';
+import {
+  type DialPoint,
+  type ExperimentOutcome,
+  type FileScores,
+  type OutcomePoint,
+  type RunOutcome,
+  settingsOf,
+} from '@moraine/contract/experiments';
 import { EvaluationSummary } from '@moraine/contract/suites';
 import type { Actor, Services } from '../ground/context.js';
 import type {
@@ -71,6 +78,7 @@ function toRunOutcome(row: ExperimentRow, run: WholeRun, measured: readonly Meas
     order: requestHash({ data, seed: run.seed, batch_size, packing, max_seq_len }),
     evaluation_items: files.get(row.request.evaluation.validation)?.sha256 ?? '',
     sequence_length: max_seq_len,
+    settings: settingsOf(config),
     points: pointsOf(row, measured, evaluations, files),
     dial: [],
   };

@@ -171,6 +171,7 @@ function toCompared(run: RunOutcome): ComparedRun {
     tokens: run.tokens,
     evaluationItems: run.evaluation_items,
     sequenceLength: run.sequence_length,
+    settings: run.settings,
     score: validationLoss(run),
     stoppedAt: run.stopped_at ?? undefined,
     scores: validationScores(run),
