@@ -22,6 +22,8 @@ export interface RunToEstimate {
   evaluation: readonly ScoredFile[];
   /** Real tokens a second that such runs trained; null where none is known: then a rough model of a machine's speed decides. */
   tokensPerSecond: number | null;
+  /** Seconds that such runs took beside their steps; null where none is known. */
+  besideSeconds?: number | null;
 }
 
 /** A file that is scored. */
@@ -36,7 +38,7 @@ export interface ScoredFile {
 
 /** Time of a run by what it is for, in seconds. */
 export interface TimeParts {
-  /** Loading the base, tracing and the first values. */
+  /** A process of its own, loading the base, tracing and the first values. */
   start: number;
   train: number;
   evaluate: number;
@@ -53,7 +55,8 @@ export interface RunEstimate {
   computedPerStep: number;
 }
 
-const START_MS = 1500;
+/** A process with TensorFlow in it, until the base can be read, and its end: two cores that do nothing else. */
+const START_MS = 6000;
 const BYTES_PER_MS = 2e5;
 /** A forward pass alone, as a share of one with its gradient. */
 const FORWARD_SHARE = 0.4;
@@ -62,7 +65,7 @@ const SAMPLE_TOKENS = 256;
 
 /** What a run takes, before it starts: the layout of its own rows, the memory of that, and a rough time. */
 export function estimateRun(run: RunToEstimate): RunEstimate {
-  const { model, config, device, tokensPerSecond } = run;
+  const { model, config, device, tokensPerSecond, besideSeconds = null } = run;
   const training = run.training.flat();
   const { packing, accumulation, steps } = config;
   const rowsOf = createRunOrder(
@@ -99,13 +102,17 @@ export function estimateRun(run: RunToEstimate): RunEstimate {
   const evaluateMs =
     validations(config) * scoreMs(run.validation) +
     sum(run.evaluation.map((file) => (2 + (file.onTheWay ?? 0)) * scoreMs(file)));
+  const exportS = (2 * bytes) / BYTES_PER_MS / 1000;
   return {
     memory: estimateMemory(model, config, shapes),
     seconds: {
-      start: (START_MS + signatures * shapeMs + bytes / BYTES_PER_MS) / 1000,
+      start:
+        besideSeconds === null
+          ? (START_MS + signatures * shapeMs + bytes / BYTES_PER_MS) / 1000
+          : Math.max(0, besideSeconds - exportS),
       train: (steps * stepMs) / 1000,
       evaluate: (FORWARD_SHARE * evaluateMs * (stepMs / modelledMs)) / 1000,
-      export: (2 * bytes) / BYTES_PER_MS / 1000,
+      export: exportS,
     },
     shapes,
     tokensPerStep,

@@ -91,6 +91,15 @@ test('a file of which a quarter was read is scored as four times what was read',
   expect(seconds(null, [file(4)])).toBeCloseTo(4 * seconds(null, [file(1)]), 9);
 });
 
+test('what such runs took beside their steps is the start and the export of this one', () => {
+  const { start, export: written } = of({}).seconds;
+  expect(start).toBeGreaterThan(6);
+  const measured = of({}, rows(64, 32), { besideSeconds: 8.5 }).seconds;
+  expect(measured.start + measured.export).toBeCloseTo(8.5, 9);
+  expect(measured.export).toBe(written);
+  expect(of({}, rows(64, 32), { besideSeconds: 0 }).seconds.start).toBe(0);
+});
+
 test('validation adds its passes to the time, samples their caches to the memory', () => {
   const request = { batch_size: 4, max_steps: 100, evaluation: { every_steps: 10, samples: 2 } };
   const scored = of(request, rows(64, 32), {

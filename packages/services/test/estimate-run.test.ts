@@ -120,6 +120,33 @@ test('the pace of earlier runs on the base decides the time', async () => {
   expect((await estimate({ adapter: { type: 'none' } })).time.measured_runs, 'of another method').toBe(0);
 });
 
+test('what earlier runs on the base took beside their steps is the start of this one: the least of those that one attempt did', async () => {
+  const took = [
+    { wall: 30, steps: 21.5, attempt: 1 },
+    { wall: 40, steps: 28, attempt: 1 },
+    { wall: 90, steps: 88, attempt: 2 },
+    { wall: 5, steps: 0, attempt: 0 },
+  ];
+  const unknown = await estimate({ pool: 'clocked' });
+  for (const [i, { wall, steps, attempt }] of took.entries()) {
+    const { id } = await createRun(s, actor, { model: 'tiny', training_file, pool: 'clocked', suffix: `clocked-${i}` });
+    const pace = { attempt, firstStep: 1, firstAt: 5e6, step: 9, at: 5e6 + 1000 * steps, recentSteps: 1, recentMs: 1 };
+    await s.db.run.update({ where: { id }, data: { pace } });
+    const task = {
+      status: 'succeeded',
+      state: null,
+      attempt,
+      startedAt: new Date(0),
+      finishedAt: new Date(1000 * wall),
+    };
+    await s.db.task.update({ where: { id }, data: task });
+  }
+  const { start, export: written } = (await estimate({ pool: 'clocked' })).time.parts;
+  expect(start + written).toBeCloseTo(8.5, 6);
+  expect(unknown.time.parts.start).not.toBeCloseTo(start, 1);
+  expect((await estimate()).time.parts.start, 'of another pool').toBe(unknown.time.parts.start);
+});
+
 test('a run that no worker of the pool can hold is queued, and says so', async () => {
   await worker('tiny', 'tight', 2 ** 20);
   const events = async (pool: string) => {

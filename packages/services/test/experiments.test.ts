@@ -282,6 +282,16 @@ describe('a dry run', () => {
     expect((await listExperiments(s, actor, { limit: 100 })).data).toHaveLength(before);
   });
 
+  test('counts the evaluations of the final runs on their way back to the base, by what those of the pool took', async () => {
+    const [plain, dialled] = [await create({ dry_run: true }), await create({ dry_run: true, lambdas: [0.25, 0.5] })];
+    const added = { least: NaN, most: NaN };
+    for (const end of ['least', 'most'] as const)
+      added[end] = (dialled.cost?.seconds[end] ?? 0) - (plain.cost?.seconds[end] ?? 0);
+    // Two arms of two seeds: at each share validation rows and the source file; then test rows once, where a share is chosen.
+    expect(added.least).toBeGreaterThan(2 * 2 * 2 * 6);
+    expect(added.most).toBeGreaterThan(added.least);
+  });
+
   test.each<[string, Record<string, unknown>, string, string]>([
     ['a base that there is not', { model: 'tinny' }, 'not_found', 'model'],
     ['a file that there is not', { training_file: `file-${'0'.repeat(24)}` }, 'not_found', 'training_file'],

@@ -2,6 +2,7 @@ import type { ExperimentObject } from '@moraine/contract';
 import { cellRequest, type PlannedArm, rungRuns } from '@moraine/contract/experiments';
 import type { EncodedAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
+import { evaluationSeconds } from '../training/beside-seconds.js';
 import { encodeFiles } from '../training/dry-run.js';
 import { estimatePrepared } from '../training/estimate-run.js';
 import { prepareRun } from '../training/prepare-run.js';
@@ -18,14 +19,16 @@ export interface ExperimentEstimate {
   cost: NonNullable<ExperimentObject['cost']>;
 }
 
-/** What an experiment takes on its pool, by the pace of the runs that the pool has done. @throws AppError as `estimateRun` does. */
+/** What an experiment takes on its pool, its evaluations included, by the pace of the runs that the pool has done. @throws AppError as `estimateRun` does. */
 export async function estimateExperiment(
   s: Services,
   actor: Actor,
   { spec, plan }: PreparedExperiment,
 ): Promise<ExperimentEstimate> {
   const encoded = new Map<string, Promise<EncodedAside[] | string>>();
-  const arms: (ArmTime & { measured: number })[] = [];
+  const pool = spec.pool ?? 'default';
+  const measuredScore = await evaluationSeconds(s, pool);
+  const arms: (ArmTime & { measured: number; score: number })[] = [];
   for (const arm of plan.arms) {
     const estimate = async (phase: 'search' | 'final') => {
       const seed = spec.seeds.search;
@@ -38,13 +41,20 @@ export async function estimateExperiment(
     };
     const [search, final] = [await estimate('search'), await estimate('final')];
     const measured = Math.min(search.time.measured_runs, final.time.measured_runs);
+    // A run scores each of its files twice; an evaluation starts a process as a run does.
+    const score = measuredScore ?? final.time.parts.start + final.time.parts.evaluate / 2;
     const { start } = search.time.parts;
-    arms.push({ search: search.time.total_seconds, final: final.time.total_seconds, start, measured });
+    arms.push({ search: search.time.total_seconds, final: final.time.total_seconds, start, measured, score });
   }
   const finals = new Set(spec.seeds.final).size;
   const total = (end: 'least' | 'expected' | 'most'): number =>
-    sum(plan.arms.map((arm, i) => secondsOf(arm, arms[i] ?? { search: 0, final: 0, start: 0 }, finals, end)));
-  const workers = await presentWorkers(s, spec.pool ?? 'default');
+    sum(
+      plan.arms.map((arm, i) => {
+        const time = arms[i] ?? { search: 0, final: 0, start: 0, score: 0 };
+        return secondsOf(arm, time, finals, end) + finals * scoresOf(spec, end) * time.score;
+      }),
+    );
+  const workers = await presentWorkers(s, pool);
   return {
     arms: arms.map(({ search, final }) => ({ search, final })),
     cost: {
@@ -70,6 +80,12 @@ function secondsOf(
     ? rungRuns(rungs, end) * (search - start) + sum(rungs.map((rung) => rung.runs[end])) * start
     : whole * search;
   return searched + finals * final;
+}
+
+/** Evaluations of a final run on its way back to the base; see `nextDial`: test rows only where validation rows choose a part of the update. */
+function scoresOf({ lambdas, evaluation }: PreparedExperiment['spec'], end: 'least' | 'expected' | 'most'): number {
+  if (lambdas.length === 0) return 0;
+  return lambdas.length * (1 + evaluation.source.length) + (end === 'most' && evaluation.test !== undefined ? 1 : 0);
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

@@ -3,6 +3,7 @@ import { countAgain, epochDraws, parseModelConfig } from '@moraine/contract/plan
 import { type EncodedAside, estimateAside, type RunEstimate, type RunToEstimate, type ScoredFile } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { presentWorkers } from '../work/present-workers.js';
+import { besideSeconds } from './beside-seconds.js';
 import { encodeFiles, toRehearsal, withShares } from './dry-run.js';
 import { type Prepared, prepareRun, trainingFilesOf } from './prepare-run.js';
 
@@ -44,6 +45,7 @@ export async function estimatePrepared(
       onTheWay: onTheWay(prepared, config, i),
     })),
     tokensPerSecond: paces[Math.floor(paces.length / 2)] ?? null,
+    besideSeconds: await besideSeconds(s, pool, prepared.base.id),
   });
   return {
     object: 'fine_tuning.estimate',
