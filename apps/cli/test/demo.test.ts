@@ -1,5 +1,10 @@
+import { existsSync } from 'node:fs';
 import { CreateRunRequest, type EvaluationObject, parse, type RunObject, type StreamMessage } from '@moraine/contract';
 import { describe, expect, test } from 'vitest';
+import { readArguments } from '../src/args.js';
+import { demoCommand } from '../src/commands/demo.js';
+import { tuneCommand } from '../src/commands/tune.js';
+import { nextStep } from '../src/demo/next-step.js';
 import { demoPlan, requestOf, type TaskFile } from '../src/demo/plan.js';
 import { legend, type RunReport, resultTable, samples, verdict } from '../src/demo/report.js';
 import { apply, secondsLeft, type WatchedRun, watched } from '../src/demo/watch.js';
@@ -220,6 +225,16 @@ test('three held-out rows are shown with what the base and each adapter write; a
   expect(blocks[0]).toContain(`base      ${'x'.repeat(120)}…`);
   expect(blocks[1]).toContain('base      a ⏎ b');
   expect(blocks.map((block) => block.includes('✓'))).toEqual([true, false, true]);
+});
+
+test('the last line is a tuning of the rows of the demo on its own stack, which the command takes', () => {
+  const demo = readArguments(demoCommand, ['--data', 'else where']);
+  const [, words = ''] = /npx moraine tune (.*)$/.exec(nextStep(demo, true)) ?? [];
+  const asked = readArguments(tuneCommand, words.replace("'else where'", 'else_where').split(' '));
+  expect(asked.options).toMatchObject({ budget: '30m', data: 'else_where' });
+  for (const file of [...asked.positionals, String(asked.options.keep)]) expect(existsSync(file), file).toBe(true);
+  expect(nextStep(readArguments(demoCommand, []), true)).not.toContain('--data');
+  expect(nextStep(demo, false)).toContain("npx moraine up --data 'else where', then");
 });
 
 test('columns are as wide as their widest cell and numbers end together', () => {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@moraine/contract/client';
 import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, text } from '../args.js';
 import { showBars } from '../demo/bars.js';
+import { nextStep } from '../demo/next-step.js';
 import { type DemoPlan, demoPlan } from '../demo/plan.js';
 import { legend, type RunReport, reportOf, resultTable, samples, verdict } from '../demo/report.js';
 import { snippets } from '../demo/snippets.js';
@@ -45,7 +46,9 @@ export const demoCommand: Command = {
         print(`A stack already runs on ${dataDir} (${running.origin}): the demo uses it and leaves it running.`);
         // It may have been started a second ago.
         while (!(await isReady(running)) && !signal.aborted) await sleep(200);
-        return showDemo(running, plan, seed, args, signal, () => {});
+        const status = await showDemo(running, plan, seed, args, signal, () => {});
+        if (!signal.aborted) print(nextStep(args, true));
+        return status;
       }
       return runOnOwnStack(dataDir, plan, seed, args, signal);
     });
@@ -82,13 +85,16 @@ async function runOnOwnStack(
     });
     if (args.options.exit || signal.aborted) {
       await stop();
-      return signal.aborted ? 130 : status;
+      if (signal.aborted) return 130;
+      print(nextStep(args, false));
+      return status;
     }
   } catch (error) {
     await stop();
     throw error;
   }
   print(paint('bold', '\nThe stack stays up. Ctrl-C ends it.'));
+  print(nextStep(args, true));
   return {
     stop: async () => {
       print('\nStopping.');
