@@ -11,6 +11,8 @@ const RunPage = lazy(async () => ({ default: (await import('./pages/run-page.js'
 
 const EvaluationsPage = lazy(async () => ({ default: (await import('./pages/evaluations-page.js')).EvaluationsPage }));
 const EvaluationPage = lazy(async () => ({ default: (await import('./pages/evaluation-page.js')).EvaluationPage }));
+const ExperimentsPage = lazy(async () => ({ default: (await import('./pages/experiments-page.js')).ExperimentsPage }));
+const ExperimentPage = lazy(async () => ({ default: (await import('./pages/experiment-page.js')).ExperimentPage }));
 
 const NoPage = () => (
   <Notice title="There is no such page">
@@ -41,6 +43,8 @@ const Pages = () => (
         <Route path="/" element={<Navigate to="/runs" replace />} />
         <Route path="/runs" element={<RunsPage />} />
         <Route path="/runs/:id/:tab?" element={<RunPage />} />
+        <Route path="/experiments" element={<ExperimentsPage />} />
+        <Route path="/experiments/:id" element={<ExperimentPage />} />
         <Route path="/evaluations" element={<EvaluationsPage />} />
         <Route path="/evaluations/:id" element={<EvaluationPage />} />
         <Route path="/workers" element={<WorkersPage />} />

@@ -57,6 +57,7 @@ const KEYS: readonly [string, string][] = [
   ['j  k', 'Next and previous row'],
   ['Enter', 'Open the row'],
   ['g r', 'Go to the runs'],
+  ['g x', 'Go to the experiments'],
   ['g e', 'Go to the evaluations'],
   ['g w', 'Go to the workers'],
   ['Esc', 'Leave a field, close what is open, reset a zoom'],
@@ -89,6 +90,7 @@ export function Shell({ children }: { children: ReactNode }) {
   useEffect(keepAsking, []);
   useHotkeys({
     'g r': () => void navigate('/runs'),
+    'g x': () => void navigate('/experiments'),
     'g e': () => void navigate('/evaluations'),
     'g w': () => void navigate('/workers'),
     '?': () => setHelpOpen((open) => !open),
@@ -108,6 +110,7 @@ export function Shell({ children }: { children: ReactNode }) {
         </span>
         <nav aria-label="Pages">
           <NavLink to="/runs">Runs</NavLink>
+          <NavLink to="/experiments">Experiments</NavLink>
           <NavLink to="/evaluations">Evaluations</NavLink>
           <NavLink to="/workers">Workers</NavLink>
           <a href="/docs" className="wide">

@@ -15,5 +15,8 @@ export const keys = {
   evaluationTask: (id: string) => ['evaluation', id] as const,
   evaluationItems: (id: string, verdict: string) => ['evaluation', id, 'items', verdict] as const,
   evaluationDifference: (id: string, baseline: string) => ['evaluation', id, 'difference', baseline] as const,
+  experiments: () => ['experiments'] as const,
+  experiment: (id: string) => ['experiment', id] as const,
+  experimentResults: (id: string, status: string) => ['experiment', id, 'results', status] as const,
   workers: () => ['workers'] as const,
 };

@@ -149,20 +149,22 @@ export async function uploadExamples(
   ])
     form.append('files', new Blob([readFileSync(join(EXAMPLES, 'base', name))]), name);
   const model = await client.call('createBase', { body: form });
-  const upload = async (name: string, rows: number): Promise<string> => {
-    const lines = readFileSync(join(EXAMPLES, 'tasks', name), 'utf8')
-      .split('\n')
-      .slice(0, rows)
-      .join('\n');
-    const body = new FormData();
-    body.append('file', new Blob([lines]), name);
-    body.append('purpose', 'fine-tune');
-    return (await client.call('createFile', { body })).id;
-  };
   return {
     model: model.id,
-    training: await upload('record-train.jsonl', 600),
-    validation: await upload('record-validation.jsonl', 40),
-    heldOut: await upload('record-heldout.jsonl', 16),
+    training: await uploadTask(client, 'record-train.jsonl', 600),
+    validation: await uploadTask(client, 'record-validation.jsonl', 40),
+    heldOut: await uploadTask(client, 'record-heldout.jsonl', 16),
   };
+}
+
+/** The first rows of a file of the example task. */
+export async function uploadTask(client: Client, name: string, rows: number): Promise<string> {
+  const lines = readFileSync(join(EXAMPLES, 'tasks', name), 'utf8')
+    .split('\n')
+    .slice(0, rows)
+    .join('\n');
+  const body = new FormData();
+  body.append('file', new Blob([lines]), name);
+  body.append('purpose', 'fine-tune');
+  return (await client.call('createFile', { body })).id;
 }

@@ -1,3 +1,14 @@
 export { COLORS } from './colors.js';
-export { type Band, escapeXml, type Panel, type Plot, type Point, plotSvg, type Series } from './plot.js';
+export {
+  type Band,
+  escapeXml,
+  labelsOf,
+  markerSvg,
+  type Panel,
+  type Plot,
+  type Point,
+  panelSvg,
+  plotSvg,
+  type Series,
+} from './plot.js';
 export { tickText } from './scale.js';

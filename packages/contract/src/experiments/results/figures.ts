@@ -2,9 +2,14 @@ import { type Panel, type Plot, plotSvg, type Series, tickText } from '../../plo
 import { evaluatePolynomial } from '../../stats/index.js';
 import type { CurvePanel, ExperimentCurves, ExperimentFrontier, KlGauge } from './objects.js';
 
+/** A panel a quantity over steps, and one of the search where there was one. */
+export const curvePanels = (curves: ExperimentCurves): Panel[] => [
+  ...curves.panels.map(curvePanel),
+  ...(curves.rates.length === 0 ? [] : [ratePanel(curves)]),
+];
+
 /** Curves over steps and over rates, as SVG text. */
 export function curvesSvg(curves: ExperimentCurves, title: string): string {
-  const panels = [...curves.panels.map(curvePanel), ...(curves.rates.length === 0 ? [] : [ratePanel(curves)])];
   const chosen = curves.rates.map(({ arm, learning_rate }) => `${arm} at ${learning_rate ?? 'none yet'}`);
   const stopped = curves.rates.flatMap(({ arm, points }) =>
     points.flatMap((one) =>
@@ -14,7 +19,7 @@ export function curvesSvg(curves: ExperimentCurves, title: string): string {
   return plotSvg({
     title: `${title}: curves`,
     description: `Means over seeds with 95 % t-intervals as bands, single seeds as thin lines. ${chosen.length > 0 ? `Chosen rates: ${chosen.join(', ')}.` : ''}${stopped.length > 0 ? ` Stopped early and not drawn: ${stopped.join(', ')}.` : ''}`,
-    panels,
+    panels: curvePanels(curves),
   });
 }
 
@@ -80,6 +85,15 @@ function ratePanel({ rates }: ExperimentCurves): Panel {
   };
 }
 
+/** Where a model of a run is to be seen, in a page. */
+export type RunHref = (run_id: string) => string | undefined;
+
+/** The plane, and the KL gauge where it has points. */
+export const frontierPanels = (frontier: ExperimentFrontier, href: RunHref = () => undefined): Panel[] => [
+  planePanel(frontier, href),
+  ...(frontier.gauge.points.length === 0 ? [] : [gaugePanel(frontier.gauge, href)]),
+];
+
 /** The plane with its front, and the KL gauge where it has points, as SVG text. */
 export function frontierSvg(frontier: ExperimentFrontier, title: string): string {
   const { front, gauge } = frontier;
@@ -87,12 +101,12 @@ export function frontierSvg(frontier: ExperimentFrontier, title: string): string
   const plot: Plot = {
     title: `${title}: learned and kept`,
     description: `Each path is a run from the base at the origin; dashed lines are its way back. Nothing beats ${names.join(', ')}. ${gauge.refusal ?? ''}`,
-    panels: [planePanel(frontier), ...(gauge.points.length === 0 ? [] : [gaugePanel(gauge)])],
+    panels: frontierPanels(frontier),
   };
   return plotSvg(plot);
 }
 
-function planePanel({ x, y, runs, front }: ExperimentFrontier): Panel {
+function planePanel({ x, y, runs, front }: ExperimentFrontier, href: RunHref): Panel {
   const titleOf = (arm: string, seed: number, point: { step: number; lambda: number; x: number; y: number }): string =>
     `${arm}, seed ${seed}, step ${point.step}, λ ${point.lambda}: learned ${tickText(point.x)}, kept ${tickText(point.y)}`;
   return {
@@ -102,7 +116,7 @@ function planePanel({ x, y, runs, front }: ExperimentFrontier): Panel {
     xScale: 'linear',
     hasOrigin: true,
     series: [
-      ...runs.flatMap(({ arm, color, seed, points, dial }): Series[] => [
+      ...runs.flatMap(({ run_id, arm, color, seed, points, dial }): Series[] => [
         {
           label: arm,
           color,
@@ -112,13 +126,19 @@ function planePanel({ x, y, runs, front }: ExperimentFrontier): Panel {
             ...one,
             title: titleOf(arm, seed, one),
             isRinged: one.is_on_front && one.step > 0,
+            href: href(run_id),
           })),
         },
         {
           label: '',
           color,
           line: 'dashed',
-          points: dial.map((one) => ({ ...one, title: titleOf(arm, seed, one), isRinged: one.is_on_front })),
+          points: dial.map((one) => ({
+            ...one,
+            title: titleOf(arm, seed, one),
+            isRinged: one.is_on_front,
+            href: href(run_id),
+          })),
         },
       ]),
       {
@@ -131,7 +151,7 @@ function planePanel({ x, y, runs, front }: ExperimentFrontier): Panel {
   };
 }
 
-function gaugePanel({ points, quadratic, methods }: KlGauge): Panel {
+function gaugePanel({ points, quadratic, methods }: KlGauge, href: RunHref): Panel {
   const [low, high] = [points[0]?.kl ?? 0, points.at(-1)?.kl ?? 0];
   const drawn = Array.from({ length: 41 }, (_, i) => low + ((high - low) * i) / 40);
   const r2 = quadratic?.r2 ?? null;
@@ -152,6 +172,7 @@ function gaugePanel({ points, quadratic, methods }: KlGauge): Panel {
             x: kl,
             y: forgotten,
             title: `${arm}, ${run_id}: KL ${tickText(kl)}, forgotten ${tickText(forgotten)}`,
+            href: href(run_id),
           })),
         };
       }),
