@@ -1,40 +1,79 @@
 /**
  * `npm run paper:NAME`: one of the papers' experiments from its rows to `docs/experiments/NAME.md` with figures and CSV. It starts a stack of its own in `.data/papers/stack`,
- * runs `configs/experiments/NAME.yaml` there and stops it. Killed at any time and run again it goes on.
+ * runs `configs/experiments/NAME.yaml` there and stops it. Killed at any time and run again it goes on. `-- --short` does a few steps of it with one seed, to see that all of it
+ * runs; its report is in `.data/papers/short`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { createClient } from '@moraine/contract/client';
+import { type Client, createClient } from '@moraine/contract/client';
 import { loadTokenizer } from '@moraine/data';
 import { runningStack } from 'moraine/up';
+import { parse as parseYaml } from 'yaml';
 import { SOURCE_SEED } from '../../corpus/corpus.js';
 import { writeDocument } from '../../corpus/documents.js';
 import { codeRows } from './code-rows.js';
+import { perplexityTable } from './perplexity.js';
+import { pretrainRows, writeUntrainedBase } from './pretrain-rows.js';
+import { type Experiment, shorten } from './shorten.js';
 
 const root = resolve(import.meta.dirname, '../../..');
 const papers = join(root, '.data/papers');
 const dataDir = join(papers, 'stack');
-const NAMES = ['cpt', 'cpt-replay', 'ift', 'operators', 'rates', 'rates-lion', 'targets'] as const;
+const NAMES = [
+  'cpt',
+  'cpt-replay',
+  'ift',
+  'operators',
+  'pretrain',
+  'rates',
+  'rates-lion',
+  'regular',
+  'targets',
+] as const;
 /** Tokens of a row: the context of the base, less the token that ends it. */
 const TOKENS_MAX = 255;
 const REPLAY_ROWS = 1000;
+const UNTRAINED = 'moraine-untrained';
 
 /** The rows of the continued pre-training, once: they must stay what they are while the experiment goes on, though the sources change. */
 async function writeCodeRows(): Promise<void> {
-  const folder = join(papers, 'cpt');
+  await writeOnce('cpt', async (draft) => {
+    const tokenizer = await loadTokenizer(join(root, 'examples/base'));
+    const rows = codeRows(root, (text) => tokenizer.encode(text), TOKENS_MAX);
+    const replay = Array.from({ length: REPLAY_ROWS }, (_, i) => ({
+      text: writeDocument(SOURCE_SEED, 1_000_000 + i).text,
+    }));
+    for (const [name, part] of Object.entries({ ...rows, replay })) writeRows(join(draft, `${name}.jsonl`), part);
+  });
+}
+
+/** The rows of the pre-training, and a base that has learned nothing. */
+const writePretraining = (): Promise<void> =>
+  writeOnce('pretrain', async (draft) => {
+    for (const [part, rows] of Object.entries(pretrainRows())) writeRows(join(draft, `${part}.jsonl`), rows);
+    writeUntrainedBase(join(draft, 'base'), join(root, 'examples/base'));
+  });
+
+/** A folder of the papers, whole or not there. */
+async function writeOnce(name: string, write: (draft: string) => Promise<void>): Promise<void> {
+  const folder = join(papers, name);
   if (existsSync(folder)) return;
   const draft = `${folder}.part`;
   mkdirSync(draft, { recursive: true });
-  const tokenizer = await loadTokenizer(join(root, 'examples/base'));
-  const rows = codeRows(root, (text) => tokenizer.encode(text), TOKENS_MAX);
-  const replay = Array.from({ length: REPLAY_ROWS }, (_, i) => ({
-    text: writeDocument(SOURCE_SEED, 1_000_000 + i).text,
-  }));
-  for (const [name, part] of Object.entries({ ...rows, replay }))
-    writeFileSync(join(draft, `${name}.jsonl`), part.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  await write(draft);
   renameSync(draft, folder);
+}
+
+const writeRows = (file: string, rows: readonly object[]): void =>
+  writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+
+/** Registers the base that has learned nothing, where it is not yet. */
+async function ensureUntrained(client: Client): Promise<void> {
+  const there = await client.call('getModel', { params: { model: UNTRAINED } }).catch(() => null);
+  if (there === null && (await moraine('models', 'add', UNTRAINED, join(papers, 'pretrain/base'))) !== 0)
+    throw new Error('The random base was not registered.');
 }
 
 /** Runs a command of the command line with its output shown; resolves to its exit status. */
@@ -62,20 +101,24 @@ async function startStack(): Promise<() => Promise<void>> {
   };
 }
 
-async function idOf(name: string): Promise<string> {
+function clientOfStack(): Client {
   const address = runningStack(dataDir);
   if (!address) throw new Error('The stack is gone.');
-  const { data } = await createClient(address).call('listExperiments', { query: { limit: 100 } });
+  return createClient(address);
+}
+
+async function idOf(name: string): Promise<string> {
+  const { data } = await clientOfStack().call('listExperiments', { query: { limit: 100 } });
   const found = data.find((one) => one.name === name && one.status !== 'cancelled');
   if (!found) throw new Error(`There is no experiment '${name}'.`);
   return found.id;
 }
 
 /** Report, tables and figures, each into a file that the report's page links. */
-async function writeResults(name: string, id: string): Promise<void> {
-  const folder = join(root, 'docs/experiments', name);
+async function writeResults(name: string, id: string, out: string): Promise<void> {
+  const folder = join(out, name);
   mkdirSync(folder, { recursive: true });
-  const page = join(root, 'docs/experiments', `${name}.md`);
+  const page = join(out, `${name}.md`);
   const files = [
     ['report', 'md', page],
     ['table', 'csv', join(folder, 'table.csv')],
@@ -84,8 +127,8 @@ async function writeResults(name: string, id: string): Promise<void> {
     ['frontier', 'csv', join(folder, 'frontier.csv')],
     ['frontier', 'svg', join(folder, 'frontier.svg')],
   ] as const;
-  for (const [what, format, out] of files)
-    if ((await moraine('experiments', what, id, '--format', format, '--out', out)) !== 0)
+  for (const [what, format, file] of files)
+    if ((await moraine('experiments', what, id, '--format', format, '--out', file)) !== 0)
       throw new Error(`No ${what}.`);
   const figures = [
     '## Figures',
@@ -96,17 +139,35 @@ async function writeResults(name: string, id: string): Promise<void> {
     '',
     `Rows: [table](${name}/table.csv), [curves](${name}/curves.csv), [plane](${name}/frontier.csv). Written by \`npm run paper:${name}\`.`,
   ];
-  writeFileSync(page, `${readFileSync(page, 'utf8').trimEnd()}\n\n${figures.join('\n')}\n`);
+  const own = name.startsWith('pretrain')
+    ? perplexityTable(await clientOfStack().call('getExperimentTable', { params: { id } }))
+    : null;
+  const parts = [readFileSync(page, 'utf8').trimEnd(), ...(own === null ? [] : [own]), figures.join('\n')];
+  writeFileSync(page, `${parts.join('\n\n')}\n`);
+}
+
+/** The file of the experiment: the one of the repository, or a few steps of it. */
+function fileOf(name: string, isShort: boolean): { file: string; title: string; out: string } {
+  const file = join(root, 'configs/experiments', `${name}.yaml`);
+  if (!isShort) return { file, title: name, out: join(root, 'docs/experiments') };
+  const out = join(papers, 'short');
+  mkdirSync(out, { recursive: true });
+  const short = shorten(parseYaml(readFileSync(file, 'utf8')) as Experiment, join(root, 'configs/experiments'));
+  writeFileSync(join(out, `${name}.json`), JSON.stringify(short, null, 2));
+  return { file: join(out, `${name}.json`), title: short.name, out };
 }
 
 const name = NAMES.find((one) => one === process.argv[2]);
 if (name === undefined) throw new Error(`Name one of ${NAMES.join(', ')}.`);
 mkdirSync(dataDir, { recursive: true });
 if (name.startsWith('cpt')) await writeCodeRows();
+if (name === 'pretrain') await writePretraining();
 const stop = await startStack();
 try {
-  const status = await moraine('experiments', 'run', join(root, 'configs/experiments', `${name}.yaml`));
-  await writeResults(name, await idOf(name));
+  if (name === 'pretrain') await ensureUntrained(clientOfStack());
+  const { file, title, out } = fileOf(name, process.argv.includes('--short'));
+  const status = await moraine('experiments', 'run', file);
+  await writeResults(title, await idOf(title), out);
   process.exitCode = status;
 } finally {
   await stop();
