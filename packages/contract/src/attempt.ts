@@ -1,6 +1,6 @@
 import type { CanaryRow } from './analyses/exposure.js';
 import type { WeightRow } from './analyses/weights.js';
-import type { AnalysisAsk } from './analysis-request.js';
+import type { AnalysisAsk } from './analysis-keys.js';
 import type { ExportKind, ExportReport } from './export-order.js';
 import type { ResumeCheck } from './resume-check.js';
 import type { NumericMode, RunConfig } from './run-config.js';

@@ -1,4 +1,5 @@
-export { AnalysisAsk, CreateAnalysisRequest } from './analysis-request.js';
+export { AnalysisAsk, RunAnalysis } from './analysis-keys.js';
+export { CreateAnalysisRequest } from './analysis-request.js';
 export * from './attempt.js';
 export * from './base-name.js';
 export * from './batch.js';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RunAnalysis } from './analysis-keys.js';
 import { refusal } from './errors.js';
 import { AdapterRequest, MethodConfig } from './methods/registry.js';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from './optimizers.js';
@@ -110,6 +111,10 @@ export const EvaluationRequest = z.strictObject({
   suites: describe(
     z.array(SuiteRequest).max(16).optional(),
     'Evaluations by suites, as tasks of their own in the pool of the run: `GET /v1/evaluations?run=ID` lists them.',
+  ),
+  analyses: describe(
+    z.array(RunAnalysis).max(4).optional(),
+    'Analyses of its checkpoints and its result, as tasks of their own in the pool of the run: `GET /v1/analyses?run=ID` lists them.',
   ),
 });
 
@@ -344,6 +349,7 @@ export const RunConfig = z
       samples: z.int(),
       /** Absent where none is asked for. */
       suites: z.array(SuiteRequest).optional(),
+      analyses: z.array(RunAnalysis).optional(),
     }),
     /** Absent where the run goes on to its last step. */
     early_stopping: z.strictObject({ patience: z.int(), min_delta: z.number() }).optional(),

@@ -154,6 +154,12 @@ export const product = [
     replace: 'WHERE id = $1 AND $2 >= 0',
     test: 'an analysis > does not take rows behind a hole, does not succeed without all of them, and keeps them where it fails',
   }),
+  services('training/drop-checkpoints.ts', 'analysis/of-runs', {
+    name: 'analysis: a checkpoint that is still to be measured is dropped',
+    find: "o.analyses_open AND x.asked -> 'when' ? 'during'",
+    replace: "o.analyses_open AND x.asked -> 'when' ? 'never'",
+    test: 'a run has each checkpoint measured, which is kept for that, and its result, each once',
+  }),
   services('training/find-subject.ts', 'analysis/analyses', {
     name: 'analysis: a checkpoint that was written anew is measured as the old one',
     find: 'tuned !== null && tuned.sha256 !== tunedSha256',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CanaryRow, MemorisationSummary } from '../analyses/exposure.js';
 import { WeightRow, WeightSummary } from '../analyses/weights.js';
-import { AnalysisAsk } from '../analysis-request.js';
+import { AnalysisAsk } from '../analysis-keys.js';
 import { SUBJECT_FIELDS, TASK_FIELDS } from './task-fields.js';
 
 /** What the rows of an analysis come to. */
@@ -21,6 +21,8 @@ export const AnalysisTaskObject = z
     object: z.literal('analysis.task'),
     ...TASK_FIELDS,
     ...SUBJECT_FIELDS,
+    /** The run that asked for it in `evaluation.analyses`; null for one that was created by itself. */
+    made_for: z.string().nullable(),
     ask: AnalysisAsk,
     progress: z.object({ rows: z.int(), total: z.int().nullable() }),
     /** Null until it has succeeded. */

@@ -231,7 +231,7 @@ function resolveLearningRate(request: RunRequest, automatic: number): { learning
 }
 
 function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evaluation'] {
-  const { every_steps: every, samples, suites = [] } = request.evaluation ?? EVALUATION_AUTO;
+  const { every_steps: every, samples, suites = [], analyses = [] } = request.evaluation ?? EVALUATION_AUTO;
   const roles = new Map<string, DataRole>();
   const during = new Map<string, EvaluationDuring>();
   for (const [index, { file_id, role, during: when }] of evaluationFilesOf(request).entries()) {
@@ -258,6 +258,7 @@ function resolveEvaluation(request: RunRequest, steps: number): RunConfig['evalu
     ...(during.size === 0 ? {} : { during: Object.fromEntries(during) }),
     samples,
     ...(suites.length === 0 ? {} : { suites }),
+    ...(analyses.length === 0 ? {} : { analyses }),
   };
 }
 

@@ -1,8 +1,7 @@
-import { AnalysisAsk, AppError, CreateAnalysisRequest, explain, parse } from '@moraine/contract';
-import { CanaryFile } from '@moraine/contract/analyses';
+import { AnalysisAsk, AppError, CreateAnalysisRequest, parse } from '@moraine/contract';
 import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
-import { requireFile } from '../library/require-file.js';
+import { checkCanaries } from '../training/check-canaries.js';
 import { findSubject, type Subject } from '../training/find-subject.js';
 
 /** A request whose names are all resolved. */
@@ -31,29 +30,4 @@ function refuseBase({ kind, model, lambda }: PreparedAnalysis['request']): void 
       param: 'lambda',
       hint: 'Leave it out.',
     });
-}
-
-/** Far above what the largest file of canaries has. */
-const CANARY_BYTES_MAX = 32 * 1024 ** 2;
-
-/** A file of canaries is small: it is read here, so that another is refused at once. */
-async function checkCanaries(s: Services, actor: Actor, id: string): Promise<void> {
-  const file = await requireFile(s, actor, id, 'file');
-  const refuse = (why: string): AppError =>
-    new AppError('invalid_file', `${id} (${file.filename}) is no file of canaries: ${why}`, {
-      param: 'file',
-      hint: 'Upload the canaries.json that `moraine local canaries plant` wrote.',
-    });
-  if (file.sizeBytes > CANARY_BYTES_MAX) throw refuse(`it has ${file.sizeBytes} bytes.`);
-  const parts: Buffer[] = [];
-  for await (const part of await s.blobs.open(file.blobKey)) parts.push(part as Buffer);
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.concat(parts).toString('utf8'));
-  } catch (error) {
-    throw refuse(explain(error));
-  }
-  const { error } = CanaryFile.safeParse(value);
-  const [issue] = error?.issues ?? [];
-  if (issue) throw refuse(`${issue.path.join('.') || 'it'}: ${issue.message}`);
 }

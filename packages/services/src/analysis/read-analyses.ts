@@ -31,6 +31,7 @@ const toAnalysisObject = (
   object: 'analysis.task',
   ...toTaskFields(row.task, waiting),
   ...toSubjectFields(row),
+  made_for: row.forRunId,
   ask: row.ask as AnalysisTaskObject['ask'],
   progress: { rows: row.done, total: row.total },
   summary: row.summary as AnalysisTaskObject['summary'],

@@ -17,6 +17,8 @@ export interface NewAnalysis {
   metadata?: Record<string, string>;
   /** How a repeated request finds it. */
   found?: { requestHash: string; keyId: string | null; idempotencyKey: string | null };
+  /** The run that asks for it, and its place among the analyses of that run. */
+  madeFor?: { runId: string; place: number };
 }
 
 export interface StoredAnalysis {
@@ -27,7 +29,7 @@ export interface StoredAnalysis {
 /** Stores the task, the analysis beside it and its first event. What is analysed is locked until then. @throws AppError `not_found`. */
 export async function storeAnalysis(
   tx: Prisma.TransactionClient,
-  { projectId, model, base, tuned, lambda, ask, metadata = {}, ...rest }: NewAnalysis,
+  { projectId, model, base, tuned, lambda, ask, metadata = {}, madeFor, ...rest }: NewAnalysis,
 ): Promise<StoredAnalysis> {
   await holdSubject(tx, model, tuned);
   const common = { id: newId('analysisTask'), projectId };
@@ -51,10 +53,13 @@ export async function storeAnalysis(
       metadata,
       requestHash: '',
       ...rest.found,
+      forRunId: madeFor?.runId ?? null,
+      place: madeFor?.place ?? null,
     },
   });
   const of = { projectId, taskId: task.id, attempt: 0 };
-  const event = await insertEvent(queryableOf(tx), of, { level: 'info', message: `Created analysis: ${task.id}` });
+  const by = madeFor ? `, for ${madeFor.runId}` : '';
+  const event = await insertEvent(queryableOf(tx), of, { level: 'info', message: `Created analysis: ${task.id}${by}` });
   return { task, event };
 }
 

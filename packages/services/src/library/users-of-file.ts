@@ -1,6 +1,6 @@
 /**
  * Tasks and experiments that need the file `id`, an expression in SQL, of the project `project`, and have not ended, or whose evaluations by suites
- * are still to be made: `id`, `kind` and `status` of each.
+ * or analyses are still to be made: `id`, `kind` and `status` of each.
  */
 export const usersOfFile = (id: string, project: string): string => `
   SELECT t.id, t.kind, t.status FROM tasks t JOIN runs r ON r.id = t.id
@@ -11,6 +11,9 @@ export const usersOfFile = (id: string, project: string): string => `
   WHERE t.project_id = ${project} AND r.suites_open AND t.deleted_at IS NULL
     AND (r.config #> '{evaluation,suites}' @> jsonb_build_array(jsonb_build_object('file', ${id}::text))
       OR r.config #> '{evaluation,suites}' @> jsonb_build_array(jsonb_build_object('examples', ${id}::text)))
+  UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN runs r ON r.id = t.id
+  WHERE t.project_id = ${project} AND r.analyses_open AND t.deleted_at IS NULL
+    AND r.config #> '{evaluation,analyses}' @> jsonb_build_array(jsonb_build_object('file', ${id}::text))
   UNION ALL SELECT t.id, t.kind, t.status FROM tasks t JOIN evaluation_tasks e ON e.id = t.id
   WHERE t.project_id = ${project} AND t.finished_at IS NULL AND t.deleted_at IS NULL
     AND ${id} IN (e.file_id, e.examples_file_id)

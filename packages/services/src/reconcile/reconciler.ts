@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { makeAnalyses } from '../analysis/make-analyses.js';
 import { makeEvaluations } from '../evaluation/make-evaluations.js';
 import { advanceExperiments } from '../experiments/advance.js';
 import { collectStaleUploads } from '../ground/collect-stale-uploads.js';
@@ -100,6 +101,7 @@ export function startReconciler(
         await markLostWorkers(s, workerSilentMs);
       }
       await guarded('evaluations of runs', () => makeEvaluations(s));
+      await guarded('analyses of runs', () => makeAnalyses(s));
       await guarded('wake-ups', () => offerForgotten(s, sweep));
       await guarded('experiments', () => advanceExperiments(s));
       await guarded('deleted runs', () => purgeDeleted(s));

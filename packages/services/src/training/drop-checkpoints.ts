@@ -4,7 +4,7 @@ import { inTransaction } from '../ground/transaction.js';
 /**
  * Checkpoints that nothing needs, of `tasks t` and `runs r` that a condition chooses. A run keeps its last N; its N of lowest validation
  * loss; those that one of its last knows as the best, so that whichever it goes on from, its best is there; and the one that its result
- * is of. One that a run which has not ended is to start from, or an evaluation or analysis which has not ended is about, or an evaluation is still to be made of, is in use, and all of a run that is being
+ * is of. One that a run which has not ended is to start from, or an evaluation or analysis which has not ended is about, or one of which is still to be made, is in use, and all of a run that is being
  * verified are.
  */
 const unneeded = (chosen: string): string => `
@@ -27,6 +27,10 @@ const unneeded = (chosen: string): string => `
         CROSS JOIN LATERAL jsonb_array_elements(o.config #> '{evaluation,suites}') WITH ORDINALITY AS x(suite, place)
         WHERE o.id = k.run_id AND o.suites_open AND x.suite -> 'when' ? 'during' AND NOT EXISTS (
           SELECT 1 FROM evaluation_tasks e WHERE e.for_run_id = o.id AND e.suite_place = x.place - 1 AND e.tuned_step = k.step))
+      AND NOT EXISTS (SELECT 1 FROM runs o
+        CROSS JOIN LATERAL jsonb_array_elements(o.config #> '{evaluation,analyses}') WITH ORDINALITY AS x(asked, place)
+        WHERE o.id = k.run_id AND o.analyses_open AND x.asked -> 'when' ? 'during' AND NOT EXISTS (
+          SELECT 1 FROM analysis_tasks a WHERE a.for_run_id = o.id AND a.place = x.place - 1 AND a.tuned_step = k.step))
       AND NOT EXISTS (SELECT 1 FROM verifications v JOIN tasks vt ON vt.id = v.id WHERE v.run_id = k.run_id AND vt.finished_at IS NULL)
   )`;
 

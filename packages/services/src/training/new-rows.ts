@@ -44,6 +44,7 @@ export function newRows(
     seed: config.seed,
     steps: config.steps,
     suitesOpen: config.evaluation.suites !== undefined,
+    analysesOpen: config.evaluation.analyses !== undefined,
     trainingFileId: request.training_file,
     validationFileId: request.validation_file ?? null,
   } satisfies Prisma.RunUncheckedCreateInput;

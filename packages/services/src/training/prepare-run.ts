@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import type { Actor, Services } from '../ground/context.js';
 import type { BaseModel, FileModel } from '../ground/generated/models.js';
 import { waitForFile } from '../library/wait-for-file.js';
+import { checkCanaries } from './check-canaries.js';
 import { checkSuite } from './check-suite.js';
 import { findStart, type RunStart } from './find-start.js';
 
@@ -19,7 +20,7 @@ export interface Prepared {
   /** Those that are trained on come first. */
   files: RunFile[];
   config: RunConfig;
-  /** Ids of the files that its evaluations by suites read. */
+  /** Ids of the files that its evaluations by suites and its analyses read. */
   suiteFiles: string[];
 }
 
@@ -47,6 +48,11 @@ export async function prepareRun(
   const suiteFiles: string[] = [];
   for (const [i, suite] of (request.evaluation?.suites ?? []).entries())
     suiteFiles.push(...(await checkSuite(s, actor, suite, `evaluation.suites[${i}].`)));
+  for (const [i, analysis] of (request.evaluation?.analyses ?? []).entries()) {
+    if (analysis.kind !== 'canaries') continue;
+    await checkCanaries(s, actor, analysis.file, `evaluation.analyses[${i}].file`);
+    suiteFiles.push(analysis.file);
+  }
   const config = resolveConfig({
     request,
     baseName: base.name,
