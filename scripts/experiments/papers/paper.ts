@@ -90,7 +90,7 @@ const start = (words: string[]): ChildProcess =>
 async function startStack(): Promise<() => Promise<void>> {
   if (runningStack(dataDir)) return async () => undefined;
   const up = start(['up', '--quiet']);
-  while (!runningStack(dataDir)) {
+  while (!(await isReady())) {
     if (up.exitCode !== null) throw new Error('The stack did not start; what it said is above.');
     await new Promise((wake) => setTimeout(wake, 500));
   }
@@ -99,6 +99,14 @@ async function startStack(): Promise<() => Promise<void>> {
     up.kill('SIGINT');
     await ended;
   };
+}
+
+/** Whether its API answers; its file is there a little before. */
+async function isReady(): Promise<boolean> {
+  const address = runningStack(dataDir);
+  if (!address) return false;
+  const answer = await fetch(`${address.origin}/readyz`).catch(() => null);
+  return answer?.ok === true;
 }
 
 function clientOfStack(): Client {
