@@ -1,5 +1,11 @@
-import { expect, test } from 'vitest';
-import { statementName } from '../../src/ground/prepared.js';
+import { beforeEach, expect, test, vi } from 'vitest';
+
+/** The names of a process that has prepared nothing yet. */
+let statementName: typeof import('../../src/ground/prepared.js').statementName;
+beforeEach(async () => {
+  vi.resetModules();
+  ({ statementName } = await import('../../src/ground/prepared.js'));
+});
 
 test('a text has one name, other texts have others, and no more than 500 have one', () => {
   const names = Array.from({ length: 600 }, (_, i) => statementName(`SELECT ${i}`));
