@@ -1,6 +1,6 @@
 /**
  * `npm run test:lm-eval`: log-likelihoods and decisions of ours beside those of lm_eval 0.4.13's Hugging Face back end on the choice items of
- * ../shared/data, on two bases, one whose tokenizer adds a begin token; and GSM8K's figures beside its filters'. Needs .venv/peft, which it makes.
+ * ../shared/data that both can score, on two bases, one whose tokenizer adds a begin token; and GSM8K's figures beside its filters'. Needs .venv/peft, which it makes.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,10 +9,11 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { EvaluationItem } from '@moraine/contract/suites';
 import { readSuite } from '@moraine/data';
-import { evaluateItems, openModel } from '@moraine/recipes';
+import { evaluateItems, type OpenModel, openModel } from '@moraine/recipes';
 import { referencePython } from '../peft/environment.js';
 import { allowed, compareItems, type ReferenceItem } from './compare.js';
 import { compareFilters } from './gsm8k-answers.js';
+import { scorableRows } from './scorable.js';
 import { type ComparedTask, sharedTasks } from './shared-items.js';
 
 const { values } = parseArgs({ options: { limit: { type: 'string' }, base: { type: 'string' } } });
@@ -36,9 +37,8 @@ function python(): string {
   return path;
 }
 
-async function scoreOurs(dir: string, { suite: name, file }: ComparedTask): Promise<EvaluationItem[]> {
+async function scoreOurs(model: OpenModel, { suite: name, file }: ComparedTask): Promise<EvaluationItem[]> {
   const { suite, items } = await readSuite({ suite: name, file });
-  const model = await openModel({ baseDir: dir, tunedDir: null, lambda: 1 });
   const scored: EvaluationItem[] = [];
   await evaluateItems({ model, suite, items }, (item) => void scored.push(item));
   return scored;
@@ -89,10 +89,18 @@ async function main(): Promise<number> {
       return 1;
     }
     for (const { name, dir } of BASES.filter((base) => base.name.includes(values.base ?? ''))) {
-      const theirs = scoreTheirs(py, dir, tasks, work);
+      const model = await openModel({ baseDir: dir, tunedDir: null, lambda: 1 });
+      const scorable: ComparedTask[] = [];
       for (const task of tasks) {
+        const kept = await scorableRows(task, model, work);
+        scorable.push(kept.task);
+        if (kept.leftOut > 0)
+          say(`${name} · ${task.name}: ${kept.leftOut} rows left out, a choice is no token of its own`);
+      }
+      const theirs = scoreTheirs(py, dir, scorable, work);
+      for (const task of scorable) {
         const begun = performance.now();
-        const ours = await scoreOurs(dir, task);
+        const ours = await scoreOurs(model, task);
         const seconds = (performance.now() - begun) / 1000;
         const found = compareItems(
           ours,
