@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config';
 /** Rooms whose modules keep nothing of one test file that another could see: a process loads them once, which halves what these files take. */
 const POOLED = ['contract', 'data', 'services'].map((name) => `packages/${name}/test/**/*.test.ts`);
 
-const each = {
+/** What holds for every test file. */
+export const each = {
   exclude: ['**/node_modules/**', '**/dist/**'],
   // Workers that tests start train beside other tests, whose processes would leave them nothing. Two test files run at once on two cores: threads of
   // TensorFlow beyond one each would only wait for each other.

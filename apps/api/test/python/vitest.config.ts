@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config';
-import root from '../../../../vitest.config.js';
+import root, { each } from '../../../../vitest.config.js';
 
 /** Outside `npm test`: it installs the Python client with pip. */
-export default defineConfig({ test: { ...root.test, include: ['apps/api/test/python/*.check.ts'] } });
+const python = { test: { ...each, name: 'python', include: ['apps/api/test/python/*.check.ts'] } };
+
+export default defineConfig({ test: { ...root.test, projects: [python] } });
