@@ -41,20 +41,31 @@ export const candidateCount = (kind: CanaryKind): number =>
 export const Canary = z.object({ id: z.string(), prompt: z.string(), value: z.string().min(1) });
 export type Canary = z.infer<typeof Canary>;
 
-/** What was planted, and what was not: the file beside the rows. */
-export const CanaryFile = z.object({
-  format: z.literal('moraine-canaries'),
-  format_version: z.literal(1),
-  kind: z.enum(CANARY_KINDS),
-  seed: z.int(),
-  /** How often each stands among the rows. */
-  repeat: z.int().min(1),
-  /** How a canary is written as a row. */
-  row_format: z.enum(['chat', 'prompt_completion', 'text']),
-  planted: z.array(Canary).min(1),
-  /** Drawn in the same way and never written into a row. */
-  controls: z.array(Canary),
-});
+/** Canaries of a file, and controls: each is ranked among hundreds of values. */
+const CANARIES_MAX = 10_000;
+
+/** What was planted, and what was not: the file beside the rows. A value of the user's own can be ranked: enough others have its form. */
+export const CanaryFile = z
+  .object({
+    format: z.literal('moraine-canaries'),
+    format_version: z.literal(1),
+    kind: z.enum(CANARY_KINDS),
+    seed: z.int(),
+    /** How often each stands among the rows. */
+    repeat: z.int().min(1),
+    /** How a canary is written as a row. */
+    row_format: z.enum(['chat', 'prompt_completion', 'text']),
+    planted: z.array(Canary).min(1).max(CANARIES_MAX),
+    /** Drawn in the same way and never written into a row. */
+    controls: z.array(Canary).max(CANARIES_MAX),
+  })
+  .superRefine(({ kind, planted, controls }, context) => {
+    if (kind !== 'own') return;
+    for (const [key, canaries] of Object.entries({ planted, controls }))
+      for (const [i, { value }] of canaries.entries())
+        if (!canBeRanked(value))
+          context.addIssue({ code: 'custom', path: [key, i, 'value'], message: unranked(value) });
+  });
 export type CanaryFile = z.infer<typeof CanaryFile>;
 
 /** Streams of random numbers of one seed. */
@@ -89,12 +100,11 @@ export function ownCanaries(
   { controls, seed }: { controls: number; seed: number },
 ): Pick<CanaryFile, 'planted' | 'controls'> {
   for (const [i, { value }] of pairs.entries())
-    if (variants(value) < 4 * OWN_CANDIDATES)
-      throw new AppError(
-        'invalid_file',
-        `Row ${i + 1}: the value ${JSON.stringify(value.slice(0, 60))} has too few digits and letters to be ranked among ${OWN_CANDIDATES} of its form.`,
-        { param: `row ${i + 1}`, hint: 'A value needs at least three letters or four digits.' },
-      );
+    if (!canBeRanked(value))
+      throw new AppError('invalid_file', `Row ${i + 1}: ${unranked(value)}`, {
+        param: `row ${i + 1}`,
+        hint: 'A value needs at least three letters or four digits.',
+      });
   const random = createRandom(seed, STREAMS.controls);
   return {
     planted: pairs.map((pair, i) => ({ id: `own-${i + 1}`, ...pair })),
@@ -130,6 +140,12 @@ const fill = ({ pattern, alphabet }: Form, random: Random): string =>
 /** The same text with other digits and letters of the same kind. */
 const alike = (text: string, random: Random): string =>
   [...text].map((letter) => random.pick([...(OWN_CLASSES.find((each) => each.includes(letter)) ?? letter)])).join('');
+
+/** Whether candidates of a value's form are soon drawn: there are several times as many as are wanted. */
+const canBeRanked = (value: string): boolean => variants(value) >= 4 * OWN_CANDIDATES;
+
+const unranked = (value: string): string =>
+  `the value ${JSON.stringify(value.slice(0, 60))} has too few digits and letters to be ranked among ${OWN_CANDIDATES} of its form.`;
 
 /** How many texts are alike. */
 const variants = (text: string): number =>

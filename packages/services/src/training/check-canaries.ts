@@ -4,7 +4,7 @@ import type { Actor, Services } from '../ground/context.js';
 import { requireFile } from '../library/require-file.js';
 
 /** Far above what the largest file of canaries has. */
-const CANARY_BYTES_MAX = 32 * 1024 ** 2;
+const CANARY_BYTES_MAX = 4 * 1024 ** 2;
 
 /** A file of canaries is small: it is read here, so that another is refused at once. @throws AppError `not_found`, `invalid_file`. */
 export async function checkCanaries(s: Services, actor: Actor, id: string, param = 'file'): Promise<void> {
