@@ -29,6 +29,7 @@ describe('a configuration with a mistake is refused by name', () => {
     [{ model: 'tiny' }, "'model' names something of the service", 'write --base'],
     [{ training_file: 'file-1' }, "'training_file' names something", 'write --data'],
     [{ evaluation: { suites: [] } }, "'evaluation.suites' asks for", 'local eval'],
+    [{ evaluation: { analyses: [] } }, "'evaluation.analyses' asks for", 'local lab'],
   ])('%j', (body, message, hint) => {
     expect(() => parseConfig(body)).toThrow(
       expect.objectContaining({ message: expect.stringContaining(message), hint: expect.stringContaining(hint) }),

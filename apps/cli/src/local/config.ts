@@ -53,16 +53,27 @@ export function parseConfig(body: Record<string, unknown>): LocalConfig {
     });
   }
   const ignored = IGNORED.filter((key) => Object.hasOwn(body, key));
-  refuseSuites(body);
+  refuseTasks(body);
   const kept = Object.fromEntries(Object.entries(body).filter(([key]) => !ignored.some((name) => name === key)));
   return { request: parse(LocalRequest, kept), body, ignored };
 }
 
-/** Evaluations by suites are tasks of a stack. */
-function refuseSuites({ evaluation }: Record<string, unknown>): void {
-  if (typeof evaluation !== 'object' || evaluation === null || !('suites' in evaluation)) return;
-  throw new AppError('invalid_value', "'evaluation.suites' asks for evaluations by the service.", {
-    param: 'evaluation.suites',
-    hint: 'Leave it out, and evaluate what comes of the run: moraine local eval --suite NAME FILE --base DIR --adapter DIR.',
-  });
+/** What a local run cannot ask for, as it is a task of a stack, and the command that does it on what came of the run. */
+const TASKS = [
+  ['suites', 'moraine local eval --suite NAME FILE --base DIR --adapter DIR'],
+  ['analyses', 'moraine local lab --base DIR --adapter DIR, or moraine local canaries measure'],
+] as const;
+
+function refuseTasks({ evaluation }: Record<string, unknown>): void {
+  if (typeof evaluation !== 'object' || evaluation === null) return;
+  for (const [key, command] of TASKS)
+    if (Object.hasOwn(evaluation, key))
+      throw new AppError(
+        'invalid_value',
+        `'evaluation.${key}' asks for ${key === 'suites' ? 'evaluations' : key} by the service.`,
+        {
+          param: `evaluation.${key}`,
+          hint: `Leave it out, and look at what comes of the run: ${command}.`,
+        },
+      );
 }
