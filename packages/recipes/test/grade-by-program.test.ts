@@ -28,6 +28,17 @@ describe.skipIf(!isThere)('a python grader', () => {
     expect((await grade(body, 'words')).metrics).toEqual({ passed: 0, score: 0.5 });
   });
 
+  it('reads numbers of an answer whole, and its source may hold dataclasses', async () => {
+    expect((await grade('return sample["output_json"] == 9007199254740993', '9007199254740993')).metrics.passed).toBe(
+      1,
+    );
+    const source =
+      'from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Mark:\n    value: float\ndef grade(sample, item):\n    return Mark(1.0).value\n';
+    expect(await gradeByProgram({ type: 'python', source, item: {}, least: 1 }, 'x')).toMatchObject({
+      verdict: 'right',
+    });
+  });
+
   it('may print, import and define what it likes', async () => {
     const body = 'import math, json; print("0.5", end=""); return math.floor(1.9)';
     expect((await grade(body, 'x')).metrics).toEqual({ passed: 1, score: 1 });

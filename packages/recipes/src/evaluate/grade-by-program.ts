@@ -29,27 +29,24 @@ function whyOf(result: ProgramResult): string {
 
 const sampleOf = (answer: string) => ({
   output_text: answer,
-  output_json: jsonOf(answer),
+  output_json: null,
   choices: [{ message: { role: 'assistant', content: answer } }],
 });
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
 
 /** A JSON text as a literal of Python. */
 const literal = (value: unknown): string => JSON.stringify(JSON.stringify(value));
 
-/** The grader is a module of its own; what it prints stands before the mark. */
+/** The grader is a module of its own, which is found by its name as dataclasses do; Python reads the answer's JSON, whose numbers are then whole. What it prints stands before the mark. */
 const programOf = (source: string, sample: unknown, item: unknown, mark: string): string => `
-import json as _json
-_grader = {"__name__": "grader"}
-exec(compile(_json.loads(${literal(source)}), "grader", "exec"), _grader)
-_score = _grader["grade"](_json.loads(${literal(sample)}), _json.loads(${literal(item)}))
+import json as _json, sys as _sys, types as _types
+_sample = _json.loads(${literal(sample)})
+try:
+    _sample["output_json"] = _json.loads(_sample["output_text"])
+except (ValueError, RecursionError):
+    pass
+_grader = _sys.modules["grader"] = _types.ModuleType("grader")
+exec(compile(_json.loads(${literal(source)}), "grader", "exec"), _grader.__dict__)
+_score = _grader.grade(_sample, _json.loads(${literal(item)}))
 print("\\n${mark}" + repr(float(_score)))
 `;
 

@@ -50,6 +50,7 @@ export async function startAnswering({
       }
       const results: EvaluationItem[] = [];
       for (const [i, item] of items.slice(first, end).entries()) {
+        if (isStopped?.() === true) return null;
         results.push(await judgeText(item, texts.get(asked[first + i] as AskedPrompt) ?? '', suite));
         onPass?.();
       }
