@@ -55,21 +55,31 @@ const ENDED = `
 
 /**
  * Makes the evaluations that runs ask for in `evaluation.suites`, a page of them. A run that had ended before and has all of them asks no more.
- * Returns how many were made.
+ * What cannot be made keeps no other from being made. Returns how many were asked for.
  */
 export async function makeEvaluations(s: Services): Promise<number> {
   const { rows: ended } = await s.pg.query<{ id: string }>(ENDED);
   const { rows: wanted } = await s.pg.query<Wanted>(WANTED, [PAGE]);
-  for (const one of wanted) await make(s, one).catch(unlessGone);
-  if (wanted.length < PAGE && ended.length > 0)
-    await s.pg.query('UPDATE runs SET suites_open = false WHERE id = ANY ($1)', [ended.map(({ id }) => id)]);
+  let failed = 0;
+  for (const one of wanted)
+    await make(s, one).catch((error: unknown) => {
+      if (isGone(error)) return;
+      failed++;
+      s.log.error(
+        { err: error, runId: one.runId, step: one.step },
+        'an evaluation of a run could not be made; it is tried again',
+      );
+    });
+  if (failed === 0 && wanted.length < PAGE && ended.length > 0)
+    await s.pg.query(
+      `UPDATE runs SET suites_open = false WHERE id = ANY ($1) AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = runs.id AND t.deleted_at IS NULL)`,
+      [ended.map(({ id }) => id)],
+    );
   return wanted.length;
 }
 
 /** A checkpoint that was dropped, or deleted with its run, meanwhile is not evaluated. */
-function unlessGone(error: unknown): void {
-  if (!(error instanceof AppError && error.code === 'not_found')) throw error;
-}
+const isGone = (error: unknown): boolean => error instanceof AppError && error.code === 'not_found';
 
 async function make(s: Services, wanted: Wanted): Promise<void> {
   const { runId, suffix, projectId, projectName, base, task, place, asked, checkpointId, sha256, step, isResult } =

@@ -93,6 +93,32 @@ test('a run has each checkpoint measured, which is kept for that, and its result
   expect(await keptOf(run.id)).toEqual([6]);
 });
 
+test('what of one run cannot be made keeps no other run from having its own', async () => {
+  const ended = async () => {
+    const { run, pool } = await submit([{ kind: 'weights' }]);
+    const claim = await claimRun(s, { workerId: await seedWorker(s, pool), pool });
+    if (claim?.kind !== 'train') throw new Error('no run');
+    await startAttempt(s, claim.token, { startStep: 0 });
+    await recordCheckpoint(s, claim.token, { step: 2, dir: await writeFolder({ 'state.json': '{}' }), metrics: {} });
+    await finishAttempt(s, claim.token, { step: 2, trainedTokens: 1 });
+    return run.id;
+  };
+  const runs = [await ended(), await ended()].sort();
+  const [broken = '', other = ''] = runs;
+  const write = (kind: string) =>
+    s.pg.query(`UPDATE runs SET config = jsonb_set(config, '{evaluation,analyses,0,kind}', $2) WHERE id = $1`, [
+      broken,
+      JSON.stringify(kind),
+    ]);
+  await write('nonsense');
+  await makeAnalyses(s);
+  expect([(await madeFor(broken)).length, (await madeFor(other)).length]).toEqual([0, 1]);
+  expect(await isOpen(broken)).toBe(true);
+  await write('weights');
+  for (let i = 0; i < 2; i++) await makeAnalyses(s);
+  expect([(await madeFor(broken)).length, await isOpen(broken)]).toEqual([1, false]);
+});
+
 test('a run that was cancelled asks no more', async () => {
   const { run } = await submit([{ kind: 'weights' }]);
   await cancelRun(s, actor, run.id);
