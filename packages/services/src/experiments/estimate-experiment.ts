@@ -23,11 +23,11 @@ export interface ExperimentEstimate {
 export async function estimateExperiment(
   s: Services,
   actor: Actor,
-  { spec, plan }: PreparedExperiment,
+  { spec, plan, base }: PreparedExperiment,
 ): Promise<ExperimentEstimate> {
   const encoded = new Map<string, Promise<EncodedAside[] | string>>();
   const pool = spec.pool ?? 'default';
-  const measuredScore = await evaluationSeconds(s, pool);
+  const measuredScore = await evaluationSeconds(s, pool, base.id);
   const arms: (ArmTime & { measured: number; score: number })[] = [];
   for (const arm of plan.arms) {
     const estimate = async (phase: 'search' | 'final') => {

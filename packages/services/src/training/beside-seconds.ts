@@ -19,14 +19,14 @@ export async function besideSeconds(s: Services, pool: string, baseId: string): 
   return rows[0]?.least ?? null;
 }
 
-/** Seconds that an evaluation takes: the middle of the latest of the pool; null where there is none. */
-export async function evaluationSeconds(s: Services, pool: string): Promise<number | null> {
+/** Seconds that an evaluation takes: the middle of the latest of the pool on this base; null where there is none. */
+export async function evaluationSeconds(s: Services, pool: string, baseId: string): Promise<number | null> {
   const { rows } = await s.pg.query<{ middle: number | null }>(
     `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY took) AS middle FROM (
-       SELECT extract(epoch FROM finished_at - started_at)::float8 AS took FROM tasks
-       WHERE kind = 'evaluate' AND pool = $1 AND status = 'succeeded' AND attempt = 1 AND deleted_at IS NULL
-       ORDER BY finished_at DESC LIMIT $2) latest`,
-    [pool, ASKED],
+       SELECT extract(epoch FROM t.finished_at - t.started_at)::float8 AS took FROM evaluation_tasks e JOIN tasks t ON t.id = e.id
+       WHERE e.base_id = $1 AND t.pool = $2 AND t.status = 'succeeded' AND t.attempt = 1 AND t.deleted_at IS NULL
+       ORDER BY t.finished_at DESC LIMIT $3) latest`,
+    [baseId, pool, ASKED],
   );
   return rows[0]?.middle ?? null;
 }
