@@ -176,7 +176,7 @@ test('an analysis of weights whose process is killed ends with the rows of one t
     return getAnalysis(s, actor, id);
   };
   const rowsOf = async (id: string) =>
-    (await listAnalysisRows(s, actor, id, { limit: 1000, include: 'singular_values' })).data;
+    (await listAnalysisRows(s, actor, id, { limit: 100, include: 'singular_values' })).data;
   const killed = await analyse({});
   await until('some rows are stored', async () => (await getAnalysis(s, actor, killed)).progress.rows > 0);
   process.kill(childOf(killed), 'SIGKILL');

@@ -133,6 +133,8 @@ async function show(args: Arguments): Promise<number> {
 }
 
 const PAGE = 1000;
+/** With all singular values. */
+const WHOLE_PAGE = 100;
 const PRESET = 100;
 
 /** What was measured, in the order of the rows: as JSON an object a line. */
@@ -146,7 +148,7 @@ async function rows(args: Arguments): Promise<number> {
   for (let more = true; more && count < most; ) {
     const query = {
       after,
-      limit: Math.min(PAGE, most - count),
+      limit: Math.min(json ? WHOLE_PAGE : PAGE, most - count),
       ...(json ? { include: 'singular_values' as const } : {}),
     };
     const page = await client.call('listAnalysisRows', { params: { id }, query });

@@ -51,7 +51,10 @@ export const ANALYSIS_ROUTES = table({
     summary: 'What was measured of each layer or canary, in their order',
     params: id,
     query: z.strictObject({
-      include: z.literal('singular_values').optional().describe('`singular_values`: of each update, all of them.'),
+      include: z
+        .literal('singular_values')
+        .optional()
+        .describe('`singular_values`: of each update, all of them; a page then has at most 100 rows.'),
       limit: limit(100, 1000),
       after: inQuery(z.int().min(0)).optional().describe('`index` of the last row of the page before.'),
     }),

@@ -1,4 +1,4 @@
-import type { AnalysisRow } from '@moraine/contract';
+import { type AnalysisRow, AppError } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { requireTask } from '../work/require-task.js';
 
@@ -10,7 +10,10 @@ export interface ListAnalysisRows {
   include?: 'singular_values';
 }
 
-/** What was measured of each layer or canary, in their order. @throws AppError `not_found`. */
+/** Rows of a page with all singular values: of a large model a row has thousands, and a page is one text in memory. */
+const WHOLE_MAX = 100;
+
+/** What was measured of each layer or canary, in their order. @throws AppError `not_found`, `invalid_value` for a page that is too large. */
 export async function listAnalysisRows(
   s: Services,
   actor: Actor,
@@ -18,6 +21,15 @@ export async function listAnalysisRows(
   { limit, after = -1, include }: ListAnalysisRows,
 ): Promise<{ object: 'list'; data: AnalysisRow[]; has_more: boolean }> {
   await requireTask(s, actor, id, 'analyse');
+  if (include !== undefined && limit > WHOLE_MAX)
+    throw new AppError(
+      'invalid_value',
+      `A page with singular values has at most ${WHOLE_MAX} rows; ${limit} are asked for.`,
+      {
+        param: 'limit',
+        hint: `Ask for ${WHOLE_MAX}, and go on with 'after'.`,
+      },
+    );
   const isWhole = include === 'singular_values';
   const rows = await s.db.analysisRow.findMany({
     where: { analysisId: id, index: { gt: after } },

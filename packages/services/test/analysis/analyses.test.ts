@@ -146,9 +146,17 @@ const analysing = (total: number, from = 0, others = 0) => ({
 });
 
 const stored = async (id: string) =>
-  (await listAnalysisRows(s, actor, id, { limit: 1000, include: 'singular_values' })).data;
+  (await listAnalysisRows(s, actor, id, { limit: 100, include: 'singular_values' })).data;
 const messages = async (id: string) =>
   (await listAnalysisEvents(s, actor, id, { limit: 100 })).data.map(({ message }) => message).reverse();
+
+test('a page with all singular values is no larger than memory allows', async () => {
+  const { id } = await createAnalysis(s, actor, asked());
+  const page = (limit: number) => listAnalysisRows(s, actor, id, { limit, include: 'singular_values' });
+  await expect(page(101)).rejects.toMatchObject({ code: 'invalid_value', param: 'limit' });
+  expect((await page(100)).data).toEqual([]);
+  await cancelAnalysis(s, actor, id);
+});
 
 describe('a request', () => {
   test.each([
@@ -173,6 +181,13 @@ describe('a request', () => {
   test.each([
     ['{"format":"moraine-canaries"}', /no file of canaries: format_version/],
     ['{"prompt":"a","completion":"b"}\n{"prompt":"a","completion":"b"}', /no file of canaries: .*JSON/],
+    [
+      JSON.stringify({
+        ...{ format: 'moraine-canaries', format_version: 1, kind: 'own', seed: 1, repeat: 1, row_format: 'text' },
+        ...{ planted: [{ id: 'a', prompt: 'x', value: 'é' }], controls: [] },
+      }),
+      /planted\.0\.value: the value "é" has too few digits and letters/,
+    ],
   ])('for canaries names a file that holds none: %s', async (text, words) => {
     const { id } = await uploadRows(s, actor, text, 'evals', 'other.json');
     await expect(createAnalysis(s, actor, ofCanaries({ file: id }))).rejects.toMatchObject({
