@@ -136,7 +136,8 @@ describe('the process of an attempt', () => {
   });
 
   it('stops after the step when asked, and says where', async () => {
-    const { child, events } = start({ stepMs: 10 }, {}, 10_000);
+    // A step lasts longer than the two requests are on their way.
+    const { child, events } = start({ stepMs: 300 }, {}, 10_000);
     await until('two steps are made', () => events.length > 2, 20_000);
     child.stop('drain', 20_000);
     child.stop('pause', 20_000); // the last reason counts
