@@ -243,6 +243,25 @@ describe('a run that is held at a step', () => {
     expect(await wholeRun(s, other.id)).toMatchObject({ status: 'paused', holdStep: 4 });
   });
 
+  test('that somebody pauses, there or on its way, waits for whoever resumes it and not for its experiment', async () => {
+    const there = await held();
+    await Promise.all([pauseRun(s, actor, there.id), pauseRun(s, actor, there.id)]);
+    const underway = await running();
+    await s.db.run.update({ where: { id: underway.id }, data: { holdStep: 4, step: 4 } });
+    await s.db.task.update({ where: { id: underway.id }, data: { state: 'pausing' } });
+    expect(await holdAttempt(s, underway.token, 4)).toBe('retry');
+    for (const { id } of [there, underway]) {
+      const paused = { status: 'paused', stateReason: { code: 'paused' } };
+      expect(await wholeRun(s, id)).toMatchObject(paused);
+      await promoteRun(s, decided(id), 8);
+      await endHeldRun(s, decided(id));
+      expect(await wholeRun(s, id)).toMatchObject({ ...paused, holdStep: 4 });
+      expect((await resumeRun(s, actor, id)).status).toBe('queued');
+      expect(await wholeRun(s, id)).toMatchObject({ status: 'queued', holdStep: 4 });
+    }
+    expect((await eventsOf(there.id)).filter((message) => message === 'The run was paused')).toHaveLength(1);
+  });
+
   test('that does not go on is cancelled, with the reason beside it', async () => {
     const { id } = await held();
     await Promise.all([endHeldRun(s, decided(id)), endHeldRun(s, decided(id))]);

@@ -59,7 +59,7 @@ export const experiments = [
   }),
   services('training/hold-run.ts', 'pause-run', {
     name: 'rungs: a run goes on by a decision about another rung',
-    find: 'AND hold_step = $2 AND step >= $2) RETURNING id)',
+    find: 'AND hold_step = $2) RETURNING id)',
     replace: 'AND step >= 0 * $2::int) RETURNING id)',
     test: 'a run that is held at a step > is left alone by a decision that was made of it as it was before',
   }),

@@ -148,9 +148,10 @@ function timeLeft({ progress }: RunObject, step: number): readonly [number, numb
 /** There while pausing or resuming is legal. */
 function PauseButton({ run }: { run: RunObject }) {
   const cache = useQueryClient();
-  const isHeld = run.status === 'paused' || run.state === 'pausing';
+  // What its experiment holds can only be paused: it goes on by itself when it is among the best.
+  const isPaused = (run.status === 'paused' && run.state_reason?.code !== 'held') || run.state === 'pausing';
   const change = useMutation({
-    mutationFn: () => client.call(isHeld ? 'resumeRun' : 'pauseRun', { params: { id: run.id } }),
+    mutationFn: () => client.call(isPaused ? 'resumeRun' : 'pauseRun', { params: { id: run.id } }),
     onSuccess: (answer) => cache.setQueryData(keys.run(run.id), answer),
     onError: () => cache.invalidateQueries({ queryKey: keys.run(run.id), exact: true }),
   });
@@ -159,7 +160,7 @@ function PauseButton({ run }: { run: RunObject }) {
     <>
       {change.error && <span className="tone-bad">{explain(change.error)}</span>}
       <button type="button" disabled={change.isPending} onClick={() => change.mutate()}>
-        {isHeld ? 'Resume' : 'Pause'}
+        {isPaused ? 'Resume' : 'Pause'}
       </button>
     </>
   );

@@ -1,7 +1,7 @@
 import { type ExperimentCell, isTerminal, type RunStatus } from '@moraine/contract';
 import type { CellOutcome } from '@moraine/contract/experiments';
 import type { Services } from '../ground/context.js';
-import { NOT_PROMOTED } from '../training/hold-run.js';
+import { IS_HELD, NOT_PROMOTED } from '../training/hold-run.js';
 import { IS_FINITE } from '../training/rewind.js';
 import type { ExperimentRow } from './experiment-row.js';
 
@@ -10,6 +10,8 @@ export interface LoadedCell extends ExperimentCell {
   run_id: string;
   status: RunStatus;
   error_code: string | null;
+  /** It has come to the step of a rung and waits there for the search. */
+  is_held: boolean;
 }
 
 /**
@@ -21,7 +23,7 @@ export async function loadCells(s: Services, { id, plan }: Pick<ExperimentRow, '
   const { rows } = await s.pg.query<LoadedCell & { valid: number | null }>(
     `SELECT r.id AS run_id, r.experiment_arm AS arm, r.experiment_phase AS phase,
        (r.config->'optimizer'->>'learning_rate')::float8 AS learning_rate, r.seed, t.status, r.step, r.steps, r.hold_step,
-       t.status = 'cancelled' AND coalesce(t.state_reason ->> 'code', '') = '${NOT_PROMOTED}' AS is_stopped,
+       t.status = 'cancelled' AND coalesce(t.state_reason ->> 'code', '') = '${NOT_PROMOTED}' AS is_stopped, ${IS_HELD} AS is_held,
        (SELECT coalesce(json_agg(json_build_object('step', p.step, 'loss', CASE WHEN p.${IS_FINITE} THEN p.value END) ORDER BY p.step), '[]')
          FROM metric_series m JOIN metric_points p ON p.series_id = m.id
          WHERE m.run_id = r.id AND m.name = 'valid_loss' AND r.experiment_phase = 'search' AND p.step = ANY ($2)) AS rungs,
@@ -39,7 +41,7 @@ export async function loadCells(s: Services, { id, plan }: Pick<ExperimentRow, '
 /** What a cell's run did, as the search understands it. */
 export function toOutcome({ arm, phase, learning_rate, seed, run_id, status, score, ...run }: LoadedCell): CellOutcome {
   const cell = { arm, phase, learning_rate, seed, score, to: run.hold_step ?? undefined, rungs: run.rungs };
-  if (isHeldCell({ status, ...run })) return { ...cell, state: 'held' };
+  if (run.is_held) return { ...cell, state: 'held' };
   if (!isTerminal(status)) return { ...cell, state: 'active' };
   if (run.is_stopped) return { ...cell, state: 'stopped' };
   if (status === 'succeeded') return { ...cell, state: score === null ? 'diverged' : 'ended' };
@@ -47,10 +49,6 @@ export function toOutcome({ arm, phase, learning_rate, seed, run_id, status, sco
   const why = status === 'cancelled' ? 'was cancelled' : `failed: ${run.error ?? 'the reason is not known'}`;
   return { ...cell, state: 'failed', reason: `${run_id} (lr ${learning_rate}, seed ${seed}) ${why}` };
 }
-
-/** Whether its run has come to the step of a rung and waits there. */
-const isHeldCell = ({ status, step, hold_step }: Pick<LoadedCell, 'status' | 'step' | 'hold_step'>): boolean =>
-  status === 'paused' && hold_step !== null && step >= hold_step;
 
 /** A loss that is no number says something of the rate; other failures say nothing of it. */
 export const isDiverged = ({ error_code }: Pick<LoadedCell, 'error_code'>): boolean => error_code === 'nan_loss';

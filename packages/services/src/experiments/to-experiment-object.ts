@@ -8,7 +8,7 @@ import { type LoadedCell, toOutcome } from './load-cells.js';
 export function toExperimentObject(row: ExperimentRow, cells: readonly LoadedCell[]): ExperimentObject {
   const { request, plan } = row;
   const step = nextStep(plan.arms, request.seeds, cells.map(toOutcome));
-  const made = cells.map(({ error_code: _code, ...cell }): ExperimentCell => cell);
+  const made = cells.map(({ error_code: _code, is_held: _held, ...cell }): ExperimentCell => cell);
   const isOver = isTerminal(row.status === 'paused' ? 'running' : row.status);
   const starting = isOver ? [] : step.start.map((cell) => ({ ...cell, ...NOT_STARTED }));
   return {

@@ -1,20 +1,19 @@
-import type { RunStatus } from '@moraine/contract';
+import type { RunStatus, StateReason } from '@moraine/contract';
 import type pg from 'pg';
 import type { Services } from '../ground/context.js';
-import type { RunModel, TaskModel } from '../ground/generated/models.js';
+import type { TaskModel } from '../ground/generated/models.js';
 import { notify, statusMessage } from '../ground/publish.js';
 import { inTransaction, type Queryable } from '../ground/transaction.js';
 import { type MovePatch, moveTask } from '../work/move-task.js';
 import { offerTask } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
 
-/** Whether a run has come to the step that it is held at, and waits there. */
-export const isHeld = ({
-  holdStep,
-  step,
-  task,
-}: Pick<RunModel, 'holdStep' | 'step'> & { task: Pick<TaskModel, 'status'> }): boolean =>
-  task.status === 'paused' && holdStep !== null && step >= holdStep;
+/** Of `tasks t`: it waits at the step that it is held at. One that somebody has paused waits for whoever resumes it, wherever it is. */
+export const IS_HELD = `(t.status = 'paused' AND coalesce(t.state_reason ->> 'code', '') = 'held')`;
+
+/** Whether a run waits at the step that it is held at; one that somebody has paused there does not. */
+export const isHeld = ({ status, stateReason }: Pick<TaskModel, 'status' | 'stateReason'>): boolean =>
+  status === 'paused' && (stateReason as StateReason | null)?.code === 'held';
 
 /** A held run, as whoever decides about it knows it: one that is held elsewhere by now, or no more, is left alone. */
 export interface HeldRun {
@@ -36,8 +35,8 @@ export async function promoteRun(s: Services, held: HeldRun, next: number | null
     await held.check(client);
     const { rowCount } = await client.query(
       `WITH promoted AS (
-         UPDATE tasks SET submission = submission + 1, queued_at = created_at
-         WHERE id = $1 AND status = 'paused' AND EXISTS (SELECT FROM runs WHERE id = $1 AND hold_step = $2 AND step >= $2) RETURNING id)
+         UPDATE tasks t SET submission = submission + 1, queued_at = created_at
+         WHERE id = $1 AND ${IS_HELD} AND EXISTS (SELECT FROM runs WHERE id = $1 AND hold_step = $2) RETURNING id)
        UPDATE runs r SET hold_step = $3 FROM promoted p WHERE r.id = p.id`,
       [held.runId, held.at, next],
     );
@@ -52,10 +51,10 @@ export async function endHeldRun(s: Services, { runId, at, message, check }: Hel
   const patch = { state_reason: { code: NOT_PROMOTED, message, since } };
   await moveAndSay(s, runId, 'cancelled', patch, 'paused', message, async (client) => {
     await check(client);
-    const { rowCount } = await client.query('SELECT 1 FROM runs WHERE id = $1 AND hold_step = $2 AND step >= $2', [
-      runId,
-      at,
-    ]);
+    const { rowCount } = await client.query(
+      `SELECT 1 FROM runs r JOIN tasks t ON t.id = r.id WHERE r.id = $1 AND r.hold_step = $2 AND ${IS_HELD}`,
+      [runId, at],
+    );
     return rowCount === 1;
   });
 }

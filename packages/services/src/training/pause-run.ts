@@ -8,7 +8,7 @@ import { offerTask, withdrawOffer } from '../work/offer-task.js';
 import { eventMessage, insertEvent } from '../work/record-event.js';
 import { untilSettled } from '../work/until-settled.js';
 import { getRun } from './get-run.js';
-import { isHeld, moveAndSay } from './hold-run.js';
+import { IS_HELD, isHeld, moveAndSay } from './hold-run.js';
 import { requireRun } from './require-run.js';
 
 const refuse = (runId: string, status: RunStatus, what: string, hint: string): AppError =>
@@ -16,7 +16,7 @@ const refuse = (runId: string, status: RunStatus, what: string, hint: string): A
 
 /**
  * Holds a run. One that waits is `paused` at once; one that runs saves a checkpoint at its next step and becomes `paused` when its worker says
- * so; the attempt is not charged. Asking again changes nothing.
+ * so; the attempt is not charged. One that its experiment holds is let go on by nobody but who resumes it. Asking again changes nothing.
  * @throws AppError `conflict` for a run that has ended or is being cancelled.
  */
 export function pauseRun(s: Services, actor: Actor, runId: string): Promise<RunObject> {
@@ -25,6 +25,7 @@ export function pauseRun(s: Services, actor: Actor, runId: string): Promise<RunO
     const status = task.status as RunStatus;
     if (task.state === 'cancelling')
       throw refuse(runId, status, 'paused', 'It is being cancelled, which cannot be taken back.');
+    if (isHeld(task)) return (await pauseHeld(s, runId)) ? getRun(s, actor, runId) : null;
     const isThere = status === 'paused' || task.state === 'pausing';
     if (!isThere && status !== 'queued' && status !== 'running')
       throw refuse(runId, status, 'paused', 'Only a queued or running run can be.');
@@ -33,6 +34,24 @@ export function pauseRun(s: Services, actor: Actor, runId: string): Promise<RunO
       (status === 'running' ? await askToStop(s, runId, task.attempt, 'pause') : await pauseQueued(s, runId));
     return isDone ? getRun(s, actor, runId) : null;
   });
+}
+
+/** A held run waits for whoever resumes it, and its experiment no more decides about it. False when it was not held any more. */
+async function pauseHeld(s: Services, runId: string): Promise<boolean> {
+  const reason = pausedReason('It was paused while its experiment held it.', new Date());
+  const messages = await inTransaction(s, async (client) => {
+    const { rows } = await client.query<Parameters<typeof statusMessage>[0] & { project_id: string }>(
+      `UPDATE tasks t SET state_reason = $2 WHERE id = $1 AND ${IS_HELD} RETURNING project_id, status, state, state_reason, attempt`,
+      [runId, reason],
+    );
+    const [task] = rows;
+    if (!task) return null;
+    const of = { projectId: task.project_id, taskId: runId, attempt: task.attempt };
+    const event = await insertEvent(client, of, { level: 'info', message: 'The run was paused' });
+    return [eventMessage(event), statusMessage(task)];
+  });
+  if (messages) await notify(s, runId, messages);
+  return messages !== null;
 }
 
 /** False when the run was not queued any more. */
@@ -53,7 +72,7 @@ export function resumeRun(s: Services, actor: Actor, runId: string): Promise<Run
     const run = await requireRun(s, actor, runId);
     const { task } = run;
     const status = task.status as RunStatus;
-    if (isHeld(run))
+    if (isHeld(task))
       throw refuse(
         runId,
         status,

@@ -80,7 +80,7 @@ export const pausedReason = (message: string, at: Date, code: 'paused' | 'held' 
 });
 
 /** The columns of the task that the decision changes, beside its status. */
-function patchOf(now: Date, { message, isHeld }: Ending, { next, error, delayMs, sentence }: Decision): MovePatch {
+function patchOf(now: Date, { message }: Ending, { next, isHeld, error, delayMs, sentence }: Decision): MovePatch {
   if (next === 'cancelled') return {};
   if (next === 'paused') return { state_reason: pausedReason(sentence, now, isHeld ? 'held' : 'paused') };
   if (error) return { error_code: error.code, error_message: error.message, error_param: error.param };

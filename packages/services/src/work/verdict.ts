@@ -35,6 +35,8 @@ export interface Decision {
   verdict: Verdict;
   /** What the task becomes. */
   next: 'queued' | 'paused' | 'failed' | 'cancelled';
+  /** It waits for whoever holds it; else, paused, for whoever resumes it. */
+  isHeld: boolean;
   /** Pause before the task may be claimed again. */
   delayMs: number;
   level: 'info' | 'warn' | 'error';
@@ -53,10 +55,12 @@ const LONGEST_PAUSE_MS = 30_000;
  */
 export function verdictOf(facts: Facts, ending: Ending): Decision {
   const verdict = choose(facts, ending);
-  const { message, cause, code, param = null, isHeld = false } = ending;
+  const { message, cause, code, param = null } = ending;
+  // A pause that was asked for is the user's, also where the task would be held.
+  const isHeld = ending.isHeld === true && facts.state !== 'pausing';
   const isPausing = facts.state === 'pausing' || isHeld;
   const next = isPausing ? ('paused' as const) : ('queued' as const);
-  const common = { verdict, next, delayMs: 0, error: null };
+  const common = { verdict, next, isHeld, delayMs: 0, error: null };
   const noun = `The ${facts.noun}`;
   const where = isPausing ? 'paused' : 'queued again';
   const again = ending.status === 'superseded' ? 'info' : 'warn';
