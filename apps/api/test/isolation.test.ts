@@ -54,6 +54,7 @@ const fill = (path: string) =>
 const QUERY: Record<string, string> = { previewFile: '?model=tiny', compareEvaluations: '?with=nothing' };
 const BODY: Record<string, object> = {
   completeUpload: { part_ids: ['part_x'] },
+  splitFile: {},
   updateWebhook: { enabled: true },
   growExperiment: { seeds: [9] },
   cloneExperiment: {},

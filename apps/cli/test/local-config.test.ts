@@ -28,6 +28,7 @@ describe('a configuration with a mistake is refused by name', () => {
     [{ max_steps: 0 }, "'max_steps' is 0", 'Correct this value'],
     [{ model: 'tiny' }, "'model' names something of the service", 'write --base'],
     [{ training_file: 'file-1' }, "'training_file' names something", 'write --data'],
+    [{ validation_split: 0.1 }, "'validation_split' divides a file of the service", 'moraine local split FILE'],
     [{ evaluation: { suites: [] } }, "'evaluation.suites' asks for", 'local eval'],
     [{ evaluation: { analyses: [] } }, "'evaluation.analyses' asks for", 'local lab'],
   ])('%j', (body, message, hint) => {

@@ -139,6 +139,25 @@ test('runs create, models show and the verbs of one run print what the API says 
 });
 
 describe('files', () => {
+  test('split divides a file of this machine, and says what became of how many rows', async () => {
+    const { status, output } = await cli('files', 'split', at('rows.jsonl'), '--validation', '0.2', '--test', '3');
+    expect(status).toBe(0);
+    expect(output).toMatch(/^20 rows\.\n13 in file-\w+, rows\.train\.jsonl\n 4 in file-.*\n 3 in file-.*test\.jsonl/);
+    const made = await json('files', 'split', at('rows.jsonl'), '--validation', '0', '--test', '3', '--seed', '8');
+    expect(made).toMatchObject({ seed: 8, validation: null, test: { rows: 3 }, train: { rows: 17 } });
+    expect((await cli('files', 'split', at('rows.jsonl'), '--validation', '1.5')).status).toBe(2);
+  });
+
+  test('runs create --validation-split sets rows aside for validation', async () => {
+    const words = ['--model', 'tiny', '--file', at('rows.jsonl'), '--validation-split', '4'];
+    const run = await json('runs', 'create', ...words);
+    const rowsOfFile = async (id: string) => (await client.call('getFile', { params: { id } })).rows;
+    expect([await rowsOfFile(run.training_file), await rowsOfFile(run.validation_file)]).toEqual([16, 4]);
+    const { output } = await cli('runs', 'events', run.id);
+    expect(output).toContain('4 of the 20 rows of file-');
+    await client.call('cancelRun', { params: { id: run.id } });
+  });
+
   test('ls lists those of a purpose, in either order, page by page', async () => {
     const { id } = await json('files', 'upload', at('rows.jsonl'), '--purpose', 'evals');
     expect((await json('files', 'ls', '--purpose', 'evals')).map((file: { id: string }) => file.id)).toEqual([id]);

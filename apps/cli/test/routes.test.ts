@@ -11,6 +11,7 @@ const VERBS: Record<RouteName, string | { none: string }> = {
   getFile: 'files show',
   getFileContent: 'files download',
   getFileValidation: 'files validation',
+  splitFile: 'files split',
   previewFile: 'files preview',
   deleteFile: 'files delete',
   createUpload: 'files upload',

@@ -8,6 +8,7 @@ export * from './errors.js';
 export { CreateEvaluationRequest } from './evaluation-request.js';
 export * from './export-order.js';
 export * from './file-reports.js';
+export * from './file-split.js';
 export * from './ids.js';
 export { EXPORT_FORMATS, type ExportFormat, LOW_RANK } from './methods/method.js';
 export * from './methods/registry.js';

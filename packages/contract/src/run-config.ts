@@ -3,6 +3,7 @@ import { RunAnalysis } from './analysis-keys.js';
 import { refusal } from './errors.js';
 import { AdapterRequest, MethodConfig } from './methods/registry.js';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from './optimizers.js';
+import { SplitSize } from './split-size.js';
 import { SuiteRequest } from './suite-request.js';
 
 /**
@@ -202,6 +203,10 @@ export const CreateRunRequest = z
       'Files that are trained on beside training_file. Rows are drawn of each by its weight, evenly over the run, in an order that the seed decides. An epoch is as many target rows as the targets have.',
     ),
     validation_file: describe(z.string().nullish(), 'Id of an uploaded JSONL file for validation loss and accuracy.'),
+    validation_split: describe(
+      SplitSize.positive().nullish(),
+      'In place of a validation file: this share of the distinct rows of training_file below 1, or so many of them, are validation rows and not trained on. Equal files are always divided alike; the run names the two files that came of it.',
+    ),
     suffix: describe(z.string().min(1).max(64).nullish(), 'Part of the name of the trained model.'),
     seed: describe(
       z.int().min(0).max(2147483647).nullish(),

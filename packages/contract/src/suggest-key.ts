@@ -38,6 +38,7 @@ export const ALIASES: Readonly<Record<string, readonly string[]>> = {
   model: ['base_model', 'model_name', 'model_name_or_path', 'base'],
   training_file: ['train_file', 'dataset', 'data', 'train_data', 'file'],
   validation_file: ['valid_file', 'val_file', 'eval_file', 'validation_data'],
+  validation_split: ['val_set_size', 'val_size', 'test_size', 'eval_split', 'validation_ratio'],
   packing: ['sample_packing', 'pack'],
   mode: ['precision', 'dtype', 'bf16'],
 };

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
+import path from 'node:path';
 import { AppError, explain } from '@moraine/contract';
 import { rowHash } from './duplicates.js';
 import type { Row } from './row.js';
@@ -23,16 +24,18 @@ export interface SplitReport {
  * Divides the rows of a JSONL file over new files, for choosing and for judging, and a last one for the rest, which is trained on. Rows that say the same word
  * for word go to the same file, so nothing is judged by that was trained on. Which rows are drawn depends on what they say and on the seed
  * alone, not on their order; they stay in their order and as they are written. Two passes; memory is 8 bytes a row. The files appear together or not at all.
- * @throws AppError `invalid_file` at the first bad row, `invalid_request` where nothing is left for the rest, `conflict` where a file exists.
+ * @param name what the whole file is called in an error; default its name.
+ * @throws AppError `invalid_file` at the first bad row, `invalid_request` where nothing is left for the rest, `conflict` where a file exists, `storage_full`.
  */
 export async function splitFile(
   from: string,
   parts: readonly SplitPart[],
   rest: string,
   seed: number,
+  name = path.basename(from),
 ): Promise<SplitReport> {
   const { rows, keys } = await readKeys(from, seed);
-  const sizes = countRows(parts, keys.length, from);
+  const sizes = countRows(parts, keys.length, name);
   const bounds = boundsOf(sizes, keys);
   const files = [...parts.map(({ file }) => file), rest];
   const report = files.map((file, index) => ({ file, rows: 0, distinct: sizes[index] ?? 0 }));
@@ -46,12 +49,18 @@ export async function splitFile(
     }
   } catch (error) {
     await Promise.all(files.map((file) => rm(file, { force: true })));
-    throw error;
+    throw (error as NodeJS.ErrnoException).code === 'ENOSPC' ? noRoom(rest, error) : error;
   } finally {
     await Promise.all(outs.map((out) => out.close()));
   }
   return { rows, distinct: keys.length, parts: report };
 }
+
+const noRoom = (file: string, cause: unknown): AppError =>
+  new AppError('storage_full', `The disk of ${path.dirname(file)} has no room for the parts of the file.`, {
+    hint: 'Make room there.',
+    cause,
+  });
 
 const LINE_END = Buffer.from('\n');
 
@@ -79,14 +88,14 @@ async function readKeys(file: string, seed: number): Promise<{ rows: number; key
 }
 
 /** Distinct rows of each part and of the rest. */
-function countRows(parts: readonly SplitPart[], distinct: number, from: string): number[] {
+function countRows(parts: readonly SplitPart[], distinct: number, name: string): number[] {
   const sizes = parts.map(({ size }) => (size < 1 ? Math.round(size * distinct) : size));
   const rest = distinct - sizes.reduce((sum, size) => sum + size, 0);
   const empty = sizes.indexOf(0);
   if (rest >= 1 && empty < 0) return [...sizes, rest];
   const asked = parts.map(({ size }) => (size < 1 ? `${100 * size} %` : `${size}`)).join(' and ');
-  const why = empty < 0 ? 'leave none to train on' : `leave ${parts[empty]?.file} without a row`;
-  throw new AppError('invalid_request', `${from} has ${distinct} distinct rows: ${asked} of them ${why}.`, {
+  const why = empty < 0 ? 'leave none to train on' : `leave ${path.basename(parts[empty]?.file ?? '')} without a row`;
+  throw new AppError('invalid_request', `${name} has ${distinct} distinct rows: ${asked} of them ${why}.`, {
     hint: 'Ask for other shares, or bring more rows.',
   });
 }

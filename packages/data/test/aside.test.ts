@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 // The built package: a thread runs files of `dist`.
-import { checkBaseAside, encodeAside, TOKENIZER_FILES, validateAside } from '@moraine/data';
+import { checkBaseAside, encodeAside, splitAside, TOKENIZER_FILES, validateAside } from '@moraine/data';
 import { expect, test } from 'vitest';
 import { createQueue } from '../src/aside/queue.js';
 
@@ -232,4 +232,17 @@ test('a process whose memory is full inside of Node’s own code takes nobody wi
   await expect(validateAside(file?.path ?? '', 20, { seconds: 60, megabytes: 20 })).rejects.toThrow(
     new RangeError('needs more than 20 MB of memory'),
   );
+});
+
+test('a large file is divided beside the loop, and refused by the name that it is given', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'moraine-aside-'));
+  const from = join(dir, 'rows.jsonl');
+  await writeFile(from, Array.from({ length: 8_000 }, (_, i) => `{"prompt":"${i}","completion":"yes"}\n`).join(''));
+  const task = { from, rest: join(dir, 'train'), seed: 7, name: 'theirs.jsonl' };
+  const parts = [{ file: join(dir, 'validation'), size: 0.25 }];
+  const { turns, result } = await watch(() => splitAside({ ...task, parts }));
+  expect(result).toMatchObject({ rows: 8_000, parts: [{ rows: 2_000 }, { rows: 6_000 }] });
+  expect(turns).toBeGreaterThan(5);
+  const all = splitAside({ ...task, rest: join(dir, 'none'), parts: [{ file: join(dir, 'all'), size: 8_000 }] });
+  await expect(all).rejects.toThrow(/^theirs\.jsonl has 8000 distinct rows: 8000 of them leave none to train on/);
 });

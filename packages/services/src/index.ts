@@ -84,6 +84,7 @@ export { type ListFiles, listFiles } from './library/list-files.js';
 export { listModels } from './library/list-models.js';
 export { openFile } from './library/open-file.js';
 export { type PreviewQuery, previewStoredFile } from './library/preview-stored-file.js';
+export { splitStoredFile } from './library/split-stored-file.js';
 export { resumeFileValidation } from './library/validate-stored-file.js';
 export { type Reconciler, type ReconcilerOptions, startReconciler } from './reconcile/reconciler.js';
 export type { Retention } from './reconcile/retention.js';

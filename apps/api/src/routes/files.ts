@@ -9,6 +9,7 @@ import {
   listFiles,
   openFile,
   previewStoredFile,
+  splitStoredFile,
   startUpload,
 } from '@moraine/services';
 import { z } from 'zod';
@@ -25,7 +26,14 @@ const FileFields = z.strictObject({
 });
 
 export const fileHandlers: Handlers<
-  'createFile' | 'listFiles' | 'getFile' | 'getFileContent' | 'getFileValidation' | 'previewFile' | 'deleteFile'
+  | 'createFile'
+  | 'listFiles'
+  | 'getFile'
+  | 'getFileContent'
+  | 'getFileValidation'
+  | 'splitFile'
+  | 'previewFile'
+  | 'deleteFile'
 > = {
   async createFile({ s, env, actor, request }) {
     const repeatable = repeatableOf(request);
@@ -48,6 +56,7 @@ export const fileHandlers: Handlers<
     return sendBytes(reply, 'application/octet-stream', await openFile(s, actor, params.id));
   },
   getFileValidation: ({ s, actor, params }) => getFileValidation(s, actor, params.id),
+  splitFile: ({ s, actor, params, body }) => splitStoredFile(s, actor, params.id, body),
   previewFile: ({ s, actor, params, query }) => previewStoredFile(s, actor, params.id, query),
   deleteFile: ({ s, actor, params }) => deleteFile(s, actor, params.id),
 };

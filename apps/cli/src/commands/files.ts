@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { AppError, type FileObject, type FileValidation } from '@moraine/contract';
+import { AppError, type FileObject, type FileSplit, type FileValidation } from '@moraine/contract';
 import {
   type Arguments,
   type Command,
@@ -17,6 +17,7 @@ import {
 } from '../args.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
+import { SPLIT_OPTIONS, sizeOf } from '../local/split.js';
 import { PAGE_OPTIONS, printList, readPages } from '../pages.js';
 import { describePreview } from '../preview-view.js';
 import { bytes, isColoured, paint, print, printError, table } from '../terminal.js';
@@ -30,6 +31,7 @@ export const filesCommand: Command = {
     'show ID [--json]',
     'validation ID [--json]',
     'preview FILE --model BASE [--json]',
+    'split FILE [--validation SIZE] [--test SIZE] [--seed N] [--json]',
     'download ID [--out FILE]',
     'delete ID [--json]',
   ],
@@ -39,6 +41,7 @@ export const filesCommand: Command = {
     'ls --all --json',
     'validation file-4f2k',
     'preview rows.jsonl --model moraine-tiny --rows 2',
+    'split rows.jsonl --validation 0.1 --test 50',
     'delete file-4f2k',
   ],
   options: {
@@ -53,6 +56,9 @@ export const filesCommand: Command = {
     limit: PAGE_OPTIONS.limit,
     all: PAGE_OPTIONS.all,
     model: { type: 'string', value: 'BASE', help: 'The registered base that reads the rows, for preview.' },
+    validation: SPLIT_OPTIONS.validation,
+    test: { type: 'string', value: 'SIZE', help: 'Rows to judge by, once, likewise; default 0.' },
+    seed: SPLIT_OPTIONS.seed,
     out: { type: 'string', value: 'FILE', help: 'File that download writes; default the standard output.' },
     rows: { type: 'string', value: 'N', help: 'Lines that preview shows, at most 20; default 5.' },
     after: {
@@ -68,7 +74,7 @@ export const filesCommand: Command = {
     json: { type: 'boolean', help: 'The file, its preview or the list as the API describes it, as JSON.' },
   },
   run: (args) =>
-    runAction(args, filesCommand, { upload, ls: list, show, validation, preview, download, delete: remove }),
+    runAction(args, filesCommand, { upload, ls: list, show, validation, preview, split, download, delete: remove }),
 };
 
 async function upload(args: Arguments): Promise<number> {
@@ -144,6 +150,30 @@ async function preview(args: Arguments): Promise<number> {
   const found = await client.call('previewFile', { params: { id }, query: { model, after, limit, max_seq_len } });
   print(args.options.json ? JSON.stringify(found) : describePreview(found, isColoured()));
   return 0;
+}
+
+/** Divides the rows of a file, which is uploaded first where it is one of this machine. */
+async function split(args: Arguments): Promise<number> {
+  const file = required(args, 1, 'The file to divide, or its id', filesCommand);
+  noMoreThan(args, 2, filesCommand);
+  const [validation, test] = [sizeOf(args, 'validation'), sizeOf(args, 'test')];
+  const seed = integer(args, 'seed', 0, 2 ** 31 - 1);
+  const client = connect(args);
+  const id = await fileId(args, client, file);
+  const made = await client.call('splitFile', { params: { id }, body: { validation, test, seed } });
+  print(args.options.json ? JSON.stringify(made) : describeSplit(made));
+  return 0;
+}
+
+function describeSplit({ rows, distinct, train, validation, test }: FileSplit): string {
+  const repeats = rows === distinct ? '' : `, ${distinct} of them distinct; equal rows are in the same file`;
+  const parts = [train, validation, test].filter((part) => part !== null);
+  return [
+    `${rows} rows${repeats}.`,
+    ...parts.map(
+      (part) => `${String(part.rows).padStart(String(rows).length)} in ${part.file.id}, ${part.file.filename}`,
+    ),
+  ].join('\n');
 }
 
 /** What a file is and what is wrong with it; the status is 1 where something is. */

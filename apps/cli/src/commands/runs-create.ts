@@ -1,7 +1,7 @@
 import type { CreateRunRequest } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
 import { describeChoices } from '@moraine/contract/plan';
-import { type Arguments, type Command, needed, noMoreThan, type Option, text } from '../args.js';
+import { type Arguments, type Command, needed, noMoreThan, number, type Option, text } from '../args.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
 import { sharesOf } from '../mix-shares.js';
@@ -18,6 +18,11 @@ export const RUN_OPTIONS = {
   },
   file: { type: 'string', value: 'FILE', help: 'Rows to train on: a JSONL file, or the id of an uploaded one.' },
   valid: { type: 'string', value: 'FILE', help: 'Rows for validation, likewise.' },
+  'validation-split': {
+    type: 'string',
+    value: 'SIZE',
+    help: 'In place of --valid: this share of the rows (below 1), or so many of them, are for validation and not trained on.',
+  },
   suffix: { type: 'string', value: 'TEXT', help: 'Part of the name of the trained model.' },
   ...REQUEST_OPTIONS,
 } satisfies Record<string, Option>;
@@ -72,6 +77,8 @@ export async function requestBody(args: Arguments, client: Client, command: Comm
   body.training_file = await fileId(args, client, training);
   if (Array.isArray(given.data_mix)) body.data_mix = await withFileIds(args, client, given.data_mix);
   if (valid !== undefined) body.validation_file = await fileId(args, client, valid);
+  const split = number(args, 'validation-split', 0, 2 ** 31 - 1);
+  if (split !== undefined) body.validation_split = split;
   if (suffix !== undefined) body.suffix = suffix;
   return body;
 }

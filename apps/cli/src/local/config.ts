@@ -14,6 +14,7 @@ export const LocalRequest = CreateRunRequest.omit({
   model: true,
   training_file: true,
   validation_file: true,
+  validation_split: true,
   suffix: true,
   metadata: true,
   integrations: true,
@@ -51,6 +52,16 @@ export function parseConfig(body: Record<string, unknown>): LocalConfig {
       param: key,
       hint: `Leave it out and write --${option}.`,
     });
+  }
+  if (Object.hasOwn(body, 'validation_split')) {
+    throw new AppError(
+      'invalid_value',
+      "'validation_split' divides a file of the service; a local run reads both parts.",
+      {
+        param: 'validation_split',
+        hint: 'Leave it out, and divide the file: moraine local split FILE --out DIR. Then write --data and --valid.',
+      },
+    );
   }
   const ignored = IGNORED.filter((key) => Object.hasOwn(body, key));
   refuseTasks(body);

@@ -1,14 +1,20 @@
 import path from 'node:path';
-import { AppError } from '@moraine/contract';
+import { AppError, SPLIT_SEED, SPLIT_SHARE } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import type { SplitReport } from '@moraine/recipes';
-import { type Arguments, type Command, integer, noMoreThan, number, required } from '../args.js';
+import { type Arguments, type Command, integer, noMoreThan, number, type Option, required } from '../args.js';
 import { print } from '../terminal.js';
 import { JSON_OPTION, neededPath } from './options.js';
 
-const SHARE = 0.1;
-/** Rows are drawn by a seed that everyone has, so that two people who split a file get the same rows. */
-const SEED = 7;
+/** Of every command that divides a file. */
+export const SPLIT_OPTIONS = {
+  validation: {
+    type: 'string',
+    value: 'SIZE',
+    help: `Rows to choose by, a share below 1 or a number; default ${SPLIT_SHARE}. 0: no such file.`,
+  },
+  seed: { type: 'string', value: 'N', help: `Which rows are drawn; default ${SPLIT_SEED}.` },
+} satisfies Record<string, Option>;
 
 export const splitCommand: Command = {
   name: 'local split',
@@ -19,17 +25,12 @@ export const splitCommand: Command = {
       value: 'DIR',
       help: 'Where train.jsonl, validation.jsonl and test.jsonl go; none of them may be there.',
     },
-    validation: {
-      type: 'string',
-      value: 'SIZE',
-      help: `Rows to choose by, a share below 1 or a number; default ${SHARE}. 0: no such file.`,
-    },
+    ...SPLIT_OPTIONS,
     test: {
       type: 'string',
       value: 'SIZE',
-      help: `Rows to judge by, once; default ${SHARE}. 0: no such file.`,
+      help: `Rows to judge by, once; default ${SPLIT_SHARE}. 0: no such file.`,
     },
-    seed: { type: 'string', value: 'N', help: `Which rows are drawn; default ${SEED}.` },
     json: JSON_OPTION,
   },
   run: async (args) => {
@@ -37,9 +38,9 @@ export const splitCommand: Command = {
     const from = path.resolve(required(args, 0, 'the file to divide', splitCommand));
     const out = neededPath(args, 'out', splitCommand);
     const parts = (['validation', 'test'] as const)
-      .map((name) => ({ file: path.join(out, `${name}.jsonl`), size: sizeOf(args, name) }))
+      .map((name) => ({ file: path.join(out, `${name}.jsonl`), size: sizeOf(args, name) ?? SPLIT_SHARE }))
       .filter(({ size }) => size > 0);
-    const seed = integer(args, 'seed', 0, 2 ** 31 - 1) ?? SEED;
+    const seed = integer(args, 'seed', 0, 2 ** 31 - 1) ?? SPLIT_SEED;
     const { refuseNoFile, splitFile } = await import('@moraine/recipes');
     refuseNoFile(from);
     makeFolder(out);
@@ -49,9 +50,10 @@ export const splitCommand: Command = {
   },
 };
 
-function sizeOf(args: Arguments, name: string): number {
-  const size = number(args, name, 0, 2 ** 31 - 1) ?? SHARE;
-  if (size < 1 || Number.isInteger(size)) return size;
+/** A share below 1 or a number of rows. @throws AppError `invalid_request`. */
+export function sizeOf(args: Arguments, name: string): number | undefined {
+  const size = number(args, name, 0, 2 ** 31 - 1);
+  if (size === undefined || size < 1 || Number.isInteger(size)) return size;
   throw new AppError('invalid_request', `--${name} is ${size}, which is neither a share nor a number of rows.`, {
     hint: 'Give a share below 1 or a whole number.',
   });

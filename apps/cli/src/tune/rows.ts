@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { AppError } from '@moraine/contract';
+import { AppError, SPLIT_SEED } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 
 /** Rows of each kind, as files, and where the rest of a tuning is kept. */
@@ -21,7 +21,6 @@ const SHARE = 0.1;
 const [LEAST, MOST] = [8, 500];
 /** Fewer leave too little to learn from. */
 const ROWS_LEAST = 3 * LEAST;
-const SEED = 7;
 /** Of the division; there once all of it is. */
 const COUNTS = 'counts.json';
 
@@ -52,7 +51,7 @@ export async function prepareRows(file: string, dataDir: string, label: string):
     const size = Math.min(MOST, Math.max(LEAST, Math.round(SHARE * distinct)));
     const into = (name: string): string => path.join(draft, `${name}.jsonl`);
     const parts = ['validation', 'test'].map((name) => ({ file: into(name), size }));
-    const report = await splitFile(all, parts, into('train'), SEED);
+    const report = await splitFile(all, parts, into('train'), SPLIT_SEED);
     const counts = { rows: report.parts.at(-1)?.distinct ?? 0 };
     writeFileSync(path.join(draft, COUNTS), `${JSON.stringify(counts)}\n`);
     renameSync(draft, folder);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { FilePreview, FileValidation } from '../file-reports.js';
+import { FileSplit, SplitFileRequest } from '../file-split.js';
 import { DeletedFile, FileObject, listOf, UploadObject, UploadPartObject } from '../objects/index.js';
 import { CompleteUploadRequest, CreateUploadRequest } from '../uploads.js';
 import { after, id, limit, table } from './route.js';
@@ -49,6 +50,15 @@ export const FILE_ROUTES = table({
     summary: 'What is wrong with a file, up to 100 problems, and which rows it has twice',
     params: id,
     response: FileValidation,
+  },
+  splitFile: {
+    method: 'POST',
+    path: '/v1/files/:id/split',
+    tag: 'Files',
+    summary: 'Divide the rows of a file over new files, to train on, to choose by and to judge by',
+    params: id,
+    body: SplitFileRequest,
+    response: FileSplit,
   },
   previewFile: {
     method: 'GET',

@@ -6,6 +6,7 @@ import type { DuplicateFinder } from '../duplicates.js';
 import { encodeNamed } from '../encode-named.js';
 import { estimateRun } from '../estimate-run.js';
 import { previewFile } from '../preview-file.js';
+import { splitFile } from '../split-file.js';
 import type { TextTokenizer } from '../tokenizer.js';
 import { validateFile } from '../validate-file.js';
 import type { Answer, BaseTexts, EncodedAside, EncodeTask, Task } from './protocol.js';
@@ -26,6 +27,8 @@ async function perform(task: Task): Promise<unknown> {
       return estimateRun(task.run);
     case 'preview':
       return previewFile(task.path, await load(task, task.day), task);
+    case 'split':
+      return splitFile(task.from, task.parts, task.rest, task.seed, task.name);
     default:
       return task satisfies never;
   }

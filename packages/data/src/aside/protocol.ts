@@ -3,6 +3,7 @@ import type { EncodedFile } from '../encode-named.js';
 import type { EncodeOptions } from '../encode-row.js';
 import type { RunToEstimate } from '../estimate-run.js';
 import type { PreviewOptions } from '../preview-file.js';
+import type { SplitPart } from '../split-file.js';
 import type { StoredFile } from '../stored-folder.js';
 
 /** What a base's tokenizer is made of. */
@@ -50,6 +51,18 @@ export interface ValidateTask {
   problemsMax: number;
 }
 
+/** Asks for the rows of a file to be divided over new files; a `SplitReport` comes back. */
+export interface SplitTask {
+  kind: 'split';
+  from: string;
+  parts: readonly SplitPart[];
+  /** The file of what is in no part. */
+  rest: string;
+  seed: number;
+  /** What the file is called in an error. */
+  name: string;
+}
+
 /** Asks what a run takes; a `RunEstimate` comes back. */
 export interface EstimateTask {
   kind: 'estimate';
@@ -61,7 +74,14 @@ export interface EncodedAside extends Omit<EncodedFile, 'rows' | 'seen'> {
   lengths: number[];
 }
 
-export type Task = CheckBaseTask | CheckAdapterTask | EncodeTask | EstimateTask | PreviewTask | ValidateTask;
+export type Task =
+  | CheckBaseTask
+  | CheckAdapterTask
+  | EncodeTask
+  | EstimateTask
+  | PreviewTask
+  | SplitTask
+  | ValidateTask;
 
 /** What the process sends: its result, or an AppError in parts; a fault of the code ends it instead. */
 export type Answer<T> = { result: T } | { refusal: { code: string; message: string; param?: string; hint?: string } };

@@ -16,7 +16,7 @@ const PROCESSES_MAX = 2;
 const WAITING_MAX = 16;
 
 /**
- * Files are validated for minutes, and bases are registered once their files have come: they wait as long as they must, in queues of their
+ * Files are validated and divided for minutes, and bases are registered once their files have come: they wait as long as they must, in queues of their
  * own, so that what someone looks at does not stand behind them.
  */
 const queues = {
@@ -40,7 +40,7 @@ export function runAside<T>(task: Task, bounds: Bounds): Promise<T> {
 
 function queueOf({ kind }: Task): keyof typeof queues {
   if (kind === 'check_base' || kind === 'check_adapter') return 'check';
-  return kind === 'validate' ? kind : 'asked';
+  return kind === 'validate' || kind === 'split' ? 'validate' : 'asked';
 }
 
 async function runProcess<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {

@@ -44,15 +44,20 @@ export async function createFile(
   const identity = { filename: plainName(file.filename), purpose, sha256: file.sha256 };
   const id = await s.db.$transaction(async (tx) => {
     const repeated = await findRepeated(tx, actor, fileHash(identity), repeatable, fileFinder(tx, actor, identity));
-    return repeated ?? insertFile(s, tx, actor, { file, identity, expiresAfterSeconds, repeatable });
+    return repeated ?? insertFile(s, tx, actor, { file, identity, expiresAt: endOf(expiresAfterSeconds), repeatable });
   });
   return checkedFile(s, actor, id);
 }
 
+/** When a file expires that does so many seconds from now. */
+export const endOf = (seconds: number | undefined): Date | null =>
+  seconds === undefined ? null : new Date(Date.now() + seconds * 1_000);
+
 export interface NewFile {
   file: UploadedFile;
   identity: FileIdentity;
-  expiresAfterSeconds?: number;
+  /** Null: never. */
+  expiresAt: Date | null;
   repeatable?: Repeatable;
 }
 
@@ -61,7 +66,7 @@ export async function insertFile(
   s: Services,
   tx: Prisma.TransactionClient,
   actor: Actor,
-  { file, identity, expiresAfterSeconds, repeatable = {} }: NewFile,
+  { file, identity, expiresAt, repeatable = {} }: NewFile,
 ): Promise<string> {
   const id = newId('file');
   const blobKey = `files/${id}`;
@@ -76,7 +81,7 @@ export async function insertFile(
       sizeBytes: file.sizeBytes,
       blobKey,
       status: 'uploaded',
-      expiresAt: expiresAfterSeconds === undefined ? null : new Date(Date.now() + expiresAfterSeconds * 1_000),
+      expiresAt,
     },
   });
   return id;

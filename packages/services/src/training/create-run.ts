@@ -63,6 +63,8 @@ export async function storeRun(
     const of = { projectId: task.projectId, taskId: run.id, attempt: 0 };
     const message = `Created fine-tuning job: ${run.id}`;
     const events = [await insertEvent(queryableOf(tx), of, { level: 'info', message })];
+    const { note } = prepared;
+    if (note) events.push(await insertEvent(queryableOf(tx), of, { level: 'info', message: note }));
     if (tooLarge) events.push(await insertEvent(queryableOf(tx), of, { level: 'warn', message: tooLarge }));
     return { runId: run.id, events };
   });

@@ -8,12 +8,15 @@ import { waitForFile } from '../library/wait-for-file.js';
 import { checkCanaries } from './check-canaries.js';
 import { checkSuite } from './check-suite.js';
 import { findStart, type RunStart } from './find-start.js';
+import { withSplit } from './with-split.js';
 
 const SEED_END = 2 ** 31;
 
 /** A request whose names are all resolved. */
 export interface Prepared {
   request: z.output<typeof CreateRunRequest>;
+  /** What was done to the request that its owner should know; null: nothing. */
+  note: string | null;
   base: BaseModel;
   /** The adapter that the run starts from; null: a fresh one. */
   start: RunStart | null;
@@ -41,8 +44,9 @@ export async function prepareRun(
   body: unknown,
   templateDate: string = today(),
 ): Promise<Prepared> {
-  const request = parse(CreateRunRequest, body);
-  const { base, start } = await findStart(s, actor, request.model);
+  const asked = parse(CreateRunRequest, body);
+  const { base, start } = await findStart(s, actor, asked.model);
+  const { request, note } = await withSplit(s, actor, asked);
   const mix = mixedFilesOf(request, request.training_file);
   const files = await filesOf(s, actor, request, mix);
   const suiteFiles: string[] = [];
@@ -67,7 +71,7 @@ export async function prepareRun(
     templateDate,
     start: start ?? undefined,
   });
-  return { request, base, start, files, config, suiteFiles };
+  return { request, note, base, start, files, config, suiteFiles };
 }
 
 /** How many of a run's files, the first, are trained on. */

@@ -85,6 +85,7 @@ const BY_ID: Record<string, Call> = {
   getFileValidation: (actor) => services.getFileValidation(s, actor, ours.file),
   previewStoredFile: (actor) =>
     services.previewStoredFile(s, actor, ours.file, { model: ours.base, after: 0, limit: 1, over_length: 'truncate' }),
+  splitStoredFile: (actor) => services.splitStoredFile(s, actor, ours.file, {}),
   estimateRun: (actor) => services.estimateRun(s, actor, { model: ours.base, training_file: ours.file }),
   getModel: (actor) => services.getModel(s, actor, ours.tuned),
   'getModel of a base': (actor) => services.getModel(s, actor, ours.base),
