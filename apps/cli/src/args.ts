@@ -33,7 +33,8 @@ export const DATA_OPTION: Option = {
   help: 'Folder of the stack; default $MORAINE_DATA, else .data in the repository.',
 };
 
-const mistake = (message: string, hint: string): AppError => new AppError('invalid_request', message, { hint });
+/** A wrong use of a command. */
+export const mistake = (message: string, hint: string): AppError => new AppError('invalid_request', message, { hint });
 
 /** Reads the words behind a command's name. An unknown option is refused with the nearest valid one. */
 export function readArguments(command: Command, words: readonly string[]): Arguments {

@@ -65,6 +65,22 @@ describe('evaluations create', () => {
     await cli('evaluations', 'cancel', made.id);
   });
 
+  test('asks for samples in one key, whose other parts need their number', async () => {
+    writeFileSync(at('answers.jsonl'), '{"prompt": "1+1=", "expected": "2"}\n');
+    const words = ['--model', model, '--suite', 'answers', '--file', at('answers.jsonl'), '--pool', 'none'];
+    const more = ['--samples', '8', '--temperature', '0.4', '--top-p', '0.9', '--sample-seed', '5', '--ks', '1,4'];
+    const made = await json('evaluations', 'create', ...words, ...more);
+    expect(made.sampling).toEqual({ samples: 8, temperature: 0.4, top_p: 0.9, seed: 5, ks: [1, 4] });
+    expect((await cli('evaluations', 'show', made.id)).output).toContain(
+      'samples     8 samples each at temperature 0.4, top-p 0.9, seed 5',
+    );
+    await cli('evaluations', 'cancel', made.id);
+    const alone = await cli('evaluations', 'create', ...words, '--ks', '1,4');
+    expect([alone.status, alone.output]).toEqual([2, expect.stringContaining('--samples names none')]);
+    const above = await cli('evaluations', 'create', ...words, '--samples', '2', '--ks', '1,4');
+    expect([above.status, above.output]).toEqual([1, expect.stringContaining('pass@4 of 2 samples')]);
+  });
+
   test.each([
     [['--suite', 'file', '--file', 'f'], '--model is missing.', 2],
     [['--model', 'm', '--file', 'f'], '--suite is missing.', 2],

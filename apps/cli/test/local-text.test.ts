@@ -169,6 +169,23 @@ test('eval --suite prints each figure with its interval and chance, as JSON the 
     metrics: { acc: { value: right / 4, chance: 0.5, at_chance: true } },
     lambda: 1,
   });
+  const prompts = path.join(dir, 'asked.jsonl');
+  writeFileSync(prompts, '{"prompt": "Kelna", "expected": "no such"}\n');
+  const drawn = await local(
+    'eval',
+    '--suite',
+    'answers',
+    prompts,
+    '--base',
+    base,
+    '--samples',
+    '3',
+    '--temperature',
+    '2',
+  );
+  expect(drawn.output).toMatch(/: 1 items, 3 samples each at temperature 2; intervals of 95 %$/m);
+  expect(drawn.output).toMatch(/^pass@3 +0\.00 %/m);
+  expect(drawn.output).toMatch(/^unique_answers +[123]\.00000$/m);
   const wrong = await local('eval', '--suite', 'arc_easy', path.join(dir, 'mixed.jsonl'), '--base', base);
   expect(wrong).toMatchObject({ status: 1, output: expect.stringContaining('Line 1: ') });
 });

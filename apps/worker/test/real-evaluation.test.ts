@@ -149,15 +149,20 @@ test('an evaluation whose process is killed ends with the items of one that was 
   expect(compared.difference).toBeCloseTo(compared.value - compared.baseline_value, 12);
 });
 
-test('an evaluation that is cancelled while it writes answers stops within two seconds and keeps what it has', async () => {
-  const { id } = await submit({ suite: 'answers', file: prompts });
-  await until('it writes', async () => (await getEvaluation(s, actor, id)).progress.total !== null);
+test('an evaluation that is cancelled while it draws answers stops within two seconds and keeps what it has', async () => {
+  const { id } = await submit({ suite: 'answers', file: prompts, sampling: { samples: 6, temperature: 1 } });
+  await until('it has answers', async () => (await getEvaluation(s, actor, id)).progress.items > 0);
   const began = performance.now();
   await cancelEvaluation(s, actor, id);
   const object = await ended(id);
   expect(performance.now() - began).toBeLessThan(2_000);
   expect(object).toMatchObject({ status: 'cancelled', summary: null, progress: { total: 64 } });
-  expect(await itemsOf(id)).toHaveLength(object.progress.items);
+  const { data } = await listEvaluationItems(s, actor, id, { limit: 100, include: 'samples' });
+  expect(data).toHaveLength(object.progress.items);
+  for (const { samples, metrics } of data) {
+    expect(samples).toHaveLength(6);
+    expect(metrics['pass@6']).toBe(samples?.some(({ verdict }) => verdict === 'right') ? 1 : 0);
+  }
 });
 
 test('a file that is none of the suite fails the evaluation at its line, and is not tried again', async () => {

@@ -6,6 +6,7 @@ import type { ResumeCheck } from './resume-check.js';
 import type { NumericMode, RunConfig } from './run-config.js';
 import type { FailureCause } from './states.js';
 import type { EvaluationItem } from './suites/results.js';
+import type { Sampling } from './suites/sampling.js';
 
 /** What the child of an attempt that trains is given. */
 export interface TrainSpec {
@@ -75,6 +76,8 @@ export interface EvaluateSpec {
   fewshot: number | null;
   limit: number | null;
   seed: number | null;
+  /** Null: one answer to each item, of the likeliest tokens. */
+  sampling: Sampling | null;
   /** Index of the first item that is not stored yet. */
   from: number;
   outDir: string;

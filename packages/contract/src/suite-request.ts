@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SamplingRequest } from './suites/sampling.js';
 
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
 const UINT31 = 2 ** 31 - 1;
@@ -17,6 +18,10 @@ export const SUITE_KEYS = {
   ),
   limit: describe(z.int().min(1).max(UINT31).nullish(), 'Items at most: the first ones, or with `seed` drawn ones.'),
   seed: describe(z.int().min(0).max(UINT31).nullish(), 'Draws the items under `limit` from all.'),
+  sampling: describe(
+    SamplingRequest.nullish(),
+    'Of suites whose items are answered: several drawn answers to each. Default: one, of the likeliest tokens.',
+  ),
 };
 
 /** When a run has its model evaluated: its base before, each checkpoint, its result. */

@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { type EvaluationFigure, EvaluationItem, metricOf, SUITES, summarise } from '../src/suites/index.js';
+import {
+  combineSamples,
+  type EvaluationFigure,
+  EvaluationItem,
+  metricOf,
+  resolveSampling,
+  SUITES,
+  type Suite,
+  summarise,
+} from '../src/suites/index.js';
 
 describe('suites', () => {
   test.each([...SUITES.values()])('$name is known by a figure that means something', ({ metric, title }) => {
@@ -13,7 +22,7 @@ describe('suites', () => {
   });
 
   test('pass@k is a figure for any k, and a made-up name is none', () => {
-    expect(metricOf('pass@10')?.title).toBe('Tasks solved by one of 10 programs');
+    expect(metricOf('pass@10')?.title).toBe('Items solved by one of 10 answers');
     expect(metricOf('pass@')).toBeNull();
     expect(metricOf('glory')).toBeNull();
   });
@@ -21,6 +30,78 @@ describe('suites', () => {
   test('an item without choices or a verdict is stored as it is', () => {
     const item = { index: 0, id: '1', prompt: '', answer: null, expected: 'b', metrics: { nats: 1.5 }, verdict: null };
     expect(EvaluationItem.parse(item)).toEqual(item);
+  });
+});
+
+describe('samples', () => {
+  const suite = (name: string) => SUITES.get(name) as Suite;
+  const asked = { samples: 10, temperature: 0.8, top_p: 1, seed: 0 };
+
+  test('give pass@1 and pass@n unless others are named, each once', () => {
+    expect(resolveSampling(asked, suite('humaneval'))?.ks).toEqual([1, 10]);
+    expect(resolveSampling({ ...asked, ks: [5, 2, 5] }, suite('gsm8k'))?.ks).toEqual([2, 5]);
+    expect(resolveSampling({ ...asked, samples: 1 }, suite('answers'))?.ks).toEqual([1]);
+    expect(resolveSampling(null, suite('arc_easy'))).toBeNull();
+  });
+
+  test.each([
+    ['humaneval', { ...asked, ks: [1, 20] }, 'evaluation.suites[0].sampling.ks', /^pass@20 of 10 samples/],
+    ['arc_easy', asked, 'evaluation.suites[0].sampling', /^Items of the suite 'arc_easy' are scored/],
+    ['file', asked, 'evaluation.suites[0].sampling', /^Items of the suite 'file' are scored/],
+  ])('of %s with %j are refused by name', (name, sampling, param, message) => {
+    expect(() => resolveSampling(sampling, suite(name), 'evaluation.suites[0].')).toThrow(
+      expect.objectContaining({ code: 'invalid_value', param, message: expect.stringMatching(message) }),
+    );
+  });
+
+  const sample = (answer: string, isRight: boolean): EvaluationItem => ({
+    index: 3,
+    id: '4',
+    prompt: 'Q',
+    answer,
+    expected: '7',
+    metrics: { exact_match: isRight ? 1 : 0 },
+    verdict: isRight ? 'right' : 'wrong',
+  });
+
+  test('of an item are one item with their mean, pass@k, how many differ, and each answer', () => {
+    const judged = [sample('6', false), sample(' 7', true), sample('7', true), sample('8', false), sample('6', false)];
+    // pass@3 of 5 with 2 right: 1 − C(3, 3) / C(5, 3) = 9/10; 6, 7 and 8 differ.
+    const item = combineSamples(judged, [1, 3]);
+    expect(item).toMatchObject({ index: 3, answer: ' 7', verdict: 'right' });
+    expect(item.metrics).toEqual({
+      exact_match: 0.4,
+      'pass@1': 0.4,
+      'pass@3': expect.closeTo(0.9, 12),
+      unique_answers: 3,
+    });
+    expect(item.samples?.map(({ answer, verdict }) => [answer, verdict])).toEqual([
+      ['6', 'wrong'],
+      [' 7', 'right'],
+      ['7', 'right'],
+      ['8', 'wrong'],
+      ['6', 'wrong'],
+    ]);
+    expect(combineSamples([sample('1', false)], [1])).toMatchObject({ answer: '1', verdict: 'wrong' });
+  });
+
+  test('of items have means with t-intervals over items, cut to what a share can be', () => {
+    const metrics = [0, 0.5, 1, 1].map((pass, i) => ({
+      exact_match: pass,
+      unique_answers: i + 1,
+      'pass@2': i > 0 ? 1 : 0,
+    }));
+    const figures = summarise(
+      'answers',
+      metrics.map((one) => ({ metrics: one })),
+    ).metrics;
+    // scipy 1.17: t.interval(0.95, 3, loc=mean, scale=sem) of [0, .5, 1, 1] is [-0.1367, 1.3867], of [1, 2, 3, 4] [0.4457, 4.5543].
+    expect(figures.exact_match).toMatchObject({ value: 0.625, interval: [0, 1], chance: null });
+    expect(figures.unique_answers?.value).toBe(2.5);
+    expect(figures.unique_answers?.interval?.[0]).toBeCloseTo(0.4457, 4);
+    expect(figures.unique_answers?.interval?.[1]).toBeCloseTo(4.5543, 4);
+    // 0 and 1 alone: Wilson's, 3 of 4.
+    expect(figures['pass@2']?.interval?.[0]).toBeCloseTo(0.3006, 4);
   });
 });
 

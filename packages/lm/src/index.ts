@@ -39,7 +39,7 @@ export { createNet, type Net } from './net.js';
 export { createOptimizer, type OptimizerOptions } from './optim/index.js';
 export type { Gradient, Link, Optimizer } from './optim/optimizer.js';
 export { learningRateAt, type Schedule } from './optim/schedule.js';
-export { seededFor } from './random.js';
+export { mix32, seededFor } from './random.js';
 export { logitsOf, type ReadModel } from './reading-net.js';
 export type { StepResult } from './run-step.js';
 export { gradName, microName } from './step.js';

@@ -15,7 +15,7 @@ import { gather } from './gather.js';
  */
 export async function runEvaluate(spec: EvaluateSpec, emit: Emit, control: Control): Promise<void> {
   const begun = performance.now();
-  const { from, threads, baseDir, tunedDir, lambda } = spec;
+  const { from, threads, baseDir, tunedDir, lambda, sampling } = spec;
   control.progress?.('encoding');
   const asked = await readSuite(spec);
   const { suite, items, fewshot } = asked;
@@ -34,7 +34,7 @@ export async function runEvaluate(spec: EvaluateSpec, emit: Emit, control: Contr
   const scored = gather<EvaluationItem>((batch) => emit({ type: 'items', at: Date.now(), items: batch }));
   const isStopped = (): boolean => control.stopRequested() !== null;
   const onPass = (): void => control.progress?.('evaluation');
-  const end = await evaluateItems({ model, suite, items, from, isStopped, onPass, onReady }, scored.add);
+  const end = await evaluateItems({ model, suite, items, sampling, from, isStopped, onPass, onReady }, scored.add);
   scored.flush();
   const step = from + scored.count();
   const at = { at: Date.now(), step, trainedTokens: 0 };

@@ -173,6 +173,28 @@ describe('answers', () => {
     expect((await evaluate({ suite, items }, { from: 2 }))[0]).toEqual(all[2]);
   });
 
+  it('are drawn as often as asked, each the same for its seed, item and number, from whichever item it goes on', async () => {
+    const rows = ['1+1=', 'What is it?', '2', '3'].map((prompt) => ({ prompt, expected: 'no such answer' }));
+    const { suite, items } = await read('answers', rows);
+    const sampling = { samples: 9, temperature: 1.5, top_p: 0.95, seed: 3, ks: [1, 9] };
+    const draw = (patch: Partial<typeof sampling>, from = 0) =>
+      evaluate({ suite, items }, { from, sampling: { ...sampling, ...patch } });
+    const all = await draw({});
+    expect(all.map(({ metrics }) => metrics)).toEqual(
+      all.map(({ samples = [] }) => {
+        const unique = new Set(samples.map(({ answer }) => answer.trim())).size;
+        return { exact_match: 0, 'pass@1': 0, 'pass@9': 0, unique_answers: unique };
+      }),
+    );
+    expect(all.map(({ samples }) => samples?.length)).toEqual([9, 9, 9, 9]);
+    expect(all[0]?.metrics.unique_answers).toBeGreaterThan(1);
+    expect(await draw({}, 3)).toEqual(all.slice(3));
+    const told = (found: readonly EvaluationItem[]) => found.map(({ samples }) => samples?.map(({ answer }) => answer));
+    // Another number of samples puts them into other groups, and leaves the first ones what they are.
+    expect(told(await draw({ samples: 2, ks: [1] }))).toEqual(told(all).map((answers) => answers?.slice(0, 2)));
+    expect(told(await draw({ samples: 2, ks: [1], seed: 4 }))).not.toEqual(told(all).map((a) => a?.slice(0, 2)));
+  });
+
   it('of programs are run with their tests in the sandbox, or refused where there is none', async () => {
     const row = { task_id: 't/0', prompt: 'def f():\n', test: 'def check(f): pass', entry_point: 'f' };
     const { suite, items } = await read('humaneval', [row]);

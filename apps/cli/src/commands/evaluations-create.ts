@@ -5,6 +5,7 @@ import { type Arguments, type Command, integer, needed, number, type Option, tex
 import { connect } from '../connect.js';
 import { suiteFileId } from '../file-id.js';
 import { metadataOf } from '../metadata-option.js';
+import { SAMPLING_OPTIONS, samplingOf } from '../sampling-options.js';
 import { print } from '../terminal.js';
 import { watchEvaluation } from './evaluations-watch.js';
 
@@ -38,6 +39,7 @@ export const EVALUATION_OPTIONS = {
   },
   limit: { type: 'string', value: 'N', help: 'No more than so many items, the first ones.' },
   seed: { type: 'string', value: 'N', help: 'With --limit: draw the items from all instead.' },
+  ...SAMPLING_OPTIONS,
   pool: { type: 'string', value: 'NAME', help: 'Workers that may take it; default `default`.' },
   priority: { type: 'string', value: 'N', help: 'Higher ones are taken first, 0 to 100; default 50.' },
   metadata: { type: 'string', value: 'PAIR', help: 'A pair to find it by, key=value; as often as needed.' },
@@ -71,6 +73,7 @@ async function requestBody(
     fewshot: integer(args, 'fewshot', 0, 64),
     limit: integer(args, 'limit', 1, UINT31),
     seed: integer(args, 'seed', 0, UINT31),
+    sampling: samplingOf(args) ?? undefined,
     pool: text(args, 'pool'),
     priority: integer(args, 'priority', 0, 100),
     metadata: metadataOf(args),

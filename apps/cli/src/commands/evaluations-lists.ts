@@ -44,17 +44,20 @@ const tableOf = (evaluations: EvaluationTaskObject[]): string =>
   );
 
 const PAGE = 1000;
+/** Of items with every sample. */
+const WHOLE_PAGE = 100;
 const PRESET = 20;
 
 /** What the model gave for each item, in their order: as JSON an object a line, so that many need no memory. */
 export async function listItems(args: Arguments, id: string): Promise<number> {
   const most = args.options.all ? Number.POSITIVE_INFINITY : (integer(args, 'limit', 1, 2 ** 31 - 1) ?? PRESET);
   const verdict = oneOf(args, 'verdict', ['right', 'wrong'] as const);
+  const include = args.options['all-samples'] ? ('samples' as const) : undefined;
   let after = integer(args, 'after', 0, 2 ** 31 - 1);
   const client = connect(args);
   let count = 0;
   for (let more = true; more && count < most; ) {
-    const query = { verdict, after, limit: Math.min(PAGE, most - count) };
+    const query = { verdict, include, after, limit: Math.min(include ? WHOLE_PAGE : PAGE, most - count) };
     const page = await client.call('listEvaluationItems', { params: { id }, query });
     for (const item of page.data) print(args.options.json ? JSON.stringify(item) : itemLines(item));
     count += page.data.length;
@@ -68,12 +71,23 @@ export async function listItems(args: Arguments, id: string): Promise<number> {
 
 const cut = (words: string): string => (words.length > 200 ? `${words.slice(0, 199)}…` : words).replaceAll('\n', '⏎');
 
-function itemLines({ index, id, prompt, answer, expected, verdict, metrics, problem }: EvaluationItem): string {
+function itemLines({
+  index,
+  id,
+  prompt,
+  answer,
+  expected,
+  verdict,
+  metrics,
+  problem,
+  samples = [],
+}: EvaluationItem): string {
   const figures = Object.entries(metrics).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
   const said = [
     answer === null ? [] : `  answer    ${cut(answer)}`,
     expected === null ? [] : `  expected  ${cut(expected)}`,
     problem === undefined ? [] : `  problem   ${cut(problem)}`,
+    samples.map((sample) => `  ${sample.verdict.padEnd(8)}  ${cut(sample.answer)}`),
   ];
   return [
     `${index}  ${id}  ${verdict ?? ''}`.trimEnd(),

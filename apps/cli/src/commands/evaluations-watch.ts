@@ -14,8 +14,8 @@ export const watchEvaluation = (args: Arguments, id: string): Promise<number> =>
   });
 
 /** What came of an evaluation that has ended. */
-export function endOf({ id, status, summary, fewshot, error, progress }: EvaluationTaskObject): string[] {
-  if (summary !== null) return [`${id}: ${status}`, ...summaryLines(summary, fewshot ?? 0)];
+export function endOf({ id, status, summary, fewshot, sampling, error, progress }: EvaluationTaskObject): string[] {
+  if (summary !== null) return [`${id}: ${status}`, ...summaryLines(summary, fewshot ?? 0, sampling)];
   const far = progress.total === null ? '' : ` at item ${progress.items} of ${progress.total}`;
   return [`${id}: ${status}${far}${error ? `: ${error.message}` : '.'}`];
 }

@@ -11,7 +11,7 @@ import {
 } from '../args.js';
 import { connect } from '../connect.js';
 import { PAGE_OPTIONS } from '../pages.js';
-import { figureOf } from '../summary-view.js';
+import { figureOf, sayDrawn } from '../summary-view.js';
 import { labelled, print } from '../terminal.js';
 import { createEvaluation, EVALUATION_OPTIONS } from './evaluations-create.js';
 import { listEvaluationEvents, listEvaluations, listItems } from './evaluations-lists.js';
@@ -20,11 +20,11 @@ import { endOf, watchEvaluation } from './evaluations-watch.js';
 export const evaluationsCommand: Command = {
   name: 'evaluations',
   forms: [
-    'create --model NAME --suite NAME --file FILE [--lambda L] [--limit N [--seed N]] [--watch] [--json]',
+    'create --model NAME --suite NAME --file FILE [--lambda L] [--limit N [--seed N]] [--samples N] [--watch] [--json]',
     'watch EVALUATION [--json]',
     'ls [--model NAME] [--run RUN] [--suite NAME] [--status NAME] [--limit N | --all] [--after ID] [--json]',
     'show EVALUATION [--json]',
-    'items EVALUATION [--verdict right|wrong] [--limit N | --all] [--after INDEX] [--json]',
+    'items EVALUATION [--verdict right|wrong] [--all-samples] [--limit N | --all] [--after INDEX] [--json]',
     'events EVALUATION [--limit N | --all] [--after ID] [--json]',
     'cancel EVALUATION [--json]',
     'compare EVALUATION --with EVALUATION [--metric NAME] [--limit N] [--json]',
@@ -48,6 +48,7 @@ export const evaluationsCommand: Command = {
     run: { type: 'string', value: 'RUN', help: 'Evaluations that this run asked for only.' },
     status: { type: 'string', value: 'NAME', help: 'Evaluations of this status only.' },
     verdict: { type: 'string', value: 'NAME', help: 'Items with this verdict only: right or wrong.' },
+    'all-samples': { type: 'boolean', help: 'Of each item (items) every answer that was drawn too.' },
     with: { type: 'string', value: 'EVALUATION', help: 'The baseline: another evaluation of the same items.' },
     metric: { type: 'string', value: 'NAME', help: 'Figure to compare; default what the suite is known by.' },
   },
@@ -82,7 +83,7 @@ async function show(args: Arguments): Promise<number> {
     print(JSON.stringify(evaluation));
     return 0;
   }
-  const { tuned, progress, state_reason: why, examples, fewshot, limit, seed } = evaluation;
+  const { tuned, progress, state_reason: why, examples, fewshot, limit, seed, sampling } = evaluation;
   print(
     labelled([
       ['evaluation', evaluation.id],
@@ -97,6 +98,7 @@ async function show(args: Arguments): Promise<number> {
       ['file', evaluation.file],
       ['examples', fewshot ? `${fewshot}${examples ? ` of ${examples}` : ''}` : null],
       ['limit', limit === null ? null : `${limit}${seed === null ? '' : `, drawn with seed ${seed}`}`],
+      ['samples', sampling && `${sayDrawn(sampling)}, seed ${sampling.seed}`],
       ['items', progress.total === null ? null : `${progress.items} of ${progress.total}`],
       [
         'attempts',

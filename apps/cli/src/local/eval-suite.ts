@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { AppError } from '@moraine/contract';
-import { type EvaluationItem, SUITES, summarise } from '@moraine/contract/suites';
+import { type EvaluationItem, resolveSampling, SUITES, summarise } from '@moraine/contract/suites';
 import { type Arguments, type Command, integer, type Option, oneOf, text } from '../args.js';
 import { progressLine } from '../progress-line.js';
 import { MODES } from '../request-options.js';
+import { SAMPLING_OPTIONS, samplingOf } from '../sampling-options.js';
 import { summaryLines } from '../summary-view.js';
 import { print } from '../terminal.js';
 import { lambdaOf, neededPath, pathOf } from './options.js';
@@ -27,6 +28,7 @@ export const SUITE_OPTIONS: Record<string, Option> = {
     value: 'FILE',
     help: 'Rows that examples are taken from; default the first rows of the file, which are not asked then.',
   },
+  ...SAMPLING_OPTIONS,
   items: { type: 'string', value: 'FILE', help: 'Write what the model gave for each item, a line of JSON each.' },
 };
 
@@ -37,10 +39,11 @@ export async function evaluateSuite(args: Arguments, command: Command): Promise<
   const { evaluateItems, openModel, readSuite } = await import('@moraine/recipes');
   const begun = performance.now();
   const { suite, items, fewshot } = await readSuite(options);
+  const sampling = resolveSampling(options.sampling, suite);
   const model = await openModel(options);
   const line = progressLine();
   const scored: EvaluationItem[] = [];
-  await evaluateItems({ model, suite, items, mode: options.mode }, (item) => {
+  await evaluateItems({ model, suite, items, sampling, mode: options.mode }, (item) => {
     scored.push(item);
     if (!isJson)
       line.show(`${scored.length} of ${items.length} items`, String(Math.floor((10 * scored.length) / items.length)));
@@ -50,8 +53,9 @@ export async function evaluateSuite(args: Arguments, command: Command): Promise<
   if (out !== undefined) writeFileSync(out, scored.map((item) => `${JSON.stringify(item)}\n`).join(''));
   const summary = summarise(suite.name, scored);
   const seconds = Number(((performance.now() - begun) / 1000).toFixed(3));
-  if (isJson) print(JSON.stringify({ ...summary, fewshot, mode: options.mode, lambda: options.lambda, seconds }));
-  else for (const row of summaryLines(summary, fewshot)) print(row);
+  if (isJson)
+    print(JSON.stringify({ ...summary, fewshot, sampling, mode: options.mode, lambda: options.lambda, seconds }));
+  else for (const row of summaryLines(summary, fewshot, sampling)) print(row);
   return 0;
 }
 
@@ -79,6 +83,7 @@ function readOptions(args: Arguments, command: Command) {
     limit,
     seed,
     fewshot: integer(args, 'fewshot', 0, 64) ?? null,
+    sampling: samplingOf(args),
     examplesFile,
     baseDir: neededPath(args, 'base', command),
     tunedDir: pathOf(args, 'adapter') ?? null,

@@ -18,13 +18,18 @@ type Verdict = (typeof VERDICTS)[number][0];
 /** Every item with what the model gave for it, a page at a time. */
 export function EvaluationItems({ evaluation }: { evaluation: EvaluationTaskObject }) {
   const [verdict, setVerdict] = useState<Verdict>('');
-  const { id, status } = evaluation;
+  const { id, status, sampling } = evaluation;
   const pages = useInfiniteQuery({
     queryKey: keys.evaluationItems(id, verdict),
     queryFn: ({ pageParam, signal }) =>
       evaluationClient.call('listEvaluationItems', {
         params: { id },
-        query: { limit: 50, after: pageParam, ...(verdict === '' ? {} : { verdict }) },
+        query: {
+          limit: 50,
+          after: pageParam,
+          ...(verdict === '' ? {} : { verdict }),
+          ...(sampling === null ? {} : { include: 'samples' as const }),
+        },
         signal,
       }),
     initialPageParam: undefined as number | undefined,
@@ -66,7 +71,7 @@ export function EvaluationItems({ evaluation }: { evaluation: EvaluationTaskObje
 }
 
 function Item({ item }: { item: EvaluationItem }) {
-  const { id, prompt, choices, scores, answer, expected, verdict } = item;
+  const { id, prompt, choices, scores, answer, expected, verdict, samples } = item;
   return (
     <dl>
       <dt className="label">Item {id}</dt>
@@ -83,7 +88,8 @@ function Item({ item }: { item: EvaluationItem }) {
           <dd>{expected}</dd>
         </>
       )}
-      {answer !== null && (
+      {samples && <Samples samples={samples} />}
+      {answer !== null && !samples && (
         <>
           <dt className={`label ${verdict === 'right' ? 'tone-good' : verdict === 'wrong' ? 'tone-bad' : ''}`}>
             {verdict === null ? 'Answer' : `Answer, ${verdict}`}
@@ -92,5 +98,34 @@ function Item({ item }: { item: EvaluationItem }) {
         </>
       )}
     </dl>
+  );
+}
+
+/** Every answer that was drawn, equal ones together, the most frequent first. */
+function Samples({ samples }: { samples: NonNullable<EvaluationItem['samples']> }) {
+  const counts = new Map<string, { verdict: 'right' | 'wrong'; times: number }>();
+  for (const { answer, verdict } of samples)
+    counts.set(answer, { verdict, times: (counts.get(answer)?.times ?? 0) + 1 });
+  const right = samples.filter(({ verdict }) => verdict === 'right').length;
+  return (
+    <>
+      <dt className="label">
+        Samples, {right} of {samples.length} right
+      </dt>
+      <dd>
+        <ul>
+          {[...counts]
+            .sort(([, a], [, b]) => b.times - a.times)
+            .map(([answer, { verdict, times }]) => (
+              <li key={answer}>
+                <span className={verdict === 'right' ? 'tone-good' : 'tone-bad'}>
+                  {times} × {verdict}
+                </span>{' '}
+                {answer || <span className="weak">nothing</span>}
+              </li>
+            ))}
+        </ul>
+      </dd>
+    </>
   );
 }

@@ -106,9 +106,12 @@ function Figures({ summary }: { summary: NonNullable<EvaluationTaskObject['summa
   );
 }
 
+const drawnText = ({ samples, temperature, top_p, seed }: NonNullable<EvaluationTaskObject['sampling']>): string =>
+  `${samples} drawn at temperature ${temperature}, top-p ${top_p}, seed ${seed}`;
+
 /** What the figures are bound to. */
 function Facts({ evaluation }: { evaluation: EvaluationTaskObject }) {
-  const { id, base, tuned, lambda, file, fewshot, limit, seed, finished_at, items_sha256 } = evaluation;
+  const { id, base, tuned, lambda, file, fewshot, limit, seed, sampling, finished_at, items_sha256 } = evaluation;
   const facts: [string, ReactNode][] = [
     ['Id', <Copyable key="id" text={id} what="the id" />],
     ['Base', base],
@@ -121,6 +124,7 @@ function Facts({ evaluation }: { evaluation: EvaluationTaskObject }) {
     ['File', file],
     ['Solved examples', fewshot === null ? '–' : String(fewshot)],
     ['Items', `${limit === null ? 'all' : `${limit}`}${seed === null ? '' : `, drawn by seed ${seed}`}`],
+    ...(sampling === null ? [] : ([['Samples', drawnText(sampling)]] as [string, ReactNode][])),
     ['Items, sha256', items_sha256?.slice(0, 16) ?? '–'],
     ['Finished', dateTime(finished_at)],
   ];

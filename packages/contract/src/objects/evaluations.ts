@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { EvaluationSummary } from '../suites/results.js';
+import { Sampling } from '../suites/sampling.js';
 import { SUBJECT_FIELDS, TASK_FIELDS } from './task-fields.js';
 
 /** A model that is asked the items of a suite: a task of its own, beside those that a run makes of its files while it trains. */
@@ -18,6 +19,8 @@ export const EvaluationTaskObject = z
     fewshot: z.int().nullable(),
     limit: z.int().nullable(),
     seed: z.int().nullable(),
+    /** Null: one answer to each item, of the likeliest tokens. */
+    sampling: Sampling.nullable(),
     /** Of what is asked; the same for evaluations that compare item by item. Null until the file is read. */
     items_sha256: z.string().nullable(),
     progress: z.object({ items: z.int(), total: z.int().nullable() }),
@@ -52,7 +55,7 @@ export const EvaluationComparison = z
     /** `value − baseline_value`, with the 95 % interval of a paired bootstrap over items: 10,000 resamples, seed 0. */
     difference: z.number(),
     interval: z.tuple([z.number(), z.number()]),
-    /** Of shares: who got which item right, and McNemar's exact two-sided p. Null for quantities. */
+    /** Of shares: who got which item right, and McNemar's exact two-sided p. Null for quantities, and of several samples to an item. */
     verdicts: z
       .object({
         both_right: z.int(),

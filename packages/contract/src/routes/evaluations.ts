@@ -55,6 +55,10 @@ export const EVALUATION_ROUTES = table({
       verdict: z.enum(['right', 'wrong']).optional().describe('Items with this verdict only.'),
       limit: limit(100, 1000),
       after: inQuery(z.int().min(0)).optional().describe('`index` of the last item of the page before.'),
+      include: z
+        .literal('samples')
+        .optional()
+        .describe('All answers that were drawn for each item too; a page has at most 100 items then.'),
     }),
     response: z.object({ object: z.literal('list'), data: z.array(EvaluationItem), has_more: z.boolean() }),
   },

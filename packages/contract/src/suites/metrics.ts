@@ -2,8 +2,8 @@
 export interface Metric {
   /** What it is, for a heading. */
   title: string;
-  /** A share of items: each has 0 or 1. Else a quantity with its unit. */
-  unit: 'share' | 'nats per token' | 'bits per byte';
+  /** A share of items: each has 0 or 1, or the share of its samples. Else a quantity with its unit. */
+  unit: 'share' | 'answers' | 'nats per token' | 'bits per byte';
   isHigherBetter: boolean;
 }
 
@@ -19,6 +19,7 @@ const METRICS: Readonly<Record<string, Metric>> = {
   exact_match: share('Answers that are right'),
   exact_match_flexible: share('Answers whose last number is right'),
   passed: share('Answers that pass the check'),
+  unique_answers: { title: 'Different answers among the samples of an item', unit: 'answers', isHigherBetter: true },
   token_accuracy: share('Tokens that are the likeliest one'),
   nats_per_token: { title: 'Loss', unit: 'nats per token', isHigherBetter: false },
   bits_per_byte: { title: 'Loss by bytes of UTF-8', unit: 'bits per byte', isHigherBetter: false },
@@ -27,6 +28,6 @@ const METRICS: Readonly<Record<string, Metric>> = {
 /** What a name of a figure means; null for one that no evaluator makes. */
 export function metricOf(name: string): Metric | null {
   const passes = /^pass@(\d+)$/.exec(name)?.[1];
-  if (passes !== undefined) return share(`Tasks solved by one of ${passes} programs`);
+  if (passes !== undefined) return share(`Items solved by one of ${passes} answers`);
   return METRICS[name] ?? null;
 }

@@ -1,5 +1,14 @@
 import { z } from 'zod';
 
+/** One of several answers that were drawn for an item. */
+export const EvaluationSample = z.object({
+  answer: z.string(),
+  verdict: z.enum(['right', 'wrong']),
+  /** Why nothing could judge it; absent where it was judged. */
+  problem: z.string().optional(),
+});
+export type EvaluationSample = z.infer<typeof EvaluationSample>;
+
 /** What a model gave for one item, as it is stored. */
 export const EvaluationItem = z
   .object({
@@ -12,15 +21,17 @@ export const EvaluationItem = z
     choices: z.array(z.string()).optional(),
     /** Log-probability of each choice after its context, natural logarithm: the sum over its tokens. */
     scores: z.array(z.number()).optional(),
-    /** What the model gave, or the choice it prefers; null where it is scored on what is there. */
+    /** What the model gave, or the choice it prefers; of several samples the first right one, or else the first. Null where it is scored on what is there. */
     answer: z.string().nullable(),
     expected: z.string().nullable(),
-    /** By name: 0 or 1 for a share; sums (`nats`, `tokens`, `bytes`) that a quantity is made of. */
+    /** By name: 0 or 1 for a share, of several samples their mean; sums (`nats`, `tokens`, `bytes`) that a quantity is made of. */
     metrics: z.record(z.string(), z.number()),
-    /** By the suite's own figure; null where it has no right and wrong. */
+    /** By the suite's own figure; of several samples right where one is. Null where it has no right and wrong. */
     verdict: z.enum(['right', 'wrong']).nullable(),
     /** Why nothing could judge the answer, which counts as wrong; absent where it was judged. */
     problem: z.string().optional(),
+    /** What was drawn, in order; absent where one answer was written, and where a page does not include them. */
+    samples: z.array(EvaluationSample).optional(),
   })
   .meta({ id: 'EvaluationItem' });
 export type EvaluationItem = z.infer<typeof EvaluationItem>;

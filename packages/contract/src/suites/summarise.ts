@@ -1,4 +1,4 @@
-import { wilsonInterval } from '../stats/index.js';
+import { meanInterval, wilsonInterval } from '../stats/index.js';
 import { metricOf } from './metrics.js';
 import type { EvaluationFigure, EvaluationItem, EvaluationSummary } from './results.js';
 import { SUITES } from './suites.js';
@@ -16,7 +16,9 @@ type Judged = Pick<EvaluationItem, 'metrics' | 'choices'>;
 /** What the items of an evaluation come to. */
 export function summarise(suite: string, items: readonly Judged[]): EvaluationSummary {
   const names = [...new Set(items.flatMap(({ metrics }) => Object.keys(metrics)))];
-  const shares = names.filter((name) => metricOf(name)?.unit === 'share');
+  const unitOf = (name: string) => metricOf(name)?.unit;
+  const shares = names.filter((name) => unitOf(name) === 'share');
+  const counts = names.filter((name) => unitOf(name) === 'answers');
   const ratios = Object.entries(RATIOS).filter(([, [over, under]]) => names.includes(over) && names.includes(under));
   return {
     suite,
@@ -28,14 +30,20 @@ export function summarise(suite: string, items: readonly Judged[]): EvaluationSu
         ratioOf(items, over, under, unit),
       ]),
       ...shares.map((name): [string, EvaluationFigure] => [name, shareOf(suite, name, items)]),
+      ...counts.map((name): [string, EvaluationFigure] => [name, meanOf(name, items)]),
     ]),
   };
 }
 
-/** A share of the items that have the figure, with Wilson's interval and what guessing scores on the same items. */
+/**
+ * A share of the items that have the figure, with Wilson's interval and what guessing scores on the same items. Where items have shares of their own,
+ * of several samples, it is their mean.
+ */
 function shareOf(suite: string, name: string, all: readonly Judged[]): EvaluationFigure {
   const items = all.filter(({ metrics }) => metrics[name] !== undefined);
-  const right = sum(items.map(({ metrics }) => metrics[name] ?? 0));
+  const values = items.map(({ metrics }) => metrics[name] ?? 0);
+  if (values.some((value) => value !== 0 && value !== 1)) return meanOf(name, items, 1);
+  const right = sum(values);
   const { low, high } = wilsonInterval(right, items.length);
   const chances = items.map(({ choices }) => SUITES.get(suite)?.chance(choices?.length ?? 0) ?? null);
   const chance = chances.includes(null) ? null : sum(chances.map(Number)) / chances.length;
@@ -45,6 +53,15 @@ function shareOf(suite: string, name: string, all: readonly Judged[]): Evaluatio
     chance,
     at_chance: chance !== null && low <= chance && chance <= high,
   };
+}
+
+/** A mean over the items that have the figure, with the t-interval, cut to what a value can be. */
+function meanOf(name: string, items: readonly Judged[], most = Number.POSITIVE_INFINITY): EvaluationFigure {
+  const values = items.flatMap(({ metrics }) => metrics[name] ?? []);
+  const { mean: value, half } = meanInterval(values);
+  const interval: EvaluationFigure['interval'] =
+    half === null ? null : [Math.max(0, value - half), Math.min(most, value + half)];
+  return { value, interval, chance: null, at_chance: false };
 }
 
 const Z95 = 1.959963984540054;

@@ -25,8 +25,18 @@ export function checkPrompts(
 }
 
 /** @throws AppError `invalid_value` naming the option. */
-export function checkOptions(options: GenerateOptions): void {
-  const { maxNewTokens, temperature = 0, topP = 1, topK = 0, logprobs = 0, seed = 0, stop = [], decode } = options;
+export function checkOptions(options: GenerateOptions, prompts: number): void {
+  const {
+    maxNewTokens,
+    temperature = 0,
+    topP = 1,
+    topK = 0,
+    logprobs = 0,
+    seed = 0,
+    stop = [],
+    streams,
+    decode,
+  } = options;
   const isCount = (value: number) => Number.isInteger(value) && value >= 0;
   refuse(!isCount(maxNewTokens), 'maxNewTokens', maxNewTokens, 'a whole number from 0 on');
   refuse(!(temperature >= 0 && temperature < Number.POSITIVE_INFINITY), 'temperature', temperature, '0 or more');
@@ -34,6 +44,12 @@ export function checkOptions(options: GenerateOptions): void {
   refuse(!isCount(topK), 'topK', topK, 'a whole number, 0 for all');
   refuse(!isCount(logprobs), 'logprobs', logprobs, 'a whole number from 0 on');
   refuse(!Number.isInteger(seed), 'seed', seed, 'a whole number');
+  refuse(
+    streams !== undefined && streams.length !== prompts,
+    'streams',
+    `${streams?.length} long`,
+    'one for each prompt',
+  );
   refuse(stop.includes(''), 'stop', "''", 'not empty');
   refuse(stop.length > 0 && decode === undefined, 'stop', stop.join(', '), 'given together with decode');
 }

@@ -56,7 +56,7 @@ export function createGenerator(
     promptMax,
     generate: async (prompts, options) => {
       checkPrompts(prompts, { vocabSize: config.vocabSize, promptMax });
-      checkOptions(options);
+      checkOptions(options, prompts.length);
       if (plan.isGreedy === true && needsLogits(options)) throw onlyGreedy();
       // Asked before every pass: while a call waits or yields, its adapter's place may go to another one.
       const feeds = () => adapterFeeds(options.adapter ?? null);

@@ -8,6 +8,8 @@ export interface GenerateOptions extends Partial<Sampling>, Stopping {
   maxNewTokens: number;
   /** Of the sampling, default 0. Prompt i of a call draws from a stream of its own, (seed, i), whatever is answered beside it. */
   seed?: number;
+  /** Which stream of the seed each prompt draws from, in place of its number. */
+  streams?: readonly number[];
   /** How many of the likeliest tokens to list at every place; 0, the default, is none. */
   logprobs?: number;
   /** Which resident adapter answers; absent or null is the base alone. */

@@ -29,8 +29,8 @@ export interface Row {
   finishReason: 'stop' | 'length' | null;
 }
 
-export function openRow(prompt: readonly number[], index: number, { seed = 0 }: GenerateOptions): Row {
-  const random = createRandom(mix32(seed, index));
+export function openRow(prompt: readonly number[], index: number, { seed = 0, streams }: GenerateOptions): Row {
+  const random = createRandom(mix32(seed, streams?.[index] ?? index));
   return { index, prompt, random, ids: [], logprobs: [], top: [], text: null, finishReason: null };
 }
 

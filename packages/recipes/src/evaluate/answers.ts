@@ -28,16 +28,20 @@ export function encodeAsked(
 }
 
 /** One number of rows and one length, so that an answer is the same whatever is answered beside it. */
-export function answerPlan(prompts: readonly AskedPrompt[], maxPositions: number): GenerationPlan {
+export function answerPlan(
+  prompts: readonly AskedPrompt[],
+  maxPositions: number,
+  samples: number | null,
+): GenerationPlan {
   const longest = Math.max(...prompts.map(({ ids }) => ids.length));
   const contextMax = Math.max(...prompts.map(({ ids, tokensMax }) => ids.length + tokensMax));
-  const rows = Math.min(ASKED_TOGETHER, 2 ** Math.ceil(Math.log2(prompts.length)));
+  const rows = Math.min(ASKED_TOGETHER, 2 ** Math.ceil(Math.log2(prompts.length * (samples ?? 1))));
   const whole = Math.min(maxPositions, timeOf(contextMax, maxPositions));
   return {
     batches: [rows],
     prefillTimes: [Math.min(whole, timeOf(longest, maxPositions))],
     contextMax: whole,
-    isGreedy: true,
+    isGreedy: samples === null,
   };
 }
 

@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import type { EvaluationItem, Suite } from '@moraine/contract/suites';
+import type { EvaluationItem, Sampling, Suite } from '@moraine/contract/suites';
 import type { SuiteItem } from '@moraine/data';
 import type { NumericMode } from '@moraine/engine';
 import type { Model } from '@moraine/lm';
@@ -9,6 +9,8 @@ export interface EvaluateOptions {
   model: OpenModel;
   suite: Suite;
   items: readonly SuiteItem[];
+  /** How several answers to each item are drawn; null, the default: one of the likeliest tokens. */
+  sampling?: Sampling | null;
   /** Index of the first item that is scored; those before it are done. Default 0. */
   from?: number;
   mode?: NumericMode;

@@ -38,6 +38,7 @@ export async function compareEvaluations(
   const [items, others] = [all.filter((_, i) => has[i]), theirs.filter((_, i) => has[i])];
   const [values, before] = [perItem(metric, items), perItem(metric, others)];
   const { difference, low, high, n } = bootstrapDifference(values, before);
+  const isVerdict = isShare && [...values, ...before].every((value) => value === 0 || value === 1);
   const verdicts = compareVerdicts(
     values.map((value) => value === 1),
     before.map((value) => value === 1),
@@ -53,7 +54,7 @@ export async function compareEvaluations(
     baseline_value: figureOf(baseline, metric),
     difference,
     interval: [low, high],
-    verdicts: isShare
+    verdicts: isVerdict
       ? {
           both_right: verdicts.bothRight,
           only_evaluation: verdicts.onlyFirst,
@@ -77,22 +78,26 @@ function refuseUnfinished({ id, status }: EvaluationTaskObject): void {
 /** Says what the two differ in, the first that explains the others. */
 function refuseDifferent(a: EvaluationTaskObject, b: EvaluationTaskObject): void {
   const count = a.progress.total ?? 0;
-  if (a.items_sha256 === b.items_sha256 && a.suite === b.suite) {
+  const isDrawnAlike = JSON.stringify(a.sampling) === JSON.stringify(b.sampling);
+  if (a.items_sha256 === b.items_sha256 && a.suite === b.suite && isDrawnAlike) {
     if (count <= ITEMS_MAX) return;
     throw new AppError('invalid_value', `${count} items are more than the ${ITEMS_MAX} that are compared here.`, {
       hint: 'Evaluate both under a limit and a seed.',
     });
   }
-  const differing = (['suite', 'file', 'examples', 'fewshot', 'limit', 'seed'] as const).find(
-    (key) => a[key] !== b[key],
+  const differing = (['suite', 'file', 'examples', 'fewshot', 'limit', 'seed', 'sampling'] as const).find(
+    (key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]),
   );
-  const [mine, theirs] = differing ? [a[differing], b[differing]] : [a.items_sha256, b.items_sha256];
+  const [mine, theirs] = [a, b].map((one) => said(one[differing ?? 'items_sha256']));
   throw new AppError(
     'conflict',
-    `${a.id} and ${b.id} did not ask the same items: ${differing ?? 'items_sha256'} is ${mine ?? 'not set'} there and ${theirs ?? 'not set'} here.`,
-    { param: 'with', hint: 'Evaluate both models with the same suite, file, examples, limit and seed.' },
+    `${a.id} and ${b.id} did not ask the same items: ${differing ?? 'items_sha256'} is ${mine} there and ${theirs} here.`,
+    { param: 'with', hint: 'Evaluate both models with the same suite, file, examples, limit, seed and sampling.' },
   );
 }
+
+const said = (value: unknown): string =>
+  value === null ? 'not set' : typeof value === 'object' ? JSON.stringify(value) : String(value);
 
 function metricIn(one: EvaluationTaskObject, baseline: EvaluationTaskObject, asked: string | undefined): string {
   const both = Object.keys(one.summary?.metrics ?? {}).filter((name) => name in (baseline.summary?.metrics ?? {}));
@@ -109,7 +114,9 @@ const figureOf = ({ summary }: EvaluationTaskObject, metric: string): number =>
   summary?.metrics[metric]?.value ?? Number.NaN;
 
 async function itemsOf(s: Services, evaluationId: string): Promise<EvaluationItem[]> {
-  return (await s.db.scoredItem.findMany({ where: { evaluationId }, orderBy: { index: 'asc' } })).map(toItem);
+  return (
+    await s.db.scoredItem.findMany({ where: { evaluationId }, omit: { samples: true }, orderBy: { index: 'asc' } })
+  ).map(toItem);
 }
 
 function mostDifferent(

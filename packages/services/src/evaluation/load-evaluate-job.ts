@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import type { Sampling } from '@moraine/contract/suites';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { goneFor, placeSubject, type SubjectPlace } from '../training/find-subject.js';
 import type { JobFile } from '../training/load-job.js';
@@ -12,6 +13,7 @@ export interface EvaluateJob extends SubjectPlace {
   fewshot: number | null;
   limit: number | null;
   seed: number | null;
+  sampling: Sampling | null;
   /** Items that are stored: it goes on after them. */
   done: number;
 }
@@ -25,6 +27,7 @@ export async function loadEvaluateJob(s: Services, { taskId }: AttemptToken): Pr
   const row = await s.db.evaluationTask.findUnique({ where: { id: taskId } });
   if (!row) throw new AppError('internal', `Evaluation ${taskId} has no row.`);
   const { lambda, suite, fewshot, itemsMax: limit, seed, done, projectId } = row;
+  const sampling = row.sampling as Sampling | null;
   const place = await placeSubject(s, row, task);
   const fileOf = async (id: string): Promise<JobFile> => {
     const file = await s.db.file.findFirst({ where: { id, projectId, deletedAt: null } });
@@ -32,5 +35,16 @@ export async function loadEvaluateJob(s: Services, { taskId }: AttemptToken): Pr
     return { id, name: file.filename, blobKey: file.blobKey, sha256: file.sha256 };
   };
   const examplesFile = row.examplesFileId === null ? null : await fileOf(row.examplesFileId);
-  return { ...place, lambda, suite, fewshot, limit, seed, done, file: await fileOf(row.fileId), examplesFile };
+  return {
+    ...place,
+    lambda,
+    suite,
+    fewshot,
+    limit,
+    seed,
+    sampling,
+    done,
+    file: await fileOf(row.fileId),
+    examplesFile,
+  };
 }

@@ -48,9 +48,9 @@ export const recordItems = (s: Services, token: AttemptToken, items: readonly Ev
     if (rowCount !== 1) throw new AppError('internal', `Items from ${first} on came before those in front of them.`);
     const rows = items.map(({ id, ...item }) => storable({ ...item, item_id: id }));
     await client.query(
-      `INSERT INTO evaluation_items (evaluation_id, index, item_id, prompt, choices, scores, answer, expected, metrics, verdict, problem)
+      `INSERT INTO evaluation_items (evaluation_id, index, item_id, prompt, choices, scores, answer, expected, metrics, verdict, problem, samples)
        SELECT $1, i.* FROM json_to_recordset($2::json) AS i(index int, item_id text, prompt text, choices jsonb, scores jsonb, answer text,
-         expected text, metrics jsonb, verdict text, problem text)
+         expected text, metrics jsonb, verdict text, problem text, samples jsonb)
        ON CONFLICT (evaluation_id, index) DO NOTHING`,
       [token.taskId, JSON.stringify(rows)],
     );

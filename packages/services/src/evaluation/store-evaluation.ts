@@ -1,4 +1,6 @@
 import { newId } from '@moraine/contract';
+import { resolveSampling } from '@moraine/contract/suites';
+import { requireSuite } from '@moraine/data';
 import type { Prisma } from '../ground/db.js';
 import { queryableOf } from '../ground/transaction.js';
 import type { AskedSuite } from '../training/check-suite.js';
@@ -34,6 +36,7 @@ export async function storeEvaluation(
   { projectId, model, base, tuned, asked, metadata = {}, madeFor, ...rest }: NewEvaluation,
 ): Promise<StoredEvaluation> {
   await holdSubject(tx, model, tuned);
+  const sampling = resolveSampling(asked.sampling, requireSuite(asked.suite));
   const common = { id: newId('evaluationTask'), projectId };
   const task = { ...common, kind: evaluateKind.name, submission: 1, status: 'queued', ...rest.task };
   await tx.task.create({ data: task });
@@ -55,6 +58,7 @@ export async function storeEvaluation(
       fewshot: asked.fewshot ?? null,
       itemsMax: asked.limit ?? null,
       seed: asked.seed ?? null,
+      ...(sampling === null ? {} : { sampling }),
       metadata,
       requestHash: '',
       ...rest.found,

@@ -18,6 +18,7 @@ export const toEvaluationObject = (row: EvaluationRow, waiting: StateReason | nu
   fewshot: row.fewshot,
   limit: row.itemsMax,
   seed: row.seed,
+  sampling: row.sampling as EvaluationTaskObject['sampling'],
   items_sha256: row.itemsSha256,
   progress: { items: row.done, total: row.total },
   summary: row.summary as EvaluationTaskObject['summary'],

@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import { PLAIN_SUITE, type Suite } from '@moraine/contract/suites';
+import { PLAIN_SUITE, resolveSampling, type SamplingRequest, type Suite } from '@moraine/contract/suites';
 import { requireSuite } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { waitForFile, waitForValidation } from '../library/wait-for-file.js';
@@ -12,6 +12,7 @@ export interface AskedSuite {
   fewshot?: number | null | undefined;
   limit?: number | null | undefined;
   seed?: number | null | undefined;
+  sampling?: SamplingRequest | null | undefined;
 }
 
 /**
@@ -22,6 +23,7 @@ export interface AskedSuite {
 export async function checkSuite(s: Services, actor: Actor, asked: AskedSuite, at = ''): Promise<string[]> {
   const suite = suiteOf(asked, at);
   refuseContradictions(asked, suite, at);
+  resolveSampling(asked.sampling, suite, at);
   await readable(s, actor, asked.file, `${at}file`, suite);
   if (!asked.examples) return [asked.file];
   await readable(s, actor, asked.examples, `${at}examples`, suite);

@@ -117,6 +117,10 @@ describe('a request', () => {
     [{ lambda: 1.5 }, 'invalid_value', 'lambda', /1/],
     [{ seed: 3 }, 'invalid_value', 'seed', /'limit' names none/],
     [{ limit: 0 }, 'invalid_value', 'limit', /1/],
+    [{ sampling: { samples: 4 } }, 'invalid_value', 'sampling', /are scored, not answered/],
+    [{ suite: 'answers', sampling: { samples: 4, ks: [1, 8] } }, 'invalid_value', 'sampling.ks', /pass@8 of 4 samples/],
+    [{ suite: 'answers', sampling: { samples: 4, temperature: 0 } }, 'invalid_value', 'sampling.temperature', /0/],
+    [{ suite: 'answers', sampling: { samples: 4, topp: 1 } }, 'unknown_key', 'sampling.topp', /top_p/],
     [{ examples: 'file-gone', fewshot: 2 }, 'not_found', 'examples', /No file/],
     [{ examples: 'file-gone' }, 'invalid_value', 'examples', /no example is shown/],
     [{ suite: 'file', fewshot: 1 }, 'invalid_value', 'fewshot', /cannot be examples/],
@@ -274,6 +278,50 @@ describe('an evaluation', () => {
       summary: null,
     });
     expect(await stored(id)).toHaveLength(1);
+  });
+
+  test('of samples keeps how they were drawn and each of them, which a page shows when it is asked to', async () => {
+    const sampling = { samples: 2, temperature: 0.5 };
+    const body = { suite: 'answers', sampling };
+    const { id, token, job } = await taken(body);
+    const whole = { ...sampling, top_p: 1, seed: 0, ks: [1, 2] };
+    expect(job.sampling).toEqual(whole);
+    expect((await getEvaluation(s, actor, id)).sampling).toEqual(whole);
+    const samples = [
+      { answer: 'a', verdict: 'right' as const },
+      { answer: 'b\u0000', verdict: 'wrong' as const, problem: 'It failed.' },
+    ];
+    const drawn = (index: number, share: number) =>
+      itemAt(index, true, { metrics: { exact_match: share, 'pass@2': 1, unique_answers: 2 }, samples });
+    const play = async (attempt: AttemptToken) => {
+      await startEvaluation(s, attempt, 0);
+      await markEvaluating(s, attempt, evaluating(2));
+      await recordItems(s, attempt, [drawn(0, 0.5), drawn(1, 0.5)]);
+      await finishEvaluation(s, attempt);
+    };
+    await play(token);
+    expect((await stored(id))[0]).not.toHaveProperty('samples');
+    const [first] = (await listEvaluationItems(s, actor, id, { limit: 1, include: 'samples' })).data;
+    expect(first?.samples).toEqual([samples[0], { ...samples[1], answer: 'b\ufffd' }]);
+    await expect(listEvaluationItems(s, actor, id, { limit: 101, include: 'samples' })).rejects.toMatchObject({
+      code: 'invalid_value',
+      param: 'limit',
+    });
+    expect((await getEvaluation(s, actor, id)).summary?.metrics).toMatchObject({
+      exact_match: { value: 0.5 },
+      unique_answers: { value: 2, interval: null },
+    });
+    const same = await taken(body);
+    await play(same.token);
+    // Half of the samples of an item is no verdict: nobody alone got it right.
+    const compared = await compareEvaluations(s, actor, id, { with: same.id, limit: 1 });
+    expect(compared).toMatchObject({ metric: 'exact_match', difference: 0, verdicts: null });
+    const other = await taken({ suite: 'answers' });
+    await play(other.token);
+    await expect(compareEvaluations(s, actor, id, { with: other.id, limit: 1 })).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('sampling is {"ks":[1,2],'),
+    });
   });
 
   test('stores what a model writes that Postgres cannot', async () => {

@@ -72,10 +72,11 @@ describe('a run that asks for evaluations by suites', () => {
   test('has its base asked at once, each checkpoint while it is kept for that, and its result, each once', async () => {
     const suites = [
       { suite: 'arc_easy', file, when: ['before', 'during', 'after'], limit: 5, lambda: 0.5 },
-      { suite: 'mmlu', file },
+      { suite: 'answers', file, sampling: { samples: 4 } },
     ];
+    const sampling = { samples: 4, temperature: 0.8, top_p: 1, seed: 0 };
     const { run, pool } = await submit(suites);
-    expect(run.config.evaluation.suites).toEqual([suites[0], { ...suites[1], when: ['after'] }]);
+    expect(run.config.evaluation.suites).toEqual([suites[0], { ...suites[1], sampling, when: ['after'] }]);
     await makeEvaluations(s);
     const common = { made_for: run.id, pool, priority: 60 };
     const base = { ...common, model: 'tiny', suite: 'arc_easy', step: null, lambda: 1 };
@@ -100,8 +101,10 @@ describe('a run that asks for evaluations by suites', () => {
       at(2),
       at(4),
       { ...result, lambda: 0.5 },
-      { ...result, suite: 'mmlu' },
+      { ...result, suite: 'answers' },
     ]);
+    const [answers] = (await listEvaluationTasks(s, actor, { limit: 1, run: run.id, suite: 'answers' })).data;
+    expect(answers?.sampling).toEqual({ ...sampling, ks: [1, 4] });
     expect(await keptOf(run.id)).toEqual([2, 4, 6]);
     for (const { id } of (await listEvaluationTasks(s, actor, { limit: 100, run: run.id })).data)
       await cancelEvaluation(s, actor, id);
@@ -132,6 +135,8 @@ describe('a run that asks for evaluations by suites', () => {
     [{ seed: 1 }, 'evaluation.suites[1].seed'],
     [{ when: [] }, 'evaluation.suites[1].when'],
     [{ lambda: 2 }, 'evaluation.suites[1].lambda'],
+    [{ sampling: { samples: 2 } }, 'evaluation.suites[1].sampling'],
+    [{ suite: 'answers', sampling: { samples: 2, ks: [3] } }, 'evaluation.suites[1].sampling.ks'],
     [{ limt: 2 }, 'evaluation.suites[1].limt'],
   ])('with %j is refused by its key', async (patch, param) => {
     const good = { suite: 'arc_easy', file };
