@@ -1,14 +1,15 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { drawCanaries } from '@moraine/contract/analyses';
 import { claimRun, finishAnalysis, markAnalysing, recordRows } from '@moraine/services';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { prepare, registerTestWorker } from '../../api/test/fixtures.js';
+import { prepare, registerTestWorker, submit, train } from '../../api/test/fixtures.js';
 import { type CliApi, openApi } from './api.js';
 import { columnsOf } from './stack.js';
 
 // What the commands say of analyses, whose rows a worker of this process records.
 let { api, client, cli, json, at, close } = {} as CliApi;
 let model: string;
+let file: string;
 let id: string;
 
 /** Plays a worker that takes the next analysis and measures two canaries, of which it has the second one whole. */
@@ -36,7 +37,7 @@ const asked = (...more: string[]) => ['--kind', 'canaries', '--model', model, '-
 
 beforeAll(async () => {
   ({ api, client, cli, json, at, close } = await openApi());
-  ({ model } = await prepare(api));
+  ({ model, file } = await prepare(api));
   const drawn = drawCanaries('digits', { count: 2, controls: 0, seed: 1 });
   const planted = { kind: 'digits', seed: 1, repeat: 1, row_format: 'chat', ...drawn };
   writeFileSync(at('canaries.json'), JSON.stringify({ format: 'moraine-canaries', format_version: 1, ...planted }));
@@ -104,6 +105,21 @@ describe('of an analysis that succeeded', () => {
       output: expect.stringContaining('succeeded'),
     });
   });
+});
+
+test('course draws what was measured of a run, and says in each form where that is nothing', async () => {
+  const run = await submit(api, { model, file });
+  await train(api.services, run.id);
+  expect((await cli('analyses', 'course', run.id)).output).toBe('Nothing is measured yet.\n');
+  const tuned = (await client.call('getRun', { params: { id: run.id } })).fine_tuned_model ?? '';
+  await json('analyses', 'create', '--kind', 'canaries', '--model', tuned, '--file', at('canaries.json'));
+  await playAnalysis();
+  const course = (...more: string[]) => cli('analyses', 'course', run.id, '--kind', 'canaries', ...more);
+  expect((await course()).output).toMatch(/^\| \d+ \| planted \| 2 \| 5\.5 /m);
+  expect((await course('--format', 'svg', '--out', at('course.svg'))).output).toBe(`${at('course.svg')}\n`);
+  expect(readFileSync(at('course.svg'), 'utf8')).toContain('exposure over training');
+  expect(await json('analyses', 'course', run.id, '--kind', 'canaries')).toMatchObject({ points: [{}], waiting: 0 });
+  expect(await course('--analysis', 'analysis_none')).toMatchObject({ status: 1 });
 });
 
 test('one that waits is cancelled', async () => {

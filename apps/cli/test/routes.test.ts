@@ -54,6 +54,7 @@ const VERBS: Record<RouteName, string | { none: string }> = {
   getAnalysis: 'analyses show',
   cancelAnalysis: 'analyses cancel',
   listAnalysisRows: 'analyses rows',
+  getRunAnalyses: 'analyses course',
   listAnalysisEvents: 'analyses events',
   createExperiment: 'experiments run',
   listExperiments: 'experiments ls',

@@ -209,3 +209,43 @@ describe('an evaluation', () => {
     await page.getByText('There is no such evaluation').waitFor();
   });
 });
+
+describe('the analyses of a run', () => {
+  it(
+    'are drawn over its checkpoints and over its layers, and are there as files',
+    async () => {
+      const { client } = stack;
+      const { cells } = await client.call('getExperiment', { params: { id: experiment.id } });
+      const id = cells.find(({ arm, phase }) => arm === 'LoRA' && phase === 'final')?.run_id ?? '';
+      await page.goto(`${stack.origin}/runs/${id}/analyses`);
+      await page.getByText('Nothing has been measured').waitFor();
+      const model = (await client.call('getRun', { params: { id } })).fine_tuned_model ?? '';
+      const body = { kind: 'weights', model, layers: 'q_proj' } as const;
+      const made = await client.call('createAnalysis', { body });
+      await ended(() => client.call('getAnalysis', { params: { id: made.id } }));
+      await page.reload();
+      await page.getByText(`Measured at step ${STEPS}, λ 1.`).waitFor();
+      const drawn = page
+        .getByRole('region', { name: 'How the weights changed: over layers' })
+        .locator('figure')
+        .first();
+      await drawn.getByText(`rank-90 over layers, step ${STEPS}`).waitFor();
+      const course = await client.call('getRunAnalyses', { params: { id } });
+      if (course.kind !== 'weights') throw new Error(course.kind);
+      const ranks = course.layers.map(({ layer, points }) => `q_proj, ${layer}: ${points[0]?.figures.rank_90}`);
+      expect(await drawn.locator('title').allTextContents()).toEqual(ranks);
+      await look('analyses');
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('link', { name: 'CSV', exact: true }).click(),
+      ]);
+      expect(download.suggestedFilename()).toBe(`${id}-weights.csv`);
+      expect(
+        readFileSync(await download.path(), 'utf8')
+          .trim()
+          .split('\n'),
+      ).toHaveLength(1 + ranks.length);
+    },
+    WAIT_MS,
+  );
+});

@@ -11,6 +11,7 @@ export { cancelAnalysis } from './analysis/cancel-analysis.js';
 export { createAnalysis } from './analysis/create-analysis.js';
 export { cancelAnalysing, finishAnalysis } from './analysis/finish-analysis.js';
 export { getAnalysis } from './analysis/get-analysis.js';
+export { getRunAnalyses, type RunAnalysesQuery } from './analysis/get-run-analyses.js';
 export { type ListAnalyses, listAnalyses } from './analysis/list-analyses.js';
 export { listAnalysisEvents } from './analysis/list-analysis-events.js';
 export { type ListAnalysisRows, listAnalysisRows } from './analysis/list-analysis-rows.js';

@@ -1,3 +1,4 @@
+import { renderResult } from '@moraine/contract/experiments';
 import {
   cancelExperiment,
   cloneExperiment,
@@ -35,16 +36,28 @@ export const experimentHandlers: Handlers<
   listExperiments: ({ s, actor, query }) => listExperiments(s, actor, query),
   getExperiment: ({ s, actor, params }) => getExperiment(s, actor, params.id),
   async getExperimentTable({ s, actor, params, query, request, reply }) {
-    return sendResult(request, reply, query.format, await getExperimentTable(s, actor, params.id, query));
+    return sendResult(request, reply, query.format, await getExperimentTable(s, actor, params.id, query), renderResult);
   },
   async getExperimentCurves({ s, actor, params, query, request, reply }) {
-    return sendResult(request, reply, query.format, await getExperimentCurves(s, actor, params.id));
+    return sendResult(request, reply, query.format, await getExperimentCurves(s, actor, params.id), renderResult);
   },
   async getExperimentFrontier({ s, actor, params, query, request, reply }) {
-    return sendResult(request, reply, query.format, await getExperimentFrontier(s, actor, params.id, query));
+    return sendResult(
+      request,
+      reply,
+      query.format,
+      await getExperimentFrontier(s, actor, params.id, query),
+      renderResult,
+    );
   },
   async getExperimentReport({ s, actor, params, query, request, reply }) {
-    return sendResult(request, reply, query.format, await getExperimentReport(s, actor, params.id, query));
+    return sendResult(
+      request,
+      reply,
+      query.format,
+      await getExperimentReport(s, actor, params.id, query),
+      renderResult,
+    );
   },
   getExperimentVerdict: ({ s, actor, params, query }) => getExperimentVerdict(s, actor, params.id, query),
   growExperiment: ({ s, actor, params, body }) => growExperiment(s, actor, params.id, body),

@@ -1,19 +1,20 @@
-import { type ExperimentResult, FORMAT_TYPES, type ResultFormat, renderResult } from '@moraine/contract/experiments';
+import { FORMAT_TYPES, type ResultFormat } from '@moraine/contract/experiments';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 const FORMATS = Object.keys(FORMAT_TYPES) as ResultFormat[];
 
 /** The result as JSON, or in the form that `format` names; without one, in the first of the header `accept` that it has. */
-export function sendResult<R extends ExperimentResult>(
+export function sendResult<R>(
   request: FastifyRequest,
   reply: FastifyReply,
   format: 'json' | ResultFormat | undefined,
   result: R,
+  render: (result: R, format: ResultFormat, title: string) => string | null,
 ): R | FastifyReply {
   const title = (request.params as { id: string }).id;
   void reply.header('vary', 'accept');
   for (const wanted of format === undefined ? acceptedBy(request) : [format]) {
-    const text = wanted === 'json' ? null : renderResult(result, wanted, title);
+    const text = wanted === 'json' ? null : render(result, wanted, title);
     if (wanted === 'json') return result;
     if (text !== null) return reply.type(`${FORMAT_TYPES[wanted]}; charset=utf-8`).send(text);
   }

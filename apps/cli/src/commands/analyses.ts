@@ -16,6 +16,7 @@ import { eventLines } from '../event-lines.js';
 import { layerTable } from '../local/lab-view.js';
 import { PAGE_OPTIONS, printList, readPages } from '../pages.js';
 import { labelled, print, printError, table } from '../terminal.js';
+import { showCourse } from './analyses-course.js';
 import { ANALYSIS_OPTIONS, createAnalysis } from './analyses-create.js';
 import { endOf, watchAnalysis } from './analyses-watch.js';
 
@@ -28,6 +29,7 @@ export const analysesCommand: Command = {
     'ls [--model NAME] [--run RUN] [--kind NAME] [--status NAME] [--limit N | --all] [--after ID] [--json]',
     'show ANALYSIS [--json]',
     'rows ANALYSIS [--limit N | --all] [--after INDEX] [--json]',
+    'course RUN [--kind NAME] [--analysis ID] [--format md|svg|csv|json] [--out FILE]',
     'events ANALYSIS [--limit N | --all] [--after ID] [--json]',
     'cancel ANALYSIS [--json]',
   ],
@@ -36,6 +38,7 @@ export const analysesCommand: Command = {
     'create --kind canaries --model ft:moraine-tiny:default::4f2k9x1c --file planted/canaries.json --watch',
     'ls --run ftjob-4f2k --kind weights',
     'rows analysis_4f2k --all --json',
+    'course ftjob-4f2k --format svg --out course.svg',
   ],
   options: {
     data: DATA_OPTION,
@@ -45,6 +48,13 @@ export const analysesCommand: Command = {
     watch: { type: 'boolean', help: 'Wait until it has ended, and print its figures.' },
     run: { type: 'string', value: 'RUN', help: 'Analyses of checkpoints and results of this run only.' },
     status: { type: 'string', value: 'NAME', help: 'Analyses of this status only.' },
+    analysis: {
+      type: 'string',
+      value: 'ID',
+      help: 'Settings of a course: those of this analysis. Default: those that measured the most checkpoints.',
+    },
+    format: { type: 'string', value: 'NAME', help: 'Form of a course: the first that is listed, or another one.' },
+    out: { type: 'string', value: 'FILE', help: 'File that a course is written to, in place of the terminal.' },
   },
   run: (args) =>
     runAction(args, analysesCommand, {
@@ -56,6 +66,7 @@ export const analysesCommand: Command = {
       ls: list,
       show,
       rows,
+      course: (given) => showCourse(given, analysesCommand),
       events,
       cancel,
     }),

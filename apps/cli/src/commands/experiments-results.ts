@@ -1,11 +1,9 @@
-import { writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { AppError } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
 import { type ExperimentResult, METRICS, type ResultMetric, renderResult } from '@moraine/contract/experiments';
-import { type Arguments, oneOf, text } from '../args.js';
+import { type Arguments, oneOf } from '../args.js';
 import { connect } from '../connect.js';
-import { print } from '../terminal.js';
+import { writeResult } from '../write-result.js';
 
 /** Forms of each result, the usual one first. */
 const RESULTS = {
@@ -29,13 +27,7 @@ export async function showResult(args: Arguments, name: ResultName, id: string):
   const result = await readResult(connect(args), name, id, metric);
   const rendered = format === 'json' ? null : renderResult(result, format, id);
   const written = rendered ?? `${JSON.stringify(result)}\n`;
-  const out = text(args, 'out');
-  if (out === undefined) print(written.trimEnd());
-  else {
-    writeFileSync(path.resolve(out), written);
-    print(path.resolve(out));
-  }
-  return 0;
+  return writeResult(args, written);
 }
 
 function readResult(

@@ -9,6 +9,7 @@ export const keys = {
   events: (id: string) => ['run', id, 'events'] as const,
   checkpoints: (id: string) => ['run', id, 'checkpoints'] as const,
   evaluations: (id: string) => ['run', id, 'evaluations'] as const,
+  analyses: (id: string, kind: string, analysis = '') => ['run', id, 'analyses', kind, analysis] as const,
   detail: (id: string, from: number, to: number) => ['run', id, 'metrics', from, to] as const,
   logs: (id: string, attempt: number) => ['run', id, 'logs', attempt] as const,
   evaluationTasks: (suite = '') => ['evaluations', suite] as const,

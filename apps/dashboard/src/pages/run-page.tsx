@@ -18,6 +18,8 @@ import { RunEventList } from '../run/run-events.js';
 import { RunHeader } from '../run/run-header.js';
 import { RunOverview } from '../run/run-overview.js';
 
+/** With what draws them. */
+const RunAnalyses = lazy(async () => ({ default: (await import('../run/run-analyses.js')).RunAnalyses }));
 /** With the library that measures its lines. */
 const RunLogs = lazy(async () => ({ default: (await import('../run/run-logs.js')).RunLogs }));
 
@@ -25,6 +27,7 @@ const TABS = [
   ['', 'Charts'],
   ['overview', 'Overview'],
   ['evaluations', 'Evaluations'],
+  ['analyses', 'Analyses'],
   ['checkpoints', 'Checkpoints'],
   ['events', 'Events'],
   ['configuration', 'Configuration'],
@@ -97,6 +100,8 @@ function TabBody({ run, tab, feed }: { run: RunObject; tab: string; feed: Feed }
       return <RunOverview run={run} evaluations={evaluations.data ?? []} />;
     case 'evaluations':
       return <RunEvaluations run={run} query={evaluations} />;
+    case 'analyses':
+      return <RunAnalyses run={run} />;
     case 'checkpoints':
       return <RunCheckpoints run={run} query={checkpoints} />;
     case 'events':

@@ -10,6 +10,19 @@ export {
   ownCanaries,
 } from './canaries.js';
 export {
+  AnalysisCourse,
+  CanariesCourse,
+  COURSE_FIGURES,
+  type CourseFigure,
+  CourseFigures,
+  type CourseHead,
+  type CoursePoint,
+  canariesCourse,
+  WeightsCourse,
+  weightsCourse,
+} from './course.js';
+export { coursePanels, renderCourse } from './course-figures.js';
+export {
   CanaryRow,
   charactersRight,
   ExposureSummary,

@@ -1,3 +1,4 @@
+export { FORMAT_TYPES, type ResultFormat } from '../result-text.js';
 export {
   type AshaSearch,
   ashaStep,
@@ -43,7 +44,6 @@ export { cellRequest, type ExperimentPlan, type PlanInput, type PlannedArm, plan
 export { curvesCsv, frontierCsv, tableCsv } from './results/csv.js';
 export { experimentCurves } from './results/curves.js';
 export { curvePanels, curvesSvg, frontierPanels, frontierSvg } from './results/figures.js';
-export { FORMAT_TYPES, type ResultFormat } from './results/formats.js';
 export { experimentFrontier, type FrontierOptions } from './results/frontier.js';
 export { klGauge } from './results/gauge.js';
 export {

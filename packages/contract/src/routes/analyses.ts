@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { AnalysisCourse } from '../analyses/course.js';
 import { CreateAnalysisRequest } from '../analysis-request.js';
 import { AnalysisRow, AnalysisTaskObject, EventObject, listOf } from '../objects/index.js';
 import { RunStatus } from '../states.js';
-import { after, id, inQuery, limit, table } from './route.js';
+import { after, format, id, inQuery, limit, table, typesOf } from './route.js';
 
 export const ANALYSIS_ROUTES = table({
   createAnalysis: {
@@ -59,6 +60,25 @@ export const ANALYSIS_ROUTES = table({
       after: inQuery(z.int().min(0)).optional().describe('`index` of the last row of the page before.'),
     }),
     response: z.object({ object: z.literal('list'), data: z.array(AnalysisRow), has_more: z.boolean() }),
+  },
+  getRunAnalyses: {
+    method: 'GET',
+    path: '/v1/runs/:id/analyses',
+    tag: 'Analyses',
+    summary: 'What analyses measured of a run: over its checkpoints and over its layers, beside the controls',
+    params: id,
+    query: z.strictObject({
+      kind: z.enum(['weights', 'canaries']).default('weights').describe('What was measured. Default `weights`.'),
+      analysis: z
+        .string()
+        .optional()
+        .describe(
+          'Id of an analysis: those with its settings. Default: the settings that measured the most checkpoints.',
+        ),
+      format: format('csv', 'svg', 'md'),
+    }),
+    response: AnalysisCourse,
+    formats: typesOf('csv', 'svg', 'md'),
   },
   listAnalysisEvents: {
     method: 'GET',

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { FORMAT_TYPES, type ResultFormat } from '../experiments/results/formats.js';
 import {
   ExperimentCurves,
   ExperimentFrontier,
@@ -10,17 +9,11 @@ import {
 } from '../experiments/results/objects.js';
 import { ExperimentRequest, GrowExperimentRequest } from '../experiments/spec.js';
 import { ExperimentObject, ExperimentStatus, ExperimentSummary, listOf } from '../objects/index.js';
-import { after, id, inQuery, limit, table } from './route.js';
+import { after, format, id, inQuery, limit, table, typesOf } from './route.js';
 
 const metric = ResultMetric.optional().describe(
   'What tells how much was learned. Default: of a table exact match where the test rows have answers, loss otherwise; of the plane loss.',
 );
-const format = <F extends ResultFormat>(...others: readonly F[]) =>
-  z
-    .enum(['json', ...others])
-    .optional()
-    .describe('Type of the response; default: what the header `accept` asks for, or json.');
-const typesOf = (...formats: ResultFormat[]): string[] => formats.map((one) => FORMAT_TYPES[one]);
 
 export const EXPERIMENT_ROUTES = table({
   createExperiment: {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FORMAT_TYPES, type ResultFormat } from '../result-text.js';
 import { Metadata } from '../run-config.js';
 
 export interface Route {
@@ -38,6 +39,13 @@ export const limit = (preset: number, most: number) => z.coerce.number().int().m
 /** A number that an empty text is not. */
 export const inQuery = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value), schema);
+/** `format` of a result that has these forms beside JSON, and their types for `formats`. */
+export const format = <F extends ResultFormat>(...others: readonly F[]) =>
+  z
+    .enum(['json', ...others])
+    .optional()
+    .describe('Type of the response; default: what the header `accept` asks for, or json.');
+export const typesOf = (...formats: ResultFormat[]): string[] => formats.map((one) => FORMAT_TYPES[one]);
 export const after = z.string().optional().describe('Id of the last item of the page before.');
 export const id = z.object({ id: z.string() });
 export const metadata = z

@@ -104,6 +104,7 @@ const BY_ID: Record<string, Call> = {
   createAnalysis: (actor) =>
     services.createAnalysis(s, actor, { kind: 'canaries', model: ours.base, file: ours.canaries }),
   getAnalysis: (actor) => services.getAnalysis(s, actor, ours.analysis),
+  getRunAnalyses: (actor) => services.getRunAnalyses(s, actor, ours.run, { kind: 'weights' }),
   listAnalysisRows: (actor) => services.listAnalysisRows(s, actor, ours.analysis, { limit: 10 }),
   listAnalysisEvents: (actor) => services.listAnalysisEvents(s, actor, ours.analysis, { limit: 10 }),
   cancelAnalysis: (actor) => services.cancelAnalysis(s, actor, ours.analysis),

@@ -1,19 +1,24 @@
 import { newId } from '@moraine/contract';
-import { drawCanaries } from '@moraine/contract/analyses';
+import { drawCanaries, type WeightRow } from '@moraine/contract/analyses';
 import { testServices } from '@moraine/testing';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeAnalyses } from '../../src/analysis/make-analyses.js';
 import {
   type Actor,
   cancelAnalysis,
   cancelRun,
   claimRun,
+  createAnalysis,
   createBaseFromDir,
   createRun,
   deleteFile,
+  finishAnalysis,
   finishAttempt,
+  getRunAnalyses,
   listAnalyses,
+  markAnalysing,
   recordCheckpoint,
+  recordRows,
   type Services,
   startAttempt,
 } from '../../src/index.js';
@@ -133,4 +138,101 @@ test.each([
   [{ kind: 'weights', epsilom: 1 }, 'evaluation.analyses[1].epsilom'],
 ])('with %j a run is refused by its key', async (analysis, param) => {
   await expect(submit([{ kind: 'weights' }, analysis])).rejects.toMatchObject({ param });
+});
+
+describe('what was measured of a run', () => {
+  let run: string;
+  let pool: string;
+  let model: string;
+  beforeAll(async () => {
+    const made = await submit([{ kind: 'weights', when: ['during'] }]);
+    ({ pool } = made);
+    run = made.run.id;
+    model = `ft:tiny:default::${run.slice(-8)}`;
+    const claim = await claimRun(s, { workerId: await seedWorker(s, pool), pool });
+    if (claim?.kind !== 'train') throw new Error('no run');
+    await startAttempt(s, claim.token, { startStep: 0 });
+    for (const step of [2, 4, 6]) {
+      const dir = await writeFolder({ 'state.json': `{"step":${step}}` });
+      await recordCheckpoint(s, claim.token, { step, dir, metrics: {} });
+    }
+    await finishAttempt(s, claim.token, { step: 6, trainedTokens: 1 });
+    await makeAnalyses(s);
+  });
+
+  /** Plays a worker that measures the next analysis of the pool: two layers, of rank `step`, or one canary of that exposure. */
+  async function measureNext(): Promise<string> {
+    const claim = await claimRun(s, { workerId: await seedWorker(s, pool), pool });
+    if (claim?.kind !== 'analyse') throw new Error('no analysis');
+    const { token, job } = claim;
+    const device = { kind: 'cpu' as const, name: 'cpu', tensorflow: '2', threads: 1 };
+    const step = job.step ?? 0;
+    const figures = { rank_90: step, stable_rank: 4, overlap: null, cosines: [], intruders: 0 };
+    const weights = [0, 1].map(
+      (block): WeightRow => ({
+        ...{ source: model, step, layer: `model.layers.${block}.mlp.up_proj`, module: 'up_proj', shape: [16, 16] },
+        ...{ lambda: job.lambda, from: 'factors', norm: 2 * job.lambda, relative_norm: 0.1, singular_values: [1] },
+        ...{ epsilon: 0.5, ...figures, control: { ...figures, rank_90: 12 } },
+      }),
+    );
+    const canary = { id: 'planted-1', is_planted: true, log_probability: -1, rank: 1, candidates: 1024 };
+    const known = { ...canary, exposure: step, answer: '', is_extracted: false, characters: 0 };
+    const rows = (job.ask.kind === 'weights' ? weights : [known]).map((row, index) => ({ index, row }));
+    const begun = { from: 0, total: rows.length, others: 0, secondsToReady: 1 };
+    await markAnalysing(s, token, { type: 'analysing', at: 0, device, ...begun });
+    await recordRows(s, token, rows);
+    await finishAnalysis(s, token);
+    return token.taskId;
+  }
+  const courseOf = async (query: { analysis?: string } = {}) => {
+    const course = await getRunAnalyses(s, actor, run, { kind: 'weights', ...query });
+    if (course.kind !== 'weights') throw new Error(course.kind);
+    return course;
+  };
+  const ranks = (course: Awaited<ReturnType<typeof courseOf>>) =>
+    course.modules.flatMap(({ points }) => points.map(({ step, figures }) => [step, figures.rank_90]));
+
+  test('is its course over checkpoints, of which those that are not measured yet are counted', async () => {
+    expect(await courseOf()).toMatchObject({ analyses: [], modules: [], waiting: 3, lambda: 1 });
+    const ids = [await measureNext(), await measureNext()];
+    const course = await courseOf();
+    expect(course).toMatchObject({ run_id: run, waiting: 1, others: [], analyses: ids.map((id) => ({ id })) });
+    expect(ranks(course)).toEqual(course.analyses.map(({ step }) => [step, step]));
+    expect(course.layers.map(({ layer, points }) => [layer, points.length])).toEqual([
+      ['model.layers.0.mlp.up_proj', 2],
+      ['model.layers.1.mlp.up_proj', 2],
+    ]);
+    expect(course.modules[0]?.points[0]?.control?.rank_90).toBe(12);
+    await measureNext();
+    expect(ranks(await courseOf())).toEqual([2, 4, 6].map((step) => [step, step]));
+  });
+
+  test('keeps other settings apart, which an analysis of them names, and takes the latest of a step', async () => {
+    const half = { kind: 'weights', model, lambda: 0.5, pool };
+    await createAnalysis(s, actor, { ...half, model: `${model}:ckpt-step-4` });
+    const first = await measureNext();
+    const usual = await courseOf();
+    expect(usual.lambda).toBe(1);
+    expect(usual.others).toEqual([{ analysis: first, ask: usual.ask, lambda: 0.5, steps: 1 }]);
+    await createAnalysis(s, actor, { ...half, model: `${model}:ckpt-step-4`, metadata: { again: 'yes' } });
+    const again = await measureNext();
+    const course = await courseOf({ analysis: first });
+    expect(course).toMatchObject({ lambda: 0.5, analyses: [{ id: again, step: 4 }], others: [{ steps: 3 }] });
+    expect(course.modules[0]?.points[0]?.figures.largest_singular_value).toBe(0.5);
+    await expect(courseOf({ analysis: 'analysis_none' })).rejects.toMatchObject({
+      code: 'not_found',
+      param: 'analysis',
+    });
+  });
+
+  test('has the exposure of the base at step 0, whoever asked for that', async () => {
+    const none = await getRunAnalyses(s, actor, run, { kind: 'canaries' });
+    expect(none).toMatchObject({ ask: null, points: [], analyses: [] });
+    for (const name of ['tiny', model]) await createAnalysis(s, actor, { kind: 'canaries', model: name, file, pool });
+    for (let i = 0; i < 2; i++) await measureNext();
+    const course = await getRunAnalyses(s, actor, run, { kind: 'canaries' });
+    if (course.kind !== 'canaries') throw new Error(course.kind);
+    expect(course.ceiling).toBe(10);
+    expect(course.points.map(({ step, planted }) => [step, planted.exposure.mean])).toEqual([[0, 0], [6, 6]]); // biome-ignore format: one line
+  });
 });

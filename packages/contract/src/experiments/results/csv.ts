@@ -1,18 +1,5 @@
+import { type CsvValue, toCsv } from '../../result-text.js';
 import type { ExperimentCurves, ExperimentFrontier, ExperimentTable } from './objects.js';
-
-type Value = string | number | boolean | null;
-
-/** RFC 4180, with a first row of names; null is an empty cell. Text that a spreadsheet would compute is written as text. */
-export function toCsv(names: readonly string[], rows: readonly (readonly Value[])[]): string {
-  return [names, ...rows].map((row) => `${row.map(cell).join(',')}\r\n`).join('');
-}
-
-function cell(value: Value): string {
-  if (value === null) return '';
-  if (typeof value !== 'string') return String(value);
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
 
 const TABLE_COLUMNS = [
   ...[
@@ -86,14 +73,14 @@ export function curvesCsv({ panels, rates }: ExperimentCurves): string {
   const overSteps = panels.flatMap(({ quantity, unit, arms }) =>
     arms.flatMap(({ arm, runs, mean }) => [
       ...runs.flatMap(({ run_id, seed, points }) =>
-        points.map(({ step, value }): Value[] => [quantity, unit, arm, run_id, seed, step, null, value, null, null]),
+        points.map(({ step, value }): CsvValue[] => [quantity, unit, arm, run_id, seed, step, null, value, null, null]),
       ),
-      ...mean.map((one): Value[] => [quantity, unit, arm, null, null, one.step, null, one.mean, one.half, one.n]),
+      ...mean.map((one): CsvValue[] => [quantity, unit, arm, null, null, one.step, null, one.mean, one.half, one.n]),
     ]),
   );
   const overRates = rates.flatMap(({ arm, points }) =>
     // Of a run that was stopped early: its step and the loss there. An empty step is the last.
-    points.map(({ learning_rate, loss, stopped, seeds }): Value[] => [
+    points.map(({ learning_rate, loss, stopped, seeds }): CsvValue[] => [
       ...['validation_loss', 'nats a token', arm, null, null, stopped?.step ?? null, learning_rate],
       ...[stopped === null ? loss : stopped.loss, null, seeds.length],
     ]),

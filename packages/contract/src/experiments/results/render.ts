@@ -1,6 +1,6 @@
+import type { ResultFormat } from '../../result-text.js';
 import { curvesCsv, frontierCsv, tableCsv } from './csv.js';
 import { curvesSvg, frontierSvg } from './figures.js';
-import type { ResultFormat } from './formats.js';
 import type { ExperimentCurves, ExperimentFrontier, ExperimentReport, ExperimentTable } from './objects.js';
 import { frontierMarkdown, tableMarkdown } from './report.js';
 

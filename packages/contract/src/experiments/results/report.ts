@@ -1,4 +1,5 @@
 import { tickText } from '../../plot/index.js';
+import { markdownTable } from '../../result-text.js';
 import type { ExperimentFrontier, ExperimentTable, Figure, TableRow } from './objects.js';
 import { METRIC_FACTS } from './scores.js';
 
@@ -32,14 +33,6 @@ export function experimentReport(input: ReportInput): string {
     ...methods(input),
   ].join('\n');
 }
-
-const row = (cells: readonly string[]): string => `| ${cells.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
-const tableOf = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [
-  row(head),
-  row(head.map(() => '---')),
-  ...rows.map(row),
-  '',
-];
 
 const number = (value: number | null): string => (value === null ? '–' : tickText(value));
 const figure = (found: Figure | null): string => {
@@ -82,7 +75,7 @@ function comparison({
   return [
     '## Learned and kept',
     '',
-    ...tableOf(head, rows.map(tableRow)),
+    ...markdownTable(head, rows.map(tableRow)),
     [
       `Mean ± half of the 95 % t-interval over the final seeds, on test rows; ${isLower ? 'lower' : 'higher'} is better.`,
       `Rate, checkpoint and λ are chosen on validation rows${searched.length === 0 ? '' : `, the rate by seed ${searched.join(', ')}`}.`,
@@ -159,7 +152,7 @@ function searches(table: ExperimentTable): string[] {
         ]
       : []),
     '',
-    ...tableOf(
+    ...markdownTable(
       ['arm', 'rates', 'a worse neighbour on both sides'],
       searched.map(({ arm, rates, learning_rate, is_bracketed }) => [
         arm,
@@ -181,7 +174,7 @@ function seeds({ rows, metric }: ExperimentTable): string[] {
   return [
     '## Runs of the final seeds',
     '',
-    ...tableOf(
+    ...markdownTable(
       [
         'arm',
         'seed',
@@ -228,7 +221,7 @@ function plane({ front, x, y, gauge, left_out: leftOut }: ExperimentFrontier): s
     '',
     `No other model beats these on both axes: ${x.title} (${x.unit}), and ${y.title} (${y.unit}, below 0 is forgetting).`,
     '',
-    ...tableOf(
+    ...markdownTable(
       ['arm', 'run', 'step', 'λ', 'learned', 'kept'],
       front.map((one) => [
         one.arm ?? 'the base',
@@ -258,7 +251,7 @@ function methods({ request, configs }: ReportInput): string[] {
     '',
     'What was asked for, with every default:',
     '',
-    ...tableOf(
+    ...markdownTable(
       ['setting', 'value'],
       [...asked].map(([key, value]) => [`\`${key}\``, value]),
     ),
@@ -270,7 +263,7 @@ function methods({ request, configs }: ReportInput): string[] {
     return [
       `What it was resolved to, as run${flat.length === 1 ? '' : 's'} ${flat.map(({ run_id }) => `\`${run_id}\``).join(', ')} ha${flat.length === 1 ? 's' : 've'} it; the same in every arm:`,
       '',
-      ...tableOf(
+      ...markdownTable(
         ['setting', 'value'],
         shared.map((key) => [`\`${key}\``, first?.values.get(key) ?? '']),
       ),
@@ -279,7 +272,7 @@ function methods({ request, configs }: ReportInput): string[] {
         : [
             'What differs between the arms:',
             '',
-            ...tableOf(
+            ...markdownTable(
               ['setting', ...flat.map(({ arm }) => arm)],
               own.map((key) => [`\`${key}\``, ...flat.map(({ values }) => values.get(key) ?? '')]),
             ),
