@@ -139,7 +139,7 @@ describe('the verdict', () => {
   test('says what to use, what it gained and what it forgot, and the next command', () => {
     const shown = verdictView(verdict, ['Try it: x']);
     expect(shown).toContain('Use it: LoRA is better than the base');
-    expect(shown).toMatch(/chosen +lora r8, learning rate 0\.002, λ 0\.75 \(ftjob-1\)/);
+    expect(shown).toMatch(/chosen +lora r8, learning rate 0\.002, step 60, λ 0\.75 \(ftjob-1\)/);
     expect(shown).toMatch(/test rows +exact_match 12\.5 % → 52\.5 %/);
     expect(shown).toMatch(/forgotten +0\.051 ± 0\.010 bits per byte more/);
     expect(shown).toMatch(/trained for +12 min 34 s/);

@@ -94,11 +94,14 @@ describe('groups', () => {
     expect([0.42, -3.131, 0].map(signed)).toEqual(['+0.420', '−3.13', '0']);
   });
 
-  it('evaluations of a file go from its first step to its last', () => {
-    const [group] = groupEvaluations([
+  it('evaluations of a file go from its first step to its last, or to that of the result', () => {
+    const all = [
       makeEvaluation('r', 2, 150, 'held-out', 0.1, 0.95),
       makeEvaluation('r', 1, 0, 'held-out', 3, 0),
-    ]);
-    expect([group?.first.step, group?.last.step]).toEqual([0, 150]);
+      makeEvaluation('r', 3, 100, 'held-out', 0.05, 0.97),
+    ];
+    const endsOf = (step: number | null) =>
+      groupEvaluations(all, step).map(({ first, last }) => [first.step, last.step]);
+    expect([null, 100, 120].map(endsOf)).toEqual([[[0, 150]], [[0, 100]], [[0, 150]]]);
   });
 });

@@ -119,6 +119,9 @@ export const EvaluationRequest = z.strictObject({
   ),
 });
 
+/** Which checkpoint of a run is its result: adapter, exports, and what is scored at the end. */
+const RunResult = z.enum(['last', 'best']);
+
 export const CheckpointRequest = z.strictObject({
   every_steps: describe(z.int().min(0).default(0), 'Save a resumable checkpoint every so many steps; 0 means by time.'),
   every_seconds: describe(
@@ -132,6 +135,10 @@ export const CheckpointRequest = z.strictObject({
   keep_best: describe(
     z.union([z.boolean(), z.int().min(1).max(100)]).optional(),
     'Save a checkpoint after each validation that is the best so far, and keep the best whatever `keep_last` says; a number N keeps the N of lowest validation loss. Default true (one) where there is a validation file, without which it is refused.',
+  ),
+  result: describe(
+    RunResult.optional(),
+    'Which checkpoint the result is: `last`, of the last step, or `best`, of the lowest validation loss (of equal ones the later), however many steps come after it. Default: `last`; with early_stopping `best`.',
   ),
 });
 
@@ -364,6 +371,8 @@ export const RunConfig = z
       keep_last: z.int(),
       /** Absent in runs of earlier versions, which kept no best. */
       keep_best: z.union([z.boolean(), z.int()]).optional(),
+      /** Absent where nobody asked. */
+      result: RunResult.optional(),
     }),
     /** Present where the resume is checked at the end. */
     verify_resume: z.boolean().optional(),
@@ -376,6 +385,10 @@ export type RunConfig = z.infer<typeof RunConfig>;
 /** How many of the lowest validation losses a run keeps the checkpoints of. */
 export const keepBestCount = ({ keep_best = false }: Pick<RunConfig['checkpoint'], 'keep_best'>): number =>
   Number(keep_best);
+
+/** Whether the result of a run is its checkpoint of the lowest validation loss; else that of its last step. */
+export const takesBest = ({ checkpoint, early_stopping }: Pick<RunConfig, 'checkpoint' | 'early_stopping'>): boolean =>
+  (checkpoint.result ?? (early_stopping === undefined ? 'last' : 'best')) === 'best';
 
 /** A stored configuration; keys that an earlier version did not write get what it did. */
 export function storedRunConfig(stored: unknown): RunConfig {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { CreateRunRequest, parse } from '../src/index.js';
+import { CreateRunRequest, parse, takesBest } from '../src/index.js';
 import { parseModelConfig, resolveConfig } from '../src/plan/index.js';
 
 const base = parseModelConfig({
@@ -29,6 +29,14 @@ test('the best checkpoint is kept where there is a validation file, unless that 
   expect(resolve({ checkpoint: { keep_best: 4 } }).checkpoint.keep_best).toBe(4);
 });
 
+test('the result is of the last step unless the best is asked for, or the run may end early', () => {
+  const takes = (request: Record<string, unknown>): boolean => takesBest(resolve(request));
+  expect(takes({})).toBe(false);
+  expect(takes({ checkpoint: { result: 'best' } })).toBe(true);
+  expect(takes({ early_stopping: { patience: 3 } })).toBe(true);
+  expect(takes({ early_stopping: { patience: 3 }, checkpoint: { result: 'last', keep_best: false } })).toBe(false);
+});
+
 test.each([0, 101, 1.5, 'two'])('as many best checkpoints as %j are not kept', (keep_best) => {
   expect(() => resolve({ checkpoint: { keep_best } })).toThrow(
     expect.objectContaining({ param: 'checkpoint.keep_best' }),
@@ -46,6 +54,13 @@ test.each([
   ['checkpoint.keep_best', { checkpoint: { keep_best: true } }, false, /there is no validation file/],
   ['checkpoint.keep_best', { checkpoint: { keep_best: 2 } }, false, /there is no validation file/],
   ['checkpoint.keep_best', { early_stopping: { patience: 1 }, checkpoint: { keep_best: false } }, true, /ends with/],
+  [
+    'checkpoint.keep_best',
+    { checkpoint: { result: 'best', keep_best: false } },
+    true,
+    /checkpoint\.result takes the best/,
+  ],
+  ['checkpoint.result', { checkpoint: { result: 'best' } }, false, /there is no validation file/],
   ['evaluation.every_steps', { early_stopping: { patience: 1 }, evaluation: { every_steps: 40 } }, true, /has one/],
 ])("what a run has no validations for is refused: '%s'", (param, request, validates, message) => {
   expect(() => resolve(request, validates)).toThrow(

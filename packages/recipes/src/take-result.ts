@@ -1,18 +1,18 @@
 import { existsSync } from 'node:fs';
-import { explain } from '@moraine/contract';
+import { explain, takesBest } from '@moraine/contract';
 import { readCheckpoint } from './checkpoint.js';
 import type { Run, TrainedRun } from './train.js';
 
 /**
- * Puts the weights into the trainer that are the result of a run, and returns their step: those of the best checkpoint where the run could end
- * early, else those of its last step. Says which they are, where that is a question.
+ * Puts the weights into the trainer that are the result of a run, and returns their step: those of the best checkpoint where the run takes it,
+ * else those of its last step. Says which they are, where that is a question.
  */
 export function takeResult(run: Run, { step, watched, bestDir, stoppedEarly }: TrainedRun): number {
   const { spec, emit } = run;
   const say = (level: 'info' | 'warn', message: string): void =>
     emit({ type: 'message', level, at: Date.now(), message, data: { step } });
-  if (spec.config.early_stopping === undefined) return step;
   if (stoppedEarly !== null) say('info', stoppedEarly);
+  if (!takesBest(spec.config)) return step;
   const { best } = watched;
   if (best === null) {
     say('warn', `No validation loss was a number; the result is of step ${step}, the last.`);

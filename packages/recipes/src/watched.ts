@@ -21,13 +21,13 @@ export interface Validated {
 export const UNWATCHED: Watched = { best: null, improved: null, without: 0 };
 
 /**
- * What is known after one more validation. It is the best when its loss is the lowest of all, and an improvement when it is lower than that
+ * What is known after one more validation. It is the best when no loss is lower: of equal ones the later, which has seen more rows. It is an improvement when it is lower than that
  * of the last improvement by more than `min_delta`, as Keras and Lightning count. A loss that is no number is neither.
  */
 export function watchValidation(before: Watched, valid: Validated, config: RunConfig): Watched {
   const { early_stopping } = config;
   const limit = (before.improved?.loss ?? Number.POSITIVE_INFINITY) - (early_stopping?.min_delta ?? 0);
-  const isBest = valid.loss < (before.best?.loss ?? Number.POSITIVE_INFINITY);
+  const isBest = Number.isFinite(valid.loss) && valid.loss <= (before.best?.loss ?? Number.POSITIVE_INFINITY);
   const improves = valid.loss < limit;
   return {
     best: isBest ? valid : before.best,
@@ -37,13 +37,13 @@ export function watchValidation(before: Watched, valid: Validated, config: RunCo
   };
 }
 
-/** Of equal losses the earlier one counts more, as for the best. */
+/** Of equal losses the later one counts more, as for the best. */
 function lowestAfter(before: Watched, valid: Validated, { checkpoint }: RunConfig): Pick<Watched, 'lowest'> {
   const count = keepBestCount(checkpoint);
   if (count < 2) return {};
   const known = before.lowest ?? (before.best === null ? [] : [before.best]);
   const all = Number.isNaN(valid.loss) ? known : [...known, valid];
-  return { lowest: all.toSorted((a, b) => a.loss - b.loss || a.step - b.step).slice(0, count) };
+  return { lowest: all.toSorted((a, b) => a.loss - b.loss || b.step - a.step).slice(0, count) };
 }
 
 /** Whether a checkpoint is saved after a step because its validation is the best so far, or among as many as the run keeps. */

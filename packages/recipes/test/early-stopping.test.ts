@@ -149,6 +149,25 @@ it('a run that does not end early, but could have, has its best checkpoint as th
   expect(lastOf(events)).toMatchObject({ step: 40, resultStep: best.step, stoppedEarly: null });
 });
 
+it.each([
+  ['best', undefined],
+  ['last', { patience: 3, min_delta: 0 }],
+] as const)('a run has the result that it is asked for: the %s', async (result, early_stopping) => {
+  const checkpoint = { every_steps: 0, every_seconds: 0, keep_last: 3, keep_best: true, result };
+  const spec = stoppingSpec(
+    { steps: 12, early_stopping, checkpoint },
+    { evaluationFiles: [{ id: 'file-1', name: 'sums', path: sums }] },
+  );
+  const events = await runOf(spec);
+  const best = validsOf(events).reduce((a, b) => (b.loss < a.loss ? b : a));
+  const until = result === 'best' ? 12 : best.step + 6;
+  expect(until).toBeLessThanOrEqual(12);
+  const of = result === 'best' ? best.step : until;
+  expect(lastOf(events)).toMatchObject({ step: until, resultStep: of });
+  // Rows that nobody chooses by are read for the base and for the result, and no more.
+  expect(ofType(events, 'evaluation').map(({ result: { step } }) => step)).toEqual([0, of]);
+});
+
 it('a run that is not asked to end early has its last step as the result, and its best checkpoint is known', async () => {
   const events = await runOf(stoppingSpec({ early_stopping: undefined }));
   const best = validsOf(events).reduce((a, b) => (b.loss < a.loss ? b : a));

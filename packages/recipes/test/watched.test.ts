@@ -20,7 +20,7 @@ describe('a run with early stopping', () => {
   it.each([
     ['ends after as many evaluations without an improvement as it has patience', [3, 2, 2.5, 2.4], 2, 0, 40, 20],
     ['goes on when an improvement comes in time', [3, 3.1, 2, 2.1, 1], 2, 0, null, 50],
-    ['counts an equal loss as no improvement', [2, 2, 2], 2, 0, 30, 10],
+    ['counts an equal loss as no improvement, and takes the later one for the best', [2, 2, 2], 2, 0, 30, 30],
     ['counts no improvement that is not larger than min_delta', [3, 2.9, 2.8], 2, 0.5, 30, 30],
     ['adds small improvements up until they are one', [3, 2.8, 2.6, 2.4], 3, 0.5, null, 40],
     ['takes an improvement of min_delta exactly for none', [3, 2.5, 2.25], 1, 0.5, 20, 20],
@@ -65,9 +65,9 @@ describe('the best checkpoints of a run', () => {
 
   it.each([
     ['none', false, []],
-    ['each that is the best so far', true, [10, 20, 70]],
-    ['each that is the best so far, one of which is to be kept', 1, [10, 20, 70]],
-    ['each that is among the two best so far, the earlier of equal ones', 2, [10, 20, 30, 40, 70]],
+    ['each that no other is better than so far', true, [10, 20, 40, 70]],
+    ['each that is the best so far, one of which is to be kept', 1, [10, 20, 40, 70]],
+    ['each that is among the two best so far, the later of equal ones', 2, [10, 20, 30, 40, 70]],
     ['each that is among the three best so far', 3, [10, 20, 30, 40, 50, 70]],
   ])('are saved at %s', (_what, keepBest, steps) => {
     expect(savedOf(LOSSES, keepBest)).toEqual(steps);

@@ -25,36 +25,38 @@ beforeAll(async () => {
 });
 
 let names = 0;
-/** With its two runs ended as a worker would have. */
-async function trained(lambdas: number[]): Promise<string> {
+/** With its two runs ended as a worker would have, whose result is of a step. */
+async function trained(lambdas: number[], resultStep = 8): Promise<string> {
   const { id, cells } = await createExperiment(s, actor, {
     name: `dial ${++names}`,
     model: 'tiny',
     training_file: files.train,
-    evaluation: { validation: files.valid, test: files.test, source: [files.source], every_steps: 8 },
+    evaluation: { validation: files.valid, test: files.test, source: [files.source], every_steps: 4 },
     fixed: { max_steps: 8, batch_size: 4 },
     arms: [{ name: 'lora', adapter: { type: 'lora', rank: 2 }, learning_rates: [1e-3] }],
     seeds: { final: [2, 3] },
     lambdas,
   });
-  for (const { run_id } of cells) await endRun(run_id ?? '');
+  for (const { run_id } of cells) await endRun(run_id ?? '', resultStep);
   return id;
 }
 
-async function endRun(id: string): Promise<void> {
+/** Its validation loss is 2 for the result, and worse at the other step. */
+async function endRun(id: string, resultStep: number): Promise<void> {
   const { projectId } = actor;
   await s.db.task.update({ where: { id }, data: { status: 'succeeded', finishedAt: new Date() } });
   const { suffix } = await s.db.run.findUniqueOrThrow({ where: { id } });
   const fineTunedModel = fineTunedModelName({ runId: id, baseName: 'tiny', projectName: 'default', suffix });
-  await s.db.run.update({ where: { id }, data: { fineTunedModel, resultStep: 8 } });
-  await s.db.checkpoint.create({
-    data: {
-      id: newId('checkpoint'),
-      ...{ projectId, runId: id, step: 8, attempt: 1, blobKey: `checkpoints/${id}/8`, metrics: {} },
-      ...{ sha256: 'a'.repeat(64), sizeBytes: 10n },
-    },
-  });
-  const points = { create: [{ step: 8, value: 2 }] };
+  await s.db.run.update({ where: { id }, data: { fineTunedModel, resultStep } });
+  for (const step of [4, 8])
+    await s.db.checkpoint.create({
+      data: {
+        id: newId('checkpoint'),
+        ...{ projectId, runId: id, step, attempt: 1, blobKey: `checkpoints/${id}/${step}`, metrics: {} },
+        ...{ sha256: 'a'.repeat(64), sizeBytes: 10n },
+      },
+    });
+  const points = { create: [4, 8].map((step) => ({ step, value: step === resultStep ? 2 : 3 })) };
   await s.db.metricSeries.create({ data: { projectId, runId: id, name: 'valid_loss', points } });
 }
 
@@ -125,6 +127,24 @@ test('test rows are not looked at where the end of the run is the better one', a
   await advanceExperiment(s, id);
   expect(await statusOf(id)).toBe('succeeded');
   expect((await askedOf(id)).some(({ fileId }) => fileId === files.test)).toBe(false);
+});
+
+test('runs that overfit are chosen, scored and read on test rows at the checkpoint that validation rows chose', async () => {
+  const id = await trained([0.5], 4);
+  await advanceExperiment(s, id);
+  expect((await getExperiment(s, actor, id)).cells.map((cell) => cell.score)).toEqual([2, 2]);
+  const asked = await askedOf(id);
+  expect(asked.map(({ tunedStep }) => tunedStep)).toEqual([4, 4, 4, 4]);
+  // Worse than the result, though better than the last step.
+  await score(id, 2.5);
+  await advanceExperiment(s, id);
+  expect(await statusOf(id)).toBe('succeeded');
+  expect((await askedOf(id)).some(({ fileId }) => fileId === files.test)).toBe(false);
+  const { runs } = await loadOutcome(s, actor, id);
+  expect(runs.map((run) => [run.result_step, run.dial.map(({ lambda }) => lambda)])).toEqual([
+    [4, [0.5]],
+    [4, [0.5]],
+  ]);
 });
 
 test('a score that failed is left out and holds nothing up', async () => {

@@ -248,6 +248,27 @@ describe('its name finds it again', () => {
     expect(await runsOf(first.id)).toHaveLength(6);
   });
 
+  test('one that an earlier version began, which had fewer keys, goes on as it was', async () => {
+    const request = body({ evaluation: { ...body().evaluation, points: 'ends' } });
+    const { id } = await createExperiment(s, actor, request);
+    // As it was stored before there were `evaluation.points` and `fixed.checkpoint.result`.
+    await s.pg.query(
+      `UPDATE experiments SET request_hash = 'of fewer keys', request = request #- '{evaluation,points}' #- '{fixed,checkpoint}' WHERE id = $1`,
+      [id],
+    );
+    const found = await createExperiment(s, actor, request);
+    expect(found).toMatchObject({ id, request: { fixed: { checkpoint: { result: 'last' } } } });
+    const [cell] = found.cells;
+    expect((await getRun(s, actor, cell?.run_id ?? '')).config.checkpoint).toMatchObject({ result: 'best' });
+    const other = { ...request, fixed: { ...request.fixed, max_steps: 9 } };
+    await expect(createExperiment(s, actor, other)).rejects.toThrow(/asks for something else: 'fixed\.max_steps'\.$/);
+    await endAll(id, valley(2e-3));
+    await advanceExperiment(s, id);
+    const { cells } = await getExperiment(s, actor, id);
+    const made = cells.find(({ phase }) => phase === 'final');
+    expect((await getRun(s, actor, made?.run_id ?? '')).config.checkpoint).toMatchObject({ result: 'last' });
+  });
+
   test('another request is refused and says in what it differs', async () => {
     const request = body();
     const { id } = await createExperiment(s, actor, request);

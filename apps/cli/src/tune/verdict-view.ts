@@ -12,7 +12,8 @@ export function verdictView(verdict: ExperimentVerdict, next: readonly string[])
   const facts = labelled([
     [
       'chosen',
-      chosen && `${chosen.label}, learning rate ${chosen.learning_rate}, λ ${chosen.lambda} (${chosen.run_id})`,
+      chosen &&
+        `${chosen.label}, learning rate ${chosen.learning_rate}, step ${chosen.step}, λ ${chosen.lambda} (${chosen.run_id})`,
     ],
     ['test rows', chosen && `${metric} ${shown(metric, base)} → ${shown(metric, tuned)}`],
     ['forgotten', forgotten && `${forgotten.mean.toFixed(3)}${half} bits per byte more on the rows to keep`],

@@ -7,11 +7,15 @@ export interface EvaluationGroup {
   /** By step, oldest first. */
   all: EvaluationObject[];
   first: EvaluationObject;
+  /** Of the run's result; of its last step where it has none yet, or that was not evaluated. */
   last: EvaluationObject;
 }
 
-/** Evaluations by file, each from its first step to its last. */
-export function groupEvaluations(evaluations: readonly EvaluationObject[]): EvaluationGroup[] {
+/** Evaluations by file, each from its first step to the one of the run's result. */
+export function groupEvaluations(
+  evaluations: readonly EvaluationObject[],
+  resultStep: number | null = null,
+): EvaluationGroup[] {
   const groups = new Map<string, EvaluationObject[]>();
   for (const evaluation of evaluations) {
     const key = `${evaluation.file_id} ${evaluation.name}`;
@@ -22,7 +26,7 @@ export function groupEvaluations(evaluations: readonly EvaluationObject[]): Eval
   return [...groups].flatMap(([key, group]) => {
     const all = group.sort((a, b) => a.step - b.step);
     const first = all[0];
-    const last = all.at(-1);
+    const last = all.find(({ step }) => step === resultStep) ?? all.at(-1);
     return first && last ? [{ key, name: first.name, role: first.role, all, first, last }] : [];
   });
 }

@@ -13,7 +13,7 @@ export function RunEvaluations({
 }) {
   if (!query.data)
     return query.error ? <ErrorNotice error={query.error} what="evaluations" /> : <Loading what="evaluations" />;
-  const groups = groupEvaluations(query.data);
+  const groups = groupEvaluations(query.data, run.result_step);
   if (groups.length === 0)
     return (
       <Notice title="Nothing has been evaluated">

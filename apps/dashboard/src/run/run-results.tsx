@@ -9,9 +9,9 @@ const HEADINGS: Record<Role, { title: string; measures: string }> = {
   source: { title: 'What was forgotten', measures: 'kept' },
 };
 
-/** What the run was for and what it cost: files of either role, before the first step and at the newest evaluation. */
+/** What the run was for and what it cost: files of either role, before the first step and for its result, which is the newest evaluation until there is one. */
 export function RunResults({ run, evaluations }: { run: RunObject; evaluations: readonly EvaluationObject[] }) {
-  const groups = groupEvaluations(evaluations);
+  const groups = groupEvaluations(evaluations, run.result_step);
   return (['target', 'source'] as const).map((role) => {
     const ofRole = groups.filter((group) => group.role === role);
     return (

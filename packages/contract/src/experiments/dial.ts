@@ -1,4 +1,5 @@
 import type { ExperimentOutcome, FileScores, RunOutcome } from './outcome.js';
+import { resultOf } from './results/scores.js';
 import type { ExperimentSpec } from './spec.js';
 
 /** A run on its way back to the base, W0 + λ(W − W0) or the method's own path there, to be scored on the rows of a file. */
@@ -8,14 +9,16 @@ export interface DialScore {
   file_id: string;
 }
 
+/** What of an experiment decides what is scored. */
+interface DialSpec extends Pick<ExperimentSpec, 'lambdas'> {
+  evaluation: Pick<ExperimentSpec['evaluation'], 'validation' | 'test' | 'source'>;
+}
+
 /**
  * What is still to be scored of the final runs at the shares of `lambdas`: first all of them on validation and source rows; once those are known, test rows
  * at the share that validation rows choose for each arm, over its seeds. Pure, as `nextStep` is. Empty where nothing is left, or where no share is asked for.
  */
-export function nextDial(
-  { runs }: ExperimentOutcome,
-  { lambdas, evaluation }: Pick<ExperimentSpec, 'lambdas' | 'evaluation'>,
-): DialScore[] {
+export function nextDial({ runs }: ExperimentOutcome, { lambdas, evaluation }: DialSpec): DialScore[] {
   const finals = runs.filter(
     ({ phase, status, verdict }) => phase === 'final' && status === 'succeeded' && verdict === null,
   );
@@ -44,8 +47,8 @@ function chooseLambda(runs: readonly RunOutcome[], lambdas: readonly number[]): 
   return best;
 }
 
-const scoresAt = ({ points, dial }: RunOutcome, lambda: number): readonly FileScores[] =>
-  (lambda === 1 ? points.at(-1) : dial.find((one) => one.lambda === lambda))?.scores ?? [];
+const scoresAt = (run: RunOutcome, lambda: number): readonly FileScores[] =>
+  (lambda === 1 ? resultOf(run) : run.dial.find((one) => one.lambda === lambda))?.scores ?? [];
 
 const validationLoss = (scores: readonly FileScores[]): number | null => {
   const loss = scores.find(({ use, role }) => use === 'validation' && role === 'target')?.loss ?? null;

@@ -35,6 +35,8 @@ export interface RunOutcome {
   /** Code of the error that ended it, e.g. `nan_loss`; null otherwise. */
   verdict: string | null;
   steps: number;
+  /** The step that its result is of, which validation rows chose where `checkpoint.result` is `best`; null before it has one. */
+  result_step: number | null;
   /** Tokens trained on. */
   tokens: number;
   /** From its first step to its last, without waiting; null before it ends. */
@@ -52,7 +54,7 @@ export interface RunOutcome {
   settings: string;
   /** By rising step; step 0, before the first update, is the base. */
   points: OutcomePoint[];
-  /** Its last checkpoint on its way back to the base; none where that was not scored. */
+  /** Its result on the way back to the base; none where that was not scored. */
   dial: DialPoint[];
 }
 

@@ -90,7 +90,7 @@ export function planExperiment(input: PlanInput): ExperimentPlan {
 export function cellRequest(spec: ExperimentSpec, { adapter, name }: Pick<PlannedArm, 'adapter' | 'name'>, cell: Cell) {
   const { n_epochs, optimizer, ...fixed } = spec.fixed;
   const own = armOf(spec, name)?.settings ?? {};
-  const { validation, test, source, every_steps, samples, points = 'steps' } = spec.evaluation;
+  const { validation, test, source, every_steps, samples, points } = spec.evaluation;
   const mix = armOf(spec, name)?.data_mix ?? spec.data_mix;
   const isFinal = cell.phase === 'final';
   // Rows that are reported, and those of the base's knowledge, are no business of the search. Those that are reported are not looked at on the way.

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { AdapterRequest, METHOD_SPELLINGS } from '../methods/registry.js';
-import { CreateRunRequest, EvaluationRequest, Metadata, MixEntry, OptimizerRequest } from '../run-config.js';
+import {
+  CheckpointRequest,
+  CreateRunRequest,
+  EvaluationRequest,
+  Metadata,
+  MixEntry,
+  OptimizerRequest,
+} from '../run-config.js';
 
 /** What an experiment is asked to find out: arms, what they share, and how the rate of each is searched. */
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
@@ -113,12 +120,20 @@ const RUN_KEYS = {
   attention_dropout: true,
   regularize: true,
   schedule: true,
-  checkpoint: true,
   max_attempts: true,
 } as const;
 
 /** Settings that every run of an experiment has, as a run's request names them; what arms differ in is not among them. */
 export const FixedSettings = CreateRunRequest.pick(RUN_KEYS).extend({
+  checkpoint: describe(
+    CheckpointRequest.extend({
+      result: describe(
+        CheckpointRequest.shape.result.unwrap().default('best'),
+        'Which checkpoint of each run is chosen by and reported: `best`, of the lowest validation loss (of equal ones the later), or `last`, where all are to be compared after the same steps.',
+      ),
+    }).prefault({}),
+    'As of a run.',
+  ),
   n_epochs: describe(z.int().min(1).max(50).optional(), 'Passes over the training rows. Not together with max_steps.'),
   optimizer: describe(
     OptimizerRequest.omit({ learning_rate: true }).optional(),
@@ -136,8 +151,8 @@ const ExperimentEvaluation = z.strictObject({
   ),
   every_steps: EvaluationRequest.shape.every_steps,
   points: describe(
-    z.enum(['steps', 'checkpoints', 'ends']).optional(),
-    'When final runs are scored on validation and source rows, each time a dot of their paths in the plane: whenever validation rows are (`steps`, the default), at each checkpoint, or before the first and after the last step alone (`ends`). Test rows are read at the ends.',
+    z.enum(['steps', 'checkpoints', 'ends']).default('steps'),
+    'When final runs are scored on validation and source rows, each time a dot of their paths in the plane: whenever validation rows are (`steps`, the default), at each checkpoint, or before the first step and for the result alone (`ends`). Test rows are read there alone.',
   ),
   samples: EvaluationRequest.shape.samples,
 });
@@ -163,7 +178,7 @@ export const ExperimentRequest = z
     training_file: CreateRunRequest.shape.training_file,
     data_mix: describe(z.array(MixEntry).max(16).optional(), 'As of a run, for every arm without its own.'),
     evaluation: ExperimentEvaluation,
-    fixed: describe(FixedSettings.default({}), 'What all runs share, in the keys of a run.'),
+    fixed: describe(FixedSettings.prefault({}), 'What all runs share, in the keys of a run.'),
     arms: describe(z.array(ExperimentArm).min(1).max(32), 'What is compared.'),
     match: z
       .strictObject({

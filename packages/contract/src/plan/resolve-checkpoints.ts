@@ -41,15 +41,12 @@ function resolveBest(
   { validates, validations }: Facts,
 ): ResolvedCheckpoints {
   if (checkpoint.keep_best && !validates) throw withoutValidation('checkpoint.keep_best');
+  if (checkpoint.result === 'best' && !validates) throw withoutValidation('checkpoint.result');
   const keep_best = checkpoint.keep_best ?? validates;
+  if (checkpoint.result === 'best' && !keep_best) throw withoutBest('checkpoint.result takes', 'checkpoint.result');
   if (!stopping) return { checkpoint: { ...checkpoint, keep_best } };
   if (!validates) throw withoutValidation('early_stopping');
-  if (!keep_best) {
-    throw new AppError('invalid_value', "'checkpoint.keep_best' is false, but early_stopping ends with the best.", {
-      param: 'checkpoint.keep_best',
-      hint: 'Leave keep_best out, or leave early_stopping out.',
-    });
-  }
+  if (!keep_best && checkpoint.result !== 'last') throw withoutBest('early_stopping ends with', 'early_stopping');
   if (validations < 2) {
     throw new AppError(
       'invalid_value',
@@ -59,6 +56,12 @@ function resolveBest(
   }
   return { early_stopping: stopping, checkpoint: { ...checkpoint, keep_best } };
 }
+
+const withoutBest = (what: string, param: string): AppError =>
+  new AppError('invalid_value', `'checkpoint.keep_best' is false, but ${what} the best.`, {
+    param: 'checkpoint.keep_best',
+    hint: `Leave keep_best out, or ${param === 'early_stopping' ? 'leave early_stopping out' : "take checkpoint.result 'last'"}.`,
+  });
 
 const withoutValidation = (param: string): AppError =>
   new AppError('invalid_value', `'${param}' follows the validation loss, but there is no validation file.`, {

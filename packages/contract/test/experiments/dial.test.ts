@@ -1,14 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { type DialScore, type ExperimentOutcome, nextDial, type RunOutcome } from '../../src/experiments/index.js';
-import { arm, dial, experiment, finals, run, search } from './outcomes.js';
+import { arm, dial, experiment, finals, point, run, search } from './outcomes.js';
 
 // As outcomes.ts names files by what they are.
 const evaluation = {
   validation: 'file-target-validation',
   test: 'file-target-test',
   source: ['file-source-test'],
-  every_steps: 50,
-  samples: 0,
 };
 const next = (runs: RunOutcome[], lambdas = [0.5, 0.75], changes: Partial<typeof evaluation> = {}) => {
   const outcome: ExperimentOutcome = experiment([arm('lora'), arm('mora')], runs);
@@ -68,6 +66,14 @@ describe('the way back to the base', () => {
       dial: one.dial.map((at) => (at.lambda === 0.75 ? dial(0.75, { valid: 0.75, source: 2.2, test: 0.9 }) : at)),
     }));
     expect(next([...tested, ...mora])).toEqual([]);
+  });
+
+  test('starts at the result of a run, wherever its last step came to', () => {
+    const [last] = dialled('lora', [[0.8, 0.8]]) as [RunOutcome];
+    // The validation loss is 0.7 at step 50, which is the result, and 0.9 at the last: the whole update is the best share.
+    const early = { ...last, result_step: 50, points: [...last.points, point(50, { valid: 0.7 })] };
+    expect(next([last]).map(({ lambda }) => lambda)).toEqual([0.75]);
+    expect(next([early])).toEqual([]);
   });
 
   test('takes of equal shares the one that learned most, and none where a loss is no number', () => {

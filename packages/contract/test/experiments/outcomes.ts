@@ -65,6 +65,7 @@ export const run = (arm: string, changes: Partial<RunOutcome> = {}): RunOutcome 
     stopped_at: null,
     verdict: null,
     steps: 100,
+    result_step: 100,
     tokens: 40_000,
     seconds: 30,
     trainable_parameters: 1000,

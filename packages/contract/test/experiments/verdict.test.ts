@@ -158,15 +158,36 @@ describe('the verdict', () => {
     expect(verdict.reason).toMatch(/^what was forgotten was not measured/);
   });
 
-  test('an earlier checkpoint that validation rows choose is named, and where it is', () => {
-    const points = [
-      point(0, { valid: 3, test: 3 }),
-      point(50, { valid: 1, test: 1 }),
-      point(100, { valid: 1.4, test: 1.3 }),
-    ];
-    const verdict = one([2, 3, 4].map((seed) => run('lora', { seed, points })));
-    expect(verdict.chosen?.step).toBe(50);
-    expect(verdict.next_command).toBe(`moraine runs checkpoints ${verdict.chosen?.run_id}`);
+  /** A run that overfits: validation rows choose the checkpoint at `best`, which is its result. */
+  const overfitted = (best: number, seed: number): RunOutcome =>
+    run('lora', {
+      seed,
+      result_step: best,
+      points: [
+        point(0, { valid: 3, test: 3, source: 2 }),
+        ...[25, 50, 75].map((step) =>
+          point(step, step === best ? { valid: 1, test: 1 + seed / 100, source: 2.2 } : { valid: 1.5 }),
+        ),
+        point(100, { valid: 2 }),
+      ],
+      dial: [dial(0.5, { valid: 1.2, source: 2.1 })],
+    });
+
+  test('of runs that overfit is of the checkpoint that validation rows chose in each, which is what is downloaded', () => {
+    const verdict = one([overfitted(50, 2), overfitted(25, 3), overfitted(75, 4)]);
+    expect(verdict).toMatchObject({ decision: 'use', chosen: { step: 50, lambda: 1 }, gain: { n: 3, over: 'seeds' } });
+    // 3 − mean(1.02, 1.03, 1.04)
+    expect(verdict.gain?.mean).toBeCloseTo(1.97, 12);
+    expect(verdict.forgotten?.mean).toBeCloseTo(0.2, 12);
+    expect(verdict.next_command).toBe(`moraine runs download ${verdict.chosen?.run_id} --format merged`);
+  });
+
+  test('on the way back to the base is of the same checkpoint', () => {
+    const runs = [2, 3, 4].map((seed) => {
+      const one = overfitted(50, seed);
+      return { ...one, dial: [dial(0.5, { valid: 0.8, test: 0.9 + seed / 100, source: 2.1 })] };
+    });
+    expect(one(runs).chosen).toMatchObject({ step: 50, lambda: 0.5 });
   });
 
   test('does not depend on the order of runs', () => {

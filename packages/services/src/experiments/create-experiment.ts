@@ -1,4 +1,5 @@
 import { AppError, type ExperimentObject, newId } from '@moraine/contract';
+import type { ExperimentSpec } from '@moraine/contract/experiments';
 import type { Actor, Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import type { ExperimentModel } from '../ground/generated/models.js';
@@ -6,7 +7,7 @@ import { today } from '../training/prepare-run.js';
 import { advanceExperiment } from './advance.js';
 import { differencesOf, keysOf } from './differences.js';
 import { estimateExperiment } from './estimate-experiment.js';
-import { type ExperimentRow, toRow } from './experiment-row.js';
+import { type ExperimentRow, storedSpec, toRow } from './experiment-row.js';
 import { getExperiment } from './get-experiment.js';
 import { type PreparedExperiment, prepareExperiment } from './prepare-experiment.js';
 import { toExperimentObject } from './to-experiment-object.js';
@@ -60,19 +61,22 @@ async function store(s: Services, actor: Actor, data: NewRow): Promise<string> {
     const there = await tx.experiment.findFirst({ where: { projectId, name, status: { not: 'cancelled' } } });
     return there ?? (await tx.experiment.create({ data }));
   });
-  if (stored.requestHash === data.requestHash || (await hasGrownInto(s, actor, stored, data))) return stored.id;
+  if (stored.requestHash === data.requestHash || (await isTheSame(s, actor, stored, data))) return stored.id;
   throw nameIsTaken(stored, data);
 }
 
-/** Whether an experiment has grown into what a request asks for. */
-async function hasGrownInto(s: Services, actor: Actor, there: ExperimentModel, data: NewRow): Promise<boolean> {
-  if (there.revision === 1) return false;
-  const now = await prepareExperiment(s, actor, there.request, there.templateDate);
+/** Whether an experiment has grown into what a request asks for, or was begun by an earlier version that had fewer keys. */
+async function isTheSame(s: Services, actor: Actor, there: ExperimentModel, data: NewRow): Promise<boolean> {
+  const now = await prepareExperiment(s, actor, requestOf(there, data), there.templateDate);
   return now.requestHash === data.requestHash;
 }
 
+/** What is stored, with what is asked for now where its version had no such key: to go on with it is no other request. */
+const requestOf = (there: ExperimentModel, { request }: NewRow): ExperimentSpec =>
+  storedSpec(there.request as unknown as ExperimentSpec, request as unknown as ExperimentSpec);
+
 function nameIsTaken(there: ExperimentModel, data: NewRow): AppError {
-  const differences = differencesOf(there.request, data.request);
+  const differences = differencesOf(requestOf(there, data), data.request);
   const what = differences.length === 0 ? 'the contents of its files' : keysOf(differences);
   return new AppError('conflict', `'${data.name}' is ${there.id}, which asks for something else: ${what}.`, {
     param: 'name',

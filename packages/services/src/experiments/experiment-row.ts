@@ -1,4 +1,4 @@
-import { AppError } from '@moraine/contract';
+import { AppError, CheckpointRequest } from '@moraine/contract';
 import type { ExperimentPlan, ExperimentSpec } from '@moraine/contract/experiments';
 import type { Actor, Services } from '../ground/context.js';
 import type { ExperimentModel } from '../ground/generated/models.js';
@@ -17,7 +17,23 @@ export async function requireExperiment(s: Services, actor: Actor, id: string): 
   return toRow(row);
 }
 
-export const toRow = (row: ExperimentModel): ExperimentRow => row as unknown as ExperimentRow;
+export function toRow(row: ExperimentModel): ExperimentRow {
+  const typed = row as unknown as ExperimentRow;
+  return { ...typed, request: storedSpec(typed.request) };
+}
+
+/** A stored request with its keys of today: those that its version did not write are as they were then, or as `later` has them. */
+export function storedSpec(stored: ExperimentSpec, later: ExperimentSpec | null = null): ExperimentSpec {
+  const { fixed, evaluation } = stored;
+  const unwritten = { ...CHECKPOINT_AUTO, result: later?.fixed.checkpoint.result ?? ('last' as const) };
+  return {
+    ...stored,
+    fixed: { ...fixed, checkpoint: { ...unwritten, ...fixed.checkpoint } },
+    evaluation: { ...evaluation, points: evaluation.points ?? later?.evaluation.points ?? 'steps' },
+  };
+}
+
+const CHECKPOINT_AUTO = CheckpointRequest.parse({});
 
 export const notFound = (id: string): AppError =>
   new AppError('not_found', `No experiment '${id}'.`, { param: 'id', hint: 'GET /v1/experiments lists yours.' });

@@ -15,8 +15,8 @@ export interface LoadedCell extends ExperimentCell {
 }
 
 /**
- * The cells of an experiment that have a run, oldest first. A deleted run counts as none. The score is the validation loss after the last
- * step, which is the step that the reported figures are of; where a search stops runs early, those at the steps of its rungs are there too.
+ * The cells of an experiment that have a run, oldest first. A deleted run counts as none. The score is the validation loss of the run's
+ * result, which the reported figures are of too; where a search stops runs early, those at the steps of its rungs are there too.
  */
 export async function loadCells(s: Services, { id, plan }: Pick<ExperimentRow, 'id' | 'plan'>): Promise<LoadedCell[]> {
   const steps = plan.arms.flatMap(({ search }) => (search.type === 'asha' ? search.rungs : []));
@@ -29,7 +29,7 @@ export async function loadCells(s: Services, { id, plan }: Pick<ExperimentRow, '
          WHERE m.run_id = r.id AND m.name = 'valid_loss' AND r.experiment_phase = 'search' AND p.step = ANY ($2)) AS rungs,
        t.error_code, t.error_message AS error,
        CASE WHEN t.status = 'succeeded' THEN (SELECT p.value FROM metric_series m JOIN metric_points p ON p.series_id = m.id
-         WHERE m.run_id = r.id AND m.name = 'valid_loss' ORDER BY p.step DESC LIMIT 1) END AS valid
+         WHERE m.run_id = r.id AND m.name = 'valid_loss' ORDER BY p.step = r.result_step DESC NULLS LAST, p.step DESC LIMIT 1) END AS valid
      FROM runs r JOIN tasks t ON t.id = r.id
      WHERE r.experiment_id = $1 AND r.experiment_cell IS NOT NULL AND t.deleted_at IS NULL
      ORDER BY t.created_at, r.experiment_arm, r.experiment_phase DESC, learning_rate, r.seed`,

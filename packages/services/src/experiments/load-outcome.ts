@@ -70,6 +70,7 @@ function toRunOutcome(row: ExperimentRow, run: WholeRun, measured: readonly Meas
     stopped_at: stoppedAt(run),
     verdict: task.errorCode,
     steps: run.steps,
+    result_step: run.resultStep,
     tokens: Number(run.trainedTokens),
     seconds: task.finishedAt === null ? null : secondsOf(measured),
     trainable_parameters: config.trainable_parameters,

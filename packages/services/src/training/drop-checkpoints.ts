@@ -12,7 +12,7 @@ const unneeded = (chosen: string): string => `
     SELECT c.id, c.run_id, c.step, c.best_step, r.result_step,
       row_number() OVER (PARTITION BY c.run_id ORDER BY c.step DESC) <= (r.config #>> '{checkpoint,keep_last}')::int AS is_last,
       c.metrics ->> 'valid_loss' IS NOT NULL AND row_number() OVER (
-        PARTITION BY c.run_id ORDER BY (c.metrics ->> 'valid_loss')::float8 NULLS LAST, c.step
+        PARTITION BY c.run_id ORDER BY (c.metrics ->> 'valid_loss')::float8 NULLS LAST, c.step DESC
       ) <= CASE coalesce(r.config #>> '{checkpoint,keep_best}', 'false')
         WHEN 'false' THEN 0 WHEN 'true' THEN 1 ELSE (r.config #>> '{checkpoint,keep_best}')::int END AS is_best
     FROM checkpoints c JOIN runs r ON r.id = c.run_id JOIN tasks t ON t.id = r.id WHERE c.deleted_at IS NULL AND ${chosen}

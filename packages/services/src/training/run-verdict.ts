@@ -71,7 +71,7 @@ const side = (order: 'ASC' | 'DESC'): string => `ARRAY(
 export const LOSS_ENDS = `'name', m.name, 'first', ${side('ASC')}, 'last', ${side('DESC')},
   'count', (SELECT coalesce(sum(n), 0)::int FROM metric_rollups u WHERE u.series_id = m.id),
   'best', (SELECT json_build_object('value', value, 'step', step) FROM metric_points p
-    WHERE m.name = 'valid_loss' AND p.series_id = m.id AND p.${IS_FINITE} ORDER BY value, step LIMIT 1)`;
+    WHERE m.name = 'valid_loss' AND p.series_id = m.id AND p.${IS_FINITE} ORDER BY value, step DESC LIMIT 1)`;
 
 /** What the losses of a run say, the training loss before the validation loss; `result_step` is the step that its result is of. */
 export function verdictOf(losses: readonly LossEnds[], result_step: number | null): RunVerdict | null {

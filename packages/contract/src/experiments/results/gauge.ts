@@ -2,24 +2,24 @@ import { AppError } from '../../errors.js';
 import { fitPolynomial, leaveOneGroupOutR2 } from '../../stats/index.js';
 import type { ExperimentOutcome } from '../outcome.js';
 import type { KlGauge } from './objects.js';
-import { baseOf, candidatesOf, forgottenOf } from './scores.js';
+import { baseOf, forgottenOf, resultOf } from './scores.js';
 
 const RUNS_MIN = 20;
 const METHODS_MIN = 3;
 
 /**
  * How well the distance from the base, measured on task tokens, foretells what is forgotten: Δ bits per byte of source rows over D = KL(p_base ‖ q),
- * one point a run, its end. RL's Razor (Shenfeld et al. 2025, arXiv:2509.04259) fits the second degree; the linear fit is beside it, and for both
+ * one point a run, its result. RL's Razor (Shenfeld et al. 2025, arXiv:2509.04259) fits the second degree; the linear fit is beside it, and for both
  * how well they foretell a method that they have not seen. With fewer than 20 runs or 3 methods nothing is claimed.
  */
 export function klGauge({ arms, runs }: ExperimentOutcome): KlGauge {
   const points = runs
     .filter(({ status }) => status === 'succeeded')
     .flatMap((run) => {
-      const end = candidatesOf({ ...run, dial: [] }).at(-1);
-      const forgotten = end === undefined || end.step === 0 ? null : forgottenOf(end, baseOf(run));
+      const end = resultOf(run);
+      const forgotten = end === null || end.step === 0 ? null : forgottenOf(end, baseOf(run));
       const arm = arms.find(({ name }) => name === run.arm);
-      if (end === undefined || forgotten === null || end.kl === null || arm === undefined) return [];
+      if (end === null || forgotten === null || end.kl === null || arm === undefined) return [];
       return [{ run_id: run.run_id, arm: arm.name, method: arm.method, color: arm.color, kl: end.kl, forgotten }];
     })
     .sort((a, b) => a.kl - b.kl || (a.run_id < b.run_id ? -1 : 1));

@@ -70,7 +70,7 @@ export const TableRow = z
         learning_rate: z.number(),
         loss: describe(
           z.number().nullable(),
-          'Validation loss after the last step; null where a run diverged, and where one was stopped before.',
+          'Validation loss of the result; null where a run diverged, and where one was stopped before.',
         ),
         stopped: Stopped,
         seeds: z.array(z.int()),
@@ -168,7 +168,7 @@ export const ExperimentFrontier = z
         seed: z.int(),
         status: z.string(),
         points: describe(z.array(PlanePoint), 'Its checkpoints, by step.'),
-        dial: describe(z.array(PlanePoint), 'Its last checkpoint on its way back to the base, by rising λ.'),
+        dial: describe(z.array(PlanePoint), 'Its result on its way back to the base, by rising λ.'),
       }),
     ),
     front: describe(
@@ -227,7 +227,7 @@ export const ExperimentCurves = z
             learning_rate: z.number(),
             loss: describe(
               z.number().nullable(),
-              'Mean validation loss over the seeds after the last step; null where a run diverged, and where one was stopped before.',
+              'Mean validation loss of the results over the seeds; null where a run diverged, and where one was stopped before.',
             ),
             stopped: Stopped,
             seeds: z.array(z.int()),

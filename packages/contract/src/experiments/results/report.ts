@@ -145,7 +145,7 @@ function searches(table: ExperimentTable): string[] {
   return [
     '## The search of the rates',
     '',
-    'Validation loss after the last step, nats a token; the chosen rate is bold.',
+    'Validation loss of the result of each run, nats a token; the chosen rate is bold.',
     ...(stopsEarly(table)
       ? [
           'A run that was stopped early is compared with others at the step where it was stopped, never with a loss of another step.',

@@ -20,7 +20,7 @@ export const METRIC_FACTS: Readonly<Record<ResultMetric, MetricFacts>> = {
   exact_match: { title: 'exact match', unit: 'share of rows', isLowerBetter: false, isShareOfRows: true, chance: 0 },
 };
 
-/** One model of a run: a checkpoint at λ = 1, or its last one on the way back to the base. */
+/** One model of a run: a checkpoint at λ = 1, or its result on the way back to the base. */
 export interface Candidate {
   step: number;
   lambda: number;
@@ -29,13 +29,18 @@ export interface Candidate {
 }
 
 /** Every model of a run that was scored: checkpoints by step, then the dial. */
-export function candidatesOf({ points, dial }: RunOutcome): Candidate[] {
-  const sorted = points.toSorted((a, b) => a.step - b.step);
-  const last = sorted.at(-1)?.step ?? 0;
+export function candidatesOf(run: RunOutcome): Candidate[] {
+  const { step = 0 } = resultOf(run) ?? {};
   return [
-    ...sorted.map((point) => ({ ...point, lambda: 1 })),
-    ...dial.map(({ lambda, scores }) => ({ step: last, lambda, kl: null, scores })),
+    ...run.points.toSorted((a, b) => a.step - b.step).map((point) => ({ ...point, lambda: 1 })),
+    ...run.dial.map(({ lambda, scores }) => ({ step, lambda, kl: null, scores })),
   ];
+}
+
+/** The step of a run that its result is of, with its scores; where it has none yet, the last one. Null before any. */
+export function resultOf({ points, result_step }: RunOutcome): Candidate | null {
+  const point = points.find(({ step }) => step === result_step) ?? points.toSorted((a, b) => b.step - a.step)[0];
+  return point === undefined ? null : { ...point, lambda: 1 };
 }
 
 /** The base's scores as the run measured them: before its first update. */
@@ -74,20 +79,17 @@ function meanOrNull(values: readonly (number | null)[]): number | null {
 /** Whether the run's loss became no number, which is a result: its rate is worse than any whose did not. */
 export const isDiverged = (run: RunOutcome): boolean =>
   run.verdict === 'nan_loss' ||
-  (lastOf(run)?.scores ?? []).some((one) => one.use === 'validation' && !Number.isFinite(one.loss));
+  (resultOf(run)?.scores ?? []).some((one) => one.use === 'validation' && !Number.isFinite(one.loss));
 
-/** Validation loss after the last step, nats a token, which rates are chosen by; null where it is none. */
+/** Validation loss of the result, nats a token, which rates are chosen by; null where it is none. */
 export function validationLoss(run: RunOutcome): number | null {
-  const last = run.status === 'succeeded' ? lastOf(run) : null;
-  return last === null ? null : targetScore(last, 'loss', 'validation');
+  const result = run.status === 'succeeded' ? resultOf(run) : null;
+  return result === null ? null : targetScore(result, 'loss', 'validation');
 }
 
-const lastOf = ({ points }: RunOutcome): RunOutcome['points'][number] | null =>
-  points.toSorted((a, b) => b.step - a.step)[0] ?? null;
-
 /**
- * The model of a run that validation rows choose: the least loss among checkpoints and λ that have test scores too; of equal ones the first.
- * Null where none has both. Test rows are not looked at.
+ * The model of a run that validation rows choose: the least loss among checkpoints and λ that have test scores too; of equal ones the one that learned most, which is that of the
+ * later step and of the larger λ. Null where none has both. Test rows are not looked at.
  */
 export function chooseModel(run: RunOutcome): Candidate | null {
   const judged = candidatesOf(run).flatMap((model) => {
@@ -95,8 +97,10 @@ export function chooseModel(run: RunOutcome): Candidate | null {
     const isTested = model.scores.some(({ role, use }) => role === 'target' && use === 'test');
     return loss === null || !isTested ? [] : [{ model, loss }];
   });
-  const least = Math.min(...judged.map(({ loss }) => loss));
-  return judged.find(({ loss }) => loss === least)?.model ?? null;
+  const [best] = judged.toSorted(
+    (a, b) => a.loss - b.loss || b.model.step - a.model.step || b.model.lambda - a.model.lambda,
+  );
+  return best?.model ?? null;
 }
 
 /** The metric that a table tells: exact match where all rows have answers, loss otherwise. */

@@ -86,7 +86,7 @@ const hasScore = (run: RunOutcome): boolean => run.status === 'succeeded' || isD
 
 /**
  * The rate of the final runs; of several, which a search that went on later leaves, and where there is none yet, the one of the least
- * validation loss after the last step.
+ * validation loss of their results.
  */
 function chosenRate(runs: readonly RunOutcome[]): number | null {
   const finals = runs.filter(({ phase }) => phase === 'final');
@@ -102,7 +102,7 @@ function chosenRate(runs: readonly RunOutcome[]): number | null {
 }
 
 /**
- * Rates by rising rate, each with the mean validation loss after the last step of its runs that have ended; null where one diverged, and where one was stopped before, whose step
+ * Rates by rising rate, each with the mean validation loss of the results of its runs that have ended; null where one diverged, and where one was stopped before, whose step
  * and loss there stand beside it.
  */
 export function ratesOf(runs: readonly RunOutcome[]): TableRow['rates'] {

@@ -9,6 +9,7 @@ import {
   forgottenOf,
   METRIC_FACTS,
   metricOf,
+  resultOf,
   targetScore,
 } from './scores.js';
 import { experimentTable } from './table.js';
@@ -68,10 +69,9 @@ export interface Verdict {
   next_command: string | null;
 }
 
-/** A model of an arm over its seeds. */
+/** A model of an arm over its seeds: the results of its runs, at a share of their updates. */
 interface Option {
   arm: string;
-  step: number;
   lambda: number;
   /** Mean over the seeds, on validation rows. */
   loss: number;
@@ -106,8 +106,9 @@ export function experimentVerdict(outcome: ExperimentOutcome, options: VerdictOp
   const row = rows.find(({ arm }) => arm === best.arm);
   const kept = best.models.toSorted((a, b) => a.loss - b.loss || a.run.seed - b.run.seed)[0];
   if (row === undefined || kept === undefined) throw new Error(`No row of ${best.arm}.`);
-  const { step, lambda } = best;
+  const { lambda } = best;
   const { run_id, learning_rate } = kept.run;
+  const { step } = kept.model;
   const chosen = {
     arm: best.arm,
     label: row.label,
@@ -132,38 +133,37 @@ export function experimentVerdict(outcome: ExperimentOutcome, options: VerdictOp
     tuned: meanOf(scored.map((one) => one.tuned)),
     gain,
     forgotten: forgottenFigure(best),
-    next_command: decision === 'use' ? nextCommand(kept.run, step, lambda) : null,
+    next_command: decision === 'use' ? nextCommand(kept.run, lambda) : null,
   };
 }
 
-/** What is downloaded of a run is its end; an earlier checkpoint is in the list of them. */
-function nextCommand({ run_id, points }: RunOutcome, step: number, lambda: number): string {
-  const last = Math.max(...points.map((point) => point.step));
-  if (step < last) return `moraine runs checkpoints ${run_id}`;
-  return `moraine runs download ${run_id} --format merged${lambda === 1 ? '' : ` --lambda ${lambda}`}`;
-}
+/** What is downloaded of a run is its result. */
+const nextCommand = ({ run_id }: RunOutcome, lambda: number): string =>
+  `moraine runs download ${run_id} --format merged${lambda === 1 ? '' : ` --lambda ${lambda}`}`;
 
 const baseScore = (run: RunOutcome, metric: ResultMetric): number | null => {
   const base = baseOf(run);
   return base === null ? null : targetScore(base, metric, 'test');
 };
 
-/** Checkpoints and dial points that every seed of an arm has, with validation and test scores. The base itself is none. */
+/** The shares of the update at which the result of every seed of an arm has validation and test scores, the largest first. The base itself is none. */
 function optionsOf(arm: string, runs: readonly RunOutcome[]): Option[] {
-  const [first] = runs;
-  if (first === undefined) return [];
-  return candidatesOf(first).flatMap(({ step, lambda }) => {
-    if (step === 0 || lambda === 0) return [];
-    const models = runs.flatMap((run) => {
-      const model = candidatesOf(run).find((one) => one.step === step && one.lambda === lambda);
-      const loss = model === undefined ? null : targetScore(model, 'loss', 'validation');
-      const isTested = model?.scores.some(({ role, use }) => role === 'target' && use === 'test');
-      return model === undefined || loss === null || !isTested ? [] : [{ run, model, loss }];
+  const shares = new Set([1, ...runs.flatMap(({ dial }) => dial.map(({ lambda }) => lambda))]);
+  shares.delete(0);
+  return [...shares]
+    .sort((a, b) => b - a)
+    .flatMap((lambda) => {
+      const models = runs.flatMap((run) => {
+        const step = resultOf(run)?.step;
+        const model = candidatesOf(run).find((one) => one.step === step && one.step > 0 && one.lambda === lambda);
+        const loss = model === undefined ? null : targetScore(model, 'loss', 'validation');
+        const isTested = model?.scores.some(({ role, use }) => role === 'target' && use === 'test');
+        return model === undefined || loss === null || !isTested ? [] : [{ run, model, loss }];
+      });
+      if (models.length === 0 || models.length < runs.length) return [];
+      const forgotten = meanOf(models.map(({ run, model }) => forgottenOf(model, baseOf(run))));
+      return [{ arm, lambda, models, forgotten, loss: meanOf(models.map(({ loss }) => loss)) ?? Number.NaN }];
     });
-    if (models.length < runs.length) return [];
-    const forgotten = meanOf(models.map(({ run, model }) => forgottenOf(model, baseOf(run))));
-    return [{ arm, step, lambda, models, forgotten, loss: meanOf(models.map(({ loss }) => loss)) ?? Number.NaN }];
-  });
 }
 
 function meanOf(values: readonly (number | null)[]): number | null {
