@@ -1,4 +1,5 @@
-import { EvaluationComparison, EvaluationTaskObject } from '@moraine/contract';
+import { EvaluationComparison, EvaluationMessage, EvaluationTaskObject, isTerminal } from '@moraine/contract';
+import { readEvents, type ServerEvent } from '@moraine/contract/client';
 import { EvaluationItem } from '@moraine/contract/suites';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { playEvaluation, prepare } from './fixtures.js';
@@ -51,6 +52,47 @@ it('an evaluation is made once under its key, listed, shown, read item by item, 
   expect((await api.ask('POST', `${path}/${waiting}/cancel`)).status).toBe(409);
 });
 
+it('a stream has an evaluation at once, its items as they are scored, its end; and goes on behind the items that the reader has', async () => {
+  const { id } = (await api.ask('POST', path, { body: body() })).json;
+  const stop = new AbortController();
+  const open = async (query: string, headers: Record<string, string> = {}) => {
+    const at = `${api.url}${path}/${id}/stream${query}`;
+    const response = await fetch(at, {
+      headers: { authorization: `Bearer ${api.key}`, ...headers },
+      signal: stop.signal,
+    });
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
+    return readEvents(response.body as ReadableStream<Uint8Array<ArrayBuffer>>);
+  };
+  /** Up to its end: places and what is said of items and of the evaluation. */
+  const told = async (events: AsyncGenerator<ServerEvent>) => {
+    const all: [string | null, unknown][] = [];
+    for await (const { id: place, event, data } of events) {
+      const message = EvaluationMessage.parse({ event, data: JSON.parse(data) });
+      const isItems = message.event === 'items';
+      all.push([place, isItems ? message.data.map(({ index }) => index) : message.data.status]);
+      if (!isItems && isTerminal(message.data.status)) return all;
+    }
+    return all;
+  };
+  const live = await open('?include=items');
+  expect((await live.next()).value).toMatchObject({ id: '0', event: 'evaluation' });
+  const watched = told(live);
+  await evaluate([true, false, true]);
+  const all = await watched;
+  expect(all.filter(([, said]) => Array.isArray(said))).toEqual([['3', [0, 1, 2]]]);
+  expect(all.at(-1)).toEqual(['3', 'succeeded']);
+  // Whoever was told of two items is told of the third; an item's page is not asked for.
+  expect(await told(await open('?include=items', { 'last-event-id': '2' }))).toEqual([
+    ['3', [2]],
+    ['3', 'succeeded'],
+  ]);
+  expect(await told(await open('?last_event_id=1'))).toEqual([['3', 'succeeded']]);
+  stop.abort();
+  const bad = await api.ask('GET', `${path}/${id}/stream`, { headers: { 'last-event-id': '1-0' } });
+  expect([bad.status, bad.json.error.param]).toEqual([400, 'last_event_id']);
+});
+
 it.each([
   [{ suite: 'fiel' }, 400, 'suite'],
   [{ lambda: 2 }, 400, 'lambda'],
@@ -61,7 +103,7 @@ it.each([
   expect([refused.status, refused.json.error.param]).toEqual([status, param]);
 });
 
-it.each(['', '/items', '/events', '/compare?with=evaltask_b'])(
+it.each(['', '/items', '/events', '/stream', '/compare?with=evaltask_b'])(
   'an evaluation that there is not is not found: %s',
   async (rest) => {
     const { status, json } = await api.ask('GET', `${path}/evaltask_a${rest}`);

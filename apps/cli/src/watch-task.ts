@@ -17,7 +17,8 @@ export interface Watched<T extends Task> {
   noun: string;
   /** The command that has `watch`. */
   command: string;
-  read(client: Client): Promise<T>;
+  /** The task as it is, and again whenever it may have changed, until `signal` ends it. */
+  updates(client: Client, signal: AbortSignal): AsyncIterable<T>;
   progressOf(task: T): { done: number; total: number | null; noun: string };
   /** The lines that say what came of it. */
   endOf(task: T): string[];
@@ -30,22 +31,28 @@ export function watchTask<T extends Task>(args: Arguments, id: string, watched: 
   const client = connect(args);
   const line = progressLine();
   return untilSignal(async (signal) => {
-    let task = await watched.read(client);
-    while (!isTerminal(task.status)) {
+    let task: T | null = null;
+    for await (task of watched.updates(client, signal)) {
+      if (isTerminal(task.status)) break;
       if (!args.options.json) line.show(...progressOf(task, watched));
-      await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) {
-        line.clear();
-        printError(`The ${watched.noun} goes on. \`npx moraine ${watched.command} watch ${id}\` shows it again.`);
-        return 130;
-      }
-      task = await watched.read(client);
     }
     line.clear();
+    if (task === null || !isTerminal(task.status)) {
+      printError(`The ${watched.noun} goes on. \`npx moraine ${watched.command} watch ${id}\` shows it again.`);
+      return 130;
+    }
     if (args.options.json) print(JSON.stringify(task));
     else for (const row of watched.endOf(task)) print(row);
     return task.status === 'succeeded' ? 0 : 1;
   });
+}
+
+/** A task that is read again and again. */
+export async function* polled<T extends Task>(read: () => Promise<T>, signal: AbortSignal): AsyncGenerator<T> {
+  while (!signal.aborted) {
+    yield await read();
+    await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
+  }
 }
 
 function progressOf<T extends Task>(task: T, watched: Watched<T>): [line: string, step: string] {

@@ -47,6 +47,7 @@ const VERBS: Record<RouteName, string | { none: string }> = {
   getEvaluation: 'evaluations show',
   cancelEvaluation: 'evaluations cancel',
   listEvaluationItems: 'evaluations items',
+  streamEvaluation: 'evaluations watch',
   listEvaluationEvents: 'evaluations events',
   compareEvaluations: 'evaluations compare',
   createAnalysis: 'analyses create',

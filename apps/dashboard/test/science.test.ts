@@ -160,6 +160,8 @@ describe('an experiment', () => {
 });
 
 describe('an evaluation', () => {
+  const block = (title: string) =>
+    page.locator('section.block').filter({ has: page.getByRole('heading', { name: title }) });
   let tuned: EvaluationTaskObject;
   beforeAll(async () => {
     const { client } = stack;
@@ -203,6 +205,37 @@ describe('an evaluation', () => {
     await expect.poll(() => items.count()).toBe(LIMIT);
     await items.first().getByText('Expected').waitFor();
   });
+
+  it(
+    'one of several answers fills while it goes on, without being asked for again, and an item has every sample',
+    async () => {
+      const { client } = stack;
+      const rows = [1, 2, 3, 4].map((n) => JSON.stringify({ prompt: `${n}`, expected: 'no such answer' }));
+      const form = new FormData();
+      form.append('file', new Blob([rows.join('\n')]), 'answers.jsonl');
+      form.append('purpose', 'evals');
+      const { id: file } = await client.call('createFile', { body: form });
+      const sampling = { samples: 5, temperature: 1 };
+      const body = { model: experiment.model, suite: 'answers', file, sampling };
+      const { id } = await client.call('createEvaluation', { body });
+      const asked: string[] = [];
+      page.on('request', (request) => void asked.push(new URL(request.url()).pathname));
+      await page.goto(`${stack.origin}/evaluations/${id}`);
+      await block('Figures').getByText('pass@5').waitFor({ timeout: WAIT_MS });
+      await block('Figures').getByText('unique_answers').waitFor();
+      await block('What was asked').getByText('5 drawn at temperature 1, top-p 1, seed 0').waitFor();
+      const items = page.getByRole('list', { name: 'Items' });
+      expect(await items.getByText('Samples, 0 of 5 right').count()).toBe(4);
+      await items
+        .getByText(/^[1-5] × wrong/)
+        .first()
+        .waitFor();
+      const times = (path: string) => asked.filter((one) => one === `/v1/evaluations/${id}${path}`).length;
+      expect([times(''), times('/stream'), times('/items')]).toEqual([1, 1, 1]);
+      await look('samples');
+    },
+    WAIT_MS,
+  );
 
   it('an evaluation that is not there is named as such', async () => {
     await page.goto(`${stack.origin}/evaluations/eval-nothing`);

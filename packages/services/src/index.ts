@@ -21,6 +21,7 @@ export { cancelEvaluation } from './evaluation/cancel-evaluation.js';
 export { type CompareEvaluations, compareEvaluations } from './evaluation/compare-evaluations.js';
 export { createEvaluation } from './evaluation/create-evaluation.js';
 export { cancelEvaluating, finishEvaluation } from './evaluation/finish-evaluation.js';
+export { type EvaluationNews, type FollowEvaluation, followEvaluation } from './evaluation/follow-evaluation.js';
 export { getEvaluation } from './evaluation/get-evaluation.js';
 export { listEvaluationEvents } from './evaluation/list-evaluation-events.js';
 export { type ListEvaluationItems, listEvaluationItems } from './evaluation/list-evaluation-items.js';

@@ -9,6 +9,7 @@ import {
 } from '@moraine/services';
 import type { Handlers } from './bind.js';
 import { repeatableOf } from './repeatable.js';
+import { streamEvaluation } from './stream.js';
 
 export const evaluationHandlers: Handlers<
   | 'createEvaluation'
@@ -16,6 +17,7 @@ export const evaluationHandlers: Handlers<
   | 'getEvaluation'
   | 'cancelEvaluation'
   | 'listEvaluationItems'
+  | 'streamEvaluation'
   | 'listEvaluationEvents'
   | 'compareEvaluations'
 > = {
@@ -24,6 +26,7 @@ export const evaluationHandlers: Handlers<
   getEvaluation: ({ s, actor, params }) => getEvaluation(s, actor, params.id),
   cancelEvaluation: ({ s, actor, params }) => cancelEvaluation(s, actor, params.id),
   listEvaluationItems: ({ s, actor, params, query }) => listEvaluationItems(s, actor, params.id, query),
+  streamEvaluation,
   listEvaluationEvents: ({ s, actor, params, query }) => listEvaluationEvents(s, actor, params.id, query),
   compareEvaluations: ({ s, actor, params, query }) => compareEvaluations(s, actor, params.id, query),
 };

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SSEMessage } from '@fastify/sse';
 import { AppError } from '@moraine/contract';
-import { followRuns, type RunEntry, requireRuns, type Services } from '@moraine/services';
+import { followEvaluation, followRuns, getEvaluation, type RunEntry, requireRuns } from '@moraine/services';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Handler } from './bind.js';
 
@@ -48,12 +48,10 @@ async function* framed(
   for await (const entry of entries) yield { id: idOf(entry), event: entry.message.event, data: entry.message.data };
 }
 
-/** Sends messages of runs until the reader is gone; comments in between keep proxies awake. */
+/** Sends messages until the reader is gone; comments in between keep proxies awake. */
 async function follow(
-  s: Services,
   reply: FastifyReply,
-  positions: ReadonlyMap<string, string | null>,
-  idOf: (entry: RunEntry) => string,
+  messagesUntil: (signal: AbortSignal) => AsyncGenerator<SSEMessage>,
 ): Promise<undefined> {
   const { draining } = reply.server;
   const gone = new AbortController();
@@ -66,7 +64,7 @@ async function follow(
     if (draining.aborted) resolve();
   });
   await reply.sse.send({ retry: RETRY_MS, data: undefined });
-  const messages = framed(followRuns(s, positions, gone.signal), idOf);
+  const messages = messagesUntil(gone.signal);
   try {
     // A write that waits for a slow client never ends once that client is gone, so its departure ends the wait; so does ours.
     await Promise.race([reply.sse.send(messages), closed]);
@@ -86,12 +84,34 @@ async function follow(
 export const streamRun: Handler<'streamRun'> = async ({ s, actor, params, query, request, reply }) => {
   const from = lastEventId(request, query.last_event_id);
   await requireRuns(s, actor, [params.id]);
-  return follow(s, reply, new Map([[params.id, from]]), ({ id }) => id);
+  return follow(reply, (signal) => framed(followRuns(s, new Map([[params.id, from]]), signal), ({ id }) => id));
 };
 
 /** The same for several runs over one connection: a browser opens six to a server at most. */
 export const streamRuns: Handler<'streamRuns'> = async ({ s, actor, query, reply }) => {
   const positions = positionsOf(query.runs);
   await requireRuns(s, actor, [...positions.keys()]);
-  return follow(s, reply, positions, ({ runId, id }) => `${runId}@${id}`);
+  return follow(reply, (signal) => framed(followRuns(s, positions, signal), ({ runId, id }) => `${runId}@${id}`));
 };
+
+/** An evaluation and its items as they are scored: `id` is how many items the reader has. */
+export const streamEvaluation: Handler<'streamEvaluation'> = async ({ s, actor, params, query, request, reply }) => {
+  const from = itemsHad(request.headers['last-event-id']) ?? query.last_event_id ?? 0;
+  await getEvaluation(s, actor, params.id);
+  return follow(reply, async function* (signal) {
+    for await (const { items, message } of followEvaluation(s, actor, params.id, { from, ...includeOf(query) }, signal))
+      yield { id: String(items), ...message };
+  });
+};
+
+const includeOf = ({ include }: { include?: 'items' | 'samples' | undefined }) =>
+  include === undefined ? {} : { include };
+
+function itemsHad(id: unknown): number | null {
+  if (id === undefined || id === '') return null;
+  if (typeof id === 'string' && /^\d{1,9}$/.test(id)) return Number(id);
+  throw new AppError('invalid_value', `last_event_id is '${String(id)}', which is no number of items.`, {
+    param: 'last_event_id',
+    hint: 'Send the id of the last message you got, or none.',
+  });
+}

@@ -2,14 +2,14 @@ import type { AnalysisTaskObject } from '@moraine/contract';
 import type { Arguments } from '../args.js';
 import { curveTable, summaryTable } from '../local/lab-view.js';
 import { memorisationTable } from '../memorisation-view.js';
-import { watchTask } from '../watch-task.js';
+import { polled, watchTask } from '../watch-task.js';
 
 /** Shows how far an analysis is until it has ended, then its figures (`watchTask`). */
 export const watchAnalysis = (args: Arguments, id: string): Promise<number> =>
   watchTask(args, id, {
     noun: 'analysis',
     command: 'analyses',
-    read: (client) => client.call('getAnalysis', { params: { id } }),
+    updates: (client, signal) => polled(() => client.call('getAnalysis', { params: { id } }), signal),
     progressOf: ({ progress }) => ({ done: progress.rows, total: progress.total, noun: 'rows' }),
     endOf,
   });

@@ -71,7 +71,8 @@ export async function listItems(args: Arguments, id: string): Promise<number> {
 
 const cut = (words: string): string => (words.length > 200 ? `${words.slice(0, 199)}…` : words).replaceAll('\n', '⏎');
 
-function itemLines({
+/** An item as text. */
+export function itemLines({
   index,
   id,
   prompt,

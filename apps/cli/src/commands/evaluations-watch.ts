@@ -1,14 +1,23 @@
 import type { EvaluationTaskObject } from '@moraine/contract';
 import type { Arguments } from '../args.js';
+import { followEvaluation } from '../follow-evaluation.js';
 import { summaryLines } from '../summary-view.js';
+import { print } from '../terminal.js';
 import { watchTask } from '../watch-task.js';
+import { itemLines } from './evaluations-lists.js';
 
-/** Shows how far an evaluation is until it has ended, then its figures (`watchTask`). */
+/** Shows how far an evaluation is until it has ended, with `--items` each item as it is scored, then its figures (`watchTask`). */
 export const watchEvaluation = (args: Arguments, id: string): Promise<number> =>
   watchTask(args, id, {
     noun: 'evaluation',
     command: 'evaluations',
-    read: (client) => client.call('getEvaluation', { params: { id } }),
+    async *updates(client, signal) {
+      const include = args.options.items ? 'items' : undefined;
+      for await (const { event, data } of followEvaluation(client, id, include, signal)) {
+        if (event === 'evaluation') yield data;
+        else for (const item of data) print(args.options.json ? JSON.stringify(item) : itemLines(item));
+      }
+    },
     progressOf: ({ progress }) => ({ done: progress.items, total: progress.total, noun: 'items' }),
     endOf,
   });

@@ -21,7 +21,7 @@ export const evaluationsCommand: Command = {
   name: 'evaluations',
   forms: [
     'create --model NAME --suite NAME --file FILE [--lambda L] [--limit N [--seed N]] [--samples N] [--watch] [--json]',
-    'watch EVALUATION [--json]',
+    'watch EVALUATION [--items] [--json]',
     'ls [--model NAME] [--run RUN] [--suite NAME] [--status NAME] [--limit N | --all] [--after ID] [--json]',
     'show EVALUATION [--json]',
     'items EVALUATION [--verdict right|wrong] [--all-samples] [--limit N | --all] [--after INDEX] [--json]',
@@ -45,6 +45,7 @@ export const evaluationsCommand: Command = {
     ...PAGE_OPTIONS,
     limit: { type: 'string', value: 'N', help: 'Items to ask at most (create); else how many to list, default 20.' },
     watch: { type: 'boolean', help: 'Wait until it has ended, and print its figures.' },
+    items: { type: 'boolean', help: 'Print each item as it is scored (watch).' },
     run: { type: 'string', value: 'RUN', help: 'Evaluations that this run asked for only.' },
     status: { type: 'string', value: 'NAME', help: 'Evaluations of this status only.' },
     verdict: { type: 'string', value: 'NAME', help: 'Items with this verdict only: right or wrong.' },

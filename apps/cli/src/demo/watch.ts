@@ -110,6 +110,7 @@ export function apply(run: WatchedRun, message: StreamMessage): void {
       run.step = message.data.step;
       return;
     case 'log':
+    case 'progress':
       return;
   }
 }

@@ -1,5 +1,4 @@
 import type { EvaluationTaskObject } from '@moraine/contract';
-import { isTerminal } from '@moraine/contract';
 import type { EvaluationItem } from '@moraine/contract/suites';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -7,6 +6,7 @@ import { ErrorNotice, Loading } from '../components/notice.js';
 import { evaluationClient } from '../lib/evaluation-client.js';
 import { digits } from '../lib/format.js';
 import { keys } from '../lib/query-keys.js';
+import { ITEMS_PAGE } from './added-items.js';
 
 const VERDICTS = [
   ['', 'All'],
@@ -18,14 +18,14 @@ type Verdict = (typeof VERDICTS)[number][0];
 /** Every item with what the model gave for it, a page at a time. */
 export function EvaluationItems({ evaluation }: { evaluation: EvaluationTaskObject }) {
   const [verdict, setVerdict] = useState<Verdict>('');
-  const { id, status, sampling } = evaluation;
+  const { id, sampling } = evaluation;
   const pages = useInfiniteQuery({
     queryKey: keys.evaluationItems(id, verdict),
     queryFn: ({ pageParam, signal }) =>
       evaluationClient.call('listEvaluationItems', {
         params: { id },
         query: {
-          limit: 50,
+          limit: ITEMS_PAGE,
           after: pageParam,
           ...(verdict === '' ? {} : { verdict }),
           ...(sampling === null ? {} : { include: 'samples' as const }),
@@ -34,7 +34,7 @@ export function EvaluationItems({ evaluation }: { evaluation: EvaluationTaskObje
       }),
     initialPageParam: undefined as number | undefined,
     getNextPageParam: (page) => (page.has_more ? page.data.at(-1)?.index : undefined),
-    refetchInterval: isTerminal(status) ? false : 3000,
+    staleTime: Number.POSITIVE_INFINITY,
   });
   const items = pages.data?.pages.flatMap(({ data }) => data);
   return (

@@ -9,6 +9,7 @@ import { RunStateBadge } from '../components/state.js';
 import { EvaluationDifference } from '../evaluation/evaluation-difference.js';
 import { EvaluationItems } from '../evaluation/evaluation-items.js';
 import { figureValue, intervalText } from '../evaluation/figure-text.js';
+import { useEvaluationStream } from '../evaluation/use-evaluation-stream.js';
 import { useTitle } from '../hooks/use-title.js';
 import { evaluationClient } from '../lib/evaluation-client.js';
 import { dateTime, shortest } from '../lib/format.js';
@@ -20,8 +21,9 @@ export function EvaluationPage() {
   const { data, error } = useQuery({
     queryKey: keys.evaluationTask(id),
     queryFn: ({ signal }) => evaluationClient.call('getEvaluation', { params: { id }, signal }),
-    refetchInterval: ({ state }) => (state.data && isTerminal(state.data.status) ? false : 2000),
+    staleTime: Number.POSITIVE_INFINITY,
   });
+  useEvaluationStream(data);
   useTitle(...(data ? [`${data.suite}, ${data.model}`] : [id]));
   if (!data) return error ? <ErrorNotice error={error} what="evaluation" /> : <Loading what="the evaluation" />;
   return (

@@ -157,6 +157,8 @@ export class RunFeed {
       case 'reset':
         this.wake();
         return;
+      case 'progress':
+        return;
       default:
         event satisfies never;
     }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EvaluationSummary } from '../suites/results.js';
+import { EvaluationItem, EvaluationSummary } from '../suites/results.js';
 import { Sampling } from '../suites/sampling.js';
 import { SUBJECT_FIELDS, TASK_FIELDS } from './task-fields.js';
 
@@ -29,6 +29,13 @@ export const EvaluationTaskObject = z
   })
   .meta({ id: 'EvaluationTask' });
 export type EvaluationTaskObject = z.infer<typeof EvaluationTaskObject>;
+
+/** Messages of `GET /v1/evaluations/{id}/stream` by SSE event name; the SSE id is how many items the reader has. */
+export const EvaluationMessage = z.discriminatedUnion('event', [
+  z.object({ event: z.literal('items'), data: z.array(EvaluationItem) }),
+  z.object({ event: z.literal('evaluation'), data: EvaluationTaskObject }),
+]);
+export type EvaluationMessage = z.infer<typeof EvaluationMessage>;
 
 const Pair = z.object({
   index: z.int(),

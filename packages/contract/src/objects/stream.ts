@@ -77,6 +77,8 @@ export const StreamMessage = z.discriminatedUnion('event', [
     }),
   }),
   z.object({ event: z.literal('log'), data: LogLine }),
+  /** Of an evaluation, not of a run: items that are stored. */
+  z.object({ event: z.literal('progress'), data: z.object({ items: z.int(), total: z.int().nullable() }) }),
   /** Everything after `step` was undone (a new attempt resumes there, or the id is older than the buffer): read the metrics again. */
   z.object({ event: z.literal('reset'), data: z.object({ step: z.int(), attempt: z.int() }) }),
 ]);

@@ -62,6 +62,23 @@ export const EVALUATION_ROUTES = table({
     }),
     response: z.object({ object: z.literal('list'), data: z.array(EvaluationItem), has_more: z.boolean() }),
   },
+  streamEvaluation: {
+    method: 'GET',
+    path: '/v1/evaluations/:id/stream',
+    tag: 'Evaluations',
+    summary: 'An evaluation and its items as they are scored (SSE, Last-Event-ID)',
+    params: id,
+    query: z.strictObject({
+      include: z
+        .enum(['items', 'samples'])
+        .optional()
+        .describe('`items`: each item as it is scored; `samples`: with every answer that was drawn for it too.'),
+      last_event_id: inQuery(z.int().min(0))
+        .optional()
+        .describe('Items that the caller has, in place of the header Last-Event-ID, which counts more.'),
+    }),
+    produces: 'text/event-stream',
+  },
   listEvaluationEvents: {
     method: 'GET',
     path: '/v1/evaluations/:id/events',

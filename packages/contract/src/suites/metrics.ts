@@ -28,6 +28,7 @@ const METRICS: Readonly<Record<string, Metric>> = {
 /** What a name of a figure means; null for one that no evaluator makes. */
 export function metricOf(name: string): Metric | null {
   const passes = /^pass@(\d+)$/.exec(name)?.[1];
-  if (passes !== undefined) return share(`Items solved by one of ${passes} answers`);
+  if (passes !== undefined)
+    return share(passes === '1' ? 'Items solved by one answer' : `Items solved by one of ${passes} answers`);
   return METRICS[name] ?? null;
 }

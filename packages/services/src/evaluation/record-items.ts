@@ -1,6 +1,7 @@
 import { AppError, type AttemptEvent, newId } from '@moraine/contract';
 import type { EvaluationItem } from '@moraine/contract/suites';
 import type { AttemptToken, Services } from '../ground/context.js';
+import { notify } from '../ground/publish.js';
 import { storable } from '../ground/storable.js';
 import { underToken } from '../work/fence.js';
 import { markTaskRunning, startTask } from '../work/start-task.js';
@@ -35,17 +36,18 @@ export async function markEvaluating(
 }
 
 /**
- * Stores scored items, which follow those that are stored. An item that is there already stays as it is, so sending them twice is safe.
+ * Stores scored items, which follow those that are stored, and tells followers. An item that is there already stays as it is, so sending them twice is safe.
  * @throws AppError `stale_attempt`; `internal` when there is a hole before them.
  */
-export const recordItems = (s: Services, token: AttemptToken, items: readonly EvaluationItem[]): Promise<void> =>
-  underToken(s, token, async (client) => {
+export async function recordItems(s: Services, token: AttemptToken, items: readonly EvaluationItem[]): Promise<void> {
+  const data = await underToken(s, token, async (client) => {
     const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? -1];
-    const { rowCount } = await client.query(
-      'UPDATE evaluation_tasks SET done = greatest(done, $3) WHERE id = $1 AND done >= $2',
+    const { rows: stored } = await client.query<{ items: number; total: number | null }>(
+      'UPDATE evaluation_tasks SET done = greatest(done, $3) WHERE id = $1 AND done >= $2 RETURNING done AS items, total',
       [token.taskId, first, last + 1],
     );
-    if (rowCount !== 1) throw new AppError('internal', `Items from ${first} on came before those in front of them.`);
+    const [progress] = stored;
+    if (!progress) throw new AppError('internal', `Items from ${first} on came before those in front of them.`);
     const rows = items.map(({ id, ...item }) => storable({ ...item, item_id: id }));
     await client.query(
       `INSERT INTO evaluation_items (evaluation_id, index, item_id, prompt, choices, scores, answer, expected, metrics, verdict, problem, samples)
@@ -54,4 +56,7 @@ export const recordItems = (s: Services, token: AttemptToken, items: readonly Ev
        ON CONFLICT (evaluation_id, index) DO NOTHING`,
       [token.taskId, JSON.stringify(rows)],
     );
+    return progress;
   });
+  await notify(s, token.taskId, [{ event: 'progress', data }], token.attempt);
+}

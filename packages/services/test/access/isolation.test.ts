@@ -110,6 +110,10 @@ const BY_ID: Record<string, Call> = {
   cancelAnalysis: (actor) => services.cancelAnalysis(s, actor, ours.analysis),
   getEvaluation: (actor) => services.getEvaluation(s, actor, ours.evaluation),
   listEvaluationItems: (actor) => services.listEvaluationItems(s, actor, ours.evaluation, { limit: 10 }),
+  followEvaluation: async (actor) => {
+    for await (const _ of services.followEvaluation(s, actor, ours.evaluation, { from: 0 }, AbortSignal.timeout(5_000)))
+      return;
+  },
   listEvaluationEvents: (actor) => services.listEvaluationEvents(s, actor, ours.evaluation, { limit: 10 }),
   compareEvaluations: (actor) =>
     services.compareEvaluations(s, actor, ours.evaluation, { with: ours.scored, limit: 10 }),
