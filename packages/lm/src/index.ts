@@ -11,9 +11,10 @@ export {
   adapterSlotVariables,
   createAdapterSlots,
 } from './generation/adapter-slots.js';
+export type { Answer, BeginOptions, Completion } from './generation/answer.js';
 export { generationVariables } from './generation/cache.js';
-export { type Completion, createGenerator, type Generator } from './generation/generator.js';
-export type { AdapterFeeds, GenerateOptions } from './generation/options.js';
+export { createGenerator, type Generator } from './generation/generator.js';
+export type { AdapterRows, GenerateOptions } from './generation/options.js';
 export type { GenerationPlan } from './generation/plan.js';
 export { generationSignatures, type NetOf } from './generation/program.js';
 export type { TokenProbability } from './generation/rows.js';

@@ -30,7 +30,7 @@ export interface ModelOptions {
   evaluation?: readonly BatchShape[];
   /** Shapes to generate with; absent when nothing is. */
   generation?: GenerationPlan | undefined;
-  /** Room for further adapters, one of which may answer a call of the generator in place of none; see `AdapterGroup`. */
+  /** Room for further adapters, one of which each answer of the generator may have; see `AdapterGroup`. */
   adapterGroups?: readonly AdapterGroup[];
 }
 
@@ -70,7 +70,10 @@ export async function createModel({
     const added = [...generationVariables(config, generation), ...adapterSlotVariables(config, adapterGroups)];
     for (const [name, variable] of added) variables.set(name, variable);
     const netOf: NetOf = (scope, feeds) => adapterSlotNet(scopeNet(parts, scope), config, adapterGroups, scope, feeds);
-    Object.assign(signatures, generationSignatures(config, generation, netOf, adapterSlotFeeds(adapterGroups)));
+    Object.assign(
+      signatures,
+      generationSignatures(config, generation, netOf, (batch) => adapterSlotFeeds(adapterGroups, batch)),
+    );
   }
   const program: Program = { variables, signatures };
   const session = await compile(program, { mode });
@@ -80,7 +83,7 @@ export async function createModel({
     mode,
     timings: session.timings,
     score: (batch, targets) => scoreBatch(session, batch, { shapes: evaluation, vocabSize: config.vocabSize, targets }),
-    generator: generation === undefined ? null : createGenerator(session, config, generation, adapters.feeds),
+    generator: generation === undefined ? null : createGenerator(session, config, generation, adapters),
     adapters,
     dispose: () => session.dispose(),
   };

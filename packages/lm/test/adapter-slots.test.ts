@@ -34,35 +34,73 @@ function greedy(net: ReturnType<typeof createNet>, count: number): number[] {
   return ids.slice(prompt.length);
 }
 
-// Beside a LoRA, so that its group is there while another answers.
-test.each(adapterRows.map((row) => [row.name, row] as const))(
-  '%s: a slot answers as the adapter beside the base does, an empty one as the base',
+const lora = (rank: number): Adapter => ({
+  method: createMethod({ type: 'lora', rank, alpha: 2 * rank, use_rslora: false }),
+  paths,
+  dropout: 0,
+});
+const rowwise = adapterRows.filter((row) => createMethod(row).applyRows !== undefined);
+
+// Rows of one batch with different adapters of two groups, and one without any.
+test.each(rowwise.map((row) => [row.name, row] as const))(
+  '%s: each row of a batch answers as its adapter beside the base does, one without as the base',
   async (_, row) => {
     const adapter: Adapter = { method: createMethod(row), paths, dropout: 0 };
-    const lora: Adapter = {
-      method: createMethod({ type: 'lora', rank: 2, alpha: 4, use_rslora: false }),
-      paths,
-      dropout: 0,
-    };
-    const groups = [adapter, lora].map((each) => ({ adapter: each, slots: 1 }));
-    const plan = { ...tinyPlan, batches: [1], prefillTimes: [8], isGreedy: true };
+    const groups = [
+      { adapter, slots: 2 },
+      { adapter: lora(2), slots: 1 },
+    ];
+    const plan = { ...tinyPlan, batches: [4], prefillTimes: [8], isGreedy: true };
     const { session, generator, slots, values } = await generating(tinyConfig, 'plain', { plan, groups });
     const weights = new Map([...values].map(([name, value]) => [name, toDevice(value)]));
-    const answer = async (name: string | null) =>
-      (await generator.generate([prompt], { maxNewTokens: 6, adapter: name }))[0]?.ids;
-    const base = greedy(createNet({ weights }), 6);
-    for (const [group, each] of [adapter, lora].entries()) {
-      const variables = randomVariables(each, 3 + group);
-      slots.load(`a${group}`, group, variables);
+    const expected: (number[] | undefined)[] = [greedy(createNet({ weights }), 6)];
+    for (const [i, group] of [0, 0, 1].entries()) {
+      const each = groups[group]?.adapter as Adapter;
+      const variables = randomVariables(each, 3 + i);
+      slots.load(`a${i}`, group, variables);
       const onDevice = new Map([...variables].map(([name, value]) => [name, toDevice(value)]));
-      const expected = greedy(adapterNet(tinyConfig, weights, each, onDevice), 6);
-      expect(expected).not.toEqual(base);
-      expect(await answer(`a${group}`)).toEqual(expected);
+      expected.push(greedy(adapterNet(tinyConfig, weights, each, onDevice), 6));
     }
-    expect(await answer(null)).toEqual(base);
+    expect(new Set(expected.map(String)).size).toBe(4);
+    const answers = [null, 'a0', 'a1', 'a2'].map((name) => generator.begin(prompt, { maxNewTokens: 6, adapter: name }));
+    expect((await Promise.all(answers.map(({ completion }) => completion))).map(({ ids }) => ids)).toEqual(expected);
     session.dispose();
   },
 );
+
+test('LoRA and MoRA answer row by row, what needs the weight itself is refused', async () => {
+  const names = rowwise.map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining(['lora', 'lora-rs', 'mora-1', 'mora-2', 'mora-3', 'mora-4', 'mora-6']));
+  for (const name of ['dora', 'pissa', 'oft', 'relora', 'remora']) expect(names).not.toContain(name);
+  const dora: Adapter = {
+    method: createMethod({ type: 'dora', rank: 2, alpha: 4, use_rslora: false }),
+    paths,
+    dropout: 0,
+  };
+  await expect(generating(tinyConfig, 'plain', { groups: [{ adapter: dora, slots: 1 }] })).rejects.toThrow(
+    expect.objectContaining({ hint: 'Merge the adapter into weights of its own.' }),
+  );
+});
+
+test('an adapter that is taken out ends its own answers, and no others', async () => {
+  const plan = { ...tinyPlan, batches: [2], prefillTimes: [8], isGreedy: true };
+  const { session, generator, slots } = await generating(tinyConfig, 'plain', {
+    plan,
+    groups: [{ adapter: lora(2), slots: 2 }],
+  });
+  for (const name of ['stays', 'goes']) slots.load(name, 0, randomVariables(lora(2), name.length));
+  const alone = (await generator.generate([prompt], { maxNewTokens: 8, adapter: 'stays' }))[0]?.ids;
+  const stays = generator.begin(prompt, { maxNewTokens: 8, adapter: 'stays' });
+  const goes = generator.begin(prompt, {
+    maxNewTokens: 8,
+    adapter: 'goes',
+    onToken: ({ ids }) => ids.length === 3 && slots.unload('goes'),
+  });
+  await expect(goes.completion).rejects.toThrow("There is no adapter 'goes'");
+  expect((await stays.completion).ids).toEqual(alone);
+  expect(() => generator.begin(prompt, { maxNewTokens: 8, adapter: 'goes' })).toThrow("There is no adapter 'goes'");
+  session.dispose();
+});
 
 test('an adapter that brings a module trained whole is refused by that module', async () => {
   const method = createMethod({ type: 'lora', rank: 2, alpha: 4, use_rslora: false });

@@ -48,11 +48,11 @@ export async function generating(
         const base = createNet({ weights: { get: (name: string): Tensor => scope.read(name) } });
         return adapterSlotNet(base, config, groups, scope, feeds);
       },
-      adapterSlotFeeds(groups),
+      (batch) => adapterSlotFeeds(groups, batch),
     ),
   };
   const session = await compile(program, { mode });
   session.write(values);
   const slots = createAdapterSlots(session, config, groups);
-  return { session, slots, values, generator: createGenerator(session, config, plan, slots.feeds) };
+  return { session, slots, values, generator: createGenerator(session, config, plan, slots) };
 }

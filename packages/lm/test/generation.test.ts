@@ -299,6 +299,82 @@ test('calls at the same time do not disturb each other, and other work gets its 
     generator.generate([idsOf(60, 20)], { maxNewTokens: 12 }),
   ]);
   clearInterval(timer);
-  expect(both[0]).toEqual(before);
+  for (const [i, { ids, logprobs }] of before.entries()) {
+    expect(both[0]?.[i]?.ids).toEqual(ids);
+    // Beside others a batch has another shape, and sums another order.
+    for (const [t, logprob] of logprobs.entries()) expect(both[0]?.[i]?.logprobs[t]).toBeCloseTo(logprob, 5);
+  }
   expect(ticks).toBeGreaterThan(5);
+});
+
+describe('answers that begin one by one', () => {
+  test('each has its own options, whatever is answered beside it', async () => {
+    const { generator } = await tiny('eager');
+    const wanted = [
+      { maxNewTokens: 5 },
+      { maxNewTokens: 7, temperature: 1, seed: 3, stream: 2 },
+      { maxNewTokens: 4, temperature: 0.7, topK: 5, seed: 4, logprobs: 2 },
+      { maxNewTokens: 6, temperature: 1.3, topP: 0.8, seed: 3 },
+    ];
+    const alone = [];
+    for (const [i, options] of wanted.entries())
+      alone.push(await generator.begin(prompts[i % 3] ?? [], options).completion);
+    const together = await Promise.all(
+      wanted.map((options, i) => generator.begin(prompts[i % 3] ?? [], options).completion),
+    );
+    expect(together.map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids));
+    expect(together.map(({ ids }) => ids.length)).toEqual([5, 7, 4, 6]);
+    expect(together[2]?.top[0]).toHaveLength(2);
+    expect(together[0]?.top[0]).toEqual([]);
+  });
+
+  test('a long answer does not hold up one that comes later, and tokens are said as they come', async () => {
+    const { generator } = await tiny('eager');
+    const ended: string[] = [];
+    const said: number[] = [];
+    const long = generator.begin(prompts[0] ?? [], {
+      maxNewTokens: 20,
+      onToken: ({ ids }) => {
+        said.push(ids.length);
+        if (ids.length === 2)
+          void generator.begin(prompts[2] ?? [], { maxNewTokens: 3 }).completion.then(() => ended.push('short'));
+      },
+    });
+    await long.completion.then(() => ended.push('long'));
+    expect(ended).toEqual(['short', 'long']);
+    expect(said).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+  });
+
+  test('one that is cancelled keeps what was said, and its row goes to the next prompt by the next step', async () => {
+    const { generator } = await tiny('eager');
+    const rows = prompts.map((prompt) => generator.begin(prompt, { maxNewTokens: 14 }));
+    const steps: string[] = [];
+    void rows[0]?.completion.then(() => steps.push('long'));
+    const waits = generator.begin(prompts[1] ?? [], { maxNewTokens: 1, onToken: () => steps.push('next') });
+    const cancelled = rows[1];
+    const other = generator.begin(prompts[2] ?? [], { maxNewTokens: 1 });
+    other.cancel();
+    expect(await other.completion).toMatchObject({ ids: [], finishReason: 'cancelled' });
+    await new Promise((wake) => setTimeout(wake, 20));
+    cancelled?.cancel();
+    const { ids, finishReason } = (await cancelled?.completion) ?? {};
+    expect(finishReason).toBe('cancelled');
+    expect(ids?.length).toBeLessThan(14);
+    await waits.completion;
+    expect((await rows[0]?.completion)?.ids).toHaveLength(14);
+    expect(steps).toEqual(['next', 'long']);
+  });
+
+  test('what a listener throws ends its own answer, and no others', async () => {
+    const { generator } = await tiny('eager');
+    const bad = generator.begin(prompts[0] ?? [], {
+      maxNewTokens: 5,
+      onToken: () => {
+        throw new Error('gone');
+      },
+    });
+    const good = generator.begin(prompts[1] ?? [], { maxNewTokens: 5 });
+    await expect(bad.completion).rejects.toThrow('gone');
+    expect((await good.completion).ids).toHaveLength(5);
+  });
 });

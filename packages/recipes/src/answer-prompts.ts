@@ -1,7 +1,7 @@
 import { AppError } from '@moraine/contract';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { type Device, device, type NumericMode } from '@moraine/engine';
-import { createModel, type GenerationPlan } from '@moraine/lm';
+import { type Completion, createModel, type GenerationPlan } from '@moraine/lm';
 import { loadBase } from './base.js';
 import { readAdapterAt } from './read-adapter.js';
 import { checkWeights } from './weight-bytes.js';
@@ -31,7 +31,7 @@ export interface Answer {
   text: string;
   promptTokens: number;
   tokens: number;
-  finishReason: 'stop' | 'length';
+  finishReason: Completion['finishReason'];
 }
 
 export interface Answers {

@@ -13,13 +13,14 @@ import {
 } from '@moraine/engine';
 import { type Adapter, adapterShapes } from '../adapter.js';
 import type { HostTensor } from '../host.js';
+import type { Method } from '../methods/method.js';
 import type { Net } from '../net.js';
-import type { AdapterFeeds } from './options.js';
+import type { AdapterRows } from './options.js';
 
 /**
- * Several adapters resident beside one base, chosen by call without tracing again. Adapters of one method, with equal options and layers,
- * make a group. Each variable of a group holds those of all its slots, [1 + slots, …], and a call feeds which slot of every group answers.
- * Slot 0 stays all zeros, which for most methods is the base alone; for the others a slot 0 is left out by a factor of 0.
+ * Several adapters resident beside one base, chosen row by row without tracing again. Adapters of one method, with equal options and layers,
+ * make a group. Each variable of a group holds those of all its slots, [1 + slots, …], and a pass feeds which slot of every group each row has.
+ * Slot 0 stays all zeros, which is the base alone. Methods without `applyRows` have no slots.
  */
 export interface AdapterGroup {
   adapter: Adapter;
@@ -29,13 +30,17 @@ export interface AdapterGroup {
 
 const FEED = 'adapterSlots';
 
-/** What signatures over `adapterSlotNet` take besides: `adapterSlots` int32 [groups]. */
-export function adapterSlotFeeds(groups: readonly AdapterGroup[]): Record<string, Feed> {
-  return groups.length === 0 ? {} : { [FEED]: { shape: [groups.length], dtype: 'int32' } };
+/** What a signature of B rows over `adapterSlotNet` takes besides: `adapterSlots` int32 [B, groups]. */
+export function adapterSlotFeeds(groups: readonly AdapterGroup[], batch: number): Record<string, Feed> {
+  return groups.length === 0 ? {} : { [FEED]: { shape: [batch, groups.length], dtype: 'int32' } };
 }
 
-/** The stacked variables of all groups, `adapters.<group>.<path>.<role>`, zeros at the start. */
+/**
+ * The stacked variables of all groups, `adapters.<group>.<path>.<role>`, zeros at the start.
+ * @throws AppError `invalid_value` for a method whose adapters have no slots.
+ */
 export function adapterSlotVariables(config: ModelShape, groups: readonly AdapterGroup[]): Map<string, VariableSpec> {
+  for (const { adapter } of groups) rowMethod(adapter);
   return new Map(
     groups.flatMap(({ slots }, group) =>
       [...groupShapes(config, groups, group)].map(([name, shape]) => [
@@ -46,7 +51,7 @@ export function adapterSlotVariables(config: ModelShape, groups: readonly Adapte
   );
 }
 
-/** A net that adds to `base` what the fed slot of each group holds. */
+/** A net that adds to `base` what each row's slots hold: x [B*T, in] is T positions of each of the B rows that are fed. */
 export function adapterSlotNet(
   base: Net,
   config: ModelShape,
@@ -58,21 +63,24 @@ export function adapterSlotNet(
   const chosen = feeds[FEED];
   if (groups.length === 0) return base;
   invariant(chosen !== undefined, `the signature was given no feed ${FEED}`);
+  const [batch = 0] = chosen.shape;
   const layers = groups.map(({ adapter }, group) => {
-    const slot = tf.reshape(tf.slice(chosen, [group], [1]), []);
-    return { adapter, roles: rolesByPath(config, groups, group), slot, group };
+    const slots = tf.reshape(tf.slice(chosen, [0, group], [batch, 1]), [batch]);
+    return { method: rowMethod(adapter), roles: rolesByPath(config, groups, group), slots, group };
   });
+  const byRow = (x: Tensor): Tensor => tf.reshape(x, [batch, -1, x.shape[1] ?? 0]);
   const net: Net = {
     ...base,
     linears: (paths, x) => paths.map((path) => net.linear(path, x)),
     linear: (path, x) => {
-      let y = base.linear(path, x);
-      for (const { adapter, roles, slot, group } of layers) {
+      const y0 = base.linear(path, x);
+      let y = y0;
+      for (const { method, roles, slots, group } of layers) {
         const own = roles.get(path);
         if (own === undefined) continue;
-        const read = (role: string) => gatherRows(scope.read(stackName(group, `${path}.${role}`)), slot);
+        const read = (role: string) => gatherRows(scope.read(stackName(group, `${path}.${role}`)), slots);
         const variables = Object.fromEntries(own.map((role) => [role, read(role)]));
-        y = adapted(adapter, x, base.get(`${path}.weight`), y, { slot, variables }, () => base.linear(path, x));
+        y = tf.reshape(method(byRow(x), byRow(y), variables), y0.shape);
       }
       return y;
     },
@@ -80,26 +88,15 @@ export function adapterSlotNet(
   return net;
 }
 
-/** What a layer gives with a group's adapter beside what the groups before it added to the base. */
-function adapted(
-  { method }: Adapter,
-  x: Tensor,
-  weight: Tensor,
-  y: Tensor,
-  { slot, variables }: { slot: Tensor; variables: Readonly<Record<string, Tensor>> },
-  base: () => Tensor,
-): Tensor {
-  if (!method.ignoresY0 && !method.needsValues) return method.apply(x, weight, y, variables);
-  const tf = loadTf();
-  const y0 = base();
-  const update = tf.sub(method.apply(x, weight, y0, variables), y0) as Tensor;
-  return tf.add(y, method.needsValues ? tf.mul(update, tf.cast(tf.greater(slot, 0), 'float32')) : update);
+function rowMethod({ method }: Adapter): NonNullable<Method['applyRows']> {
+  if (method.applyRows !== undefined) return method.applyRows;
+  throw new AppError('invalid_value', 'Adapters of this method cannot answer row by row beside one base.', {
+    hint: 'Merge the adapter into weights of its own.',
+  });
 }
 
 /** Which adapters are resident in a session. */
-export interface AdapterSlots {
-  /** What a call feeds for one of them, or for none, to answer. @throws AppError `invalid_value` for an unknown name. */
-  feeds: AdapterFeeds;
+export interface AdapterSlots extends AdapterRows {
   names(): string[];
   /**
    * Puts an adapter (variables `<path>.<role>`) into a free slot of a group, or into the one that its name has already; an answer under way
@@ -118,13 +115,19 @@ export function createAdapterSlots(
   groups: readonly AdapterGroup[],
 ): AdapterSlots {
   const resident = new Map<string, { group: number; slot: number }>();
+  const check = (adapter: string | null): void => {
+    if (adapter !== null && !resident.has(adapter)) throw notResident(adapter, [...resident.keys()]);
+  };
   return {
     names: () => [...resident.keys()],
-    feeds: (adapter) => {
-      const slots = new Int32Array(groups.length);
-      const place = adapter === null ? null : resident.get(adapter);
-      if (place === undefined) throw notResident(adapter, [...resident.keys()]);
-      if (place !== null) slots[place.group] = place.slot;
+    check,
+    feeds: (rows) => {
+      const slots = new Int32Array(rows.length * groups.length);
+      for (const [row, adapter] of rows.entries()) {
+        check(adapter);
+        const place = adapter === null ? undefined : resident.get(adapter);
+        if (place !== undefined) slots[row * groups.length + place.group] = place.slot;
+      }
       const feeds: Record<string, FeedValue> = groups.length === 0 ? {} : { [FEED]: slots };
       return feeds;
     },

@@ -2,11 +2,11 @@ import type { FeedValue } from '@moraine/engine';
 import type { Sampling } from './sampling.js';
 import type { Stopping } from './stopping.js';
 
-/** What a call for answers may ask. */
+/** What an answer may be asked for. */
 export interface GenerateOptions extends Partial<Sampling>, Stopping {
   /** Longest answer, tokens. It also ends where prompt and answer fill the context. */
   maxNewTokens: number;
-  /** Of the sampling, default 0. Prompt i of a call draws from a stream of its own, (seed, i), whatever is answered beside it. */
+  /** Of the sampling, default 0. Prompt i of a call draws from a stream of its own, (seed, i), one number a token, whatever is answered beside it. */
   seed?: number;
   /** Which stream of the seed each prompt draws from, in place of its number. */
   streams?: readonly number[];
@@ -16,5 +16,14 @@ export interface GenerateOptions extends Partial<Sampling>, Stopping {
   adapter?: string | null;
 }
 
-/** What a call feeds for an adapter to answer. @throws AppError `invalid_value` when none of that name is resident. */
-export type AdapterFeeds = (adapter: string | null) => Record<string, FeedValue>;
+/** The adapters that rows of a batch may have. */
+export interface AdapterRows {
+  /** @throws AppError `invalid_value` when none of that name is resident. */
+  check(adapter: string | null): void;
+  /** What a pass feeds so that each row has its adapter; an empty object where there is no room for any. */
+  feeds(rows: readonly (string | null)[]): Record<string, FeedValue>;
+}
+
+/** Whether choosing takes all scores, not the likeliest token alone. */
+export const needsLogits = ({ temperature = 0, logprobs = 0 }: GenerateOptions): boolean =>
+  temperature > 0 || logprobs > 0;

@@ -24,21 +24,21 @@ export type NetOf = (scope: Scope, feeds: Readonly<Record<string, Tensor>>) => N
  * - `decode/<B>`: `ids` and `positions` int32 [B] -> `best` int32 [B], the most likely next token, and `logprobs` [B], its natural
  *   logarithm of probability. `decode/<B>/logits`, unless the plan is greedy: the same, but returns `logits` [B, V].
  *
- * Every signature takes the net's own feeds as well.
+ * Every signature takes the net's own feeds for its number of rows as well.
  */
 export function generationSignatures(
   config: ModelConfig,
   plan: GenerationPlan,
   netOf: NetOf,
-  netFeeds: Feeds = {},
+  netFeeds: (batch: number) => Feeds = () => ({}),
 ): Record<string, Signature> {
   checkPlan(config, plan);
   const signatures: Record<string, Signature> = {};
   for (const batch of plan.batches) {
     for (const time of plan.prefillTimes)
-      signatures[prefillName(batch, time)] = prefill(config, plan, netOf, netFeeds, batch, time);
+      signatures[prefillName(batch, time)] = prefill(config, plan, netOf, netFeeds(batch), batch, time);
     const decode = (answer: (logits: Tensor) => Record<string, Tensor>) =>
-      decodeOne(config, plan, netOf, netFeeds, batch, answer);
+      decodeOne(config, plan, netOf, netFeeds(batch), batch, answer);
     signatures[decodeName(batch)] = decode(mostLikely);
     if (plan.isGreedy !== true) signatures[decodeLogitsName(batch)] = decode((logits) => ({ logits }));
   }

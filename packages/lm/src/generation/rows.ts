@@ -17,8 +17,6 @@ export interface Choice extends TokenProbability {
 
 /** One prompt and what has been answered so far. */
 export interface Row {
-  /** Its place among the prompts of the call. */
-  index: number;
   prompt: readonly number[];
   random: Random;
   ids: number[];
@@ -26,12 +24,12 @@ export interface Row {
   top: TokenProbability[][];
   text: string | null;
   /** Null while the answer goes on. */
-  finishReason: 'stop' | 'length' | null;
+  finishReason: 'stop' | 'length' | 'cancelled' | null;
 }
 
-export function openRow(prompt: readonly number[], index: number, { seed = 0, streams }: GenerateOptions): Row {
-  const random = createRandom(mix32(seed, streams?.[index] ?? index));
-  return { index, prompt, random, ids: [], logprobs: [], top: [], text: null, finishReason: null };
+export function openRow(prompt: readonly number[], { seed = 0, stream = 0 }: { seed?: number; stream?: number }): Row {
+  const random = createRandom(mix32(seed, stream));
+  return { prompt, random, ids: [], logprobs: [], top: [], text: null, finishReason: null };
 }
 
 /** Chooses from logits [V] by the options of the call and the row's own random numbers. */
@@ -72,7 +70,7 @@ export function accept(row: Row, { id, logprob, top }: Choice, options: Generate
 }
 
 /** Ends an answer that keeps all its tokens. */
-export function end(row: Row, finishReason: 'stop' | 'length', { decode }: GenerateOptions): void {
+export function end(row: Row, finishReason: NonNullable<Row['finishReason']>, { decode }: GenerateOptions): void {
   row.text = decode?.(row.ids) ?? null;
   row.finishReason = finishReason;
 }

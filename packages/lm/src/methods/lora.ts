@@ -2,7 +2,7 @@ import type { AdapterOptions } from '@moraine/contract/methods/forms';
 import { type LoraConfig, loraForm, lora as loraRow, reloraForm, unevenKey } from '@moraine/contract/methods/lora';
 import { unsupported } from '@moraine/contract/methods/stored';
 import type { LinearShape } from '@moraine/contract/plan';
-import { loadTf, matMul2d, type Tensor } from '@moraine/engine';
+import { loadTf, matMul2d, smallMatMul, type Tensor } from '@moraine/engine';
 import { type HostTensor, padColumns, padRows } from '../host.js';
 import { normalRows, orthonormalRows } from '../linalg.js';
 import { at, differentiable, linear } from '../ops.js';
@@ -63,6 +63,12 @@ function createPlain(options: LoraOptions): Method {
     apply: (x, _weight, y0, variables) => {
       const { a, b } = loraFactors(variables);
       return loadTf().add(y0, lowRank(x, a, b, scale));
+    },
+    applyRows: (x, y0, variables) => {
+      const tf = loadTf();
+      const { a, b } = loraFactors(variables);
+      const inner = tf.mul(smallMatMul(x, a, true), scale); // [B, T, r]
+      return tf.add(y0, smallMatMul(inner as Tensor, b, true));
     },
     applyAll: (x, layers) => {
       const tf = loadTf();

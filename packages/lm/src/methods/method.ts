@@ -31,6 +31,11 @@ export interface Method {
   apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
   /** The same for several layers that read one x, where sharing work between them pays. */
   applyAll?(x: Tensor, layers: readonly LayerInput[]): Tensor[];
+  /**
+   * `apply` where each row has variables of its own: x [B, T, in], y0 [B, T, out], every role stacked to [B, …] -> [B, T, out]. Not differentiable. Absent:
+   * an adapter answers beside others only as weights of its own.
+   */
+  applyRows?(x: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
   /** True when `apply` makes y from x and W0 anew instead of adding to y0. */
   ignoresY0?: true;
   /** True when variables that are all zero do not stand for the base alone. */

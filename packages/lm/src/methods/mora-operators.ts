@@ -1,5 +1,5 @@
 import type { MoraType } from '@moraine/contract/methods/mora';
-import { invariant, loadTf, matMul2d, type Tensor } from '@moraine/engine';
+import { invariant, loadTf, matMul2d, smallMatMul, type Tensor } from '@moraine/engine';
 import { asMatrix, type HostTensor, onHost, toDevice } from '../host.js';
 import { at, differentiable, type Rotary, rotate, rotateBack } from '../ops.js';
 import { extend, fold, repeatGroups, resize, sumGroups } from './columns.js';
@@ -40,6 +40,22 @@ const THIN: Partial<Record<MoraType, { compress: ColumnMap; spread: ColumnMap }>
 export function moraOperator(type: MoraType, readsAll = false): MoraOperator {
   const maps = THIN[type];
   return maps === undefined ? blockwise(type === 6, readsAll) : thin(maps.compress, maps.spread);
+}
+
+/** The update of several layers of one shape, each with rows of its own: x [B, T, k], m [B, R, R] -> [B, T, d]. Not differentiable. */
+export function moraOfRows(type: MoraType, readsAll = false): MoraOperator {
+  const maps = THIN[type];
+  const blocks = blocksOf(type === 6, readsAll);
+  return (x, m, outDim) => {
+    const tf = loadTf();
+    const [batch = 0, time = 0, inDim = 0] = x.shape;
+    const side = m.shape[2] ?? 0;
+    const rows = tf.reshape(x, [batch * time, inDim]);
+    const entered = maps === undefined ? blocks.enter(rows, side, outDim) : maps.compress.to(rows, side);
+    const z = tf.reshape(smallMatMul(tf.reshape(entered, [batch, -1, side]), m, true), entered.shape);
+    const left = maps === undefined ? blocks.leave(z, side, outDim) : maps.spread.to(z, outDim);
+    return tf.reshape(left, [batch, time, outDim]);
+  };
 }
 
 /** A thin type as the pair of a LoRA, A [R, in] = compress and B [out, R] = spread · M; null for the others. */
@@ -121,24 +137,20 @@ function mixed(first: ColumnMap, second: ColumnMap, share: Tensor): ColumnMap {
  * are added to the outputs of the block whose number is equal modulo the number of blocks of outputs.
  */
 function blockwise(isRotated: boolean, readsAll: boolean): MoraOperator {
+  const { enter, leave, shapeOf, tables } = blocksOf(isRotated, readsAll);
   return (x, m, outDim) => {
     const tf = loadTf();
     const [rows = 0, inDim = 0] = x.shape;
     const side = m.shape[0] ?? 0;
-    const [ofInputs, ofOutputs] = [Math.ceil(inDim / side), Math.ceil(outDim / side)];
-    const blocks = readsAll ? ofInputs : Math.min(ofInputs, ofOutputs);
-    const width = blocks * side;
-    const summed = Math.min(width, ofOutputs * side);
-    const tables = (): Rotary | null => (isRotated ? blockAngles(blocks, side) : null);
+    const { blocks, width, summed } = shapeOf(inDim, side, outDim);
     return differentiable(
       [x, m],
       () => {
-        const turn = tables();
-        const parts = tf.reshape(extend(x, width), [rows, blocks, side]);
-        const turned = tf.reshape(turn === null ? parts : rotate(parts, turn), [rows * blocks, side]);
-        const z = tf.reshape(matMul2d(turned, m, false, true), [rows, width]);
+        const turn = tables(blocks, side);
+        const turned = tf.reshape(enter(x, side, outDim, turn), [rows * blocks, side]);
+        const z = tf.reshape(matMul2d(turned, m, false, true), [rows, blocks, side]);
         const saved = turn === null ? [turned, m] : [turned, m, turn.cos, turn.sin];
-        return { value: extend(fold(z, summed), outDim), saved };
+        return { value: leave(z, side, outDim), saved };
       },
       (dy, saved) => {
         const dz = tf.reshape(extend(fold(dy, summed), width), [rows * blocks, side]);
@@ -148,6 +160,34 @@ function blockwise(isRotated: boolean, readsAll: boolean): MoraOperator {
         return [dx, matMul2d(dz, at(saved, 0), true)];
       },
     );
+  };
+}
+
+/** What stands before and after M in `blockwise`. */
+function blocksOf(isRotated: boolean, readsAll: boolean) {
+  const tables = (blocks: number, side: number): Rotary | null => (isRotated ? blockAngles(blocks, side) : null);
+  /** Blocks that are computed, their columns, and the columns of outputs that these are summed to. */
+  const shapeOf = (inDim: number, side: number, outDim: number) => {
+    const [ofInputs, ofOutputs] = [Math.ceil(inDim / side), Math.ceil(outDim / side)];
+    const blocks = readsAll ? ofInputs : Math.min(ofInputs, ofOutputs);
+    return { blocks, width: blocks * side, summed: Math.min(blocks, ofOutputs) * side };
+  };
+  return {
+    tables,
+    shapeOf,
+    /** x [N, k] -> turned blocks [N, n, R]. */
+    enter(x: Tensor, side: number, outDim: number, turn?: Rotary | null): Tensor {
+      const { blocks, width } = shapeOf(x.shape[1] ?? 0, side, outDim);
+      const parts = loadTf().reshape(extend(x, width), [x.shape[0] ?? 0, blocks, side]);
+      const by = turn === undefined ? tables(blocks, side) : turn;
+      return by === null ? parts : rotate(parts, by);
+    },
+    /** Blocks behind M, [N, n, R] -> [N, d]. */
+    leave(z: Tensor, side: number, outDim: number): Tensor {
+      const [rows = 0, blocks = 0] = z.shape;
+      const summed = Math.min(blocks, Math.ceil(outDim / side)) * side;
+      return extend(fold(loadTf().reshape(z, [rows, blocks * side]), summed), outDim);
+    },
   };
 }
 

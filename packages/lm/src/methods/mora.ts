@@ -20,7 +20,7 @@ import {
   type ReadLayers,
   role,
 } from './method.js';
-import { groupedOperator, groupsOf, moraAsLora, moraOperator, typeOfGroups } from './mora-operators.js';
+import { groupedOperator, groupsOf, moraAsLora, moraOfRows, moraOperator, typeOfGroups } from './mora-operators.js';
 import { peftVariables } from './peft.js';
 import { ownOptions, restartedMethod, restarting } from './restart.js';
 import { type AdapterSource, checkShape, layersOf, part } from './source.js';
@@ -49,6 +49,7 @@ function create(options: MoraOptions): Method {
 function createPlain(options: MoraOptions): Method {
   const { rank, mora_type: type } = options;
   const update = moraOperator(type, options.mora_all_inputs);
+  const ofRows = moraOfRows(type, options.mora_all_inputs);
   return {
     scales: ['mora_M'],
     init: ({ inDim, outDim }) => {
@@ -56,6 +57,7 @@ function createPlain(options: MoraOptions): Method {
       return { mora_M: { shape: [side, side], data: new Float32Array(side * side) } };
     },
     apply: (x, _weight, y0, variables) => loadTf().add(y0, update(x, role(variables, 'mora_M'), y0.shape[1] ?? 0)),
+    applyRows: (x, y0, variables) => loadTf().add(y0, ofRows(x, role(variables, 'mora_M'), y0.shape[2] ?? 0)),
     toPeft: (adapter) => thinFiles(adapter, type),
     toNative: (adapter) => nativeFiles(adapter, options),
   };

@@ -1,0 +1,30 @@
+import type { GenerateOptions } from './options.js';
+import type { Row, TokenProbability } from './rows.js';
+
+export interface Completion {
+  /** The answer's tokens, without the stop token; before a stop string, the fewest that say all of `text`. */
+  ids: number[];
+  /** Log-probability of each of them: natural logarithm, at temperature 1. */
+  logprobs: number[];
+  /** The likeliest tokens at each place, likeliest first; empty lists when none were wanted. */
+  top: TokenProbability[][];
+  /** The answer as text, cut before the stop string; null without `decode`. */
+  text: string | null;
+  /** `stop`: a stop token, a stop string or `isStopped`. `length`: `maxNewTokens` or the end of the context. `cancelled`: by the caller. */
+  finishReason: NonNullable<Row['finishReason']>;
+}
+
+/** An answer under way. */
+export interface Answer {
+  /** Settles when it has ended. Rejects with `nan_loss` when the model's scores are not numbers, and where its adapter is not resident any more. */
+  readonly completion: Promise<Completion>;
+  /** Ends it before its next token: its row is free for another prompt by the next step. What was said by then is its completion. */
+  cancel(): void;
+}
+
+export interface BeginOptions extends GenerateOptions {
+  /** Which stream of random numbers of the seed it draws from; default 0. */
+  stream?: number;
+  /** Called after every token, with the answer so far; it must not be changed. A stop string may take some of it back at the end. */
+  onToken?: (answer: Readonly<Pick<Completion, 'ids' | 'logprobs' | 'top'>>) => void;
+}
