@@ -33,21 +33,43 @@ export const CANARY_KEYS = {
 export const AnalysisAsk = z.discriminatedUnion('kind', [z.object(WEIGHT_KEYS), z.object(CANARY_KEYS)]);
 export type AnalysisAsk = z.output<typeof AnalysisAsk>;
 
-/** When a run has its model measured: at each checkpoint, its result. */
+/** When a run has its model measured: its base before, each checkpoint, its result. */
 const OF_RUN = {
-  lambda: describe(z.number().min(0).max(1).optional(), 'Share of the update. Default 1.'),
+  lambda: describe(
+    z.number().min(0).max(1).optional(),
+    'Share of the update of a checkpoint or the result. Default 1.',
+  ),
+};
+const DURING =
+  '`during`: every checkpoint, which is kept until it is measured; `after`: the result. Default `["after"]`.';
+
+/** A base has no update to measure: `weights` is asked of what was trained alone. */
+export const RunWeights = z.strictObject({
+  ...WEIGHT_KEYS,
+  ...OF_RUN,
   when: describe(
     z
       .array(z.enum(['during', 'after']))
       .min(1)
       .max(2)
       .default(['after']),
-    '`during`: every checkpoint, which is kept until it is measured; `after`: the result. Default `["after"]`.',
+    DURING,
   ),
-};
+});
 
 export const RunAnalysis = z.discriminatedUnion('kind', [
-  z.strictObject({ ...WEIGHT_KEYS, ...OF_RUN }),
-  z.strictObject({ ...CANARY_KEYS, ...OF_RUN }),
+  RunWeights,
+  z.strictObject({
+    ...CANARY_KEYS,
+    ...OF_RUN,
+    when: describe(
+      z
+        .array(z.enum(['before', 'during', 'after']))
+        .min(1)
+        .max(3)
+        .default(['after']),
+      `\`before\`: the base, what is known before any training; ${DURING}`,
+    ),
+  }),
 ]);
 export type RunAnalysis = z.output<typeof RunAnalysis>;

@@ -124,6 +124,19 @@ test('what of one run cannot be made keeps no other run from having its own', as
   expect([(await madeFor(broken)).length, await isOpen(broken)]).toEqual([1, false]);
 });
 
+test('a run has its base asked for canaries before it trains, once, which is step 0 of its course', async () => {
+  const { run, pool } = await submit([{ kind: 'canaries', file, lambda: 0.5, when: ['before', 'after'] }]);
+  await Promise.allSettled([makeAnalyses(s), makeAnalyses(s)]);
+  await makeAnalyses(s);
+  const made = (await listAnalyses(s, actor, { limit: 100 })).data.filter(({ made_for }) => made_for === run.id);
+  expect(made).toMatchObject([{ model: 'tiny', tuned: null, lambda: 1, pool, ask: { kind: 'canaries', file } }]);
+  expect(await isOpen(run.id)).toBe(true);
+  const course = await getRunAnalyses(s, actor, run.id, { kind: 'canaries' });
+  expect(course).toMatchObject({ ask: { file }, waiting: 1, points: [] });
+  await cancelRun(s, actor, run.id);
+  await cancelAnalysis(s, actor, made[0]?.id ?? '');
+});
+
 test('a run that was cancelled asks no more', async () => {
   const { run } = await submit([{ kind: 'weights' }]);
   await cancelRun(s, actor, run.id);
@@ -135,6 +148,8 @@ test.each([
   [{ kind: 'canaries', file: 'file-gone' }, 'evaluation.analyses[1].file'],
   [{ kind: 'weigths' }, 'evaluation.analyses[1].kind'],
   [{ kind: 'weights', when: [] }, 'evaluation.analyses[1].when'],
+  // A base has no update.
+  [{ kind: 'weights', when: ['before'] }, 'evaluation.analyses[1].when[0]'],
   [{ kind: 'weights', epsilom: 1 }, 'evaluation.analyses[1].epsilom'],
 ])('with %j a run is refused by its key', async (analysis, param) => {
   await expect(submit([{ kind: 'weights' }, analysis])).rejects.toMatchObject({ param });
