@@ -3,6 +3,14 @@ import { duration, labelled, paint, table } from './terminal.js';
 
 const count = (n: number): string => n.toLocaleString('en');
 
+/** Tasks beside the runs, where there are some. */
+function besideOf(beside: NonNullable<NonNullable<ExperimentObject['cost']>['beside']>): string | null {
+  const parts = Object.entries(beside).flatMap(([kind, { least, most }]) =>
+    most === 0 ? [] : [`${rangeOf(least, most)} ${kind}`],
+  );
+  return parts.length === 0 ? null : parts.join(', ');
+}
+
 /** An experiment before it starts: arms, budgets, cost, and what will not be comparable. */
 export function planView(plan: ExperimentObject): string {
   const { arms, runs, cost, warnings } = plan;
@@ -27,6 +35,7 @@ export function planView(plan: ExperimentObject): string {
         ? `${duration(cost.seconds.least)} to ${duration(cost.seconds.most)}${cost.seconds.expected === undefined ? '' : `, about ${duration(cost.seconds.expected)},`} of one worker; ${cost.workers} there now; ${pace}`
         : null,
     ],
+    ['in it', cost?.beside ? besideOf(cost.beside) : null],
   ]);
   return [
     table(

@@ -156,7 +156,12 @@ const experiment: ExperimentObject = {
   ],
   runs: { least: 6, most: 12, made: 2, ended: 1 },
   warnings: ['one seed says nothing'],
-  cost: { seconds: { least: 120, most: 3_700 }, workers: 2, measured_runs: 0 },
+  cost: {
+    seconds: { least: 120, most: 3_700 },
+    beside: { evaluations: { least: 4, most: 6 }, analyses: { least: 0, most: 0 } },
+    workers: 2,
+    measured_runs: 0,
+  },
   cloned_from: null,
   pool: 'default',
   priority: 40,
@@ -169,6 +174,7 @@ test('a plan shows counts, rates, cost and what will not be comparable', () => {
     /lora +lora r8 +97,600 +25 % +0\.001 0\.002 0\.004 +6 to 12 +1 min 01 s, 1 min 10 s +35 linear/,
   );
   expect(shown).toContain('2 min 00 s to 1 h 01 min of one worker; 2 there now; a rough estimate');
+  expect(shown).toMatch(/^in it +4 to 6 evaluations$/m);
   expect(shown).toContain('Not comparable because one seed says nothing.');
 });
 

@@ -196,7 +196,14 @@ test('estimate names the memory by its parts, the time by its basis, and the wor
   expect(output).toMatch(/^Memory +[\d.]+ MB at the peak$/m);
   expect(output).toMatch(/^Steps +40 of \d+ tokens, in micro-batches of /m);
   expect(output).toMatch(/^Fits \d+ of \d+ workers\.$/m);
+  expect(output).not.toContain('Beside it');
   expect(await json('estimate', ...words)).toMatchObject({ object: 'fine_tuning.estimate' });
+  writeFileSync(at('analyses.json'), JSON.stringify({ evaluation: { analyses: [{ kind: 'weights' }] } }));
+  const asked = [...words, '--config', at('analyses.json')];
+  expect((await cli('estimate', ...asked)).output).toMatch(
+    /^Beside it +1 analyses, of which none like them has ended yet$/m,
+  );
+  expect((await cli('runs', 'create', ...asked, '--dry-run')).output).toContain('Beside it at least 1 analyses, ');
 });
 
 describe('of a fleet', () => {

@@ -46,6 +46,20 @@ export const FileRehearsal = z
   .meta({ id: 'FileRehearsal' });
 export type FileRehearsal = z.infer<typeof FileRehearsal>;
 
+/** Tasks of one kind, and their seconds one after the other on a worker; null where none like them has ended in the pool on this base. */
+const TaskCount = z.object({ count: z.int(), seconds: z.number().nullable() });
+
+/** Tasks of their own that a run asks for, which other workers may do. Of checkpoints by time there are at least as many. */
+export const BesideTasks = z
+  .object({
+    /** By `evaluation.suites`. */
+    evaluations: TaskCount,
+    /** By `evaluation.analyses`. */
+    analyses: TaskCount,
+  })
+  .meta({ id: 'BesideTasks' });
+export type BesideTasks = z.infer<typeof BesideTasks>;
+
 /** What a run takes, before it starts. Bytes and seconds. */
 export const Estimate = z
   .object({
@@ -72,6 +86,8 @@ export const Estimate = z
       /** Runs of this pool whose pace the estimate follows; 0: none has ended yet, and the time is a rough one. */
       measured_runs: z.int(),
     }),
+    /** Not in `time`. */
+    beside: BesideTasks,
     /** Micro-batches that a step is laid out in, as `rows x tokens`. */
     shapes: z.array(z.string()),
     tokens_per_step: z.number(),

@@ -1,8 +1,10 @@
 import { Estimate } from '@moraine/contract';
+import { drawCanaries } from '@moraine/contract/analyses';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   type Actor,
+  createAnalysis,
   createBaseFromDir,
   createRun,
   estimateRun,
@@ -145,6 +147,36 @@ test('what earlier runs on the base took beside their steps is the start of this
   expect(start + written).toBeCloseTo(8.5, 6);
   expect(unknown.time.parts.start).not.toBeCloseTo(start, 1);
   expect((await estimate()).time.parts.start, 'of another pool').toBe(unknown.time.parts.start);
+});
+
+test('evaluations by suites and analyses that a run asks for are counted, with their seconds where such have ended', async () => {
+  const drawn = drawCanaries('digits', { count: 1, controls: 0, seed: 1 });
+  const planted = { format: 'moraine-canaries', format_version: 1, kind: 'digits', seed: 1, repeat: 1 };
+  const text = JSON.stringify({ ...planted, row_format: 'chat', ...drawn });
+  const file = (await uploadRows(s, actor, text, 'evals', 'canaries.json')).id;
+  const pool = 'beside';
+  const canaries = { kind: 'canaries', file, when: ['before', 'after'] };
+  const ask = (evaluation: object, more: object = {}) => ({ max_steps: 10, pool, evaluation, ...more });
+  const by4 = { checkpoint: { every_steps: 4 } };
+  // Checkpoints at steps 4, 8 and 10, the last of which is the result.
+  const weights = { kind: 'weights', when: ['during', 'after'] };
+  const suites = [{ suite: 'file', file: training_file, when: ['before'] }];
+  const all = ask({ analyses: [weights, canaries], suites }, by4);
+  const counted = { evaluations: { count: 1, seconds: null }, analyses: { count: 3 + 2, seconds: null } };
+  expect((await estimate(all)).beside).toEqual(counted);
+  expect((await createRun(s, actor, { model: 'tiny', training_file, ...all, dry_run: true })).beside).toEqual(counted);
+  for (const seconds of [6, 7, 90]) {
+    const { id } = await createAnalysis(s, actor, { kind: 'canaries', model: 'tiny', file, pool });
+    const task = { status: 'succeeded', attempt: 1, startedAt: new Date(0), finishedAt: new Date(1000 * seconds) };
+    await s.db.task.update({ where: { id }, data: task });
+  }
+  expect((await estimate(ask({ analyses: [canaries] }, by4))).beside.analyses).toEqual({ count: 2, seconds: 14 });
+  expect((await estimate(all)).beside.analyses, 'none of weights').toEqual({ count: 5, seconds: null });
+  // By time: as many as the steps take, one at least.
+  const { beside, time } = await estimate(ask({ analyses: [weights] }, { checkpoint: { every_seconds: 0.01 } }));
+  expect(beside.analyses.count).toBe(Math.floor(time.parts.train / 0.01) + 1);
+  expect(beside.analyses.count).toBeGreaterThan(1);
+  expect((await estimate({ max_steps: 10 })).beside.analyses).toEqual({ count: 0, seconds: 0 });
 });
 
 test('a run that no worker of the pool can hold is queued, and says so', async () => {

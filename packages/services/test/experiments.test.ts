@@ -313,6 +313,19 @@ describe('a dry run', () => {
     expect(added.most).toBeGreaterThan(added.least);
   });
 
+  test('counts the analyses of the final runs, each as long as a run takes to start where none has ended', async () => {
+    const { evaluation } = body();
+    const plain = await create({ dry_run: true });
+    const analyses = [{ kind: 'weights', when: ['during'] }];
+    const fixed = { max_steps: 8, batch_size: 4, checkpoint: { every_steps: 4 } };
+    const asked = await create({ dry_run: true, evaluation: { ...evaluation, analyses }, fixed });
+    expect(plain.cost?.beside).toEqual({ evaluations: { least: 0, most: 0 }, analyses: { least: 0, most: 0 } });
+    // Two arms of two seeds, two checkpoints each.
+    expect(asked.cost?.beside?.analyses).toEqual({ least: 8, most: 8 });
+    const added = (asked.cost?.seconds.least ?? 0) - (plain.cost?.seconds.least ?? 0);
+    expect(added).toBeGreaterThan(8 * 5);
+  });
+
   test.each<[string, Record<string, unknown>, string, string]>([
     ['a base that there is not', { model: 'tinny' }, 'not_found', 'model'],
     ['a file that there is not', { training_file: `file-${'0'.repeat(24)}` }, 'not_found', 'training_file'],

@@ -1,6 +1,7 @@
 import { type CreateRunRequest, type Estimate, methodCoverage } from '@moraine/contract';
 import { describeChoices } from '@moraine/contract/plan';
 import { type Command, DATA_OPTION, noMoreThan } from '../args.js';
+import { besideLines } from '../beside-lines.js';
 import { connect } from '../connect.js';
 import { sharesOf } from '../mix-shares.js';
 import { bytes, duration, labelled, paint, print, printError } from '../terminal.js';
@@ -32,7 +33,7 @@ const PARTS: Record<keyof Estimate['memory']['parts'], string> = {
   cache: 'keys and values of sampled answers',
 };
 
-function describe({ memory, time, config, shapes, tokens_per_step, workers }: Estimate): string {
+function describe({ memory, time, beside, config, shapes, tokens_per_step, workers }: Estimate): string {
   const parts = Object.entries(memory.parts).filter(([, size]) => size > 0);
   const basis =
     time.measured_runs > 0
@@ -44,6 +45,7 @@ function describe({ memory, time, config, shapes, tokens_per_step, workers }: Es
       ...parts.map(([name, size]): [string, string] => ['', `${bytes(size)} ${PARTS[name as keyof typeof PARTS]}`]),
       ['Time', `${duration(time.total_seconds)} by ${basis}`],
       ...Object.entries(time.parts).map(([name, seconds]): [string, string] => ['', `${duration(seconds)} ${name}`]),
+      ...besideLines(beside).map((line, i): [string, string] => [i === 0 ? 'Beside it' : '', line]),
       ['Steps', `${config.steps} of ${Math.round(tokens_per_step)} tokens, in micro-batches of ${shapes.join(', ')}`],
       ['Trains', `${config.trainable_parameters.toLocaleString('en')} numbers`],
       ['', methodCoverage(config.adapter)],

@@ -2,6 +2,7 @@ import type { CreateRunRequest } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
 import { describeChoices } from '@moraine/contract/plan';
 import { type Arguments, type Command, needed, noMoreThan, number, type Option, text } from '../args.js';
+import { besideLines } from '../beside-lines.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
 import { sharesOf } from '../mix-shares.js';
@@ -54,6 +55,7 @@ export async function createRun(args: Arguments, command: Command): Promise<numb
       ...sharesOf(run.rehearsal),
       ...(run.rehearsal ?? []).flatMap(({ warnings }) => warnings),
       ...(run.advice ?? []).map((a) => a.message),
+      ...(run.beside ? besideLines(run.beside).map((line) => `Beside it at least ${line}.`) : []),
     ];
     for (const sentence of said) printError(sentence);
     return 0;

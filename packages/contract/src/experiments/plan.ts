@@ -90,7 +90,7 @@ export function planExperiment(input: PlanInput): ExperimentPlan {
 export function cellRequest(spec: ExperimentSpec, { adapter, name }: Pick<PlannedArm, 'adapter' | 'name'>, cell: Cell) {
   const { n_epochs, optimizer, ...fixed } = spec.fixed;
   const own = armOf(spec, name)?.settings ?? {};
-  const { validation, test, source, every_steps, samples, points } = spec.evaluation;
+  const { validation, test, source, every_steps, samples, points, analyses } = spec.evaluation;
   const mix = armOf(spec, name)?.data_mix ?? spec.data_mix;
   const isFinal = cell.phase === 'final';
   // Rows that are reported, and those of the base's knowledge, are no business of the search. Those that are reported are not looked at on the way.
@@ -113,7 +113,12 @@ export function cellRequest(spec: ExperimentSpec, { adapter, name }: Pick<Planne
     adapter,
     optimizer: { ...optimizer, ...own.optimizer, learning_rate: cell.learning_rate },
     ...(n_epochs === undefined ? {} : { hyperparameters: { n_epochs } }),
-    evaluation: { every_steps, samples: isFinal ? samples : 0, files },
+    evaluation: {
+      every_steps,
+      samples: isFinal ? samples : 0,
+      files,
+      ...(isFinal && analyses !== undefined ? { analyses } : {}),
+    },
     priority: spec.priority,
     ...(spec.pool === undefined ? {} : { pool: spec.pool }),
   } satisfies CreateRunRequest;

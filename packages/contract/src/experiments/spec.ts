@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RunWeights } from '../analysis-keys.js';
 import { AdapterRequest, METHOD_SPELLINGS } from '../methods/registry.js';
 import {
   CheckpointRequest,
@@ -155,6 +156,10 @@ const ExperimentEvaluation = z.strictObject({
     'When final runs are scored on validation and source rows, each time a dot of their paths in the plane: whenever validation rows are (`steps`, the default), at each checkpoint, or before the first step and for the result alone (`ends`). Test rows are read there alone.',
   ),
   samples: EvaluationRequest.shape.samples,
+  analyses: describe(
+    z.array(RunWeights).max(4).optional(),
+    'Analyses of the update of every final run, at its checkpoints or its end, as tasks of their own: `GET /v1/runs/{id}/analyses` has their course.',
+  ),
 });
 
 export const ExperimentSeeds = z.strictObject({

@@ -84,10 +84,12 @@ export const ExperimentObject = z
     runs: Range.extend({ made: z.int(), ended: z.int() }),
     /** Why arms will not be comparable, as far as that is known before a run; sentences that follow "not comparable because". */
     warnings: z.array(z.string()),
-    /** Of all its runs and evaluations one after the other, in seconds, on workers of its pool that are there; `expected` where a search stops runs early. In the answer to `dry_run`. */
+    /** Of all its runs, evaluations and analyses one after the other, in seconds, on workers of its pool that are there; `expected` where a search stops runs early. In the answer to `dry_run`. */
     cost: z
       .object({
         seconds: Range.extend({ expected: z.number().optional() }),
+        /** Tasks beside the runs, which the seconds count too: evaluations of the way back to the base, analyses. */
+        beside: z.object({ evaluations: Range, analyses: Range }).optional(),
         workers: z.int(),
         /** Runs of the pool whose pace the estimate follows; 0: none has ended yet, and the time is a rough one. */
         measured_runs: z.int(),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Advice, FileRehearsal } from '../before-run.js';
+import { Advice, BesideTasks, FileRehearsal } from '../before-run.js';
 import { Download } from '../export-order.js';
 import { ResumeCheck } from '../resume-check.js';
 import { DataRole, RunConfig } from '../run-config.js';
@@ -88,6 +88,8 @@ export const RunObject = z
     advice: z.array(Advice).optional(),
     /** What the run would learn from each of its files; in the answers to `dry_run`. */
     rehearsal: z.array(FileRehearsal).optional(),
+    /** Tasks of their own that it asks for. In the answer to `dry_run`. */
+    beside: BesideTasks.optional(),
   })
   .meta({ id: 'FineTuningJob' });
 export type RunObject = z.infer<typeof RunObject>;

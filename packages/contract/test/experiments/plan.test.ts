@@ -63,6 +63,22 @@ describe('a plan', () => {
     expect(warnings).toEqual([]);
   });
 
+  test('analyses are asked of final runs alone, and of weights alone', () => {
+    const evaluation = { validation: 'file-valid', analyses: [{ kind: 'weights' as const, layers: 'q_proj' }] };
+    const spec = parse(ExperimentRequest, request({ evaluation }));
+    const [arm] = plan().arms;
+    if (!arm) throw new Error('no arm');
+    const askedIn = (phase: 'search' | 'final') =>
+      parse(CreateRunRequest, cellRequest(spec, arm, { arm: arm.name, phase, learning_rate: 1e-3, seed: 1 })).evaluation
+        ?.analyses;
+    expect(askedIn('final')).toMatchObject([{ kind: 'weights', layers: 'q_proj', when: ['after'] }]);
+    expect(askedIn('search')).toBeUndefined();
+    const canaries = { kind: 'canaries', file: 'file-1' };
+    expect(refusal({ evaluation: { ...evaluation, analyses: [canaries] } }).param).toMatch(
+      /^evaluation\.analyses\[0\]/,
+    );
+  });
+
   test('the count of an arm is the count that its run would resolve', () => {
     for (const arm of plan().arms) expect(arm.config.trainable_parameters).toBe(arm.trainableParameters);
   });

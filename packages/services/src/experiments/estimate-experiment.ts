@@ -19,7 +19,7 @@ export interface ExperimentEstimate {
   cost: NonNullable<ExperimentObject['cost']>;
 }
 
-/** What an experiment takes on its pool, its evaluations included, by the pace of the runs that the pool has done. @throws AppError as `estimateRun` does. */
+/** What an experiment takes on its pool, its evaluations and analyses included, by the pace of the runs that the pool has done. @throws AppError as `estimateRun` does. */
 export async function estimateExperiment(
   s: Services,
   actor: Actor,
@@ -28,7 +28,7 @@ export async function estimateExperiment(
   const encoded = new Map<string, Promise<EncodedAside[] | string>>();
   const pool = spec.pool ?? 'default';
   const measuredScore = await evaluationSeconds(s, pool, base.id);
-  const arms: (ArmTime & { measured: number; score: number })[] = [];
+  const arms: (ArmTime & { measured: number; score: number; analyses: { count: number; seconds: number } })[] = [];
   for (const arm of plan.arms) {
     const estimate = async (phase: 'search' | 'final') => {
       const seed = spec.seeds.search;
@@ -41,19 +41,26 @@ export async function estimateExperiment(
     };
     const [search, final] = [await estimate('search'), await estimate('final')];
     const measured = Math.min(search.time.measured_runs, final.time.measured_runs);
-    // A run scores each of its files twice; an evaluation starts a process as a run does.
+    // A run scores each of its files twice; an evaluation starts a process as a run does, and so does an analysis.
     const score = measuredScore ?? final.time.parts.start + final.time.parts.evaluate / 2;
     const { start } = search.time.parts;
-    arms.push({ search: search.time.total_seconds, final: final.time.total_seconds, start, measured, score });
+    const { count, seconds } = final.beside.analyses;
+    const analyses = { count, seconds: seconds ?? count * final.time.parts.start };
+    const [searched, whole] = [search.time.total_seconds, final.time.total_seconds];
+    arms.push({ search: searched, final: whole, start, measured, score, analyses });
   }
   const finals = new Set(spec.seeds.final).size;
   const total = (end: 'least' | 'expected' | 'most'): number =>
     sum(
       plan.arms.map((arm, i) => {
-        const time = arms[i] ?? { search: 0, final: 0, start: 0, score: 0 };
-        return secondsOf(arm, time, finals, end) + finals * scoresOf(spec, end) * time.score;
+        const time = arms[i];
+        if (time === undefined) return 0;
+        const beside = scoresOf(spec, end) * time.score + time.analyses.seconds;
+        return secondsOf(arm, time, finals, end) + finals * beside;
       }),
     );
+  const scores = (end: 'least' | 'most'): number => plan.arms.length * finals * scoresOf(spec, end);
+  const analyses = finals * sum(arms.map((arm) => arm.analyses.count));
   const workers = await presentWorkers(s, pool);
   return {
     arms: arms.map(({ search, final }) => ({ search, final })),
@@ -61,6 +68,10 @@ export async function estimateExperiment(
       seconds: {
         ...{ least: total('least'), most: total('most') },
         ...(plan.arms.some(({ rungs }) => rungs !== undefined) ? { expected: total('expected') } : {}),
+      },
+      beside: {
+        evaluations: { least: scores('least'), most: scores('most') },
+        analyses: { least: analyses, most: analyses },
       },
       workers: workers.length,
       measured_runs: Math.min(...arms.map(({ measured }) => measured)),

@@ -1,6 +1,6 @@
 import type { Services } from '../ground/context.js';
 
-/** Runs, and evaluations, that are asked. */
+/** Runs, evaluations and analyses that are asked. */
 const ASKED = 20;
 
 /**
@@ -19,14 +19,26 @@ export async function besideSeconds(s: Services, pool: string, baseId: string): 
   return rows[0]?.least ?? null;
 }
 
-/** Seconds that an evaluation takes: the middle of the latest of the pool on this base; null where there is none. */
-export async function evaluationSeconds(s: Services, pool: string, baseId: string): Promise<number | null> {
+/** Seconds that an evaluation takes, by a suite where one is named: the middle of the latest of the pool on this base; null where there is none. */
+export const evaluationSeconds = (s: Services, pool: string, baseId: string, suite?: string): Promise<number | null> =>
+  taskSeconds(s, 'evaluation_tasks', 'suite', [baseId, pool, ASKED, suite ?? null]);
+
+/** The same of an analysis of a kind. */
+export const analysisSeconds = (s: Services, pool: string, baseId: string, kind: string): Promise<number | null> =>
+  taskSeconds(s, 'analysis_tasks', 'kind', [baseId, pool, ASKED, kind]);
+
+async function taskSeconds(
+  s: Services,
+  table: 'evaluation_tasks' | 'analysis_tasks',
+  column: 'suite' | 'kind',
+  values: readonly [baseId: string, pool: string, most: number, like: string | null],
+): Promise<number | null> {
   const { rows } = await s.pg.query<{ middle: number | null }>(
     `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY took) AS middle FROM (
-       SELECT extract(epoch FROM t.finished_at - t.started_at)::float8 AS took FROM evaluation_tasks e JOIN tasks t ON t.id = e.id
-       WHERE e.base_id = $1 AND t.pool = $2 AND t.status = 'succeeded' AND t.attempt = 1 AND t.deleted_at IS NULL
+       SELECT extract(epoch FROM t.finished_at - t.started_at)::float8 AS took FROM ${table} e JOIN tasks t ON t.id = e.id
+       WHERE e.base_id = $1 AND t.pool = $2 AND ($4::text IS NULL OR e.${column} = $4) AND t.status = 'succeeded' AND t.attempt = 1 AND t.deleted_at IS NULL
        ORDER BY t.finished_at DESC LIMIT $3) latest`,
-    [baseId, pool, ASKED],
+    [...values],
   );
   return rows[0]?.middle ?? null;
 }

@@ -6,6 +6,7 @@ import type { Prisma } from '../ground/db.js';
 import { withLocalFile } from '../ground/with-local-file.js';
 import { storedTokenizerTexts } from '../library/tokenizer-texts.js';
 import { adviceFor } from './advice.js';
+import { besideTasks } from './beside-tasks.js';
 import type { NewRows } from './new-rows.js';
 import { type Prepared, type RunFile, trainingFilesOf } from './prepare-run.js';
 import { toRunObject } from './to-run-object.js';
@@ -31,6 +32,7 @@ export async function dryRun(s: Services, rows: NewRows, prepared: Prepared): Pr
     ...imagine(rows, { ...prepared, config }),
     advice,
     rehearsal: withShares(rehearsal, prepared.files, config),
+    beside: await besideTasks(s, rows.task.pool, prepared.base.id, config, null),
   };
 }
 

@@ -4,6 +4,7 @@ import { type EncodedAside, estimateAside, type RunEstimate, type RunToEstimate,
 import type { Actor, Services } from '../ground/context.js';
 import { presentWorkers } from '../work/present-workers.js';
 import { besideSeconds } from './beside-seconds.js';
+import { besideTasks } from './beside-tasks.js';
 import { encodeFiles, toRehearsal, withShares } from './dry-run.js';
 import { type Prepared, prepareRun, trainingFilesOf } from './prepare-run.js';
 
@@ -57,6 +58,7 @@ export async function estimatePrepared(
       parts: found.seconds,
       measured_runs: paces.length,
     },
+    beside: await besideTasks(s, pool, prepared.base.id, config, found.seconds.train),
     shapes: found.shapes.training.map(({ batch, time }) => `${batch}x${time}`),
     tokens_per_step: found.tokensPerStep,
     workers: workers.map(({ id, memoryBytes }) => ({
