@@ -18,12 +18,23 @@ const FILE = `
 name: small
 model: tiny
 training_file: train.jsonl
-evaluation: { validation: valid.jsonl, test: held.jsonl, source: [source.jsonl], every_steps: 4, samples: 0 }
+evaluation: { validation: valid.jsonl, source: [source.jsonl], every_steps: 4, samples: 0 }
 fixed: { max_steps: 8, batch_size: 8, max_seq_len: 64 }
 arms:
   - { adapter: { type: lora, rank: 2 }, learning_rates: { type: asha, min: 3.0e-4, max: 3.0e-2, runs: 3, eta: 2, min_steps: 4 } }
   - { adapter: full, learning_rates: [1.0e-3] }
-seeds: { search: 1, final: [1, 2] }
+seeds: { search: 1, final: [1] }
+`;
+
+/** One run, whose rows have answers that no other row has: what it learns is wrong, so it is best early. */
+const OVERFITTED = `
+name: overfitted
+model: tiny
+training_file: wrong.jsonl
+evaluation: { validation: valid.jsonl, test: held.jsonl, every_steps: 2, points: ends, samples: 0 }
+fixed: { max_steps: 8, batch_size: 8, max_seq_len: 64 }
+arms: [{ adapter: full, learning_rates: [3.0e-2] }]
+seeds: { final: [1] }
 `;
 
 /** Rows from a place of one of the demo's files. */
@@ -46,7 +57,7 @@ test('an experiment of a file runs to its end, is found again by it, and loses a
   await stack.cli('models', 'add', 'tiny', at('base'));
 
   const plan = await stack.cli('experiments', 'run', at('small.yaml'), '--dry-run');
-  expect(plan.output).toMatch(/^lora r2 +lora r2 +\S+( +0\.\d+){3} +5 /m);
+  expect(plan.output).toMatch(/^lora r2 +lora r2 +\S+( +0\.\d+){3} +4 /m);
   expect(plan.output).toMatch(
     /^lora r2: runs that come to step 4: 3; step 8: 1 to 2, about 1(\.\d)?\. The search trains 16 to 20 steps/m,
   );
@@ -54,7 +65,7 @@ test('an experiment of a file runs to its end, is found again by it, and loses a
   expect((await stack.client.call('listExperiments', { query: {} })).data).toEqual([]);
 
   const first = moraine(['experiments', 'run', at('small.yaml'), '--data', dataDir]);
-  const [, id = ''] = await first.says(/(exp_\w+) \(small\): 2 arms, 7 to 7 runs/);
+  const [, id = ''] = await first.says(/(exp_\w+) \(small\): 2 arms, 5 to 5 runs/);
   const { client } = stack;
   const look = () => client.call('getExperiment', { params: { id } });
   // Killed while a run is held at its rung.
@@ -72,7 +83,7 @@ test('an experiment of a file runs to its end, is found again by it, and loses a
   expect(again.status).toBe(0);
   const keys = keysOf(ended);
   expect(new Set(keys).size).toBe(keys.length);
-  expect(keys.filter((key) => key.startsWith('full'))).toEqual(['full final 0.001 1', 'full final 0.001 2']);
+  expect(keys.filter((key) => key.startsWith('full'))).toEqual(['full final 0.001 1']);
   const stopped = ended.cells.filter(({ is_stopped }) => is_stopped);
   expect(stopped.map(({ status, step, rungs }) => [status, step, rungs.length])).toEqual(
     stopped.map(() => ['cancelled', 4, 1]),
@@ -104,7 +115,32 @@ test('an experiment of a file runs to its end, is found again by it, and loses a
   const { runs: paths, left_out } = await client.call('getExperimentFrontier', { params: { id }, query: {} });
   expect(left_out).toEqual([]);
   expect(paths.map(({ points }) => points.map(({ step }) => step))).toEqual(paths.map(() => [0, 4, 8]));
+
+  // A run that overfits ends with its best checkpoint; test rows are read of it and of the base, and the interval is over them.
+  const wrong = rows('record-train.jsonl', 0, 32).replaceAll(/"completion":".*"}/g, '"completion":" qq zz qq zz"}');
+  writeFileSync(at('wrong.jsonl'), wrong);
+  writeFileSync(at('overfitted.yaml'), OVERFITTED);
+  const over = JSON.parse(
+    (await stack.cli('experiments', 'run', at('overfitted.yaml'), '--json')).output,
+  ) as ExperimentObject;
+  expect(over).toMatchObject({ status: 'succeeded', cells: [{ step: 8 }] });
+  const runId = over.cells[0]?.run_id ?? '';
+  const { data: seen } = await client.call('listRunEvaluations', { params: { id: runId } });
+  expect(seen.map(({ name, step }) => `${name} ${step}`).sort()).toEqual([
+    'held.jsonl 0',
+    'held.jsonl 2',
+    'valid.jsonl 0',
+    'valid.jsonl 2',
+  ]);
+  const verdict = await client.call('getExperimentVerdict', { params: { id: over.id }, query: { metric: 'loss' } });
+  expect(verdict).toMatchObject({
+    decision: 'do_not_use',
+    chosen: { run_id: runId, step: 2, lambda: 1 },
+    gain: { n: 8, over: 'items' },
+  });
+  expect(verdict.reason).toMatch(/^worse than the base: loss better by −.* over 8 items of one model\)$/);
+  expect(verdict.gain?.mean).toBeCloseTo((verdict.base ?? 0) - (verdict.tuned ?? 0), 4);
   // Running the file once more finds it as it is.
   expect((await stack.cli('experiments', 'run', at('small.yaml'))).output).toContain(`${id}: succeeded`);
-  expect((await stack.client.call('listFiles', { query: { purpose: 'fine-tune' } })).data).toHaveLength(4);
+  expect((await stack.client.call('listFiles', { query: { purpose: 'fine-tune' } })).data).toHaveLength(5);
 });

@@ -57,7 +57,7 @@ const body = (changes: Record<string, unknown> = {}) => ({
   name: `rungs ${++names}`,
   model: 'tiny',
   training_file: files.train,
-  evaluation: { validation: files.valid, test: files.test, every_steps: 8 },
+  evaluation: { validation: files.valid, every_steps: 8 },
   fixed: { max_steps: 8, batch_size: 4 },
   arms: [{ name: 'lora', adapter: { type: 'lora', rank: 2 } }],
   search: { type: 'asha', min: 1e-4, max: 1e-2, runs: 6, eta: 2 },

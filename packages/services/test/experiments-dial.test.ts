@@ -7,13 +7,14 @@ import {
   cancelExperiment,
   createExperiment,
   getExperiment,
+  getExperimentVerdict,
   loadOutcome,
   type Services,
 } from '../src/index.js';
 import { fineTunedModelName } from '../src/library/fine-tuned-model-name.js';
 import { defaultActor, experimentFiles } from './tiny-base.js';
 
-// An experiment of one arm with a given rate: two final runs, then the way back to the base at ½.
+// An experiment of one arm with a given rate: three final runs, then the way back to the base at ½.
 const t = await testServices();
 afterAll(() => t.close());
 const s: Services = t.services;
@@ -25,8 +26,8 @@ beforeAll(async () => {
 });
 
 let names = 0;
-/** With its two runs ended as a worker would have, whose result is of a step. */
-async function trained(lambdas: number[], resultStep = 8): Promise<string> {
+/** With its runs ended as a worker would have, whose result is of a step. */
+async function trained(lambdas: number[], resultStep = 8, final = [2, 3, 4]): Promise<string> {
   const { id, cells } = await createExperiment(s, actor, {
     name: `dial ${++names}`,
     model: 'tiny',
@@ -34,7 +35,7 @@ async function trained(lambdas: number[], resultStep = 8): Promise<string> {
     evaluation: { validation: files.valid, test: files.test, source: [files.source], every_steps: 4 },
     fixed: { max_steps: 8, batch_size: 4 },
     arms: [{ name: 'lora', adapter: { type: 'lora', rank: 2 }, learning_rates: [1e-3] }],
-    seeds: { final: [2, 3] },
+    seeds: { final },
     lambdas,
   });
   for (const { run_id } of cells) await endRun(run_id ?? '', resultStep);
@@ -88,9 +89,9 @@ test('final runs are scored at the share, each score once however many rounds th
   await Promise.all([1, 2, 3].map(() => advanceExperiment(s, id)));
   expect(await statusOf(id)).toBe('running');
   const first = await askedOf(id);
-  expect(first).toHaveLength(4);
+  expect(first).toHaveLength(6);
   expect(first.map(({ fileId }) => fileId).sort()).toEqual(
-    [files.valid, files.valid, files.source, files.source].sort(),
+    [...Array(3).fill(files.valid), ...Array(3).fill(files.source)].sort(),
   );
   expect(first.every(({ lambda, suite, task }) => lambda === 0.5 && suite === 'file' && task.priority === 40)).toBe(
     true,
@@ -100,7 +101,7 @@ test('final runs are scored at the share, each score once however many rounds th
   await score(id, 1.9);
   await advanceExperiment(s, id);
   const second = (await askedOf(id)).filter(({ fileId }) => fileId === files.test);
-  expect(second).toHaveLength(2);
+  expect(second).toHaveLength(3);
   expect(await statusOf(id)).toBe('running');
 
   await score(id, 1.9);
@@ -132,19 +133,45 @@ test('test rows are not looked at where the end of the run is the better one', a
 test('runs that overfit are chosen, scored and read on test rows at the checkpoint that validation rows chose', async () => {
   const id = await trained([0.5], 4);
   await advanceExperiment(s, id);
-  expect((await getExperiment(s, actor, id)).cells.map((cell) => cell.score)).toEqual([2, 2]);
+  expect((await getExperiment(s, actor, id)).cells.map((cell) => cell.score)).toEqual([2, 2, 2]);
   const asked = await askedOf(id);
-  expect(asked.map(({ tunedStep }) => tunedStep)).toEqual([4, 4, 4, 4]);
+  expect(asked.map(({ tunedStep }) => tunedStep)).toEqual(Array(6).fill(4));
   // Worse than the result, though better than the last step.
   await score(id, 2.5);
   await advanceExperiment(s, id);
   expect(await statusOf(id)).toBe('succeeded');
   expect((await askedOf(id)).some(({ fileId }) => fileId === files.test)).toBe(false);
   const { runs } = await loadOutcome(s, actor, id);
-  expect(runs.map((run) => [run.result_step, run.dial.map(({ lambda }) => lambda)])).toEqual([
-    [4, [0.5]],
-    [4, [0.5]],
-  ]);
+  expect(runs.map((run) => [run.result_step, run.dial.map(({ lambda }) => lambda)])).toEqual(Array(3).fill([4, [0.5]]));
+});
+
+test('with too few seeds the base and each run are scored on test rows item by item, each once, and the interval is over them', async () => {
+  const id = await trained([0.5], 8, [2]);
+  const look = async () => {
+    await advanceExperiment(s, id);
+    await score(id, 1.9);
+    return (await askedOf(id))
+      .filter(({ fileId }) => fileId === files.test)
+      .map((one) => `${one.runId === null ? 'base' : 'run'} ${one.lambda}`)
+      .sort();
+  };
+  expect([await look(), await look(), await look()]).toEqual([[], ['run 0.5'], ['base 1', 'run 0.5']]);
+  await advanceExperiment(s, id);
+  expect(await statusOf(id)).toBe('succeeded');
+  expect((await getExperimentVerdict(s, actor, id, { metric: 'loss' })).gain).toBeNull();
+  // Each of 40 rows of two tokens costs 4 nats less than with the base, which is 2 a token.
+  const tested = (await askedOf(id)).filter(({ fileId }) => fileId === files.test);
+  for (const { id: evaluationId, runId } of tested) {
+    const row = (index: number) => ({
+      ...{ evaluationId, index, itemId: `${index}`, prompt: '?' },
+      metrics: { nats: (runId === null ? 10 : 6) + (index % 2), tokens: 2 },
+    });
+    await s.db.scoredItem.createMany({ data: Array.from({ length: 40 }, (_, i) => row(i)) });
+    await s.db.evaluationTask.update({ where: { id: evaluationId }, data: { itemsSha256: 'c'.repeat(64) } });
+  }
+  const verdict = await getExperimentVerdict(s, actor, id, { metric: 'loss' });
+  expect(verdict).toMatchObject({ decision: 'use', chosen: { lambda: 0.5 }, gain: { over: 'items', n: 40 } });
+  expect(verdict.gain?.mean).toBeCloseTo(2, 12);
 });
 
 test('a score that failed is left out and holds nothing up', async () => {
@@ -158,13 +185,13 @@ test('a score that failed is left out and holds nothing up', async () => {
   await score(id, 1);
   await advanceExperiment(s, id);
   expect(await statusOf(id)).toBe('succeeded');
-  expect(await askedOf(id)).toHaveLength(4);
+  expect(await askedOf(id)).toHaveLength(6);
 });
 
 test('cancelling ends the scores that wait', async () => {
   const id = await trained([0.5, 0.75]);
   await advanceExperiment(s, id);
-  expect(await askedOf(id)).toHaveLength(8);
+  expect(await askedOf(id)).toHaveLength(12);
   await cancelExperiment(s, actor, id);
-  expect((await askedOf(id)).map(({ task }) => task.status)).toEqual(Array(8).fill('cancelled'));
+  expect((await askedOf(id)).map(({ task }) => task.status)).toEqual(Array(12).fill('cancelled'));
 });

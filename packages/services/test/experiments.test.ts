@@ -114,7 +114,7 @@ describe('an experiment', () => {
   });
 
   test('searches each rate until it is bracketed, then runs the final seeds with the rows that are reported', async () => {
-    const { id } = await create();
+    const { id } = await create({ seeds: { search: 1, final: [2, 3, 4] } });
     await endAll(id, (arm, rate) => valley(arm === 'lora' ? 2e-3 : 4e-4)(arm, rate));
     await advanceExperiments(s);
     const second = await getExperiment(s, actor, id);
@@ -135,7 +135,7 @@ describe('an experiment', () => {
       await advanceExperiments(s);
     }
     const done = await getExperiment(s, actor, id);
-    expect(done).toMatchObject({ status: 'succeeded', reason: null, runs: { made: 12, ended: 12 } });
+    expect(done).toMatchObject({ status: 'succeeded', reason: null, runs: { made: 14, ended: 14 } });
     expect(done.finished_at).not.toBeNull();
     expect(done.arms.map(({ phase, learning_rate, is_bracketed }) => [phase, learning_rate, is_bracketed])).toEqual([
       ['done', 2e-3, true],
@@ -288,8 +288,8 @@ describe('its name finds it again', () => {
 describe('a dry run', () => {
   test('shows arms with counts and coverage, the first cells and the cost, and stores nothing', async () => {
     const before = (await listExperiments(s, actor, { limit: 100 })).data.length;
-    const plan = await create({ dry_run: true });
-    expect(plan).toMatchObject({ id: 'exp_dry-run', status: 'running', runs: { least: 10, most: 16, made: 0 } });
+    const plan = await create({ dry_run: true, seeds: { search: 1, final: [2, 3, 4] } });
+    expect(plan).toMatchObject({ id: 'exp_dry-run', status: 'running', runs: { least: 12, most: 18, made: 0 } });
     expect(plan.arms.map(({ trainable_parameters }) => trainable_parameters)).toEqual([928, 4432]);
     expect(plan.arms[0]?.coverage).toMatch(/^14 linear layers/);
     expect(plan.cells).toHaveLength(6);
@@ -297,9 +297,20 @@ describe('a dry run', () => {
     const { cost, arms } = plan;
     expect(arms[0]?.seconds_per_run?.final).toBeGreaterThan(arms[0]?.seconds_per_run?.search ?? 0);
     const per = arms.map(({ seconds_per_run: one }) => one ?? { search: 0, final: 0 });
-    const least = per.reduce((sum, { search, final }) => sum + 3 * search + 2 * final, 0);
+    const least = per.reduce((sum, { search, final }) => sum + 3 * search + 3 * final, 0);
     expect(cost?.seconds.least).toBeCloseTo(least, 6);
     expect(cost?.seconds.most).toBeCloseTo(least + 6 * (per[1]?.search ?? 0), 6);
+    // Two seeds less, and the items of the base and of a run of each arm in their place.
+    const few = await create({ dry_run: true, seeds: { search: 1, final: [2] } });
+    const items = (few.cost?.seconds.least ?? 0) - least + per.reduce((sum, { final }) => sum + 2 * final, 0);
+    expect(items).toBeGreaterThan(0);
+    const tested = body().evaluation;
+    const without = await create({
+      dry_run: true,
+      seeds: { search: 1, final: [2] },
+      evaluation: { ...tested, test: undefined },
+    });
+    expect(few.cost?.seconds.least).toBeGreaterThan((without.cost?.seconds.least ?? 0) + items / 2);
     expect((await listExperiments(s, actor, { limit: 100 })).data).toHaveLength(before);
   });
 
@@ -409,7 +420,7 @@ describe('pausing and resuming', () => {
 
 describe('a run that fails for another reason than its rate', () => {
   test('fails the experiment when the other arms are done; resuming makes that run again and no other', async () => {
-    const { id, cells } = await create();
+    const { id, cells } = await create({ evaluation: { validation: files.valid, every_steps: 4 } });
     const victim = cells.find(({ arm }) => arm === 'full')?.run_id ?? '';
     await cancelRun(s, actor, victim);
     await endAll(id, valley(2e-3));
@@ -444,7 +455,10 @@ describe('a run that fails for another reason than its rate', () => {
 
 describe('growing', () => {
   test('adds seeds and arms and re-uses every run', async () => {
-    const { id } = await create({ arms: [{ name: 'lora', adapter: 'lora', learning_rates: [1e-3, 2e-3, 4e-3] }] });
+    const { id } = await create({
+      arms: [{ name: 'lora', adapter: 'lora', learning_rates: [1e-3, 2e-3, 4e-3] }],
+      evaluation: { validation: files.valid, every_steps: 4 },
+    });
     for (let round = 0; round < 2; round++) {
       await endAll(id, valley(2e-3));
       await advanceExperiment(s, id);

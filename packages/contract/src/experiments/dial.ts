@@ -4,13 +4,14 @@ import type { ExperimentSpec } from './spec.js';
 
 /** A run on its way back to the base, W0 + λ(W − W0) or the method's own path there, to be scored on the rows of a file. */
 export interface DialScore {
-  run_id: string;
+  /** Null: the base itself, at `lambda` 0. */
+  run_id: string | null;
   lambda: number;
   file_id: string;
 }
 
 /** What of an experiment decides what is scored. */
-interface DialSpec extends Pick<ExperimentSpec, 'lambdas'> {
+export interface DialSpec extends Pick<ExperimentSpec, 'lambdas'> {
   evaluation: Pick<ExperimentSpec['evaluation'], 'validation' | 'test' | 'source'>;
 }
 
@@ -19,19 +20,52 @@ interface DialSpec extends Pick<ExperimentSpec, 'lambdas'> {
  * at the share that validation rows choose for each arm, over its seeds. Pure, as `nextStep` is. Empty where nothing is left, or where no share is asked for.
  */
 export function nextDial({ runs }: ExperimentOutcome, { lambdas, evaluation }: DialSpec): DialScore[] {
-  const finals = runs.filter(
-    ({ phase, status, verdict }) => phase === 'final' && status === 'succeeded' && verdict === null,
-  );
+  const finals = runs.filter(isWhole);
   const { validation, test, source } = evaluation;
   const chosenBy = [validation, ...source];
   const first = finals.flatMap((run) => lambdas.flatMap((lambda) => missing(run, lambda, chosenBy)));
   if (first.length > 0 || test === undefined) return first;
-  return [...new Set(finals.map(({ arm }) => arm))].flatMap((arm) => {
+  return chosenShares(finals, lambdas).flatMap(({ run, lambda }) => (lambda === 1 ? [] : missing(run, lambda, [test])));
+}
+
+/** Seeds from which on an interval is over them; with fewer it is over the items of one model. */
+const SEEDS_FOR_INTERVAL = 3;
+
+/** Whether what an experiment reports has no interval over its seeds, so that test rows are scored item by item. */
+export const countsItems = ({ seeds, evaluation }: ItemSpec): boolean =>
+  evaluation.test !== undefined && new Set(seeds.final).size < SEEDS_FOR_INTERVAL;
+
+/** What of an experiment decides whether items are scored. */
+export interface ItemSpec extends DialSpec {
+  seeds: { final: readonly number[] };
+}
+
+/**
+ * What an interval over items is of, where there are too few seeds for one over them: test rows of each final run at the share that `nextDial` ends with, and of the base. Pure; all of
+ * it however much there is already.
+ */
+export function itemScores({ runs }: ExperimentOutcome, spec: ItemSpec): DialScore[] {
+  const { test } = spec.evaluation;
+  if (test === undefined || !countsItems(spec)) return [];
+  const tuned = chosenShares(runs.filter(isWhole), spec.lambdas).map(({ run, lambda }) => {
+    return { run_id: run.run_id, lambda, file_id: test };
+  });
+  return tuned.length === 0 ? [] : [{ run_id: null, lambda: 0, file_id: test }, ...tuned];
+}
+
+const isWhole = ({ phase, status, verdict }: RunOutcome): boolean =>
+  phase === 'final' && status === 'succeeded' && verdict === null;
+
+/** Final runs with the share that validation rows choose for the arm of each. */
+const chosenShares = (
+  finals: readonly RunOutcome[],
+  lambdas: readonly number[],
+): { run: RunOutcome; lambda: number }[] =>
+  [...new Set(finals.map(({ arm }) => arm))].flatMap((arm) => {
     const ofArm = finals.filter((run) => run.arm === arm);
     const lambda = chooseLambda(ofArm, lambdas);
-    return lambda === 1 ? [] : ofArm.flatMap((run) => missing(run, lambda, [test]));
+    return ofArm.map((run) => ({ run, lambda }));
   });
-}
 
 const missing = ({ run_id, dial }: RunOutcome, lambda: number, files: readonly string[]): DialScore[] => {
   const scored = dial.find((one) => one.lambda === lambda)?.scores ?? [];

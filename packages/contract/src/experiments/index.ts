@@ -19,7 +19,7 @@ export {
   type Factor,
   type NotComparable,
 } from './comparison.js';
-export { type DialScore, nextDial } from './dial.js';
+export { countsItems, type DialScore, itemScores, nextDial } from './dial.js';
 export { type MatchedArm, matchParameters } from './match.js';
 export {
   type ArmPlan,

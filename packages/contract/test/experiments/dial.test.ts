@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type DialScore, type ExperimentOutcome, nextDial, type RunOutcome } from '../../src/experiments/index.js';
+import {
+  type DialScore,
+  type ExperimentOutcome,
+  itemScores,
+  nextDial,
+  type RunOutcome,
+} from '../../src/experiments/index.js';
 import { arm, dial, experiment, finals, point, run, search } from './outcomes.js';
 
 // As outcomes.ts names files by what they are.
@@ -81,6 +87,22 @@ describe('the way back to the base', () => {
     expect(next(equal).map(({ lambda }) => lambda)).toEqual([0.75]);
     const none = dialled('lora', [[Number.NaN, Number.NaN]]);
     expect(next(none)).toEqual([]);
+  });
+
+  test('ends with the items of test rows, at the share that was chosen, where too few seeds give an interval', () => {
+    const lora = dialled('lora', [[0.7, 0.8]]);
+    const mora = dialled('mora', [[0.95, 1]]);
+    const outcome = experiment([arm('lora'), arm('mora')], [...search('lora'), ...lora, ...mora]);
+    const itemsOf = (final: number[], changes = {}) =>
+      itemScores(outcome, { lambdas: [0.5, 0.75], evaluation: { ...evaluation, ...changes }, seeds: { final } });
+    expect(shown(itemsOf([2]))).toEqual([
+      'null 0 file-target-test',
+      `${lora[0]?.run_id} 0.5 file-target-test`,
+      `${mora[0]?.run_id} 1 file-target-test`,
+    ]);
+    expect(itemsOf([2, 3])).toHaveLength(3);
+    expect(itemsOf([2, 3, 4])).toEqual([]);
+    expect(itemsOf([2], { test: undefined })).toEqual([]);
   });
 
   test('has no second part without test rows', () => {

@@ -6,7 +6,7 @@ import { getEvaluation } from './get-evaluation.js';
 import { toItem } from './item-row.js';
 
 /** The bootstrap holds this process for a tenth of a millisecond an item. */
-const ITEMS_MAX = 20_000;
+export const ITEMS_MAX = 20_000;
 
 export interface CompareEvaluations {
   /** Id of the baseline. */

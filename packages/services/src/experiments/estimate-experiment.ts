@@ -1,5 +1,5 @@
 import type { ExperimentObject } from '@moraine/contract';
-import { cellRequest, type PlannedArm, rungRuns } from '@moraine/contract/experiments';
+import { cellRequest, countsItems, type PlannedArm, rungRuns } from '@moraine/contract/experiments';
 import type { EncodedAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { evaluationSeconds } from '../training/beside-seconds.js';
@@ -50,7 +50,10 @@ export async function estimateExperiment(
     arms.push({ search: searched, final: whole, start, measured, score, analyses });
   }
   const finals = new Set(spec.seeds.final).size;
+  // Of the base, for the interval over items.
+  const ofBase = countsItems(spec) ? Math.max(...arms.map(({ score }) => score)) : 0;
   const total = (end: 'least' | 'expected' | 'most'): number =>
+    ofBase +
     sum(
       plan.arms.map((arm, i) => {
         const time = arms[i];
@@ -93,10 +96,11 @@ function secondsOf(
   return searched + finals * final;
 }
 
-/** Evaluations of a final run on its way back to the base; see `nextDial`: test rows only where validation rows choose a part of the update. */
-function scoresOf({ lambdas, evaluation }: PreparedExperiment['spec'], end: 'least' | 'expected' | 'most'): number {
-  if (lambdas.length === 0) return 0;
-  return lambdas.length * (1 + evaluation.source.length) + (end === 'most' && evaluation.test !== undefined ? 1 : 0);
+/** Evaluations of a final run after its end; see `nextDial` and `itemScores`: test rows where validation rows choose a part of the update, or items are counted. */
+function scoresOf(spec: PreparedExperiment['spec'], end: 'least' | 'expected' | 'most'): number {
+  const { lambdas, evaluation } = spec;
+  const isTested = lambdas.length > 0 && end === 'most' && evaluation.test !== undefined;
+  return lambdas.length * (1 + evaluation.source.length) + (isTested || countsItems(spec) ? 1 : 0);
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

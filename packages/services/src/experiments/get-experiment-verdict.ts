@@ -1,5 +1,12 @@
-import { type ExperimentVerdict, experimentVerdict, type ResultMetric } from '@moraine/contract/experiments';
+import {
+  type ExperimentVerdict,
+  experimentVerdict,
+  type ResultMetric,
+  type Verdict,
+} from '@moraine/contract/experiments';
 import type { Actor, Services } from '../ground/context.js';
+import { requireExperiment } from './experiment-row.js';
+import { loadItemScores } from './load-item-scores.js';
 import { loadOutcome } from './load-outcome.js';
 
 export interface VerdictQuery {
@@ -15,6 +22,14 @@ export async function getExperimentVerdict(
   id: string,
   { metric, keep }: VerdictQuery = {},
 ): Promise<ExperimentVerdict> {
-  const verdict = experimentVerdict(await loadOutcome(s, actor, id), { metric, keep });
-  return { object: 'experiment.verdict', ...verdict };
+  const outcome = await loadOutcome(s, actor, id);
+  const verdict = experimentVerdict(outcome, { metric, keep });
+  const items = await itemsOf(s, actor, id, verdict);
+  return { object: 'experiment.verdict', ...(items ? experimentVerdict(outcome, { metric, keep, items }) : verdict) };
+}
+
+/** What the interval is over where the seeds give none. */
+async function itemsOf(s: Services, actor: Actor, id: string, { gain, chosen, metric }: Verdict) {
+  if (gain !== null || chosen === null) return null;
+  return loadItemScores(s, await requireExperiment(s, actor, id), chosen, metric);
 }

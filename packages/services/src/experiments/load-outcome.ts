@@ -33,7 +33,8 @@ export async function loadOutcome(s: Services, actor: Actor, id: string): Promis
   const series = await readSeries(s, ids);
   const files = await filesOf(s, row, runs);
   const dials = await s.db.evaluationTask.findMany({
-    where: { experimentId: id, runId: { in: ids }, task: { status: 'succeeded' } },
+    // What a run is at 1 its own evaluations say.
+    where: { experimentId: id, runId: { in: ids }, lambda: { lt: 1 }, task: { status: 'succeeded' } },
   });
   return {
     arms: row.plan.arms.map((arm) => ({
