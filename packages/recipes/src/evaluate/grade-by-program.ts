@@ -10,7 +10,7 @@ type Graded = Pick<EvaluationItem, 'metrics' | 'verdict' | 'problem'>;
  * An answer as OpenAI's `python` grader judges it: the number that `grade(sample, item)` returns, in the sandbox. `sample` has `output_text`, `output_json`
  * (null where the answer is no JSON) and `choices`, `item` the columns of the row. A program that fails or returns no finite number has judged nothing: the answer
  * counts as wrong, and `problem` says why.
- * @throws AppError `runtime_missing` where the sandbox is not installed.
+ * @throws AppError `runtime_missing` where the sandbox is not installed, `internal` where it did not start.
  */
 export async function gradeByProgram({ source, item, least }: PythonCheck, answer: string): Promise<Graded> {
   const mark = randomUUID();

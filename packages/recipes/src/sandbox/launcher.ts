@@ -1,6 +1,8 @@
 /** What a sandboxed program may use. */
 export interface SandboxLimits {
-  /** Until the program is ended, in milliseconds. */
+  /** Until a sandbox that has not started is given up, in milliseconds: on a busy machine a start takes seconds. */
+  startMs: number;
+  /** From the program's beginning until it is ended, in milliseconds. */
   wallMs: number;
   /** Processor time of one process, in seconds: what ends an endless loop, however busy the machine is. */
   cpuSeconds: number;
@@ -15,6 +17,7 @@ export interface SandboxLimits {
 }
 
 export const SANDBOX_LIMITS: SandboxLimits = {
+  startMs: 60_000,
   wallMs: 10_000,
   cpuSeconds: 3,
   memoryBytes: 512 * 1024 ** 2,
@@ -24,8 +27,8 @@ export const SANDBOX_LIMITS: SandboxLimits = {
 };
 
 /**
- * The Python program that limits itself and then becomes the given one: standard input holds a line that is printed once the program has run to its end,
- * and the program. `__name__` is not `__main__`, as in the usual harness, so a main block does not run. os._exit: threads that stay behind end.
+ * The Python program that limits itself and then becomes the given one: standard input holds a line that is printed before the program begins, one that is printed once it
+ * has run to its end, and the program. Only who has read them knows the two. `__name__` is not `__main__`, as in the usual harness, so a main block does not run. os._exit: threads that stay behind end.
  * Limits are set in here, not outside: the kernel counts processes by user namespace.
  */
 export function launcherOf(limits: SandboxLimits): string {
@@ -44,6 +47,7 @@ def run(marker, source):
         pass  # the program closed or replaced it
     os.write(1, marker.encode())
     os._exit(0)
+os.write(1, sys.stdin.readline().encode())
 run(sys.stdin.readline(), sys.stdin.read())
 `;
 }

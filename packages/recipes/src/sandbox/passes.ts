@@ -10,7 +10,7 @@ export interface Verdict {
 /**
  * Whether a program passes its tests: both run as one module in the sandbox, and the end of the tests is reached. A program that exits before
  * them has not passed.
- * @throws AppError `runtime_missing` where the sandbox is not installed.
+ * @throws AppError `runtime_missing` where the sandbox is not installed, `internal` where it did not start.
  */
 export async function passes(program: string, tests: string, limits: Partial<SandboxLimits> = {}): Promise<Verdict> {
   const result = await runProgram(`${program}\n${tests}\n`, limits);

@@ -1,6 +1,7 @@
 import { AppError } from '@moraine/contract';
 import { findTools, INSTALL_HINT, type SandboxTools } from './find-tools.js';
-import { runProgram } from './run-program.js';
+import { SANDBOX_LIMITS } from './launcher.js';
+import { tryProgram, wordsOf } from './run-program.js';
 
 let checked: Promise<void> | null = null;
 
@@ -20,9 +21,9 @@ export function requireSandbox(): Promise<void> {
 
 /** Runs an empty program. @throws AppError `runtime_missing` with what bubblewrap says. */
 export async function checkSandbox(tools: SandboxTools): Promise<void> {
-  const { ending, stderr } = await runProgram('', { wallMs: 60_000, cpuSeconds: 20 }, tools);
-  if (ending === 'finished') return;
-  const said = stderr.trim().split('\n').at(-1) || 'it did not end within a minute';
+  const result = await tryProgram('', { wallMs: 60_000, cpuSeconds: 20 }, tools);
+  if (result.ending === 'finished') return;
+  const said = wordsOf(result, SANDBOX_LIMITS);
   throw new AppError('runtime_missing', `Code runs in a sandbox only, and bubblewrap does not run here: ${said}.`, {
     hint: `It needs version 0.8 and user namespaces: on the host, sysctl kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0 where they exist; in a container, a seccomp profile that allows them. ${INSTALL_HINT}`,
   });

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { AppError } from '@moraine/contract';
 import { findTools, SANDBOX_PATH, type SandboxTools } from './find-tools.js';
 import { launcherOf, SANDBOX_LIMITS, type SandboxLimits } from './launcher.js';
 
@@ -20,20 +21,39 @@ const NOBODY = 65534;
  * libraries read-only, an empty temporary folder of its own in memory, four devices, and nothing else: no home, no /etc, no /proc, no other
  * process, no network, no variables. Ends within the limits, with every process that it started; the kernel ends them too when the caller dies.
  * As root it runs as nobody. Memory is bounded for one process (times `processes` in all); under pressure the kernel takes it first.
- * @throws AppError `runtime_missing` where bubblewrap or Python is not installed.
+ * @throws AppError `runtime_missing` where bubblewrap or Python is not installed, `internal` with bubblewrap's words where the sandbox did not start: that says nothing of
+ * the program.
  */
 export async function runProgram(
   source: string,
   limits: Partial<SandboxLimits> = {},
   tools?: SandboxTools,
 ): Promise<ProgramResult> {
+  const { hasStarted, ...result } = await tryProgram(source, limits, tools ?? (await findTools()));
+  if (hasStarted) return result;
+  const message = `The sandbox for code did not start: ${wordsOf(result, { ...SANDBOX_LIMITS, ...limits })}.`;
+  throw new AppError('internal', message, { hint: 'Run `npx moraine doctor` on the machine of the worker.' });
+}
+
+/** Why a sandbox did not start: the last line that bubblewrap, or Python in it, wrote. */
+export function wordsOf({ ending, code, stderr }: ProgramResult, { startMs }: Pick<SandboxLimits, 'startMs'>): string {
+  const said = stderr.trim().split('\n').at(-1)?.replace(/\.$/, '').slice(0, 500);
+  return said || (ending === 'time' ? `it took more than ${startMs / 1000} s` : `it ended with exit status ${code}`);
+}
+
+/** A program's end, and whether it began: without that a sandbox's failure would be the program's. @throws what cannot be started at all. */
+export function tryProgram(
+  source: string,
+  limits: Partial<SandboxLimits>,
+  tools: SandboxTools,
+): Promise<ProgramResult & { hasStarted: boolean }> {
   const all = { ...SANDBOX_LIMITS, ...limits };
-  const child = start(tools ?? (await findTools()), all);
-  const marker = `${randomUUID()}\n`;
+  const child = start(tools, all);
+  const marks = { begun: `${randomUUID()}\n`, ended: `${randomUUID()}\n` };
   // A program that has ended before it was read leaves a broken pipe.
   child.stdin?.on('error', () => {});
-  child.stdin?.end(marker + source);
-  return watch(child, marker, all);
+  child.stdin?.end(marks.begun + marks.ended + source);
+  return watch(child, marks, all);
 }
 
 function start(tools: SandboxTools, limits: SandboxLimits): ChildProcess {
@@ -67,24 +87,35 @@ function boundsOf({ python, libraries }: SandboxTools, fileBytes: number): strin
   ];
 }
 
-function watch(child: ChildProcess, marker: string, limits: SandboxLimits): Promise<ProgramResult> {
+function watch(
+  child: ChildProcess,
+  marks: { begun: string; ended: string },
+  limits: SandboxLimits,
+): Promise<ProgramResult & { hasStarted: boolean }> {
   return new Promise((resolve, reject) => {
     let ended: 'time' | 'output' | null = null;
     const stop = (why: 'time' | 'output'): void => {
       ended ??= why;
       endGroup(child);
     };
-    const timer = setTimeout(stop, limits.wallMs, 'time');
-    const most = limits.outputBytes + marker.length;
+    let timer = setTimeout(stop, limits.startMs, 'time');
+    // Its first bytes are the mark that it has begun.
+    child.stdout?.once('data', () => {
+      clearTimeout(timer);
+      timer = setTimeout(stop, limits.wallMs, 'time');
+    });
+    const most = limits.outputBytes + marks.begun.length + marks.ended.length;
     const read = [child.stdout, child.stderr].map((stream) => collect(stream, most, () => stop('output')));
     child.on('error', reject);
     child.on('close', (code) => {
       clearTimeout(timer);
-      const [stdout = '', stderr = ''] = read.map((text) => text());
-      const end = stdout.indexOf(marker);
+      const [written = '', stderr = ''] = read.map((text) => text());
+      const hasStarted = written.startsWith(marks.begun);
+      const stdout = hasStarted ? written.slice(marks.begun.length) : written;
+      const end = stdout.indexOf(marks.ended);
       const isFinished = code === 0 && end >= 0;
       const ending = ended ?? (isFinished ? 'finished' : 'exited');
-      resolve({ ending, code, stdout: isFinished ? stdout.slice(0, end) : stdout, stderr });
+      resolve({ hasStarted, ending, code, stdout: isFinished ? stdout.slice(0, end) : stdout, stderr });
     });
   });
 }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findTools } from '../../src/sandbox/find-tools.js';
-import { type ProgramResult, passes, requireSandbox, type SandboxLimits } from '../../src/sandbox/index.js';
+import { type ProgramResult, passes, requireSandbox, runProgram, type SandboxLimits } from '../../src/sandbox/index.js';
 import { checkSandbox } from '../../src/sandbox/require-sandbox.js';
 
 const NOBODY = 65534;
@@ -262,6 +262,49 @@ describe('a verdict', () => {
     expect(await passes('import io, sys; sys.stdout = io.StringIO()', 'print(1)')).toMatchObject({ passed: true });
     expect(await passes('x = "\u0000"', '')).toMatchObject({ passed: false });
     expect(await passes('x = "é\u{1F30B}"', 'assert len(x) == 2')).toMatchObject({ passed: true });
+  });
+});
+
+describe('a sandbox that does not start', () => {
+  const asked = 'def f(): pass';
+  /** A bubblewrap of our own: a line of shell. */
+  async function start(line: string, limits: Partial<SandboxLimits> = {}): Promise<ProgramResult> {
+    const folder = mkdtempSync(join(tmpdir(), 'moraine-bwrap-'));
+    const bwrap = join(folder, 'bwrap');
+    writeFileSync(bwrap, `#!/bin/sh\n${line}\n`);
+    chmodSync(folder, 0o755);
+    chmodSync(bwrap, 0o755);
+    try {
+      return await runProgram(asked, limits, { ...(await findTools()), bwrap });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  test.each([
+    [
+      'echo "bwrap: Creating new namespace failed: Resource temporarily unavailable" >&2; exit 1',
+      {},
+      'Resource temporarily unavailable',
+    ],
+    // What it is given it does not know: it has not become the launcher.
+    ['cat > /dev/null; exit 0', {}, 'exit status 0'],
+    ['echo anything; cat > /dev/null; exit 1', {}, 'exit status 1'],
+    ['sleep 60', { startMs: 200 }, 'it took more than 0.2 s'],
+  ])('says nothing of the program, and what it says is passed on: %s', async (line, limits, words) => {
+    await expect(start(line, limits)).rejects.toMatchObject({
+      code: 'internal',
+      message: expect.stringMatching(new RegExp(`^The sandbox for code did not start: .*${words}`)),
+      hint: expect.stringContaining('doctor'),
+    });
+  });
+
+  test('is one whose Python cannot start either', async () => {
+    const tools = { ...(await findTools()), python: '/usr/lib/no-such-python' };
+    await expect(runProgram(asked, {}, tools)).rejects.toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining('no-such-python'),
+    });
   });
 });
 
