@@ -122,25 +122,32 @@ test('the pace of earlier runs on the base decides the time', async () => {
   expect((await estimate({ adapter: { type: 'none' } })).time.measured_runs, 'of another method').toBe(0);
 });
 
-test('what earlier runs on the base took beside their steps is the start of this one: the least of those that one attempt did', async () => {
+test('what earlier runs on the base took beside their steps is the start of this one, without what it scored', async () => {
+  // 6.5 s until it is ready and 2 s after the last that was measured, whatever lies between; two are no measure: a second attempt, and one without a start.
   const took = [
-    { wall: 30, steps: 21.5, attempt: 1 },
-    { wall: 40, steps: 28, attempt: 1 },
-    { wall: 90, steps: 88, attempt: 2 },
-    { wall: 5, steps: 0, attempt: 0 },
+    { ready: 6.5, saved: 28, scored: null, wall: 30, attempt: 1 },
+    { ready: 6.5, saved: 28, scored: 99, wall: 101, attempt: 1 },
+    { ready: 1, saved: 20, scored: null, wall: 90, attempt: 2 },
+    { ready: null, saved: 20, scored: null, wall: 90, attempt: 1 },
   ];
+  const at = (seconds: number) => new Date(1000 * seconds);
   const unknown = await estimate({ pool: 'clocked' });
-  for (const [i, { wall, steps, attempt }] of took.entries()) {
+  for (const [i, { ready, saved, scored, wall, attempt }] of took.entries()) {
     const { id } = await createRun(s, actor, { model: 'tiny', training_file, pool: 'clocked', suffix: `clocked-${i}` });
-    const pace = { attempt, firstStep: 1, firstAt: 5e6, step: 9, at: 5e6 + 1000 * steps, recentSteps: 1, recentMs: 1 };
-    await s.db.run.update({ where: { id }, data: { pace } });
-    const task = {
-      status: 'succeeded',
-      state: null,
-      attempt,
-      startedAt: new Date(0),
-      finishedAt: new Date(1000 * wall),
-    };
+    const of = { projectId: actor.projectId, runId: id, attempt };
+    const stored = { id: `step-${i}`, step: 9, blobKey: `step-${i}`, sizeBytes: 1, sha256: '' };
+    await s.db.checkpoint.create({ data: { ...of, ...stored, createdAt: at(saved) } });
+    const figures = { name: 'held', step: 9, rows: 1, supervisedTokens: 1, loss: 1, tokenAccuracy: 1 };
+    if (scored !== null)
+      await s.db.evaluation.create({
+        data: { ...of, id: `scored-${i}`, fileId: training_file, ...figures, createdAt: at(scored) },
+      });
+    const said = { id: `ready-${i}`, projectId: actor.projectId, taskId: id, attempt, level: 'info', type: 'message' };
+    if (ready !== null)
+      await s.db.event.create({
+        data: { ...said, message: 'Training starts', data: { secondsToReady: 5 }, createdAt: at(ready) },
+      });
+    const task = { status: 'succeeded', state: null, attempt, startedAt: at(0), finishedAt: at(wall) };
     await s.db.task.update({ where: { id }, data: task });
   }
   const { start, export: written } = (await estimate({ pool: 'clocked' })).time.parts;
