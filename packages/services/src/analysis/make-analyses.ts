@@ -17,7 +17,7 @@ interface Wanted extends WantedOfRun {
 
 /**
  * What runs ask for and is not there: of the base at once, of each kept checkpoint, of the result when the run has succeeded. A checkpoint that two of these
- * name is measured once.
+ * name is measured once; one that the run wrote anew, again.
  */
 const WANTED = `
   WITH open AS (
@@ -39,7 +39,8 @@ const WANTED = `
     json_build_object('pool', w.pool, 'priority', w.priority, 'maxAttempts', w.max_attempts) AS task,
     w.place, w.asked, w.checkpoint_id AS "checkpointId", w.sha256, w.step, w.is_result AS "isResult"
   FROM wanted w
-  WHERE NOT EXISTS (SELECT 1 FROM analysis_tasks a WHERE a.for_run_id = w.id AND a.place = w.place AND a.tuned_step IS NOT DISTINCT FROM w.step)
+  WHERE NOT EXISTS (SELECT 1 FROM analysis_tasks a WHERE a.for_run_id = w.id AND a.place = w.place
+    AND a.tuned_step IS NOT DISTINCT FROM w.step AND a.tuned_sha256 IS NOT DISTINCT FROM w.sha256)
   ORDER BY w.id, w.place, w.step NULLS FIRST LIMIT $1`;
 
 /** Makes the analyses that runs ask for in `evaluation.analyses`, a page of them. Returns how many were wanted. */

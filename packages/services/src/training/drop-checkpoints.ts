@@ -9,7 +9,7 @@ import { inTransaction } from '../ground/transaction.js';
  */
 const unneeded = (chosen: string): string => `
   kept AS (
-    SELECT c.id, c.run_id, c.step, c.best_step, r.result_step,
+    SELECT c.id, c.run_id, c.step, c.sha256, c.best_step, r.result_step,
       row_number() OVER (PARTITION BY c.run_id ORDER BY c.step DESC) <= (r.config #>> '{checkpoint,keep_last}')::int AS is_last,
       c.metrics ->> 'valid_loss' IS NOT NULL AND row_number() OVER (
         PARTITION BY c.run_id ORDER BY (c.metrics ->> 'valid_loss')::float8 NULLS LAST, c.step DESC
@@ -26,11 +26,13 @@ const unneeded = (chosen: string): string => `
       AND NOT EXISTS (SELECT 1 FROM runs o
         CROSS JOIN LATERAL jsonb_array_elements(o.config #> '{evaluation,suites}') WITH ORDINALITY AS x(suite, place)
         WHERE o.id = k.run_id AND o.suites_open AND x.suite -> 'when' ? 'during' AND NOT EXISTS (
-          SELECT 1 FROM evaluation_tasks e WHERE e.for_run_id = o.id AND e.suite_place = x.place - 1 AND e.tuned_step = k.step))
+          SELECT 1 FROM evaluation_tasks e WHERE e.for_run_id = o.id AND e.suite_place = x.place - 1 AND e.tuned_step = k.step
+            AND e.tuned_sha256 = k.sha256))
       AND NOT EXISTS (SELECT 1 FROM runs o
         CROSS JOIN LATERAL jsonb_array_elements(o.config #> '{evaluation,analyses}') WITH ORDINALITY AS x(asked, place)
         WHERE o.id = k.run_id AND o.analyses_open AND x.asked -> 'when' ? 'during' AND NOT EXISTS (
-          SELECT 1 FROM analysis_tasks a WHERE a.for_run_id = o.id AND a.place = x.place - 1 AND a.tuned_step = k.step))
+          SELECT 1 FROM analysis_tasks a WHERE a.for_run_id = o.id AND a.place = x.place - 1 AND a.tuned_step = k.step
+            AND a.tuned_sha256 = k.sha256))
       AND NOT EXISTS (SELECT 1 FROM verifications v JOIN tasks vt ON vt.id = v.id WHERE v.run_id = k.run_id AND vt.finished_at IS NULL)
   )`;
 

@@ -112,6 +112,32 @@ describe('a run that asks for evaluations by suites', () => {
     expect(await keptOf(run.id)).toEqual([6]);
   });
 
+  test('that writes a checkpoint anew has it asked again, once, and keeps it for that', async () => {
+    const { run, pool } = await submit([{ suite: 'arc_easy', file, when: ['during'] }]);
+    const { save } = await beginTraining(pool);
+    await save(2);
+    await makeEvaluations(s);
+    const steps = async () => (await madeFor(run.id)).map(({ step }) => step);
+    // The same again is the same.
+    await save(2);
+    await makeEvaluations(s);
+    expect(await steps()).toEqual([2]);
+    // As an attempt does that goes on from before it.
+    await s.db.checkpoint.updateMany({ where: { runId: run.id, step: 2 }, data: { sha256: 'of other weights' } });
+    await save(4);
+    await save(6);
+    const [ofOld] = (await listEvaluationTasks(s, actor, { limit: 1, run: run.id })).data;
+    await cancelEvaluation(s, actor, ofOld?.id ?? '');
+    await dropCheckpoints(s, run.id);
+    expect(await keptOf(run.id)).toEqual([2, 4, 6]);
+    for (let i = 0; i < 2; i++) await makeEvaluations(s);
+    expect(await steps()).toEqual([2, 2, 4, 6]);
+    const shas = new Set(
+      (await listEvaluationTasks(s, actor, { limit: 9, run: run.id })).data.map(({ tuned }) => tuned?.sha256),
+    );
+    expect(shas.size).toBe(4);
+  });
+
   test('asks no more when it was cancelled, and keeps its file until then', async () => {
     const own = (await uploadRows(s, actor, '{"query":"own","choices":["a"],"gold":0}', 'evals')).id;
     const { run } = await submit([{ suite: 'arc_easy', file: own }]);
