@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 /** Rooms whose modules keep nothing of one test file that another could see: a process loads them once, which halves what these files take. */
-const POOLED = ['contract', 'data', 'services'].map((name) => `packages/${name}/test/**/*.test.ts`);
+const POOLED = ['packages/contract', 'packages/data', 'packages/services', 'apps/api'].map(
+  (room) => `${room}/test/**/*.test.ts`,
+);
 
 /** What holds for every test file. */
 export const each = {
