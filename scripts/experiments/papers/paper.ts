@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { isTerminal } from '@moraine/contract';
 import { type Client, createClient } from '@moraine/contract/client';
 import { loadTokenizer } from '@moraine/data';
 import { runningStack } from 'moraine/up';
@@ -16,6 +17,7 @@ import { writeDocument } from '../../corpus/documents.js';
 import { codeRows } from './code-rows.js';
 import { perplexityTable } from './perplexity.js';
 import { pretrainRows, writeUntrainedBase } from './pretrain-rows.js';
+import { type RankRun, rankCsv, rankMarkdown, rankSvg } from './rank.js';
 import { type Experiment, shorten } from './shorten.js';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -27,6 +29,7 @@ const NAMES = [
   'ift',
   'operators',
   'pretrain',
+  'rank',
   'rates',
   'rates-lion',
   'regular',
@@ -147,11 +150,48 @@ async function writeResults(name: string, id: string, out: string): Promise<void
     '',
     `Rows: [table](${name}/table.csv), [curves](${name}/curves.csv), [plane](${name}/frontier.csv). Written by \`npm run paper:${name}\`.`,
   ];
-  const own = name.startsWith('pretrain')
-    ? perplexityTable(await clientOfStack().call('getExperimentTable', { params: { id } }))
-    : null;
+  const own = await ownSection(name, id, folder);
   const parts = [readFileSync(page, 'utf8').trimEnd(), ...(own === null ? [] : [own]), figures.join('\n')];
   writeFileSync(page, `${parts.join('\n\n')}\n`);
+}
+
+/** What a paper has beside the tables and figures of every experiment; null: nothing. */
+async function ownSection(name: string, id: string, folder: string): Promise<string | null> {
+  if (name.startsWith('pretrain'))
+    return perplexityTable(await clientOfStack().call('getExperimentTable', { params: { id } }));
+  if (!name.startsWith('rank')) return null;
+  const runs = await rankRuns(id);
+  writeFileSync(join(folder, 'rank.svg'), rankSvg(runs));
+  writeFileSync(join(folder, 'rank.csv'), rankCsv(runs));
+  const figure = `![Ranks over training and over blocks](${name}/rank.svg)`;
+  return `${rankMarkdown(runs)}\n\n${figure}\n\nRows: [a layer and step each](${name}/rank.csv).`;
+}
+
+/** The course of the update of every final run. */
+async function rankRuns(id: string): Promise<RankRun[]> {
+  const client = clientOfStack();
+  const { cells, arms } = await client.call('getExperiment', { params: { id } });
+  const runs: RankRun[] = [];
+  for (const { arm, phase, seed, run_id } of cells) {
+    if (phase !== 'final' || run_id === null) continue;
+    const course = await client.call('getRunAnalyses', { params: { id: run_id }, query: { kind: 'weights' } });
+    const color = arms.find((one) => one.name === arm)?.method.color ?? 'base';
+    if (course.kind === 'weights') runs.push({ arm, color, seed, course });
+  }
+  return runs;
+}
+
+/** Waits for the analyses of the final runs, which begin when their checkpoints are there; what failed is left out. */
+async function untilMeasured(id: string): Promise<void> {
+  const client = clientOfStack();
+  const { cells } = await client.call('getExperiment', { params: { id } });
+  for (const { phase, run_id: run, status, steps } of cells) {
+    if (phase !== 'final' || run === null || status !== 'succeeded') continue;
+    for (let isMeasured = false; !isMeasured; await new Promise((wake) => setTimeout(wake, 1000))) {
+      const { data } = await client.call('listAnalyses', { query: { run, kind: 'weights', limit: 100 } });
+      isMeasured = data.some(({ tuned }) => tuned?.step === steps) && data.every((one) => isTerminal(one.status));
+    }
+  }
 }
 
 /** The file of the experiment: the one of the repository, or a few steps of it. */
@@ -168,13 +208,14 @@ function fileOf(name: string, isShort: boolean): { file: string; title: string; 
 const name = NAMES.find((one) => one === process.argv[2]);
 if (name === undefined) throw new Error(`Name one of ${NAMES.join(', ')}.`);
 mkdirSync(dataDir, { recursive: true });
-if (name.startsWith('cpt')) await writeCodeRows();
+if (name.startsWith('cpt') || name === 'rank') await writeCodeRows();
 if (name === 'pretrain') await writePretraining();
 const stop = await startStack();
 try {
   if (name === 'pretrain') await ensureUntrained(clientOfStack());
   const { file, title, out } = fileOf(name, process.argv.includes('--short'));
   const status = await moraine('experiments', 'run', file);
+  if (name === 'rank') await untilMeasured(await idOf(title));
   await writeResults(title, await idOf(title), out);
   process.exitCode = status;
 } finally {

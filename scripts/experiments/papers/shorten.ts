@@ -33,7 +33,13 @@ export function shorten(experiment: Experiment, folder: string): Experiment {
       source: source.map(at),
       every_steps: STEPS / 2,
     },
-    fixed: { ...fixed, max_steps: STEPS, batch_size: 4, schedule: { type: 'constant', warmup_steps: 0 } },
+    fixed: {
+      ...fixed,
+      ...withCheckpoints(fixed),
+      max_steps: STEPS,
+      batch_size: 4,
+      schedule: { type: 'constant', warmup_steps: 0 },
+    },
     arms: experiment.arms.map(({ learning_rates: _rates, ...arm }) => ({
       ...arm,
       ...mixed(arm.data_mix),
@@ -50,3 +56,9 @@ function withRestart(adapter: unknown): { adapter?: unknown } {
   const isRestarted = typeof adapter === 'object' && adapter !== null && 'restart' in adapter;
   return isRestarted ? { adapter: { ...adapter, restart: { every: STEPS / 2, warmup: 1 } } } : {};
 }
+
+/** Checkpoints that come within the few steps, where they come by steps. */
+const withCheckpoints = ({ checkpoint }: Experiment['fixed']): object =>
+  typeof checkpoint === 'object' && checkpoint !== null && 'every_steps' in checkpoint
+    ? { checkpoint: { ...checkpoint, every_steps: STEPS / 2 } }
+    : {};
