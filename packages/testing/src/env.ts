@@ -8,6 +8,11 @@ export const setServersAddress = (address: string): void => {
   process.env[NAME] = address;
 };
 
+/** Where this process, and those that are forked from now on, put temporary files. */
+export const setTemporaryFolder = (dir: string): void => {
+  process.env.TMPDIR = dir;
+};
+
 /** This process' environment for another, with `extra` on top. */
 export const ownEnv = (extra: Record<string, string>): NodeJS.ProcessEnv => ({ ...process.env, ...extra });
 

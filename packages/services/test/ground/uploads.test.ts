@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
@@ -193,7 +194,7 @@ describe('withLocalFile', () => {
   });
 
   test('of a key that is not there is not found and leaves no copy', async () => {
-    const copies = async () => (await readdir('/tmp')).filter((name) => /^moraine-[0-9a-f-]{36}$/.test(name));
+    const copies = async () => (await readdir(tmpdir())).filter((name) => /^moraine-[0-9a-f-]{36}$/.test(name));
     const before = await copies();
     await expect(withLocalFile(remote, 'nothing', async () => 1)).rejects.toMatchObject({ code: 'not_found' });
     expect((await copies()).filter((name) => !before.includes(name))).toEqual([]);
