@@ -80,10 +80,7 @@ function Row({ row, phase }: { row: TableRow; phase: keyof typeof PHASES | undef
         {row.is_bracketed === false && ' · at an edge'}
       </td>
       <td className="right num weak">{amount(row.base?.mean)}</td>
-      <td className="right num">
-        {figureText(learned)}
-        {row.at_chance === true && <span className="tone-warn"> · at chance</span>}
-      </td>
+      <td className="right num">{figureText(learned)}</td>
       <td className="right num" title={row.kept_reason ?? ''}>
         {figureText(kept, change)}
       </td>

@@ -164,22 +164,45 @@ describe('the table of an experiment', () => {
     );
   });
 
-  test('a score at chance is said to be so, and takes no part in a difference or a claim', () => {
+  test('why nothing is said of what was forgotten is said once where it is the same for every arm', () => {
+    const reason = '3 of 3 runs have no bits per byte of source rows, at step 0 and at the chosen checkpoint';
+    const without = (name: string) =>
+      [2, 3, 4].map((seed) =>
+        run(name, { seed, points: [point(0, { valid: 3, test: 3 }), point(100, { valid: 1, test: 1 })] }),
+      );
+    const shown = tableMarkdown(
+      experimentTable(experiment([arm('lora'), arm('mora')], [...without('lora'), ...without('mora')])),
+    );
+    expect(shown.split(reason)).toHaveLength(2);
+    expect(shown).toContain(`Nothing is said of what was forgotten: ${reason}.`);
+    // An arm of its own keeps its reason beside it.
+    const outcome = compared();
+    const mixed = experiment(
+      [...outcome.arms, arm('other', { method: 'mora' })],
+      [...outcome.runs, ...without('other')],
+    );
+    expect(tableMarkdown(experimentTable(mixed))).toMatch(new RegExp(`^\\| other .*– \\(${reason}\\)`, 'm'));
+  });
+
+  test('exact match has no chance level: an arm that gets no row right is compared as any other', () => {
     const exact = (name: string, share: number) =>
       [2, 3, 4].map((seed) =>
         run(name, {
           seed,
           points: [
             point(0, { valid: 3, test: 3, exact: 0 }),
-            point(100, { valid: 1, test: 1, exact: share + seed / 1000 - (share === 0 ? seed / 1000 : 0) }),
+            point(100, { valid: 1, test: 1, exact: share === 0 ? 0 : share + seed / 1000 }),
           ],
         }),
       );
     const table = experimentTable(experiment([arm('lora'), arm('mora')], [...exact('lora', 0.5), ...exact('mora', 0)]));
-    expect(table).toMatchObject({ metric: 'exact_match', chance: 0 });
-    expect(table.rows.map(({ at_chance }) => at_chance)).toEqual([false, true]);
-    expect(table.rows[1]?.difference).toEqual({ to: 'lora', learned: null, kept: null, reason: 'mora is at chance' });
-    expect(table.claims).toEqual([]);
+    expect(table.metric).toBe('exact_match');
+    expect(table.rows[1]?.difference).toMatchObject({
+      to: 'lora',
+      learned: { mean: expect.closeTo(-0.503, 9) },
+      reason: null,
+    });
+    expect(tableMarkdown(table)).not.toMatch(/chance|Guessing/);
     expect(table.rows[0]?.runs[0]?.rows).toBe(200);
     // Wilson, 100 of 200 (0.502 · 200 rounds to it): statsmodels' proportion_confint(100, 200, method='wilson')
     expect(table.rows[0]?.runs[0]?.interval?.[0]).toBeCloseTo(0.431, 3);

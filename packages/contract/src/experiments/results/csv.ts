@@ -13,17 +13,7 @@ const TABLE_COLUMNS = [
     'metric',
     'unit',
   ],
-  ...[
-    'chance',
-    'at_chance',
-    'seeds',
-    'base',
-    'learned',
-    'learned_half',
-    'kept_bits_per_byte',
-    'kept_half',
-    'difference_to',
-  ],
+  ...['seeds', 'base', 'learned', 'learned_half', 'kept_bits_per_byte', 'kept_half', 'difference_to'],
   ...[
     'learned_difference',
     'learned_difference_half',
@@ -37,7 +27,7 @@ const TABLE_COLUMNS = [
 ] as const;
 
 /** A row an arm. */
-export function tableCsv({ rows, metric, unit, chance, not_comparable }: ExperimentTable): string {
+export function tableCsv({ rows, metric, unit, not_comparable }: ExperimentTable): string {
   return toCsv(
     TABLE_COLUMNS,
     rows.map((row) => {
@@ -55,7 +45,7 @@ export function tableCsv({ rows, metric, unit, chance, not_comparable }: Experim
           metric,
           unit,
         ],
-        ...[chance, row.at_chance, learned?.n ?? 0, base?.mean ?? null, learned?.mean ?? null, learned?.half ?? null],
+        ...[learned?.n ?? 0, base?.mean ?? null, learned?.mean ?? null, learned?.half ?? null],
         ...[kept?.mean ?? null, kept?.half ?? null, difference?.to ?? null],
         ...[difference?.learned?.mean ?? null, difference?.learned?.half ?? null],
         ...[difference?.kept?.mean ?? null, difference?.kept?.half ?? null, row.seconds.search, row.seconds.final],

@@ -39,7 +39,6 @@ export const TableRun = z.object({
     z.tuple([z.number(), z.number()]).nullable(),
     "Wilson's 95 % interval of a share over the rows: it speaks of this one model.",
   ),
-  at_chance: describe(z.boolean().nullable(), 'Null where no chance level is known.'),
   kept: describe(
     z.number().nullable(),
     'Bits per byte on source rows beyond those of the base; above 0 is forgetting.',
@@ -80,7 +79,6 @@ export const TableRow = z
     learned: Figure.nullable(),
     kept: Figure.nullable(),
     kept_reason: describe(z.string().nullable(), 'Why nothing is said of what was kept.'),
-    at_chance: describe(z.boolean().nullable(), 'Whether none of its runs can be told from guessing.'),
     difference: describe(
       z
         .object({ to: z.string(), learned: Figure.nullable(), kept: Figure.nullable(), reason: z.string().nullable() })
@@ -102,7 +100,6 @@ export const ExperimentTable = z
     metric: ResultMetric,
     unit: z.string(),
     lower_is_better: z.boolean(),
-    chance: describe(z.number().nullable(), 'What guessing scores; null where that is not known.'),
     search_seeds: z.array(z.int()),
     rows: z.array(TableRow),
     not_comparable: z.array(NotComparableObject),

@@ -55,7 +55,6 @@ function comparison({
   metric,
   unit,
   lower_is_better: isLower,
-  chance,
   search_seeds: searched,
 }: ExperimentTable): string[] {
   const { title } = METRIC_FACTS[metric];
@@ -72,22 +71,32 @@ function comparison({
     ],
     ...[`forgotten − ${first ?? 'first'}`, 'seeds', 'seconds'],
   ];
+  const unkept = unkeptReason(rows);
   return [
     '## Learned and kept',
     '',
-    ...markdownTable(head, rows.map(tableRow)),
+    ...markdownTable(
+      head,
+      rows.map((one) => tableRow(one, unkept !== null)),
+    ),
     [
       `Mean ± half of the 95 % t-interval over the final seeds, on test rows; ${isLower ? 'lower' : 'higher'} is better.`,
       `Rate, checkpoint and λ are chosen on validation rows${searched.length === 0 ? '' : `, the rate by seed ${searched.join(', ')}`}.`,
       'Forgotten is the loss on source rows in bits per byte beyond that of the base at step 0.',
+      ...(unkept === null ? [] : [`Nothing is said of what was forgotten: ${unkept}.`]),
       'Differences are paired by seed and order.',
-      ...(chance === null ? [] : [`Guessing scores ${number(chance)}.`]),
     ].join(' '),
     '',
   ];
 }
 
-function tableRow(one: TableRow): string[] {
+/** Why no arm has what it forgot, where that is the same for each; null elsewhere. */
+function unkeptReason(rows: readonly TableRow[]): string | null {
+  const [reason = null, ...others] = new Set(rows.map((one) => (one.kept === null ? one.kept_reason : null)));
+  return others.length === 0 ? reason : null;
+}
+
+function tableRow(one: TableRow, isSaidOnce: boolean): string[] {
   const { difference } = one;
   const beside = (found: Figure | null): string =>
     difference === null ? '' : difference.reason === null ? figure(found) : difference.reason;
@@ -98,8 +107,8 @@ function tableRow(one: TableRow): string[] {
     one.yardstick === null ? count : `${count} (${one.yardstick})`,
     one.is_bracketed === false ? `${rate} (not bracketed)` : rate,
     number(one.base?.mean ?? null),
-    one.at_chance === true ? `${figure(one.learned)}, at chance` : figure(one.learned),
-    one.kept === null ? `– (${one.kept_reason})` : figure(one.kept),
+    figure(one.learned),
+    isSaidOnce || one.kept !== null ? figure(one.kept) : `– (${one.kept_reason})`,
     beside(difference?.learned ?? null),
     beside(difference?.kept ?? null),
     String(one.learned?.n ?? 0),

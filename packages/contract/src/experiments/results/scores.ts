@@ -1,4 +1,4 @@
-import { isAtChance, meanInterval, wilsonInterval } from '../../stats/index.js';
+import { meanInterval, wilsonInterval } from '../../stats/index.js';
 import type { ExperimentOutcome, FileScores, RunOutcome } from '../outcome.js';
 import type { Figure, ResultMetric } from './objects.js';
 
@@ -9,15 +9,14 @@ interface MetricFacts {
   isLowerBetter: boolean;
   /** Whether it is a share of rows, and what guessing scores; null where that is not known. */
   isShareOfRows: boolean;
-  chance: number | null;
 }
 
 export const METRIC_FACTS: Readonly<Record<ResultMetric, MetricFacts>> = {
-  loss: { title: 'loss', unit: 'nats a token', isLowerBetter: true, isShareOfRows: false, chance: null },
-  bits_per_byte: { title: 'loss', unit: 'bits per byte', isLowerBetter: true, isShareOfRows: false, chance: null },
-  token_accuracy: { title: 'token accuracy', unit: 'share', isLowerBetter: false, isShareOfRows: false, chance: null },
+  loss: { title: 'loss', unit: 'nats a token', isLowerBetter: true, isShareOfRows: false },
+  bits_per_byte: { title: 'loss', unit: 'bits per byte', isLowerBetter: true, isShareOfRows: false },
+  token_accuracy: { title: 'token accuracy', unit: 'share', isLowerBetter: false, isShareOfRows: false },
   // A whole answer is not guessed.
-  exact_match: { title: 'exact match', unit: 'share of rows', isLowerBetter: false, isShareOfRows: true, chance: 0 },
+  exact_match: { title: 'exact match', unit: 'share of rows', isLowerBetter: false, isShareOfRows: true },
 };
 
 /** One model of a run: a checkpoint at λ = 1, or its result on the way back to the base. */
@@ -111,19 +110,19 @@ export function metricOf({ runs }: ExperimentOutcome): ResultMetric {
   return tested.length > 0 && tested.every(({ exact_match }) => exact_match !== null) ? 'exact_match' : 'loss';
 }
 
-/** Wilson's interval over rows, and whether the score is at chance, of a share on one file. */
+/** Wilson's interval over rows of a share. */
 export function rowsInterval(
   { scores }: Candidate,
   metric: ResultMetric,
-): { rows: number | null; interval: [number, number] | null; atChance: boolean | null } {
-  const { isShareOfRows, chance } = METRIC_FACTS[metric];
+): { rows: number | null; interval: [number, number] | null } {
+  const { isShareOfRows } = METRIC_FACTS[metric];
   const tested = scores.filter(({ role, use }) => role === 'target' && use === 'test');
   const rows = tested.length === 0 ? null : tested.reduce((sum, one) => sum + one.rows, 0);
   if (!isShareOfRows || rows === null || rows === 0 || tested.some((one) => one[metric] === null))
-    return { rows, interval: null, atChance: null };
+    return { rows, interval: null };
   const right = tested.reduce((sum, one) => sum + Math.round((one[metric] ?? 0) * one.rows), 0);
   const { low, high } = wilsonInterval(right, rows);
-  return { rows, interval: [low, high], atChance: chance === null ? null : isAtChance(right, rows, chance) };
+  return { rows, interval: [low, high] };
 }
 
 /** Mean and interval over seeds; null without a value. */

@@ -30,7 +30,7 @@ export interface TableOptions {
  */
 export function experimentTable(outcome: ExperimentOutcome, options: TableOptions = {}): ExperimentTable {
   const { metric = metricOf(outcome), varies = [] } = options;
-  const { unit, isLowerBetter, chance } = METRIC_FACTS[metric];
+  const { unit, isLowerBetter } = METRIC_FACTS[metric];
   const arms = outcome.arms.map((arm) => readArm(arm, outcome.runs, metric));
   const compared = arms.map((one) => one.compared);
   const reasons = reasonsOf(arms, varies);
@@ -41,7 +41,6 @@ export function experimentTable(outcome: ExperimentOutcome, options: TableOption
     metric,
     unit,
     lower_is_better: isLowerBetter,
-    chance,
     search_seeds: numbers(outcome.runs.filter(({ phase }) => phase === 'search').map(({ seed }) => seed)),
     rows,
     not_comparable: reasons,
@@ -132,10 +131,9 @@ function toRun(run: RunOutcome, rate: number | null, metric: ResultMetric): Tabl
   const learned = chosen === null ? null : targetScore(chosen, metric, 'test');
   const left = leftOut(run, rate, learned);
   const none = { step: null, lambda: null, rows: null, learned: null, base: null, interval: null, kept: null };
-  if (left !== null || chosen === null)
-    return { run_id, seed, status, ...none, at_chance: null, seconds, left_out: left };
+  if (left !== null || chosen === null) return { run_id, seed, status, ...none, seconds, left_out: left };
   const base = baseOf(run);
-  const { rows, interval, atChance } = rowsInterval(chosen, metric);
+  const { rows, interval } = rowsInterval(chosen, metric);
   return {
     run_id,
     seed,
@@ -146,7 +144,6 @@ function toRun(run: RunOutcome, rate: number | null, metric: ResultMetric): Tabl
     learned,
     base: base === null ? null : targetScore(base, metric, 'test'),
     interval,
-    at_chance: atChance,
     kept: forgottenOf(chosen, base),
     seconds,
     left_out: null,
@@ -202,7 +199,6 @@ function toRow(read: ReadArm, first: ReadArm | undefined, compared: readonly Com
   const learned = counted.flatMap((row) => (row.learned === null ? [] : [row.learned]));
   const bases = counted.map((row) => row.base);
   const kept = counted.map((row) => row.kept);
-  const chances = counted.map((row) => row.at_chance);
   return {
     arm: arm.name,
     method: arm.method,
@@ -218,7 +214,6 @@ function toRow(read: ReadArm, first: ReadArm | undefined, compared: readonly Com
     learned: figureOf(learned),
     kept: isKnown(kept) ? figureOf(kept) : null,
     kept_reason: keptReason(counted),
-    at_chance: chances.length === 0 || chances.includes(null) ? null : chances.every((at) => at === true),
     difference: first === undefined || first === read ? null : differenceOf(read, first),
     seconds: {
       search: secondsOf(runs, 'search'),
@@ -251,8 +246,6 @@ function differenceOf(read: ReadArm, first: ReadArm): TableRow['difference'] {
     return other === undefined ? [] : [{ row, other: other.row }];
   });
   if (pairs.length === 0) return { to, learned: null, kept: null, reason: 'no two runs have the same seed and order' };
-  const isGuess = [read, first].find((one) => ofArm(one).every(({ row }) => row.at_chance === true));
-  if (isGuess) return { to, learned: null, kept: null, reason: `${isGuess.arm.name} is at chance` };
   return { to, learned: between(pairs, 'learned'), kept: between(pairs, 'kept'), reason: null };
 }
 
@@ -264,7 +257,7 @@ function between(pairs: readonly { row: TableRun; other: TableRun }[], key: 'lea
   return known.length < pairs.length ? null : figureOf(known);
 }
 
-/** Sentences that the figures hold up; none about arms that cannot be compared, and none from a score at chance. */
+/** Sentences that the figures hold up; none about arms that cannot be compared. */
 function claimsOf(rows: readonly TableRow[], reasons: readonly NotComparable[], metric: ResultMetric): string[] {
   const { title, unit, isLowerBetter } = METRIC_FACTS[metric];
   const refused = new Set(reasons.flatMap(({ arms }) => arms));
