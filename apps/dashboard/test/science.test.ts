@@ -174,7 +174,8 @@ describe('an evaluation', () => {
 
   it('the list names suite, model and the figure with its interval, and leads to the evaluation', async () => {
     await page.getByRole('link', { name: 'Evaluations', exact: true }).click();
-    const row = page.getByRole('row').filter({ hasText: tuned.model });
+    // The experiment scored its model on other rows too.
+    const row = page.getByRole('row').filter({ hasText: tuned.model, has: page.getByTitle(tuned.id) });
     await row.getByText('bits_per_byte').waitFor();
     await row.getByRole('link', { name: 'file' }).click();
     await page.waitForURL(`**/evaluations/${tuned.id}`);

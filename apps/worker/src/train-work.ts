@@ -28,6 +28,7 @@ export function trainWork(s: Services, { token, job }: Pick<Extract<Claim, { kin
         outDir,
         resumeFrom,
         holdAt: job.holdStep,
+        validatesAt: job.rungs,
         threads,
       };
     },

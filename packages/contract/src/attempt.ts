@@ -35,6 +35,8 @@ export interface TrainSpec {
   forceMode?: boolean;
   /** After this step the run is validated, saves a checkpoint and gives up its worker, without being over; absent or null, and where it is the last step or beyond: it goes on to the end. */
   holdAt?: number | null;
+  /** Steps after which the run is validated beside those of its configuration: rungs that are on its way. */
+  validatesAt?: readonly number[];
   /** Write base and adapter as one model too; absent: it is compared, and made when it is asked for. */
   keepsMerged?: boolean;
   /** TensorFlow's threads: cores of the host divided by its workers. */

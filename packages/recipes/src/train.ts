@@ -142,7 +142,9 @@ async function validateAt(run: Run, step: number): Promise<Validation | null> {
   return evaluator.hasValidation && isEvaluated(run, step) ? evaluator.validate(trainer, step) : null;
 }
 
-const isEvaluated = ({ spec }: Run, step: number): boolean => evaluatesAt(step, spec.config) || step === spec.holdAt;
+/** A rung that the run has passed before is one too: after a damaged checkpoint it comes to it again, and its score there was taken back. */
+const isEvaluated = ({ spec }: Run, step: number): boolean =>
+  evaluatesAt(step, spec.config) || step === spec.holdAt || (spec.validatesAt?.includes(step) ?? false);
 
 /** The evaluation files that are due between the first and the last step; one that was just scored as the validation file is not scored again. */
 async function evaluateOnTheWay(run: Run, valid: Validation | null, isSaved: boolean): Promise<void> {

@@ -92,7 +92,13 @@ describe('a run that is held at a step', () => {
     };
     const again = (changes: Partial<TrainSpec>) =>
       runOf({ ...spec, outDir: mkdtempSync(join(tmpdir(), 'moraine-held-')), ...changes });
-    const whole = await runOf(spec);
+    // One that comes to a rung once more is validated there.
+    const whole = await runOf({ ...spec, validatesAt: [3] });
+    expect(
+      ofType(whole, 'metrics')
+        .filter(({ values }) => 'valid_loss' in values)
+        .map(({ step }) => step),
+    ).toEqual([2, 3, 4, 6]);
     const held = await again({ holdAt: 3 });
     expect(held.at(-1)).toMatchObject({ type: 'stopped', reason: 'hold', step: 3 });
     expect(ofType(held, 'metrics').at(-1)).toMatchObject({ step: 3, values: { valid_loss: expect.any(Number) } });

@@ -13,6 +13,7 @@ import {
   type Claim,
   cancelRun,
   claimRun,
+  createBaseFromDir,
   createExperiment,
   failAttempt,
   finishAttempt,
@@ -33,7 +34,7 @@ import {
   startAttempt,
 } from '../src/index.js';
 import { seedWorker } from './seed-run.js';
-import { defaultActor, experimentFiles } from './tiny-base.js';
+import { defaultActor, experimentFiles, tinyFiles, writeFolder } from './tiny-base.js';
 
 // Searches by rungs over real servers; a worker that says what one would that trains, from claim to end.
 const t = await testServices();
@@ -175,6 +176,8 @@ test('a held run keeps its checkpoint, is not resumed with its experiment, and o
   const { id } = await createExperiment(s, actor, request);
   const first = await claim(request.pool);
   if (!first) throw new Error('nothing to claim');
+  // Its rungs, at which it is validated again where it comes to one once more.
+  expect(first.job).toMatchObject({ holdStep: 2, rungs: [2, 4, 8] });
   const { id: run } = await train(first);
   await advanceExperiments(s);
   expect(statusesOf(await look(id)).sort()).toEqual(['paused  2', 'queued  2']);
@@ -183,8 +186,44 @@ test('a held run keeps its checkpoint, is not resumed with its experiment, and o
   await pauseExperiment(s, actor, id);
   await resumeExperiment(s, actor, id);
   expect(statusesOf(await look(id)).sort()).toEqual(['paused  2', 'queued  2']);
-  await live(request.pool);
+  const rungs: number[] = [];
+  await live(request.pool, async (claimed) => {
+    rungs.push(claimed.job.rungs.length);
+    await train(claimed);
+  });
+  expect(rungs.at(-1)).toBe(0);
   expect((await look(id)).status).toBe('succeeded');
+});
+
+test('an experiment that fails ends the runs that it holds, with the reason, and makes them again when it is resumed', async () => {
+  const base = `gone${++names}`;
+  await createBaseFromDir(s, actor, { name: base, dir: await writeFolder(tinyFiles()) });
+  const arms = [
+    { name: 'full', adapter: 'full', learning_rates: [1e-3, 2e-3] },
+    { name: 'lora', adapter: { type: 'lora', rank: 2 } },
+  ];
+  const request = body({ model: base, arms });
+  const { id } = await createExperiment(s, actor, request);
+  const claims = [await claim(request.pool), await claim(request.pool), await claim(request.pool)];
+  for (const claimed of claims) if (claimed) await train(claimed);
+  const waiting = (await look(id)).cells.filter(({ status }) => status === 'paused');
+  expect(waiting.map(({ arm }) => arm)).toEqual(['lora']);
+  // The final run of the first arm is due, and cannot be queued.
+  await s.db.base.updateMany({ where: { name: base }, data: { deletedAt: new Date() } });
+  await createBaseFromDir(s, actor, { name: base, dir: await writeFolder(tinyFiles()) });
+  await advanceExperiments(s);
+  expect(await look(id)).toMatchObject({ status: 'failed', reason: expect.stringContaining('is another base now') });
+  const run = waiting[0]?.run_id ?? '';
+  expect(await getRun(s, actor, run)).toMatchObject({
+    status: 'cancelled',
+    state_reason: { code: 'experiment_failed', message: expect.stringContaining('is another base now') },
+  });
+  await s.db.base.deleteMany({ where: { name: base, deletedAt: null } });
+  await s.db.base.updateMany({ where: { name: base }, data: { deletedAt: null } });
+  const resumed = await resumeExperiment(s, actor, id);
+  const again = resumed.cells.find((cell) => cell.learning_rate === waiting[0]?.learning_rate && cell.arm === 'lora');
+  expect(again).toMatchObject({ status: 'queued', hold_step: 2 });
+  expect(again?.run_id).not.toBe(run);
 });
 
 test('runs that diverge or fail are the worst of their rung; the search goes on without them', async () => {

@@ -330,8 +330,8 @@ describe('a dry run', () => {
     const analyses = [{ kind: 'weights', when: ['during'] }];
     const fixed = { max_steps: 8, batch_size: 4, checkpoint: { every_steps: 4 } };
     const asked = await create({ dry_run: true, evaluation: { ...evaluation, analyses }, fixed });
-    expect(plain.cost?.beside?.analyses).toEqual({ least: 0, most: 0 });
-    // Two arms of two seeds, two checkpoints each.
+    // The items of the base and of each final run; two arms of two seeds, two checkpoints each.
+    expect(plain.cost?.beside).toEqual({ evaluations: { least: 5, most: 5 }, analyses: { least: 0, most: 0 } });
     expect(asked.cost?.beside).toEqual({ ...plain.cost?.beside, analyses: { least: 8, most: 8 } });
     const added = (asked.cost?.seconds.least ?? 0) - (plain.cost?.seconds.least ?? 0);
     expect(added).toBeGreaterThan(8 * 5);

@@ -10,6 +10,8 @@ import {
   finishAttempt,
   holdAttempt,
   listenControl,
+  listPools,
+  listQueue,
   markRunning,
   pauseRun,
   releaseAttempt,
@@ -226,6 +228,12 @@ describe('a run that is held at a step', () => {
       queuedAt: new Date(1_000),
     });
     expect(await wakeUps(pool)).toBe(1);
+    // It keeps its place, and has waited since it was promoted, not since 1970.
+    const [listed] = (await listPools(s, actor, { pool })).data;
+    expect(listed?.oldest_wait_s).toBeLessThan(600);
+    const [entry] = (await listQueue(s, actor, { limit: 9, pool })).data;
+    expect(entry).toMatchObject({ id, position: 1 });
+    expect(Math.min(entry?.queued_at ?? 0, entry?.reason.since ?? 0)).toBeGreaterThan(Date.now() / 1_000 - 600);
     const claimed = await claimRun(s, { workerId: await seedWorker(s, pool), pool });
     expect(claimed).toMatchObject({ token: { attempt: 2 }, job: { holdStep: 8 } });
   });

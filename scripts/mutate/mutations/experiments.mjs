@@ -65,8 +65,8 @@ export const experiments = [
   }),
   recipes('train.ts', 'resume', {
     name: 'rungs: a held run is not scored where it is held',
-    find: ' || step === spec.holdAt;',
-    replace: ';',
+    find: ' || step === spec.holdAt ||',
+    replace: ' ||',
     test: 'a run that is held at a step > is scored and saved there, gives up its worker, and goes on to the bit as if it never had',
   }),
   recipes('train.ts', 'evaluation', {

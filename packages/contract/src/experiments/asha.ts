@@ -1,4 +1,5 @@
 import { createRandom } from '../random.js';
+import { checkRates } from './check-rates.js';
 import type { Search } from './spec.js';
 
 /** A search by successive halving with the steps of its rungs, rising; the last one is the last step of a run. */
@@ -153,25 +154,32 @@ function conclude(
   const best = ended.filter(({ loss }) => loss === ended[0]?.loss).toSorted((a, b) => a.run.rate - b.run.rate);
   const chosen = best[(best.length - 1) >> 1]?.run;
   if (!chosen) throw new Error('a search without a run that ended');
-  const sorted = runs.toSorted((a, b) => a.rate - b.rate);
-  const at = sorted.indexOf(chosen);
-  const sides = [sorted[at - 1], sorted[at + 1]].map((beside) => (beside ? isWorse(beside, chosen) : false));
-  const isBracketed = sides.every(Boolean);
+  // As the table says it; one that failed for a reason of its own says nothing.
+  const tried = runs.filter(({ state }) => state !== 'failed').toSorted((a, b) => a.rate - b.rate);
+  const arm = { name: '', learningRate: chosen.rate, runs: tried.map((run) => toRated(run, search)) };
+  const isBracketed = checkRates(arm, true).length === 0;
   const counts = search.rungs.map(
     (step) => `${runs.filter((run) => lossAt(run, step) !== null).length} at step ${step}`,
   );
   const among = `${chosen.rate} is the best of those that came to step ${search.rungs.at(-1)}, of ${amongOf(runs)} (${counts.join(', ')})`;
-  const rest = isBracketed ? 'with a worse neighbour on both sides' : 'without a worse neighbour on both sides';
+  const at = tried.indexOf(chosen);
+  const early = [tried[at - 1], tried[at + 1]].flatMap((run) =>
+    run?.state === 'held' || run?.state === 'stopped' ? [`${run.rate} at step ${run.to}`] : [],
+  );
+  const rest = isBracketed
+    ? `with a worse neighbour on both sides${early.length === 0 ? '' : `, as far as those were trained (${early.join(', ')})`}`
+    : 'without a worse neighbour on both sides';
   return { is: 'found', rate: chosen.rate, isBracketed, note: `${among}, ${rest}`, stop: waitingOf(runs) };
 }
 
-/** Whether a run is worse than another at the last rung that both have come to. One that failed for a reason of its own says nothing. */
-function isWorse(run: RungRun, than: RungRun): boolean {
-  if (run.state === 'diverged') return true;
-  if (run.state === 'failed') return false;
-  const shared = run.scores.filter(({ step }) => lossAt(than, step) !== null).at(-1)?.step;
-  return shared !== undefined && (lossAt(run, shared) ?? 0) > (lossAt(than, shared) ?? Number.POSITIVE_INFINITY);
-}
+/** A run as rates are compared. */
+const toRated = ({ rate, state, to, scores }: RungRun, { rungs, seed }: AshaSearch) => ({
+  seed,
+  learningRate: rate,
+  score: state === 'ended' ? (scores.find(({ step }) => step === rungs.at(-1))?.loss ?? null) : null,
+  stoppedAt: state === 'held' || state === 'stopped' ? to : undefined,
+  scores: scores.map(({ step, loss }) => ({ step, score: loss })),
+});
 
 /** How many runs come to a rung. */
 export interface RungPlan {

@@ -4,6 +4,8 @@ import {
   type AshaSearch,
   ashaStep,
   type CellOutcome,
+  experimentTable,
+  firstRates,
   nextStep,
   planRungs,
   promotions,
@@ -12,6 +14,7 @@ import {
   rungsOf,
 } from '../../src/experiments/index.js';
 import { createRandom } from '../../src/random.js';
+import { experiment, arm as outcomeArm, point, run } from './outcomes.js';
 
 // What is expected is counted by hand from Algorithm 2 of arXiv:1810.05934.
 const RUNGS = [8, 24, 72];
@@ -148,7 +151,7 @@ describe('a search by rungs', () => {
       nearest?.learning_rate,
     ]);
     expect(step.arms[0]?.note).toMatch(
-      /9 at step 8, \d at step 24, \d at step 72\), with a worse neighbour on both sides$/,
+      /9 at step 8, \d at step 24, \d at step 72\), with a worse neighbour on both sides, as far as those were trained \(0\.\d+ at step \d+.*\)$/,
     );
   });
 
@@ -156,6 +159,43 @@ describe('a search by rungs', () => {
     const history = (seed: number) => climb(valley(1e-3), { seed }).history;
     expect(history(1)).toEqual(history(1));
     expect(history(2)).not.toEqual(history(1));
+  });
+
+  test('a rate that failed by itself is no neighbour, for the search as for the table; how far the neighbours were trained is said', () => {
+    const tried = search({ runs: 5 });
+    const [lowest = 0, lower = 0, best = 0, higher = 0, highest = 0] = firstRates(tried).toSorted((a, b) => a - b);
+    const to = (step: number, ...losses: number[]): Pick<RungRun, 'to' | 'scores'> => {
+      return { to: step, scores: losses.map((loss, i) => ({ step: RUNGS[i] ?? 0, loss })) };
+    };
+    const runs: RungRun[] = [
+      { rate: lowest, state: 'stopped', ...to(8, 4) },
+      { rate: lower, state: 'failed', ...to(8) },
+      { rate: best, state: 'ended', ...to(72, 3, 2, 1) },
+      { rate: higher, state: 'stopped', ...to(24, 3.5, 2.5) },
+      { rate: highest, state: 'diverged', ...to(8) },
+    ];
+    const found = ashaStep(tried, runs);
+    expect(found).toMatchObject({ is: 'found', rate: best, isBracketed: true });
+    expect('note' in found && found.note).toContain(
+      `as far as those were trained (${lowest} at step 8, ${higher} at step 24)`,
+    );
+    const ends = { stopped: 'cancelled', failed: 'failed', ended: 'succeeded', diverged: 'failed' };
+    const outcome = experiment(
+      [outcomeArm('lora')],
+      runs.map(({ rate, state, to: step, scores }) =>
+        run('lora', {
+          phase: 'search',
+          seed: 1,
+          learning_rate: rate,
+          status: ends[state as keyof typeof ends],
+          verdict: state === 'diverged' ? 'nan_loss' : null,
+          stopped_at: state === 'stopped' ? step : null,
+          result_step: state === 'ended' ? step : null,
+          points: scores.map(({ step: at, loss }) => point(at, { valid: loss ?? Number.NaN })),
+        }),
+      ),
+    );
+    expect(experimentTable(outcome).rows[0]).toMatchObject({ learning_rate: best, is_bracketed: true });
   });
 
   test('an optimum at the edge of what was drawn has no worse neighbour on both sides', () => {

@@ -3,19 +3,21 @@ import { type Cell, cellKey, nextStep } from '@moraine/contract/experiments';
 import type { Actor, Services } from '../ground/context.js';
 import type { Queryable } from '../ground/transaction.js';
 import { cancelRun } from '../training/cancel-run.js';
-import { endHeldRun, promoteRun } from '../training/hold-run.js';
+import { endHeldRun, IS_HELD, promoteRun } from '../training/hold-run.js';
 import { pauseRun, resumeRun } from '../training/pause-run.js';
 import { type ExperimentRow, toRow } from './experiment-row.js';
 import { type LoadedCell, loadCells, toOutcome } from './load-cells.js';
 import { cancelDial, scoreDial } from './score-dial.js';
 import { holdRow, Outdated, startCell } from './start-cell.js';
 
-/** Experiments whose runs are not what they should be: those that run, and others of which a run has not ended. */
+/** Experiments whose runs are not what they should be: those that run, and others of which a run has not ended; of one that failed, a held run, which nothing would let go on. */
 const UNSETTLED = `SELECT e.id FROM experiments e WHERE e.status = 'running' OR (e.status IN ('paused', 'cancelled') AND EXISTS (
     SELECT FROM runs r JOIN tasks t ON t.id = r.id WHERE r.experiment_id = e.id AND t.finished_at IS NULL AND t.deleted_at IS NULL
       AND (e.status = 'cancelled' OR t.status <> 'paused')))
     OR (e.status = 'cancelled' AND EXISTS (
     SELECT FROM evaluation_tasks v JOIN tasks t ON t.id = v.id WHERE v.experiment_id = e.id AND t.finished_at IS NULL))
+    OR (e.status = 'failed' AND EXISTS (
+    SELECT FROM runs r JOIN tasks t ON t.id = r.id WHERE r.experiment_id = e.id AND t.deleted_at IS NULL AND ${IS_HELD}))
   ORDER BY e.created_at`;
 
 /** One round: every experiment goes on by what its runs did since. One that cannot does not hold the others up. */
@@ -40,6 +42,7 @@ export async function advanceExperiment(s: Services, id: string): Promise<void> 
   const actor = { projectId: row.projectId, keyId: null };
   if (row.status === 'paused') return pauseAll(s, actor, cells);
   if (row.status === 'cancelled') return cancelAll(s, actor, row, cells);
+  if (row.status === 'failed') return endHeld(s, row, cells);
   if (row.status !== 'running') return;
   if (row.isResuming) await resumeAll(s, actor, row, cells);
   await goOn(s, actor, row, cells);
@@ -69,12 +72,25 @@ async function goOn(s: Services, actor: Actor, row: ExperimentRow, cells: readon
   }
 }
 
+/** Ends the runs that wait for a decision that nobody makes any more; `resume` makes them again. */
+async function endHeld(s: Services, row: ExperimentRow, cells: readonly LoadedCell[]): Promise<void> {
+  const message = `The experiment failed while the run was held: ${row.reason}`;
+  const check = (client: Queryable): Promise<void> => holdRow(client, row);
+  try {
+    for (const { run_id: runId, is_held, hold_step: at } of cells)
+      if (is_held && at !== null) await endHeldRun(s, { runId, at, message, check }, 'experiment_failed');
+  } catch (error) {
+    if (!(error instanceof Outdated)) throw error;
+  }
+}
+
 /** Unless it has changed since it was looked at. */
 async function end(s: Services, row: ExperimentRow, status: 'succeeded' | 'failed', reason: string | null) {
   await s.db.experiment.updateMany({
     where: { id: row.id, revision: row.revision, status: 'running' },
     data: { status, reason, finishedAt: new Date(), revision: { increment: 1 } },
   });
+  if (status === 'failed') await advanceExperiment(s, row.id);
 }
 
 async function pauseAll(s: Services, actor: Actor, cells: readonly LoadedCell[]): Promise<void> {

@@ -51,9 +51,9 @@ export async function estimateExperiment(
   }
   const finals = new Set(spec.seeds.final).size;
   // Of the base, for the interval over items.
-  const ofBase = countsItems(spec) ? Math.max(...arms.map(({ score }) => score)) : 0;
+  const ofBase = countsItems(spec) ? 1 : 0;
   const total = (end: 'least' | 'expected' | 'most'): number =>
-    ofBase +
+    ofBase * Math.max(...arms.map(({ score }) => score)) +
     sum(
       plan.arms.map((arm, i) => {
         const time = arms[i];
@@ -62,7 +62,7 @@ export async function estimateExperiment(
         return secondsOf(arm, time, finals, end) + finals * beside;
       }),
     );
-  const scores = (end: 'least' | 'most'): number => plan.arms.length * finals * scoresOf(spec, end);
+  const scores = (end: 'least' | 'most'): number => ofBase + plan.arms.length * finals * scoresOf(spec, end);
   const analyses = finals * sum(arms.map((arm) => arm.analyses.count));
   const workers = await presentWorkers(s, pool);
   return {

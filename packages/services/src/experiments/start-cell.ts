@@ -41,10 +41,10 @@ export async function startCell(s: Services, row: ExperimentRow, cell: Cell): Pr
 }
 
 /** Holds the row of an experiment that is as it was when it was decided what to do. @throws Outdated. */
-export async function holdRow(client: Queryable, { id, revision }: ExperimentRow): Promise<void> {
+export async function holdRow(client: Queryable, { id, revision, status }: ExperimentRow): Promise<void> {
   const { rows } = await client.query(
-    `SELECT id FROM experiments WHERE id = $1 AND revision = $2 AND status = 'running' FOR UPDATE`,
-    [id, revision],
+    'SELECT id FROM experiments WHERE id = $1 AND revision = $2 AND status = $3 FOR UPDATE',
+    [id, revision, status],
   );
   if (rows.length === 0) throw new Outdated();
 }

@@ -2,9 +2,8 @@ import type { QueueEntry } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import type { TaskModel } from '../ground/generated/models.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
-import { toSeconds } from '../ground/time.js';
 import { RUN_NAME } from '../training/run-query.js';
-import { explainWaiting } from '../work/waiting-reason.js';
+import { explainWaiting, waitingSince } from '../work/waiting-reason.js';
 
 export interface ListQueue {
   limit: number;
@@ -68,7 +67,7 @@ const toQueueEntry = (row: Row, { ahead, reason }: { ahead: number; reason: Queu
   pool: row.pool,
   priority: row.priority,
   position: ahead + 1,
-  queued_at: toSeconds(row.queuedAt),
+  queued_at: waitingSince(row),
   attempt: row.attempt,
   reason,
 });

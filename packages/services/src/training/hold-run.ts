@@ -28,10 +28,12 @@ export interface HeldRun {
 
 /**
  * Lets a held run go on from its checkpoint, to the bit, to the step `next`; null: to its last. It takes the place in the queue that it had when it was made, so that it
- * goes before runs of its experiment that have not begun. Asking again changes nothing.
+ * goes before runs of its experiment that have not begun; it has waited since now (`WAITING_SINCE`). Asking again changes nothing.
  */
 export async function promoteRun(s: Services, held: HeldRun, next: number | null): Promise<void> {
-  const task = await moveAndSay(s, held.runId, 'queued', {}, 'paused', held.message, async (client) => {
+  const { message } = held;
+  const patch = { state_reason: { code: 'promoted', message, since: nowInSeconds() } };
+  const task = await moveAndSay(s, held.runId, 'queued', patch, 'paused', message, async (client) => {
     await held.check(client);
     const { rowCount } = await client.query(
       `WITH promoted AS (
@@ -45,10 +47,13 @@ export async function promoteRun(s: Services, held: HeldRun, next: number | null
   if (task) await offerTask(s, task);
 }
 
-/** Ends a held run that is not to go on: `cancelled`, with the reason `not_promoted` beside it. Asking again changes nothing. */
-export async function endHeldRun(s: Services, { runId, at, message, check }: HeldRun): Promise<void> {
-  const since = Math.floor(Date.now() / 1_000);
-  const patch = { state_reason: { code: NOT_PROMOTED, message, since } };
+/** Ends a held run that is not to go on: `cancelled`, with the reason beside it. Asking again changes nothing. */
+export async function endHeldRun(
+  s: Services,
+  { runId, at, message, check }: HeldRun,
+  code: typeof NOT_PROMOTED | 'experiment_failed' = NOT_PROMOTED,
+): Promise<void> {
+  const patch = { state_reason: { code, message, since: nowInSeconds() } };
   await moveAndSay(s, runId, 'cancelled', patch, 'paused', message, async (client) => {
     await check(client);
     const { rowCount } = await client.query(
@@ -58,6 +63,8 @@ export async function endHeldRun(s: Services, { runId, at, message, check }: Hel
     return rowCount === 1;
   });
 }
+
+const nowInSeconds = (): number => Math.floor(Date.now() / 1_000);
 
 /** Why a run was cancelled that was held and is not among the best. */
 export const NOT_PROMOTED = 'not_promoted';

@@ -31,6 +31,8 @@ export interface Job {
   evaluationFiles: JobFile[];
   /** The step that it is held at; null: none. */
   holdStep: number | null;
+  /** Steps at which the search that it is of compares it with others; none where it is of none. */
+  rungs: number[];
   /** Newest first; the attempt goes on from the first one that is whole. */
   checkpoints: JobCheckpoint[];
 }
@@ -39,17 +41,22 @@ interface RunRow {
   project_id: string;
   config: RunConfig;
   hold_step: number | null;
+  rungs: number[] | null;
   base: Job['base'];
   start: Job['start'];
   training_file_id: string;
   validation_file_id: string | null;
 }
 
+/** Of `runs r`: those of its arm's plan, where it is a run of the search. */
+const RUNGS = `(SELECT a -> 'search' -> 'rungs' FROM experiments e, jsonb_array_elements(e.plan -> 'arms') a
+  WHERE e.id = r.experiment_id AND r.experiment_phase = 'search' AND a ->> 'name' = r.experiment_arm)`;
+
 /** Reads what the attempt needs. @throws AppError `not_found` when a file of the run is gone. */
 export async function loadJob(s: Services, runId: string): Promise<Job> {
   const [runs, checkpoints] = await Promise.all([
     s.pg.query<RunRow>(
-      `SELECT r.project_id, r.config, r.hold_step, r.training_file_id, r.validation_file_id,
+      `SELECT r.project_id, r.config, r.hold_step, ${RUNGS} AS rungs, r.training_file_id, r.validation_file_id,
          json_build_object('name', b.name, 'blobPrefix', b.blob_prefix, 'sha256', b.sha256) AS base,
          (SELECT json_build_object('blobPrefix', x.blob, 'sha256', x.sha256) FROM (
             SELECT blob_key AS blob, sha256 FROM checkpoints WHERE id = r.start_checkpoint_id
@@ -94,6 +101,7 @@ export async function loadJob(s: Services, runId: string): Promise<Job> {
     validationFile: run.validation_file_id ? fileOf(run.validation_file_id) : null,
     evaluationFiles: evaluationIds.map(fileOf),
     holdStep: run.hold_step,
+    rungs: run.rungs ?? [],
     checkpoints: checkpoints.rows,
   };
 }

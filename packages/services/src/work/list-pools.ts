@@ -3,6 +3,7 @@ import type { Actor, Services } from '../ground/context.js';
 import { type Page, toPage } from '../ground/paging.js';
 import { prepared } from '../ground/prepared.js';
 import { SHOWN } from './list-workers.js';
+import { WAITING_SINCE } from './waiting-reason.js';
 
 const NO_WORKERS = { registering: 0, ready: 0, busy: 0, cordoned: 0, draining: 0, unhealthy: 0, lost: 0 };
 
@@ -22,7 +23,7 @@ const POOLS = `
   ), of_tasks AS (
     SELECT pool, count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE ${RUNNABLE}) AS runnable,
       count(*) FILTER (WHERE status = 'running') AS running, count(*) FILTER (WHERE status = 'paused') AS paused,
-      greatest(0, extract(epoch FROM now() - min(queued_at) FILTER (WHERE ${RUNNABLE}))) AS oldest_wait_s
+      greatest(0, extract(epoch FROM now() - min(${WAITING_SINCE}) FILTER (WHERE ${RUNNABLE}))) AS oldest_wait_s
     FROM tasks WHERE finished_at IS NULL AND deleted_at IS NULL AND ($1::text IS NULL OR pool = $1) GROUP BY pool
   ), asked AS (SELECT $1::text AS pool WHERE $1 IS NOT NULL)
   SELECT pool, coalesce(workers, '{}') AS workers, coalesce(queued, 0)::int AS queued, coalesce(runnable, 0)::int AS runnable,

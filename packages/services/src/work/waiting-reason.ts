@@ -17,6 +17,15 @@ interface PoolRow {
   unhealthy_reason: string | null;
 }
 
+/**
+ * Of a queued task: since when it has waited. Its place in the queue (`queued_at`) may be an older one that it has kept: a run that is promoted, or goes on after an attempt was lost, waits since then.
+ */
+export const WAITING_SINCE = `greatest(queued_at, to_timestamp((state_reason ->> 'since')::float8))`;
+
+/** The same in seconds, of a row that was read. */
+export const waitingSince = ({ queuedAt, stateReason }: Pick<TaskModel, 'queuedAt' | 'stateReason'>): number =>
+  Math.max(toSeconds(queuedAt), (stateReason as StateReason | null)?.since ?? 0);
+
 type Waiting = Pick<TaskModel, 'id' | 'pool' | 'priority' | 'status' | 'attempt' | 'stateReason' | 'queuedAt'> & {
   /** How far its attempts came ("step 20"). */
   reached: string;
@@ -57,7 +66,7 @@ export async function explainWaiting(s: Services, tasks: readonly Waiting[]): Pr
     queued.map((task) => {
       const pool = pools.rows.find((row) => row.pool === task.pool);
       const ahead = places.get(task.id) ?? 0;
-      return [task.id, { ahead, reason: { ...explain(task, pool, ahead), since: toSeconds(task.queuedAt) } }];
+      return [task.id, { ahead, reason: { ...explain(task, pool, ahead), since: waitingSince(task) } }];
     }),
   );
 }
