@@ -15,9 +15,12 @@ import { parse as parseYaml } from 'yaml';
 import { SOURCE_SEED } from '../../corpus/corpus.js';
 import { writeDocument } from '../../corpus/documents.js';
 import { codeRows } from './code-rows.js';
+import { diversityCsv, diversityOf, diversitySvg, diversityText } from './diversity.js';
+import { diversityRows } from './diversity-rows.js';
 import { perplexityTable } from './perplexity.js';
 import { pretrainRows, writeUntrainedBase } from './pretrain-rows.js';
 import { type RankRun, rankCsv, rankMarkdown, rankSvg } from './rank.js';
+import { sampleModels } from './sample-models.js';
 import { type Experiment, shorten } from './shorten.js';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -26,6 +29,7 @@ const dataDir = join(papers, 'stack');
 const NAMES = [
   'cpt',
   'cpt-replay',
+  'diversity',
   'ift',
   'operators',
   'pretrain',
@@ -51,6 +55,12 @@ async function writeCodeRows(): Promise<void> {
     for (const [name, part] of Object.entries({ ...rows, replay })) writeRows(join(draft, `${name}.jsonl`), part);
   });
 }
+
+/** The rows of the task with many right answers. */
+const writeDiversity = (): Promise<void> =>
+  writeOnce('diversity', async (draft) => {
+    for (const [part, rows] of Object.entries(diversityRows())) writeRows(join(draft, `${part}.jsonl`), rows);
+  });
 
 /** The rows of the pre-training, and a base that has learned nothing. */
 const writePretraining = (): Promise<void> =>
@@ -125,6 +135,28 @@ async function idOf(name: string): Promise<string> {
   return found.id;
 }
 
+/** Temperature of the paper; samples and prompts that a stack on two cores draws in minutes. */
+const DRAWN = { samples: 32, temperature: 0.8, top_p: 1, seed: 0, ks: [1, 2, 4, 8, 16, 32] };
+const DRAWN_SHORT = { ...DRAWN, samples: 4, ks: [1, 2, 4] };
+const PROMPTS_SHORT = 4;
+
+/** Draws answers from every final run and from the base; the page's own part, with its figure and rows beside it. */
+async function diversityPart(name: string, id: string, folder: string): Promise<string> {
+  const isShort = name.endsWith('-short');
+  const sampling = isShort ? DRAWN_SHORT : DRAWN;
+  const asked = {
+    file: join(papers, 'diversity/asked.jsonl'),
+    suite: 'pattern',
+    limit: isShort ? PROMPTS_SHORT : null,
+  };
+  const sampled = await sampleModels(clientOfStack(), id, { ...asked, sampling });
+  const models = sampled.map((model) => diversityOf(model, sampling.ks));
+  writeFileSync(join(folder, 'samples.csv'), diversityCsv(models));
+  writeFileSync(join(folder, 'samples.svg'), diversitySvg(models));
+  const text = diversityText(models, `at temperature ${sampling.temperature}, seed ${sampling.seed}`);
+  return `${text}\n\n![Samples](${name}/samples.svg)\n\nRows: [samples](${name}/samples.csv).`;
+}
+
 /** Report, tables and figures, each into a file that the report's page links. */
 async function writeResults(name: string, id: string, out: string): Promise<void> {
   const folder = join(out, name);
@@ -159,6 +191,7 @@ async function writeResults(name: string, id: string, out: string): Promise<void
 async function ownSection(name: string, id: string, folder: string): Promise<string | null> {
   if (name.startsWith('pretrain'))
     return perplexityTable(await clientOfStack().call('getExperimentTable', { params: { id } }));
+  if (name.startsWith('diversity')) return diversityPart(name, id, folder);
   if (!name.startsWith('rank')) return null;
   const runs = await rankRuns(id);
   writeFileSync(join(folder, 'rank.svg'), rankSvg(runs));
@@ -210,6 +243,7 @@ if (name === undefined) throw new Error(`Name one of ${NAMES.join(', ')}.`);
 mkdirSync(dataDir, { recursive: true });
 if (name.startsWith('cpt') || name === 'rank') await writeCodeRows();
 if (name === 'pretrain') await writePretraining();
+if (name === 'diversity') await writeDiversity();
 const stop = await startStack();
 try {
   if (name === 'pretrain') await ensureUntrained(clientOfStack());
