@@ -47,6 +47,7 @@ async function jobOf(checkpoints: JobCheckpoint[] = []): Promise<Job> {
     base: { name: 'tiny', blobPrefix, sha256 },
     start: null,
     holdStep: null,
+    rungs: [],
     trainingFile: await storedFile('train', 'rows to train on'),
     mixFiles: [await storedFile('old', 'rows to keep')],
     validationFile: await storedFile('valid', 'rows to validate on'),
