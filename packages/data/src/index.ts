@@ -4,7 +4,7 @@ export { estimateAside } from './aside/estimate-aside.js';
 export { previewAside } from './aside/preview-aside.js';
 export type { EncodedAside } from './aside/protocol.js';
 export { splitAside } from './aside/split-aside.js';
-export { validateAside } from './aside/validate-aside.js';
+export { validateAside, validateEvalsAside } from './aside/validate-aside.js';
 export * from './batch.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
 export type { CheckedBase } from './check-base.js';

@@ -8,6 +8,7 @@ import { estimateRun } from '../estimate-run.js';
 import { previewFile } from '../preview-file.js';
 import { splitFile } from '../split-file.js';
 import type { TextTokenizer } from '../tokenizer.js';
+import { validateEvals } from '../validate-evals.js';
 import { validateFile } from '../validate-file.js';
 import type { Answer, BaseTexts, EncodedAside, EncodeTask, Task } from './protocol.js';
 
@@ -17,6 +18,8 @@ async function perform(task: Task): Promise<unknown> {
   switch (task.kind) {
     case 'validate':
       return validateFile(task.path, task.problemsMax);
+    case 'validate_evals':
+      return validateEvals(task.path, task.problemsMax);
     case 'check_base':
       return checkBase(task.files);
     case 'check_adapter':

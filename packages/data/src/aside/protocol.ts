@@ -46,7 +46,8 @@ export interface PreviewTask extends BaseTexts, Omit<PreviewOptions, 'promptForm
 
 /** Asks what is wrong with a file; a `FileReport` comes back. */
 export interface ValidateTask {
-  kind: 'validate';
+  /** `validate_evals`: as a file of purpose `evals`. */
+  kind: 'validate' | 'validate_evals';
   path: string;
   problemsMax: number;
 }

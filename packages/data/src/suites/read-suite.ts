@@ -94,10 +94,39 @@ interface PlacedQuestion {
   place: string;
 }
 
+/**
+ * How many items the rows of a file ask, where all of them are rows of one suite, whichever; else the refusal of a later row by the first suite that reads the
+ * first one, or null where none does.
+ */
+export async function countItems(file: string): Promise<number | AppError | null> {
+  let rows: PlacedRow[];
+  try {
+    rows = await readObjects(file);
+  } catch (error) {
+    if (error instanceof AppError) return null;
+    throw error;
+  }
+  const [first] = rows;
+  let refusal: AppError | null = null;
+  for (const name of [...Object.keys(READERS), ...Object.keys(WHOLE_READERS)]) {
+    try {
+      return questionsOf(name, rows).length;
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const isOfRow = /^(Line|Row) /.test(error.message);
+      if (isOfRow && !error.message.startsWith(`${first?.place}:`)) refusal ??= error;
+    }
+  }
+  return refusal;
+}
+
 async function readQuestions({ name }: Suite, file: string): Promise<PlacedQuestion[]> {
+  return name === 'file' ? plainQuestions(file) : questionsOf(name, await readObjects(file));
+}
+
+/** @throws AppError `invalid_file` at the first row that is none of the suite. */
+function questionsOf(name: string, rows: readonly PlacedRow[]): PlacedQuestion[] {
   const read = READERS[name];
-  if (name === 'file') return plainQuestions(file);
-  const rows = await readObjects(file);
   const readAll = WHOLE_READERS[name];
   if (readAll !== undefined) {
     const questions = readAll(

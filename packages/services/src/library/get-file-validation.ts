@@ -1,14 +1,15 @@
 import { AppError, type FileValidation } from '@moraine/contract';
-import { type FileReport, validateAside } from '@moraine/data';
+import type { FileReport } from '@moraine/data';
 import { createCache } from '../ground/cache.js';
 import type { Actor, Services } from '../ground/context.js';
 import { withLocalFile } from '../ground/with-local-file.js';
 import { requireFile } from './require-file.js';
+import { validatorFor } from './validate-stored-file.js';
 
 /** Problems that are listed. */
 const PROBLEMS_MAX = 100;
 
-/** By the hash of the file. */
+/** By purpose and hash of the file. */
 const reports = createCache<FileReport>(256);
 
 /**
@@ -19,7 +20,9 @@ const reports = createCache<FileReport>(256);
 export async function getFileValidation(s: Services, actor: Actor, id: string): Promise<FileValidation> {
   const file = await requireFile(s, actor, id);
   const report = await reports
-    .get(file.sha256, () => withLocalFile(s, file.blobKey, (path) => validateAside(path, PROBLEMS_MAX)))
+    .get(`${file.purpose} ${file.sha256}`, () =>
+      withLocalFile(s, file.blobKey, (path) => validatorFor(file)(path, PROBLEMS_MAX)),
+    )
     .catch((cause: unknown) => {
       if (!(cause instanceof RangeError)) throw cause;
       throw new AppError('unavailable', `The file cannot be read here: that ${cause.message}.`, {

@@ -1,4 +1,4 @@
-import { describeProblem, type FileProblem, validateAside } from '@moraine/data';
+import { describeProblem, type FileProblem, validateAside, validateEvalsAside } from '@moraine/data';
 import type { Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import { storable } from '../ground/storable.js';
@@ -15,7 +15,7 @@ export async function validateStoredFile(s: Services, id: string): Promise<void>
   const file = await s.db.file.findUnique({ where: { id } });
   if (file?.status !== 'uploaded' || file.deletedAt !== null) return;
   try {
-    const { rows, format, errors } = await withLocalFile(s, file.blobKey, (path) => validateAside(path));
+    const { rows, format, errors } = await withLocalFile(s, file.blobKey, (path) => validatorFor(file)(path));
     const isFine = errors.length === 0;
     const statusDetails = isFine ? null : describeProblems(errors);
     await settle(s, id, {
@@ -38,6 +38,10 @@ export async function validateStoredFile(s: Services, id: string): Promise<void>
     });
   }
 }
+
+/** What reads a file to say what is wrong with it: of purpose `evals` it may hold rows of a suite, or canaries. */
+export const validatorFor = ({ purpose }: { purpose: string }): typeof validateEvalsAside =>
+  purpose === 'evals' ? validateEvalsAside : validateAside;
 
 /** Validates what a process that ended left unsettled; the reconciler calls it when it begins to lead, and now and then. */
 export async function resumeFileValidation(s: Services): Promise<void> {

@@ -34,7 +34,7 @@ export async function waitForFile(s: Services, actor: Actor, id: string, param: 
       hint: 'Correct these lines and upload the file again.',
     });
   }
-  if (file.rows === null || file.rows < 1) {
+  if (file.rows === null || file.rows < 1 || file.format === null) {
     throw new AppError('invalid_file', `${id} (${file.filename}, purpose ${file.purpose}) has no training rows.`, {
       param,
       hint: "Take a file that was uploaded with the purpose 'fine-tune'.",

@@ -13,6 +13,7 @@ import {
   deleteFile,
   discardUpload,
   getFile,
+  getFileValidation,
   listFiles,
   openFile,
   resumeFileValidation,
@@ -20,6 +21,7 @@ import {
   startReconciler,
   startUpload,
 } from '../../src/index.js';
+import { waitForFile } from '../../src/library/wait-for-file.js';
 import { defaultActor, goodRows, tinyFiles, uploadOf, uploadRows, writeFolder } from '../tiny-base.js';
 
 const t = await testServices();
@@ -250,4 +252,20 @@ test('a run that is created while its file is deleted has its file, or is refuse
     expect([run.status, deletion.status].sort()).toEqual(['fulfilled', 'rejected']);
     if (run.status === 'fulfilled') expect(await s.blobs.size(`files/${file.id}`)).not.toBeNull();
   }
+});
+
+test('rows of a suite are good as evaluation rows and wrong as rows to train on, and nothing is trained on them', async () => {
+  const rows = '{"query":"q","choices":["a","b"],"gold":0}';
+  const [evals, training] = [await uploadRows(s, actor, rows, 'evals'), await uploadRows(s, actor, rows)];
+  expect([evals, training]).toMatchObject([
+    { status: 'processed', rows: 1, format: null },
+    { status: 'error', rows: 0 },
+  ]);
+  const reports = [await getFileValidation(s, actor, evals.id), await getFileValidation(s, actor, training.id)];
+  expect(reports.map(({ problems }) => problems.length)).toEqual([0, 1]);
+  await expect(waitForFile(s, actor, evals.id, 'training_file')).rejects.toMatchObject({
+    code: 'invalid_file',
+    param: 'training_file',
+    message: expect.stringContaining('has no training rows'),
+  });
 });
