@@ -1,4 +1,6 @@
+import type { EvaluationItem } from '@moraine/contract/suites';
 import { describe, expect, it } from 'vitest';
+import { type Pages, withItems } from '../src/evaluation/added-items.js';
 import { age, bytes, digits, duration, durationRange, percent, shortest, si, signed } from '../src/lib/format.js';
 import { readFilter, runName, toQuery } from '../src/lib/run-filter.js';
 import { changeOf, groupEvaluations } from '../src/run/evaluation-groups.js';
@@ -103,5 +105,36 @@ describe('groups', () => {
     const endsOf = (step: number | null) =>
       groupEvaluations(all, step).map(({ first, last }) => [first.step, last.step]);
     expect([null, 100, 120].map(endsOf)).toEqual([[[0, 150]], [[0, 100]], [[0, 150]]]);
+  });
+});
+
+describe('items that were scored since', () => {
+  const items = (from: number, end: number): EvaluationItem[] =>
+    Array.from({ length: end - from }, (_, i) => {
+      const index = from + i;
+      return { index, id: String(index), prompt: '', answer: null, expected: null, metrics: {}, verdict: null };
+    });
+  const pagesOf = (...counts: [from: number, end: number, hasMore: boolean][]): Pages => ({
+    pages: counts.map(([from, end, hasMore]) => ({ object: 'list', data: items(from, end), has_more: hasMore })),
+    pageParams: [],
+  });
+  const shown = (pages: Pages | null) => pages?.pages.map(({ data, has_more: hasMore }) => [data.length, hasMore]);
+
+  it('fill the last page, and what does not fit is a next one', () => {
+    expect(shown(withItems(pagesOf([0, 0, false]), items(0, 3)))).toEqual([[3, false]]);
+    expect(shown(withItems(pagesOf([0, 50, true], [50, 60, false]), items(60, 64)))).toEqual([
+      [50, true],
+      [14, false],
+    ]);
+    expect(shown(withItems(pagesOf([0, 40, false]), items(40, 55)))).toEqual([[50, true]]);
+  });
+
+  it('change nothing where the page has them or more is to be read, and are read again where some are missing', () => {
+    const pages = pagesOf([0, 4, false]);
+    expect(withItems(pages, items(1, 4))).toBe(pages);
+    expect(shown(withItems(pages, items(2, 6)))).toEqual([[6, false]]);
+    expect(withItems(pages, items(5, 6))).toBeNull();
+    const more = pagesOf([0, 50, true]);
+    expect(withItems(more, items(70, 80))).toBe(more);
   });
 });

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts of source code
-import { services } from './of.mjs';
+import { recipes, services } from './of.mjs';
 
 export const product = [
   services('ground/secrets.ts', 'access/access', {
@@ -141,6 +141,24 @@ export const product = [
     find: 'a.items_sha256 === b.items_sha256 && a.suite === b.suite',
     replace: 'a.suite === b.suite',
     test: 'two evaluations > of other items are not compared, and what differs is said',
+  }),
+  services('evaluation/make-evaluations.ts', 'evaluation/of-runs', {
+    name: 'evaluation: a checkpoint that was written anew is not asked again',
+    find: ' AND e.tuned_sha256 IS NOT DISTINCT FROM w.sha256)',
+    replace: ')',
+    test: 'a run that asks for evaluations by suites > that writes a checkpoint anew has it asked again, once, and keeps it for that',
+  }),
+  recipes('evaluate/run-answers.ts', 'evaluate', {
+    name: 'samples: they follow from their place among what is drawn together',
+    find: 'streams: drawn.map(({ stream }) => stream),',
+    replace: 'streams: drawn.map((_, i) => i),',
+    test: 'answers > are drawn as often as asked, each the same for its seed, item and number, from whichever item it goes on',
+  }),
+  recipes('sandbox/run-program.ts', 'sandbox/sandbox', {
+    name: 'sandbox: one that did not start is a program that failed',
+    find: 'if (hasStarted) return result;',
+    replace: 'if (hasStarted || result.ending) return result;',
+    test: 'a sandbox that does not start > is one whose Python cannot start either',
   }),
   services('work/require-task.ts', 'evaluation/evaluations', {
     name: 'kinds: a task is cancelled by the verb of another kind',
