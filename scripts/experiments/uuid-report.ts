@@ -1,6 +1,6 @@
 /** The table and the plot, from the finished cells alone. */
+import { type Panel, plotSvg, tickText } from '@moraine/contract/plot';
 import { type MeanInterval, meanInterval, type PairedT, testPairs } from '@moraine/contract/stats';
-import { type Panel, plotSvg } from './plot.js';
 import { type Cell, gridState } from './uuid-cells.js';
 import {
   EVALUATE_AT,
@@ -101,45 +101,62 @@ function gridTable(cells: readonly Cell[]): string[] {
   return [`| method | ${rates.map(rate).join(' | ')} |`, `|---|${rates.map(() => '--:').join('|')}|`, ...rows];
 }
 
+/** Names of `COLORS`, one a method, told apart by everyone. */
+const COLOR_OF: Record<MethodName, string> = { full: 'full', lora: 'lora', 'mora-1': 'mora', 'mora-6': 'oft' };
+
 /** The two panels: accuracy over the steps of the final runs, and over the learning rates of the search. */
 export function uuidPlot(cells: readonly Cell[]): string {
   const finals = METHODS.map((method) => ({
     label: METHOD_LABELS[method],
+    color: COLOR_OF[method],
     points: EVALUATE_AT.flatMap((step) => {
       const found = accuracyAfter(cells, method, step);
-      if (found === null) return [];
-      const { mean, half } = found;
-      return [{ x: step, y: mean, low: mean - (half ?? 0), high: mean + (half ?? 0) }];
+      return found === null ? [] : [{ x: step, mean: found.mean, half: found.half ?? 0 }];
     }),
   }));
   const tried = cells.filter(({ phase }) => phase === 'grid');
   const searches = METHODS.map((method) => ({
     label: METHOD_LABELS[method],
+    color: COLOR_OF[method],
     points: tried
       .filter((cell) => cell.method === method)
       .map((cell) => ({ x: cell.learningRate, y: cell.recall[cell.steps]?.characters ?? 0 }))
       .sort((a, b) => a.x - b.x),
   }));
-  const yAxis = { yLabel: 'characters recalled, %', yMax: 100, yTicks: [0, 20, 40, 60, 80, 100] };
+  const line = { line: 'solid', hasMarkers: true } as const;
+  const titled = (label: string, x: number, y: number): string => `${label}, ${tickText(x)}: ${percent(y)} %`;
   const panels: Panel[] = [
     {
       title: `Memorising ${PAIR_COUNT} pairs, mean of ${FINAL_SEEDS.length} seeds, 95 % t-interval`,
       xLabel: 'step',
+      yLabel: 'characters recalled, %',
       xScale: 'linear',
-      xTicks: [0, 200, 400, 600, 800, 1000],
-      ...yAxis,
-      series: finals,
+      bands: finals.map(({ label, color, points }) => ({
+        ...{ label, color },
+        points: points.map(({ x, mean, half }) => ({ x, low: mean - half, high: mean + half })),
+      })),
+      series: finals.map(({ label, color, points }) => ({
+        ...{ label, color, ...line },
+        points: points.map(({ x, mean: y }) => ({ x, y, title: titled(label, x, y) })),
+      })),
     },
     {
       title: `The search: step ${GRID_STEPS}, one seed`,
       xLabel: 'learning rate',
+      yLabel: 'characters recalled, %',
       xScale: 'log',
-      xTicks: [1e-4, 1e-3, 1e-2, 1e-1],
-      ...yAxis,
-      series: searches,
+      series: searches.map(({ label, color, points }) => ({
+        ...{ label, color, ...line },
+        points: points.map((point) => ({ ...point, title: titled(label, point.x, point.y) })),
+      })),
     },
   ];
-  return plotSvg(panels);
+  return plotSvg({
+    title: 'uuid: characters recalled',
+    description:
+      'Over the steps of the final runs, with 95 % t-intervals over the seeds as bands, and over the learning rates of the search.',
+    panels,
+  });
 }
 
 export interface ReportFacts {

@@ -230,5 +230,6 @@ describe('the report', () => {
       expect(svg).not.toMatch(/NaN|undefined|Infinity/);
     }
     expect(uuidReport(finals, { baseHash: '', parameters: 1 })).toContain('92.0 ± 0.5');
+    expect(uuidPlot(finals)).toMatch(/<title>MoRA 6 \(r=4\), \d+: 92\.0 %<\/title>/);
   });
 });
