@@ -4,12 +4,13 @@ import { useEffect } from 'react';
 import { useIsVisible } from '../hooks/use-is-visible.js';
 import { evaluationClient } from '../lib/evaluation-client.js';
 import { keys } from '../lib/query-keys.js';
-import { readSse } from '../stream/sse.js';
+import { readSse, SseRefused } from '../stream/sse.js';
 import { type Pages, withItems } from './added-items.js';
 
 /** Heartbeats come every 2 s. */
 const SILENCE_MS = 5_000;
-const RETRY_MS = 1_000;
+const RETRY_MS = 500;
+const RETRY_MS_MAX = 8_000;
 
 /**
  * Keeps an evaluation and its items, which are in the cache, up to date from its stream until it has ended. A tab that nobody sees lets go of it: a browser opens six connections
@@ -37,20 +38,25 @@ async function follow(
 ): Promise<void> {
   // Items before those that are being scored are read by pages.
   let had = cache.getQueryData<EvaluationTaskObject>(keys.evaluationTask(id))?.progress.items ?? 0;
-  while (!signal.aborted) {
+  for (let failures = 0; !signal.aborted; failures += 1) {
     await readSse({
       url: evaluationClient.url('streamEvaluation', { params: { id }, query: { include, last_event_id: had } }),
       signal,
       silenceMs: SILENCE_MS,
-      onOpen: () => undefined,
+      onOpen: () => {
+        failures = 0;
+      },
       onHeard: () => undefined,
       onMessage: ({ id: place, event, data }) => {
         had = Number(place ?? had);
         const message = EvaluationMessage.safeParse({ event, data: JSON.parse(data) });
         if (message.success) take(cache, id, message.data);
       },
-    }).catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }).catch((error: unknown) => {
+      // Why it is refused is in the answer to a plain request.
+      if (error instanceof SseRefused) void cache.invalidateQueries({ queryKey: keys.evaluationTask(id), exact: true });
+    });
+    await new Promise((resolve) => setTimeout(resolve, Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** failures)));
   }
 }
 
