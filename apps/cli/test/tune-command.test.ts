@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { newId } from '@moraine/contract';
-import { advanceExperiment } from '@moraine/services';
+import type { ExperimentRequest } from '@moraine/contract/experiments';
+import { advanceExperiment, registerWorker } from '@moraine/services';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type CliApi, openApi } from './api.js';
 import { columnsOf, moraineOnce } from './stack.js';
@@ -117,7 +118,7 @@ describe('tune', () => {
     const kept = readdirSync(folderOf()).filter((name) => /^[0-9a-f]{8}\.json(\.part)?$/.test(name));
     expect(kept).toHaveLength(1);
     const file = `${folderOf()}/${kept[0]}`;
-    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ arms: ['LoRA', 'MoRA', 'full'], steps: 20 });
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ arms: ['LoRA', 'MoRA', 'full'], rates: 5, steps: 20 });
     writeFileSync(file, JSON.stringify({ arms: ['LoRA'], steps: 23 }));
     // Another length is another request under a name that is taken.
     expect(await cli(...words())).toMatchObject({ status: 1, output: expect.stringContaining("'fixed.max_steps'") });
@@ -137,6 +138,38 @@ describe('tune', () => {
     expect(output).toMatch(new RegExp(`^${id}: cancelled after \\d+ runs`, 'm'));
     expect(output).not.toContain('Do not use');
   });
+});
+
+test('where workers are there and none has trained the base, a short run of each arm is timed first', async () => {
+  const { services: s } = api;
+  const known = (await experimentsThere()).length;
+  await registerWorker(s, {
+    ...{ name: 'timer', pool: 'default', host: 'here', pid: 1, version: '1', cores: 1, memoryBytes: 2 ** 36 },
+    device: { kind: 'cpu', name: 'cpu', tensorflow: null, bfloat16: null },
+  });
+  await s.pg.query("DELETE FROM metric_series WHERE name = 'step_ms'");
+  const tuning = cli('tune', at('my sums.jsonl'), '--base', 'tiny', '--budget', '4h');
+  const timed = () => s.db.run.findMany({ where: { suffix: { startsWith: 'timed ' } }, include: { task: true } });
+  await expect.poll(async () => (await timed()).length, { timeout: 60_000 }).toBe(3);
+  expect(await experimentsThere()).toHaveLength(known);
+  for (const { id, projectId, config, task } of await timed()) {
+    expect(config).toMatchObject({ steps: 10, batch_size: 8 });
+    expect(task.status).toBe('queued');
+    // A millisecond a token, as a worker would have measured.
+    const series = await s.db.metricSeries.create({ data: { projectId, runId: id, name: 'step_ms' } });
+    const rollup = { n: 10, sum: 1000, min: 100, max: 100, firstStep: 1, first: 100, lastStep: 10, last: 100 };
+    await s.db.metricRollup.create({ data: { seriesId: series.id, bucket: 0, ...rollup } });
+    await s.db.run.update({ where: { id }, data: { step: 10, trainedTokens: 1000 } });
+    await s.db.task.update({ where: { id }, data: { status: 'succeeded', finishedAt: new Date() } });
+  }
+  const id = await started(known);
+  const { request } = await client.call('getExperiment', { params: { id } });
+  const { cost } = await client.call('createExperiment', {
+    body: { ...(request as ExperimentRequest), dry_run: true },
+  });
+  expect(cost?.measured_runs).toBe(1);
+  await client.call('cancelExperiment', { params: { id } });
+  expect((await tuning).status).toBe(1);
 });
 
 test.each([

@@ -5,7 +5,7 @@ import { ExperimentRequest, type ExperimentVerdict } from '@moraine/contract/exp
 import { afterAll, describe, expect, test } from 'vitest';
 import { readArguments } from '../src/args.js';
 import { tuneCommand } from '../src/commands/tune.js';
-import { parseBudget, STEPS_LEAST, stepsFor, stepsMost, tuneRequest } from '../src/tune/plan.js';
+import { parseBudget, SIZES, STEPS_LEAST, stepsFor, stepsMost, tuneRequest } from '../src/tune/plan.js';
 import { prepareRows } from '../src/tune/rows.js';
 import { verdictView } from '../src/tune/verdict-view.js';
 
@@ -100,6 +100,17 @@ describe('the plan', () => {
     // Nothing is known of what a step costs: the rows decide.
     expect(stepsFor(100, [costs[0], { steps: 40, seconds: 100 }], 57)).toBe(57);
     expect([24, 256, 3000].map(stepsMost)).toEqual([20, 48, 563]);
+  });
+
+  test('leaves out the search that goes on, then full fine-tuning, and never a final run', () => {
+    const requests = SIZES.map((size) => ExperimentRequest.parse(tuneRequest(input, { ...size, steps: 20 })));
+    expect(requests.map(({ arms, search }) => [arms.length, search.type === 'bracket' && search.max_runs])).toEqual([
+      [3, 5],
+      [3, 3],
+      [2, 5],
+      [2, 3],
+    ]);
+    expect(requests.every(({ seeds }) => seeds.final.length === 3)).toBe(true);
   });
 
   test.each([

@@ -4,13 +4,18 @@ import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   type Actor,
+  type Claim,
+  claimRun,
   createAnalysis,
   createBaseFromDir,
   createRun,
   estimateRun,
+  finishAttempt,
+  ingestMetrics,
   listEvents,
   registerWorker,
   type Services,
+  startAttempt,
 } from '../src/index.js';
 import { encodeFiles } from '../src/training/dry-run.js';
 import { configOn, toScored } from '../src/training/estimate-run.js';
@@ -109,17 +114,24 @@ test('it says for each worker of the pool whether the run fits', async () => {
 });
 
 test('the pace of earlier runs on the base decides the time', async () => {
-  const runs = await Promise.all(
-    ['a', 'b', 'c'].map((seed, i) => createRun(s, actor, { model: 'tiny', training_file, seed: i, suffix: seed })),
-  );
-  for (const [i, { id }] of runs.entries()) {
-    await s.db.run.update({ where: { id }, data: { tokensPerSecond: [100, 40, 7000][i] ?? 0 } });
-    await s.db.task.update({ where: { id }, data: { status: 'succeeded', state: null, finishedAt: new Date(i) } });
+  const pool = 'paced';
+  for (const suffix of ['a', 'b', 'c']) await createRun(s, actor, { model: 'tiny', training_file, suffix, pool });
+  const workerId = await worker('paced', pool, 2 ** 36);
+  // Each as a worker would have: two steps of a second, in which it trained so many tokens.
+  for (const tokens of [100, 40, 7000]) {
+    const { token } = (await claimRun(s, { workerId, pool })) as Claim;
+    await startAttempt(s, token, { startStep: 0 });
+    const steps = [1, 2].map((step) => ({
+      step,
+      values: { train_loss: 1, step_ms: 1000, trained_tokens: step * tokens },
+    }));
+    await ingestMetrics(s, token, steps);
+    await finishAttempt(s, token, { step: 2, trainedTokens: 2 * tokens });
   }
-  const found = await estimate({ max_steps: 50 });
+  const found = await estimate({ max_steps: 50, pool });
   expect(found.time.measured_runs).toBe(3);
   expect(found.time.parts.train).toBeCloseTo((50 * found.tokens_per_step) / 100, 6);
-  expect((await estimate({ adapter: { type: 'none' } })).time.measured_runs, 'of another method').toBe(0);
+  expect((await estimate({ adapter: { type: 'none' }, pool })).time.measured_runs, 'of another method').toBe(0);
 });
 
 test('what earlier runs on the base took beside their steps is the start of this one, without what it scored', async () => {

@@ -13,9 +13,9 @@ import { dataDirFor } from '../paths.js';
 import { SHIPPED_BASE } from '../register-base.js';
 import { print } from '../terminal.js';
 import {
-  ARMS,
-  type ArmName,
+  ARM_NAMES,
   parseBudget,
+  SIZES,
   STEPS_LEAST,
   stepsFor,
   stepsMost,
@@ -25,6 +25,7 @@ import {
   tuneRequest,
 } from '../tune/plan.js';
 import { prepareRows } from '../tune/rows.js';
+import { timeArms } from '../tune/time-arms.js';
 import { verdictView } from '../tune/verdict-view.js';
 import { watchExperiment } from './experiments-run.js';
 import { downloadRun } from './runs-download.js';
@@ -113,7 +114,7 @@ async function prepare(args: Arguments, client: Client, file: string, keep: stri
 async function sizeOf(client: Client, tuning: Tuning, isKept: boolean): Promise<TuneSize> {
   const file = path.join(tuning.folder, `${tuning.input.name.slice(-8)}.json`);
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as TuneSize;
-  const size = await findSize(client, tuning);
+  const size = await findSize(client, tuning, isKept);
   if (isKept) {
     writeFileSync(`${file}.part`, JSON.stringify(size));
     renameSync(`${file}.part`, file);
@@ -121,24 +122,36 @@ async function sizeOf(client: Client, tuning: Tuning, isKept: boolean): Promise<
   return size;
 }
 
-/** All arms where they fit; full fine-tuning goes first, where it does not. */
-async function findSize(client: Client, { input, budgetS }: Tuning): Promise<TuneSize> {
-  const costOf = async (arms: readonly ArmName[], steps: number) => {
-    const body = { ...tuneRequest(input, { arms, steps }), dry_run: true };
-    const { cost } = await client.call('createExperiment', { body });
-    return { steps, seconds: (cost?.seconds.most ?? 0) / Math.max(1, cost?.workers ?? 1) };
+/** A budget's share that timing may take at most. */
+const TIMING_SHARE = 1 / 4;
+
+/**
+ * All that fits. Where workers are there and none has trained this base, `mayTime` measures what a step takes here, within the budget, before it is said what fits.
+ */
+async function findSize(client: Client, { input, budgetS }: Tuning, mayTime: boolean): Promise<TuneSize> {
+  const costOf = async (size: TuneSize) => {
+    const { cost } = await client.call('createExperiment', { body: { ...tuneRequest(input, size), dry_run: true } });
+    const { workers = 0, measured_runs: measured = 0 } = cost ?? {};
+    const seconds = (cost?.seconds.most ?? 0) / Math.max(1, workers);
+    return { steps: size.steps, seconds, isGuess: workers > 0 && measured === 0 };
   };
-  const all = Object.keys(ARMS) as ArmName[];
-  let least = 0;
-  for (const arms of [all, all.filter((arm) => arm !== 'full')]) {
+  let [left, least, isTimed] = [budgetS, 0, !mayTime];
+  for (const size of SIZES) {
     try {
-      const costs = [await costOf(arms, STEPS_LEAST), await costOf(arms, 2 * STEPS_LEAST)] as const;
-      const steps = stepsFor(budgetS, costs, stepsMost(input.rows));
-      if (steps !== null) return { arms, steps };
-      least = costs[0].seconds;
+      let short = await costOf({ ...size, steps: STEPS_LEAST });
+      if (short.isGuess && !isTimed) {
+        left -= await timeArms(client, input, TIMING_SHARE * budgetS);
+        isTimed = true;
+        short = await costOf({ ...size, steps: STEPS_LEAST });
+      }
+      least = short.seconds + budgetS - left;
+      if (short.seconds > left) continue;
+      const long = await costOf({ ...size, steps: 2 * STEPS_LEAST });
+      const steps = stepsFor(left, [short, long], stepsMost(input.rows));
+      if (steps !== null) return { ...size, steps };
     } catch (error) {
       // Where the whole model does not fit into a worker's memory, adapters may.
-      if (arms.length < all.length || !(error instanceof AppError) || error.retryable) throw error;
+      if (size.arms.length < ARM_NAMES.length || !(error instanceof AppError) || error.retryable) throw error;
     }
   }
   throw tooShort(budgetS, least);

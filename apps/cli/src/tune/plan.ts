@@ -15,9 +15,11 @@ export interface TuneInput {
   rows: number;
 }
 
-/** Which arms, and how long each run is. */
+/** Which arms, how many rates each may try, and how long each run is. */
 export interface TuneSize {
   arms: readonly ArmName[];
+  /** Absent in what an earlier version kept: the most. */
+  rates?: number;
   steps: number;
 }
 
@@ -27,6 +29,19 @@ export const ARMS = {
   full: { type: 'none' },
 } as const;
 export type ArmName = keyof typeof ARMS;
+
+export const ARM_NAMES = Object.keys(ARMS) as ArmName[];
+
+/** Rates that an arm may try: with the fewest the search cannot go on where its best one lies at an edge. */
+const [RATES_LEAST, RATES_MOST] = [3, 5];
+
+/** What is left out where a budget has no room for all of it, the dearest last: a search that goes on, then full fine-tuning. The final runs are always kept. */
+export const SIZES: readonly Omit<TuneSize, 'steps'>[] = [
+  { arms: ARM_NAMES, rates: RATES_MOST },
+  { arms: ARM_NAMES, rates: RATES_LEAST },
+  { arms: ARM_NAMES.filter((arm) => arm !== 'full'), rates: RATES_MOST },
+  { arms: ARM_NAMES.filter((arm) => arm !== 'full'), rates: RATES_LEAST },
+];
 
 /** Shorter runs show nothing; longer ones than three times through the rows seldom help. */
 export const STEPS_LEAST = 20;
@@ -39,7 +54,7 @@ export const stepsMost = (rows: number): number =>
  * The experiment that a tuning is: the rate of each arm is searched by validation rows, then it is repeated with three seeds; what was trained is
  * scored at parts of its update too, and test rows are read for what was chosen.
  */
-export function tuneRequest(input: TuneInput, { arms, steps }: TuneSize): ExperimentRequest {
+export function tuneRequest(input: TuneInput, { arms, rates = RATES_MOST, steps }: TuneSize): ExperimentRequest {
   const { name, model, train, validation, test, keep, rows } = input;
   return {
     name,
@@ -58,12 +73,29 @@ export function tuneRequest(input: TuneInput, { arms, steps }: TuneSize): Experi
     arms: arms.map((arm) => ({ name: arm, adapter: ARMS[arm] })),
     // Which method to use is the question, whatever each trains.
     varies: ['trainable_parameters'],
-    search: { type: 'bracket', factor: 3, max_runs: 5 },
+    search: { type: 'bracket', factor: 3, max_runs: rates },
     seeds: { search: 1, final: [2, 3, 4] },
     lambdas: [0.5, 0.75],
     metadata: { made_by: 'tune' },
   };
 }
+
+/** Steps of a run that is only there to be timed. */
+const PROBE_STEPS = 10;
+
+/** A short run of an arm, with the batch and rows of the runs that it is timed for. */
+export const probeRequest = ({ model, train, validation, rows }: TuneInput, arm: ArmName) => ({
+  model,
+  training_file: train,
+  validation_file: validation,
+  adapter: ARMS[arm],
+  max_steps: PROBE_STEPS,
+  batch_size: batchOf(rows),
+  seed: 1,
+  suffix: `timed ${arm}`,
+  evaluation: { samples: 0 },
+  metadata: { made_by: 'tune' },
+});
 
 /** What a plan costs: of so many steps a run, seconds at most. */
 export interface Cost {

@@ -112,23 +112,18 @@ async function estimate(run: RunToEstimate): Promise<RunEstimate> {
   }
 }
 
-/** Real tokens a second of the latest runs of the pool on this base, by this method and mode; ascending. */
+/** Real tokens a second of the latest runs of the pool on this base, by this method and mode, over all their steps; ascending. */
 async function pacesOf(s: Services, pool: string, { base }: Prepared, config: RunConfig): Promise<number[]> {
-  const runs = await s.db.run.findMany({
-    where: {
-      baseId: base.id,
-      tokensPerSecond: { gt: 0 },
-      AND: [
-        { config: { path: ['adapter', 'type'], equals: config.adapter.type } },
-        { config: { path: ['mode'], equals: config.mode } },
-      ],
-      task: { pool, status: 'succeeded', deletedAt: null },
-    },
-    orderBy: { task: { finishedAt: 'desc' } },
-    take: RUNS_ASKED,
-    select: { tokensPerSecond: true },
-  });
-  return runs.flatMap(({ tokensPerSecond }) => tokensPerSecond ?? []).sort((a, b) => a - b);
+  const { rows } = await s.pg.query<{ pace: number }>(
+    `SELECT r.trained_tokens * 1000 / took.ms AS pace FROM runs r JOIN tasks t ON t.id = r.id
+     CROSS JOIN LATERAL (SELECT sum(u.sum) AS ms FROM metric_series m JOIN metric_rollups u ON u.series_id = m.id
+       WHERE m.run_id = r.id AND m.name = 'step_ms') took
+     WHERE r.base_id = $1 AND t.pool = $2 AND t.status = 'succeeded' AND t.deleted_at IS NULL
+       AND r.config #>> '{adapter,type}' = $3 AND coalesce(r.config ->> 'mode', 'plain') = $4 AND took.ms > 0 AND r.trained_tokens > 0
+     ORDER BY t.finished_at DESC LIMIT ${RUNS_ASKED}`,
+    [base.id, pool, config.adapter.type, config.mode],
+  );
+  return rows.map(({ pace }) => pace).sort((a, b) => a - b);
 }
 
 const tooMuchToRead = (why: string): AppError =>
