@@ -17,8 +17,15 @@ export const rooms = {
   'packages/testing': ['*'],
   'apps/api': ['@moraine/contract', '@moraine/services', 'lazily:@moraine/recipes'],
   'apps/worker': ['@moraine/contract', '@moraine/services', '@moraine/recipes'],
+  'apps/inference': ['@moraine/contract', '@moraine/data', '@moraine/recipes'],
   'apps/dashboard': ['@moraine/contract'],
-  'apps/cli': ['@moraine/contract', '@moraine/data/hub', 'lazily:@moraine/recipes', 'lazily:@moraine/engine/install'],
+  'apps/cli': [
+    '@moraine/contract',
+    '@moraine/data/hub',
+    'lazily:@moraine/recipes',
+    'lazily:@moraine/inference',
+    'lazily:@moraine/engine/install',
+  ],
 };
 
 /** Folder -> what each folder or file in it may import of its siblings; every one must be listed. `*` is all of them.

@@ -21,6 +21,10 @@ const LOCAL: Record<string, Entry> = {
     summary: 'Answer prompts with a base, with an adapter or without',
     load: async () => (await import('./local/generate.js')).generateCommand,
   },
+  serve: {
+    summary: 'Answer over HTTP as OpenAI’s API does, with a base and the adapters of it that are named',
+    load: async () => (await import('./local/serve.js')).serveCommand,
+  },
   lab: {
     summary:
       'Measure how an adapter, a checkpoint or a tuned model changes the weights of its base: ranks, norms, directions',

@@ -23,6 +23,7 @@ export type { Lengths } from './lengths.js';
 export { parseRow } from './parse-row.js';
 export { type Preview, type PreviewOptions, type PreviewRow, type PreviewToken, previewFile } from './preview-file.js';
 export * from './random.js';
+export { readMessages } from './read-messages.js';
 export type {
   ChatMessage,
   ChatRow,

@@ -81,7 +81,7 @@ function readRow(value: unknown, { expected, exact }: ParseOptions): Row {
 }
 
 /** JSON can escape half of an emoji; no tokenizer takes it. */
-function refuseBrokenTexts(value: unknown, at: string): void {
+export function refuseBrokenTexts(value: unknown, at: string): void {
   if (typeof value === 'string' && isBroken(value)) {
     const hint = 'Write the whole emoji, or remove the half: whatever made the file cut a text in the middle of one.';
     refuse(at, 'invalid_value', `The text ${show(value)} holds half of an emoji or other pair.`, hint);

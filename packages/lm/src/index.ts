@@ -1,5 +1,5 @@
 export { type ModelConfig, parseModelConfig } from '@moraine/contract/plan';
-export { type Adapter, adapterNet, initialAdapter } from './adapter.js';
+export { type Adapter, adapterNet, adapterShapes, initialAdapter } from './adapter.js';
 export { type Supervised, supervised } from './batch.js';
 export { type Evaluation, evaluate, type TokenScores } from './evaluate.js';
 export { type AdapterForms, exportAdapter } from './export.js';

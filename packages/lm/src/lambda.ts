@@ -51,7 +51,7 @@ export function adapterAtLambda(
 }
 
 /** y0 + λ(y − y0): the method's update between none and all of it. */
-function withShare({ applyAll: _all, ...method }: Method, lambda: number): Method {
+function withShare({ applyAll: _all, applyRows: _rows, ...method }: Method, lambda: number): Method {
   return {
     ...method,
     apply: (x, weight, y0, variables) => {

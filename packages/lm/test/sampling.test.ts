@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { logProbabilities, type Sampling, sampleToken, topIds } from '../src/generation/sampling.js';
+import {
+  leaningLogits,
+  leans,
+  logProbabilities,
+  type Sampling,
+  sampleToken,
+  topIds,
+} from '../src/generation/sampling.js';
 import { createRandom } from '../src/random.js';
 
 /** Expected shares: the definition of each option, computed by hand from the probabilities 0.5, 0.25, 0.15, 0.1 of ids 2, 0, 3, 1. */
@@ -41,6 +48,24 @@ test('topK keeps the likeliest, and topP those of them that reach it', () => {
   expectShares({ topP: 0.76 }, [0.25 / 0.9, 0, 0.5 / 0.9, 0.15 / 0.9]);
   expectShares({ topK: 3, topP: 0.8 }, [1 / 3, 0, 2 / 3, 0]); // of the three, 0.5/0.9 + 0.25/0.9 is over 0.8
   expectShares({ topP: 0.4 }, [0, 0, 1, 0]);
+});
+
+test('minP keeps tokens with that share of the likeliest one, of those that topK and topP leave', () => {
+  expectShares({ minP: 0.4 }, [1 / 3, 0, 2 / 3, 0]);
+  expectShares({ minP: 0.29 }, [0.25 / 0.9, 0, 0.5 / 0.9, 0.15 / 0.9]);
+  expectShares({ minP: 0.25, topK: 2 }, [1 / 3, 0, 2 / 3, 0]);
+  expectShares({ minP: 0.4, topP: 0.95 }, [1 / 3, 0, 2 / 3, 0]);
+});
+
+test('penalties are taken once, and as often as a token was said; a bias is added; the logits stay as they are', () => {
+  const before = Float32Array.from([1, 2, 3, 4]);
+  const leaning = { presencePenalty: 0.5, frequencyPenalty: 0.25, logitBias: new Map([[3, -100]]) };
+  expect([...leaningLogits(before, [1, 2, 1, 1], leaning)]).toEqual([1, 2 - 0.5 - 0.75, 3 - 0.5 - 0.25, -96]);
+  expect([...before]).toEqual([1, 2, 3, 4]);
+  expect(leaningLogits(before, [1], { presencePenalty: 0 })).toBe(before);
+  expect([{}, { presencePenalty: 0.1 }, { frequencyPenalty: -1 }, { logitBias: new Map([[1, 1]]) }].map(leans)).toEqual(
+    [false, true, true, true],
+  );
 });
 
 test('a nucleus of a large vocabulary is the one that sorting it whole would find', () => {

@@ -33,5 +33,8 @@ export { type ReadAdapter, readAdapter, readAdapterAt } from './read-adapter.js'
 export { RECIPES, runJob } from './recipes.js';
 export { runSft } from './run-sft.js';
 export { type FileScore, type ScoreOptions, scoreFile } from './score-file.js';
+export type { ServedAdapter } from './serve/adapters.js';
+export { openServed, type Served, type ServeOptions } from './serve/open-served.js';
+export { createTextSoFar, type TextSoFar } from './serve/text-so-far.js';
 export { readStart } from './start.js';
 export { checkWeights } from './weight-bytes.js';

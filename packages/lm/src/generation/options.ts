@@ -1,9 +1,9 @@
 import type { FeedValue } from '@moraine/engine';
-import type { Sampling } from './sampling.js';
+import { type Leaning, leans, type Sampling } from './sampling.js';
 import type { Stopping } from './stopping.js';
 
 /** What an answer may be asked for. */
-export interface GenerateOptions extends Partial<Sampling>, Stopping {
+export interface GenerateOptions extends Partial<Sampling>, Leaning, Stopping {
   /** Longest answer, tokens. It also ends where prompt and answer fill the context. */
   maxNewTokens: number;
   /** Of the sampling, default 0. Prompt i of a call draws from a stream of its own, (seed, i), one number a token, whatever is answered beside it. */
@@ -25,5 +25,5 @@ export interface AdapterRows {
 }
 
 /** Whether choosing takes all scores, not the likeliest token alone. */
-export const needsLogits = ({ temperature = 0, logprobs = 0 }: GenerateOptions): boolean =>
-  temperature > 0 || logprobs > 0;
+export const needsLogits = (options: GenerateOptions): boolean =>
+  (options.temperature ?? 0) > 0 || (options.logprobs ?? 0) > 0 || leans(options);

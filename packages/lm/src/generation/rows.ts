@@ -1,7 +1,7 @@
 import { AppError } from '@moraine/contract';
 import { createRandom, mix32, type Random } from '../random.js';
 import type { GenerateOptions } from './options.js';
-import { argMax, logProbabilities, sampleToken, topIds } from './sampling.js';
+import { argMax, leaningLogits, logProbabilities, sampleToken, topIds } from './sampling.js';
 import { cutAt } from './stopping.js';
 
 export interface TokenProbability {
@@ -34,8 +34,9 @@ export function openRow(prompt: readonly number[], { seed = 0, stream = 0 }: { s
 
 /** Chooses from logits [V] by the options of the call and the row's own random numbers. */
 export function choose(row: Row, logits: Float32Array, options: GenerateOptions): Choice {
-  const { temperature = 0, topP = 1, topK = 0, logprobs = 0 } = options;
-  const id = temperature === 0 ? argMax(logits) : sampleToken(logits, { temperature, topP, topK }, row.random);
+  const { temperature = 0, topP = 1, topK = 0, minP, logprobs = 0 } = options;
+  const leant = leaningLogits(logits, row.ids, options);
+  const id = temperature === 0 ? argMax(leant) : sampleToken(leant, { temperature, topP, topK, minP }, row.random);
   const likeliest = logprobs > 0 ? topIds(logits, logprobs) : [];
   const [logprob = Number.NaN, ...others] = logProbabilities(logits, [id, ...likeliest]);
   return { id, logprob, top: likeliest.map((other, i) => ({ id: other, logprob: others[i] ?? Number.NaN })) };

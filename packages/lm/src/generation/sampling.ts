@@ -7,13 +7,19 @@ export interface Sampling {
   topP: number;
   /** Only so many of the likeliest tokens are drawn from; 0 is all (Fan et al. 2018, arXiv:1805.04833, §5.4). Applied before topP. */
   topK: number;
+  /** Only tokens with this share of the likeliest one's probability are drawn from; absent or 0 is all (Nguyen et al. 2024, arXiv:2407.01082, §3). Applied last. */
+  minP?: number | undefined;
 }
 
 /**
  * Draws a token from logits [V] as transformers does: divide by the temperature, keep the topK likeliest, keep of those the nucleus topP
- * (their probabilities taken among themselves), draw. One number of `random` is used, none when the temperature is 0.
+ * (their probabilities taken among themselves), keep what minP leaves, draw. One number of `random` is used, none when the temperature is 0.
  */
-export function sampleToken(logits: Float32Array, { temperature, topP, topK }: Sampling, random: Random): number {
+export function sampleToken(
+  logits: Float32Array,
+  { temperature, topP, topK, minP = 0 }: Sampling,
+  random: Random,
+): number {
   const best = argMax(logits);
   if (temperature === 0) return best;
   const max = logits[best] ?? 0;
@@ -24,11 +30,13 @@ export function sampleToken(logits: Float32Array, { temperature, topP, topK }: S
     weights[id] = weight;
     total += weight;
   }
+  const likely = (ids: readonly number[]) => (minP === 0 ? ids : ids.filter((id) => (weights[id] ?? 0) >= minP));
   if (topK > 0 && topK < logits.length) {
     const ids = topIds(logits, topK);
-    return draw(nucleus(ids, weights, topP * sumOf(ids, weights)), weights, random);
+    return draw(likely(nucleus(ids, weights, topP * sumOf(ids, weights))), weights, random);
   }
-  if (topP < 1) return draw(nucleus(possible(weights, total, topP), weights, topP * total), weights, random);
+  if (topP < 1) return draw(likely(nucleus(possible(weights, total, topP), weights, topP * total)), weights, random);
+  if (minP > 0) return draw(likely(Array.from(weights, (_, id) => id)), weights, random);
   return drawAny(weights, total, random);
 }
 
@@ -103,4 +111,31 @@ export function logProbabilities(logits: Float32Array, ids: readonly number[]): 
   for (const logit of logits) sum += Math.exp(logit - max);
   const logSum = max + Math.log(sum);
   return ids.map((id) => (logits[id] ?? Number.NaN) - logSum);
+}
+
+/** What is added to logits before a token is chosen. */
+export interface Leaning {
+  /** Taken from the logit of every token that the answer has already, as OpenAI's API defines it; 0 is none. */
+  presencePenalty?: number | undefined;
+  /** The same as often as the answer has it. */
+  frequencyPenalty?: number | undefined;
+  /** Added to the logit of a token, by its id. */
+  logitBias?: ReadonlyMap<number, number> | undefined;
+}
+
+export const leans = ({ presencePenalty = 0, frequencyPenalty = 0, logitBias }: Leaning): boolean =>
+  presencePenalty !== 0 || frequencyPenalty !== 0 || (logitBias?.size ?? 0) > 0;
+
+/** The logits that a token is chosen by: a copy, or the same where nothing is added. */
+export function leaningLogits(logits: Float32Array, ids: readonly number[], leaning: Leaning): Float32Array {
+  if (!leans(leaning)) return logits;
+  const { presencePenalty = 0, frequencyPenalty = 0, logitBias = new Map() } = leaning;
+  const leant = logits.slice();
+  const add = (id: number, value: number): void => {
+    leant[id] = (leant[id] ?? 0) + value;
+  };
+  for (const id of new Set(ids)) add(id, -presencePenalty);
+  for (const id of ids) add(id, -frequencyPenalty);
+  for (const [id, bias] of logitBias) add(id, bias);
+  return leant;
 }

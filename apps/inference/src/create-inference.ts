@@ -1,0 +1,95 @@
+import { timingSafeEqual } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { AppError, parse } from '@moraine/contract';
+import { ChatRequest, TextRequest } from '@moraine/contract/serving';
+import type { Served } from '@moraine/recipes';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import type { Logger } from 'pino';
+import type { Answers } from './answer.js';
+import { beginChat, chatChunks, wholeChat } from './chat.js';
+import { wireError } from './errors.js';
+import { beginText, textChunks, wholeText } from './text.js';
+
+export interface InferenceOptions {
+  served: Served;
+  /** Callers say it as a bearer key; null: anybody may ask. */
+  key: string | null;
+  log: Logger;
+}
+
+const BODY_BYTES_MAX = 16 * 2 ** 20;
+
+/** The server of a base and its adapters, ready to listen. */
+export function createInference({ served, key, log }: InferenceOptions): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: log,
+    bodyLimit: BODY_BYTES_MAX,
+    forceCloseConnections: true,
+  }) as unknown as FastifyInstance;
+  const since = Math.floor(Date.now() / 1_000);
+  app.setErrorHandler((error, request, reply) => {
+    const { status, body } = wireError(error);
+    if (status >= 500) request.log.error({ err: error }, body.error.message);
+    if (status === 503) void reply.header('retry-after', '1');
+    return reply.code(status).send(body);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const error = new AppError('route_not_found', `There is no ${request.method} ${request.url}.`, {
+      hint: 'There are POST /v1/chat/completions, POST /v1/completions and GET /v1/models.',
+    });
+    return reply.code(404).send(wireError(error).body);
+  });
+  app.addHook('onRequest', async (request) => {
+    if (key === null || request.url === '/healthz' || isKey(request.headers.authorization, key)) return;
+    throw new AppError('invalid_api_key', 'The request has no key of this server, or another one.', {
+      hint: 'Send the header authorization: Bearer KEY.',
+    });
+  });
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/v1/models', async () => ({
+    object: 'list',
+    data: served.names().map((id) => ({ id, object: 'model', created: since, owned_by: 'moraine' })),
+  }));
+  app.post('/v1/chat/completions', async ({ body }, reply) => {
+    const request = parse(ChatRequest, body);
+    const answers = untilGone(reply, beginChat(served, request));
+    return request.stream ? stream(reply, chatChunks(answers, request)) : wholeChat(answers, request);
+  });
+  app.post('/v1/completions', async ({ body }, reply) => {
+    const request = parse(TextRequest, body);
+    const answers = untilGone(reply, beginText(served, request));
+    return request.stream ? stream(reply, textChunks(answers, request)) : wholeText(answers, request);
+  });
+  return app;
+}
+
+/** Ends answers whose caller went away: their rows go to others by the next step. */
+function untilGone(reply: FastifyReply, answers: Answers): Answers {
+  reply.raw.once('close', () => answers.cancel());
+  return answers;
+}
+
+/** Sends events until the last, `[DONE]`. What goes wrong on the way is an event too: the status is out already. */
+function stream(reply: FastifyReply, chunks: AsyncIterable<object>): FastifyReply {
+  async function* events(): AsyncGenerator<string> {
+    try {
+      for await (const chunk of chunks) yield event(chunk);
+      yield 'data: [DONE]\n\n';
+    } catch (error) {
+      reply.log.error({ err: error }, 'an answer ended by an error');
+      yield event(wireError(error).body);
+    }
+  }
+  return reply
+    .header('content-type', 'text/event-stream; charset=utf-8')
+    .header('cache-control', 'no-cache')
+    .header('x-accel-buffering', 'no')
+    .send(Readable.from(events()));
+}
+
+const event = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
+
+function isKey(header: string | undefined, key: string): boolean {
+  const [given, wanted] = [Buffer.from(header ?? ''), Buffer.from(`Bearer ${key}`)];
+  return given.length === wanted.length && timingSafeEqual(given, wanted);
+}

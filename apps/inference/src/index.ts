@@ -1,0 +1,1 @@
+export { createInference, type InferenceOptions } from './create-inference.js';

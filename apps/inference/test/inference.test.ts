@@ -1,0 +1,267 @@
+import { once } from 'node:events';
+import { answerPrompts, openServed, type Served } from '@moraine/recipes';
+import { OpenAI } from 'openai';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createInference } from '../src/index.js';
+import { BASE, writeLora } from './random-adapter.js';
+
+// The shipped base with two LoRAs of one group and one of another, on two rows.
+const dirs = { red: writeLora(1), green: writeLora(2), blue: writeLora(3, { rank: 2 }) };
+const PROMPTS = ['Nevsa gave 3 belts to Gankor.\nRecord?', 'Who has the belts?', 'Write a letter.'];
+const TOKENS = 12;
+
+let served: Served;
+let app: ReturnType<typeof createInference>;
+let url: string;
+let client: OpenAI;
+/** Every answer that was begun. */
+const begun: ReturnType<Served['begin']>[] = [];
+
+beforeAll(async () => {
+  const adapters = Object.entries(dirs).map(([name, dir]) => ({ name, dir }));
+  served = await openServed({ baseDir: BASE, baseName: 'base', adapters, rows: 2, contextMax: 128 });
+  const watched: Served = {
+    ...served,
+    begin: (...args) => {
+      const answer = served.begin(...args);
+      begun.push(answer);
+      return answer;
+    },
+  };
+  app = createInference({ served: watched, key: 'secret', log: pino({ level: 'silent' }) });
+  url = `${await app.listen({ host: '127.0.0.1', port: 0 })}/v1`;
+  client = new OpenAI({ baseURL: url, apiKey: 'secret', maxRetries: 0 });
+});
+afterAll(async () => {
+  await app.close();
+  served.dispose();
+});
+
+const ask = (model: string, content: string, more: object = {}) =>
+  client.chat.completions.create({
+    ...{ model, messages: [{ role: 'user' as const, content }], max_tokens: TOKENS, temperature: 0 },
+    ...more,
+    stream: false,
+  });
+/** Keeps an answer from ending by itself. */
+const onAndOn = () => ({ logit_bias: Object.fromEntries(served.tokenizer.eosIds.map((id) => [id, -100])) });
+const textOf = async (model: string, content: string, more: object = {}) =>
+  (await ask(model, content, more)).choices[0]?.message.content;
+
+/** What the model writes by itself, without anything beside it. */
+async function alone(adapter: keyof typeof dirs | null, lambda = 1): Promise<string[]> {
+  const { answers } = await answerPrompts({
+    ...{ baseDir: BASE, adapterDir: adapter === null ? null : dirs[adapter], lambda, prompts: PROMPTS, mode: 'plain' },
+    ...{ maxNewTokens: TOKENS, temperature: 0, topP: 1, topK: 0, seed: 0, stop: [], isRaw: false },
+  });
+  return answers.map(({ text }) => text);
+}
+
+describe('chat', () => {
+  test('base and adapters answer at once, each as it does alone', async () => {
+    const models = ['base', ...Object.keys(dirs)];
+    const together = await Promise.all(models.map((model) => Promise.all(PROMPTS.map((text) => textOf(model, text)))));
+    const expected = [await alone(null), await alone('red'), await alone('green'), await alone('blue')];
+    expect(together).toEqual(expected);
+    expect(new Set(expected.map(String)).size).toBe(4);
+  });
+
+  test('a share of an adapter answers as it does alone, 0 as the base', async () => {
+    expect(await textOf('red', PROMPTS[0] ?? '', { lambda: 0 })).toBe((await alone(null))[0]);
+    expect(await textOf('red', PROMPTS[0] ?? '', { lambda: 0.5 })).toBe((await alone('red', 0.5))[0]);
+  });
+
+  test('more shares than slots are refused for a moment, and none answers for another', async () => {
+    const shares = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+    const answers = await Promise.allSettled(shares.map((lambda) => textOf('red', PROMPTS[0] ?? '', { lambda })));
+    const refused = answers.filter((answer) => answer.status === 'rejected');
+    // Two adapters of the group, and four slots for other shares of them.
+    expect(refused.map(({ reason }) => [reason.status, reason.headers.get('retry-after')])).toEqual(
+      Array(2).fill([503, '1']),
+    );
+    expect(answers[4]).toMatchObject({ value: (await alone('red', 0.5))[0] });
+    expect(await textOf('red', PROMPTS[0] ?? '')).toBe((await alone('red'))[0]);
+    expect(await textOf('green', PROMPTS[0] ?? '')).toBe((await alone('green'))[0]);
+  });
+
+  test('an answer is streamed as it is written, with usage last', async () => {
+    const whole = await ask('red', PROMPTS[0] ?? '', onAndOn());
+    const stream = await client.chat.completions.create({
+      ...{ model: 'red', messages: [{ role: 'user', content: PROMPTS[0] ?? '' }], max_tokens: TOKENS, temperature: 0 },
+      ...{ stream: true, stream_options: { include_usage: true }, ...onAndOn() },
+    });
+    const chunks = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
+    expect(text).toBe(whole.choices[0]?.message.content);
+    expect(chunks.length).toBeGreaterThan(4);
+    expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe(whole.choices[0]?.finish_reason);
+    expect(chunks.at(-1)?.usage).toEqual(whole.usage);
+    expect(whole.usage?.completion_tokens).toBe(TOKENS);
+  });
+
+  test('n answers of a seed differ from each other and not from themselves, whatever is asked beside them', async () => {
+    const more = { n: 3, seed: 5, temperature: 1.5, max_tokens: 8 };
+    const [first, second] = await Promise.all([
+      ask('base', 'Hello', more),
+      ask('base', 'Hello', more),
+      ask('green', PROMPTS[1] ?? '', { temperature: 1 }),
+    ]);
+    const texts = (answer: typeof first) => answer.choices.map(({ message }) => message.content);
+    expect(texts(second)).toEqual(texts(first));
+    expect(new Set(texts(first)).size).toBe(3);
+    expect(first.choices.map(({ index }) => index)).toEqual([0, 1, 2]);
+    expect(first.usage?.completion_tokens).toBeGreaterThan(8);
+  });
+
+  test('a stop text ends the answer before it, streamed or not, and nothing of it is sent', async () => {
+    const whole = (await textOf('base', PROMPTS[0] ?? '', onAndOn())) ?? '';
+    const stop = whole.slice(4, 8);
+    const expected = whole.slice(0, whole.indexOf(stop));
+    const cut = await ask('base', PROMPTS[0] ?? '', { stop: ['never said', stop], ...onAndOn() });
+    expect(cut.choices[0]).toMatchObject({ message: { content: expected }, finish_reason: 'stop' });
+    const stream = await client.chat.completions.create({
+      ...{ model: 'base', messages: [{ role: 'user', content: PROMPTS[0] ?? '' }], max_tokens: TOKENS, temperature: 0 },
+      ...{ stream: true, stop, ...onAndOn() },
+    });
+    let text = '';
+    for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? '';
+    expect(text).toBe(expected);
+  });
+
+  test('log-probabilities are of each token, likeliest first, and spell the text', async () => {
+    const { choices } = await ask('base', PROMPTS[0] ?? '', { logprobs: true, top_logprobs: 3, ...onAndOn() });
+    const tokens = choices[0]?.logprobs?.content ?? [];
+    expect(tokens).toHaveLength(TOKENS);
+    expect(tokens.map(({ token }) => token).join('')).toContain(choices[0]?.message.content?.trim());
+    for (const { token, logprob, top_logprobs } of tokens) {
+      expect(top_logprobs).toHaveLength(3);
+      const [best] = top_logprobs;
+      // The end of the answer is likelier at times, and was not to be taken.
+      if (best?.token !== served.tokenizer.eosText) expect(best).toMatchObject({ token, logprob });
+      else expect(best.logprob).toBeGreaterThan(logprob);
+      expect(logprob).toBeLessThanOrEqual(0);
+    }
+  });
+
+  test('a bias and penalties change what is said', async () => {
+    const [first] = (await ask('base', 'Hello', { logprobs: true })).choices[0]?.logprobs?.content ?? [];
+    const [id = 0] = served.tokenizer.encode(first?.token ?? '');
+    const banned = await ask('base', 'Hello', { logprobs: true, logit_bias: { [id]: -100 } });
+    expect(banned.choices[0]?.logprobs?.content?.map(({ token }) => token)).not.toContain(first?.token);
+    const repeated = await ask('base', 'Hello', { logit_bias: { [id]: 100 } });
+    const penalised = await ask('base', 'Hello', { logit_bias: { [id]: 2 }, frequency_penalty: 2 });
+    expect(repeated.choices[0]?.message.content).not.toBe(penalised.choices[0]?.message.content);
+  });
+});
+
+test('completions go on with a text as with its tokens, several at once, with offsets of their tokens', async () => {
+  const ids = served.tokenizer.encode(PROMPTS[0] ?? '', { addSpecialTokens: true });
+  const body = { model: 'base', max_tokens: 6, temperature: 0, logprobs: 2 };
+  const [text, tokens] = await Promise.all([
+    client.completions.create({ ...body, prompt: [PROMPTS[0] ?? '', PROMPTS[1] ?? ''] }),
+    client.completions.create({ ...body, prompt: ids }),
+  ]);
+  expect(text.choices).toHaveLength(2);
+  expect(tokens.choices[0]?.text).toBe(text.choices[0]?.text);
+  const { logprobs } = tokens.choices[0] ?? {};
+  expect(logprobs?.tokens).toHaveLength(6);
+  expect(logprobs?.token_logprobs?.every((logprob) => logprob <= 0)).toBe(true);
+  expect(logprobs?.text_offset?.[1]).toBe(logprobs?.tokens?.[0]?.length);
+  const stream = await client.completions.create({ ...body, prompt: ids, stream: true });
+  let streamed = '';
+  for await (const chunk of stream) streamed += chunk.choices[0]?.text ?? '';
+  expect(streamed).toBe(tokens.choices[0]?.text);
+});
+
+test('a caller that goes away frees its row, and others are answered', async () => {
+  const from = begun.length;
+  const long = { max_tokens: 110, temperature: 0 };
+  const gone = new AbortController();
+  const stream = await client.chat.completions.create(
+    { model: 'base', messages: [{ role: 'user', content: 'Hello' }], ...long, stream: true, ...onAndOn() },
+    { signal: gone.signal },
+  );
+  for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
+  gone.abort();
+  await textOf('red', 'Hello');
+  const { finishReason, ids } = (await begun[from]?.completion) ?? {};
+  expect(finishReason).toBe('cancelled');
+  expect(ids?.length).toBeLessThan(110);
+});
+
+describe('refused by name', () => {
+  test.each<[body: object, status: number, param: string | null, message: RegExp]>([
+    [{ model: 'rad' }, 404, 'model', /no model 'rad' here\. Did you mean 'red'/],
+    [{ temprature: 1 }, 400, 'temprature', /Did you mean 'temperature'/],
+    [{ temperature: 3 }, 400, 'temperature', /temperature/],
+    [
+      { tools: [{ type: 'function' }] },
+      400,
+      'tools',
+      /'tools' is \[\{"type":"function"\}\], which this server does not do/,
+    ],
+    [{ response_format: { type: 'json_object' } }, 400, 'response_format', /response_format/],
+    [{ top_logprobs: 2 }, 400, 'top_logprobs', /without logprobs/],
+    [{ max_tokens: 4, max_completion_tokens: 5 }, 400, 'max_tokens', /differ/],
+    [{ max_tokens: 1_000 }, 400, 'max_tokens', /max_tokens is 1000; the context is 128/],
+    [{ logit_bias: { 99999: 1 } }, 400, 'logit_bias', /names the token 99999/],
+    [{ messages: [{ role: 'usr', content: 'a' }] }, 400, 'messages[0].role', /Did you mean 'user'/],
+    [{ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 400, 'messages[0].content[0]', /Images/],
+    [{ messages: [{ role: 'user', content: 'word '.repeat(200) }] }, 400, 'messages', /the context is 128/],
+  ])('%o', async (body, status, param, message) => {
+    const request = { model: 'base', messages: [{ role: 'user', content: 'a' }], ...body };
+    const answer = await fetch(`${url}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer secret', 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+    });
+    const { error } = (await answer.json()) as { error: { message: string; param: string | null } };
+    expect([answer.status, error.param]).toEqual([status, param]);
+    expect(error.message).toMatch(message);
+  });
+
+  test('values that change nothing are taken', async () => {
+    const same = { store: false, n: 1, response_format: { type: 'text' }, service_tier: 'auto', tools: [], user: 'me' };
+    const content = [
+      { type: 'text', text: PROMPTS[0]?.slice(0, 5) },
+      { type: 'text', text: PROMPTS[0]?.slice(5) },
+    ];
+    const { choices } = await ask('base', '', { ...same, messages: [{ role: 'user', content }] });
+    expect(choices[0]?.message.content).toBe((await alone(null))[0]);
+  });
+
+  test('a request without the key, and models for who has it', async () => {
+    expect((await fetch(`${url}/models`)).status).toBe(401);
+    const { data } = await client.models.list();
+    expect(data.map(({ id }) => id)).toEqual(['base', 'red', 'green', 'blue']);
+  });
+});
+
+test('adapters that cannot answer beside others, and two of one name, are refused before anything is served', async () => {
+  const open = (...adapters: { name: string; dir: string }[]) =>
+    openServed({ baseDir: BASE, baseName: 'base', adapters });
+  const red = { name: 'red', dir: dirs.red };
+  await expect(open(red, red)).rejects.toThrow("Two adapters are called 'red'");
+  await expect(open({ name: 'base', dir: dirs.red })).rejects.toThrow("Two models are called 'base'");
+  await expect(open(red, { name: 'dora', dir: writeLora(4, { isDora: true }) })).rejects.toMatchObject({
+    code: 'unsupported_format',
+    message: "The adapter 'dora' is of a method that cannot answer beside others.",
+  });
+});
+
+test('the server closes while answers are under way', async () => {
+  const short = createInference({ served, key: null, log: pino({ level: 'silent' }) });
+  const address = await short.listen({ host: '127.0.0.1', port: 0 });
+  const body = { model: 'base', messages: [{ role: 'user', content: 'a' }], max_tokens: 100, stream: true };
+  const answer = await fetch(`${address}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  expect(answer.status).toBe(200);
+  const closed = once(short.server, 'close');
+  await short.close();
+  await closed;
+});

@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { refusal } from '../errors.js';
+import { Metadata } from '../run-config.js';
+
+const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
+const UINT31 = 2 ** 31 - 1;
+/** Texts that end an answer, and answers to a prompt: as many as OpenAI's API takes, or more. */
+const STOPS_MAX = 16;
+const ANSWERS_MAX = 128;
+
+/** A key of OpenAI's API that says nothing here: taken at its default, where it changes nothing, and else refused by name. */
+export const only = (key: string, values: readonly unknown[], hint: string) =>
+  z
+    .unknown()
+    .refine((value) => value === undefined || value === null || values.some((one) => same(one, value)), {
+      error: ({ input }) => `'${key}' is ${JSON.stringify(input)}, which this server does not do.`,
+      params: refusal('invalid_value', hint),
+    })
+    .optional()
+    .describe(`Not supported: taken as ${values.map((value) => JSON.stringify(value)).join(' or ') || 'null'} alone.`);
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+const Stops = z.union([z.string().min(1), z.array(z.string().min(1)).max(STOPS_MAX)]).nullish();
+
+/** How an answer is drawn, and where it ends: the keys that both endpoints have. */
+export const ANSWER_KEYS = {
+  model: describe(z.string().min(1), 'A base, an adapter or a checkpoint; see GET /v1/models.'),
+  stream: describe(z.boolean().nullish(), 'Sends the answer as it is written, as server-sent events.'),
+  stream_options: z
+    .strictObject({
+      include_usage: describe(z.boolean().nullish(), 'A last event has the tokens that were used.'),
+      include_obfuscation: only('include_obfuscation', [false], 'Leave it out.'),
+    })
+    .nullish(),
+  temperature: describe(
+    z.number().min(0).max(2).nullish(),
+    'Logits are divided by it; 0 takes the likeliest token. Default 1.',
+  ),
+  top_p: describe(
+    z.number().gt(0).max(1).nullish(),
+    'Draws from the likeliest tokens that have this share. Default 1.',
+  ),
+  top_k: describe(z.int().min(0).nullish(), 'Draws from so many of the likeliest tokens; 0, the default, from all.'),
+  min_p: describe(
+    z.number().min(0).max(1).nullish(),
+    'Draws from tokens with this share of the likeliest one’s probability. Default 0.',
+  ),
+  seed: describe(
+    z.int().min(0).max(UINT31).nullish(),
+    'The same seed, prompt and settings give the same answer, whatever is answered beside it. Chosen when absent.',
+  ),
+  stop: describe(Stops, `Texts that end the answer, which does not have them; at most ${STOPS_MAX}.`),
+  n: describe(z.int().min(1).max(ANSWERS_MAX).nullish(), 'Answers to each prompt. Default 1.'),
+  presence_penalty: describe(z.number().min(-2).max(2).nullish(), 'Taken from the logits of tokens the answer has.'),
+  frequency_penalty: describe(z.number().min(-2).max(2).nullish(), 'The same as often as the answer has them.'),
+  logit_bias: describe(
+    z.record(z.string().regex(/^\d+$/, 'the id of a token'), z.number().min(-100).max(100)).nullish(),
+    'Added to the logits of tokens, by id.',
+  ),
+  lambda: describe(
+    z.number().min(0).max(1).nullish(),
+    'Share of the adapter’s update that answers: 0 is the base. Default 1.',
+  ),
+  user: z.string().nullish(),
+  metadata: Metadata.nullish(),
+};
+
+export const Usage = z.object({
+  prompt_tokens: z.int(),
+  completion_tokens: z.int(),
+  total_tokens: z.int(),
+});
+export type Usage = z.infer<typeof Usage>;
+
+export const FinishReason = z.enum(['stop', 'length']);
+export type FinishReason = z.infer<typeof FinishReason>;
