@@ -17,7 +17,7 @@ export const serveCommand: Command = {
     adapter: {
       type: 'string',
       value: 'ADAPTER',
-      help: 'NAME=DIR, what requests call an adapter of the base, and its folder; may be given several times. LoRA and MoRA; others are served merged.',
+      help: 'NAME=DIR, what requests call an adapter of the base, and its folder; may be given several times. One that cannot answer beside others is refused, and served merged.',
     },
     host: { type: 'string', value: 'HOST', help: 'Address to listen on; default 127.0.0.1, this machine alone.' },
     port: { type: 'string', value: 'N', help: `Port to listen on; default ${PORT}, 0 for a free one.` },

@@ -1,3 +1,4 @@
+import { METHODS } from '../methods/registry.js';
 import { type Panel, plotSvg, type Series, tickText } from '../plot/index.js';
 import { markdownTable, type ResultFormat, toCsv } from '../result-text.js';
 import {
@@ -27,8 +28,8 @@ const FACTS: Record<CourseFigure, Facts> = {
   intruders: { title: 'intruder dimensions', unit: 'of the first k directions', hasControl: true },
 };
 
-/** Colours of kinds of layers, in the order in which they come: names of `COLORS`, told apart by everyone. */
-const MODULE_COLORS = ['lora', 'full', 'oft', 'mora', 'hira', 'dora', 'miss', 'gralora', 'pissa'];
+/** Colours of kinds of layers, in the order in which they come: those of methods, which everyone tells apart. */
+const MODULE_COLORS = METHODS.map(({ color }) => color);
 const colorAt = (i: number): string => MODULE_COLORS[i % MODULE_COLORS.length] ?? 'base';
 
 /** A line with its control, dashed and of the same colour. */
@@ -90,8 +91,8 @@ function depthPanels({ modules, layers, analyses }: WeightsCourse): Panel[] {
 
 function canaryPanels({ points, ceiling, expected }: CanariesCourse): Panel[] {
   const groups = [
-    { label: 'planted', color: 'full', of: 'planted' as const },
-    { label: 'never seen', color: 'lora', of: 'controls' as const },
+    { label: 'planted', color: colorAt(0), of: 'planted' as const },
+    { label: 'never seen', color: colorAt(1), of: 'controls' as const },
   ];
   const [from, to] = [points[0]?.step ?? 0, points.at(-1)?.step ?? 0];
   const level = (label: string, y: number | null): Series[] =>
