@@ -140,6 +140,9 @@ test('an experiment of a file runs to its end, is found again by it, and loses a
   });
   expect(verdict.reason).toMatch(/^worse than the base: loss better by −.* over 8 items of one model\)$/);
   expect(verdict.gain?.mean).toBeCloseTo((verdict.base ?? 0) - (verdict.tuned ?? 0), 4);
+  // What follows is estimated by what these runs took.
+  const after = await stack.cli('experiments', 'run', at('overfitted.yaml'), '--dry-run');
+  expect(after.output).toMatch(/by the pace of [12] runs of this pool$/m);
   // Running the file once more finds it as it is.
   expect((await stack.cli('experiments', 'run', at('small.yaml'))).output).toContain(`${id}: succeeded`);
   expect((await stack.client.call('listFiles', { query: { purpose: 'fine-tune' } })).data).toHaveLength(5);
