@@ -1,12 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-const testsOf = (...rooms: string[]): string[] => rooms.map((room) => `${room}/test/**/*.test.ts`);
-/**
- * Rooms whose modules keep nothing of one test file that another could see: a process loads them once, which halves what these files take. Those of the API
- * have processes of their own: schemas of the sources and of the built contract, loaded side by side, would have one name in its OpenAPI document.
- */
-const POOLED = testsOf('packages/contract', 'packages/data', 'packages/services');
-const POOLED_API = testsOf('apps/api');
+/** Rooms whose modules keep nothing of one test file that another could see: a process loads them once, which halves what these files take. */
+const POOLED = ['contract', 'data', 'services'].map((name) => `packages/${name}/test/**/*.test.ts`);
 
 /** What holds for every test file. */
 export const each = {
@@ -28,13 +23,12 @@ export default defineConfig({
     reporters: ['default'],
     projects: [
       { test: { ...each, name: 'pooled', include: POOLED, isolate: false } },
-      { test: { ...each, name: 'api', include: POOLED_API, isolate: false } },
       {
         test: {
           ...each,
           name: 'alone',
           include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'scripts/**/test/**/*.test.ts'],
-          exclude: [...each.exclude, ...POOLED, ...POOLED_API],
+          exclude: [...each.exclude, ...POOLED],
         },
       },
     ],
