@@ -48,7 +48,11 @@ async function prepare(command, { variant, force }) {
   const isWithoutEngine = command === 'verify' || command === 'start' || command === 'dev';
   if (needsPackages || (!isWithoutEngine && !hasCachedEngine())) requireTools(root);
   if (needsPackages) await ensurePackages(root);
-  if (command === 'verify') return; // builds by itself, with its own timing
+  if (command === 'verify') {
+    // It builds by itself, with its own timing. Packages that were installed anew have lost the runtime that was linked into them.
+    if (needsPackages && hasCachedEngine()) await ensureRuntime(root, { variant, force });
+    return;
+  }
   if (needsPackages || !isBuilt(root)) await build(root);
   try {
     await ensureRuntime(root, { variant, force });

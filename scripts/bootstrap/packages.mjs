@@ -12,9 +12,12 @@ export function packagesAreInstalled(root) {
   const hash = `${createHash('sha256').update(lock).digest('hex')} ${process.platform}-${process.arch}`;
   const hidden = path.join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(hidden)) return false;
+  const locked = JSON.parse(lock.toString()).packages;
+  // What npm recorded may be of another folder, a copy say: a new workspace of ours is there once its link is.
+  if (!Object.entries(locked).every(([place, { link }]) => !link || existsSync(path.join(root, place)))) return false;
   if (existsSync(marker(root)) && readFileSync(marker(root), 'utf8') === hash) return true;
   // Someone ran npm by hand: compare what npm recorded with the lock file.
-  if (!agrees(JSON.parse(lock.toString()).packages, JSON.parse(readFileSync(hidden, 'utf8')).packages)) return false;
+  if (!agrees(locked, JSON.parse(readFileSync(hidden, 'utf8')).packages)) return false;
   writeFileSync(marker(root), hash);
   return true;
 }

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -230,6 +231,20 @@ describe('packages', () => {
     expect(packagesAreInstalled(root)).toBe(true);
     write('package-lock.json', JSON.stringify({ packages: { ...locked, 'node_modules/c': { version: '1.0.0' } } }));
     expect(packagesAreInstalled(root)).toBe(false);
+  });
+
+  test('a workspace whose link is not there means npm ci, whatever was noted', () => {
+    write('package-lock.json', JSON.stringify({ packages: locked }));
+    write('node_modules/.package-lock.json', JSON.stringify({ packages: { 'node_modules/a': { version: '1.0.0' } } }));
+    expect(packagesAreInstalled(root)).toBe(true);
+    const link = { 'node_modules/@moraine/new': { resolved: 'apps/new', link: true } };
+    const lock = JSON.stringify({ packages: { ...locked, ...link } });
+    write('package-lock.json', lock);
+    const hash = createHash('sha256').update(lock).digest('hex');
+    write('node_modules/.moraine-packages', `${hash} ${process.platform}-${process.arch}`);
+    expect(packagesAreInstalled(root)).toBe(false);
+    write('node_modules/@moraine/new/package.json', '{}');
+    expect(packagesAreInstalled(root)).toBe(true);
   });
 });
 
