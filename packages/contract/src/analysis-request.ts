@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CANARY_KEYS, WEIGHT_KEYS } from './analysis-keys.js';
-import { CreateRunRequest } from './run-config.js';
+import { CreateRunRequest } from './run-request.js';
 
 const { pool, priority, max_attempts, metadata } = CreateRunRequest.shape;
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { DataRole, RunConfig } from './run-config.js';
+import { RunConfig } from './run-config.js';
+import { DataRole } from './run-request.js';
 
 // What is said of a run before it starts: what would serve it better, what it would learn, what it would take.
 

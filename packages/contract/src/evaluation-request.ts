@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CreateRunRequest } from './run-config.js';
+import { CreateRunRequest } from './run-request.js';
 import { SUITE_KEYS } from './suite-request.js';
 
 const { pool, priority, max_attempts, metadata } = CreateRunRequest.shape;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { batchSizeAuto, describeChoices, parseModelConfig, resolveConfig } from '../src/plan/index.js';
-import { CreateRunRequest, RunConfig } from '../src/run-config.js';
+import { RunConfig } from '../src/run-config.js';
+import { CreateRunRequest } from '../src/run-request.js';
 
 const wide = (hidden_size: number) =>
   parseModelConfig({

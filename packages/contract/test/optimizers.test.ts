@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from '../src/optimizers.js';
 import { resolveOptimizer } from '../src/plan/index.js';
-import { OptimizerRequest, RunConfig } from '../src/run-config.js';
+import { RunConfig } from '../src/run-config.js';
+import { OptimizerRequest } from '../src/run-request.js';
 
 const request = (keys: Record<string, unknown>) => OptimizerRequest.parse(keys);
 

@@ -16,7 +16,7 @@ import {
   totalParameters,
   weightShapes,
 } from '../src/plan/index.js';
-import { CreateRunRequest } from '../src/run-config.js';
+import { CreateRunRequest } from '../src/run-request.js';
 
 const json = {
   model_type: 'llama',

@@ -8,7 +8,7 @@ import {
   Metadata,
   MixEntry,
   OptimizerRequest,
-} from '../run-config.js';
+} from '../run-request.js';
 
 /** What an experiment is asked to find out: arms, what they share, and how the rate of each is searched. */
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);

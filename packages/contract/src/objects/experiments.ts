@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Metadata } from '../run-config.js';
+import { Metadata } from '../run-request.js';
 import { RunStatus } from '../states.js';
 import { seconds } from './common.js';
 

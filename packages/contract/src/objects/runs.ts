@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { Advice, BesideTasks, FileRehearsal } from '../before-run.js';
 import { Download } from '../export-order.js';
 import { ResumeCheck } from '../resume-check.js';
-import { DataRole, RunConfig } from '../run-config.js';
+import { RunConfig } from '../run-config.js';
+import { DataRole } from '../run-request.js';
 import { AttemptStatus, RunState, RunStatus, StateReason } from '../states.js';
 import { seconds } from './common.js';
 

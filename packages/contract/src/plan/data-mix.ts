@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AppError } from '../errors.js';
-import type { CreateRunRequest, DataRole, RunConfig } from '../run-config.js';
+import type { RunConfig } from '../run-config.js';
+import type { CreateRunRequest, DataRole } from '../run-request.js';
 
 /** The files that a run trains on, the training file first, with the weights that rows are drawn by. */
 export type DataMix = NonNullable<RunConfig['data_mix']>;

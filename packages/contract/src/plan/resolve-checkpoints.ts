@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AppError } from '../errors.js';
-import { CheckpointRequest, type CreateRunRequest, type RunConfig } from '../run-config.js';
+import type { RunConfig } from '../run-config.js';
+import { CheckpointRequest, type CreateRunRequest } from '../run-request.js';
 
 type RunRequest = Pick<z.output<typeof CreateRunRequest>, 'checkpoint' | 'early_stopping' | 'verify_resume'>;
 type ResolvedCheckpoints = Pick<RunConfig, 'checkpoint' | 'early_stopping' | 'verify_resume'>;

@@ -3,6 +3,7 @@ import type { ModelShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
 import { AdapterRequest } from '../methods/registry.js';
 import { OPTIMIZERS } from '../optimizers.js';
+import type { RunConfig } from '../run-config.js';
 import {
   type CreateRunRequest,
   type DataRole,
@@ -10,9 +11,8 @@ import {
   EvaluationRequest,
   evaluationFilesOf,
   OptimizerRequest,
-  type RunConfig,
   ScheduleRequest,
-} from '../run-config.js';
+} from '../run-request.js';
 import { batchSizeAuto, explainChoices } from './choices.js';
 import type { DataMix } from './data-mix.js';
 import { learningRateAuto, twoDigits } from './learning-rate.js';

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import { AppError } from '../errors.js';
 import { OPTIMIZERS, type OptimizerRow } from '../optimizers.js';
-import type { OptimizerRequest, RunConfig } from '../run-config.js';
+import type { RunConfig } from '../run-config.js';
+import type { OptimizerRequest } from '../run-request.js';
 
 /**
  * An optimiser's keys with the defaults of its row.

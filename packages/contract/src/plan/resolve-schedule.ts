@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import { AppError } from '../errors.js';
 import type { MethodConfig } from '../methods/registry.js';
-import type { RunConfig, ScheduleRequest } from '../run-config.js';
+import type { RunConfig } from '../run-config.js';
+import type { ScheduleRequest } from '../run-request.js';
 
 export const WARMUP_RATIO_AUTO = 0.03;
 /** Where the restarts of the papers' runs end, as a share of the peak. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Estimate } from '../before-run.js';
 import { CheckpointObject, EventObject, listOf, RunObject } from '../objects/index.js';
-import { CreateRunRequest } from '../run-config.js';
+import { CreateRunRequest } from '../run-request.js';
 import { RunStatus } from '../states.js';
 import { after, id, limit, metadata, table } from './route.js';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { FORMAT_TYPES, type ResultFormat } from '../result-text.js';
-import { Metadata } from '../run-config.js';
+import { Metadata } from '../run-request.js';
 
 export interface Route {
   method: 'GET' | 'POST' | 'DELETE';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { refusal } from '../errors.js';
-import { Metadata } from '../run-config.js';
+import { Metadata } from '../run-request.js';
 
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
 const UINT31 = 2 ** 31 - 1;

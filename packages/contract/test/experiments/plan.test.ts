@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { AppError } from '../../src/errors.js';
 import { cellKey, cellRequest, ExperimentRequest, planExperiment } from '../../src/experiments/index.js';
 import { parseModelConfig, resolveAdapter, totalParameters } from '../../src/plan/index.js';
-import { CreateRunRequest } from '../../src/run-config.js';
+import { CreateRunRequest } from '../../src/run-request.js';
 import { parse } from '../../src/validate.js';
 
 const base = parseModelConfig({
