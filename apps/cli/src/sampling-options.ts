@@ -1,5 +1,4 @@
-import type { SamplingRequest } from '@moraine/contract/suites';
-import { SAMPLES_MAX } from '@moraine/contract/suites';
+import { SAMPLES_MAX, SamplingRequest } from '@moraine/contract/suites';
 import { type Arguments, integer, mistake, number, type Option, text } from './args.js';
 
 /** Options of several answers to each item. */
@@ -34,17 +33,12 @@ export function samplingOf(args: Arguments): SamplingRequest | null {
       `Add --samples N, or leave --${given} out.`,
     );
   }
-  const [temperature, share] = [positive(args, 'temperature', 100), positive(args, 'top-p', 1)];
+  const [temperature, top_p] = [positive(args, 'temperature', 100), positive(args, 'top-p', 1)];
   const ks = text(args, 'ks')?.split(',').map(Number);
   if (ks?.some((k) => !Number.isInteger(k) || k < 1))
     throw mistake(`--ks is '${text(args, 'ks')}', which is not a list of whole numbers.`, `Write --ks 1,${samples}.`);
-  return {
-    samples,
-    temperature: temperature ?? 0.8,
-    top_p: share ?? 1,
-    seed: integer(args, 'sample-seed', 0, 2 ** 31 - 1) ?? 0,
-    ...(ks === undefined ? {} : { ks }),
-  };
+  const seed = integer(args, 'sample-seed', 0, 2 ** 31 - 1);
+  return SamplingRequest.parse({ samples, temperature, top_p, seed, ks });
 }
 
 function positive(args: Arguments, name: string, most: number): number | undefined {

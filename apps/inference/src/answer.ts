@@ -10,6 +10,8 @@ export interface AskedAnswers {
   prompts: readonly (readonly number[])[];
   /** Tokens of an answer at most; null: what the context leaves. */
   tokensMax: number | null;
+  /** What the request calls these two. */
+  keys: { prompt: string; tokens: string };
   /** Likeliest tokens listed at each place; null: no log-probabilities. */
   logprobs: number | null;
 }
@@ -130,20 +132,17 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
 function roomFor(
   prompt: readonly number[],
   p: number,
-  { tokensMax, prompts }: AskedAnswers,
+  { tokensMax, prompts, keys }: AskedAnswers,
   contextMax: number,
 ): number {
   const room = contextMax - prompt.length;
   if (room >= Math.max(1, tokensMax ?? 1)) return tokensMax ?? room;
   const which = prompts.length === 1 ? 'The prompt' : `Prompt ${p + 1}`;
-  throw new AppError(
-    'invalid_value',
-    `${which} has ${prompt.length} tokens${tokensMax === null ? '' : ` and max_tokens is ${tokensMax}`}; the context is ${contextMax}.`,
-    {
-      param: tokensMax !== null && room >= 1 ? 'max_tokens' : 'messages',
-      hint: 'Shorten the prompt, or ask for fewer tokens.',
-    },
-  );
+  const asked = tokensMax === null ? '' : ` and ${keys.tokens} is ${tokensMax}`;
+  throw new AppError('invalid_value', `${which} has ${prompt.length} tokens${asked}; the context is ${contextMax}.`, {
+    param: tokensMax !== null && room >= 1 ? keys.tokens : keys.prompt,
+    hint: 'Shorten the prompt, or ask for fewer tokens.',
+  });
 }
 
 function biasOf(bias: AnswerRequest['logit_bias'], vocabSize: number): ReadonlyMap<number, number> {

@@ -26,6 +26,7 @@ export function beginChat(served: Served, request: ChatRequest): Answers {
   return beginAnswers(served, request, {
     prompts: [encode(text)],
     tokensMax: max_completion_tokens ?? max_tokens ?? null,
+    keys: { prompt: 'messages', tokens: max_completion_tokens == null ? 'max_tokens' : 'max_completion_tokens' },
     logprobs: logprobs === true ? (top_logprobs ?? 0) : null,
   });
 }

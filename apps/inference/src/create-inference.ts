@@ -1,13 +1,13 @@
 import { timingSafeEqual } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { AppError, parse } from '@moraine/contract';
+import { AppError, errorBody, parse } from '@moraine/contract';
 import { ChatRequest, TextRequest } from '@moraine/contract/serving';
 import type { Served } from '@moraine/recipes';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
 import type { Answers } from './answer.js';
 import { beginChat, chatChunks, wholeChat } from './chat.js';
-import { wireError } from './errors.js';
+import { toWireError } from './errors.js';
 import { beginText, textChunks, wholeText } from './text.js';
 
 export interface InferenceOptions {
@@ -27,17 +27,21 @@ export function createInference({ served, key, log }: InferenceOptions): Fastify
     forceCloseConnections: true,
   }) as unknown as FastifyInstance;
   const since = Math.floor(Date.now() / 1_000);
-  app.setErrorHandler((error, request, reply) => {
-    const { status, body } = wireError(error);
-    if (status >= 500) request.log.error({ err: error }, body.error.message);
-    if (status === 503) void reply.header('retry-after', '1');
-    return reply.code(status).send(body);
+  const refuse = (error: AppError, reply: FastifyReply): FastifyReply => {
+    void reply.header('x-should-retry', String(error.retryable));
+    if (error.status === 503) void reply.header('retry-after', '1');
+    return reply.code(error.status).send(errorBody(error));
+  };
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = toWireError(thrown);
+    if (error.code === 'internal') request.log.error({ err: thrown }, error.message);
+    return refuse(error, reply);
   });
   app.setNotFoundHandler((request, reply) => {
     const error = new AppError('route_not_found', `There is no ${request.method} ${request.url}.`, {
       hint: 'There are POST /v1/chat/completions, POST /v1/completions and GET /v1/models.',
     });
-    return reply.code(404).send(wireError(error).body);
+    return refuse(error, reply);
   });
   app.addHook('onRequest', async (request) => {
     if (key === null || request.url === '/healthz' || isKey(request.headers.authorization, key)) return;
@@ -77,7 +81,7 @@ function stream(reply: FastifyReply, chunks: AsyncIterable<object>): FastifyRepl
       yield 'data: [DONE]\n\n';
     } catch (error) {
       reply.log.error({ err: error }, 'an answer ended by an error');
-      yield event(wireError(error).body);
+      yield event(errorBody(toWireError(error)));
     }
   }
   return reply

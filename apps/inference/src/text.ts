@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { TextCompletion, TextLogprobs, TextRequest } from '@moraine/contract/serving';
-import type { Served } from '@moraine/recipes';
+import { encodePrompt, type Served } from '@moraine/recipes';
 import { type Answers, type AnswerToken, beginAnswers } from './answer.js';
 import { FINGERPRINT } from './chat.js';
 import { gather } from './gather.js';
@@ -13,6 +13,7 @@ export function beginText(served: Served, request: TextRequest): Answers {
   return beginAnswers(served, request, {
     prompts: promptsOf(served, request.prompt),
     tokensMax: request.max_tokens ?? TOKENS,
+    keys: { prompt: 'prompt', tokens: 'max_tokens' },
     logprobs: request.logprobs ?? null,
   });
 }
@@ -21,13 +22,9 @@ function promptsOf({ tokenizer }: Served, prompt: TextRequest['prompt']): number
   const all = typeof prompt === 'string' ? [prompt] : prompt;
   if (typeof all[0] === 'number') return [all as number[]];
   return (all as (string | number[])[]).map((one) =>
-    typeof one === 'string' ? openEnded(tokenizer, tokenizer.encode(one, { addSpecialTokens: true })) : one,
+    typeof one === 'string' ? encodePrompt(one, tokenizer, true) : one,
   );
 }
-
-/** Some tokenizers end every text; here it goes on. */
-const openEnded = ({ eosId }: Served['tokenizer'], ids: number[]): number[] =>
-  ids.length > 1 && ids.at(-1) === eosId ? ids.slice(0, -1) : ids;
 
 const common = (model: string) => ({
   id: `cmpl-${randomUUID()}`,

@@ -206,6 +206,7 @@ describe('refused by name', () => {
     [{ top_logprobs: 2 }, 400, 'top_logprobs', /without logprobs/],
     [{ max_tokens: 4, max_completion_tokens: 5 }, 400, 'max_tokens', /differ/],
     [{ max_tokens: 1_000 }, 400, 'max_tokens', /max_tokens is 1000; the context is 128/],
+    [{ max_completion_tokens: 1_000 }, 400, 'max_completion_tokens', /max_completion_tokens is 1000/],
     [{ logit_bias: { 99999: 1 } }, 400, 'logit_bias', /names the token 99999/],
     [{ messages: [{ role: 'usr', content: 'a' }] }, 400, 'messages[0].role', /Did you mean 'user'/],
     [{ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 400, 'messages[0].content[0]', /Images/],
@@ -220,6 +221,12 @@ describe('refused by name', () => {
     const { error } = (await answer.json()) as { error: { message: string; param: string | null } };
     expect([answer.status, error.param]).toEqual([status, param]);
     expect(error.message).toMatch(message);
+  });
+
+  test('a text without a letter, and one that is too long, under the key of its endpoint', async () => {
+    const go = (prompt: string) => client.completions.create({ model: 'base', prompt, max_tokens: 4 });
+    await expect(go('')).rejects.toMatchObject({ status: 400, param: 'prompt' });
+    await expect(go('word '.repeat(200))).rejects.toMatchObject({ status: 400, param: 'prompt' });
   });
 
   test('values that change nothing are taken', async () => {

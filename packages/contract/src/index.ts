@@ -4,6 +4,7 @@ export * from './attempt.js';
 export * from './base-name.js';
 export * from './batch.js';
 export * from './before-run.js';
+export { errorBody } from './error-body.js';
 export * from './errors.js';
 export { CreateEvaluationRequest } from './evaluation-request.js';
 export * from './export-order.js';

@@ -8,7 +8,7 @@ export {
   splitFile,
 } from '@moraine/data';
 export { device } from '@moraine/engine';
-export { type Answer, type AnswerOptions, type Answers, answerPrompts } from './answer-prompts.js';
+export { type Answer, type AnswerOptions, type Answers, answerPrompts, encodePrompt } from './answer-prompts.js';
 export { type Base, loadBase, readBaseConfig, readWeight } from './base.js';
 export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.js';
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';

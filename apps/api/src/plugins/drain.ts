@@ -2,9 +2,8 @@ import { setMaxListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AppError } from '@moraine/contract';
+import { AppError, errorBody } from '@moraine/contract';
 import fp from 'fastify-plugin';
-import { errorBody } from './errors.js';
 
 export interface DrainTimes {
   /** How long new connections are still taken while `/readyz` says 503, so that what balances the load looks elsewhere first. */

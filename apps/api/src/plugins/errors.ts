@@ -1,4 +1,4 @@
-import { AppError, type ErrorBody, explain, nearest, ROUTES } from '@moraine/contract';
+import { AppError, errorBody, explain, nearest, ROUTES } from '@moraine/contract';
 import { isServerAway, isStorageFull } from '@moraine/services';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
@@ -60,13 +60,6 @@ export function toWireError(error: unknown): AppError {
     hint: 'The x-request-id of this response finds the cause in the log of the API.',
     cause: error,
   });
-}
-
-const typeOf = (error: AppError): string =>
-  error.status >= 500 ? 'server_error' : error.status === 429 ? 'rate_limit_error' : 'invalid_request_error';
-
-export function errorBody(error: AppError): ErrorBody {
-  return { error: { message: explain(error), type: typeOf(error), param: error.param, code: error.code } };
 }
 
 /** Seconds by status, where nobody knows better. */

@@ -14,8 +14,14 @@ import {
   pauseExperiment,
   resumeExperiment,
 } from '@moraine/services';
-import type { Handlers } from './bind.js';
+import type { Call, Handlers } from './bind.js';
 import { sendResult } from './send-result.js';
+
+type Results = 'getExperimentTable' | 'getExperimentCurves' | 'getExperimentFrontier' | 'getExperimentReport';
+
+/** A result in the form that is asked for. */
+const sent = <R extends Parameters<typeof renderResult>[0]>({ request, reply, query }: Call<Results>, result: R) =>
+  sendResult(request, reply, query.format, result, renderResult);
 
 export const experimentHandlers: Handlers<
   | 'createExperiment'
@@ -35,30 +41,13 @@ export const experimentHandlers: Handlers<
   createExperiment: ({ s, actor, body }) => createExperiment(s, actor, body),
   listExperiments: ({ s, actor, query }) => listExperiments(s, actor, query),
   getExperiment: ({ s, actor, params }) => getExperiment(s, actor, params.id),
-  async getExperimentTable({ s, actor, params, query, request, reply }) {
-    return sendResult(request, reply, query.format, await getExperimentTable(s, actor, params.id, query), renderResult);
-  },
-  async getExperimentCurves({ s, actor, params, query, request, reply }) {
-    return sendResult(request, reply, query.format, await getExperimentCurves(s, actor, params.id), renderResult);
-  },
-  async getExperimentFrontier({ s, actor, params, query, request, reply }) {
-    return sendResult(
-      request,
-      reply,
-      query.format,
-      await getExperimentFrontier(s, actor, params.id, query),
-      renderResult,
-    );
-  },
-  async getExperimentReport({ s, actor, params, query, request, reply }) {
-    return sendResult(
-      request,
-      reply,
-      query.format,
-      await getExperimentReport(s, actor, params.id, query),
-      renderResult,
-    );
-  },
+  getExperimentTable: async (call) =>
+    sent(call, await getExperimentTable(call.s, call.actor, call.params.id, call.query)),
+  getExperimentCurves: async (call) => sent(call, await getExperimentCurves(call.s, call.actor, call.params.id)),
+  getExperimentFrontier: async (call) =>
+    sent(call, await getExperimentFrontier(call.s, call.actor, call.params.id, call.query)),
+  getExperimentReport: async (call) =>
+    sent(call, await getExperimentReport(call.s, call.actor, call.params.id, call.query)),
   getExperimentVerdict: ({ s, actor, params, query }) => getExperimentVerdict(s, actor, params.id, query),
   growExperiment: ({ s, actor, params, body }) => growExperiment(s, actor, params.id, body),
   pauseExperiment: ({ s, actor, params }) => pauseExperiment(s, actor, params.id),

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { AppError, type FileObject, type FileSplit, type FileValidation } from '@moraine/contract';
+import { AppError, type FileObject, type FileValidation } from '@moraine/contract';
 import {
   type Arguments,
   type Command,
@@ -17,7 +17,7 @@ import {
 } from '../args.js';
 import { connect } from '../connect.js';
 import { fileId } from '../file-id.js';
-import { SPLIT_OPTIONS, sizeOf } from '../local/split.js';
+import { describeSplit, SPLIT_OPTIONS, sizeOf } from '../local/split.js';
 import { PAGE_OPTIONS, printList, readPages } from '../pages.js';
 import { describePreview } from '../preview-view.js';
 import { bytes, isColoured, paint, print, printError, table } from '../terminal.js';
@@ -161,19 +161,11 @@ async function split(args: Arguments): Promise<number> {
   const client = connect(args);
   const id = await fileId(args, client, file);
   const made = await client.call('splitFile', { params: { id }, body: { validation, test, seed } });
-  print(args.options.json ? JSON.stringify(made) : describeSplit(made));
+  const places = [made.train, made.validation, made.test].flatMap((part) =>
+    part === null ? [] : [{ rows: part.rows, place: `${part.file.id}, ${part.file.filename}` }],
+  );
+  print(args.options.json ? JSON.stringify(made) : describeSplit(made, places));
   return 0;
-}
-
-function describeSplit({ rows, distinct, train, validation, test }: FileSplit): string {
-  const repeats = rows === distinct ? '' : `, ${distinct} of them distinct; equal rows are in the same file`;
-  const parts = [train, validation, test].filter((part) => part !== null);
-  return [
-    `${rows} rows${repeats}.`,
-    ...parts.map(
-      (part) => `${String(part.rows).padStart(String(rows).length)} in ${part.file.id}, ${part.file.filename}`,
-    ),
-  ].join('\n');
 }
 
 /** What a file is and what is wrong with it; the status is 1 where something is. */

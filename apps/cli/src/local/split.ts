@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { AppError, SPLIT_SEED, SPLIT_SHARE } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
-import type { SplitReport } from '@moraine/recipes';
 import { type Arguments, type Command, integer, noMoreThan, number, type Option, required } from '../args.js';
 import { print } from '../terminal.js';
 import { JSON_OPTION, neededPath } from './options.js';
@@ -45,7 +44,8 @@ export const splitCommand: Command = {
     refuseNoFile(from);
     makeFolder(out);
     const report = await splitFile(from, parts, path.join(out, 'train.jsonl'), seed);
-    print(args.options.json === true ? JSON.stringify({ ...report, seed }) : describe(report));
+    const places = report.parts.map((part) => ({ rows: part.rows, place: part.file }));
+    print(args.options.json === true ? JSON.stringify({ ...report, seed }) : describeSplit(report, places));
     return 0;
   },
 };
@@ -59,10 +59,15 @@ export function sizeOf(args: Arguments, name: string): number | undefined {
   });
 }
 
-function describe({ rows, distinct, parts }: SplitReport): string {
+/** How many rows went where. */
+export function describeSplit(
+  { rows, distinct }: { rows: number; distinct: number },
+  parts: readonly { rows: number; place: string }[],
+): string {
   const repeats = rows === distinct ? '' : `, ${distinct} of them distinct; equal rows are in the same file`;
+  const width = String(rows).length;
   return [
     `${rows} rows${repeats}.`,
-    ...parts.map((part) => `${String(part.rows).padStart(String(rows).length)} in ${part.file}`),
+    ...parts.map((part) => `${String(part.rows).padStart(width)} in ${part.place}`),
   ].join('\n');
 }
