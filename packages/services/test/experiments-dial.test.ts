@@ -174,6 +174,17 @@ test('with too few seeds the base and each run are scored on test rows item by i
   expect(verdict.gain?.mean).toBeCloseTo(2, 12);
 });
 
+test('items of a whole update are no point on its way back to the base', async () => {
+  const id = await trained([], 8, [2]);
+  await advanceExperiment(s, id);
+  const asked = (await askedOf(id)).map(({ runId, lambda }) => `${runId === null ? 'base' : 'run'} ${lambda}`);
+  expect(asked.sort()).toEqual(['base 1', 'run 1']);
+  await score(id, 1.9);
+  await advanceExperiment(s, id);
+  expect(await statusOf(id)).toBe('succeeded');
+  expect((await loadOutcome(s, actor, id)).runs.map(({ dial }) => dial)).toEqual([[]]);
+});
+
 test('a score that failed is left out and holds nothing up', async () => {
   const id = await trained([0.5]);
   await advanceExperiment(s, id);
