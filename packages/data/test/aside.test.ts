@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { checkBaseAside, encodeAside, splitAside, TOKENIZER_FILES, validateAside } from '@moraine/data';
 import { expect, test } from 'vitest';
 import { createQueue } from '../src/aside/queue.js';
+import { QUEUE_OF } from '../src/aside/run-aside.js';
 
 const base = join(import.meta.dirname, '../../../examples/base');
 const files: Record<string, string> = {};
@@ -232,6 +233,11 @@ test('a process whose memory is full inside of Node’s own code takes nobody wi
   await expect(validateAside(file?.path ?? '', 20, { seconds: 60, megabytes: 20 })).rejects.toThrow(
     new RangeError('needs more than 20 MB of memory'),
   );
+});
+
+test('whatever reads a file of rows whole waits as long as it must, and is not refused behind sixteen others', () => {
+  const patient = Object.entries(QUEUE_OF).filter(([, queue]) => queue === 'validate');
+  expect(patient.map(([kind]) => kind).sort()).toEqual(['split', 'validate', 'validate_evals']);
 });
 
 test('a large file is divided beside the loop, and refused by the name that it is given', async () => {

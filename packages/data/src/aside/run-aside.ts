@@ -35,13 +35,20 @@ const OUT_OF_MEMORY = /heap out of memory|invalid size error|Allocation failed/;
  * @throws AppError as the task does, `rate_limited` where too many wait; RangeError where it takes more than the bounds.
  */
 export function runAside<T>(task: Task, bounds: Bounds): Promise<T> {
-  return queues[queueOf(task)](() => runProcess<T>(task, bounds));
+  return queues[QUEUE_OF[task.kind]](() => runProcess<T>(task, bounds));
 }
 
-function queueOf({ kind }: Task): keyof typeof queues {
-  if (kind === 'check_base' || kind === 'check_adapter') return 'check';
-  return kind === 'validate' || kind === 'split' ? 'validate' : 'asked';
-}
+/** Where each kind of task waits: a new one says so here. */
+export const QUEUE_OF: Readonly<Record<Task['kind'], keyof typeof queues>> = {
+  validate: 'validate',
+  validate_evals: 'validate',
+  split: 'validate',
+  check_base: 'check',
+  check_adapter: 'check',
+  encode: 'asked',
+  estimate: 'asked',
+  preview: 'asked',
+};
 
 async function runProcess<T>(task: Task, { seconds, megabytes }: Bounds): Promise<T> {
   const child = fork(new URL('./program.js', import.meta.url), [], {
