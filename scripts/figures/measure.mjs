@@ -84,6 +84,8 @@ const rowFolders = [
   'packages/lm/src/methods/',
   'apps/cli/src/demo/',
   'packages/recipes/src/export/serving-notes.ts',
+  // What other services call their adapters.
+  'packages/contract/src/moving/',
   // Which methods are tuned.
   'apps/cli/src/tune/plan.ts',
   // A colour value each.

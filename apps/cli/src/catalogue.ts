@@ -100,6 +100,10 @@ export const COMMANDS: Record<string, Entry> = {
       'Create, watch, list, show, pause, resume, cancel, verify and download fine-tuning runs, read what they measured and said',
     load: async () => (await import('./commands/runs.js')).runsCommand,
   },
+  import: {
+    summary: 'Make a run of a fine-tuning job that was saved from OpenAI, Azure, Together, Fireworks or Mistral',
+    load: async () => (await import('./commands/import.js')).importCommand,
+  },
   evaluations: {
     summary: 'Ask a model the items of a suite on the stack, watch, list and show evaluations, read items, compare two',
     load: async () => (await import('./commands/evaluations.js')).evaluationsCommand,

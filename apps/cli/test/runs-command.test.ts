@@ -188,6 +188,65 @@ describe('runs create', () => {
   });
 });
 
+describe('import', () => {
+  const job = {
+    object: 'fine_tuning.job',
+    id: 'ftjob-theirs',
+    model: 'gpt-4o-mini-2024-07-18',
+    training_file: 'file-theirs',
+    validation_file: 'file-also',
+    hyperparameters: { n_epochs: 2, batch_size: 6, learning_rate_multiplier: 0.5 },
+    seed: 11,
+    user_provided_suffix: 'moved',
+    metadata: { team: 'red' },
+    integrations: [{ type: 'wandb', wandb: { project: 'p' } }],
+  };
+  const words = (...rest: string[]) => ['import', at('job.json'), '--training-file', at('rows.jsonl'), ...rest];
+  beforeAll(() => {
+    writeFileSync(at('job.json'), JSON.stringify(job));
+    writeFileSync(
+      at('rows.jsonl'),
+      Array.from({ length: 24 }, (_, i) => `{"prompt":"r${i}","completion":"b"}\n`).join(''),
+    );
+  });
+
+  test('as a dry run says line by line what is kept and what is not, then the configuration, and queues nothing', async () => {
+    const { data: before } = await client.call('listRuns', {});
+    const { status, output } = await cli(...words('--base', 'tiny', '--dry-run'));
+    expect(status).toBe(0);
+    expect(output).toMatch(/^The OpenAI job ftjob-theirs$/m);
+    expect(output).toMatch(/^ {2}hyperparameters\.learning_rate_multiplier +0\.5, of the automatic rate/m);
+    expect(output).toMatch(/^dropped:\n {2}integrations +\w/m);
+    expect(output).toMatch(/^ {2}validation_file +file-also: give its rows with --validation-file$/m);
+    expect(output).toContain('"n_epochs": 2');
+    const { data: after } = await client.call('listRuns', {});
+    expect(after.length).toBe(before.length);
+  });
+
+  test('queues the same run on the base, found by the id of the old job; options count more than the job', async () => {
+    const { provider, dropped, run } = await json(
+      ...words('--base', 'tiny', '--batch-size', '4', '--validation-split', '0.25'),
+    );
+    expect([provider, dropped.map(({ key }: { key: string }) => key)]).toEqual(['OpenAI', ['integrations']]);
+    expect(run).toMatchObject({ model: 'tiny', seed: 11, metadata: { team: 'red', moved_from: 'ftjob-theirs' } });
+    expect(run.config).toMatchObject({ n_epochs: 2, batch_size: 4, learning_rate_multiplier: 0.5 });
+    expect(run.validation_file).toMatch(/^file-/);
+    const faster = await json(...words('--base', 'tiny', '--lr', '0.003', '--dry-run'));
+    expect(faster.run.config.optimizer.learning_rate).toBe(0.003);
+    const found = await json('runs', 'ls', '--metadata', 'moved_from=ftjob-theirs');
+    expect(found.map((one: { id: string }) => one.id)).toEqual([run.id]);
+    await cli('runs', 'cancel', run.id);
+  });
+
+  test.each([
+    [['--base', 'nowhere'], 'nowhere'],
+    [[], '--base is missing'],
+  ])('with %j is refused', async (rest, message) => {
+    const { status, output } = await cli(...words(...rest));
+    expect([status > 0, output]).toEqual([true, expect.stringContaining(message)]);
+  });
+});
+
 test('estimate names the memory by its parts, the time by its basis, and the worker that it fits', async () => {
   await registerTestWorker(api.services, { name: 'large', memoryBytes: 64e9 });
   const words = ['--model', 'tiny', '--file', made.file, '--steps', '40'];

@@ -1,4 +1,4 @@
-import type { CreateRunRequest } from '@moraine/contract';
+import type { CreateRunRequest, RunObject } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
 import { describeChoices } from '@moraine/contract/plan';
 import { type Arguments, type Command, needed, noMoreThan, number, type Option, text } from '../args.js';
@@ -41,12 +41,21 @@ export const CREATE_OPTIONS = {
 export async function createRun(args: Arguments, command: Command): Promise<number> {
   noMoreThan(args, 1, command);
   const client = connect(args);
-  const body = await requestBody(args, client, command);
-  if (args.options['dry-run']) body.dry_run = true;
+  return submitRun(args, client, await requestBody(args, client, command));
+}
+
+/** Queues a run, or with `--dry-run` checks it, and says what came of it; `wrap` makes what is printed with `--json`. */
+export async function submitRun(
+  args: Arguments,
+  client: Client,
+  request: Record<string, unknown>,
+  wrap: (run: RunObject) => unknown = (run) => run,
+): Promise<number> {
+  const body = args.options['dry-run'] ? { ...request, dry_run: true } : request;
   // The server checks it, and names what it does not know.
   const run = await client.call('createRun', { body: body as CreateRunRequest });
   if (args.options.json && !args.options.watch) {
-    print(JSON.stringify(run));
+    print(JSON.stringify(wrap(run)));
     return 0;
   }
   if (body.dry_run === true) {
