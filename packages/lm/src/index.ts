@@ -13,11 +13,17 @@ export {
 } from './generation/adapter-slots.js';
 export type { Answer, BeginOptions, Completion } from './generation/answer.js';
 export { generationVariables } from './generation/cache.js';
+export { type Constraint, createConstraint } from './generation/constraint/constraint.js';
+export { createJsonGrammar } from './generation/constraint/json.js';
+export { chain, oneOf, type Place } from './generation/constraint/place.js';
+export { createVocabulary, type Vocabulary } from './generation/constraint/vocabulary.js';
 export { createGenerator, type Generator } from './generation/generator.js';
+export type { NetOf } from './generation/net-of.js';
 export type { AdapterRows, GenerateOptions } from './generation/options.js';
 export type { GenerationPlan } from './generation/plan.js';
-export { generationSignatures, type NetOf } from './generation/program.js';
+export { generationSignatures } from './generation/program.js';
 export type { TokenProbability } from './generation/rows.js';
+export type { PromptScores } from './generation/score-prompt.js';
 export { type HostTensor, toDevice, toHost, type WeightSource, weightReader } from './host.js';
 export { initialWeights, type WeightInit } from './init.js';
 export {

@@ -14,8 +14,9 @@ import {
 } from './generation/adapter-slots.js';
 import { generationVariables } from './generation/cache.js';
 import { createGenerator, type Generator } from './generation/generator.js';
+import type { NetOf } from './generation/net-of.js';
 import type { GenerationPlan } from './generation/plan.js';
-import { generationSignatures, type NetOf } from './generation/program.js';
+import { generationSignatures } from './generation/program.js';
 import { type HostTensor, isOnHost, type WeightSource } from './host.js';
 import { evaluateSignatures, scopeNet, weightVariables } from './program.js';
 

@@ -1,5 +1,6 @@
 import { loadTf, type NumericMode } from '@moraine/engine';
 import { afterAll, describe, expect, test } from 'vitest';
+import { topIds } from '../src/generation/sampling.js';
 import {
   adapterNet,
   createMethod,
@@ -10,6 +11,7 @@ import {
   initialWeights,
   type ModelConfig,
   type Net,
+  type PromptScores,
   toDevice,
   weightReader,
 } from '../src/index.js';
@@ -51,6 +53,23 @@ function tiny(mode: NumericMode, kind: keyof typeof configs = 'tied'): Promise<G
 afterAll(async () => {
   for (const each of [...open, ...(await Promise.all(made.values()))]) each.session.dispose();
 });
+
+function expectScores(
+  { logprobs, top }: PromptScores,
+  net: Net,
+  config: ModelConfig,
+  prompt: readonly number[],
+  listed: number,
+): void {
+  expect(logprobs).toHaveLength(prompt.length - 1);
+  for (const [i, logprob] of logprobs.entries()) {
+    const logits = plainLogits(net, config, prompt.slice(0, i + 1));
+    const expected = tf.tidy(() => tf.logSoftmax(tf.tensor1d(logits)).dataSync());
+    expect(Math.abs(logprob - (expected[prompt[i + 1] ?? -1] ?? 0))).toBeLessThan(1e-4);
+    expect(top[i]?.map(({ id }) => id)).toEqual(topIds(logits, listed));
+    for (const { id, logprob: other } of top[i] ?? []) expect(Math.abs(other - (expected[id] ?? 0))).toBeLessThan(1e-4);
+  }
+}
 
 const configs = {
   tied: tinyConfig,
@@ -95,6 +114,17 @@ for (const mode of ['eager', 'plain'] as const) {
       }
       expect(listed?.top[0]?.[0]).toEqual({ id: listed?.ids[0], logprob: listed?.logprobs[0] });
       expect(plain?.top).toEqual([[], [], [], [], []]);
+    });
+
+    test('the tokens of a prompt are scored as a full pass scores them, beside an answer under way', async () => {
+      for (const [kind, config] of Object.entries(configs)) {
+        const model = await tiny(mode, kind as keyof typeof configs);
+        const answer = model.generator.begin(idsOf(4, 3), { maxNewTokens: 5 });
+        const scores = await model.generator.score(idsOf(2, 17), { listed: 3 });
+        expectScores(scores, createNet({ weights: tensors(model) }), config, idsOf(2, 17), 3);
+        const alone = await model.generator.generate([idsOf(4, 3)], { maxNewTokens: 5 });
+        expect((await answer.completion).ids).toEqual(alone[0]?.ids);
+      }
     });
 
     test('more prompts than rows take turns, whatever their order and length', async () => {
@@ -376,5 +406,35 @@ describe('answers that begin one by one', () => {
     const good = generator.begin(prompts[1] ?? [], { maxNewTokens: 5 });
     await expect(bad.completion).rejects.toThrow('gone');
     expect((await good.completion).ids).toHaveLength(5);
+  });
+});
+
+describe('scores of prompts', () => {
+  test('a long one is scored in pieces, and one that fills the context is taken', async () => {
+    const plan = { batches: [1], prefillTimes: [300], contextMax: 300, isScored: true };
+    const config = { ...tinyConfig, maxPositions: 300 };
+    const model = await generating(config, 'plain', { plan });
+    open.push(model);
+    const prompt = idsOf(6, 300);
+    const { logprobs } = await model.generator.score(prompt, {});
+    const net = createNet({ weights: tensors(model) });
+    expect(logprobs).toHaveLength(299);
+    for (const place of [0, 254, 255, 256, 257, 298]) {
+      const expected = tf.tidy(() =>
+        tf.logSoftmax(tf.tensor1d(plainLogits(net, config, prompt.slice(0, place + 1)))).dataSync(),
+      );
+      expect(Math.abs((logprobs[place] ?? 0) - (expected[prompt[place + 1] ?? -1] ?? 0))).toBeLessThan(1e-4);
+    }
+  });
+
+  test('are refused for bad prompts, long lists, and under a plan without them', async () => {
+    const { generator } = await tiny('plain');
+    await expect(generator.score([], {})).rejects.toThrow('Prompt 0 is empty');
+    await expect(generator.score([1], { adapter: 'none' })).rejects.toThrow("There is no adapter 'none'");
+    await expect(generator.score([1], { listed: 21 })).rejects.toThrow('it is at most 20');
+    const plan = { ...tinyPlan, isScored: false };
+    const without = await generating(tinyConfig, 'eager', { plan });
+    open.push(without);
+    await expect(without.generator.score([1], {})).rejects.toThrow('made without scores of prompts');
   });
 });

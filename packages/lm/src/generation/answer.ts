@@ -1,5 +1,5 @@
 import type { GenerateOptions } from './options.js';
-import type { Row, TokenProbability } from './rows.js';
+import type { Choice, Row, TokenProbability } from './rows.js';
 
 export interface Completion {
   /** The answer's tokens, without the stop token; before a stop string, the fewest that say all of `text`. */
@@ -8,6 +8,8 @@ export interface Completion {
   logprobs: number[];
   /** The likeliest tokens at each place, likeliest first; empty lists when none were wanted. */
   top: TokenProbability[][];
+  /** The stop token that ended it, with the likeliest tokens there; null where something else did. */
+  ending: Choice | null;
   /** The answer as text, cut before the stop string; null without `decode`. */
   text: string | null;
   /** `stop`: a stop token, a stop string or `isStopped`. `length`: `maxNewTokens` or the end of the context. `cancelled`: by the caller. */

@@ -32,8 +32,8 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
 
   const isOver = (seat: Seat): boolean => {
     if (seat.row.finishReason === null) return false;
-    const { ids, logprobs, top, text, finishReason } = seat.row;
-    seat.settle.resolve({ ids, logprobs, top, text, finishReason });
+    const { ids, logprobs, top, ending, text, finishReason } = seat.row;
+    seat.settle.resolve({ ids, logprobs, top, ending, text, finishReason });
     return true;
   };
 

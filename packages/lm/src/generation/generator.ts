@@ -6,6 +6,7 @@ import { createBatcher } from './batcher.js';
 import { checkOptions, checkPrompts } from './check-request.js';
 import { type AdapterRows, type GenerateOptions, needsLogits } from './options.js';
 import { checkPlan, type GenerationPlan, largest } from './plan.js';
+import { createScorer, LISTED_MAX, type PromptScores } from './score-prompt.js';
 
 export interface Generator {
   readonly plan: GenerationPlan;
@@ -17,6 +18,12 @@ export interface Generator {
    * @throws AppError `invalid_value` for an empty or too long prompt, an id outside the vocabulary, a bad option, an adapter that is not resident.
    */
   begin(prompt: readonly number[], options: BeginOptions): Answer;
+  /**
+   * Scores the tokens of a prompt, which may be as long as the longest of the plan's, beside answers under way.
+   * @param listed how many of the likeliest tokens to list at every place, at most 20.
+   * @throws AppError `invalid_value` as `begin` does, and under a plan that scores none.
+   */
+  score(prompt: readonly number[], options: { adapter?: string | null; listed?: number }): Promise<PromptScores>;
   /** Answers prompts in order, prompt i with stream i of the seed. @throws AppError as `begin`, and as its completions; then none goes on. */
   generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<Completion[]>;
 }
@@ -37,9 +44,15 @@ export function createGenerator(
     if (plan.isGreedy === true && needsLogits(options)) throw onlyGreedy();
     adapters.check(options.adapter ?? null);
   };
+  const scorePrompt = createScorer(session, config, plan, adapters);
   return {
     plan,
     promptMax,
+    score: async (prompt, { adapter = null, listed = 0 }) => {
+      checkPrompts([prompt], { vocabSize: config.vocabSize, promptMax: largest(plan.prefillTimes) });
+      if (plan.isScored !== true || listed > LISTED_MAX) throw scoresNone(listed);
+      return scorePrompt(prompt, adapter, listed);
+    },
     begin: (prompt, options) => {
       check([prompt], options);
       return batcher.add(prompt, options);
@@ -68,6 +81,14 @@ const baseAlone: AdapterRows = {
     });
   },
 };
+
+function scoresNone(listed: number): AppError {
+  return listed > LISTED_MAX
+    ? new AppError('invalid_value', `listed is ${listed}; it is at most ${LISTED_MAX}.`, { param: 'listed' })
+    : new AppError('invalid_value', 'This model was made without scores of prompts.', {
+        hint: 'Make it with a plan whose isScored is true.',
+      });
+}
 
 function onlyGreedy(): AppError {
   return new AppError('invalid_value', 'This model was made for greedy answers only.', {

@@ -1,4 +1,5 @@
 import type { FeedValue } from '@moraine/engine';
+import type { Constraint } from './constraint/constraint.js';
 import { type Leaning, leans, type Sampling } from './sampling.js';
 import type { Stopping } from './stopping.js';
 
@@ -12,6 +13,8 @@ export interface GenerateOptions extends Partial<Sampling>, Leaning, Stopping {
   streams?: readonly number[];
   /** How many of the likeliest tokens to list at every place; 0, the default, is none. */
   logprobs?: number;
+  /** What an answer may say; called once for each answer. */
+  constrain?: () => Constraint;
   /** Which resident adapter answers; absent or null is the base alone. */
   adapter?: string | null;
 }
@@ -26,4 +29,4 @@ export interface AdapterRows {
 
 /** Whether choosing takes all scores, not the likeliest token alone. */
 export const needsLogits = (options: GenerateOptions): boolean =>
-  (options.temperature ?? 0) > 0 || (options.logprobs ?? 0) > 0 || leans(options);
+  (options.temperature ?? 0) > 0 || (options.logprobs ?? 0) > 0 || options.constrain !== undefined || leans(options);

@@ -11,6 +11,8 @@ export interface GenerationPlan {
   contextMax: number;
   /** Only greedy answers without lists of likely tokens: a third of the graph less. */
   isGreedy?: boolean;
+  /** Prompts are scored as well. */
+  isScored?: boolean;
 }
 
 /** @throws AppError `invalid_value` naming what cannot work. */

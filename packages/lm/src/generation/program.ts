@@ -1,21 +1,10 @@
 import type { ModelConfig } from '@moraine/contract/plan';
-import {
-  type Feed,
-  type Feeds,
-  gatherRows,
-  loadTf,
-  type Scope,
-  type Signature,
-  signature,
-  type Tensor,
-} from '@moraine/engine';
+import { type Feed, type Feeds, gatherRows, loadTf, type Signature, signature, type Tensor } from '@moraine/engine';
 import { type Attend, decoderStates, headLogits } from '../model.js';
-import type { Net } from '../net.js';
 import { decodeAttention, prefillAttention } from './cache.js';
+import type { NetOf } from './net-of.js';
 import { checkPlan, decodeLogitsName, decodeName, type GenerationPlan, prefillName } from './plan.js';
-
-/** The weights of a pass, with adapters or without, from a program's variables and what a call feeds. */
-export type NetOf = (scope: Scope, feeds: Readonly<Record<string, Tensor>>) => Net;
+import { scoreSignatures } from './score-prompt.js';
 
 /**
  * What a program needs to generate, over `generationVariables` and the net's own variables:
@@ -23,6 +12,7 @@ export type NetOf = (scope: Scope, feeds: Readonly<Record<string, Tensor>>) => N
  *   each prompt; fills the caches' rows `slots`.
  * - `decode/<B>`: `ids` and `positions` int32 [B] -> `best` int32 [B], the most likely next token, and `logprobs` [B], its natural
  *   logarithm of probability. `decode/<B>/logits`, unless the plan is greedy: the same, but returns `logits` [B, V].
+ * - what `scoreSignatures` says, where the plan is to score prompts.
  *
  * Every signature takes the net's own feeds for its number of rows as well.
  */
@@ -33,7 +23,7 @@ export function generationSignatures(
   netFeeds: (batch: number) => Feeds = () => ({}),
 ): Record<string, Signature> {
   checkPlan(config, plan);
-  const signatures: Record<string, Signature> = {};
+  const signatures = plan.isScored === true ? scoreSignatures(config, plan, netOf, netFeeds(1)) : {};
   for (const batch of plan.batches) {
     for (const time of plan.prefillTimes)
       signatures[prefillName(batch, time)] = prefill(config, plan, netOf, netFeeds(batch), batch, time);

@@ -1,7 +1,8 @@
 import { AppError } from '@moraine/contract';
 import { createRandom, mix32, type Random } from '../random.js';
+import type { Constraint } from './constraint/constraint.js';
 import type { GenerateOptions } from './options.js';
-import { argMax, leaningLogits, logProbabilities, sampleToken, topIds } from './sampling.js';
+import { allowedLogits, argMax, leaningLogits, logProbabilities, sampleToken, topIds } from './sampling.js';
 import { cutAt } from './stopping.js';
 
 export interface TokenProbability {
@@ -19,23 +20,39 @@ export interface Choice extends TokenProbability {
 export interface Row {
   prompt: readonly number[];
   random: Random;
+  constraint: Constraint | null;
   ids: number[];
   logprobs: number[];
   top: TokenProbability[][];
   text: string | null;
+  /** The stop token that ended the answer, which is not part of it. */
+  ending: Choice | null;
   /** Null while the answer goes on. */
   finishReason: 'stop' | 'length' | 'cancelled' | null;
 }
 
-export function openRow(prompt: readonly number[], { seed = 0, stream = 0 }: { seed?: number; stream?: number }): Row {
+export function openRow(
+  prompt: readonly number[],
+  { seed = 0, stream = 0, constrain }: Pick<GenerateOptions, 'seed' | 'constrain'> & { stream?: number },
+): Row {
   const random = createRandom(mix32(seed, stream));
-  return { prompt, random, ids: [], logprobs: [], top: [], text: null, finishReason: null };
+  return {
+    prompt,
+    random,
+    constraint: constrain?.() ?? null,
+    ids: [],
+    logprobs: [],
+    top: [],
+    text: null,
+    ending: null,
+    finishReason: null,
+  };
 }
 
 /** Chooses from logits [V] by the options of the call and the row's own random numbers. */
 export function choose(row: Row, logits: Float32Array, options: GenerateOptions): Choice {
   const { temperature = 0, topP = 1, topK = 0, minP, logprobs = 0 } = options;
-  const leant = leaningLogits(logits, row.ids, options);
+  const leant = allowedLogits(leaningLogits(logits, row.ids, options), row.constraint?.mask(row.ids) ?? null);
   const id = temperature === 0 ? argMax(leant) : sampleToken(leant, { temperature, topP, topK, minP }, row.random);
   const likeliest = logprobs > 0 ? topIds(logits, logprobs) : [];
   const [logprob = Number.NaN, ...others] = logProbabilities(logits, [id, ...likeliest]);
@@ -43,7 +60,8 @@ export function choose(row: Row, logits: Float32Array, options: GenerateOptions)
 }
 
 /** Adds the next token to an answer, or ends it. */
-export function accept(row: Row, { id, logprob, top }: Choice, options: GenerateOptions, contextMax: number): void {
+export function accept(row: Row, choice: Choice, options: GenerateOptions, contextMax: number): void {
+  const { id, logprob, top } = choice;
   if (!Number.isFinite(logprob)) {
     throw new AppError(
       'nan_loss',
@@ -54,6 +72,7 @@ export function accept(row: Row, { id, logprob, top }: Choice, options: Generate
     );
   }
   if (options.stopIds?.includes(id)) {
+    row.ending = choice;
     end(row, 'stop', options);
     return;
   }
@@ -65,6 +84,8 @@ export function accept(row: Row, { id, logprob, top }: Choice, options: Generate
     for (const list of [row.ids, row.logprobs, row.top]) list.length = Math.min(list.length, cut.kept);
     row.text = cut.text;
     row.finishReason = 'stop';
+  } else if (row.constraint?.isOver(row.ids) === true) {
+    end(row, 'stop', options);
   } else if (row.ids.length >= options.maxNewTokens || row.prompt.length + row.ids.length >= contextMax) {
     end(row, 'length', options);
   }

@@ -1,3 +1,4 @@
+import { AppError } from '@moraine/contract';
 import type { Random } from '../random.js';
 
 export interface Sampling {
@@ -138,4 +139,16 @@ export function leaningLogits(logits: Float32Array, ids: readonly number[], lean
   for (const id of ids) add(id, -frequencyPenalty);
   for (const [id, bias] of logitBias) add(id, bias);
   return leant;
+}
+
+/**
+ * The logits with those of tokens that a mask [V] leaves out at -∞: a copy, or the same without a mask.
+ * @throws AppError `invalid_value` where it leaves no token.
+ */
+export function allowedLogits(logits: Float32Array, mask: Uint8Array | null): Float32Array {
+  if (mask === null) return logits;
+  if (mask.includes(1)) return logits.map((logit, id) => (mask[id] === 1 ? logit : Number.NEGATIVE_INFINITY));
+  throw new AppError('invalid_value', 'No token of the vocabulary can go on with the answer as it is asked for.', {
+    hint: 'The base lacks letters that this form of answer needs: leave the form out.',
+  });
 }
