@@ -6,6 +6,16 @@ export type { EncodedAside } from './aside/protocol.js';
 export { splitAside } from './aside/split-aside.js';
 export { validateAside, validateEvalsAside } from './aside/validate-aside.js';
 export * from './batch.js';
+export {
+  type CallForm,
+  type CallFrame,
+  decoderFor,
+  findCallForm,
+  frameOfCall,
+  type ReadAnswer,
+  type ReadCall,
+  readAnswer,
+} from './calls/index.js';
 export { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
 export type { CheckedBase } from './check-base.js';
 export { loadBaseTokenizer } from './check-tokenizer.js';
@@ -23,7 +33,7 @@ export type { Lengths } from './lengths.js';
 export { parseRow } from './parse-row.js';
 export { type Preview, type PreviewOptions, type PreviewRow, type PreviewToken, previewFile } from './preview-file.js';
 export * from './random.js';
-export { readMessages } from './read-messages.js';
+export { type Conversation, readConversation } from './read-messages.js';
 export type {
   ChatMessage,
   ChatRow,

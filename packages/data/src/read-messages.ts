@@ -1,18 +1,43 @@
 import { AppError } from '@moraine/contract';
+import { readExact } from './exact-json.js';
+import type { Value } from './jinja/values.js';
 import { refuseBrokenTexts } from './parse-row.js';
 import type { ChatMessage } from './row.js';
 import { readMessage } from './row-message.js';
 import { isObject, Refusal } from './row-problem.js';
 
+/** What a request for an answer says to the chat template. */
+export interface Conversation {
+  messages: ChatMessage[];
+  /** Absent where there are none. */
+  tools?: readonly unknown[];
+}
+
 /**
- * The messages of a request for an answer: as those of rows, and a text may also be a list of text parts, which are put together.
+ * The messages of a request for an answer: as those of rows, and a text may also be a list of text parts, which are put together. `json` is
+ * the request's text, of which calls and tools keep their numbers and the order of their keys.
  * @throws AppError `invalid_value` naming message and key.
  */
-export function readMessages(messages: readonly unknown[]): ChatMessage[] {
+export function readConversation(
+  { messages, tools }: { messages: readonly unknown[]; tools?: readonly unknown[] | null | undefined },
+  json: string,
+): Conversation {
   try {
     refuseBrokenTexts(messages, '/messages');
-    return messages.map((message, i) => readMessage(withText(message), `/messages/${i}`, undefined));
+    refuseBrokenTexts(tools, '/tools');
+    const hasTools = (tools ?? []).length > 0;
+    const isExact = hasTools || messages.some((message) => isObject(message) && message.tool_calls);
+    const exact = isExact ? readExact(json).value : null;
+    const partOf = (key: string): Value[] => {
+      const part = exact instanceof Map ? exact.get(key) : undefined;
+      return Array.isArray(part) ? part : [];
+    };
+    const exactMessages = partOf('messages');
+    const read = messages.map((message, i) => readMessage(withText(message), `/messages/${i}`, exactMessages[i]));
+    return { messages: read, ...(hasTools ? { tools: partOf('tools') } : {}) };
   } catch (error) {
+    if (error instanceof RangeError)
+      throw new AppError('invalid_value', `${error.message}.`, { hint: 'Write it less deep.', cause: error });
     if (!(error instanceof Refusal)) throw error;
     const { key, message, hint } = error.problem;
     throw new AppError('invalid_value', message, { param: dotted(key), hint, cause: error });

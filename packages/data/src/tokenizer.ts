@@ -31,6 +31,8 @@ export interface TextTokenizer {
   byteEnds(text: string, ids: readonly number[]): Int32Array | null;
   /** The text of each token; of letters that several tokens spell, the last has them. */
   pieces(ids: readonly number[]): string[];
+  /** The bytes that a token stands for; null where that is not known. */
+  bytes(id: number): Uint8Array | null;
   /** Whether a special token of the base is written in the text. */
   holdsSpecial(text: string): boolean;
   /** False: no token of the text is a special one. */
@@ -188,6 +190,7 @@ function createTokenizer(
       ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: options.skipSpecialTokens ?? true }),
     byteEnds: (text, ids) => byteEndsOf(text, ids, bytesOf),
     pieces: (ids) => piecesOf(ids, bytesOf),
+    bytes: bytesOf,
     holdsSpecial,
     mayMakeSpecial: (text) => !areLiteral || holdsSpecial(text),
   };
