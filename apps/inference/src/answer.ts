@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { AppError } from '@moraine/contract';
 import type { ChatRequest, FinishReason, TextRequest, Usage } from '@moraine/contract/serving';
-import { createTextSoFar, type Served } from '@moraine/recipes';
+import type { TextTokenizer } from '@moraine/data';
+import { createTextSoFar, type jsonConstraint, type Served } from '@moraine/recipes';
 
 /** What both endpoints ask of an answer. */
 export type AnswerRequest = Omit<ChatRequest & TextRequest, 'messages' | 'prompt' | 'logprobs' | 'max_tokens'>;
@@ -14,6 +15,14 @@ export interface AskedAnswers {
   keys: { prompt: string; tokens: string };
   /** Likeliest tokens listed at each place; null: no log-probabilities. */
   logprobs: number | null;
+  /** Makes the text of the tokens of an answer to a prompt; default without special tokens. */
+  decode?: (prompt: readonly number[]) => (ids: readonly number[]) => string;
+  /** Whether the token that ends an answer is one of its tokens. */
+  withEnding?: boolean;
+  /** What an answer may say. */
+  constrain?: ReturnType<typeof jsonConstraint>;
+  /** Whether an answer ends where it has this text. */
+  isOver?: (text: string) => boolean;
 }
 
 /** Some of an answer, in order: text that is certain, and the tokens since the part before where they are asked for. */
@@ -25,10 +34,16 @@ export interface AnswerPart {
   finishReason: FinishReason | null;
 }
 
-export interface AnswerToken {
-  text: string;
+export interface AnswerToken extends TokenText {
   logprob: number;
-  top: { text: string; logprob: number }[];
+  top: (TokenText & { logprob: number })[];
+}
+
+export interface TokenText {
+  id: number;
+  /** Of letters that several tokens spell, the last has them. */
+  text: string;
+  bytes: Uint8Array;
 }
 
 /** Answers under way. */
@@ -49,6 +64,8 @@ const SEED_END = 2 ** 31;
 export function beginAnswers(served: Served, request: AnswerRequest, asked: AskedAnswers): Answers {
   served.requireModel(request.model);
   const { tokenizer } = served;
+  const plain = (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecialTokens: true });
+  const { isOver, constrain } = asked;
   const stop = typeof request.stop === 'string' ? [request.stop] : (request.stop ?? []);
   const n = request.n ?? 1;
   const queue = createQueue();
@@ -65,7 +82,7 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
     seed,
     stop,
     stopIds: tokenizer.eosIds,
-    decode: (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecialTokens: true }),
+    ...(constrain && { constrain }),
     logprobs: asked.logprobs ?? 0,
   };
   const rooms = asked.prompts.map((prompt, p) => roomFor(prompt, p, asked, served.contextMax));
@@ -74,24 +91,22 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
     for (const answer of begun) answer.cancel();
   };
   const begin = (prompt: readonly number[], room: number, stream: number, index: number): void => {
-    const text = createTextSoFar(tokenizer, stop);
+    const decode = asked.decode?.(prompt) ?? plain;
+    const text = createTextSoFar(decode, stop);
     let told = 0;
     type SoFar = Parameters<NonNullable<Parameters<Served['begin']>[3]['onToken']>>[0];
-    const tokensSince = ({ ids, logprobs, top }: SoFar): AnswerToken[] => {
+    const tokensSince = (soFar: SoFar): AnswerToken[] => {
       if (asked.logprobs === null) return [];
-      const pieces = tokenizer.pieces(ids);
       const from = told;
-      told = ids.length;
-      return pieces.slice(from).map((piece, i) => ({
-        text: piece,
-        logprob: logprobs[from + i] ?? Number.NaN,
-        top: (top[from + i] ?? []).map((one) => ({ text: tokenizer.pieces([one.id])[0] ?? '', logprob: one.logprob })),
-      }));
+      told = soFar.ids.length;
+      return describeTokens(tokenizer, soFar).slice(from);
     };
     const answer = served.begin(request.model, request.lambda ?? 1, prompt, {
       ...shared,
       stream,
       maxNewTokens: room,
+      decode,
+      ...(isOver && { isStopped: (ids: readonly number[]) => (isOver(decode(ids)) ? ids.length : null) }),
       onToken: (soFar) => {
         const more = text.add(soFar.ids);
         if (more === '') return;
@@ -105,7 +120,8 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
       (whole) => {
         used.completion_tokens += whole.ids.length;
         const finishReason = whole.finishReason === 'length' ? 'length' : 'stop';
-        queue.push({ index, text: text.end(whole.text ?? ''), tokens: tokensSince(whole), finishReason });
+        const tokens = tokensSince(asked.withEnding ? withEnding(whole) : whole);
+        queue.push({ index, text: text.end(whole.text ?? ''), tokens, finishReason });
         queue.leave();
       },
       (error: unknown) => queue.fail(error),
@@ -126,6 +142,30 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
     usage: () => ({ ...used, total_tokens: used.prompt_tokens + used.completion_tokens }),
     cancel,
   };
+}
+
+type Completed = Awaited<ReturnType<Served['begin']>['completion']>;
+type Scored = Pick<Completed, 'ids' | 'logprobs' | 'top'>;
+
+/** An answer with the token that ended it as its last. */
+const withEnding = ({ ids, logprobs, top, ending }: Completed): Scored =>
+  ending === null
+    ? { ids, logprobs, top }
+    : { ids: [...ids, ending.id], logprobs: [...logprobs, ending.logprob], top: [...top, ending.top] };
+
+/** Tokens with their texts, and the likeliest ones at their places. */
+export function describeTokens(tokenizer: TextTokenizer, { ids, logprobs, top }: Scored): AnswerToken[] {
+  const bytesOf = (id: number, text: string): Uint8Array => tokenizer.bytes(id) ?? Buffer.from(text);
+  return tokenizer.pieces(ids).map((text, i) => ({
+    id: ids[i] ?? -1,
+    text,
+    bytes: bytesOf(ids[i] ?? -1, text),
+    logprob: logprobs[i] ?? Number.NaN,
+    top: (top[i] ?? []).map(({ id, logprob }) => {
+      const [alone = ''] = tokenizer.pieces([id]);
+      return { id, text: alone, bytes: bytesOf(id, alone), logprob };
+    }),
+  }));
 }
 
 /** Tokens that an answer may have. @throws AppError `invalid_value` for a prompt that leaves none, or no place for as many as are asked for. */

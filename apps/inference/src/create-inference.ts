@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { AppError, errorBody, parse } from '@moraine/contract';
 import { ChatRequest, TextRequest } from '@moraine/contract/serving';
 import type { Served } from '@moraine/recipes';
-import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { Answers } from './answer.js';
 import { beginChat, chatChunks, wholeChat } from './chat.js';
@@ -49,26 +49,53 @@ export function createInference({ served, key, log }: InferenceOptions): Fastify
       hint: 'Send the header authorization: Bearer KEY.',
     });
   });
+  readJsonWithText(app);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/v1/models', async () => ({
     object: 'list',
     data: served.names().map((id) => ({ id, object: 'model', created: since, owned_by: 'moraine' })),
   }));
   app.post('/v1/chat/completions', async ({ body }, reply) => {
-    const request = parse(ChatRequest, body);
-    const answers = untilGone(reply, beginChat(served, request));
+    const { value, text } = bodyOf(body);
+    const request = parse(ChatRequest, value);
+    const answers = untilGone(reply, beginChat(served, request, text));
     return request.stream ? stream(reply, chatChunks(answers, request)) : wholeChat(answers, request);
   });
   app.post('/v1/completions', async ({ body }, reply) => {
-    const request = parse(TextRequest, body);
+    const request = parse(TextRequest, bodyOf(body).value);
     const answers = untilGone(reply, beginText(served, request));
     return request.stream ? stream(reply, textChunks(answers, request)) : wholeText(answers, request);
   });
   return app;
 }
 
+/** A body of JSON, and its text: of tools and calls the numbers and the order of keys are kept as written. */
+interface Body {
+  value: unknown;
+  text: string;
+}
+
+function readJsonWithText(app: FastifyInstance): void {
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string' },
+    async (_request: FastifyRequest, text: string) => {
+      try {
+        return { value: JSON.parse(text) as unknown, text } satisfies Body;
+      } catch (cause) {
+        const why = text === '' ? 'it is empty' : cause instanceof Error ? cause.message : String(cause);
+        throw new AppError('invalid_request', `The body is no JSON: ${why}.`, { hint: 'Send an object.', cause });
+      }
+    },
+  );
+}
+
+/** What `readJsonWithText` read; a request without a body has none. */
+const bodyOf = (body: unknown): Body => (body as Body | undefined) ?? { value: undefined, text: '' };
+
 /** Ends answers whose caller went away: their rows go to others by the next step. */
-function untilGone(reply: FastifyReply, answers: Answers): Answers {
+function untilGone<T extends Pick<Answers, 'cancel'>>(reply: FastifyReply, answers: T): T {
   reply.raw.once('close', () => answers.cancel());
   return answers;
 }

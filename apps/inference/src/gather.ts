@@ -1,19 +1,31 @@
-import type { FinishReason } from '@moraine/contract/serving';
-import type { Answers, AnswerToken } from './answer.js';
+import type { ChatPart } from './tools.js';
 
-export interface WholeAnswer {
+/** A part of an answer of any endpoint. */
+interface Part<Token, Reason> {
+  index: number;
   text: string;
-  tokens: AnswerToken[];
-  finishReason: FinishReason;
+  tokens: Token[];
+  calls?: ChatPart['calls'];
+  finishReason: Reason | null;
+}
+
+export interface WholeAnswer<Token, Reason> {
+  text: string;
+  calls: ChatPart['calls'];
+  tokens: Token[];
+  finishReason: Reason | 'stop';
 }
 
 /** Waits for all answers, in their order. @throws what one ends with. */
-export async function gather(answers: Answers): Promise<WholeAnswer[]> {
-  const whole: WholeAnswer[] = [];
-  for await (const { index, text, tokens, finishReason } of answers.parts()) {
-    const before = whole[index] ?? { text: '', tokens: [], finishReason: 'stop' as const };
+export async function gather<Token, Reason>(
+  parts: AsyncIterable<Part<Token, Reason>>,
+): Promise<WholeAnswer<Token, Reason>[]> {
+  const whole: WholeAnswer<Token, Reason>[] = [];
+  for await (const { index, text, tokens, calls = [], finishReason } of parts) {
+    const before = whole[index] ?? { text: '', calls: [], tokens: [], finishReason: 'stop' as const };
     whole[index] = {
       text: before.text + text,
+      calls: [...before.calls, ...calls],
       tokens: [...before.tokens, ...tokens],
       finishReason: finishReason ?? before.finishReason,
     };

@@ -1,29 +1,132 @@
 import { randomUUID } from 'node:crypto';
+import { AppError } from '@moraine/contract';
 import type { TextCompletion, TextLogprobs, TextRequest } from '@moraine/contract/serving';
 import { encodePrompt, type Served } from '@moraine/recipes';
-import { type Answers, type AnswerToken, beginAnswers } from './answer.js';
+import {
+  type AnswerPart,
+  type Answers,
+  type AnswerToken,
+  beginAnswers,
+  describeTokens,
+  type TokenText,
+} from './answer.js';
 import { FINGERPRINT } from './chat.js';
 import { gather } from './gather.js';
 
 /** What an older client expects where it says nothing. */
 const TOKENS = 16;
 
+/** A token of an answer, or of the prompt before it, whose first token has no score. */
+type TextToken = Omit<AnswerToken, 'logprob' | 'top'> & {
+  logprob: number | null;
+  top: AnswerToken['top'] | null;
+  /** How much of the text it is, UTF-16 code units: special tokens of answers are none of it. */
+  width: number;
+};
+type TextPart = Omit<AnswerPart, 'tokens'> & { tokens: TextToken[] };
+
+/** Answers with their prompts before them, where these are echoed. */
+export interface TextAnswers extends Pick<Answers, 'usage' | 'cancel'> {
+  parts(): AsyncGenerator<TextPart>;
+}
+
 /** Begins to go on with texts or token ids. @throws AppError as `beginAnswers` does. */
-export function beginText(served: Served, request: TextRequest): Answers {
-  return beginAnswers(served, request, {
-    prompts: promptsOf(served, request.prompt),
+export function beginText(served: Served, request: TextRequest): TextAnswers {
+  const { n, best_of, echo, logprobs } = request;
+  if (best_of != null && best_of !== (n ?? 1))
+    throw new AppError('invalid_value', `best_of is ${best_of} and n is ${n ?? 1}; all answers are given here.`, {
+      param: 'best_of',
+      hint: 'Leave it out, ask for n answers and choose.',
+    });
+  const prompts = promptsOf(served, request.prompt);
+  const answers = beginAnswers(served, request, {
+    prompts: prompts.map(({ ids }) => ids),
     tokensMax: request.max_tokens ?? TOKENS,
     keys: { prompt: 'prompt', tokens: 'max_tokens' },
-    logprobs: request.logprobs ?? null,
+    logprobs: logprobs ?? null,
+    decode: (prompt) => decodeBehind(served, prompt),
+    withEnding: true,
+  });
+  const widthOf = ({ id, text }: TokenText) => (served.tokenizer.specialIds.has(id) ? 0 : text.length);
+  return {
+    ...answers,
+    async *parts() {
+      if (echo === true) yield* echoes(served, request, prompts);
+      for await (const { tokens, ...part } of answers.parts())
+        yield { ...part, tokens: tokens.map((token) => ({ ...token, width: widthOf(token) })) };
+    },
+  };
+}
+
+/** The prompt of each answer as its first part. */
+async function* echoes(served: Served, request: TextRequest, prompts: readonly Prompt[]): AsyncGenerator<TextPart> {
+  const { logprobs } = request;
+  const n = request.n ?? 1;
+  for (const [p, prompt] of prompts.entries()) {
+    const tokens = logprobs == null ? [] : await scorePrompt(served, request, prompt, logprobs);
+    for (let i = 0; i < n; i++) yield { index: p * n + i, text: prompt.text, tokens, finishReason: null };
+  }
+}
+
+interface Prompt {
+  text: string;
+  ids: readonly number[];
+}
+
+/** @throws AppError `invalid_value` for ids that the vocabulary does not have. */
+function promptsOf({ tokenizer, vocabSize }: Served, prompt: TextRequest['prompt']): Prompt[] {
+  const all = typeof prompt === 'string' || typeof prompt[0] === 'number' ? [prompt as string | number[]] : prompt;
+  return (all as (string | number[])[]).map((one) => {
+    if (typeof one === 'string') return { text: one, ids: encodePrompt(one, tokenizer, true) };
+    const beyond = one.find((id) => id >= vocabSize);
+    if (beyond === undefined) return { text: tokenizer.pieces(one).join(''), ids: one };
+    throw new AppError('invalid_value', `A prompt has the token ${beyond}; the vocabulary has ${vocabSize}.`, {
+      param: 'prompt',
+      hint: `Ids go from 0 to ${vocabSize - 1}.`,
+    });
   });
 }
 
-function promptsOf({ tokenizer }: Served, prompt: TextRequest['prompt']): number[][] {
-  const all = typeof prompt === 'string' ? [prompt] : prompt;
-  if (typeof all[0] === 'number') return [all as number[]];
-  return (all as (string | number[])[]).map((one) =>
-    typeof one === 'string' ? encodePrompt(one, tokenizer, true) : one,
-  );
+/** Tokens of a prompt that text behind it may be written together with. */
+const TAIL = 4;
+
+/** Makes the text that tokens add behind a prompt: some tokenizers write the space before a word only behind another. */
+function decodeBehind({ tokenizer }: Served, prompt: readonly number[]): (ids: readonly number[]) => string {
+  const tail = prompt.slice(-TAIL);
+  const decode = (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecialTokens: true });
+  const before = decode(tail);
+  return (ids) => {
+    const whole = decode([...tail, ...ids]);
+    return whole.startsWith(before) ? whole.slice(before.length) : decode(ids);
+  };
+}
+
+/** The tokens of a prompt with their log-probabilities. */
+async function scorePrompt(
+  served: Served,
+  { model, lambda }: TextRequest,
+  { text, ids }: Prompt,
+  listed: number,
+): Promise<TextToken[]> {
+  const { logprobs, top } = await served.score(model, lambda ?? 1, ids, listed);
+  const spelled = describeTokens(served.tokenizer, {
+    ids: [...ids],
+    logprobs: [Number.NaN, ...logprobs],
+    top: [[], ...top],
+  });
+  const added = addedWidths(text, spelled, served.tokenizer.bosId);
+  return spelled.map((token, i) => ({
+    ...token,
+    ...(i === 0 && { logprob: null, top: null }),
+    width: token.text.length - (added[i] ?? 0),
+  }));
+}
+
+/** How much of the first tokens is not in the text: the begin token and the space before the first word, which a tokenizer adds. */
+function addedWidths(text: string, [first, second]: readonly AnswerToken[], bosId: number | null): number[] {
+  const spaceOf = (word: AnswerToken | undefined) => Number(word?.text.startsWith(' ') && !text.startsWith(' '));
+  const hasBegin = first !== undefined && first.id === bosId && !text.startsWith(first.text);
+  return hasBegin ? [first.text.length, spaceOf(second)] : [spaceOf(first)];
 }
 
 const common = (model: string) => ({
@@ -34,8 +137,8 @@ const common = (model: string) => ({
   system_fingerprint: FINGERPRINT,
 });
 
-export async function wholeText(answers: Answers, { model, logprobs }: TextRequest): Promise<TextCompletion> {
-  const choices = await gather(answers);
+export async function wholeText(answers: TextAnswers, { model, logprobs }: TextRequest): Promise<TextCompletion> {
+  const choices = await gather(answers.parts());
   return {
     ...common(model),
     choices: choices.map(({ text, tokens, finishReason }, index) => ({
@@ -49,7 +152,7 @@ export async function wholeText(answers: Answers, { model, logprobs }: TextReque
 }
 
 export async function* textChunks(
-  answers: Answers,
+  answers: TextAnswers,
   { model, logprobs, stream_options }: TextRequest,
 ): AsyncGenerator<TextCompletion> {
   const shared = common(model);
@@ -57,7 +160,7 @@ export async function* textChunks(
   const offsets = new Map<number, number>();
   for await (const { index, text, tokens, finishReason } of answers.parts()) {
     const from = offsets.get(index) ?? 0;
-    offsets.set(index, from + tokens.reduce((sum, token) => sum + token.text.length, 0));
+    offsets.set(index, from + tokens.reduce((sum, token) => sum + token.width, 0));
     const told = logprobs == null || tokens.length === 0 ? null : toLogprobs(tokens, from, logprobs);
     yield {
       ...shared,
@@ -68,22 +171,35 @@ export async function* textChunks(
   if (withUsage) yield { ...shared, choices: [], usage: answers.usage() };
 }
 
-function toLogprobs(tokens: readonly AnswerToken[], from: number, listed: number): TextLogprobs {
+function toLogprobs(tokens: readonly TextToken[], from: number, listed: number): TextLogprobs {
   let offset = from;
-  const offsets = tokens.map(({ text }) => {
+  const offsets = tokens.map(({ width }) => {
     const begin = offset;
-    offset += text.length;
+    offset += width;
     return begin;
   });
   return {
     tokens: tokens.map(({ text }) => text),
     token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs:
-      listed === 0
-        ? null
-        : tokens.map(({ text, logprob, top }) =>
-            Object.fromEntries([...top.map((one) => [one.text, one.logprob] as const), [text, logprob] as const]),
-          ),
+    top_logprobs: listed === 0 ? null : tokens.map(byName),
     text_offset: offsets,
   };
+}
+
+/** The likeliest tokens at a place, and the one that is there. */
+function byName(token: TextToken): Record<string, number> | null {
+  if (token.logprob === null || token.top === null) return null;
+  const all = [...token.top, { ...token, logprob: token.logprob }];
+  return Object.fromEntries(all.map((one) => [nameOf(one), one.logprob]));
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The text of a token; of one that is no whole letter its bytes, so that two such are not one. */
+function nameOf({ bytes }: TokenText): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
+  }
 }

@@ -1,13 +1,19 @@
 import { once } from 'node:events';
+import { loadTokenizer } from '@moraine/data';
 import { answerPrompts, openServed, type Served } from '@moraine/recipes';
 import { OpenAI } from 'openai';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createInference } from '../src/index.js';
+import { readingOf } from '../src/tools.js';
+import { writeCallingBase } from './calling-base.js';
 import { BASE, writeLora } from './random-adapter.js';
+import { toolsSuite } from './tools.suite.js';
+import { transformersSuite } from './transformers.suite.js';
 
-// The shipped base with two LoRAs of one group and one of another, on two rows.
+// The shipped base, taught to write calls, with two LoRAs of one group and one of another, on two rows.
 const dirs = { red: writeLora(1), green: writeLora(2), blue: writeLora(3, { rank: 2 }) };
+const baseDir = writeCallingBase();
 const PROMPTS = ['Nevsa gave 3 belts to Gankor.\nRecord?', 'Who has the belts?', 'Write a letter.'];
 const TOKENS = 12;
 
@@ -15,17 +21,19 @@ let served: Served;
 let app: ReturnType<typeof createInference>;
 let url: string;
 let client: OpenAI;
-/** Every answer that was begun. */
+/** Every answer that was begun, and the prompt of the last. */
 const begun: ReturnType<Served['begin']>[] = [];
+let lastPrompt: readonly number[] = [];
 
 beforeAll(async () => {
   const adapters = Object.entries(dirs).map(([name, dir]) => ({ name, dir }));
-  served = await openServed({ baseDir: BASE, baseName: 'base', adapters, rows: 2, contextMax: 128 });
+  served = await openServed({ baseDir, baseName: 'base', adapters, rows: 2, contextMax: 128 });
   const watched: Served = {
     ...served,
     begin: (...args) => {
       const answer = served.begin(...args);
       begun.push(answer);
+      lastPrompt = args[2];
       return answer;
     },
   };
@@ -52,7 +60,7 @@ const textOf = async (model: string, content: string, more: object = {}) =>
 /** What the model writes by itself, without anything beside it. */
 async function alone(adapter: keyof typeof dirs | null, lambda = 1): Promise<string[]> {
   const { answers } = await answerPrompts({
-    ...{ baseDir: BASE, adapterDir: adapter === null ? null : dirs[adapter], lambda, prompts: PROMPTS, mode: 'plain' },
+    ...{ baseDir, adapterDir: adapter === null ? null : dirs[adapter], lambda, prompts: PROMPTS, mode: 'plain' },
     ...{ maxNewTokens: TOKENS, temperature: 0, topP: 1, topK: 0, seed: 0, stop: [], isRaw: false },
   });
   return answers.map(({ text }) => text);
@@ -168,7 +176,8 @@ test('completions go on with a text as with its tokens, several at once, with of
   const { logprobs } = tokens.choices[0] ?? {};
   expect(logprobs?.tokens).toHaveLength(6);
   expect(logprobs?.token_logprobs?.every((logprob) => logprob <= 0)).toBe(true);
-  expect(logprobs?.text_offset?.[1]).toBe(logprobs?.tokens?.[0]?.length);
+  // The first token is a special one, which is none of the text.
+  expect(logprobs?.text_offset?.slice(0, 3)).toEqual([0, 0, logprobs?.tokens?.[1]?.length]);
   const stream = await client.completions.create({ ...body, prompt: ids, stream: true });
   let streamed = '';
   for await (const chunk of stream) streamed += chunk.choices[0]?.text ?? '';
@@ -191,18 +200,39 @@ test('a caller that goes away frees its row, and others are answered', async () 
   expect(ids?.length).toBeLessThan(110);
 });
 
+toolsSuite(() => ({ client, lastPrompt: () => served.tokenizer.decode(lastPrompt, { skipSpecialTokens: false }) }));
+
+transformersSuite(() => ({ client, tokenizer: served.tokenizer }));
+
+test('tools are refused by name under a template that writes no calls', async () => {
+  const tokenizer = await loadTokenizer(BASE);
+  const request = { model: 'plain', messages: [{}], tools: [{ type: 'function' as const, function: { name: 'a' } }] };
+  expect(() => readingOf({ tokenizer, baseName: 'plain', vocabSize: 1024 }, request, request.tools)).toThrow(
+    "The chat template of 'plain' writes calls of tools in no form that is read here.",
+  );
+});
+
+const TOOL = { tools: [{ type: 'function', function: { name: 'a' } }] };
+
 describe('refused by name', () => {
   test.each<[body: object, status: number, param: string | null, message: RegExp]>([
     [{ model: 'rad' }, 404, 'model', /no model 'rad' here\. Did you mean 'red'/],
     [{ temprature: 1 }, 400, 'temprature', /Did you mean 'temperature'/],
     [{ temperature: 3 }, 400, 'temperature', /temperature/],
+    [{ tools: [{ type: 'function' }] }, 400, 'tools[0].function', /expected object/],
+    [{ tools: [{ type: 'custom', custom: {} }] }, 400, 'tools[0].custom', /custom/],
+    [{ tools: [{ type: 'function', function: { name: 'a b' } }] }, 400, 'tools[0].function.name', /letters/],
     [
-      { tools: [{ type: 'function' }] },
+      { tools: [{ type: 'function', function: { name: 'a', strict: true } }] },
       400,
-      'tools',
-      /'tools' is \[\{"type":"function"\}\], which this server does not do/,
+      'tools[0].function.strict',
+      /strict/,
     ],
-    [{ response_format: { type: 'json_object' } }, 400, 'response_format', /response_format/],
+    [{ tool_choice: 'required' }, 400, 'tool_choice', /asks for a call; tools has none/],
+    [{ ...TOOL, tool_choice: { type: 'function', function: { name: 'b' } } }, 400, 'tool_choice', /'b'; tools has a/],
+    [{ ...TOOL, tool_choice: 'any' }, 400, 'tool_choice', /tool_choice/],
+    [{ ...TOOL, response_format: { type: 'json_object' } }, 400, 'response_format', /and tools for calls/],
+    [{ response_format: { type: 'json_schema', json_schema: {} } }, 400, 'response_format', /json_schema/],
     [{ top_logprobs: 2 }, 400, 'top_logprobs', /without logprobs/],
     [{ max_tokens: 4, max_completion_tokens: 5 }, 400, 'max_tokens', /differ/],
     [{ max_tokens: 1_000 }, 400, 'max_tokens', /max_tokens is 1000; the context is 128/],

@@ -34,6 +34,7 @@ export { RECIPES, runJob } from './recipes.js';
 export { runSft } from './run-sft.js';
 export { type FileScore, type ScoreOptions, scoreFile } from './score-file.js';
 export type { ServedAdapter } from './serve/adapters.js';
+export { callConstraint, jsonConstraint } from './serve/constraints.js';
 export { openServed, type Served, type ServeOptions } from './serve/open-served.js';
 export { createTextSoFar, type TextSoFar } from './serve/text-so-far.js';
 export { readStart } from './start.js';

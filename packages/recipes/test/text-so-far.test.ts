@@ -3,11 +3,11 @@ import { createTextSoFar } from '../src/index.js';
 
 /** A token a byte. */
 const bytes = (text: string): number[] => [...Buffer.from(text)];
-const tokenizer = { decode: (ids: readonly number[]) => Buffer.from(ids).toString('utf8') };
+const decode = (ids: readonly number[]) => Buffer.from(ids).toString('utf8');
 
 /** What is given after each token, and at the end. */
 function told(whole: string, stops: string[], text = whole): string[] {
-  const soFar = createTextSoFar(tokenizer, stops);
+  const soFar = createTextSoFar(decode, stops);
   const ids = bytes(whole);
   return [...ids.map((_, i) => soFar.add(ids.slice(0, i + 1))), soFar.end(text)];
 }

@@ -3,6 +3,24 @@ import { ANSWER_KEYS, FinishReason, only, Usage } from './common.js';
 
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
 
+const Name = z.string().regex(/^[\w.-]{1,64}$/, 'up to 64 letters, digits, _, - and .');
+
+/** A tool that an answer may call. The chat template writes all of what a definition says. */
+const Tool = z.strictObject({
+  type: z.literal('function'),
+  function: z.looseObject({
+    name: Name,
+    description: z.string().nullish(),
+    parameters: z.record(z.string(), z.unknown()).nullish(),
+    strict: only('strict', [false], 'Leave it out: arguments are not held to their schema.'),
+  }),
+});
+
+const ToolChoice = z.union([
+  z.enum(['none', 'auto', 'required']),
+  z.strictObject({ type: z.literal('function'), function: z.strictObject({ name: Name }) }),
+]);
+
 /** `POST /v1/chat/completions`, as OpenAI's API has it; messages are those of training rows, checked as they are. */
 export const ChatRequest = z
   .strictObject({
@@ -12,12 +30,21 @@ export const ChatRequest = z
     max_completion_tokens: describe(z.int().min(1).nullish(), 'The newer name of max_tokens.'),
     logprobs: describe(z.boolean().nullish(), 'The log-probability of each token.'),
     top_logprobs: describe(z.int().min(0).max(20).nullish(), 'Likeliest tokens listed at each place, with logprobs.'),
-    tools: only('tools', [[]], 'Leave tools out: answers that call tools are not read here yet.'),
-    tool_choice: only('tool_choice', ['none', 'auto'], 'Leave it out.'),
-    parallel_tool_calls: only('parallel_tool_calls', [true, false], 'Leave it out.'),
+    tools: describe(z.array(Tool).nullish(), 'What an answer may call, written into the prompt by the chat template.'),
+    tool_choice: describe(
+      ToolChoice.nullish(),
+      'none: no tool is called. auto, the default: the model chooses. required: one is called. Or the one that is called.',
+    ),
+    parallel_tool_calls: describe(z.boolean().nullish(), 'false: an answer ends after its first call. Default true.'),
     functions: only('functions', [[]], 'Leave it out.'),
     function_call: only('function_call', ['none', 'auto'], 'Leave it out.'),
-    response_format: only('response_format', [{ type: 'text' }], 'Leave it out, and say in the prompt what is wanted.'),
+    response_format: only(
+      'response_format',
+      [{ type: 'text' }, { type: 'json_object' }],
+      'Answers are text, or {"type": "json_object"}: one object of JSON without a schema.',
+    ).describe(
+      '{"type": "json_object"}: each answer that ends by itself is one object of JSON. Default {"type": "text"}.',
+    ),
     modalities: only('modalities', [['text']], 'Answers are text.'),
     audio: only('audio', [], 'Answers are text.'),
     prediction: only('prediction', [], 'Leave it out.'),
@@ -40,6 +67,17 @@ export const ChatLogprobs = z.object({
 });
 export type ChatLogprobs = z.infer<typeof ChatLogprobs>;
 
+export const ChatFinishReason = z.enum([...FinishReason.options, 'tool_calls']);
+export type ChatFinishReason = z.infer<typeof ChatFinishReason>;
+
+const ToolCall = z.object({
+  id: z.string(),
+  type: z.literal('function'),
+  /** `arguments` is a JSON text of an object. */
+  function: z.object({ name: z.string(), arguments: z.string() }),
+});
+export type ToolCall = z.infer<typeof ToolCall>;
+
 export const ChatCompletion = z
   .object({
     id: z.string(),
@@ -49,9 +87,15 @@ export const ChatCompletion = z
     choices: z.array(
       z.object({
         index: z.int(),
-        message: z.object({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+        message: z.object({
+          role: z.literal('assistant'),
+          /** Null where the answer is calls alone. */
+          content: z.string().nullable(),
+          refusal: z.null(),
+          tool_calls: z.array(ToolCall).optional(),
+        }),
         logprobs: ChatLogprobs.nullable(),
-        finish_reason: FinishReason,
+        finish_reason: ChatFinishReason,
       }),
     ),
     usage: Usage,
@@ -69,9 +113,13 @@ export const ChatChunk = z
     choices: z.array(
       z.object({
         index: z.int(),
-        delta: z.object({ role: z.literal('assistant').optional(), content: z.string().optional() }),
+        delta: z.object({
+          role: z.literal('assistant').optional(),
+          content: z.string().optional(),
+          tool_calls: z.array(ToolCall.extend({ index: z.int() })).optional(),
+        }),
         logprobs: ChatLogprobs.nullable(),
-        finish_reason: FinishReason.nullable(),
+        finish_reason: ChatFinishReason.nullable(),
       }),
     ),
     usage: Usage.nullish(),

@@ -73,5 +73,6 @@ export const Usage = z.object({
 });
 export type Usage = z.infer<typeof Usage>;
 
+/** `stop`: an end token or a stop text. `length`: max_tokens, or the end of the context. */
 export const FinishReason = z.enum(['stop', 'length']);
 export type FinishReason = z.infer<typeof FinishReason>;

@@ -1,3 +1,3 @@
-export { ChatChunk, ChatCompletion, ChatLogprobs, ChatRequest } from './chat.js';
+export { ChatChunk, ChatCompletion, ChatFinishReason, ChatLogprobs, ChatRequest, type ToolCall } from './chat.js';
 export { FinishReason, Usage } from './common.js';
 export { TextCompletion, TextLogprobs, TextRequest } from './text.js';

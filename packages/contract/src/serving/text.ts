@@ -18,8 +18,8 @@ export const TextRequest = z
       z.int().min(0).max(20).nullish(),
       'Lists each token’s log-probability and so many likeliest ones.',
     ),
-    echo: only('echo', [false], 'Leave it out: log-probabilities of a prompt are not told here yet.'),
-    best_of: only('best_of', [1], 'Ask for n answers and choose.'),
+    echo: describe(z.boolean().nullish(), 'The prompt before each answer, with logprobs those of its tokens as well.'),
+    best_of: describe(z.int().min(1).nullish(), 'Not supported: taken where it equals n.'),
     suffix: only('suffix', [''], 'Write what comes before alone.'),
   })
   .meta({ id: 'TextRequest' });
@@ -27,8 +27,10 @@ export type TextRequest = z.output<typeof TextRequest>;
 
 export const TextLogprobs = z.object({
   tokens: z.array(z.string()),
-  token_logprobs: z.array(z.number()),
-  top_logprobs: z.array(z.record(z.string(), z.number())).nullable(),
+  /** Null for the first token of an echoed prompt, which has nothing before it. */
+  token_logprobs: z.array(z.number().nullable()),
+  /** By text; a token that is no whole letter is called by its bytes, `bytes:\xe2`. */
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullable(),
   /** Where each token begins in the text, UTF-16 code units. */
   text_offset: z.array(z.int()),
 });

@@ -1,7 +1,7 @@
 import { AppError, nearest } from '@moraine/contract';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { type Device, device, type NumericMode } from '@moraine/engine';
-import { type Answer, type BeginOptions, createModel, type GenerationPlan } from '@moraine/lm';
+import { type Answer, type BeginOptions, createModel, type GenerationPlan, type PromptScores } from '@moraine/lm';
 import { loadBase } from '../base.js';
 import { checkWeights } from '../weight-bytes.js';
 import { type LoadedAdapter, loadAdapters, type ServedAdapter } from './adapters.js';
@@ -34,6 +34,11 @@ export interface Served {
    * @throws AppError `not_found`, `unavailable` while every slot answers for others, and as `Generator.begin` does.
    */
   begin(model: string, lambda: number, prompt: readonly number[], options: BeginOptions): Answer;
+  /**
+   * Scores the tokens of a prompt under the base or an adapter; `listed` of the likeliest at every place are told, at most 20.
+   * @throws AppError as `begin` does.
+   */
+  score(model: string, lambda: number, prompt: readonly number[], listed: number): Promise<PromptScores>;
   dispose(): void;
 }
 
@@ -103,6 +108,16 @@ export async function openServed({
         throw error;
       }
     },
+    async score(name, lambda, prompt, listed) {
+      const adapter = requireModel(name);
+      if (adapter === null || lambda === 0) return generator.score(prompt, { listed });
+      const release = residents.hold(adapter, lambda);
+      try {
+        return await generator.score(prompt, { adapter: residents.keyOf(adapter, lambda), listed });
+      } finally {
+        release();
+      }
+    },
     dispose: () => model.dispose(),
   };
 }
@@ -111,7 +126,7 @@ export async function openServed({
 function planFor(rows: number, contextMax: number): GenerationPlan {
   const prefillTimes: number[] = [];
   for (let time = contextMax; time > PREFILL_MIN; time = Math.ceil(time / 4)) prefillTimes.unshift(time);
-  return { batches: [...new Set([1, rows])], prefillTimes, contextMax };
+  return { batches: [...new Set([1, rows])], prefillTimes, contextMax, isScored: true };
 }
 
 /** Which adapters, at which shares, have slots; those that answer keep theirs, and of the others the one unused the longest goes first. */

@@ -1,5 +1,3 @@
-import type { TextTokenizer } from '@moraine/data';
-
 /** The text of an answer while it is written: only what no later token and no stop text can take back. */
 export interface TextSoFar {
   /** What is certain now and was not before. */
@@ -12,8 +10,8 @@ export interface TextSoFar {
 
 const UNFINISHED = '\ufffd';
 
-/** @param stops texts before which the answer ends. */
-export function createTextSoFar(tokenizer: Pick<TextTokenizer, 'decode'>, stops: readonly string[]): TextSoFar {
+/** @param decode the text of an answer's tokens. @param stops texts before which the answer ends. */
+export function createTextSoFar(decode: (ids: readonly number[]) => string, stops: readonly string[]): TextSoFar {
   let given = '';
   let isLevel = true;
   const give = (text: string): string => {
@@ -24,7 +22,7 @@ export function createTextSoFar(tokenizer: Pick<TextTokenizer, 'decode'>, stops:
   };
   return {
     add(ids) {
-      const whole = tokenizer.decode(ids, { skipSpecialTokens: true });
+      const whole = decode(ids);
       const certain = whole.slice(0, Math.min(lettersOf(whole), beforeStop(whole, stops)));
       isLevel = certain.length === whole.length;
       return give(certain);
