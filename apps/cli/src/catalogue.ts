@@ -104,6 +104,10 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Make a run of a fine-tuning job that was saved from OpenAI, Azure, Together, Fireworks or Mistral',
     load: async () => (await import('./commands/import.js')).importCommand,
   },
+  compare: {
+    summary: 'Set a model here beside the saved answers of another on the same rows: a verdict, and a page to show',
+    load: async () => (await import('./commands/compare.js')).compareCommand,
+  },
   evaluations: {
     summary: 'Ask a model the items of a suite on the stack, watch, list and show evaluations, read items, compare two',
     load: async () => (await import('./commands/evaluations.js')).evaluationsCommand,

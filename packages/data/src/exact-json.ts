@@ -20,6 +20,16 @@ export function readExact(text: string): ExactJson {
   return { value: reader.value('', 0), repeated: reader.repeated };
 }
 
+/** The same value as `JSON.parse` reads it: its numbers are floats, its keys those of plain objects. */
+export function toPlain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  if (value instanceof Float) return value.value;
+  if (Array.isArray(value)) return value.map(toPlain);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, of]) => [key, toPlain(of)]));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, of]) => [key, toPlain(of)]));
+}
+
 const escapePointer = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
 
 class Reader {

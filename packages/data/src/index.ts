@@ -26,6 +26,7 @@ export { type EncodeReport, encodeFile, type Noted } from './encode-file.js';
 export { type EncodedFile, encodeNamed } from './encode-named.js';
 export { type DropReason, type EncodeOptions, encodeRow, type TrainingRow } from './encode-row.js';
 export { estimateRun, type RunEstimate, type RunToEstimate, type ScoredFile, type TimeParts } from './estimate-run.js';
+export { toPlain } from './exact-json.js';
 export type { RowNote } from './label-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';
 export { type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';

@@ -14,10 +14,12 @@ export { type BenchOptions, type BenchResult, runBench, WARM_UP } from './bench.
 export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.js';
 export { checkResume, type Replay } from './check-resume.js';
 export type { Control, Emit } from './control.js';
+export type { PlainCheck } from './evaluate/checks.js';
 export { evaluateItems } from './evaluate/evaluate-items.js';
 export { judgeGsm8k } from './evaluate/gsm8k.js';
 export { type ModelPlace, type OpenModel, openModel } from './evaluate/open-model.js';
 export type { EvaluateOptions } from './evaluate/parts.js';
+export { type RowQuestion, readQuestions } from './evaluate/read-questions.js';
 export type { ExportFacts } from './export/describe-export.js';
 export type { ExportFile } from './export/files.js';
 export { exportedTokenizer, makeExport } from './export/make-export.js';

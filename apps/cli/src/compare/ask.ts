@@ -1,0 +1,99 @@
+import { AppError } from '@moraine/contract';
+import type { RowQuestion } from '@moraine/recipes';
+import OpenAI, { APIConnectionError, APIError } from 'openai';
+
+export interface AskOptions {
+  /** Address with `/v1`, and the key that it takes. */
+  baseUrl: string;
+  apiKey: string;
+  model: string;
+  /** Share of the update that answers. */
+  lambda: number | undefined;
+  tokensMax: number;
+  /** Rows of prompt and completion are gone on with as they are, without a chat template. */
+  isRaw: boolean;
+  /** Questions under way at once. */
+  together: number;
+  onAnswer(done: number): void;
+}
+
+export interface Asked {
+  /** Empty where the question was refused. */
+  text: string;
+  /** Why this question was refused: too long for the context, say. */
+  problem: string | null;
+}
+
+/** Asks a model every question at temperature 0, some at once. @throws AppError where none can be asked: no server, no such model, a wrong key. */
+export async function askAll(questions: readonly RowQuestion[], options: AskOptions): Promise<Asked[]> {
+  const { baseUrl, apiKey, together, onAnswer } = options;
+  // A model that is being loaded answers 503 with the time to wait, which the client keeps to.
+  const client = new OpenAI({ baseURL: baseUrl, apiKey, maxRetries: 8 });
+  const answers: Asked[] = [];
+  let next = 0;
+  let done = 0;
+  const work = async (): Promise<void> => {
+    for (let i = next++; i < questions.length; i = next++) {
+      answers[i] = await askOne(client, questions[i] as RowQuestion, options);
+      onAnswer(++done);
+    }
+  };
+  await Promise.all(Array.from({ length: together }, work));
+  return answers;
+}
+
+async function askOne(client: OpenAI, question: RowQuestion, options: AskOptions): Promise<Asked> {
+  try {
+    return { text: await answerTo(client, question, options), problem: null };
+  } catch (cause) {
+    if (cause instanceof APIError && cause.status === 400)
+      return { text: '', problem: `Row ${question.id}: ${messageOf(cause)}` };
+    throw asAppError(cause, options);
+  }
+}
+
+async function answerTo(client: OpenAI, { ask }: RowQuestion, options: AskOptions): Promise<string> {
+  const { model, lambda, tokensMax } = options;
+  const shared = { model, temperature: 0, max_tokens: tokensMax, ...(lambda === undefined ? {} : { lambda }) };
+  const raw = 'prompt' in ask ? ask : rawOf(ask, options);
+  if (raw !== null) {
+    const stop = raw.stops.length === 0 ? {} : { stop: [...raw.stops] };
+    const { choices } = await client.completions.create({ ...shared, ...stop, prompt: raw.prompt });
+    return choices[0]?.text ?? '';
+  }
+  const { messages, tools } = ask as Extract<RowQuestion['ask'], { messages: unknown }>;
+  const body = { ...shared, messages, ...(tools.length === 0 ? {} : { tools }) };
+  const { choices } = await client.chat.completions.create(
+    body as unknown as OpenAI.ChatCompletionCreateParamsNonStreaming,
+  );
+  return choices[0]?.message.content ?? '';
+}
+
+/** A question without a conversation, as a base without a chat template was trained on it. */
+function rawOf(
+  { messages }: Extract<RowQuestion['ask'], { messages: unknown }>,
+  { isRaw }: AskOptions,
+): { prompt: string; stops: readonly string[] } | null {
+  if (!isRaw) return null;
+  const [message] = messages;
+  if (messages.length === 1 && typeof message?.content === 'string') return { prompt: message.content, stops: [] };
+  throw new AppError('invalid_request', '--raw is for rows of prompt and completion; these hold conversations.', {
+    hint: 'Leave it out.',
+  });
+}
+
+const messageOf = (cause: APIError): string => {
+  const { error } = cause as { error?: unknown };
+  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : cause.message;
+};
+
+function asAppError(cause: unknown, { baseUrl }: AskOptions): unknown {
+  if (cause instanceof APIConnectionError)
+    return new AppError('unavailable', `No answer from ${baseUrl}.`, {
+      hint: 'Start the stack with `npm start`, or name a server with --url.',
+      cause,
+    });
+  if (!(cause instanceof APIError)) return cause;
+  const code = cause.status === 404 ? 'not_found' : cause.status === 401 ? 'invalid_api_key' : 'unavailable';
+  return new AppError(code, messageOf(cause), { cause });
+}
