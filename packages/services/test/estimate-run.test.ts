@@ -76,6 +76,19 @@ test('steps are counted on the rows that are trained on, as the run will', async
   expect(found.config.steps).toBe(8);
 });
 
+test('rows are read once for whatever is asked of them, and anew where they would be read in another way', async () => {
+  const file = await uploadRows(s, actor, goodRows(13));
+  const asked = (body: Record<string, unknown>) => estimate({ training_file: file.id, ...body });
+  const first = await asked({ max_steps: 10 });
+  const { blobKey } = await s.db.file.findUniqueOrThrow({ where: { id: file.id } });
+  await s.blobs.remove(blobKey);
+  const other = await asked({ max_steps: 20, adapter: { type: 'mora', rank: 2 } });
+  expect(other.rehearsal).toEqual(first.rehearsal);
+  expect(other.config.steps).toBe(20);
+  await expect(asked({ max_steps: 10, max_seq_len: 24 })).rejects.toThrow();
+  await expect(asked({ max_steps: 10, over_length: 'drop' })).rejects.toThrow();
+});
+
 test('a file whose beginning has no row to train on, and whose end was not reached, is refused with the reason', async () => {
   const prepared = await prepareRun(s, actor, { model: 'tiny', training_file, over_length: 'drop' });
   const [training] = await encodeFiles(s, prepared);

@@ -1,6 +1,5 @@
 import type { ExperimentObject } from '@moraine/contract';
 import { cellRequest, countsItems, type PlannedArm, rungRuns } from '@moraine/contract/experiments';
-import type { EncodedAside } from '@moraine/data';
 import type { Actor, Services } from '../ground/context.js';
 import { evaluationSeconds } from '../training/beside-seconds.js';
 import { encodeFiles } from '../training/dry-run.js';
@@ -25,7 +24,6 @@ export async function estimateExperiment(
   actor: Actor,
   { spec, plan, base }: PreparedExperiment,
 ): Promise<ExperimentEstimate> {
-  const encoded = new Map<string, Promise<EncodedAside[] | string>>();
   const pool = spec.pool ?? 'default';
   const measuredScore = await evaluationSeconds(s, pool, base.id);
   const arms: (ArmTime & { measured: number; score: number; analyses: { count: number; seconds: number } })[] = [];
@@ -34,10 +32,7 @@ export async function estimateExperiment(
       const seed = spec.seeds.search;
       const cell = { arm: arm.name, phase, learning_rate: arm.rates[0] ?? 1, seed };
       const prepared = await prepareRun(s, actor, cellRequest(spec, arm, cell), arm.config.template_date);
-      // Rows are encoded once for all arms that read the same files.
-      const key = prepared.files.map(({ file }) => file.id).join(' ');
-      if (!encoded.has(key)) encoded.set(key, encodeFiles(s, prepared));
-      return estimatePrepared(s, prepared, (await encoded.get(key)) ?? []);
+      return estimatePrepared(s, prepared, await encodeFiles(s, prepared));
     };
     const [search, final] = [await estimate('search'), await estimate('final')];
     const measured = Math.min(search.time.measured_runs, final.time.measured_runs);

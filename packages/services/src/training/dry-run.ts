@@ -1,6 +1,7 @@
 import type { FileRehearsal, RunConfig, RunObject } from '@moraine/contract';
 import { countAgain, epochDraws, mixShares, parseModelConfig } from '@moraine/contract/plan';
 import { type EncodedAside, encodeAside } from '@moraine/data';
+import { createCache } from '../ground/cache.js';
 import type { Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import { withLocalFile } from '../ground/with-local-file.js';
@@ -61,26 +62,33 @@ const rehearse = async (s: Services, prepared: Prepared): Promise<FileRehearsal[
   return prepared.files.flatMap((file, i) => (encoded[i] ? [toRehearsal(file, encoded[i])] : []));
 };
 
+/** By the hashes of base and files and the settings that rows are read by, where all rows were read. */
+const encodings = createCache<EncodedAside[] | string>(
+  16,
+  (found) => typeof found !== 'string' && found.every(({ report }) => !report.isPartial),
+);
+
 /** Encodes the files of a run as the run would, beside the loop that answers other requests; or says why that takes too much. */
 export async function encodeFiles(s: Services, { base, files, config }: Prepared): Promise<EncodedAside[] | string> {
-  const texts = await storedTokenizerTexts(s, base);
-  const { vocabSize } = parseModelConfig(base.config);
-  return withLocalFiles(s, files, async (paths) => {
-    try {
-      return await encodeAside({
-        files: texts,
-        vocabSize,
-        day: config.template_date,
-        rows: files.map(({ label }, i) => ({ label, path: paths[i] ?? '' })),
-        trainingFiles: trainingFilesOf(config),
-        maxSeqLen: config.max_seq_len,
-        overLength: config.over_length,
-        msMax: ENCODE_MS,
-      });
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      return error.message;
-    }
+  const settings = {
+    day: config.template_date,
+    trainingFiles: trainingFilesOf(config),
+    maxSeqLen: config.max_seq_len,
+    overLength: config.over_length,
+  };
+  const read = files.map(({ label, file }) => [label, file.sha256]);
+  return encodings.get(JSON.stringify([base.sha256, read, settings]), async () => {
+    const texts = await storedTokenizerTexts(s, base);
+    const { vocabSize } = parseModelConfig(base.config);
+    return withLocalFiles(s, files, async (paths) => {
+      try {
+        const rows = files.map(({ label }, i) => ({ label, path: paths[i] ?? '' }));
+        return await encodeAside({ files: texts, vocabSize, rows, msMax: ENCODE_MS, ...settings });
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        return error.message;
+      }
+    });
   });
 }
 

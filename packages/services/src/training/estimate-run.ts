@@ -1,7 +1,9 @@
 import { AppError, type Estimate, type RunConfig } from '@moraine/contract';
 import { countAgain, epochDraws, parseModelConfig } from '@moraine/contract/plan';
 import { type EncodedAside, estimateAside, type RunEstimate, type RunToEstimate, type ScoredFile } from '@moraine/data';
+import { createCache } from '../ground/cache.js';
 import type { Actor, Services } from '../ground/context.js';
+import { requestHash } from '../ground/request-hash.js';
 import { presentWorkers } from '../work/present-workers.js';
 import { besideSeconds } from './beside-seconds.js';
 import { besideTasks } from './beside-tasks.js';
@@ -103,9 +105,12 @@ export function toScored({ lengths, report }: EncodedAside, rows: number | null 
   return { lengths, times: isPartial ? Math.max(1, (rows ?? rowsRead) / Math.max(1, rowsRead)) : 1 };
 }
 
+/** By everything that they follow from. An experiment asks for the same run with several seeds, and a tuning for the same arms under several budgets. */
+const estimates = createCache<RunEstimate>(64);
+
 async function estimate(run: RunToEstimate): Promise<RunEstimate> {
   try {
-    return await estimateAside(run);
+    return await estimates.get(requestHash(run), () => estimateAside(run));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw tooMuchToRead(error.message);
