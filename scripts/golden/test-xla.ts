@@ -1,6 +1,6 @@
 /**
  * `npm run test:xla -- [--row TEXT …]`: ten steps in mode xla of every method on the first family and of LoRA on all others, against PyTorch's
- * fixtures. XLA compiles each program for seconds, so the suite has LoRA and a restart alone, and of other methods one step's gradients.
+ * fixtures. XLA compiles each program for seconds, so the suite has LoRA alone, and of two other methods one step's gradients.
  */
 import { parseArgs } from 'node:util';
 import { XLA } from '../../packages/lm/test/bounds.js';

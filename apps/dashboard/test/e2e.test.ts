@@ -12,7 +12,7 @@ import { Stack, uploadExamples } from './support/stack.js';
  */
 const isPictured = process.env.MORAINE_SCREENSHOTS === '1';
 /** Long enough for most steps to fall outside the seconds that the API is away. */
-const STEPS = 360;
+const STEPS = isPictured ? 360 : 200;
 /** Training and a crash take their time where cores are shared. */
 const TRAINING_MS = isPictured ? 590_000 : 400_000;
 const PICTURES = fileURLToPath(new URL('../../../docs/images/', import.meta.url));
@@ -178,7 +178,7 @@ describe('the dashboard on the real stack', () => {
       console.log(
         `point to pixel: median ${Math.round(delays[delays.length >> 1] ?? 0)} ms, p90 ${Math.round(p90)} ms of ${delays.length}`,
       );
-      expect(delays.length).toBeGreaterThan(STEPS / 4);
+      expect(delays.length).toBeGreaterThan(STEPS / 5);
       expect(p90).toBeLessThan(1000);
     },
     TRAINING_MS,
