@@ -29,6 +29,8 @@ interface Connection {
 
 /** A connection without a request is closed after so long: the next request may be on its way, and it would be lost. */
 const LINGER_MS = 1_000;
+/** One that had none for longer is left for so long still: those who keep it choose among all that they have, and each that they use is closed. */
+const NOTICE_MS = 500;
 const LOOK_MS = 10;
 /** Connections that come one after the other do not keep a server that ends from closing its door for longer. */
 const ACCEPT_MS = 2_000;
@@ -76,12 +78,12 @@ export const drain = fp(async (app) => {
       if (from > until) return;
     }
   };
-  const closeIdle = async (): Promise<void> => {
+  const closeIdle = async (noticed: number): Promise<void> => {
     // After a loop that was late, the request that makes a connection busy may have come and not been read.
     await turn();
     const now = performance.now();
     for (const [socket, { requests, since }] of connections)
-      if (requests.size === 0 && now - since > LINGER_MS) socket.destroy();
+      if (requests.size === 0 && now > Math.max(noticed, since + LINGER_MS)) socket.destroy();
   };
   /** An upload that is not whole was not stored: its sender may be told so, and send it elsewhere. */
   const refuseUnread = (): void => {
@@ -92,12 +94,13 @@ export const drain = fp(async (app) => {
   app.decorate('draining', stop.signal);
   app.decorate('drain', async ({ delayMs, timeoutMs }: DrainTimes) => {
     const deadline = performance.now() + timeoutMs;
+    const noticed = performance.now() + NOTICE_MS;
     stop.abort();
     await sleep(delayMs);
     await acceptWaiting();
     // Not http's own `close`, which ends connections without a request at once.
     Server.prototype.close.call(app.server);
-    for (; connections.size > 0 && performance.now() < deadline; await closeIdle()) await sleep(LOOK_MS);
+    for (; connections.size > 0 && performance.now() < deadline; await closeIdle(noticed)) await sleep(LOOK_MS);
     if (connections.size === 0) return;
     refuseUnread();
     await sleep(LOOK_MS);
