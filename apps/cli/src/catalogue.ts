@@ -131,6 +131,11 @@ export const COMMANDS: Record<string, Entry> = {
       'Say what to use for a file of rows: method, rate and share of the update, or that nothing is better than the base',
     load: async () => (await import('./commands/tune.js')).tuneCommand,
   },
+  mcp: {
+    summary:
+      'Offer runs, models, comparisons and chat as tools of the Model Context Protocol, over standard input and output',
+    load: async () => (await import('./commands/mcp.js')).mcpCommand,
+  },
   queue: {
     summary: 'List what waits for a worker: its place, since when and why',
     load: async () => (await import('./commands/queue.js')).queueCommand,

@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { moraineOnce } from './stack.js';
 
@@ -121,6 +123,34 @@ describe('a base that is served', () => {
       const { status, output } = await compare(...rest);
       expect([status > 0, output]).toEqual([true, expect.stringContaining(message)]);
     });
+  });
+
+  test('chat and compare_answers of `moraine mcp` ask it', async () => {
+    const mcp = new Client({ name: 'test', version: '1' });
+    const args = ['apps/cli/bin/moraine.mjs', 'mcp', '--url', address, '--key', 'k'];
+    await mcp.connect(new StdioClientTransport({ command: process.execPath, args, cwd: repository }));
+    const call = async (name: string, input: object) =>
+      (await mcp.callTool({ name, arguments: { ...input } })) as { isError?: boolean; content: { text: string }[] };
+    try {
+      const messages = [{ role: 'user', content: 'Hello?' }];
+      const asked = await post('chat/completions', { messages, max_tokens: 8 });
+      const { content } = await call('chat', { model: 'mine', messages, max_tokens: 8 });
+      expect(JSON.parse(content[0]?.text ?? '')).toMatchObject({
+        answer: asked.choices[0]?.message.content,
+        usage: { completion_tokens: expect.any(Number) },
+      });
+      const none = await call('chat', { model: 'yours', messages });
+      expect([none.isError, none.content[0]?.text]).toEqual([true, expect.stringContaining('yours')]);
+      const files = { rows: path.join(dir, 'rows.jsonl'), theirs: path.join(dir, 'theirs.jsonl') };
+      const compared = await call('compare_answers', { ...files, ours: 'mine', limit: 2, max_tokens: 8 });
+      expect(JSON.parse(compared.content[0]?.text ?? '')).toMatchObject({
+        said: expect.stringContaining('No difference can be shown on these 2 rows'),
+        verdicts: { onlyOurs: 1, onlyTheirs: 1 },
+        changed: [{ id: '2' }, { id: '1' }],
+      });
+    } finally {
+      await mcp.close();
+    }
   });
 
   test('ends with Ctrl-C', async () => {

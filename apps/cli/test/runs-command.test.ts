@@ -4,15 +4,18 @@ import { claimRun, heartbeatWorker } from '@moraine/services';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { prepare, registerTestWorker, submit, train } from '../../api/test/fixtures.js';
 import { type CliApi, openApi } from './api.js';
+import { mcpTests } from './mcp-tests.js';
 import { columnsOf } from './stack.js';
 
 // A run that a worker of this process has ended, and a fleet of such workers: what every list about them says.
+let opened: CliApi;
 let { api, client, cli, json, at, close } = {} as CliApi;
 let made: { model: string; file: string };
 let id: string;
 
 beforeAll(async () => {
-  ({ api, client, cli, json, at, close } = await openApi());
+  opened = await openApi();
+  ({ api, client, cli, json, at, close } = opened);
   made = await prepare(api);
   ({ id } = await submit(api, made, { suffix: 'ended', metadata: { team: 'blue' } }));
   await train(api.services, id);
@@ -246,6 +249,8 @@ describe('import', () => {
     expect([status > 0, output]).toEqual([true, expect.stringContaining(message)]);
   });
 });
+
+describe('mcp', () => mcpTests(() => ({ ...opened, made, ended: id })));
 
 test('estimate names the memory by its parts, the time by its basis, and the worker that it fits', async () => {
   await registerTestWorker(api.services, { name: 'large', memoryBytes: 64e9 });

@@ -22,6 +22,7 @@ import {
   needed,
   noMoreThan,
   number,
+  type Option,
   oneOf,
   text,
 } from '../args.js';
@@ -40,6 +41,12 @@ const CHECKS = {
 } as const;
 type CheckName = keyof typeof CHECKS;
 const CHECK_NAMES = Object.keys(CHECKS) as CheckName[];
+
+/** Which server answers, where it is not the stack. */
+export const SERVER_OPTIONS = {
+  url: { type: 'string', value: 'URL', help: 'Another server with OpenAI’s API to ask, `moraine local serve` say.' },
+  key: { type: 'string', value: 'KEY', help: 'What that server takes as API key.' },
+} satisfies Record<string, Option>;
 
 export const compareCommand: Command = {
   name: 'compare',
@@ -81,8 +88,7 @@ export const compareCommand: Command = {
       type: 'boolean',
       help: 'Go on with the prompt of a row as it is, for a base that has no chat template.',
     },
-    url: { type: 'string', value: 'URL', help: 'Another server with OpenAI’s API to ask, `moraine local serve` say.' },
-    key: { type: 'string', value: 'KEY', help: 'What that server takes as API key.' },
+    ...SERVER_OPTIONS,
     together: { type: 'string', value: 'N', help: 'Questions under way at once; default 8.' },
     out: { type: 'string', value: 'FILE', help: 'Write a page to show as well: a name that ends in .html or .md.' },
     list: { type: 'string', value: 'N', help: 'Rows that the page lists at most; default 50.' },
@@ -91,34 +97,47 @@ export const compareCommand: Command = {
   run: async (args) => {
     noMoreThan(args, 0, compareCommand);
     const out = outOf(args);
-    const { check, words } = checkOf(args);
-    const rowsFile = fileOf(args, 'rows');
-    const theirsFile = fileOf(args, 'theirs');
-    const suite = text(args, 'suite') ?? PLAIN_SUITE;
-    const { readQuestions } = await import('@moraine/recipes');
-    const all = await readQuestions({ file: rowsFile, suite, check });
-    const saved = readSavedAnswers(readFileSync(theirsFile, 'utf8'), all);
-    const paired = pairUp(all.slice(0, integer(args, 'limit', 1, 1_000_000)), saved.answers);
-    const asked = await ask(
-      args,
-      paired.pairs.map(({ question }) => question),
-    );
-    const rows = await judge(paired.pairs, asked);
-    const facts: CompareFacts = {
-      ours: needed(args, 'ours', compareCommand),
-      theirs: path.basename(theirsFile),
-      rows: path.basename(rowsFile),
-      check: words,
-      notes: notesOf({ ...paired, asked, by: saved.by }),
-      rowsMax: integer(args, 'list', 0, 100_000) ?? 50,
-    };
-    const compared = compareAnswers(rows);
+    const { compared, facts, rows, by } = await compareBy(args);
     if (out !== null) writeFileSync(out.file, out.write(compared, facts));
-    if (args.options.json) print(JSON.stringify({ ...facts, matched_by: saved.by, ...compared, rows }));
+    if (args.options.json) print(JSON.stringify({ ...facts, matched_by: by, ...compared, rows }));
     else print([compareText(compared, facts), ...(out === null ? [] : [`The page: ${out.file}`])].join('\n'));
     return 0;
   },
 };
+
+export interface Compared {
+  compared: AnswerComparison;
+  facts: CompareFacts;
+  rows: AnsweredRow[];
+  /** What the saved answers were found by. */
+  by: string;
+}
+
+/** Asks ours what the options name and sets its answers beside the saved ones. */
+export async function compareBy(args: Arguments): Promise<Compared> {
+  const { check, words } = checkOf(args);
+  const rowsFile = fileOf(args, 'rows');
+  const theirsFile = fileOf(args, 'theirs');
+  const suite = text(args, 'suite') ?? PLAIN_SUITE;
+  const { readQuestions } = await import('@moraine/recipes');
+  const all = await readQuestions({ file: rowsFile, suite, check });
+  const saved = readSavedAnswers(readFileSync(theirsFile, 'utf8'), all);
+  const paired = pairUp(all.slice(0, integer(args, 'limit', 1, 1_000_000)), saved.answers);
+  const asked = await ask(
+    args,
+    paired.pairs.map(({ question }) => question),
+  );
+  const rows = await judge(paired.pairs, asked);
+  const facts: CompareFacts = {
+    ours: needed(args, 'ours', compareCommand),
+    theirs: path.basename(theirsFile),
+    rows: path.basename(rowsFile),
+    check: words,
+    notes: notesOf({ ...paired, asked, by: saved.by }),
+    rowsMax: integer(args, 'list', 0, 100_000) ?? 50,
+  };
+  return { compared: compareAnswers(rows), facts, rows, by: saved.by };
+}
 
 type Write = (compared: AnswerComparison, facts: CompareFacts) => string;
 const PAGES: Readonly<Record<string, Write>> = { '.html': compareHtml, '.md': compareMarkdown };
@@ -178,7 +197,8 @@ async function ask(args: Arguments, questions: readonly RowQuestion[]): Promise<
   }).finally(line.clear);
 }
 
-function placeOf(args: Arguments): { baseUrl: string; apiKey: string } {
+/** Address and key of the server that answers. */
+export function placeOf(args: Arguments): { baseUrl: string; apiKey: string } {
   const url = text(args, 'url');
   if (url !== undefined)
     return { baseUrl: `${url.replace(/(\/v1)?\/*$/, '')}/v1`, apiKey: text(args, 'key') ?? 'none' };

@@ -1,11 +1,14 @@
-import { AppError } from '@moraine/contract';
+import { AppError, type ErrorCode } from '@moraine/contract';
 import type { RowQuestion } from '@moraine/recipes';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
 
-export interface AskOptions {
-  /** Address with `/v1`, and the key that it takes. */
+/** Address with `/v1`, and the key that it takes. */
+export interface Place {
   baseUrl: string;
   apiKey: string;
+}
+
+export interface AskOptions extends Place {
   model: string;
   /** Share of the update that answers. */
   lambda: number | undefined;
@@ -24,11 +27,28 @@ export interface Asked {
   problem: string | null;
 }
 
+// A model that is being loaded answers 503 with the time to wait, which the client keeps to.
+const clientAt = ({ baseUrl, apiKey }: Place): OpenAI => new OpenAI({ baseURL: baseUrl, apiKey, maxRetries: 8 });
+
+/** One answer of a conversation. @throws AppError as the server says. */
+export async function askChat(
+  place: Place,
+  body: OpenAI.ChatCompletionCreateParamsNonStreaming & { lambda?: number | undefined },
+  signal: AbortSignal,
+): Promise<{ answer: string; finish_reason: string | null; usage: unknown }> {
+  try {
+    const { choices, usage } = await clientAt(place).chat.completions.create(body, { signal });
+    const [choice] = choices;
+    return { answer: choice?.message.content ?? '', finish_reason: choice?.finish_reason ?? null, usage };
+  } catch (cause) {
+    throw asAppError(cause, place);
+  }
+}
+
 /** Asks a model every question at temperature 0, some at once. @throws AppError where none can be asked: no server, no such model, a wrong key. */
 export async function askAll(questions: readonly RowQuestion[], options: AskOptions): Promise<Asked[]> {
   const { baseUrl, apiKey, together, onAnswer } = options;
-  // A model that is being loaded answers 503 with the time to wait, which the client keeps to.
-  const client = new OpenAI({ baseURL: baseUrl, apiKey, maxRetries: 8 });
+  const client = clientAt({ baseUrl, apiKey });
   const answers: Asked[] = [];
   let next = 0;
   let done = 0;
@@ -87,13 +107,15 @@ const messageOf = (cause: APIError): string => {
   return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : cause.message;
 };
 
-function asAppError(cause: unknown, { baseUrl }: AskOptions): unknown {
+const CODES: Readonly<Record<number, ErrorCode>> = { 400: 'invalid_value', 401: 'invalid_api_key', 404: 'not_found' };
+
+function asAppError(cause: unknown, { baseUrl }: Place): unknown {
   if (cause instanceof APIConnectionError)
     return new AppError('unavailable', `No answer from ${baseUrl}.`, {
       hint: 'Start the stack with `npm start`, or name a server with --url.',
       cause,
     });
   if (!(cause instanceof APIError)) return cause;
-  const code = cause.status === 404 ? 'not_found' : cause.status === 401 ? 'invalid_api_key' : 'unavailable';
+  const code = CODES[cause.status ?? 0] ?? 'unavailable';
   return new AppError(code, messageOf(cause), { cause });
 }
