@@ -15,6 +15,7 @@ export { type BenchRows, type BenchRowsOptions, benchRows } from './bench-rows.j
 export { checkResume, type Replay } from './check-resume.js';
 export type { Control, Emit } from './control.js';
 export type { PlainCheck } from './evaluate/checks.js';
+export { type ComparedRows, compareRows, type OwnAnswer } from './evaluate/compare-rows.js';
 export { evaluateItems } from './evaluate/evaluate-items.js';
 export { judgeGsm8k } from './evaluate/gsm8k.js';
 export { type ModelPlace, type OpenModel, openModel } from './evaluate/open-model.js';

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { type Command, DATA_OPTION, noMoreThan } from '../args.js';
+import { SERVER_OPTIONS } from '../compare/compare-by.js';
 import { untilSignal } from '../signals.js';
-import { SERVER_OPTIONS } from './compare.js';
 
 export const mcpCommand: Command = {
   name: 'mcp',

@@ -1,5 +1,5 @@
 import { AppError, type ErrorCode } from '@moraine/contract';
-import type { RowQuestion } from '@moraine/recipes';
+import type { OwnAnswer, RowQuestion } from '@moraine/recipes';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
 
 /** Address with `/v1`, and the key that it takes. */
@@ -18,13 +18,6 @@ export interface AskOptions extends Place {
   /** Questions under way at once. */
   together: number;
   onAnswer(done: number): void;
-}
-
-export interface Asked {
-  /** Empty where the question was refused. */
-  text: string;
-  /** Why this question was refused: too long for the context, say. */
-  problem: string | null;
 }
 
 // A model that is being loaded answers 503 with the time to wait, which the client keeps to.
@@ -46,10 +39,10 @@ export async function askChat(
 }
 
 /** Asks a model every question at temperature 0, some at once. @throws AppError where none can be asked: no server, no such model, a wrong key. */
-export async function askAll(questions: readonly RowQuestion[], options: AskOptions): Promise<Asked[]> {
+export async function askAll(questions: readonly RowQuestion[], options: AskOptions): Promise<OwnAnswer[]> {
   const { baseUrl, apiKey, together, onAnswer } = options;
   const client = clientAt({ baseUrl, apiKey });
-  const answers: Asked[] = [];
+  const answers: OwnAnswer[] = [];
   let next = 0;
   let done = 0;
   const work = async (): Promise<void> => {
@@ -62,7 +55,7 @@ export async function askAll(questions: readonly RowQuestion[], options: AskOpti
   return answers;
 }
 
-async function askOne(client: OpenAI, question: RowQuestion, options: AskOptions): Promise<Asked> {
+async function askOne(client: OpenAI, question: RowQuestion, options: AskOptions): Promise<OwnAnswer> {
   try {
     return { text: await answerTo(client, question, options), problem: null };
   } catch (cause) {

@@ -1,7 +1,7 @@
 import { compareText } from '@moraine/contract/compare';
 import { z } from 'zod';
-import { compareBy, placeOf } from '../commands/compare.js';
 import { askChat } from '../compare/ask.js';
+import { compareBy, placeOf } from '../compare/compare-by.js';
 import { argumentsWith, clientOf, defineTool } from './tool.js';
 
 const listModels = defineTool({
@@ -57,9 +57,13 @@ const compareAnswers = defineTool({
     limit: z.int().min(1).optional().describe('The first rows only.'),
     max_tokens: z.int().min(1).optional(),
   }),
-  run: async (context, { limit, max_tokens: tokens, ...words }) => {
+  run: async (context, { rows, ours, theirs, limit, max_tokens: tokens, ...words }) => {
     const numbers = { limit: limit?.toString(), 'max-tokens': tokens?.toString() };
-    const { compared, facts } = await compareBy(argumentsWith(context, { ...words, ...numbers }));
+    const { compared, facts } = await compareBy(argumentsWith(context, { ...words, ...numbers }), {
+      rows,
+      ours,
+      theirs,
+    });
     const { changed, ...figures } = compared;
     return { said: compareText(compared, facts), ...figures, changed: changed.slice(0, SHOWN_ROWS) };
   },
