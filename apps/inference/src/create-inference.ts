@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { AppError, errorBody, parse } from '@moraine/contract';
 import { ChatRequest, TextRequest } from '@moraine/contract/serving';
@@ -25,6 +25,7 @@ export function createInference({ served, key, log }: InferenceOptions): Fastify
     loggerInstance: log,
     bodyLimit: BODY_BYTES_MAX,
     forceCloseConnections: true,
+    genReqId: () => randomUUID(),
   }) as unknown as FastifyInstance;
   const since = Math.floor(Date.now() / 1_000);
   const refuse = (error: AppError, reply: FastifyReply): FastifyReply => {
@@ -43,7 +44,8 @@ export function createInference({ served, key, log }: InferenceOptions): Fastify
     });
     return refuse(error, reply);
   });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
     if (key === null || request.url === '/healthz' || isKey(request.headers.authorization, key)) return;
     throw new AppError('invalid_api_key', 'The request has no key of this server, or another one.', {
       hint: 'Send the header authorization: Bearer KEY.',

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createInference } from '../src/index.js';
 import { readingOf } from '../src/tools.js';
+import { batterySuite } from './battery.suite.js';
 import { writeCallingBase } from './calling-base.js';
 import { BASE, writeLora } from './random-adapter.js';
 import { toolsSuite } from './tools.suite.js';
@@ -201,6 +202,8 @@ test('a caller that goes away frees its row, and others are answered', async () 
 });
 
 toolsSuite(() => ({ client, lastPrompt: () => served.tokenizer.decode(lastPrompt, { skipSpecialTokens: false }) }));
+
+batterySuite(() => ({ url, key: 'secret', begun }));
 
 transformersSuite(() => ({ client, tokenizer: served.tokenizer }));
 

@@ -1,7 +1,5 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,15 +9,15 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { baseForm, RESULTS, train } from '../fixtures.js';
 import { chatRows, startApi, type TestApi } from '../support.js';
+import { installClient, python } from './python-client.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const REQUIREMENTS = here('requirements.txt');
 
 let api: TestApi;
 let dir: string;
 let packages: string;
 beforeAll(async () => {
-  packages = await install();
+  packages = await installClient();
   api = await startApi({ webhookPrivate: true });
   dir = await mkdtemp(join(tmpdir(), 'moraine-python-'));
   await writeFile(join(dir, 'train.jsonl'), chatRows(8));
@@ -29,34 +27,6 @@ afterAll(async () => {
   await api.close();
   await rm(dir, { recursive: true });
 });
-
-/** Runs python3; `onLine` hears each line that it prints. Answers the last one. */
-async function python(
-  args: string[],
-  env: Record<string, string>,
-  onLine: (line: string) => void = () => undefined,
-): Promise<string> {
-  const child = spawn('python3', args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
-  let text = '';
-  let read = 0;
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    text += chunk;
-    const lines = text.split('\n');
-    for (; read < lines.length - 1; read++) onLine(lines[read] ?? '');
-  });
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`python3 ${args[0]} ended with ${code}`);
-  return text.trimEnd().split('\n').at(-1) ?? '';
-}
-
-/** The client, once per version, under `.venv` of the repository. */
-async function install(): Promise<string> {
-  const wanted = (await readFile(REQUIREMENTS, 'utf8')).trim();
-  const target = here(`../../../../.venv/${wanted.replaceAll('==', '-')}`);
-  if (!existsSync(join(target, 'openai')))
-    await python(['-m', 'pip', 'install', '--quiet', '--requirement', REQUIREMENTS, '--target', target], {});
-  return target;
-}
 
 /** What a webhook of the API posts to a server of this test, and its secret. */
 async function webhookOf({ ask }: Pick<TestApi, 'ask'>) {
