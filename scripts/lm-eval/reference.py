@@ -1,6 +1,6 @@
-"""What lm_eval's Hugging Face back end makes of questions with choices.
+"""What lm_eval makes of questions with choices: its Hugging Face back end, or its `local-completions` against an endpoint.
 
-    reference.py BASE TASKS.json OUT.jsonl MAX_LENGTH
+    reference.py BASE TASKS.json OUT.jsonl MAX_LENGTH [ENDPOINT]
 
 TASKS.json: a list of {"name", "file", "doc_to_text", "doc_to_choice", "doc_to_target"}. A line of OUT.jsonl is an item:
 {"task", "index", "scores", "acc", "acc_norm", "acc_bytes"}, the log-likelihoods in the order of the choices.
@@ -19,7 +19,7 @@ import torch
 from lm_eval.evaluator import simple_evaluate
 from safetensors.torch import load_file, save_file
 
-base, tasks_file, out, max_length = sys.argv[1:5]
+base, tasks_file, out, max_length, *endpoint = sys.argv[1:]
 torch.set_num_threads(int(os.environ.get("REFERENCE_THREADS", "1")))
 
 
@@ -65,9 +65,18 @@ for task in json.load(open(tasks_file)):
         }
     )
 
+copy = readable(base)
+told = {"max_length": int(max_length), "add_bos_token": adds_begin}
+if endpoint:
+    model = "local-completions"
+    args = {"model": "base", "base_url": endpoint[0], "tokenizer": copy, "tokenizer_backend": "huggingface", **told}
+else:
+    model = "hf"
+    args = {"pretrained": copy, "dtype": "float32", **told}
+
 results = simple_evaluate(
-    model="hf",
-    model_args={"pretrained": readable(base), "dtype": "float32", "max_length": int(max_length), "add_bos_token": adds_begin},
+    model=model,
+    model_args=args,
     tasks=tasks,
     batch_size=16,
     device="cpu",

@@ -2,41 +2,20 @@
  * `npm run test:lm-eval`: log-likelihoods and decisions of ours beside those of lm_eval 0.4.13's Hugging Face back end on the choice items of
  * ../shared/data that both can score, on two bases, one whose tokenizer adds a begin token; and GSM8K's figures beside its filters'. Needs .venv/peft, which it makes.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { EvaluationItem } from '@moraine/contract/suites';
 import { readSuite } from '@moraine/data';
 import { evaluateItems, type OpenModel, openModel } from '@moraine/recipes';
-import { referencePython } from '../peft/environment.js';
-import { allowed, compareItems, type ReferenceItem } from './compare.js';
+import { allowed, compareItems } from './compare.js';
+import { BASES, lmEvalPython, referenceScores, shorten } from './environment.js';
 import { compareFilters } from './gsm8k-answers.js';
 import { scorableRows } from './scorable.js';
 import { type ComparedTask, sharedTasks } from './shared-items.js';
 
 const { values } = parseArgs({ options: { limit: { type: 'string' }, base: { type: 'string' } } });
-const root = resolve(import.meta.dirname, '../..');
-const BASES = [
-  { name: 'examples/base (no begin token)', dir: join(root, 'examples/base') },
-  {
-    name: 'tinystories-656k (adds a begin token)',
-    dir: resolve(root, '../shared/data/models/tinystories-656k-llama'),
-  },
-];
-
-/** The reference Python with lm_eval, which is installed where it is not there. */
-function python(): string {
-  const path = referencePython();
-  const requirements = join(import.meta.dirname, 'requirements.txt');
-  const wanted = /lm_eval==([\d.]+)/.exec(readFileSync(requirements, 'utf8'))?.[1];
-  const ask = "from importlib.metadata import version; print(version('lm_eval'))";
-  if (spawnSync(path, ['-c', ask], { encoding: 'utf8' }).stdout.trim() !== wanted)
-    execFileSync(path, ['-m', 'pip', 'install', '-q', '-r', requirements], { stdio: 'inherit' });
-  return path;
-}
-
 async function scoreOurs(model: OpenModel, { suite: name, file }: ComparedTask): Promise<EvaluationItem[]> {
   const { suite, items } = await readSuite({ suite: name, file });
   const scored: EvaluationItem[] = [];
@@ -44,38 +23,13 @@ async function scoreOurs(model: OpenModel, { suite: name, file }: ComparedTask):
   return scored;
 }
 
-function scoreTheirs(py: string, dir: string, tasks: readonly ComparedTask[], work: string): ReferenceItem[] {
-  const [list, out] = [join(work, 'tasks.json'), join(work, 'scores.jsonl')];
-  writeFileSync(list, JSON.stringify(tasks));
-  const { max_position_embeddings: context } = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')) as {
-    max_position_embeddings: number;
-  };
-  const args = [join(import.meta.dirname, 'reference.py'), dir, list, out, String(context)];
-  execFileSync(py, args, { stdio: ['ignore', 'ignore', process.env.VERBOSE === '1' ? 'inherit' : 'ignore'] });
-  return readLines<ReferenceItem>(out);
-}
-
-const readLines = <T>(file: string): T[] =>
-  readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as T);
-
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
-/** The first rows of a task. */
-function shorten(task: ComparedTask, limit: number, work: string): ComparedTask {
-  if (limit === Number.POSITIVE_INFINITY) return task;
-  const file = join(work, `first-${task.name}.jsonl`);
-  writeFileSync(file, `${readFileSync(task.file, 'utf8').trim().split('\n').slice(0, limit).join('\n')}\n`);
-  return { ...task, file };
-}
 
 async function main(): Promise<number> {
   const work = mkdtempSync(join(tmpdir(), 'moraine-lm-eval-'));
   let faults = 0;
   try {
-    const py = python();
+    const py = lmEvalPython();
     const filters = compareFilters(py, work);
     say(
       `GSM8K filters: ${filters.answers} answers, ${filters.right} right by one of the figures, ${filters.apart.length} apart`,
@@ -97,7 +51,7 @@ async function main(): Promise<number> {
         if (kept.leftOut > 0)
           say(`${name} · ${task.name}: ${kept.leftOut} rows left out, a choice is no token of its own`);
       }
-      const theirs = scoreTheirs(py, dir, scorable, work);
+      const theirs = await referenceScores(py, { dir, tasks: scorable, work });
       for (const task of scorable) {
         const begun = performance.now();
         const ours = await scoreOurs(model, task);
