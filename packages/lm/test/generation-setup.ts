@@ -23,7 +23,7 @@ import {
   type ModelConfig,
 } from '../src/index.js';
 
-export const tinyPlan: GenerationPlan = { batches: [1, 3], prefillTimes: [8, 24], contextMax: 32, isScored: true };
+export const tinyPlan: GenerationPlan = { batches: [1, 3], prefillTimes: [8, 24], contextMax: 32, scoreTimes: [8, 24] };
 
 export interface Generating {
   session: Session;

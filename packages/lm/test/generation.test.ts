@@ -411,7 +411,7 @@ describe('answers that begin one by one', () => {
 
 describe('scores of prompts', () => {
   test('a long one is scored in pieces, and one that fills the context is taken', async () => {
-    const plan = { batches: [1], prefillTimes: [300], contextMax: 300, isScored: true };
+    const plan = { batches: [1], prefillTimes: [300], contextMax: 300, scoreTimes: [300] };
     const config = { ...tinyConfig, maxPositions: 300 };
     const model = await generating(config, 'plain', { plan });
     open.push(model);
@@ -432,7 +432,7 @@ describe('scores of prompts', () => {
     await expect(generator.score([], {})).rejects.toThrow('Prompt 0 is empty');
     await expect(generator.score([1], { adapter: 'none' })).rejects.toThrow("There is no adapter 'none'");
     await expect(generator.score([1], { listed: 21 })).rejects.toThrow('it is at most 20');
-    const plan = { ...tinyPlan, isScored: false };
+    const { scoreTimes: _none, ...plan } = tinyPlan;
     const without = await generating(tinyConfig, 'eager', { plan });
     open.push(without);
     await expect(without.generator.score([1], {})).rejects.toThrow('made without scores of prompts');

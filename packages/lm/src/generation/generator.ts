@@ -44,13 +44,14 @@ export function createGenerator(
     if (plan.isGreedy === true && needsLogits(options)) throw onlyGreedy();
     adapters.check(options.adapter ?? null);
   };
-  const scorePrompt = createScorer(session, config, plan, adapters);
+  const scoreTimes = plan.scoreTimes ?? [];
+  const scorePrompt = createScorer(session, config, scoreTimes, adapters);
   return {
     plan,
     promptMax,
     score: async (prompt, { adapter = null, listed = 0 }) => {
-      checkPrompts([prompt], { vocabSize: config.vocabSize, promptMax: largest(plan.prefillTimes) });
-      if (plan.isScored !== true || listed > LISTED_MAX) throw scoresNone(listed);
+      if (scoreTimes.length === 0 || listed > LISTED_MAX) throw scoresNone(listed);
+      checkPrompts([prompt], { vocabSize: config.vocabSize, promptMax: largest(scoreTimes) });
       return scorePrompt(prompt, adapter, listed);
     },
     begin: (prompt, options) => {
@@ -86,7 +87,7 @@ function scoresNone(listed: number): AppError {
   return listed > LISTED_MAX
     ? new AppError('invalid_value', `listed is ${listed}; it is at most ${LISTED_MAX}.`, { param: 'listed' })
     : new AppError('invalid_value', 'This model was made without scores of prompts.', {
-        hint: 'Make it with a plan whose isScored is true.',
+        hint: 'Make it with a plan that has scoreTimes.',
       });
 }
 

@@ -11,15 +11,16 @@ export interface GenerationPlan {
   contextMax: number;
   /** Only greedy answers without lists of likely tokens: a third of the graph less. */
   isGreedy?: boolean;
-  /** Prompts are scored as well. */
-  isScored?: boolean;
+  /** Lengths that prompts which are scored are padded to, tokens, ascending; absent: none is scored. */
+  scoreTimes?: readonly number[];
 }
 
 /** @throws AppError `invalid_value` naming what cannot work. */
-export function checkPlan(config: ModelShape, { batches, prefillTimes, contextMax }: GenerationPlan): void {
+export function checkPlan(config: ModelShape, { batches, prefillTimes, scoreTimes, contextMax }: GenerationPlan): void {
   const problem =
     sequenceProblem('batches', batches, Number.POSITIVE_INFINITY) ??
     sequenceProblem('prefillTimes', prefillTimes, contextMax) ??
+    (scoreTimes === undefined ? null : sequenceProblem('scoreTimes', scoreTimes, contextMax)) ??
     (contextMax > config.maxPositions ? `contextMax is ${contextMax}, the model ends at ${config.maxPositions}` : null);
   if (problem === null) return;
   throw new AppError('invalid_value', `The plan of generation cannot work: ${problem}.`, {

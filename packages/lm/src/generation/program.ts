@@ -23,7 +23,7 @@ export function generationSignatures(
   netFeeds: (batch: number) => Feeds = () => ({}),
 ): Record<string, Signature> {
   checkPlan(config, plan);
-  const signatures = plan.isScored === true ? scoreSignatures(config, plan, netOf, netFeeds(1)) : {};
+  const signatures = scoreSignatures(config, plan.scoreTimes ?? [], netOf, netFeeds(1));
   for (const batch of plan.batches) {
     for (const time of plan.prefillTimes)
       signatures[prefillName(batch, time)] = prefill(config, plan, netOf, netFeeds(batch), batch, time);

@@ -14,7 +14,7 @@ import { chunkRows } from '../head-loss.js';
 import { headLogits, hiddenStates } from '../model.js';
 import type { NetOf } from './net-of.js';
 import type { AdapterRows } from './options.js';
-import { bucketFor, type GenerationPlan } from './plan.js';
+import { bucketFor } from './plan.js';
 import type { TokenProbability } from './rows.js';
 
 /** Likeliest tokens that are listed at a place, at most. */
@@ -40,7 +40,7 @@ const HEAD = 'score/head';
  */
 export function scoreSignatures(
   config: ModelConfig,
-  plan: GenerationPlan,
+  times: readonly number[],
   netOf: NetOf,
   netFeeds: Feeds,
 ): Record<string, Signature> {
@@ -56,7 +56,8 @@ export function scoreSignatures(
       feeds: { ...netFeeds, ids: ints(1, time) },
       build: (feeds, scope) => ({ hidden: hiddenStates(netOf(scope, feeds), config, { ids: feeds.ids }) }),
     });
-  return { ...Object.fromEntries(plan.prefillTimes.map((time) => [statesName(time), states(time)])), [HEAD]: head };
+  if (times.length === 0) return {};
+  return { ...Object.fromEntries(times.map((time) => [statesName(time), states(time)])), [HEAD]: head };
 }
 
 const ints = (...shape: number[]): Feed => ({ shape, dtype: 'int32' });
@@ -74,10 +75,10 @@ function scoreRows(logits: Tensor, targets: Tensor): Record<string, Tensor> {
 }
 
 /** Scores prompts through `scoreSignatures`, one after the other, and yields to the event loop in between. */
-export function createScorer(session: Session, config: ModelConfig, plan: GenerationPlan, adapters: AdapterRows) {
+export function createScorer(session: Session, config: ModelConfig, times: readonly number[], adapters: AdapterRows) {
   const rows = chunkRows(config.vocabSize);
   return async (prompt: readonly number[], adapter: string | null, listed: number): Promise<PromptScores> => {
-    const time = bucketFor(prompt.length, plan.prefillTimes);
+    const time = bucketFor(prompt.length, times);
     const ids = new Int32Array(time);
     ids.set(prompt);
     const { hidden } = session.run(statesName(time), { ids, ...adapters.feeds([adapter]) });

@@ -126,7 +126,7 @@ export async function openServed({
 function planFor(rows: number, contextMax: number): GenerationPlan {
   const prefillTimes: number[] = [];
   for (let time = contextMax; time > PREFILL_MIN; time = Math.ceil(time / 4)) prefillTimes.unshift(time);
-  return { batches: [...new Set([1, rows])], prefillTimes, contextMax, isScored: true };
+  return { batches: [...new Set([1, rows])], prefillTimes, scoreTimes: prefillTimes, contextMax };
 }
 
 /** Which adapters, at which shares, have slots; those that answer keep theirs, and of the others the one unused the longest goes first. */
