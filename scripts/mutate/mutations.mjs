@@ -8,6 +8,7 @@ import { files } from './mutations/files.mjs';
 import { learning } from './mutations/learning.mjs';
 import { product } from './mutations/product.mjs';
 import { rows } from './mutations/rows.mjs';
+import { serving } from './mutations/serving.mjs';
 
 export const mutations = [
   ...learning,
@@ -17,5 +18,6 @@ export const mutations = [
   ...product,
   ...durable,
   ...experiments,
+  ...serving,
   ...checks,
 ];

@@ -28,7 +28,7 @@ const asked = read<{ tokens: number; listed: number; bases: { base: { cases: Cas
 const golden = read<{ base: Golden[] }>(join(import.meta.dirname, 'fixtures/transformers.json')).base;
 const cases = asked.bases.base.cases.flatMap((one, i) => {
   const expected = golden[i];
-  return expected === undefined ? [] : [{ ...one, expected }];
+  return expected === undefined ? [] : [{ ...one, number: i + 1, expected }];
 });
 
 /** Answers and log-probabilities of 'base' beside those of transformers. */
@@ -48,7 +48,7 @@ export function transformersSuite(of: () => { client: OpenAI; tokenizer: TextTok
     });
 
     test.each(cases)(
-      'the prompt $prompt$messages is scored token by token, and answered alike',
+      'the prompt of case $number is scored token by token, and answered alike',
       async ({ expected }) => {
         const { client, tokenizer } = of();
         const { choices, usage } = await client.completions.create({
@@ -85,23 +85,26 @@ export function transformersSuite(of: () => { client: OpenAI; tokenizer: TextTok
       },
     );
 
-    test.each(cases.filter(({ messages }) => messages))('the conversation $messages has its answer', async (one) => {
-      const { messages = [], expected } = one;
-      const body = { model: 'base', messages, max_tokens: asked.tokens, temperature: 0, logprobs: true };
-      const answer = await of().client.chat.completions.create({ ...body, top_logprobs: asked.listed });
-      const content = answer.choices[0]?.logprobs?.content ?? [];
-      expect(answer.usage?.prompt_tokens).toBe(expected.ids.length);
-      near(
-        content.map(({ logprob }) => logprob),
-        expected.answer_logprobs,
-      );
-      expect(Buffer.concat(content.map(({ bytes }) => Buffer.from(bytes ?? [])))).toEqual(bytesOf(expected.answer));
-      for (const [i, list] of expected.answer_top.entries())
+    test.each(cases.filter(({ messages }) => messages))(
+      'the conversation of case $number has its answer',
+      async (one) => {
+        const { messages = [], expected } = one;
+        const body = { model: 'base', messages, max_tokens: asked.tokens, temperature: 0, logprobs: true };
+        const answer = await of().client.chat.completions.create({ ...body, top_logprobs: asked.listed });
+        const content = answer.choices[0]?.logprobs?.content ?? [];
+        expect(answer.usage?.prompt_tokens).toBe(expected.ids.length);
         near(
-          content[i]?.top_logprobs.map(({ logprob }) => logprob) ?? [],
-          list.map(([, logprob]) => logprob),
+          content.map(({ logprob }) => logprob),
+          expected.answer_logprobs,
         );
-    });
+        expect(Buffer.concat(content.map(({ bytes }) => Buffer.from(bytes ?? [])))).toEqual(bytesOf(expected.answer));
+        for (const [i, list] of expected.answer_top.entries())
+          near(
+            content[i]?.top_logprobs.map(({ logprob }) => logprob) ?? [],
+            list.map(([, logprob]) => logprob),
+          );
+      },
+    );
 
     test('a prompt scores alike as text and as tokens, among others and alone, echoed without an answer', async () => {
       const texts = asked.bases.base.cases.flatMap(({ prompt }) => prompt ?? []);
