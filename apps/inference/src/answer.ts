@@ -69,7 +69,7 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
   const stop = typeof request.stop === 'string' ? [request.stop] : (request.stop ?? []);
   const n = request.n ?? 1;
   const queue = createQueue();
-  const seed = request.seed ?? randomInt(SEED_END);
+  const seed = folded(request.seed ?? randomInt(SEED_END));
   const used = { prompt_tokens: 0, completion_tokens: 0 };
   const shared = {
     temperature: request.temperature ?? 1,
@@ -142,6 +142,12 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
     usage: () => ({ ...used, total_tokens: used.prompt_tokens + used.completion_tokens }),
     cancel,
   };
+}
+
+/** A seed of 64 bits as one of 32; one from 0 on that has no more stays what it is. */
+function folded(seed: number): number {
+  const bits = BigInt.asUintN(64, BigInt(seed));
+  return Number(BigInt.asUintN(32, bits ^ (bits >> 32n)));
 }
 
 type Completed = Awaited<ReturnType<Served['begin']>['completion']>;

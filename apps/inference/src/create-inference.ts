@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import type { Answers } from './answer.js';
 import { beginChat, chatChunks, wholeChat } from './chat.js';
 import { toWireError } from './errors.js';
+import { HEARTBEAT_MS, withHeartbeats } from './heartbeat.js';
 import { beginText, textChunks, wholeText } from './text.js';
 
 export interface InferenceOptions {
@@ -117,7 +118,7 @@ function stream(reply: FastifyReply, chunks: AsyncIterable<object>): FastifyRepl
     .header('content-type', 'text/event-stream; charset=utf-8')
     .header('cache-control', 'no-cache')
     .header('x-accel-buffering', 'no')
-    .send(Readable.from(events()));
+    .send(Readable.from(withHeartbeats(events(), HEARTBEAT_MS)));
 }
 
 const event = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;

@@ -46,8 +46,8 @@ const SHARED: Record<string, Values> = {
     [-0.1, 1.1],
   ],
   seed: [
-    [null, 0, 2 ** 31 - 1],
-    [-1, 0.5, 2 ** 31],
+    [null, 0, -1, 2 ** 62],
+    [0.5, 1e300, '1'],
   ],
   stop: [
     [null, 'x', [], Array(16).fill('x')],
@@ -114,7 +114,10 @@ const CHAT: Record<string, Values> = {
   audio: NOT_OURS(),
   prediction: NOT_OURS(),
   web_search_options: NOT_OURS(),
-  reasoning_effort: NOT_OURS(['none']),
+  reasoning_effort: NOT_OURS(['none', 'medium']),
+  moderation: NOT_OURS(),
+  prompt_cache_retention: NOT_OURS(['in_memory']),
+  prompt_cache_options: NOT_OURS(),
   verbosity: NOT_OURS(['medium']),
   store: NOT_OURS([false]),
   service_tier: NOT_OURS(['auto', 'default']),
@@ -298,7 +301,7 @@ export function batterySuite(of: () => BatteryContext): void {
         };
         return (await client.chat.completions.create({ ...asked, stream: false })).choices[0];
       };
-      const [one, again, other] = [await say({ seed: 1 }), await say({ seed: 1 }), await say({ seed: 2 })];
+      const [one, again, other] = [await say({ seed: 1 }), await say({ seed: 1 }), await say({ seed: 2 ** 40 + 1 })];
       expect(again?.message.content).toBe(one?.message.content);
       expect(other?.message.content).not.toBe(one?.message.content);
       const text = one?.message.content ?? '';

@@ -4,6 +4,7 @@ import { answerPrompts, openServed, type Served } from '@moraine/recipes';
 import { OpenAI } from 'openai';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { withHeartbeats } from '../src/heartbeat.js';
 import { createInference } from '../src/index.js';
 import { readingOf } from '../src/tools.js';
 import { batterySuite } from './battery.suite.js';
@@ -304,4 +305,35 @@ test('the server closes while answers are under way', async () => {
   const closed = once(short.server, 'close');
   await short.close();
   await closed;
+});
+
+test('a stream that says nothing for a while shows that it lives, in comments, and loses nothing', async () => {
+  let goOn: () => void = () => undefined;
+  const quiet = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let isClosed = false;
+  async function* events(): AsyncGenerator<string> {
+    try {
+      yield 'one';
+      await quiet;
+      yield 'two';
+      yield 'three';
+    } finally {
+      isClosed = true;
+    }
+  }
+  const seen: string[] = [];
+  for await (const event of withHeartbeats(events(), 5)) {
+    seen.push(event);
+    if (seen.length === 3) goOn();
+  }
+  const beat = ': waiting\n\n';
+  expect(seen.slice(0, 3)).toEqual(['one', beat, beat]);
+  expect(seen.filter((event) => event !== beat)).toEqual(['one', 'two', 'three']);
+  const left = withHeartbeats(events(), 1_000);
+  isClosed = false;
+  await left.next();
+  await left.return(undefined);
+  expect(isClosed).toBe(true);
 });

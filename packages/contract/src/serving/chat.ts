@@ -49,11 +49,14 @@ export const ChatRequest = z
     audio: only('audio', [], 'Answers are text.'),
     prediction: only('prediction', [], 'Leave it out.'),
     web_search_options: only('web_search_options', [], 'The model sees what the request says, no more.'),
-    reasoning_effort: only('reasoning_effort', ['none'], 'Leave it out.'),
+    reasoning_effort: only('reasoning_effort', ['none', 'medium'], 'Leave it out.'),
     verbosity: only('verbosity', ['medium'], 'Leave it out, and say in the prompt what is wanted.'),
     store: only('store', [false], 'Answers are not kept; leave it out.'),
     service_tier: only('service_tier', ['auto', 'default'], 'Leave it out.'),
+    moderation: only('moderation', [], 'Leave it out.'),
     prompt_cache_key: z.string().nullish(),
+    prompt_cache_retention: only('prompt_cache_retention', ['in_memory'], 'Leave it out.'),
+    prompt_cache_options: only('prompt_cache_options', [], 'Leave it out.'),
     safety_identifier: z.string().nullish(),
   })
   .meta({ id: 'ChatRequest' });

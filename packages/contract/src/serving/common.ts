@@ -3,7 +3,6 @@ import { refusal } from '../errors.js';
 import { Metadata } from '../run-request.js';
 
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
-const UINT31 = 2 ** 31 - 1;
 /** Texts that end an answer, and answers to a prompt: as many as OpenAI's API takes, or more. */
 const STOPS_MAX = 16;
 const ANSWERS_MAX = 128;
@@ -47,8 +46,13 @@ export const ANSWER_KEYS = {
     'Draws from tokens with this share of the likeliest one’s probability. Default 0.',
   ),
   seed: describe(
-    z.int().min(0).max(UINT31).nullish(),
-    'The same seed, prompt and settings give the same answer, whatever is answered beside it. Chosen when absent.',
+    z
+      .number()
+      .refine(Number.isInteger, 'a whole number')
+      .min(-(2 ** 63))
+      .max(2 ** 63)
+      .nullish(),
+    'A whole number of 64 bits. The same seed, prompt and settings give the same answer, whatever is answered beside it. Chosen when absent.',
   ),
   stop: describe(Stops, `Texts that end the answer, which does not have them; at most ${STOPS_MAX}.`),
   n: describe(z.int().min(1).max(ANSWERS_MAX).nullish(), 'Answers to each prompt. Default 1.'),
