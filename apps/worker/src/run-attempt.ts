@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, explain, type JobSpec, type StopReason } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import {
@@ -50,6 +51,9 @@ export interface RunningAttempt {
   /** Resolves, and never rejects, when nothing of the attempt is left in this process; returns what a disk ended it with, or null. */
   done: Promise<string | null>;
 }
+
+/** A process that has said its last word ends within so long; what it writes later is lost. */
+const LAST_LINES_MS = 1_000;
 
 const deadlineOf = (reason: StopReason, settings: AttemptSettings): number =>
   ({ cancel: settings.cancelDeadlineMs, drain: settings.drainDeadlineMs, pause: settings.pauseDeadlineMs })[reason];
@@ -126,12 +130,19 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
       },
     });
     abandoned.signal.addEventListener('abort', () => outbox.close());
+    let lastPushed = Promise.resolve();
+    // Lines come by another way than events: those written before the last word are stored before it, which ends the attempt.
+    const pushLast = async (event: Terminal): Promise<void> => {
+      await Promise.race([running.ended, sleep(LAST_LINES_MS, undefined, { ref: false })]);
+      outbox.push(event);
+    };
     const running = startTrainingChild({
       ...settings,
       onEvent: (event) => {
         if (last) return;
-        if (isTerminal(event)) last = event;
-        outbox.push(event);
+        if (!isTerminal(event)) return outbox.push(event);
+        last = event;
+        lastPushed = pushLast(event);
       },
       onLog: (line) => {
         log.info({ child: line.level }, line.message);
@@ -144,6 +155,7 @@ export function runAttempt(s: Services, claim: Claim, settings: AttemptSettings,
     if (stopReason) running.stop(stopReason, deadlineOf(stopReason, settings));
     try {
       const death = await running.ended;
+      await lastPushed;
       await outbox.drained();
       await live.flush(1_000);
       return death;

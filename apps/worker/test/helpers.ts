@@ -25,6 +25,8 @@ export interface RunOptions {
   stepMs?: number;
   fault?: Fault;
   silent?: boolean;
+  /** Written 300 ms after the process has said that it finished. */
+  lateLine?: string;
   maxAttempts?: number;
 }
 
@@ -60,7 +62,7 @@ export async function submitRun(s: Services, options: RunOptions): Promise<strin
       status: 'processed',
     },
   });
-  const { pool, steps = 100, every = 20, stepMs = 2, fault, silent, maxAttempts = 10 } = options;
+  const { pool, steps = 100, every = 20, stepMs = 2, fault, silent, lateLine, maxAttempts = 10 } = options;
   const config: RunConfig & { test: object } = {
     base: 'tiny',
     adapter: { type: 'none' },
@@ -85,7 +87,7 @@ export async function submitRun(s: Services, options: RunOptions): Promise<strin
     checkpoint: { every_steps: every, every_seconds: 0, keep_last: 3 },
     seed: 1,
     trainable_parameters: 1,
-    test: { stepMs, fault, silent },
+    test: { stepMs, fault, silent, lateLine },
   };
   const common = { id: runId, projectId };
   await s.db.task.create({ data: { ...common, kind: 'train', status: 'queued', pool, maxAttempts } });

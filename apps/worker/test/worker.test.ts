@@ -84,7 +84,7 @@ const eventsOf = async (taskId: string) =>
 describe('a run', () => {
   test('goes from queued to succeeded with metrics, checkpoints, logs, adapter and result file', async () => {
     const pool = 'whole';
-    const id = await submitRun(s, { pool });
+    const id = await submitRun(s, { pool, lateLine: 'a line behind the last word' });
     await withWorker(pool, {}, async () => {
       await untilStatus(s, id, 'succeeded');
       const run = await runOf(s, id);
@@ -112,6 +112,7 @@ describe('a run', () => {
       const lines = await s.db.logLine.findMany({ where: { taskId: id }, orderBy: { seq: 'asc' } });
       expect(lines.map(({ level, message }) => [level, message]).toSorted()).toEqual([
         ['error', 'an error line of pino'],
+        ['info', 'a line behind the last word'],
         ['info', `training ${id} attempt 1 from step 0`],
         ['warn', 'a warning of a library'],
       ]);
