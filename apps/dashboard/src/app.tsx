@@ -12,6 +12,7 @@ const RunPage = lazy(async () => ({ default: (await import('./pages/run-page.js'
 const EvaluationsPage = lazy(async () => ({ default: (await import('./pages/evaluations-page.js')).EvaluationsPage }));
 const EvaluationPage = lazy(async () => ({ default: (await import('./pages/evaluation-page.js')).EvaluationPage }));
 const ExperimentsPage = lazy(async () => ({ default: (await import('./pages/experiments-page.js')).ExperimentsPage }));
+const PlaygroundPage = lazy(async () => ({ default: (await import('./pages/playground-page.js')).PlaygroundPage }));
 const ExperimentPage = lazy(async () => ({ default: (await import('./pages/experiment-page.js')).ExperimentPage }));
 
 const NoPage = () => (
@@ -47,6 +48,7 @@ const Pages = () => (
         <Route path="/experiments/:id" element={<ExperimentPage />} />
         <Route path="/evaluations" element={<EvaluationsPage />} />
         <Route path="/evaluations/:id" element={<EvaluationPage />} />
+        <Route path="/playground" element={<PlaygroundPage />} />
         <Route path="/workers" element={<WorkersPage />} />
         <Route path="*" element={<NoPage />} />
       </Routes>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makeEvaluation, makeRun, makeWorker } from './support/scenario.js';
+import { makeCheckpoint, makeEvaluation, makeRun, makeWorker } from './support/scenario.js';
 import { LONG, StatePages, until } from './support/state-pages.js';
 
 /** The states that a real stack cannot be brought into on demand. Real API, database and worker: e2e.test.ts. */
@@ -120,6 +120,103 @@ describe('the workers', () => {
   });
 });
 
+describe('the playground', () => {
+  const tokens = (...pairs: [string, number][]) => ({ tokens: pairs });
+  const column = (name: string) => on.page.getByRole('region', { name: `Column ${name}` });
+  const ask = async (prompt: string): Promise<void> => {
+    await on.page.getByLabel('Prompt').fill(prompt);
+    await on.page.getByLabel('Prompt').press('Control+Enter');
+  };
+
+  it('asks every column the same at once, shows each token by how likely it was, and how fast it came', async () => {
+    on.server.models.set('tiny', tokens(['Gan', -0.1], ['kor', -4], ['.', -0.02]));
+    on.server.models.set('ft:tiny:default:a:1', tokens(['Nev', -0.3], ['sa <b>', -0.2]));
+    await on.open('/playground?m=tiny&m=ft%3Atiny%3Adefault%3Aa%3A1~0.5&seed=7&t=0.8');
+    await on.page.getByLabel('System message').fill('Be brief.');
+    await ask('Who has them?');
+    await column('A').getByText('stop').waitFor();
+    await column('B').getByText('stop').waitFor();
+    const shared = { temperature: 0.8, seed: 7, max_tokens: 256, logprobs: true, stream: true };
+    const messages = [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Who has them?' },
+    ];
+    expect(on.server.asked.toSorted((a, b) => b.model.localeCompare(a.model))).toMatchObject([
+      { ...shared, messages, model: 'tiny' },
+      { ...shared, messages, model: 'ft:tiny:default:a:1', lambda: 0.5 },
+    ]);
+    expect(await column('A').getByRole('region').textContent()).toBe('Gankor.');
+    expect(await column('B').getByRole('region').textContent()).toBe('Nevsa <b>');
+    const shades = await column('A')
+      .locator('.answer span')
+      .evaluateAll((spans) =>
+        spans.map((span) => [span.textContent, span.getAttribute('title'), (span as HTMLElement).style.background]),
+      );
+    expect(shades.map(([text]) => text)).toEqual(['Gan', 'kor', '.']);
+    expect(shades[1]?.[1]).toMatch(/^probability 1\.83 %, log-probability −4/);
+    expect(shades[1]?.[2]).toContain('28%');
+    expect(await column('A').locator('dd').allTextContents()).toEqual([
+      expect.stringMatching(/^\d.* ms$/),
+      expect.stringMatching(/^\d.* tokens\/s$/),
+      '4',
+      '−1.37 nats',
+      'stop',
+    ]);
+    await on.page.getByLabel('Shade what was unlikely').uncheck();
+    expect(await column('A').locator('.answer span').count()).toBe(0);
+    expect(await column('A').getByRole('region').textContent()).toBe('Gankor.');
+  });
+
+  it('a refusal stays in its column, keeps what was typed, and an answer can be stopped', async () => {
+    on.server.models.set('slow', { tokens: Array.from({ length: 400 }, () => ['so ', -1]), everyMs: 20 });
+    on.server.models.set('away', { status: 503, message: 'No process has it.', retryAfter: 3 });
+    on.server.models.set('cut', { ...tokens(['half', -1]), breaksOff: true });
+    await on.open('/playground?m=slow&m=away&m=cut&m=none');
+    await ask('Hello?');
+    await column('B').getByText('No process has it. Ask again in 3 s.').waitFor();
+    await column('C').getByText('The answer broke off before its end. Ask again.').waitFor();
+    await column('D').getByText('There is no model none.').waitFor();
+    expect(await column('C').getByRole('region').textContent()).toMatch(/^half/);
+    await column('A').getByText(/so so/).waitFor();
+    await on.page.getByRole('button', { name: 'Stop' }).click();
+    const said = await column('A').getByRole('region').textContent();
+    await on.page.getByRole('button', { name: 'Ask all 4' }).waitFor();
+    expect(await on.page.getByLabel('Prompt').inputValue()).toBe('Hello?');
+    expect(await column('A').getByRole('region').textContent()).toBe(said);
+    expect(await on.page.getByRole('button', { name: 'Add a column' }).count()).toBe(0);
+    await on.page.getByRole('button', { name: 'Remove column A' }).click();
+    expect(new URL(on.page.url()).searchParams.getAll('m')).toEqual(['away', 'cut', 'none']);
+    await column('A').getByText('No process has it.').waitFor();
+  });
+
+  it('is one click from a run and from its checkpoints, with its base beside it, and says itself as a program', async () => {
+    const id = on.trained(20, 20, { status: 'succeeded' });
+    const { fine_tuned_model: model, model: base } = on.server.get(id).run;
+    on.server.get(id).checkpoints.push(makeCheckpoint(id, 10));
+    const step = on.server.get(id).checkpoints[0]?.fine_tuned_model_checkpoint;
+    await on.open(`/runs/${id}/checkpoints`);
+    const links = on.page.getByRole('link', { name: 'Ask it' });
+    await links.nth(1).waitFor();
+    expect(
+      await links.evaluateAll((all) =>
+        all.map((link) => new URL((link as HTMLAnchorElement).href).searchParams.getAll('m')),
+      ),
+    ).toEqual([
+      [base, model],
+      [base, step],
+    ]);
+    await links.first().click();
+    await on.page.getByLabel('Prompt').fill('It\'s "so"?');
+    await column('B').getByRole('button', { name: 'curl' }).click();
+    const said = (await column('B').locator('pre').textContent()) ?? '';
+    expect(said).toContain(`${new URL(on.page.url()).origin}/v1/chat/completions`);
+    expect(said).toContain(String(model));
+    expect(said).toContain(`It'\\''s`);
+    await column('B').getByRole('button', { name: 'Python' }).click();
+    expect(await column('B').locator('pre').textContent()).toContain('from openai import OpenAI');
+  });
+});
+
 describe('everywhere', () => {
   it('a browser without a session learns how to get one, and goes on by itself', async () => {
     on.server.isSignedIn = false;
@@ -139,6 +236,7 @@ describe('everywhere', () => {
     for (const path of [
       '/runs',
       '/workers',
+      '/playground?m=tiny&m=ft%3Atiny',
       `/runs/${id}`,
       ...['overview', 'evaluations', 'checkpoints', 'events', 'configuration', 'logs'].map(
         (tab) => `/runs/${id}/${tab}`,

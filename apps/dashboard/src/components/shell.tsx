@@ -59,6 +59,7 @@ const KEYS: readonly [string, string][] = [
   ['g r', 'Go to the runs'],
   ['g x', 'Go to the experiments'],
   ['g e', 'Go to the evaluations'],
+  ['g p', 'Go to the playground'],
   ['g w', 'Go to the workers'],
   ['Esc', 'Leave a field, close what is open, reset a zoom'],
   ['?', 'Show or hide these keys'],
@@ -92,6 +93,7 @@ export function Shell({ children }: { children: ReactNode }) {
     'g r': () => void navigate('/runs'),
     'g x': () => void navigate('/experiments'),
     'g e': () => void navigate('/evaluations'),
+    'g p': () => void navigate('/playground'),
     'g w': () => void navigate('/workers'),
     '?': () => setHelpOpen((open) => !open),
   });
@@ -112,6 +114,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <NavLink to="/runs">Runs</NavLink>
           <NavLink to="/experiments">Experiments</NavLink>
           <NavLink to="/evaluations">Evaluations</NavLink>
+          <NavLink to="/playground">Playground</NavLink>
           <NavLink to="/workers">Workers</NavLink>
           <a href="/docs" className="wide">
             API

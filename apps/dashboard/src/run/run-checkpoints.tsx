@@ -1,7 +1,9 @@
 import { type CheckpointObject, isTerminal, type RunObject } from '@moraine/contract';
+import { Link } from 'react-router';
 import { Amount, Copyable } from '../components/bits.js';
 import { ErrorNotice, Loading, Notice } from '../components/notice.js';
 import { bytes, dateTime, digits } from '../lib/format.js';
+import { playgroundPath } from '../playground/columns.js';
 
 /** What a lost run would go on from. */
 export function RunCheckpoints({
@@ -47,6 +49,9 @@ export function RunCheckpoints({
               <th>Saved</th>
               <th>Model</th>
               <th>SHA-256</th>
+              <th>
+                <span className="visually-hidden">Ask</span>
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -69,6 +74,9 @@ export function RunCheckpoints({
                 </td>
                 <td>
                   <Copyable text={checkpoint.sha256} shown={checkpoint.sha256.slice(0, 12)} what="the hash" />
+                </td>
+                <td>
+                  <Link to={playgroundPath(run.model, checkpoint.fine_tuned_model_checkpoint)}>Ask it</Link>
                 </td>
               </tr>
             ))}

@@ -1,6 +1,7 @@
 import { explain, isTerminal, methodRow, type RunObject } from '@moraine/contract';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
+import { Link } from 'react-router';
 import { Amount, Copyable, MethodChip, ProgressBar } from '../components/bits.js';
 import { RunStateBadge } from '../components/state.js';
 import { useEscape } from '../hooks/use-hotkeys.js';
@@ -10,6 +11,7 @@ import { client } from '../lib/client.js';
 import { age, dateTime, digits, duration, durationRange, si } from '../lib/format.js';
 import { keys } from '../lib/query-keys.js';
 import { runName } from '../lib/run-filter.js';
+import { playgroundPath } from '../playground/columns.js';
 import type { RunFeed } from '../stream/run-feed.js';
 
 /** What the run does now: state with its reason, progress in steps and tokens, time left, and the buttons that are legal now. */
@@ -29,6 +31,11 @@ export function RunHeader({ run, feed }: { run: RunObject; feed: RunFeed | null 
         <span className="spacer" />
         <PauseButton run={run} />
         <CancelButton run={run} />
+        {run.fine_tuned_model !== null && (
+          <Link className="button" to={playgroundPath(run.model, run.fine_tuned_model)}>
+            Ask it
+          </Link>
+        )}
         <DownloadMenu run={run} />
       </div>
       <StateLine run={run} />

@@ -112,6 +112,22 @@ const many = (count: number): void => {
     );
 };
 
+const said = 'Nevsa gave three belts to Gankor, who has had them since the market closed for the winter.';
+
+function fillPlayground(): void {
+  const random = noise(5);
+  const answer = (count: number) => ({
+    tokens: said
+      .split(/(?= )/)
+      .slice(0, count)
+      .map((word): [string, number] => [word, -Math.abs(3 * random())]),
+  });
+  server.models.set('tiny', answer(6));
+  server.models.set('ft:tiny:default:records:4f2k9x1c', answer(17));
+  server.models.set(`ft:tiny:default:${LONG}:9x1c4f2k:ckpt-step-120`, answer(12));
+  server.models.set('away', { status: 503, message: 'No process has the model at the moment.', retryAfter: 5 });
+}
+
 const keepOnly = (runId: string): void => {
   for (const key of server.held.keys()) if (key !== runId) server.held.delete(key);
 };
@@ -131,6 +147,19 @@ const shots: [string, string, () => void][] = [
   ['run-configuration', `/runs/${running}/configuration`, () => {}],
   ['run-logs', `/runs/${running}/logs`, () => {}],
   ['run-missing', '/runs/ftjob-nothing', () => {}],
+  ['playground-empty', '/playground', () => {}],
+  [
+    'playground-4',
+    `/playground?${[
+      'tiny',
+      'ft:tiny:default:records:4f2k9x1c',
+      `ft:tiny:default:${LONG}:9x1c4f2k:ckpt-step-120~0.5`,
+      'away',
+    ]
+      .map((model) => `m=${encodeURIComponent(model)}`)
+      .join('&')}`,
+    fillPlayground,
+  ],
   [
     'workers',
     '/workers',
@@ -164,6 +193,11 @@ for (const [name, path, prepare] of shots) {
   prepare();
   if (!name.includes(only)) continue;
   const page = await browser.open(`${origin}${path}`);
+  if (path.startsWith('/playground?')) {
+    await page.getByLabel('Prompt').fill('Nevsa gave 3 belts to Gankor.\nWho has them now?');
+    await page.getByLabel('Prompt').press('Control+Enter');
+    await page.getByRole('button', { name: 'Python' }).first().click();
+  }
   for (const width of [1440, 390])
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.setViewportSize({ width, height: width === 390 ? 844 : 900 });
