@@ -59,8 +59,17 @@ const onAndOn = () => ({ logit_bias: Object.fromEntries(served.tokenizer.eosIds.
 const textOf = async (model: string, content: string, more: object = {}) =>
   (await ask(model, content, more)).choices[0]?.message.content;
 
+const known = new Map<string, Promise<string[]>>();
+
 /** What the model writes by itself, without anything beside it. */
-async function alone(adapter: keyof typeof dirs | null, lambda = 1): Promise<string[]> {
+function alone(adapter: keyof typeof dirs | null, lambda = 1): Promise<string[]> {
+  const key = `${adapter} ${lambda}`;
+  const before = known.get(key) ?? writeAlone(adapter, lambda);
+  known.set(key, before);
+  return before;
+}
+
+async function writeAlone(adapter: keyof typeof dirs | null, lambda: number): Promise<string[]> {
   const { answers } = await answerPrompts({
     ...{ baseDir, adapterDir: adapter === null ? null : dirs[adapter], lambda, prompts: PROMPTS, mode: 'plain' },
     ...{ maxNewTokens: TOKENS, temperature: 0, topP: 1, topK: 0, seed: 0, stop: [], isRaw: false },

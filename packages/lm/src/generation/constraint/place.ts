@@ -8,7 +8,7 @@ export interface Place {
 
 /** A place that remembers where bytes led. */
 export function place(isEnd: boolean, follow: (byte: number) => Place | null): Place {
-  const known: (Place | null | undefined)[] = [];
+  const known: (Place | null | undefined)[] = Array(256).fill(undefined);
   return {
     isEnd,
     step(byte) {
