@@ -17,7 +17,7 @@ export const rooms = {
   'packages/testing': ['*'],
   'apps/api': ['@moraine/contract', '@moraine/services', 'lazily:@moraine/recipes'],
   'apps/worker': ['@moraine/contract', '@moraine/services', '@moraine/recipes'],
-  'apps/inference': ['@moraine/contract', '@moraine/data', '@moraine/recipes'],
+  'apps/inference': ['@moraine/contract', '@moraine/data', '@moraine/recipes', '@moraine/services'],
   'apps/dashboard': ['@moraine/contract'],
   'apps/cli': [
     '@moraine/contract',
@@ -40,6 +40,7 @@ export const folders = {
     training: ['work', 'library', 'ground'],
     evaluation: ['training', 'work', 'library', 'ground'],
     analysis: ['training', 'work', 'library', 'ground'],
+    serving: ['training', 'work', 'library', 'ground'],
     kinds: ['analysis', 'evaluation', 'training', 'work', 'ground'],
     experiments: ['evaluation', 'training', 'work', 'library', 'ground'],
     reconcile: ['experiments', 'kinds', 'analysis', 'evaluation', 'training', 'work', 'library', 'ground'],

@@ -4,6 +4,8 @@ import {
   type AttemptToken,
   type Claim,
   cancelAnalysing,
+  fetchFile,
+  fetchFolder,
   finishAnalysis,
   markAnalysing,
   recordRows,
@@ -11,7 +13,6 @@ import {
   startAnalysis,
 } from '@moraine/services';
 import { eventId } from './attempt-events.js';
-import { fetchFile, fetchFolder } from './fetch-blobs.js';
 import { FETCHING_MS, within } from './within.js';
 import type { KindSink, Work } from './work.js';
 

@@ -4,6 +4,8 @@ import {
   type Claim,
   cancelEvaluating,
   type EvaluateJob,
+  fetchFile,
+  fetchFolder,
   finishEvaluation,
   markEvaluating,
   recordItems,
@@ -11,7 +13,6 @@ import {
   startEvaluation,
 } from '@moraine/services';
 import { eventId } from './attempt-events.js';
-import { fetchFile, fetchFolder } from './fetch-blobs.js';
 import { FETCHING_MS, within } from './within.js';
 import type { KindSink, Work } from './work.js';
 

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import type { Job, JobCheckpoint, JobFile, Services } from '@moraine/services';
-import { fetchFile, fetchFolder } from './fetch-blobs.js';
+import { fetchFile, fetchFolder, type Job, type JobCheckpoint, type JobFile, type Services } from '@moraine/services';
 import { FETCHING_MS, within } from './within.js';
 
 export interface TrainInputs {

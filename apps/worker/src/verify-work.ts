@@ -4,11 +4,11 @@ import {
   type AttemptToken,
   type Claim,
   cancelVerification,
+  fetchFolder,
   finishVerification,
   type Services,
   startVerification,
 } from '@moraine/services';
-import { fetchFolder } from './fetch-blobs.js';
 import { fetchTrainInputs } from './train-inputs.js';
 import type { KindSink, Work } from './work.js';
 

@@ -7,6 +7,7 @@ export const ID_PREFIX = {
   checkpoint: 'ftckpt_',
   event: 'ftevent-',
   worker: 'wrk_',
+  inference: 'inf_',
   apiKey: 'key_',
   project: 'proj_',
   base: 'base_',

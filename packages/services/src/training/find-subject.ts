@@ -17,7 +17,7 @@ export interface Tuned {
 /** What a task is about, by the name that was given: a base alone, or with what was trained on it. */
 export interface Subject {
   base: BaseModel;
-  tuned: Tuned | null;
+  tuned: (Tuned & TunedPlace) | null;
 }
 
 /**
@@ -27,16 +27,16 @@ export interface Subject {
 export async function findSubject(s: Services, actor: Actor, model: string): Promise<Subject> {
   if (model.startsWith('ft:')) {
     const { run, checkpoint } = await findTunedCheckpoint(s, actor, model);
-    const { id, sha256, step } = checkpoint;
-    return { base: run.base, tuned: { runId: run.id, checkpointId: id, adapterId: null, sha256, step } };
+    const { id, sha256, blobKey: blobPrefix, step } = checkpoint;
+    return { base: run.base, tuned: { runId: run.id, checkpointId: id, adapterId: null, sha256, blobPrefix, step } };
   }
   const uploaded = await s.db.uploadedAdapter.findFirst({
     where: { projectId: actor.projectId, name: model, deletedAt: null },
     include: { base: true },
   });
   if (!uploaded) return { base: await requireBase(s, actor, model), tuned: null };
-  const { id, sha256, base } = uploaded;
-  return { base, tuned: { runId: null, checkpointId: null, adapterId: id, sha256, step: null } };
+  const { id, sha256, blobPrefix, base } = uploaded;
+  return { base, tuned: { runId: null, checkpointId: null, adapterId: id, sha256, blobPrefix, step: null } };
 }
 
 /** Locks the subject of a task until that is stored; a base and an adapter are held by its references to them. */
@@ -45,11 +45,17 @@ export async function holdSubject(tx: Prisma.TransactionClient, model: string, t
   await holdCheckpoint(tx, { model, runId: tuned.runId, checkpointId: tuned.checkpointId });
 }
 
+/** Where the files of what was trained are: their folder in blob storage. */
+export interface TunedPlace {
+  blobPrefix: string;
+  sha256: string;
+}
+
 /** Where the files of a subject are, by their keys in blob storage. */
 export interface SubjectPlace {
   base: { name: string; blobPrefix: string; sha256: string };
   /** What was trained on it; null: the base alone. */
-  tuned: { blobPrefix: string; sha256: string } | null;
+  tuned: TunedPlace | null;
 }
 
 /** What a task keeps of its subject. */

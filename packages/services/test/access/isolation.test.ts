@@ -89,6 +89,7 @@ const BY_ID: Record<string, Call> = {
   estimateRun: (actor) => services.estimateRun(s, actor, { model: ours.base, training_file: ours.file }),
   getModel: (actor) => services.getModel(s, actor, ours.tuned),
   'getModel of a base': (actor) => services.getModel(s, actor, ours.base),
+  findServed: (actor) => services.findServed(s, actor, ours.base),
   getRun: (actor) => services.getRun(s, actor, ours.run),
   requireRuns: (actor) => services.requireRuns(s, actor, [ours.run]),
   requireRun: (actor) => services.requireRun(s, actor, ours.run),

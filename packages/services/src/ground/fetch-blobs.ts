@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
-import type { Services } from '@moraine/services';
+import type { Services } from './context.js';
 
 /** A stored folder on this machine: in place where the store is here, else kept at `place`. @throws AppError `storage` when it is gone. */
 export async function fetchFolder(s: Services, prefix: string, place: string): Promise<string> {
