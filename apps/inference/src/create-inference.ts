@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { AppError, errorBody, parse } from '@moraine/contract';
 import { ChatRequest, TextRequest } from '@moraine/contract/serving';
 import type { Served } from '@moraine/recipes';
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Answers } from './answer.js';
 import { beginChat, chatChunks, wholeChat } from './chat.js';
@@ -12,7 +12,8 @@ import { HEARTBEAT_MS, withHeartbeats } from './heartbeat.js';
 import { beginText, textChunks, wholeText } from './text.js';
 
 export interface InferenceOptions {
-  served: Served;
+  /** What a request is answered by; a server of its own has one for all. @throws AppError when it cannot be had. */
+  served: Served | ((request: FastifyRequest) => Promise<Served>);
   /** Callers say it as a bearer key; null: anybody may ask. */
   key: string | null;
   log: Logger;
@@ -27,7 +28,9 @@ export function createInference({ served, key, log }: InferenceOptions): Fastify
     bodyLimit: BODY_BYTES_MAX,
     forceCloseConnections: true,
     genReqId: () => randomUUID(),
+    logController: new LogController({ disableRequestLogging: true }),
   }) as unknown as FastifyInstance;
+  const servedFor = typeof served === 'function' ? served : async () => served;
   const since = Math.floor(Date.now() / 1_000);
   const refuse = (error: AppError, reply: FastifyReply): FastifyReply => {
     void reply.header('x-should-retry', String(error.retryable));
@@ -54,19 +57,21 @@ export function createInference({ served, key, log }: InferenceOptions): Fastify
   });
   readJsonWithText(app);
   app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/v1/models', async () => ({
+  app.get('/v1/models', async (request) => ({
     object: 'list',
-    data: served.names().map((id) => ({ id, object: 'model', created: since, owned_by: 'moraine' })),
+    data: (await servedFor(request))
+      .names()
+      .map((id) => ({ id, object: 'model', created: since, owned_by: 'moraine' })),
   }));
-  app.post('/v1/chat/completions', async ({ body }, reply) => {
-    const { value, text } = bodyOf(body);
+  app.post('/v1/chat/completions', async (asked, reply) => {
+    const { value, text } = bodyOf(asked.body);
     const request = parse(ChatRequest, value);
-    const answers = untilGone(reply, beginChat(served, request, text));
+    const answers = untilGone(reply, beginChat(await servedFor(asked), request, text));
     return request.stream ? stream(reply, chatChunks(answers, request)) : wholeChat(answers, request);
   });
-  app.post('/v1/completions', async ({ body }, reply) => {
-    const request = parse(TextRequest, bodyOf(body).value);
-    const answers = untilGone(reply, beginText(served, request));
+  app.post('/v1/completions', async (asked, reply) => {
+    const request = parse(TextRequest, bodyOf(asked.body).value);
+    const answers = untilGone(reply, beginText(await servedFor(asked), request));
     return request.stream ? stream(reply, textChunks(answers, request)) : wholeText(answers, request);
   });
   return app;
@@ -99,6 +104,8 @@ const bodyOf = (body: unknown): Body => (body as Body | undefined) ?? { value: u
 
 /** Ends answers whose caller went away: their rows go to others by the next step. */
 function untilGone<T extends Pick<Answers, 'cancel'>>(reply: FastifyReply, answers: T): T {
+  // It left while what answers was brought.
+  if (reply.raw.destroyed) answers.cancel();
   reply.raw.once('close', () => answers.cancel());
   return answers;
 }

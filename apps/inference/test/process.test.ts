@@ -1,0 +1,125 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { answerPrompts } from '@moraine/recipes';
+import { createBaseFromDir, ensureDefaultProject, type Services } from '@moraine/services';
+import { testServices } from '@moraine/testing';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readEnv } from '../src/env.js';
+import { type InferenceProcess, startProcess } from '../src/start-process.js';
+import { BASE } from './random-adapter.js';
+
+// One process over the shipped base, with a real Postgres, until it ends by being idle.
+const t = await testServices();
+const s: Services = t.services;
+let settings: Parameters<typeof startProcess>[1];
+let running: InferenceProcess;
+let base: { sha256: string; blobPrefix: string };
+
+beforeAll(async () => {
+  const { id: projectId } = await ensureDefaultProject(s);
+  await createBaseFromDir(s, { projectId, keyId: null }, { name: 'tiny', dir: BASE });
+  base = await s.db.base.findFirstOrThrow({ select: { sha256: true, blobPrefix: true } });
+  const workDir = await mkdtemp(join(tmpdir(), 'moraine-inference-'));
+  settings = {
+    ...{ base: base.sha256, workDir, host: '127.0.0.1', port: 0, announcedHost: '127.0.0.1' },
+    ...{
+      rows: 2,
+      contextMax: 128,
+      memoryBytes: undefined,
+      idleMs: null,
+      version: '0',
+      heartbeatMs: 50,
+      drainMs: 5_000,
+    },
+  };
+  running = await startProcess(s, settings, pino({ level: 'silent' }));
+});
+afterAll(async () => {
+  await running.drain();
+  await t.close();
+});
+
+const row = async () => {
+  const { rows } = await s.pg.query('SELECT * FROM inference_processes ORDER BY started_at LIMIT 1');
+  return rows[0];
+};
+
+async function ask({ sha256 = base.sha256, secret = '', pinned = true, more = {} } = {}) {
+  const model = { tenant: 'p', base: { name: 'tiny', blobPrefix: base.blobPrefix, sha256 }, tuned: null };
+  const key = secret || (await row()).secret;
+  const response = await fetch(`${running.address}/v1/chat/completions`, {
+    method: 'POST',
+    headers: {
+      ...{ authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      ...(pinned && { 'x-moraine-model': Buffer.from(JSON.stringify(model)).toString('base64url') }),
+    },
+    body: JSON.stringify({ model: 'whatever', messages: [{ role: 'user', content: 'Hi' }], temperature: 0, ...more }),
+  });
+  return { status: response.status, json: await response.json() };
+}
+
+test('it says where it is and what it has, and answers for that base under whatever name the request has', async () => {
+  expect(await row()).toMatchObject({
+    ...{ base_sha256: base.sha256, status: 'ready', address: running.address, rows: 2, answering: 0 },
+    device: { kind: 'cpu' },
+  });
+  const { answers } = await answerPrompts({
+    ...{ baseDir: BASE, adapterDir: null, lambda: 1, prompts: ['Hi'], mode: 'plain', maxNewTokens: 8 },
+    ...{ temperature: 0, topP: 1, topK: 0, seed: 0, stop: [], isRaw: false },
+  });
+  const { status, json } = await ask({ more: { max_tokens: 8 } });
+  expect([status, json.model, json.choices[0].message.content]).toEqual([200, 'whatever', answers[0]?.text]);
+});
+
+test('only the cluster may ask, by the secret of this process, and only for its base', async () => {
+  expect((await ask({ secret: 'guessed' })).status).toBe(401);
+  expect((await ask({ pinned: false })).json.error.code).toBe('invalid_request');
+  expect((await ask({ sha256: 'a'.repeat(64) })).status).toBe(503);
+});
+
+test('one that was given up for lost registers again with its next sign of life', async () => {
+  await s.pg.query(`UPDATE inference_processes SET status = 'gone', lease_until = now()`);
+  const ready = `SELECT 1 FROM inference_processes WHERE status = 'ready' AND lease_until > now()`;
+  while ((await s.pg.query(ready)).rowCount === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  await s.pg.query(`DELETE FROM inference_processes WHERE status = 'gone'`);
+  expect((await ask({ more: { max_tokens: 1 } })).status).toBe(200);
+});
+
+test('a base that needs more memory than may be used is not opened, and the row says why', async () => {
+  const small = startProcess(s, { ...settings, memoryBytes: 1_000 }, pino({ level: 'silent' }));
+  await expect(small).rejects.toMatchObject({ code: 'out_of_memory' });
+  const { rows } = await s.pg.query(`SELECT status_reason, secret FROM inference_processes WHERE status = 'failed'`);
+  expect(rows).toEqual([{ status_reason: expect.stringContaining('this process may use 1000'), secret: '' }]);
+});
+
+test('without requests it ends by itself, after what it answers, and its row says so', async () => {
+  const long = ask({ more: { max_tokens: 100 } });
+  let isDone = false;
+  void long.finally(() => {
+    isDone = true;
+  });
+  while ((await row()).answering === 0 && !isDone) await new Promise((resolve) => setTimeout(resolve, 5));
+  settings.idleMs = 1;
+  await running.ended;
+  expect((await long).status).toBe(200);
+  expect(await row()).toMatchObject({ status: 'gone', secret: '' });
+  await expect(fetch(running.address)).rejects.toThrow();
+});
+
+test('a setting that is missing or wrong is named', () => {
+  const given = {
+    DATABASE_URL: 'x',
+    REDIS_URL: 'x',
+    MORAINE_BLOBS: 'x',
+    MORAINE_WORK_DIR: 'x',
+    MORAINE_SERVE_BASE: 'x',
+  };
+  expect(() => readEnv({ ...given, MORAINE_SERVE_BASE: '' })).toThrow('MORAINE_SERVE_BASE');
+  expect(() => readEnv({ ...given, MORAINE_SERVE_ROWS: '0' })).toThrow('MORAINE_SERVE_ROWS');
+  expect(readEnv({ ...given, MORAINE_SERVE_HOST: '10.0.0.5' })).toMatchObject({
+    announcedHost: '10.0.0.5',
+    idleMs: null,
+  });
+});
