@@ -22,6 +22,8 @@ const Env = z.object({
   /** The hub that bases are downloaded from, as Hugging Face's tools name it, and the token for it. */
   HF_ENDPOINT: z.string().optional(),
   HF_TOKEN: z.string().optional(),
+  /** How long a request waits for a process that answers before it is refused for a while. */
+  MORAINE_SERVE_WAIT_MS: z.coerce.number().int().min(0).max(600_000).default(30_000),
   /** Requests a minute that one key may send: 500 a second. */
   MORAINE_RATE_LIMIT: z.coerce.number().int().positive().default(30_000),
   /** Days that a deleted run can be restored; 0: it is removed at once. */
@@ -55,6 +57,8 @@ export interface ApiEnv {
   uploadLimitBytes: number;
   baseLimitBytes: number;
   hub: { endpoint: string | undefined; token: string | undefined };
+  /** Default 30 s. */
+  serveWaitMs?: number;
   rateLimit: number;
   /** Default 7. */
   keepDeletedDays?: number;
@@ -85,6 +89,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
     baseLimitBytes: env.MORAINE_BASE_LIMIT_BYTES,
     // Refused where a download asks for it: no wrong address of a hub keeps the API from its other work.
     hub: { endpoint: env.HF_ENDPOINT?.trim() || undefined, token: env.HF_TOKEN?.trim() || undefined },
+    serveWaitMs: env.MORAINE_SERVE_WAIT_MS,
     rateLimit: env.MORAINE_RATE_LIMIT,
     keepDeletedDays: env.MORAINE_KEEP_DELETED_DAYS,
     retention: {

@@ -2,10 +2,17 @@ import { AppError } from '@moraine/contract';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Its answer may take minutes by its nature. */
+    isLong?: true;
+  }
+}
+
 export interface ShedOptions {
   /** For how long the first of those who wait for a connection to Postgres has waited, milliseconds. */
   poolWaitMs: () => number;
-  /** Requests in flight at most; streams, uploads and downloads, which are long by nature, do not count. */
+  /** Requests in flight at most; streams, answers of models, uploads and downloads, which are long by nature, do not count. */
   inFlightMax?: number;
   poolWaitMsMax?: number;
   loopLateMsMax?: number;
@@ -35,7 +42,9 @@ function watchLoop(): { lateMs(): number; stop(): void } {
 }
 
 const isLong = ({ routeOptions, headers }: FastifyRequest): boolean =>
-  routeOptions.schema?.response === undefined || (headers['content-type'] ?? '').startsWith('multipart/');
+  routeOptions.schema?.response === undefined ||
+  routeOptions.config.isLong === true ||
+  (headers['content-type'] ?? '').startsWith('multipart/');
 
 /**
  * Refuses work that would only queue: 503 with `retry-after` at once, before anything is looked up, while too many requests are in flight,

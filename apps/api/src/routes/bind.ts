@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { ApiEnv } from '../env.js';
 import { actorOf } from '../plugins/access.js';
+import { keepSentText } from '../serving/sent-text.js';
 import { schemaOf } from './schema.js';
 
 type Table = typeof ROUTES;
@@ -32,6 +33,9 @@ type Answer<N extends RouteName> = Table[N] extends { response: infer S extends 
 export type Handler<N extends RouteName> = (call: Call<N>) => Promise<Answer<N>>;
 export type Handlers<N extends RouteName = RouteName> = { [K in N]: Handler<K> };
 
+/** Prompts may be long, and there may be many of them. */
+const LONG_BODY_BYTES = 16 * 2 ** 20;
+
 /** Registers a route of the contract's table. `handle` gets the checked parts of the request. */
 export function bind<N extends RouteName>(
   app: FastifyInstance,
@@ -45,6 +49,7 @@ export function bind<N extends RouteName>(
     method: route.method,
     url: route.path,
     schema: schemaOf(name),
+    ...(route.isLong && { config: { isLong: true }, bodyLimit: LONG_BODY_BYTES, preParsing: keepSentText }),
     ...(route.produces === 'text/event-stream' && { sse: { kind: 'manual' as const } }),
     async handler(request, reply) {
       const { params, query, body } = request;

@@ -8,6 +8,7 @@ import { fileHandlers } from './files.js';
 import { fineTuningHandlers } from './fine-tuning.js';
 import { modelHandlers } from './models.js';
 import { runHandlers } from './runs.js';
+import { servingHandlers } from './serving.js';
 import { uploadHandlers } from './uploads.js';
 import { webhookHandlers } from './webhooks.js';
 import { workerHandlers } from './workers.js';
@@ -37,6 +38,7 @@ export const handlers: Handlers = {
   ...fineTuningHandlers,
   ...modelHandlers,
   ...runHandlers,
+  ...servingHandlers,
   ...evaluationHandlers,
   ...analysisHandlers,
   ...uploadHandlers,

@@ -6,6 +6,7 @@ import { FILE_ROUTES } from './files.js';
 import { FINE_TUNING_ROUTES } from './fine-tuning.js';
 import { MODEL_ROUTES } from './models.js';
 import { RUN_ROUTES } from './runs.js';
+import { SERVING_ROUTES } from './serving.js';
 import { WEBHOOK_ROUTES } from './webhooks.js';
 import { WORKER_ROUTES } from './workers.js';
 
@@ -17,6 +18,7 @@ export const ROUTES = {
   ...FILE_ROUTES,
   ...FINE_TUNING_ROUTES,
   ...MODEL_ROUTES,
+  ...SERVING_ROUTES,
   ...RUN_ROUTES,
   ...EVALUATION_ROUTES,
   ...ANALYSIS_ROUTES,

@@ -9,6 +9,7 @@ export interface Route {
     | 'Fine-tuning'
     | 'Files'
     | 'Models'
+    | 'Answers'
     | 'Runs'
     | 'Evaluations'
     | 'Analyses'
@@ -26,6 +27,8 @@ export interface Route {
   json?: z.ZodType;
   /** Absent where bytes or a stream come back; `produces` names their type. */
   response?: z.ZodType;
+  /** Its answer may take minutes by its nature. */
+  isLong?: true;
   produces?: string;
   /** Other types that the response has where `format` or the header `accept` asks for one. */
   formats?: readonly string[];

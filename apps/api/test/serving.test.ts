@@ -1,0 +1,275 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { newId } from '@moraine/contract';
+import { serveChannel } from '@moraine/contract/serving';
+import { heartbeatProcess, registerProcess, retireProcess } from '@moraine/services';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { startApi, type TestApi } from './support.js';
+
+// What the API does between a caller and a process that answers: the process here is a server of the test, which can be made to die in any moment.
+// apps/inference/test/process.test.ts has the process itself.
+const WAIT_MS = 400;
+const HASH = { base: 'b'.repeat(64), first: '1'.repeat(64), second: '2'.repeat(64), other: '3'.repeat(64) };
+
+let api: TestApi;
+let foreign: string;
+let foreignProject: string;
+const servers: Server[] = [];
+
+beforeAll(async () => {
+  api = await startApi({ serveWaitMs: WAIT_MS });
+  foreign = await api.foreignKey();
+  const { projectId } = await api.services.db.apiKey.findFirstOrThrow({ where: { name: 'foreign' } });
+  foreignProject = projectId;
+  for (const project of [api.projectId, foreignProject]) await addBase(project);
+});
+afterEach(async () => {
+  for (const server of servers.splice(0)) server.closeAllConnections();
+  await api.services.pg.query('DELETE FROM inference_processes');
+});
+afterAll(() => api.close());
+
+const addBase = (projectId: string) =>
+  api.services.db.base.create({
+    data: {
+      ...{ id: newId('base'), projectId, name: 'tiny', blobPrefix: 'bases/tiny', sha256: HASH.base },
+      ...{ sizeBytes: 1, config: {}, parameters: 1, context: 64 },
+    },
+  });
+
+async function addAdapter(projectId: string, name: string, sha256: string): Promise<void> {
+  const base = await api.services.db.base.findFirstOrThrow({ where: { projectId } });
+  const place = { blobPrefix: `adapters/${sha256}`, sha256, sizeBytes: 1, config: {} };
+  await api.services.db.uploadedAdapter.create({
+    data: { id: newId('adapter'), projectId, baseId: base.id, name, ...place },
+  });
+}
+
+interface Asked {
+  headers: IncomingHttpHeaders;
+  /** What the API says answers. */
+  model: { tenant: string; base: { sha256: string }; tuned: { sha256: string } | null };
+}
+
+/** A process that is registered, and what it is asked. */
+async function addProcess(
+  answer: (reply: ServerResponse, asked: Asked) => void = whole('yes'),
+  { answering = 0, rows = 8 } = {},
+) {
+  const asked: Asked[] = [];
+  const secret = newId('inference');
+  const server = createServer((request, reply) => {
+    request.resume();
+    const { headers } = request;
+    if (headers.authorization !== `Bearer ${secret}`) return void reply.writeHead(401).end();
+    const model = JSON.parse(Buffer.from(String(headers['x-moraine-model']), 'base64url').toString());
+    asked.push({ headers, model });
+    answer(reply, { headers, model });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  servers.push(server);
+  const facts = { baseSha256: HASH.base, secret, host: 'h', pid: 1, version: '0', rows };
+  const id = await registerProcess(api.services, facts);
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await heartbeatProcess(api.services, id, { status: 'ready', address, device: DEVICE, answering, adapters: [] });
+  return { id, asked, server };
+}
+const DEVICE = { kind: 'cpu', name: 'test', tensorflow: null, bfloat16: null } as const;
+
+const whole = (content: string) => (reply: ServerResponse) =>
+  void reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ content }));
+
+const ask = (model = 'tiny', more: object = {}, key = api.key) =>
+  api.ask('POST', '/v1/chat/completions', {
+    key,
+    body: { model, messages: [{ role: 'user', content: 'hi' }], ...more },
+  });
+const stream = (signal?: AbortSignal) =>
+  fetch(`${api.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'tiny', messages: [{ role: 'user', content: 'hi' }], stream: true }),
+    signal: signal ?? null,
+  });
+const EVENTS = { 'content-type': 'text/event-stream; charset=utf-8' };
+
+test('a name is resolved to content before a process is asked, and the key never reaches it', async () => {
+  const one = await addProcess();
+  expect((await ask()).json).toEqual({ content: 'yes' });
+  expect(one.asked[0]?.model).toEqual({
+    tenant: api.projectId,
+    base: { name: 'tiny', blobPrefix: 'bases/tiny', sha256: HASH.base },
+    tuned: null,
+  });
+  expect(JSON.stringify(one.asked[0]?.headers)).not.toContain(api.key);
+});
+
+test('an adapter that took the name of a deleted one is asked for by its own content, and a deleted one by none', async () => {
+  const one = await addProcess();
+  await addAdapter(api.projectId, 'records', HASH.first);
+  await ask('records');
+  await api.ask('DELETE', '/v1/models/records');
+  const gone = await ask('records');
+  expect([gone.status, gone.json.error.code]).toEqual([404, 'not_found']);
+  await addAdapter(api.projectId, 'records', HASH.second);
+  await ask('records');
+  expect(one.asked.map(({ model }) => model.tuned?.sha256)).toEqual([HASH.first, HASH.second]);
+});
+
+test('two projects with an adapter of one name reach their own, as different tenants', async () => {
+  const one = await addProcess();
+  await addAdapter(api.projectId, 'shared', HASH.first);
+  await addAdapter(foreignProject, 'shared', HASH.other);
+  await Promise.all([ask('shared'), ask('shared', {}, foreign)]);
+  const pairs = one.asked.map(({ model }) => [model.tenant, model.tuned?.sha256]);
+  expect(pairs).toHaveLength(2);
+  expect(pairs).toContainEqual([api.projectId, HASH.first]);
+  expect(pairs).toContainEqual([foreignProject, HASH.other]);
+});
+
+test('an unknown name is 404 and names the nearest of the project, never the base in its place', async () => {
+  const one = await addProcess();
+  const { status, json } = await ask('tinyy');
+  expect([status, json.error.code, json.error.param]).toEqual([404, 'not_found', 'model']);
+  expect(json.error.message).toContain("Did you mean 'tiny'?");
+  expect((await ask('ft:tiny:default:none:12345678')).status).toBe(404);
+  expect(one.asked).toEqual([]);
+});
+
+test('a request that the wire refuses reaches no process', async () => {
+  const one = await addProcess();
+  expect((await ask('tiny', { temprature: 1 })).json.error.message).toContain("'temperature'");
+  expect(one.asked).toEqual([]);
+});
+
+test('of several processes the one with the fewest requests is asked, those under way here counted', async () => {
+  const held: ServerResponse[] = [];
+  const hold = (reply: ServerResponse): void => void held.push(reply);
+  const busy = await addProcess(hold, { answering: 2 });
+  const free = [await addProcess(hold), await addProcess(hold)];
+  const answers: ReturnType<typeof ask>[] = [];
+  for (const count of [1, 2]) {
+    answers.push(ask());
+    await until(() => held.length === count);
+  }
+  expect([busy, ...free].map(({ asked }) => asked.length)).toEqual([0, 1, 1]);
+  for (const reply of held) whole('yes')(reply);
+  expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200]);
+});
+
+test('without a process, and nobody to start one, a request is refused at once for a while', async () => {
+  const from = performance.now();
+  const { status, headers, json } = await ask();
+  expect([status, headers.get('retry-after'), headers.get('x-should-retry')]).toEqual([503, '1', 'true']);
+  expect(json.error.message).toContain('npx moraine serve tiny');
+  expect(performance.now() - from).toBeLessThan(WAIT_MS);
+});
+
+test('whoever starts processes hears which base is wanted, and the request waits for it', async () => {
+  const listener = new Redis(api.services.redisUrl);
+  await listener.subscribe(serveChannel(api.services.redisPrefix));
+  const heard: string[] = [];
+  listener.on('message', (_channel, text) => {
+    heard.push(text);
+    void addProcess(whole('started'));
+  });
+  expect((await ask()).json).toEqual({ content: 'started' });
+  expect(heard.map((text) => JSON.parse(text))).toEqual([{ base: HASH.base }]);
+  listener.removeAllListeners('message');
+  // One that is only opening is waited for no longer than a caller can be kept.
+  await api.services.pg.query(`UPDATE inference_processes SET status = 'opening'`);
+  const late = await ask();
+  expect([late.status, late.headers.get('retry-after')]).toEqual([503, '1']);
+  expect(late.json.error.message).toContain('still being opened');
+  listener.disconnect();
+});
+
+test('why a base could not be opened is told to those who ask for it', async () => {
+  const { id } = await addProcess();
+  await retireProcess(api.services, id, 'Its files have 9 bytes, and this process may use 1.');
+  const { status, json } = await ask();
+  expect([status, json.error.message.includes('may use 1')]).toEqual([503, true]);
+});
+
+test('a process that nobody finds at its address is forgotten, and the next one answers', async () => {
+  const dead = await addProcess();
+  dead.server.close();
+  await addProcess(whole('alive'), { answering: 5 });
+  expect((await ask()).json).toEqual({ content: 'alive' });
+  const { rows } = await api.services.pg.query('SELECT status FROM inference_processes WHERE id = $1', [dead.id]);
+  expect(rows).toEqual([{ status: 'gone' }]);
+});
+
+test('a process without a sign of life is not asked', async () => {
+  const silent = await addProcess();
+  await api.services.pg.query('UPDATE inference_processes SET lease_until = now() WHERE id = $1', [silent.id]);
+  expect((await ask()).status).toBe(503);
+  expect(silent.asked).toEqual([]);
+});
+
+test('a process that dies loses its own requests alone, which may be sent again', async () => {
+  const dying = await addProcess((reply) => {
+    reply.writeHead(200, { 'content-type': 'application/json' }).write('{"half');
+    setImmediate(() => reply.destroy());
+  });
+  const lost = await ask();
+  expect([lost.status, lost.json.error.code, lost.headers.get('retry-after')]).toEqual([503, 'unavailable', '1']);
+  expect(dying.asked).toHaveLength(1);
+});
+
+test('a stream whose process dies ends with an event that says so', async () => {
+  await addProcess((reply) => {
+    reply.writeHead(200, EVENTS).write('data: {"one":1}\n\n');
+    setTimeout(() => reply.destroy(), 20);
+  });
+  const response = await stream();
+  const text = await response.text();
+  expect(response.headers.get('content-type')).toContain('text/event-stream');
+  const [first, last, ...rest] = text.trim().split('\n\n');
+  expect([first, rest]).toEqual(['data: {"one":1}', []]);
+  expect(JSON.parse(last?.slice(6) ?? '').error.code).toBe('unavailable');
+});
+
+test('a caller that leaves ends its answer in the process', async () => {
+  let isClosed = false;
+  await addProcess((reply) => {
+    reply.writeHead(200, EVENTS).write('data: {}\n\n');
+    reply.once('close', () => {
+      isClosed = true;
+    });
+  });
+  const leave = new AbortController();
+  const response = await stream(leave.signal);
+  await response.body?.getReader().read();
+  leave.abort();
+  await until(() => isClosed);
+});
+
+test('a caller that reads slowly is not written for', async () => {
+  const EVENT = `data: ${'x'.repeat(65_536)}\n\n`;
+  let written = 0;
+  await addProcess(async (reply) => {
+    reply.setMaxListeners(0).writeHead(200, EVENTS);
+    for (; written < 1_000 && !reply.destroyed; written++)
+      if (!reply.write(EVENT)) await Promise.race([once(reply, 'drain'), once(reply, 'close')]);
+    reply.end();
+  });
+  const leave = new AbortController();
+  await stream(leave.signal);
+  let before = -1;
+  // It stands still once every buffer in between is full.
+  while (before !== written) {
+    before = written;
+    await sleep(50);
+  }
+  expect(written).toBeGreaterThan(0);
+  expect(written).toBeLessThan(900);
+  leave.abort();
+});
+
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await sleep(5);
+}
