@@ -41,6 +41,12 @@ export const clientAddress = (): { baseUrl: string; apiKey: string } | undefined
   return baseUrl && apiKey ? { baseUrl, apiKey } : undefined;
 };
 
+/** How inference processes of the stack are bounded: how many bases at once, and without requests for how long one stays. */
+export const servingLimits = (): { processesMax: number; idleMs: number } => ({
+  processesMax: positive(process.env.MORAINE_SERVE_PROCESSES, 2),
+  idleMs: positive(process.env.MORAINE_SERVE_IDLE_MINUTES, 15) * 60_000,
+});
+
 /** The root key that an operator chose. */
 export const chosenApiKey = (): string | undefined => set(process.env.MORAINE_API_KEY);
 

@@ -3,7 +3,7 @@ import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { explain } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
-import { chosenApiKey, databaseUrl, logLimits, redisUrl } from '../env.js';
+import { chosenApiKey, databaseUrl, logLimits, redisUrl, servingLimits } from '../env.js';
 import { inRepo } from '../paths.js';
 import { isAnswering, isReady, startApi } from './api-part.js';
 import { type KeptPart, keepRunning, type Liveness, type PartEvent, type RunningPart } from './keep-running.js';
@@ -13,6 +13,7 @@ import { type RunningServer, startPostgres } from './postgres.js';
 import { prepare } from './prepare.js';
 import { identify, isRunning, leadersWith, type ProcessId, parentOf } from './processes.js';
 import { startRedis } from './redis.js';
+import { nameOf, type OnWish, serveOnWish } from './serve-on-wish.js';
 import { lockStack, type RememberedPart, readStack, type StackAddress, saveStack } from './stack-file.js';
 
 export { isReady } from './api-part.js';
@@ -45,6 +46,8 @@ export interface Stack extends StackAddress {
 }
 
 const WORKER_STOP_MS = 30_000;
+/** Longer than an inference process' drain takes at most. */
+const INFERENCE_STOP_MS = 70_000;
 /** Longer than the API's drain takes at most (MORAINE_DRAIN_TIMEOUT_MS and what closing takes). */
 const API_STOP_MS = 40_000;
 
@@ -96,6 +99,7 @@ async function build(
     kept.push(part);
     return part;
   };
+  let serving: OnWish | null = null;
   const keepServer = async (
     name: 'postgres' | 'redis',
     given: string | undefined,
@@ -111,6 +115,7 @@ async function build(
       stack[name] = { url: server.url };
       save();
       // Its port was taken meanwhile: those who knew the old one start anew.
+      if (moved) serving?.listen(server.url);
       if (moved)
         for (const part of kept) if (part.name === 'api' || part.name.startsWith('worker')) void part.restart();
       return { ...server, kill: server.stop };
@@ -196,19 +201,37 @@ async function build(
       }),
     ),
   );
+  const { processesMax, idleMs } = servingLimits();
+  const startInference = (base: string) =>
+    startNodePart({
+      name: nameOf(base),
+      entry: inRepo('apps/inference/dist/main.js'),
+      env: {
+        ...common(),
+        MORAINE_WORK_DIR: path.join(dataDir, 'work', 'inference'),
+        MORAINE_SERVE_BASE: base,
+        MORAINE_SERVE_IDLE_MS: String(idleMs),
+      },
+      logFile: logFile('inference'),
+      leftover: undefined,
+      remember,
+      stopMs: INFERENCE_STOP_MS,
+    });
   await allOf([startingApi, ...startWorkers]);
-  // More workers ran last time.
+  serving = serveOnWish({ processesMax, start: startInference, onEvent });
+  serving.listen(stack.redis?.url ?? '');
+  // More workers ran last time, or a base was served.
   await Promise.all(leftovers.map((part) => endLeftover(part, WORKER_STOP_MS)));
   stack.parts = stack.parts.filter((part) => isRunning(part));
   save();
 
-  const logged = ['postgres', 'redis', 'api', ...names].map(logFile);
+  const logged = ['postgres', 'redis', 'api', 'inference', ...names].map(logFile);
   const endRotation = keepLogsSmall(() => logged, logLimits());
   const finish = async (how: 'stop' | 'kill'): Promise<void> => {
     endRotation();
     const group = (belongs: (name: string) => boolean) =>
       Promise.all(kept.filter((part) => belongs(part.name)).map((part) => part[how]()));
-    await group((name) => name.startsWith('worker'));
+    await Promise.all([group((name) => name.startsWith('worker')), serving?.[how]()]);
     await group((name) => name === 'api');
     await group((name) => name === 'redis');
     await group((name) => name === 'postgres');
@@ -224,7 +247,7 @@ async function build(
     apiKey,
     dataDir,
     logsDir,
-    logs: ['api', ...names].map((part) => ({ part, file: logFile(part) })),
+    logs: ['api', 'inference', ...names].map((part) => ({ part, file: logFile(part) })),
     parts: kept,
     stop: () => finish('stop'),
     kill: () => finish('kill'),

@@ -1,0 +1,106 @@
+import { explain } from '@moraine/contract';
+import { ServeWish, serveChannel } from '@moraine/contract/serving';
+import { Redis } from 'ioredis';
+import type { PartEvent, RunningPart } from './keep-running.js';
+
+export interface WishOptions {
+  /** Processes at a time. */
+  processesMax: number;
+  /** Starts a process for a base, by its content; resolves once it runs. */
+  start(base: string): Promise<RunningPart>;
+  onEvent(event: PartEvent): void;
+}
+
+export interface OnWish {
+  /** What runs now. */
+  parts(): RunningPart[];
+  /** Hears wishes on this Redis, and no longer on the one before. */
+  listen(redisUrl: string): void;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+/** Between a start that failed, or a process that ended by itself, and the next one of the same base. */
+const PAUSE_MS = 2_000;
+
+interface Kept {
+  base: string;
+  part: RunningPart | null;
+  wishedAt: number;
+}
+
+/**
+ * Starts an inference process for each base that a request waits for. A process ends by itself when it is idle; a wish for one more than may run
+ * ends the one that was wished for the longest ago, after what it answers.
+ */
+export function serveOnWish({ processesMax, start, onEvent }: WishOptions): OnWish {
+  const kept = new Map<string, Kept>();
+  const pausedUntil = new Map<string, number>();
+  let isOver = false;
+
+  const keep = (base: string, part: RunningPart): void => {
+    const one = { base, part, wishedAt: performance.now() };
+    kept.set(base, one);
+    onEvent({ part: nameOf(base), type: part.adopted ? 'adopted' : 'started', pid: part.id.pid });
+    void part.ended.then(() => {
+      if (kept.get(base) === one) kept.delete(base);
+    });
+  };
+  const makeRoom = async (): Promise<boolean> => {
+    if (kept.size < processesMax) return true;
+    const [oldest] = [...kept.values()].filter(({ part }) => part !== null).sort((a, b) => a.wishedAt - b.wishedAt);
+    void oldest?.part?.stop();
+    return false;
+  };
+  const onWish = async (base: string): Promise<void> => {
+    const there = kept.get(base);
+    if (there) {
+      there.wishedAt = performance.now();
+      return;
+    }
+    if (isOver || performance.now() < (pausedUntil.get(base) ?? 0) || !(await makeRoom())) return;
+    kept.set(base, { base, part: null, wishedAt: performance.now() });
+    try {
+      const part = await start(base);
+      if (isOver) await part.stop();
+      else keep(base, part);
+    } catch (error) {
+      kept.delete(base);
+      onEvent({ part: nameOf(base), type: 'failed', message: explain(error), restartMs: PAUSE_MS });
+    }
+    pausedUntil.set(base, performance.now() + PAUSE_MS);
+  };
+
+  let redis: Redis | null = null;
+  const listen = (redisUrl: string): void => {
+    redis?.disconnect();
+    redis = new Redis(redisUrl, { connectionName: 'moraine-serve', maxRetriesPerRequest: null });
+    redis.on('error', () => undefined);
+    redis.on('message', (_channel, text) => {
+      const wish = wishOf(text);
+      if (wish !== null) void onWish(wish.base);
+    });
+    redis.subscribe(serveChannel()).catch(() => undefined);
+  };
+  const finish = async (how: 'stop' | 'kill'): Promise<void> => {
+    isOver = true;
+    redis?.disconnect();
+    await Promise.all([...kept.values()].map(({ part }) => part?.[how]()));
+  };
+  return {
+    parts: () => [...kept.values()].flatMap(({ part }) => part ?? []),
+    listen,
+    stop: () => finish('stop'),
+    kill: () => finish('kill'),
+  };
+}
+
+function wishOf(text: string): ServeWish | null {
+  try {
+    return ServeWish.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
+
+export const nameOf = (base: string): string => `inference-${base.slice(0, 12)}`;
