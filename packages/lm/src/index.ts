@@ -4,13 +4,13 @@ export { type Supervised, supervised } from './batch.js';
 export { type Evaluation, evaluate, type TokenScores } from './evaluate.js';
 export { type AdapterForms, exportAdapter } from './export.js';
 export {
-  type AdapterGroup,
-  type AdapterSlots,
-  adapterSlotFeeds,
-  adapterSlotNet,
-  adapterSlotVariables,
-  createAdapterSlots,
-} from './generation/adapter-slots.js';
+  type AdapterStore,
+  adapterFeeds,
+  adapterRowsNet,
+  adapterSignatures,
+  adapterVariables,
+  createAdapterStore,
+} from './generation/adapter-rows.js';
 export type { Answer, BeginOptions, Completion } from './generation/answer.js';
 export { generationVariables } from './generation/cache.js';
 export { type Constraint, createConstraint } from './generation/constraint/constraint.js';
@@ -19,7 +19,7 @@ export { chain, oneOf, type Place } from './generation/constraint/place.js';
 export { createVocabulary, type Vocabulary } from './generation/constraint/vocabulary.js';
 export { createGenerator, type Generator } from './generation/generator.js';
 export type { NetOf } from './generation/net-of.js';
-export type { AdapterRows, GenerateOptions } from './generation/options.js';
+export type { AdapterRows, GenerateOptions, RowAdapter } from './generation/options.js';
 export type { GenerationPlan } from './generation/plan.js';
 export { generationSignatures } from './generation/program.js';
 export type { TokenProbability } from './generation/rows.js';
@@ -41,7 +41,7 @@ export type { AdapterFiles, LinearDims, Method, StoredMethod } from './methods/m
 export { createMethod, type MethodOptions, storedMethod } from './methods/registry.js';
 export type { AdapterSource } from './methods/source.js';
 export { forward, headLogits, hiddenStates, inverseFrequencies, type ModelInput } from './model.js';
-export { createModel, type Model, type ModelOptions } from './model-session.js';
+export { createModel, type MadeWeight, type Model, type ModelOptions } from './model-session.js';
 export { createNet, type Net } from './net.js';
 export { createOptimizer, type OptimizerOptions } from './optim/index.js';
 export type { Gradient, Link, Optimizer } from './optim/optimizer.js';

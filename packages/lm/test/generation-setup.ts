@@ -7,12 +7,13 @@ import {
   type VariableSpec,
 } from '@moraine/engine';
 import {
-  type AdapterGroup,
-  type AdapterSlots,
-  adapterSlotFeeds,
-  adapterSlotNet,
-  adapterSlotVariables,
-  createAdapterSlots,
+  type Adapter,
+  type AdapterStore,
+  adapterFeeds,
+  adapterRowsNet,
+  adapterSignatures,
+  adapterVariables,
+  createAdapterStore,
   createGenerator,
   createNet,
   type GenerationPlan,
@@ -28,7 +29,7 @@ export const tinyPlan: GenerationPlan = { batches: [1, 3], prefillTimes: [8, 24]
 export interface Generating {
   session: Session;
   generator: Generator;
-  slots: AdapterSlots;
+  adapters: AdapterStore;
   values: Map<string, HostTensor>;
 }
 
@@ -36,23 +37,31 @@ export interface Generating {
 export async function generating(
   config: ModelConfig,
   mode: NumericMode,
-  { plan = tinyPlan, groups = [] as AdapterGroup[], values = initialWeights(config, { seed: 7, std: 0.2 }) } = {},
+  { plan = tinyPlan, groups = [] as Adapter[], values = initialWeights(config, { seed: 7, std: 0.2 }) } = {},
 ): Promise<Generating> {
   const weights = [...values].map(([name, { shape }]): [string, VariableSpec] => [name, { shape, isFrozen: true }]);
+  const rows = plan.batches.at(-1) ?? 0;
   const program = {
-    variables: new Map([...weights, ...generationVariables(config, plan), ...adapterSlotVariables(config, groups)]),
-    signatures: generationSignatures(
-      config,
-      plan,
-      (scope, feeds) => {
-        const base = createNet({ weights: { get: (name: string): Tensor => scope.read(name) } });
-        return adapterSlotNet(base, config, groups, scope, feeds);
-      },
-      (batch) => adapterSlotFeeds(groups, batch),
-    ),
+    variables: new Map([
+      ...weights,
+      ...generationVariables(config, plan),
+      ...adapterVariables(config, groups, rows),
+    ]),
+    signatures: {
+      ...generationSignatures(
+        config,
+        plan,
+        (scope, feeds) => {
+          const base = createNet({ weights: { get: (name: string): Tensor => scope.read(name) } });
+          return adapterRowsNet(base, config, groups, rows, scope, feeds);
+        },
+        (batch, isAll) => adapterFeeds(groups, batch, isAll),
+      ),
+      ...adapterSignatures(config, groups),
+    },
   };
   const session = await compile(program, { mode });
   session.write(values);
-  const slots = createAdapterSlots(session, config, groups);
-  return { session, slots, values, generator: createGenerator(session, config, plan, slots) };
+  const adapters = createAdapterStore(session, config, groups, rows);
+  return { session, adapters, values, generator: createGenerator(session, config, plan, adapters) };
 }

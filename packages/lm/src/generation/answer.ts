@@ -18,7 +18,7 @@ export interface Completion {
 
 /** An answer under way. */
 export interface Answer {
-  /** Settles when it has ended. Rejects with `nan_loss` when the model's scores are not numbers, and where its adapter is not resident any more. */
+  /** Settles when it has ended. Rejects with `nan_loss` when the model's scores are not numbers, and where its adapter cannot be read. */
   readonly completion: Promise<Completion>;
   /** Ends it before its next token: its row is free for another prompt by the next step. What was said by then is its completion. */
   cancel(): void;

@@ -1,6 +1,6 @@
 import { type FetchedValue, invariant, type Session } from '@moraine/engine';
 import type { Answer, BeginOptions, Completion } from './answer.js';
-import { type AdapterRows, needsLogits } from './options.js';
+import { type AdapterRows, needsLogits, type RowAdapter } from './options.js';
 import { bucketFor, decodeLogitsName, decodeName, type GenerationPlan, largest, prefillName } from './plan.js';
 import { accept, choose, end, openRow, type Row } from './rows.js';
 
@@ -8,6 +8,8 @@ import { accept, choose, end, openRow, type Row } from './rows.js';
 interface Seat {
   row: Row;
   options: BeginOptions;
+  /** The one that it began with, whatever is loaded in its name since. */
+  adapter: RowAdapter | null;
   slot: number;
   settle: { resolve(completion: Completion): void; reject(error: unknown): void };
 }
@@ -44,8 +46,13 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
       if (taken.has(slot)) continue;
       const [seat] = waiting.splice(0, 1) as [Seat];
       seat.slot = slot;
-      entering.push(seat);
+      entering.push(...through([seat], () => seatAdapter(seat)));
     }
+  }
+
+  function seatAdapter({ slot, adapter }: Seat): Map<Seat, unknown> {
+    adapters.seat(slot, adapter);
+    return new Map();
   }
 
   /** Seats that pass lives through: one that throws ends its own seats, not the others. */
@@ -88,7 +95,7 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
       const { promise, ...settle } = deferred<Completion>();
       // An answer that nobody waits for is no fault of the process.
       promise.catch(() => undefined);
-      const seat = { row, options, slot: -1, settle };
+      const seat = { row, options, adapter: adapters.find(options.adapter ?? null), slot: -1, settle };
       if (options.maxNewTokens === 0) end(row, 'length', options);
       if (!isOver(seat)) {
         waiting.push(seat);
@@ -132,21 +139,6 @@ function nextGroup(entering: readonly Seat[], { batches, prefillTimes }: Generat
 
 /** Runs the signatures and gives every row its next token. Both return the seats that failed by themselves, with their errors. */
 function createPasses(session: Session, plan: GenerationPlan, adapters: AdapterRows) {
-  /** Asked before every pass: while others were answered, an adapter may have been taken out. */
-  function resident(seats: readonly Seat[], failed: Map<Seat, unknown>): Seat[] {
-    return seats.filter((seat) => {
-      try {
-        adapters.check(seat.options.adapter ?? null);
-        return true;
-      } catch (error) {
-        failed.set(seat, error);
-        return false;
-      }
-    });
-  }
-
-  const adapterOf = (seat: Seat | undefined) => seat?.options.adapter ?? null;
-
   function take(seat: Seat, next: () => Parameters<typeof accept>[1], failed: Map<Seat, unknown>): void {
     const { row, options } = seat;
     try {
@@ -158,10 +150,8 @@ function createPasses(session: Session, plan: GenerationPlan, adapters: AdapterR
   }
 
   return {
-    prefill({ seats: asked, batch, time }: Group): Map<Seat, unknown> {
+    prefill({ seats, batch, time }: Group): Map<Seat, unknown> {
       const failed = new Map<Seat, unknown>();
-      const seats = resident(asked, failed);
-      if (seats.length === 0) return failed;
       const ids = new Int32Array(batch * time);
       const lengths = new Int32Array(batch);
       const slots = new Int32Array(batch);
@@ -172,28 +162,25 @@ function createPasses(session: Session, plan: GenerationPlan, adapters: AdapterR
         lengths[b] = row.prompt.length;
         slots[b] = slot;
       }
-      const feeds = { ids, lengths, slots, ...adapters.feeds(all.map(adapterOf)) };
+      const feeds = { ids, lengths, slots, ...adapters.feeds([...slots]) };
       const fetched = session.run(prefillName(batch, time), feeds);
       for (const [b, seat] of seats.entries())
         take(seat, () => choose(seat.row, logitsOf(fetched, batch, b), seat.options), failed);
       return failed;
     },
 
-    decode(asked: readonly Seat[]): Map<Seat, unknown> {
+    decode(seats: readonly Seat[]): Map<Seat, unknown> {
       const failed = new Map<Seat, unknown>();
-      const seats = resident(asked, failed);
-      if (seats.length === 0) return failed;
       const batch = bucketFor(Math.max(...seats.map(({ slot }) => slot)) + 1, plan.batches);
       const ids = new Int32Array(batch);
       const positions = new Int32Array(batch);
-      const bySlot: (Seat | undefined)[] = Array.from({ length: batch });
-      for (const seat of seats) {
-        const { row, slot } = seat;
-        bySlot[slot] = seat;
+      for (const { row, slot } of seats) {
         ids[slot] = row.ids[row.ids.length - 1] ?? 0;
         positions[slot] = row.prompt.length + row.ids.length - 1;
       }
-      const feeds = { ids, positions, ...adapters.feeds(bySlot.map(adapterOf)) };
+      const isAll = batch === largest(plan.batches);
+      const active = seats.map(({ slot }) => slot);
+      const feeds = { ids, positions, ...adapters.feeds(Array.from(ids.keys()), { isAll, active }) };
       if (seats.some(({ options }) => needsLogits(options))) {
         const fetched = session.run(decodeLogitsName(batch), feeds);
         for (const seat of seats)

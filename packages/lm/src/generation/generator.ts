@@ -42,7 +42,7 @@ export function createGenerator(
     checkPrompts(prompts, { vocabSize: config.vocabSize, promptMax });
     checkOptions(options, prompts.length);
     if (plan.isGreedy === true && needsLogits(options)) throw onlyGreedy();
-    adapters.check(options.adapter ?? null);
+    adapters.find(options.adapter ?? null);
   };
   const scoreTimes = plan.scoreTimes ?? [];
   const scorePrompt = createScorer(session, config, scoreTimes, adapters);
@@ -73,14 +73,17 @@ export function createGenerator(
 }
 
 const baseAlone: AdapterRows = {
-  feeds: () => ({}),
-  check(adapter) {
-    if (adapter === null) return;
+  find(adapter) {
+    if (adapter === null) return null;
     throw new AppError('invalid_value', `There is no adapter '${adapter}': this model was made without room for any.`, {
       param: 'adapter',
       hint: 'Name groups of adapters when the model is made.',
     });
   },
+  isIn: () => true,
+  seat: () => undefined,
+  feeds: () => ({}),
+  outside: () => ({}),
 };
 
 function scoresNone(listed: number): AppError {

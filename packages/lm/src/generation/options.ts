@@ -1,4 +1,5 @@
 import type { FeedValue } from '@moraine/engine';
+import type { HostTensor } from '../host.js';
 import type { Constraint } from './constraint/constraint.js';
 import { type Leaning, leans, type Sampling } from './sampling.js';
 import type { Stopping } from './stopping.js';
@@ -19,12 +20,32 @@ export interface GenerateOptions extends Partial<Sampling>, Leaning, Stopping {
   adapter?: string | null;
 }
 
-/** The adapters that rows of a batch may have. */
+/** An adapter that a row may have. */
+export interface RowAdapter {
+  name: string;
+  group: number;
+  /** Its variables, `<path>.<role>`. */
+  variables(): ReadonlyMap<string, HostTensor>;
+}
+
+/** The adapters that rows may have, and which each row has. */
 export interface AdapterRows {
-  /** @throws AppError `invalid_value` when none of that name is resident. */
-  check(adapter: string | null): void;
-  /** What a pass feeds so that each row has its adapter; an empty object where there is no room for any. */
-  feeds(rows: readonly (string | null)[]): Record<string, FeedValue>;
+  /** @throws AppError `invalid_value` when there is none of that name. */
+  find(name: string | null): RowAdapter | null;
+  /** Whether a row has that adapter already. */
+  isIn(row: number, adapter: RowAdapter | null): boolean;
+  /** Gives a row of the caches an adapter, or none. */
+  seat(row: number, adapter: RowAdapter | null): void;
+  /**
+   * What a pass over these rows feeds; an empty object where there is no room for any adapter. `isAll`: they are all rows, in order. `active`: those
+   * that answer, default all of them.
+   */
+  feeds(
+    rows: readonly number[],
+    options?: { isAll?: boolean; active?: readonly number[] },
+  ): Record<string, FeedValue>;
+  /** What a pass of one row without a row of the caches feeds. */
+  outside(adapter: RowAdapter | null): Record<string, FeedValue>;
 }
 
 /** Whether choosing takes all scores, not the likeliest token alone. */

@@ -3,7 +3,7 @@ import { type Feed, type Feeds, gatherRows, loadTf, type Signature, signature, t
 import { type Attend, decoderStates, headLogits } from '../model.js';
 import { decodeAttention, prefillAttention } from './cache.js';
 import type { NetOf } from './net-of.js';
-import { checkPlan, decodeLogitsName, decodeName, type GenerationPlan, prefillName } from './plan.js';
+import { checkPlan, decodeLogitsName, decodeName, type GenerationPlan, largest, prefillName } from './plan.js';
 import { scoreSignatures } from './score-prompt.js';
 
 /**
@@ -14,13 +14,13 @@ import { scoreSignatures } from './score-prompt.js';
  *   logarithm of probability. `decode/<B>/logits`, unless the plan is greedy: the same, but returns `logits` [B, V].
  * - what `scoreSignatures` says, where the plan is to score prompts.
  *
- * Every signature takes the net's own feeds for its number of rows as well.
+ * Every signature takes the net's own feeds for its number of rows as well; `isAll`: they are all rows, in order.
  */
 export function generationSignatures(
   config: ModelConfig,
   plan: GenerationPlan,
   netOf: NetOf,
-  netFeeds: (batch: number) => Feeds = () => ({}),
+  netFeeds: (batch: number, isAll?: boolean) => Feeds = () => ({}),
 ): Record<string, Signature> {
   checkPlan(config, plan);
   const signatures = scoreSignatures(config, plan.scoreTimes ?? [], netOf, netFeeds(1));
@@ -28,7 +28,7 @@ export function generationSignatures(
     for (const time of plan.prefillTimes)
       signatures[prefillName(batch, time)] = prefill(config, plan, netOf, netFeeds(batch), batch, time);
     const decode = (answer: (logits: Tensor) => Record<string, Tensor>) =>
-      decodeOne(config, plan, netOf, netFeeds(batch), batch, answer);
+      decodeOne(config, plan, netOf, netFeeds(batch, batch === largest(plan.batches)), batch, answer);
     signatures[decodeName(batch)] = decode(mostLikely);
     if (plan.isGreedy !== true) signatures[decodeLogitsName(batch)] = decode((logits) => ({ logits }));
   }

@@ -78,10 +78,11 @@ function scoreRows(logits: Tensor, targets: Tensor): Record<string, Tensor> {
 export function createScorer(session: Session, config: ModelConfig, times: readonly number[], adapters: AdapterRows) {
   const rows = chunkRows(config.vocabSize);
   return async (prompt: readonly number[], adapter: string | null, listed: number): Promise<PromptScores> => {
+    const found = adapters.find(adapter);
     const time = bucketFor(prompt.length, times);
     const ids = new Int32Array(time);
     ids.set(prompt);
-    const { hidden } = session.run(statesName(time), { ids, ...adapters.feeds([adapter]) });
+    const { hidden } = session.run(statesName(time), { ids, ...adapters.outside(found) });
     invariant(hidden instanceof Float32Array, 'the signature returned no states');
     const scores: PromptScores = { logprobs: [], top: [] };
     for (let from = 0; from < prompt.length - 1; from += rows) {
@@ -91,7 +92,7 @@ export function createScorer(session: Session, config: ModelConfig, times: reado
       chunk.set(hidden.subarray(from * config.hiddenSize, (from + count) * config.hiddenSize));
       const targets = new Int32Array(rows);
       targets.set(prompt.slice(from + 1, from + 1 + count));
-      const fetched = session.run(HEAD, { hidden: chunk, targets, ...adapters.feeds([adapter]) });
+      const fetched = session.run(HEAD, { hidden: chunk, targets, ...adapters.outside(found) });
       const width = (fetched.ids?.length ?? 0) / rows;
       for (let row = 0; row < count; row++) {
         scores.logprobs.push(fetched.logprobs?.[row] ?? Number.NaN);

@@ -46,18 +46,15 @@ test.each(rowwise.map((row) => [row.name, row] as const))(
   '%s: each row of a batch answers as its adapter beside the base does, one without as the base',
   async (_, row) => {
     const adapter: Adapter = { method: createMethod(row), paths, dropout: 0 };
-    const groups = [
-      { adapter, slots: 2 },
-      { adapter: lora(2), slots: 1 },
-    ];
+    const groups = [adapter, lora(2)];
     const plan = { ...tinyPlan, batches: [4], prefillTimes: [8], isGreedy: true };
-    const { session, generator, slots, values } = await generating(tinyConfig, 'plain', { plan, groups });
+    const { session, generator, adapters, values } = await generating(tinyConfig, 'plain', { plan, groups });
     const weights = new Map([...values].map(([name, value]) => [name, toDevice(value)]));
     const expected: (number[] | undefined)[] = [greedy(createNet({ weights }), 6)];
     for (const [i, group] of [0, 0, 1].entries()) {
-      const each = groups[group]?.adapter as Adapter;
+      const each = groups[group] as Adapter;
       const variables = randomVariables(each, 3 + i);
-      slots.load(`a${i}`, group, variables);
+      adapters.load(`a${i}`, group, variables);
       const onDevice = new Map([...variables].map(([name, value]) => [name, toDevice(value)]));
       expected.push(greedy(adapterNet(tinyConfig, weights, each, onDevice), 6));
     }
@@ -77,28 +74,51 @@ test('LoRA and MoRA answer row by row, what needs the weight itself is refused',
     paths,
     dropout: 0,
   };
-  await expect(generating(tinyConfig, 'plain', { groups: [{ adapter: dora, slots: 1 }] })).rejects.toThrow(
+  await expect(generating(tinyConfig, 'plain', { groups: [dora] })).rejects.toThrow(
     expect.objectContaining({ hint: 'Merge the adapter into weights of its own.' }),
   );
 });
 
-test('an adapter that is taken out ends its own answers, and no others', async () => {
+test('an answer keeps the adapter that it began with, whatever becomes of its name', async () => {
   const plan = { ...tinyPlan, batches: [2], prefillTimes: [8], isGreedy: true };
-  const { session, generator, slots } = await generating(tinyConfig, 'plain', {
-    plan,
-    groups: [{ adapter: lora(2), slots: 2 }],
-  });
-  for (const name of ['stays', 'goes']) slots.load(name, 0, randomVariables(lora(2), name.length));
-  const alone = (await generator.generate([prompt], { maxNewTokens: 8, adapter: 'stays' }))[0]?.ids;
-  const stays = generator.begin(prompt, { maxNewTokens: 8, adapter: 'stays' });
-  const goes = generator.begin(prompt, {
+  const { session, generator, adapters } = await generating(tinyConfig, 'plain', { plan, groups: [lora(2)] });
+  const answer = async (adapter: string | null) =>
+    (await generator.generate([prompt], { maxNewTokens: 8, adapter }))[0]?.ids;
+  adapters.load('old', 0, randomVariables(lora(2), 3));
+  adapters.load('new', 0, randomVariables(lora(2), 4));
+  const [before, after, base] = [await answer('old'), await answer('new'), await answer(null)];
+  expect(new Set([before, after, base].map(String)).size).toBe(3);
+  adapters.load('name', 0, randomVariables(lora(2), 3));
+  const under = [1, 2, 3].map(() => generator.begin(prompt, { maxNewTokens: 8, adapter: 'name' }));
+  const [first] = under;
+  const changed = generator.begin(prompt, {
     maxNewTokens: 8,
-    adapter: 'goes',
-    onToken: ({ ids }) => ids.length === 3 && slots.unload('goes'),
+    onToken: ({ ids }) => ids.length === 3 && adapters.load('name', 0, randomVariables(lora(2), 4)),
   });
-  await expect(goes.completion).rejects.toThrow("There is no adapter 'goes'");
-  expect((await stays.completion).ids).toEqual(alone);
-  expect(() => generator.begin(prompt, { maxNewTokens: 8, adapter: 'goes' })).toThrow("There is no adapter 'goes'");
+  // The third waits for a row until after the change.
+  for (const each of under) expect((await each.completion).ids).toEqual(before);
+  expect((await changed.completion).ids).toEqual(base);
+  expect((await first?.completion)?.ids).toEqual(before);
+  expect(await answer('name')).toEqual(after);
+  adapters.unload('name');
+  expect(() => generator.begin(prompt, { maxNewTokens: 8, adapter: 'name' })).toThrow("There is no adapter 'name'");
+  session.dispose();
+});
+
+test('a row that had an adapter answers as the base does for a prompt without one, and for one of another group', async () => {
+  const plan = { ...tinyPlan, batches: [1], prefillTimes: [8], isGreedy: true };
+  const groups = [lora(2), lora(3)];
+  const { session, generator, adapters } = await generating(tinyConfig, 'plain', { plan, groups });
+  const answer = async (adapter: string | null) =>
+    (await generator.generate([prompt], { maxNewTokens: 6, adapter }))[0]?.ids;
+  const base = await answer(null);
+  adapters.load('two', 0, randomVariables(lora(2), 3));
+  adapters.load('three', 1, randomVariables(lora(3), 4));
+  const [two, three] = [await answer('two'), await answer('three')];
+  expect(new Set([base, two, three].map(String)).size).toBe(3);
+  expect(await answer(null)).toEqual(base);
+  expect(await answer('two')).toEqual(two);
+  expect(await answer('three')).toEqual(three);
   session.dispose();
 });
 
@@ -106,10 +126,10 @@ test('an adapter that brings a module trained whole is refused by that module', 
   const method = createMethod({ type: 'lora', rank: 2, alpha: 4, use_rslora: false });
   const adapter: Adapter = { method, paths, dropout: 0 };
   const plan = { ...tinyPlan, batches: [1], prefillTimes: [8], isGreedy: true };
-  const { session, slots } = await generating(tinyConfig, 'plain', { plan, groups: [{ adapter, slots: 1 }] });
+  const { session, adapters } = await generating(tinyConfig, 'plain', { plan, groups: [adapter] });
   const head = { shape: [tinyConfig.vocabSize, tinyConfig.hiddenSize], data: new Float32Array(1) };
   const variables = randomVariables(adapter, 3).set('lm_head.weight', head);
-  expect(() => slots.load('a', 0, variables)).toThrow(
+  expect(() => adapters.load('a', 0, variables)).toThrow(
     expect.objectContaining({
       message: 'Adapter a brings its own lm_head.weight, trained whole (modules_to_save).',
       hint: expect.stringContaining('merged model'),
