@@ -105,20 +105,22 @@ test('an answer keeps the adapter that it began with, whatever becomes of its na
   session.dispose();
 });
 
-test('a row that had an adapter answers as the base does for a prompt without one, and for one of another group', async () => {
-  const plan = { ...tinyPlan, batches: [1], prefillTimes: [8], isGreedy: true };
+test('a row that had an adapter answers as the base does beside one that has, and as one of another group', async () => {
+  const plan = { ...tinyPlan, batches: [2], prefillTimes: [8], isGreedy: true };
   const groups = [lora(2), lora(3)];
   const { session, generator, adapters } = await generating(tinyConfig, 'plain', { plan, groups });
-  const answer = async (adapter: string | null) =>
-    (await generator.generate([prompt], { maxNewTokens: 6, adapter }))[0]?.ids;
-  const base = await answer(null);
+  const answers = async (...names: (string | null)[]) => {
+    const begun = names.map((adapter) => generator.begin(prompt, { maxNewTokens: 6, adapter }));
+    return Promise.all(begun.map(async ({ completion }) => (await completion).ids));
+  };
   adapters.load('two', 0, randomVariables(lora(2), 3));
   adapters.load('three', 1, randomVariables(lora(3), 4));
-  const [two, three] = [await answer('two'), await answer('three')];
+  const [base, two, three] = [...(await answers(null)), ...(await answers('two')), ...(await answers('three'))];
   expect(new Set([base, two, three].map(String)).size).toBe(3);
-  expect(await answer(null)).toEqual(base);
-  expect(await answer('two')).toEqual(two);
-  expect(await answer('three')).toEqual(three);
+  await answers('two', 'two');
+  expect(await answers('two', null)).toEqual([two, base]);
+  expect(await answers('three', 'two')).toEqual([three, two]);
+  expect(await answers(null, 'three')).toEqual([base, three]);
   session.dispose();
 });
 

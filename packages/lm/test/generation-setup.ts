@@ -42,11 +42,7 @@ export async function generating(
   const weights = [...values].map(([name, { shape }]): [string, VariableSpec] => [name, { shape, isFrozen: true }]);
   const rows = plan.batches.at(-1) ?? 0;
   const program = {
-    variables: new Map([
-      ...weights,
-      ...generationVariables(config, plan),
-      ...adapterVariables(config, groups, rows),
-    ]),
+    variables: new Map([...weights, ...generationVariables(config, plan), ...adapterVariables(config, groups, rows)]),
     signatures: {
       ...generationSignatures(
         config,

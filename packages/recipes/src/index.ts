@@ -36,9 +36,10 @@ export { type ReadAdapter, readAdapter, readAdapterAt } from './read-adapter.js'
 export { RECIPES, runJob } from './recipes.js';
 export { runSft } from './run-sft.js';
 export { type FileScore, type ScoreOptions, scoreFile } from './score-file.js';
-export type { ServedAdapter } from './serve/adapters.js';
 export { callConstraint, jsonConstraint } from './serve/constraints.js';
-export { openServed, type Served, type ServeOptions } from './serve/open-served.js';
+export { hashTrained } from './serve/hash-trained.js';
+export { openServed, type Served, type ServedAdapter, type ServeOptions } from './serve/open-served.js';
+export type { LoadOptions, Resident } from './serve/residents.js';
 export { createTextSoFar, type TextSoFar } from './serve/text-so-far.js';
 export { readStart } from './start.js';
 export { checkWeights } from './weight-bytes.js';

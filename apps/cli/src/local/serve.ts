@@ -17,7 +17,7 @@ export const serveCommand: Command = {
     adapter: {
       type: 'string',
       value: 'ADAPTER',
-      help: 'NAME=DIR, what requests call an adapter of the base, and its folder; may be given several times. One that cannot answer beside others is refused, and served merged.',
+      help: 'NAME=DIR, what requests call an adapter of the base, and its folder; may be given several times. One that cannot answer beside others is merged into weights of its own.',
     },
     host: { type: 'string', value: 'HOST', help: 'Address to listen on; default 127.0.0.1, this machine alone.' },
     port: { type: 'string', value: 'N', help: `Port to listen on; default ${PORT}, 0 for a free one.` },
@@ -28,11 +28,17 @@ export const serveCommand: Command = {
     },
     rows: { type: 'string', value: 'N', help: 'Answers that are written side by side; default 8.' },
     context: { type: 'string', value: 'N', help: 'Longest prompt and answer together, tokens; default the base’s.' },
+    memory: {
+      type: 'string',
+      value: 'MB',
+      help: 'What weights, caches and adapters may take of memory; default no limit. TensorFlow and Node take some 500 MB besides.',
+    },
     mode: MODE_OPTION,
   },
   run: async (args) => {
     noMoreThan(args, 0, serveCommand);
     const baseDir = neededPath(args, 'base', serveCommand);
+    const megabytes = integer(args, 'memory', 1, 100_000_000);
     const options = {
       baseDir,
       baseName: text(args, 'name') ?? path.basename(baseDir),
@@ -40,6 +46,7 @@ export const serveCommand: Command = {
       mode: oneOf(args, 'mode', MODES) ?? 'plain',
       rows: integer(args, 'rows', 1, 256) ?? 8,
       contextMax: integer(args, 'context', 32, 1_000_000),
+      memoryBytes: megabytes === undefined ? undefined : megabytes * 2 ** 20,
     };
     const place = { host: text(args, 'host') ?? '127.0.0.1', port: integer(args, 'port', 0, 65_535) ?? PORT };
     return untilSignal(async () => {

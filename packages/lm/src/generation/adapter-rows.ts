@@ -148,6 +148,8 @@ function rowMethod({ method }: Adapter): NonNullable<Method['applyRows']> {
 /** The adapters that rows may have. They stay on the host until a row takes them. */
 export interface AdapterStore extends AdapterRows {
   names(): string[];
+  /** Names of those that rows have. */
+  seated(): string[];
   /**
    * Adds an adapter (variables `<path>.<role>`) of a group, or one in place of another of its name; an answer under way goes on with the one that it
    * began with. What makes the variables is called whenever a row takes them.
@@ -189,6 +191,7 @@ export function createAdapterStore(
   };
   const store: AdapterStore = {
     names: () => [...known.keys()],
+    seated: () => held.flatMap((adapter) => adapter?.name ?? []),
     find: (name) => {
       if (name === null) return null;
       const found = known.get(name);

@@ -12,6 +12,8 @@ export interface Generator {
   readonly plan: GenerationPlan;
   /** Longest prompt that is taken, tokens. */
   readonly promptMax: number;
+  /** @throws AppError `invalid_value` where `begin` would, but for the adapter. */
+  check(prompt: readonly number[], options: GenerateOptions): void;
   /**
    * Begins the answer to a prompt (token ids). It joins those under way at the next step, each with options and an adapter of its own; without a free row
    * it waits for one, in order. Yields to the event loop after every token.
@@ -42,13 +44,13 @@ export function createGenerator(
     checkPrompts(prompts, { vocabSize: config.vocabSize, promptMax });
     checkOptions(options, prompts.length);
     if (plan.isGreedy === true && needsLogits(options)) throw onlyGreedy();
-    adapters.find(options.adapter ?? null);
   };
   const scoreTimes = plan.scoreTimes ?? [];
   const scorePrompt = createScorer(session, config, scoreTimes, adapters);
   return {
     plan,
     promptMax,
+    check: (prompt, options) => check([prompt], options),
     score: async (prompt, { adapter = null, listed = 0 }) => {
       if (scoreTimes.length === 0 || listed > LISTED_MAX) throw scoresNone(listed);
       checkPrompts([prompt], { vocabSize: config.vocabSize, promptMax: largest(scoreTimes) });
@@ -60,6 +62,7 @@ export function createGenerator(
     },
     generate: async (prompts, options) => {
       check(prompts, options);
+      adapters.find(options.adapter ?? null);
       const answers = prompts.map((prompt, i) =>
         batcher.add(prompt, { ...options, stream: options.streams?.[i] ?? i }),
       );

@@ -40,10 +40,7 @@ export interface AdapterRows {
    * What a pass over these rows feeds; an empty object where there is no room for any adapter. `isAll`: they are all rows, in order. `active`: those
    * that answer, default all of them.
    */
-  feeds(
-    rows: readonly number[],
-    options?: { isAll?: boolean; active?: readonly number[] },
-  ): Record<string, FeedValue>;
+  feeds(rows: readonly number[], options?: { isAll?: boolean; active?: readonly number[] }): Record<string, FeedValue>;
   /** What a pass of one row without a row of the caches feeds. */
   outside(adapter: RowAdapter | null): Record<string, FeedValue>;
 }

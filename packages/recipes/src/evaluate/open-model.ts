@@ -1,12 +1,7 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { trainedAdapter } from '@moraine/contract/plan';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { adapterAtLambda, between, type HostTensor, type ModelOptions, type WeightSource } from '@moraine/lm';
 import { type Base, loadBase, readWeight } from '../base.js';
-import { checkpointTensors, isCheckpoint, readCheckpointMethod } from '../checkpoint.js';
-import { readResult } from '../export/result.js';
-import { adapterOf } from '../method.js';
+import { readTrained } from '../read-trained.js';
 import { checkWeights } from '../weight-bytes.js';
 
 /** What is evaluated: a base, alone or with what was trained on it. */
@@ -37,22 +32,10 @@ export async function openModel({ baseDir, tunedDir, lambda }: ModelPlace): Prom
 type Tuned = Partial<Pick<OpenModel, 'weights' | 'tuned'>>;
 
 function readTuned(dir: string, base: Base, lambda: number): Tuned {
-  if (isCheckpoint(dir)) return readCheckpointAt(dir, base, lambda);
-  const result = join(dir, 'adapter');
-  const isRun = existsSync(join(dir, 'run.json')) && existsSync(result);
-  const read = readResult(isRun ? result : dir, base);
+  const trained = readTrained(dir, base);
   if (lambda === 0) return {};
-  if (read.kind === 'whole') return { weights: mixWeights(base, read.weightOf, lambda) };
-  return { tuned: adapterAtLambda(read.adapter, read.variables, lambda, (name) => readWeight(base, name)) };
-}
-
-function readCheckpointAt(dir: string, base: Base, lambda: number): Tuned {
-  const { method, step } = readCheckpointMethod(dir);
-  const variables = checkpointTensors(dir, 'trainable.safetensors');
-  const adapter = 'target_modules' in method ? adapterOf(trainedAdapter(dir, method, step)) : null;
-  if (lambda === 0) return {};
-  if (adapter === null) return { weights: mixWeights(base, (name) => variables.get(name), lambda) };
-  return { tuned: adapterAtLambda(adapter, variables, lambda, (name) => readWeight(base, name)) };
+  if (trained.kind === 'whole') return { weights: mixWeights(base, trained.weightOf, lambda) };
+  return { tuned: adapterAtLambda(trained.adapter, trained.variables, lambda, (name) => readWeight(base, name)) };
 }
 
 /** W0 + λ(W − W0) of every weight that was trained. */

@@ -14,7 +14,12 @@ export type Result =
 
 /** What lies in a folder: an adapter, or a whole model of the base's shape. @throws AppError as `readAdapter` and `loadBase` do. */
 export function readResult(dir: string, base: Base): Result {
-  if (!existsSync(join(dir, 'config.json'))) return { kind: 'adapter', ...readAdapter(dir, base.config) };
+  const isModel = existsSync(join(dir, 'config.json'));
+  return isModel ? readModel(dir, base) : { kind: 'adapter', ...readAdapter(dir, base.config) };
+}
+
+/** A whole model of the base's shapes. @throws AppError `invalid_value` naming the weight that differs. */
+export function readModel(dir: string, base: Base): Extract<Result, { kind: 'whole' }> {
   const model = loadBase(dir);
   const other = [...base.weights].find(([name, { shape }]) => model.weights.get(name)?.shape.join() !== shape.join());
   if (other === undefined) return { kind: 'whole', weightOf: (name) => readWeight(model, name) };

@@ -1,10 +1,25 @@
 import { AppError, nearest } from '@moraine/contract';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { type Device, device, type NumericMode } from '@moraine/engine';
-import { type Answer, type BeginOptions, createModel, type GenerationPlan, type PromptScores } from '@moraine/lm';
+import type { Answer, BeginOptions, Generator, PromptScores } from '@moraine/lm';
 import { loadBase } from '../base.js';
 import { checkWeights } from '../weight-bytes.js';
-import { type LoadedAdapter, loadAdapters, type ServedAdapter } from './adapters.js';
+import { openBaseModel } from './base-model.js';
+import { beginLater } from './begin-later.js';
+import { createBudget } from './budget.js';
+import { hashTrained } from './hash-trained.js';
+import type { OpenModel } from './open-model.js';
+import { servingPlan } from './plan.js';
+import { type ReadServed, readServed } from './resident-adapter.js';
+import { createResidents, type LoadOptions, type Place, type Resident } from './residents.js';
+
+/** An adapter that a server has beside its base from the start. */
+export interface ServedAdapter {
+  /** What requests call it. */
+  name: string;
+  /** Its folder, in any form that is read. */
+  dir: string;
+}
 
 export interface ServeOptions {
   baseDir: string;
@@ -16,6 +31,8 @@ export interface ServeOptions {
   rows?: number;
   /** Longest prompt and answer together, tokens; default the base's context. */
   contextMax?: number | undefined;
+  /** What weights, caches and adapters may take of memory, in bytes; default no limit. TensorFlow and Node themselves take some 0.5 GB besides. */
+  memoryBytes?: number | undefined;
 }
 
 /** A base with adapters, open for answers. */
@@ -25,13 +42,15 @@ export interface Served {
   readonly vocabSize: number;
   readonly contextMax: number;
   readonly device: Device;
-  /** The base, then its adapters. */
+  /** The base, then the adapters that it was opened with. */
   names(): string[];
-  /** @throws AppError `not_found` naming the nearest. */
+  /** @param name one of `names`, or the id of what was loaded. @throws AppError `not_found` naming the nearest. */
   requireModel(name: string): void;
   /**
-   * Begins an answer of the base or an adapter, at a share of its update.
-   * @throws AppError `not_found`, `unavailable` while every slot answers for others, and as `Generator.begin` does.
+   * Begins an answer of the base or an adapter, at a share of its update. What is not in memory is brought first, and its answer begins then; it fails with
+   * `unavailable` where no room can be made. An answer ends with the weights that it began with.
+   * @param model one of `names`, or the id of what was loaded.
+   * @throws AppError `not_found`, and as `Generator.begin` does.
    */
   begin(model: string, lambda: number, prompt: readonly number[], options: BeginOptions): Answer;
   /**
@@ -39,15 +58,25 @@ export interface Served {
    * @throws AppError as `begin` does.
    */
   score(model: string, lambda: number, prompt: readonly number[], listed: number): Promise<PromptScores>;
+  /**
+   * Reads what was trained on the base, of any method, checks it and lets requests have it under its hash; resolves when it answers. Others
+   * answer meanwhile. One that is loaded already is left as it is.
+   * @throws AppError `invalid_value` for files of another hash or another base, `unavailable` where no room can be made, and as `readAdapter` does.
+   */
+  load(options: LoadOptions): Promise<void>;
+  /** New requests no longer find it; those under way end with it, and then its memory is given back. @throws AppError `not_found`. */
+  unload(id: string): Promise<void>;
+  /** What is pinned keeps its place in memory. @throws AppError `not_found`. */
+  pin(id: string, isPinned: boolean): void;
+  resident(): Resident[];
+  /** What weights, caches and adapters take of memory, bytes. */
+  memoryBytes(): number;
   dispose(): void;
 }
 
 const ROWS = 8;
-/** Slots beside those of the adapters themselves, for other shares of them. */
-const SLOTS_SPARE = 4;
-const PREFILL_MIN = 16;
 
-/** Opens a base and its adapters: everything is read and compiled. @throws AppError `invalid_base` and as `loadAdapters` does. */
+/** Opens a base and its adapters: everything is read and compiled. @throws AppError `invalid_base` and as `Served.load` does. */
 export async function openServed({
   baseDir,
   baseName,
@@ -55,37 +84,47 @@ export async function openServed({
   mode = 'plain',
   rows = ROWS,
   contextMax,
+  memoryBytes = Number.POSITIVE_INFINITY,
 }: ServeOptions): Promise<Served> {
-  if (asked.some(({ name }) => name === baseName))
-    throw new AppError('invalid_value', `Two models are called '${baseName}'.`, {
-      param: 'adapter',
-      hint: 'Call the adapter or the base something else.',
-    });
+  refuseTwice([baseName, ...asked.map(({ name }) => name)]);
   const base = loadBase(baseDir);
   await checkWeights(base.weights);
   const { config } = base;
   const tokenizer = await loadBaseTokenizer(baseDir, config.vocabSize);
-  const { adapters, groups } = loadAdapters(base, asked, (count) => count + SLOTS_SPARE);
   const context = Math.min(contextMax ?? config.maxPositions, config.maxPositions);
-  const generation = planFor(rows, context);
-  const model = await createModel({ config, weights: base.weights, mode, generation, adapterGroups: groups });
-  const { generator } = model;
-  if (generator === null) throw new AppError('internal', 'A model with a plan of generation has no generator.');
-  const byName = new Map(adapters.map((adapter) => [adapter.name, adapter]));
-  const residents = createResidents(
-    model.adapters,
-    groups.map(({ slots }) => slots),
-  );
-  for (const adapter of adapters) residents.hold(adapter, 1)();
-  const names = () => [baseName, ...byName.keys()];
-  const requireModel = (name: string): LoadedAdapter | null => {
-    const adapter = byName.get(name) ?? null;
-    if (adapter !== null || name === baseName) return adapter;
-    const near = nearest(name, names());
-    throw new AppError('not_found', `There is no model '${name}' here.`, {
+  const parts = { config, mode, plan: servingPlan(rows, context) };
+  const first = new Map<string, { id: string; dir: string; read: ReadServed }>();
+  for (const { name, dir } of asked) {
+    const id = await hashTrained(dir);
+    first.set(name, { id, dir, read: await readServed(base, id, dir) });
+  }
+  const kinds = [...first.values()].flatMap(({ read }) => read.kind ?? []);
+  const budget = createBudget(memoryBytes);
+  const main = await openBaseModel(parts, base, kinds, budget);
+  const residents = createResidents(parts, base, main, budget);
+  for (const { id, dir } of first.values()) await residents.load({ id, dir });
+  const names = () => [baseName, ...first.keys()];
+  /** Null for the base. */
+  const idOf = (model: string): string | null => {
+    if (model === baseName) return null;
+    const id = first.get(model)?.id ?? model;
+    if (residents.has(id)) return id;
+    const near = nearest(model, names());
+    throw new AppError('not_found', `There is no model '${model}' here.`, {
       param: 'model',
       hint: near ? `Did you mean '${near}'?` : `There are ${names().join(', ')}.`,
     });
+  };
+  const ofBase = (): ReturnType<typeof residents.take> => {
+    const current = main.current();
+    const at = ({ generator, use }: OpenModel): Place => ({ generator, adapter: null, use });
+    return { place: current === null ? main.ready().then(at) : at(current), release: () => undefined };
+  };
+  const take = (model: string, lambda: number, check: (generator: Generator) => void = () => undefined) => {
+    const id = idOf(model);
+    const current = main.current();
+    if (current !== null) check(current.generator);
+    return id === null || lambda === 0 ? ofBase() : residents.take(id, lambda);
   };
   return {
     baseName,
@@ -94,13 +133,24 @@ export async function openServed({
     contextMax: context,
     device: device(),
     names,
-    requireModel,
-    begin(name, lambda, prompt, options) {
-      const adapter = requireModel(name);
-      if (adapter === null || lambda === 0) return generator.begin(prompt, options);
-      const release = residents.hold(adapter, lambda);
+    requireModel: (name) => {
+      idOf(name);
+    },
+    begin(model, lambda, prompt, options) {
+      const { place, release } = take(model, lambda, (generator) => generator.check(prompt, options));
+      const start = ({ generator, adapter, use }: Place): Answer => {
+        const leave = use();
+        try {
+          const answer = generator.begin(prompt, { ...options, adapter });
+          void answer.completion.then(leave, leave);
+          return answer;
+        } catch (error) {
+          leave();
+          throw error;
+        }
+      };
       try {
-        const answer = generator.begin(prompt, { ...options, adapter: residents.keyOf(adapter, lambda) });
+        const answer = place instanceof Promise ? beginLater(place, start) : start(place);
         void answer.completion.then(release, release);
         return answer;
       } catch (error) {
@@ -108,67 +158,34 @@ export async function openServed({
         throw error;
       }
     },
-    async score(name, lambda, prompt, listed) {
-      const adapter = requireModel(name);
-      if (adapter === null || lambda === 0) return generator.score(prompt, { listed });
-      const release = residents.hold(adapter, lambda);
+    async score(model, lambda, prompt, listed) {
+      const { place, release } = take(model, lambda);
       try {
-        return await generator.score(prompt, { adapter: residents.keyOf(adapter, lambda), listed });
+        const { generator, adapter, use } = await place;
+        const leave = use();
+        return await generator.score(prompt, { adapter, listed }).finally(leave);
       } finally {
         release();
       }
     },
-    dispose: () => model.dispose(),
-  };
-}
-
-/** One row and all of them; prompts padded to one of a few lengths, each four times the one before. */
-function planFor(rows: number, contextMax: number): GenerationPlan {
-  const prefillTimes: number[] = [];
-  for (let time = contextMax; time > PREFILL_MIN; time = Math.ceil(time / 4)) prefillTimes.unshift(time);
-  return { batches: [...new Set([1, rows])], prefillTimes, scoreTimes: prefillTimes, contextMax };
-}
-
-/** Which adapters, at which shares, have slots; those that answer keep theirs, and of the others the one unused the longest goes first. */
-function createResidents(
-  slots: {
-    load(name: string, group: number, variables: ReturnType<LoadedAdapter['variablesAt']>): void;
-    unload(name: string): void;
-  },
-  sizes: readonly number[],
-) {
-  /** In the order in which they were last used. */
-  const held = new Map<string, { group: number; users: number }>();
-  const keyOf = ({ name }: LoadedAdapter, lambda: number): string => `${name}@${lambda}`;
-  function makeRoom(group: number): void {
-    const inGroup = [...held].filter(([, one]) => one.group === group);
-    if (inGroup.length < (sizes[group] ?? 0)) return;
-    const idle = inGroup.find(([, { users }]) => users === 0);
-    if (idle === undefined)
-      throw new AppError('unavailable', 'Every slot for adapters of this kind answers for others.', {
-        hint: 'Try again in a moment.',
-      });
-    slots.unload(idle[0]);
-    held.delete(idle[0]);
-  }
-  return {
-    keyOf,
-    /** Gives the adapter a slot until what it returns is called. @throws AppError `unavailable`. */
-    hold(adapter: LoadedAdapter, lambda: number): () => void {
-      const key = keyOf(adapter, lambda);
-      const place = held.get(key) ?? { group: adapter.group, users: 0 };
-      if (!held.has(key)) {
-        makeRoom(adapter.group);
-        slots.load(key, adapter.group, adapter.variablesAt(lambda));
-      }
-      held.delete(key);
-      held.set(key, place);
-      place.users += 1;
-      let isOver = false;
-      return () => {
-        if (!isOver) place.users -= 1;
-        isOver = true;
-      };
+    load: residents.load,
+    unload: residents.unload,
+    pin: residents.pin,
+    resident: residents.list,
+    memoryBytes: () => budget.used(),
+    dispose: () => {
+      main.dispose();
+      residents.dispose();
     },
   };
+}
+
+function refuseTwice(names: readonly string[]): void {
+  const [base] = names;
+  const name = names.find((each, i) => names.indexOf(each) !== i);
+  if (name === undefined) return;
+  throw new AppError('invalid_value', `Two ${name === base ? 'models' : 'adapters'} are called '${name}'.`, {
+    param: 'adapter',
+    hint: 'Give each its own name.',
+  });
 }
