@@ -91,7 +91,10 @@ function promptsOf({ tokenizer, vocabSize }: Served, prompt: TextRequest['prompt
 const TAIL = 4;
 
 /** Makes the text that tokens add behind a prompt: some tokenizers write the space before a word only behind another. */
-function decodeBehind({ tokenizer }: Served, prompt: readonly number[]): (ids: readonly number[]) => string {
+export function decodeBehind(
+  { tokenizer }: Pick<Served, 'tokenizer'>,
+  prompt: readonly number[],
+): (ids: readonly number[]) => string {
   const tail = prompt.slice(-TAIL);
   const decode = (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecialTokens: true });
   const before = decode(tail);

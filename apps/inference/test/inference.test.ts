@@ -11,7 +11,7 @@ import { batterySuite } from './battery.suite.js';
 import { writeCallingBase } from './calling-base.js';
 import { BASE, writeLora } from './random-adapter.js';
 import { toolsSuite } from './tools.suite.js';
-import { transformersSuite } from './transformers.suite.js';
+import { storiesSuite, transformersSuite } from './transformers.suite.js';
 
 // The shipped base, taught to write calls, with two LoRAs of one group and one of another, on two rows.
 const dirs = { red: writeLora(1), green: writeLora(2), blue: writeLora(3, { rank: 2 }) };
@@ -210,6 +210,7 @@ toolsSuite(() => ({ client, lastPrompt: () => served.tokenizer.decode(lastPrompt
 
 batterySuite(() => ({ url, key: 'secret', begun }));
 
+storiesSuite();
 transformersSuite(() => ({ client, tokenizer: served.tokenizer }));
 
 test('tools are refused by name under a template that writes no calls', async () => {

@@ -1,8 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TextTokenizer } from '@moraine/data';
-import type { OpenAI } from 'openai';
+import { loadTokenizer, type TextTokenizer } from '@moraine/data';
+import { openServed } from '@moraine/recipes';
+import { OpenAI } from 'openai';
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
+import { createInference } from '../src/index.js';
+import { decodeBehind } from '../src/text.js';
 
 // Every expected number is transformers', of the same weights in float32: scripts/serving/reference.py.
 const SCRIPTS = join(import.meta.dirname, '../../../scripts/serving');
@@ -24,20 +28,80 @@ interface Golden {
 }
 
 const read = <T>(file: string): T => JSON.parse(readFileSync(file, 'utf8')) as T;
-const asked = read<{ tokens: number; listed: number; bases: { base: { cases: Case[] } } }>(join(SCRIPTS, 'cases.json'));
-const golden = read<{ base: Golden[] }>(join(import.meta.dirname, 'fixtures/transformers.json')).base;
+const asked = read<{
+  tokens: number;
+  listed: number;
+  bases: Record<'base' | 'tinystories', { dir: string; cases: Case[] }>;
+}>(join(SCRIPTS, 'cases.json'));
+const { base: golden, tinystories } = read<Record<'base' | 'tinystories', Golden[]>>(
+  join(import.meta.dirname, 'fixtures/transformers.json'),
+);
 const cases = asked.bases.base.cases.flatMap((one, i) => {
   const expected = golden[i];
   return expected === undefined ? [] : [{ ...one, number: i + 1, expected }];
 });
 
+function near(ours: readonly (number | null | undefined)[], theirs: readonly number[]): void {
+  expect(ours).toHaveLength(theirs.length);
+  for (const [i, value] of theirs.entries())
+    expect(Math.abs((ours[i] ?? Number.NaN) - value), `place ${i}`).toBeLessThan(TOLERANCE);
+}
+
+/** Real development data, which is beside the checkout or absent. */
+const STORIES = join(SCRIPTS, '../..', asked.bases.tinystories.dir);
+
+const TINYLLAMA = join(SCRIPTS, '../../../shared/data/tokenizers/tinyllama');
+
+/** A base whose tokenizer begins texts with a token and writes spaces before words. */
+export function storiesSuite(): void {
+  test.runIf(existsSync(TINYLLAMA))(
+    'the space before an answer is its own, where a tokenizer drops the first of a text',
+    async () => {
+      const tokenizer = await loadTokenizer(TINYLLAMA);
+      const ids = tokenizer.encode('Tom had a big dog.');
+      const behind = ids.length - tokenizer.encode(' dog.').length;
+      expect(tokenizer.decode(ids.slice(behind))).toBe('dog.');
+      expect(decodeBehind({ tokenizer }, ids.slice(0, behind))(ids.slice(behind))).toBe(' dog.');
+      expect(decodeBehind({ tokenizer }, [])(ids)).toBe('Tom had a big dog.');
+    },
+  );
+
+  test.runIf(existsSync(STORIES))(
+    'as transformers, behind a begin token and with spaces that belong to words',
+    async () => {
+      const served = await openServed({ baseDir: STORIES, baseName: 'base', adapters: [], rows: 2, contextMax: 64 });
+      const app = createInference({ served, key: null, log: pino({ level: 'silent' }) });
+      try {
+        const url = `${await app.listen({ host: '127.0.0.1', port: 0 })}/v1`;
+        const client = new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0 });
+        const prompts = asked.bases.tinystories.cases.map(({ prompt = '' }) => prompt);
+        const body = { model: 'base', logprobs: 1, max_tokens: asked.tokens, temperature: 0 };
+        const { choices } = await client.completions.create({ ...body, prompt: prompts, echo: true });
+        const alone = await client.completions.create({ ...body, prompt: tinystories.map(({ ids }) => ids) });
+        expect(choices).toHaveLength(tinystories.length);
+        for (const [i, { ids, logprobs, answer, answer_logprobs, ended }] of tinystories.entries()) {
+          const text = choices[i]?.text ?? '';
+          const { token_logprobs = [], tokens = [], text_offset = [] } = choices[i]?.logprobs ?? {};
+          near(token_logprobs.slice(1, ids.length + answer.length), [...logprobs, ...answer_logprobs]);
+          expect(tokens).toHaveLength(ids.length + answer.length + Number(ended));
+          const whole = served.tokenizer.decode([...ids, ...answer], { skipSpecialTokens: true });
+          expect(text).toBe(whole);
+          expect(text).toBe(`${prompts[i]}${alone.choices[i]?.text}`);
+          // Each token is where it says, but for the begin token and the space before the first word.
+          expect(text_offset.slice(0, 3)).toEqual([0, 0, (tokens[1] ?? '').trimStart().length]);
+          for (let k = 2; k < ids.length + answer.length; k++)
+            expect(text.slice(text_offset[k], (text_offset[k] ?? 0) + (tokens[k]?.length ?? 0))).toBe(tokens[k]);
+        }
+      } finally {
+        await app.close();
+        served.dispose();
+      }
+    },
+  );
+}
+
 /** Answers and log-probabilities of 'base' beside those of transformers. */
 export function transformersSuite(of: () => { client: OpenAI; tokenizer: TextTokenizer }): void {
-  const near = (ours: readonly (number | null | undefined)[], theirs: readonly number[]): void => {
-    expect(ours).toHaveLength(theirs.length);
-    for (const [i, value] of theirs.entries())
-      expect(Math.abs((ours[i] ?? Number.NaN) - value), `place ${i}`).toBeLessThan(TOLERANCE);
-  };
   const bytesOf = (ids: readonly number[]): Buffer =>
     Buffer.concat(ids.map((id) => of().tokenizer.bytes(id) ?? new Uint8Array()));
 
