@@ -23,6 +23,8 @@ const OPERATIONS: Operation[] = [
   'GET /models',
   'GET /models/{model}',
   'DELETE /models/{model}',
+  'POST /chat/completions',
+  'POST /completions',
   'POST /fine_tuning/jobs',
   'GET /fine_tuning/jobs',
   'GET /fine_tuning/jobs/{fine_tuning_job_id}',
