@@ -1,16 +1,25 @@
 import { AppError } from '@moraine/contract';
 import type { Served } from '@moraine/recipes';
 import type { ServedModel } from '@moraine/services';
+import type { Trained } from './trained.js';
 
-/** The part of a base's process that answers a request of the API: one model, by its content and under whatever name the request has. */
-export function servedFor(served: Served, baseSha256: string, { base, tuned }: ServedModel): Served {
+/**
+ * The part of a base's process that answers a request of the API: one model, by its content and under whatever name the request has.
+ * @throws AppError `unavailable` for another base, and as `Trained.idOf` does: a bad adapter is refused alone, and never answered by the base.
+ */
+export async function servedFor(
+  served: Served,
+  trained: Pick<Trained, 'idOf'>,
+  baseSha256: string,
+  { base, tuned }: ServedModel,
+): Promise<Served> {
   if (base.sha256 !== baseSha256)
     throw new AppError('unavailable', `This process answers for the base ${baseSha256.slice(0, 12)}.`);
-  if (tuned !== null) throw new AppError('unavailable', 'What was trained is not answered with yet.');
+  const id = tuned === null ? served.baseName : await trained.idOf(tuned);
   return {
     ...served,
     requireModel: () => undefined,
-    begin: (_name, lambda, prompt, options) => served.begin(served.baseName, lambda, prompt, options),
-    score: (_name, lambda, prompt, listed) => served.score(served.baseName, lambda, prompt, listed),
+    begin: (_name, lambda, prompt, options) => served.begin(id, lambda, prompt, options),
+    score: (_name, lambda, prompt, listed) => served.score(id, lambda, prompt, listed),
   };
 }

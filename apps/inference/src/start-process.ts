@@ -14,6 +14,7 @@ import { pinnedOf } from './pinned.js';
 import { openRegistration, type Registration } from './registration.js';
 import { type RequestCount, requestCount } from './request-count.js';
 import { servedFor } from './served-for.js';
+import { trainedOn } from './trained.js';
 
 export type ProcessSettings = Pick<
   InferenceEnv,
@@ -47,8 +48,9 @@ export async function startProcess(s: Services, settings: ProcessSettings, log: 
   try {
     const served = await openBase(s, base, settings);
     const requests = requestCount();
+    const trained = trainedOn(s, served, settings.workDir);
     const app = createInference({
-      served: async (request) => servedFor(served, base.sha256, pinnedOf(request)),
+      served: (request) => servedFor(served, trained, base.sha256, pinnedOf(request)),
       key: secret,
       log,
     });
@@ -56,7 +58,7 @@ export async function startProcess(s: Services, settings: ProcessSettings, log: 
     await app.listen({ host: settings.host, port: settings.port });
     const address = addressOf(settings.announcedHost, app.server.address() as AddressInfo);
     await registration.ready(() => ({
-      ...{ address, device: deviceOf(served), answering: requests.open(), adapters: [] },
+      ...{ address, device: deviceOf(served), answering: requests.open(), adapters: trained.resident() },
     }));
     log.info({ address, base: base.sha256 }, 'ready');
     return { address, ...lifeOf({ app, served, requests, registration, settings, log }) };
@@ -80,7 +82,7 @@ async function openBase(
       },
     );
   const baseDir = await fetchFolder(s, base.blobPrefix, join(workDir, 'bases', base.sha256));
-  return openServed({ baseDir, baseName: base.sha256, adapters: [], rows, contextMax });
+  return openServed({ baseDir, baseName: base.sha256, adapters: [], rows, contextMax, memoryBytes });
 }
 
 interface Life {

@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { cp, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { answerPrompts } from '@moraine/recipes';
@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readEnv } from '../src/env.js';
 import { type InferenceProcess, startProcess } from '../src/start-process.js';
-import { BASE } from './random-adapter.js';
+import { BASE, writeLora } from './random-adapter.js';
 
 // One process over the shipped base, with a real Postgres, until it ends by being idle.
 const t = await testServices();
@@ -46,9 +46,18 @@ const row = async () => {
   return rows[0];
 };
 
-async function ask({ sha256 = base.sha256, secret = '', pinned = true, more = {} } = {}) {
-  const model = { tenant: 'p', base: { name: 'tiny', blobPrefix: base.blobPrefix, sha256 }, tuned: null };
-  const key = secret || (await row()).secret;
+interface Ask {
+  sha256?: string;
+  secret?: string;
+  pinned?: boolean;
+  more?: object;
+  tenant?: string;
+  tuned?: { blobPrefix: string; sha256: string } | null;
+}
+
+async function ask({ sha256 = base.sha256, secret, pinned = true, more = {}, tenant = 'p', tuned = null }: Ask = {}) {
+  const model = { tenant, base: { name: 'tiny', blobPrefix: base.blobPrefix, sha256 }, tuned };
+  const key = secret ?? (await row()).secret;
   const response = await fetch(`${running.address}/v1/chat/completions`, {
     method: 'POST',
     headers: {
@@ -71,6 +80,46 @@ test('it says where it is and what it has, and answers for that base under whate
   });
   const { status, json } = await ask({ more: { max_tokens: 8 } });
   expect([status, json.model, json.choices[0].message.content]).toEqual([200, 'whatever', answers[0]?.text]);
+});
+
+/** A stored adapter, and what it answers with nothing beside it. */
+async function storeAdapter(letter: string, dir: string) {
+  const blobPrefix = `adapters/${letter}`;
+  await cp(dir, join(t.blobsDir, blobPrefix), { recursive: true });
+  const { answers } = await answerPrompts({
+    ...{ baseDir: BASE, adapterDir: dir, lambda: 1, prompts: ['Hi'], mode: 'plain', maxNewTokens: 8 },
+    ...{ temperature: 0, topP: 1, topK: 0, seed: 0, stop: [], isRaw: false },
+  });
+  return { tuned: { blobPrefix, sha256: letter.repeat(64) }, alone: answers[0]?.text };
+}
+
+test('of many requests under one name each is answered by the content that its caller meant, of two tenants too', async () => {
+  const adapters = await Promise.all(
+    [1, 2, 3].map((seed) => storeAdapter('abc'[seed - 1] ?? '', writeLora(seed, { isDora: seed === 3 }))),
+  );
+  expect(new Set(adapters.map(({ alone }) => alone)).size).toBe(3);
+  const asked = Array.from({ length: 60 }, (_, i) => adapters[(i * 7) % 3]);
+  const answers = await Promise.all(
+    asked.map((one, i) => ask({ tuned: one?.tuned ?? null, tenant: `tenant ${i % 2}`, more: { max_tokens: 8 } })),
+  );
+  expect(answers.map(({ json }) => json.choices[0].message.content)).toEqual(asked.map((one) => one?.alone));
+  while ((await row()).adapters.length < 3) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect((await row()).adapters).toContainEqual(
+    expect.objectContaining({ sha256: 'c'.repeat(64), kind: 'merged', pinned: false }),
+  );
+});
+
+test('an adapter that is damaged or gone is refused alone, and the base does not answer for it', async () => {
+  const dir = writeLora(4);
+  await writeFile(join(dir, 'adapter_model.safetensors'), 'no tensors');
+  await cp(dir, join(t.blobsDir, 'adapters/d'), { recursive: true });
+  const tuned = (letter: string) => ({ blobPrefix: `adapters/${letter}`, sha256: letter.repeat(64) });
+  const [damaged, gone, fine] = await Promise.all([
+    ask({ tuned: tuned('d'), more: { max_tokens: 8 } }),
+    ask({ tuned: tuned('e'), more: { max_tokens: 8 } }),
+    ask({ more: { max_tokens: 8 } }),
+  ]);
+  expect([damaged.status >= 400, gone.json.error.code, fine.status]).toEqual([true, 'storage', 200]);
 });
 
 test('only the cluster may ask, by the secret of this process, and only for its base', async () => {

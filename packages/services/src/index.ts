@@ -95,7 +95,7 @@ export { askForProcess } from './serving/ask-for-process.js';
 export { type ChosenProcess, chooseProcess } from './serving/choose-process.js';
 export { findBaseByHash, type ServedBase } from './serving/find-base-by-hash.js';
 export { findServed, type ServedModel } from './serving/find-served.js';
-export { heartbeatProcess, type ProcessNews } from './serving/heartbeat-process.js';
+export { heartbeatProcess, type ProcessNews, type ResidentAdapter } from './serving/heartbeat-process.js';
 export { loseProcess } from './serving/lose-process.js';
 export { type NewProcess, PROCESS_LEASE_MS, registerProcess } from './serving/register-process.js';
 export { retireProcess } from './serving/retire-process.js';
