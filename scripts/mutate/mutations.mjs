@@ -6,6 +6,7 @@ import { durable } from './mutations/durable.mjs';
 import { experiments } from './mutations/experiments.mjs';
 import { files } from './mutations/files.mjs';
 import { learning } from './mutations/learning.mjs';
+import { moving } from './mutations/moving.mjs';
 import { product } from './mutations/product.mjs';
 import { rows } from './mutations/rows.mjs';
 import { serving } from './mutations/serving.mjs';
@@ -19,5 +20,6 @@ export const mutations = [
   ...durable,
   ...experiments,
   ...serving,
+  ...moving,
   ...checks,
 ];
