@@ -1,18 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
-
-/** What the machine, or the container around us, has. */
-export function memoryBytes(): number {
-  const limit = process.constrainedMemory();
-  const total = totalmem();
-  return limit > 0 && limit < total ? limit : total;
-}
+import { machineMemory } from '@moraine/contract/machine-memory';
 
 /** What a child may hold unless the worker is set otherwise: the rest is for the worker itself. */
-export const memoryLimitBytes = (): number => Math.round(0.9 * memoryBytes());
+export const memoryLimitBytes = (): number => Math.round(0.9 * machineMemory());
 
 /** Memory that could be had now; null inside a container, where files that are only cached count as used. */
-export const availableBytes = (): number | null => (memoryBytes() < totalmem() ? null : freemem());
+export const availableBytes = (): number | null => (machineMemory() < totalmem() ? null : freemem());
 
 /** Resident memory of a process; null where the system does not report it (only Linux does it this way). */
 export function residentBytes(pid: number): number | null {

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { machineMemory } from '@moraine/contract/machine-memory';
 import { makeFolder } from '@moraine/contract/make-folder';
 import {
   type Claim,
@@ -19,7 +20,7 @@ import {
 import type { Logger } from 'pino';
 import { storeBacklogs } from './backlog.js';
 import { openCordon } from './cordon.js';
-import { availableBytes, memoryBytes, memoryLimitBytes } from './memory.js';
+import { availableBytes, memoryLimitBytes } from './memory.js';
 import { type Probe, probeRuntime } from './probe-runtime.js';
 import { untilDone } from './retry.js';
 import { type AttemptSettings, type RunningAttempt, runAttempt } from './run-attempt.js';
@@ -95,7 +96,7 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
       host: hostname(),
       pid: process.pid,
       cores: threads,
-      memoryBytes: memoryBytes(),
+      memoryBytes: machineMemory(),
     };
     const id = await untilDone(
       () => registerWorker(s, { ...facts, device: probe?.device ?? NO_DEVICE, status: 'registering' }),

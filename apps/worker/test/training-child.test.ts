@@ -2,10 +2,11 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AttemptEvent, JobSpec } from '@moraine/contract';
+import { machineMemory } from '@moraine/contract/machine-memory';
 import type { NewLogLine } from '@moraine/services';
 import { describe, expect, it } from 'vitest';
 import type { Death } from '../src/child-protocol.js';
-import { memoryBytes, memoryLimitBytes, residentBytes } from '../src/memory.js';
+import { memoryLimitBytes, residentBytes } from '../src/memory.js';
 import { probeRuntime } from '../src/probe-runtime.js';
 import { type ChildOptions, startTrainingChild, type TrainingChild } from '../src/training-child.js';
 import { childScript, type Fault, until } from './helpers.js';
@@ -185,9 +186,9 @@ describe('the probe of the runtime', () => {
 });
 
 it('the memory of this machine and of a process is known, of a process that is gone not', () => {
-  expect(memoryBytes()).toBeGreaterThan(2 ** 28);
-  expect(memoryLimitBytes()).toBeGreaterThan(memoryBytes() / 2);
-  expect(memoryLimitBytes()).toBeLessThan(memoryBytes());
+  expect(machineMemory()).toBeGreaterThan(2 ** 28);
+  expect(memoryLimitBytes()).toBeGreaterThan(machineMemory() / 2);
+  expect(memoryLimitBytes()).toBeLessThan(machineMemory());
   expect(residentBytes(process.pid)).toBeGreaterThan(2 ** 24);
   expect(residentBytes(2 ** 22 + 1)).toBeNull();
 });

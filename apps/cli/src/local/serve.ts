@@ -31,7 +31,7 @@ export const serveCommand: Command = {
     memory: {
       type: 'string',
       value: 'MB',
-      help: 'What weights, caches and adapters may take of memory; default no limit. TensorFlow and Node take some 500 MB besides.',
+      help: 'What weights, caches and adapters may take of memory; default 60 % of the machine’s. TensorFlow and Node take some 500 MB besides.',
     },
     mode: MODE_OPTION,
   },

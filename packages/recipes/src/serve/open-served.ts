@@ -1,4 +1,5 @@
 import { AppError, nearest } from '@moraine/contract';
+import { machineMemory } from '@moraine/contract/machine-memory';
 import { loadBaseTokenizer, type TextTokenizer } from '@moraine/data';
 import { type Device, device, type NumericMode } from '@moraine/engine';
 import type { Answer, BeginOptions, Generator, PromptScores } from '@moraine/lm';
@@ -31,7 +32,7 @@ export interface ServeOptions {
   rows?: number;
   /** Longest prompt and answer together, tokens; default the base's context. */
   contextMax?: number | undefined;
-  /** What weights, caches and adapters may take of memory, in bytes; default no limit. TensorFlow and Node themselves take some 0.5 GB besides. */
+  /** What weights, caches and adapters may take of memory, in bytes; default 60 % of the machine's. TensorFlow and Node themselves take some 0.5 GB besides. */
   memoryBytes?: number | undefined;
 }
 
@@ -75,6 +76,8 @@ export interface Served {
 }
 
 const ROWS = 8;
+/** Of the machine's memory. Without a limit, callers who ask for ever more shares of an update would fill it. */
+const MEMORY_SHARE = 0.6;
 
 /** Opens a base and its adapters: everything is read and compiled. @throws AppError `invalid_base` and as `Served.load` does. */
 export async function openServed({
@@ -84,7 +87,7 @@ export async function openServed({
   mode = 'plain',
   rows = ROWS,
   contextMax,
-  memoryBytes = Number.POSITIVE_INFINITY,
+  memoryBytes = Math.floor(MEMORY_SHARE * machineMemory()),
 }: ServeOptions): Promise<Served> {
   refuseTwice([baseName, ...asked.map(({ name }) => name)]);
   const base = loadBase(baseDir);

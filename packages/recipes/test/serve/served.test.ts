@@ -140,6 +140,9 @@ describe('memory', () => {
     const open = await openServed({ baseDir, baseName: 'tiny', adapters: [], rows: 1 });
     const fixed = open.memoryBytes();
     open.dispose();
+    // What nobody limited has a limit all the same: callers may ask for ever more shares.
+    const unlimited = { baseDir, baseName: 'tiny', adapters: [], rows: 10_000_000, contextMax: 32 };
+    await expect(openServed(unlimited)).rejects.toMatchObject({ code: 'invalid_value' });
     // The base, and merged models of it; all are of one size.
     const limit = 3.5 * fixed;
     const small = await openServed({ baseDir, baseName: 'tiny', adapters: [], rows: 1, memoryBytes: limit });
