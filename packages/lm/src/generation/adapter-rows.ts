@@ -198,7 +198,6 @@ export function createAdapterStore(
       if (found === undefined) throw notResident(name, [...known.keys()]);
       return found;
     },
-    isIn: (row, adapter) => (held[row] ?? null) === adapter,
     seat: (row, adapter) => {
       const before = held[row] ?? null;
       if (before === adapter) return;

@@ -83,7 +83,6 @@ const baseAlone: AdapterRows = {
       hint: 'Name groups of adapters when the model is made.',
     });
   },
-  isIn: () => true,
   seat: () => undefined,
   feeds: () => ({}),
   outside: () => ({}),

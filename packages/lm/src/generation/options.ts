@@ -32,8 +32,6 @@ export interface RowAdapter {
 export interface AdapterRows {
   /** @throws AppError `invalid_value` when there is none of that name. */
   find(name: string | null): RowAdapter | null;
-  /** Whether a row has that adapter already. */
-  isIn(row: number, adapter: RowAdapter | null): boolean;
   /** Gives a row of the caches an adapter, or none. */
   seat(row: number, adapter: RowAdapter | null): void;
   /**
