@@ -52,7 +52,11 @@ test('arms that share everything are comparable, full fine-tuning beside them', 
 test.each([
   ['base', { base: 'other' }, 'their bases differ (lora: tiny; mora: other)'],
   ['data', { data: 'b'.repeat(64) }, 'they were trained on different rows (lora: aaaaaaaaaaaa; mora: bbbbbbbbbbbb)'],
-  ['tokens', { tokens: 39_000 }, 'they saw different numbers of tokens (lora: 40,000; mora: 39,000)'],
+  [
+    'tokens',
+    { tokens: 39_000 },
+    'with equal seeds they saw different numbers of tokens (seed 1: lora 40,000, mora 39,000; seed 2: lora 40,000, mora 39,000)',
+  ],
   ['evaluation_items', { evaluationItems: 'fewer' }, 'they were scored on different items (lora: items; mora: fewer)'],
   ['sequence_length', { sequenceLength: 128 }, 'their sequence lengths differ (lora: 256; mora: 128)'],
   ['order', { order: 'another' }, 'with seed 1 lora, mora saw their rows in 2 different orders'],
@@ -74,6 +78,15 @@ test('one run that differs within an arm is a reason too', () => {
 test('a run that a search stopped early saw fewer tokens, which only counts at the rate that is reported', () => {
   const stopped = runsWith().map((one) => (one.learningRate === 1e-2 ? { ...one, tokens: 10, score: null } : one));
   expect(notComparable([arm('lora'), arm('mora', { runs: stopped })])).toEqual([]);
+});
+
+test('seeds whose steps end at other places of an epoch saw other numbers of tokens, in every arm the same', () => {
+  const bySeed = runsWith().map((one) => ({ ...one, tokens: 40_000 + one.seed }));
+  expect(notComparable([arm('lora', { runs: bySeed }), arm('mora', { runs: bySeed })])).toEqual([]);
+  const other = bySeed.map((one) => (one.seed === 2 ? { ...one, tokens: 40_003 } : one));
+  expect(sentences([arm('lora', { runs: bySeed }), arm('mora', { runs: other })])).toEqual([
+    'with equal seeds they saw different numbers of tokens (seed 2: lora 40,002, mora 40,003)',
+  ]);
 });
 
 test('adapters may be 5 % apart in what they train and not more', () => {

@@ -6,8 +6,8 @@ import type { ComparedArm, ComparedRun, Comparison, Factor, NotComparable } from
 export const COUNTS_APART = 0.05;
 
 /**
- * Computes why arms are not comparable; an empty list where they are. What all runs must share: base, rows, evaluation items, sequence length and settings; order, for equal seeds; tokens, at the
- * rates that are reported. Adapters train nearly as many parameters (5 %); full fine-tuning is the yardstick, which is exempt. Every arm's rate has a worse
+ * Computes why arms are not comparable; an empty list where they are. What all runs must share: base, rows, evaluation items, sequence length and settings; for equal seeds order and, at the
+ * rates that are reported, tokens: steps that end within an epoch have others with another seed. Adapters train nearly as many parameters (5 %); full fine-tuning is the yardstick, which is exempt. Every arm's rate has a worse
  * neighbour on both sides, and every arm has the same two seeds or more. A factor that the question varies is not looked at.
  */
 export function notComparable(arms: readonly ComparedArm[], question: Comparison = {}): NotComparable[] {
@@ -15,6 +15,7 @@ export function notComparable(arms: readonly ComparedArm[], question: Comparison
   const found = [
     ...SHARED.flatMap((shared) => findDifference(arms, shared)),
     ...findOrders(arms),
+    ...findTokens(arms),
     ...findCounts(arms),
     ...arms.flatMap((arm) => checkRates(arm, lowerIsBetter)),
     ...findSeeds(arms),
@@ -47,11 +48,6 @@ interface Shared {
 const SHARED: readonly Shared[] = [
   { factor: 'base', words: 'their bases differ', of: ({ runs }) => runs.map((run) => run.base) },
   { factor: 'data', words: 'they were trained on different rows', of: ({ runs }) => runs.map((run) => run.data) },
-  {
-    factor: 'tokens',
-    words: 'they saw different numbers of tokens',
-    of: (arm) => reportedRuns(arm).map((run) => run.tokens),
-  },
   {
     factor: 'evaluation_items',
     words: 'they were scored on different items',
@@ -95,6 +91,19 @@ function findOrders(arms: readonly ComparedArm[]): NotComparable[] {
     const sentence = `with seed ${seed} ${names.join(', ')} saw their rows in ${orders.size} different orders`;
     return [{ factor: 'order' as const, arms: names, sentence }];
   });
+}
+
+/** Seeds whose runs saw different numbers of tokens. */
+function findTokens(arms: readonly ComparedArm[]): NotComparable[] {
+  const runs = arms.flatMap((arm) => reportedRuns(arm).map(({ seed, tokens }) => ({ name: arm.name, seed, tokens })));
+  const listed = [...new Set(runs.map(({ seed }) => seed))].flatMap((seed) => {
+    const ofSeed = runs.filter((run) => run.seed === seed);
+    if (new Set(ofSeed.map(({ tokens }) => tokens)).size <= 1) return [];
+    return [`seed ${seed}: ${ofSeed.map(({ name, tokens }) => `${name} ${shorten(tokens)}`).join(', ')}`];
+  });
+  if (listed.length === 0) return [];
+  const sentence = `with equal seeds they saw different numbers of tokens (${listed.join('; ')})`;
+  return [{ factor: 'tokens', arms: arms.map(({ name }) => name), sentence }];
 }
 
 /** The adapters that train most and least, when they are too far apart. */

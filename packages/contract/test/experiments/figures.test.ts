@@ -219,7 +219,7 @@ describe('the report', () => {
     const unequal = runs.map((one) => (one.arm === 'mora' ? { ...one, tokens: 39_000 } : one));
     const text = reportOf({ arms, runs: unequal });
     expect(text).toContain(
-      '- Not comparable because they saw different numbers of tokens (lora: 40,000; mora: 39,000).',
+      '- Not comparable because with equal seeds they saw different numbers of tokens (seed 2: lora 40,000, mora 39,000; ',
     );
     expect(text).toContain('No difference between comparable arms has an interval without 0.');
     const same = runs.map((one) => (one.arm === 'mora' && one.phase === 'final' ? { ...one, points: [] } : one));
