@@ -74,6 +74,15 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Run one more worker, on the servers of a stack here or of your own',
     load: async () => (await import('./commands/worker.js')).workerCommand,
   },
+  serve: {
+    summary:
+      'Run a process that answers for a base and what was trained on it, on the servers of a stack here or of your own',
+    load: async () => (await import('./commands/serve.js')).serveCommand,
+  },
+  chat: {
+    summary: 'Ask a base, an adapter or a checkpoint, and print its answer as it is written',
+    load: async () => (await import('./commands/chat.js')).chatCommand,
+  },
   status: {
     summary: 'Say what runs: the stack, its parts, its workers',
     load: async () => (await import('./commands/status.js')).statusCommand,

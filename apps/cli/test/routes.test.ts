@@ -29,7 +29,7 @@ const VERBS: Record<RouteName, string | { none: string }> = {
   listRunCheckpoints: 'runs checkpoints',
   listModels: 'models ls',
   getModel: 'models show',
-  createChatCompletion: { none: 'every client of OpenAI’s API asks by it; `mcp` has a tool for it' },
+  createChatCompletion: 'chat',
   createCompletion: { none: 'raw prompts are for programs' },
   createBase: 'models add',
   deleteModel: 'models rm',

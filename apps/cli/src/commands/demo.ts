@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@moraine/contract/client';
 import { type Arguments, type Command, DATA_OPTION, integer, noMoreThan, text } from '../args.js';
+import { askEach } from '../demo/ask.js';
 import { showBars } from '../demo/bars.js';
 import { nextStep } from '../demo/next-step.js';
 import { type DemoPlan, demoPlan } from '../demo/plan.js';
@@ -137,6 +138,7 @@ async function showDemo(
   }
   const reports = await Promise.all(runs.map(({ id, method }) => reportOf(client, id, method, ids)));
   showReports(reports);
+  print(`\n${paint('bold', 'The same models, asked over chat/completions')}\n\n${await askEach(openai, reports)}`);
   const { url } = await client.call('createLoginLink');
   print(`\n${paint('bold', 'Dashboard')}  ${url}   (opens one browser, once)\n`);
   print(snippets());

@@ -177,6 +177,16 @@ async function isDone(args: Arguments, client: Client, id: string): Promise<bool
   }
 }
 
+/** How the stack's own answer of the winner is asked for: of the checkpoint of its step, at its share; nothing where that is not kept. */
+async function askLine(
+  args: Arguments,
+  { run_id, step, lambda }: NonNullable<ExperimentVerdict['chosen']>,
+): Promise<string[]> {
+  const { data } = await connect(args).call('listRunCheckpoints', { params: { id: run_id }, query: { limit: 100 } });
+  const kept = data.find((one) => one.step_number === step);
+  return kept ? [`Ask it: npx moraine chat ${kept.fine_tuned_model_checkpoint} "…" --lambda ${lambda}`] : [];
+}
+
 /** Keeps the winner and prints the verdict. */
 async function conclude(args: Arguments, { folder }: Tuning, id: string, verdict: ExperimentVerdict): Promise<number> {
   const { decision, chosen } = verdict;
@@ -195,6 +205,7 @@ async function conclude(args: Arguments, { folder }: Tuning, id: string, verdict
     ? [
         `Try it: npx moraine local generate --base ${out} --prompt "…"`,
         `How it came: npx moraine experiments report ${id}`,
+        ...(await askLine(args, chosen)),
       ]
     : [`How it came: npx moraine experiments report ${id}`];
   print(`\n${verdictView(verdict, next)}`);

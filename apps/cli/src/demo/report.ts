@@ -106,7 +106,7 @@ export function legend(reports: RunReport[], heldoutRows: number, newnameRows: n
 
 /** A model that has not learned when to stop would fill the screen. */
 const SAMPLE_LETTERS = 120;
-const oneLine = (words: string): string => {
+export const oneLine = (words: string): string => {
   const line = words.trim().replaceAll('\n', ' ⏎ ');
   return line.length > SAMPLE_LETTERS ? `${line.slice(0, SAMPLE_LETTERS)}…` : line;
 };
