@@ -9,6 +9,8 @@ export interface WishOptions {
   /** Starts a process for a base, by its content; resolves once it runs. */
   start(base: string): Promise<RunningPart>;
   onEvent(event: PartEvent): void;
+  /** Between two starts for one base; default 2 s. */
+  pauseMs?: number;
 }
 
 export interface OnWish {
@@ -20,7 +22,6 @@ export interface OnWish {
   kill(): Promise<void>;
 }
 
-/** Between a start that failed, or a process that ended by itself, and the next one of the same base. */
 const PAUSE_MS = 2_000;
 
 interface Kept {
@@ -33,7 +34,7 @@ interface Kept {
  * Starts an inference process for each base that a request waits for. A process ends by itself when it is idle; a wish for one more than may run
  * ends the one that was wished for the longest ago, after what it answers.
  */
-export function serveOnWish({ processesMax, start, onEvent }: WishOptions): OnWish {
+export function serveOnWish({ processesMax, start, onEvent, pauseMs = PAUSE_MS }: WishOptions): OnWish {
   const kept = new Map<string, Kept>();
   const pausedUntil = new Map<string, number>();
   let isOver = false;
@@ -66,9 +67,9 @@ export function serveOnWish({ processesMax, start, onEvent }: WishOptions): OnWi
       else keep(base, part);
     } catch (error) {
       kept.delete(base);
-      onEvent({ part: nameOf(base), type: 'failed', message: explain(error), restartMs: PAUSE_MS });
+      onEvent({ part: nameOf(base), type: 'failed', message: explain(error), restartMs: pauseMs });
     }
-    pausedUntil.set(base, performance.now() + PAUSE_MS);
+    pausedUntil.set(base, performance.now() + pauseMs);
   };
 
   let redis: Redis | null = null;
