@@ -1,11 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** Rooms whose modules keep nothing of one test file that another could see: a process loads them once, which halves what these files take. */
-const POOLED = [
-  ...['contract', 'data', 'services'].map((name) => `packages/${name}/test/**/*.test.ts`),
-  // To fork a process that has trained for a while, and holds gigabytes, takes long: programs of a model are run from fresh ones.
-  'packages/recipes/test/{*,!(sandbox)/**/*}.test.ts',
-];
+const POOLED = ['contract', 'data', 'services'].map((name) => `packages/${name}/test/**/*.test.ts`);
 
 /** What holds for every test file. */
 export const each = {

@@ -2,6 +2,7 @@ import {
   appendFileSync,
   closeSync,
   fstatSync,
+  ftruncateSync,
   openSync,
   readSync,
   renameSync,
@@ -42,16 +43,17 @@ export function rotate(file: string, { bytesMax, kept }: LogLimits): boolean {
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) <= bytesMax) return false;
   shift(file, kept);
   try {
-    copy(file, `${file}.1`);
+    moveContent(file, `${file}.1`);
   } catch {
     for (let i = 1; i <= kept; i++) rmSync(`${file}.${i}`, { force: true });
+    truncateSync(file);
   }
-  truncateSync(file);
   return true;
 }
 
-function copy(from: string, to: string): void {
-  const fd = openSync(from, 'r');
+/** Nothing stands between the last look at the size and the emptying: what is written there is lost. */
+function moveContent(from: string, to: string): void {
+  const fd = openSync(from, 'r+');
   const piece = Buffer.alloc(PIECE_BYTES);
   try {
     for (let at = 0; at < fstatSync(fd).size; ) {
@@ -59,6 +61,7 @@ function copy(from: string, to: string): void {
       appendFileSync(to, piece.subarray(0, read), { mode: 0o600 });
       at += read;
     }
+    ftruncateSync(fd);
   } finally {
     closeSync(fd);
   }
