@@ -1,6 +1,6 @@
 // npm packages: installed only when node_modules does not hold what package-lock.json says.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { step } from './console.mjs';
 import { must, npm } from './run.mjs';
@@ -13,11 +13,13 @@ export function packagesAreInstalled(root) {
   const hidden = path.join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(hidden)) return false;
   const locked = JSON.parse(lock.toString()).packages;
-  // What npm recorded may be of another folder, a copy say: a new workspace of ours is there once its link is.
-  if (!Object.entries(locked).every(([place, { link }]) => !link || existsSync(path.join(root, place)))) return false;
+  // What was recorded may be of another folder, a copy say, or one whose files are links to it: what a package is in must be there.
+  if (!neededPlaces(locked).every((place) => existsSync(path.join(root, place)))) return false;
   if (existsSync(marker(root)) && readFileSync(marker(root), 'utf8') === hash) return true;
   // Someone ran npm by hand: compare what npm recorded with the lock file.
   if (!agrees(locked, JSON.parse(readFileSync(hidden, 'utf8')).packages)) return false;
+  // Never through a link that another folder has, too.
+  rmSync(marker(root), { force: true });
   writeFileSync(marker(root), hash);
   return true;
 }
@@ -26,11 +28,14 @@ function agrees(locked, installed) {
   for (const [place, { version, link }] of Object.entries(installed)) {
     if (locked[place] === undefined || (!link && locked[place].version !== version)) return false;
   }
-  return Object.entries(locked).every(
-    ([place, { optional, peer }]) =>
-      !place.startsWith('node_modules/') || optional || peer || installed[place] !== undefined,
-  );
+  return neededPlaces(locked).every((place) => installed[place] !== undefined);
 }
+
+/** Folders and links below node_modules that every installation has. */
+const neededPlaces = (locked) =>
+  Object.entries(locked).flatMap(([place, { optional, peer }]) =>
+    place.startsWith('node_modules/') && !optional && !peer ? [place] : [],
+  );
 
 export async function ensurePackages(root) {
   await step('packages', 'npm ci', async (tell) => {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -213,6 +213,9 @@ describe('packages', () => {
     'node_modules/a': { version: '1.0.0' },
     'node_modules/b': { version: '2.0.0', optional: true },
   };
+  const markOf = (lock: string): string =>
+    `${createHash('sha256').update(lock).digest('hex')} ${process.platform}-${process.arch}`;
+  beforeEach(() => write('node_modules/a/package.json', '{}'));
 
   test('node_modules that npm filled from this lock file are taken as they are', () => {
     write('package-lock.json', JSON.stringify({ packages: locked }));
@@ -233,6 +236,25 @@ describe('packages', () => {
     expect(packagesAreInstalled(root)).toBe(false);
   });
 
+  test('a package that is not there means npm ci, whatever was noted', () => {
+    const lock = JSON.stringify({ packages: locked });
+    write('package-lock.json', lock);
+    write('node_modules/.package-lock.json', JSON.stringify({ packages: locked }));
+    write('node_modules/.moraine-packages', markOf(lock));
+    expect(packagesAreInstalled(root)).toBe(true);
+    rmSync(path.join(root, 'node_modules/a'), { recursive: true });
+    expect(packagesAreInstalled(root)).toBe(false);
+  });
+
+  test('what is noted reaches no other folder whose files are links to the same', () => {
+    write('package-lock.json', JSON.stringify({ packages: locked }));
+    write('node_modules/.package-lock.json', JSON.stringify({ packages: locked }));
+    write('other/.moraine-packages', 'of another folder');
+    linkSync(path.join(root, 'other/.moraine-packages'), path.join(root, 'node_modules/.moraine-packages'));
+    expect(packagesAreInstalled(root)).toBe(true);
+    expect(readFileSync(path.join(root, 'other/.moraine-packages'), 'utf8')).toBe('of another folder');
+  });
+
   test('a workspace whose link is not there means npm ci, whatever was noted', () => {
     write('package-lock.json', JSON.stringify({ packages: locked }));
     write('node_modules/.package-lock.json', JSON.stringify({ packages: { 'node_modules/a': { version: '1.0.0' } } }));
@@ -240,8 +262,7 @@ describe('packages', () => {
     const link = { 'node_modules/@moraine/new': { resolved: 'apps/new', link: true } };
     const lock = JSON.stringify({ packages: { ...locked, ...link } });
     write('package-lock.json', lock);
-    const hash = createHash('sha256').update(lock).digest('hex');
-    write('node_modules/.moraine-packages', `${hash} ${process.platform}-${process.arch}`);
+    write('node_modules/.moraine-packages', markOf(lock));
     expect(packagesAreInstalled(root)).toBe(false);
     write('node_modules/@moraine/new/package.json', '{}');
     expect(packagesAreInstalled(root)).toBe(true);
