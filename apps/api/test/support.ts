@@ -48,6 +48,8 @@ export interface TestApi {
   services: Services;
   url: string;
   projectId: string;
+  databaseUrl: string;
+  redisUrl: string;
   blobsDir: string;
   key: string;
   ask: AskFunction;
@@ -120,6 +122,8 @@ export async function startApi(settings: Partial<ApiEnv> = {}, through?: Through
     services,
     url,
     projectId: project.id,
+    databaseUrl: t.databaseUrl,
+    redisUrl: t.redisUrl,
     blobsDir: t.blobsDir,
     key,
     ask: asker(url, key),

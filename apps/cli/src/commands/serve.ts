@@ -1,10 +1,7 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
 import { type Command, DATA_OPTION, integer, noMoreThan, required, text } from '../args.js';
-import { childEnv, isSet } from '../env.js';
-import { dataDirFor, inRepo } from '../paths.js';
-import { workerSettings } from './worker.js';
+import { isSet } from '../env.js';
+import { dataDirFor } from '../paths.js';
+import { programSettings, runProgram } from '../run-program.js';
 
 const PORT = 7314;
 
@@ -24,26 +21,17 @@ export const serveCommand: Command = {
   run: async (args) => {
     const base = required(args, 0, 'The name or hash of a base', serveCommand);
     noMoreThan(args, 1, serveCommand);
-    const dataDir = dataDirFor(text(args, 'data'));
+    const port = integer(args, 'port', 0, 65_535) ?? (isSet('MORAINE_SERVE_PORT') ? undefined : PORT);
     const given = {
+      MORAINE_SERVE_BASE: base,
       MORAINE_SERVE_HOST: text(args, 'host'),
       MORAINE_SERVE_ROWS: integer(args, 'rows', 1, 256)?.toString(),
-      MORAINE_SERVE_PORT:
-        integer(args, 'port', 0, 65_535)?.toString() ?? (isSet('MORAINE_SERVE_PORT') ? undefined : `${PORT}`),
-      MORAINE_WORK_DIR: isSet('MORAINE_WORK_DIR') ? undefined : path.join(dataDir, 'work', 'inference'),
+      MORAINE_SERVE_PORT: port?.toString(),
     };
-    const settings: Record<string, string> = { ...workerSettings(dataDir), MORAINE_SERVE_BASE: base };
-    for (const [name, value] of Object.entries(given)) if (value !== undefined) settings[name] = value;
-    const child = spawn(process.execPath, [inRepo('apps/inference/dist/main.js')], {
-      env: childEnv(settings),
-      stdio: 'inherit',
-    });
-    // Ctrl-C in a terminal reaches it by itself.
-    const pass = (): boolean => child.kill('SIGTERM');
-    const stay = (): void => undefined;
-    process.on('SIGTERM', pass).on('SIGINT', stay);
-    const [code] = (await once(child, 'exit')) as [number | null];
-    process.off('SIGTERM', pass).off('SIGINT', stay);
-    return code ?? 1;
+    return runProgram(
+      'apps/inference/dist/main.js',
+      programSettings(dataDirFor(text(args, 'data')), 'inference'),
+      given,
+    );
   },
 };

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { workerSettings } from '../src/commands/worker.js';
+import { programSettings } from '../src/run-program.js';
 import { readStack, saveStack } from '../src/up/stack-file.js';
 
 const NAMES = ['DATABASE_URL', 'REDIS_URL', 'MORAINE_BLOBS', 'MORAINE_WORK_DIR'];
@@ -20,7 +20,7 @@ test('a worker of its own finds the servers, the blobs and a folder to work in b
   const postgres = { url: 'postgresql://here/moraine' };
   const redis = { url: 'redis://here' };
   saveStack(dir, { ...readStack(dir), postgres, redis });
-  expect(workerSettings(dir)).toMatchObject({
+  expect(programSettings(dir, 'worker')).toMatchObject({
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
     MORAINE_BLOBS: path.join(dir, 'blobs'),
@@ -32,7 +32,7 @@ test('what the shell sets wins, and a folder to work in has a default there too'
   vi.stubEnv('DATABASE_URL', 'postgresql://there/db');
   vi.stubEnv('REDIS_URL', 'rediss://there');
   vi.stubEnv('MORAINE_BLOBS', '/mnt/blobs');
-  const settings = workerSettings(dir);
+  const settings = programSettings(dir, 'worker');
   expect(settings).toMatchObject({ DATABASE_URL: 'postgresql://there/db', REDIS_URL: 'rediss://there' });
   expect(settings).not.toHaveProperty('MORAINE_BLOBS');
   expect(settings.MORAINE_WORK_DIR).toBe(path.join(dir, 'work', 'worker'));
@@ -40,7 +40,7 @@ test('what the shell sets wins, and a folder to work in has a default there too'
 
 test('without servers it says which address is missing and what to do', () => {
   vi.stubEnv('DATABASE_URL', 'postgresql://there/db');
-  expect(() => workerSettings(dir)).toThrow(
+  expect(() => programSettings(dir, 'worker')).toThrow(
     expect.objectContaining({
       code: 'invalid_value',
       message: `REDIS_URL is not set, and no stack has run on ${dir}.`,
