@@ -1,7 +1,10 @@
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { createBaseFromDir } from '@moraine/services';
+import { OpenAI } from 'openai';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { askEach } from '../src/demo/ask.js';
+import { oneLine, type RunReport } from '../src/demo/report.js';
 import { type CliApi, openApi } from './api.js';
 import { type Cli, moraine, moraineOnce } from './stack.js';
 
@@ -24,17 +27,22 @@ beforeAll(async () => {
   await serving.says(/"msg":"ready"/);
 });
 afterAll(async () => {
-  serving.child.kill('SIGKILL');
+  // What it runs ends with it.
+  serving.child.kill('SIGTERM');
   await serving.ended;
   await close();
 });
 
 const ask = (...words: string[]) => cli('chat', 'tiny', ...words, '--temperature', '0', '--max-tokens', '8');
 
-test('serve says where it is and how many answers it writes side by side', async () => {
+test('serve says where it is and how many answers it writes side by side, and lets in whoever has its secret alone', async () => {
   const [row] = await processes();
   expect(row).toMatchObject({ status: 'ready', rows: 2, answering: 0 });
   expect(row.address).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  const models = (key: string) => fetch(`${row.address}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+  expect((await models(api.key)).status).toBe(401);
+  expect((await models('')).status).toBe(401);
+  expect((await models(row.secret)).status).not.toBe(401);
 });
 
 describe('chat', () => {
@@ -82,6 +90,8 @@ describe('chat', () => {
   test.each([
     [['tini', 'Hello'], "Did you mean 'tiny'?", 1],
     [['tiny', 'Hello', '--temperature', '3'], '--temperature', 2],
+    [['tiny', 'Hello', '--lambda', '2'], '--lambda', 2],
+    [['tiny', 'Hello', '--max-tokens', '0'], '--max-tokens', 2],
     [['tiny', '--json'], 'A prompt', 2],
     [['tiny', 'one', 'two'], "'two' is one argument too many.", 2],
   ])('%j is refused', async (words, message, wanted) => {
@@ -90,8 +100,32 @@ describe('chat', () => {
   });
 });
 
+test('the demo asks each of its models the first held-out question; a model that fails takes its own line, one without weights none', async () => {
+  const sample = { prompt: 'Nalmen called', expected: 'Kelna.', generated: '', correct: false };
+  const report = (label: string, model: string | null) =>
+    ({
+      method: { label },
+      run: { fine_tuned_model: model },
+      before: { heldout: { samples: [sample, { ...sample, prompt: 'another' }] } },
+    }) as unknown as RunReport;
+  const openai = new OpenAI({ baseURL: `${api.url}/v1`, apiKey: api.key, maxRetries: 0 });
+  const reports = [report('LoRA', 'tiny'), report('MoRA', 'gone'), report('full', null)];
+  const lines = (await askEach(openai, reports)).split('\n').map((line) => line.trim().split(/ {2,}/));
+  const answer = await client.call('createChatCompletion', {
+    body: { model: 'tiny', messages: [{ role: 'user', content: sample.prompt }], temperature: 0, max_tokens: 64 },
+  });
+  expect(lines).toEqual([
+    ['question', 'Nalmen called'],
+    ['LoRA', oneLine(answer.choices[0]?.message.content ?? '').trim(), 'npx moraine chat tiny'],
+    ['MoRA', expect.stringContaining("'gone'"), 'npx moraine chat gone'],
+  ]);
+  expect(await askEach(openai, [])).toBe('');
+  expect(await askEach(openai, [{ ...report('LoRA', 'tiny'), before: {} }])).toBe('');
+});
+
 test.each([
   [['tiny', '--rows', '0'], '--rows', 2],
+  [['tiny', '--port', '70000'], '--port', 2],
   [['tiny', 'more'], "'more' is one argument too many.", 2],
   [[], 'The name or hash of a base', 2],
 ])('serve %j is refused', async (words, message, wanted) => {
