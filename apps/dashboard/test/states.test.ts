@@ -141,7 +141,7 @@ describe('the playground', () => {
       { role: 'system', content: 'Be brief.' },
       { role: 'user', content: 'Who has them?' },
     ];
-    expect(on.server.asked.toSorted((a, b) => b.model.localeCompare(a.model))).toMatchObject([
+    expect(on.server.models.asked.toSorted((a, b) => b.model.localeCompare(a.model))).toMatchObject([
       { ...shared, messages, model: 'tiny' },
       { ...shared, messages, model: 'ft:tiny:default:a:1', lambda: 0.5 },
     ]);

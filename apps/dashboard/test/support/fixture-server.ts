@@ -2,8 +2,6 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import { json as readJson } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
   type CheckpointObject,
@@ -11,7 +9,6 @@ import {
   type EventObject,
   type LogLine,
   listOf,
-  ModelObject,
   methodRow,
   type NotFinite,
   RunMetrics,
@@ -20,7 +17,8 @@ import {
   StreamMessage,
   WorkerObject,
 } from '@moraine/contract';
-import { ChatChunk, ChatRequest } from '@moraine/contract/serving';
+import { fail, json, list, page } from './fixture-answer.js';
+import { FixtureModels } from './fixture-models.js';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 const TYPES: Record<string, string> = {
@@ -32,14 +30,6 @@ const TYPES: Record<string, string> = {
 /** What the API sends: nothing inline, nothing evaluated, nothing from elsewhere. */
 const POLICY =
   "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'";
-
-interface Answers {
-  tokens: [token: string, logprob: number][];
-  /** Milliseconds between tokens. */
-  everyMs?: number;
-  /** The connection is cut behind them. */
-  breaksOff?: boolean;
-}
 
 interface Point {
   step: number;
@@ -66,10 +56,7 @@ export class FixtureServer {
   readonly held = new Map<string, Held>();
   workers: WorkerObject[] = [];
   isSignedIn = true;
-  /** What models answer, by name: tokens with their log-probabilities, or a refusal. */
-  readonly models = new Map<string, Answers | { status: number; message: string; retryAfter?: number }>();
-  /** Questions as they came. */
-  readonly asked: ChatRequest[] = [];
+  readonly models = new FixtureModels();
   /** Requests that were answered, as `METHOD path?query`. */
   readonly seen: string[] = [];
   private server: Server | null = null;
@@ -185,11 +172,8 @@ export class FixtureServer {
     const [, , room = '', second = '', third = '', fourth = ''] = url.pathname.split('/');
     const query = url.searchParams;
     if (room === 'stream') return this.answerStream(query.get('runs') ?? '', res);
-    if (room === 'models') return json(res, listOf(ModelObject).parse(list([...this.models.keys()].map(modelOf))));
-    if (room === 'chat') {
-      void this.answerChat(req, res);
-      return res;
-    }
+    if (room === 'models') return this.models.list(res);
+    if (room === 'chat') return this.models.answer(req, res);
     if (room === 'workers') return json(res, listOf(WorkerObject).parse(list(this.workers)));
     if (room === 'runs' && !second) return this.answerRuns(query, res);
     const isJobs = room === 'fine_tuning' && second === 'jobs';
@@ -215,41 +199,6 @@ export class FixtureServer {
     }
     if (verb === 'metrics') return json(res, RunMetrics.parse(metricsOf(held, query)));
     return fail(res, 404, 'route_not_found', `Nothing at ${url.pathname}.`);
-  }
-
-  /** A streamed answer, a token an event, as the API writes it. */
-  private async answerChat(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const body = ChatRequest.parse(await readJson(req));
-    this.asked.push(body);
-    const answers = this.models.get(body.model);
-    if (answers === undefined) return void fail(res, 404, 'not_found', `There is no model ${body.model}.`);
-    if ('status' in answers) {
-      if (answers.retryAfter !== undefined) res.setHeader('retry-after', answers.retryAfter);
-      return void fail(res, answers.status, 'unavailable', answers.message);
-    }
-    const shared = { id: 'c', object: 'chat.completion.chunk', created: 0, model: body.model, system_fingerprint: 'f' };
-    const send = (part: object): unknown =>
-      res.write(`data: ${JSON.stringify(ChatChunk.parse({ ...shared, usage: null, ...part }))}\n\n`);
-    const choice = (more: object) => ({
-      choices: [{ index: 0, delta: {}, logprobs: null, finish_reason: null, ...more }],
-    });
-    res.writeHead(200, { 'content-type': 'text/event-stream' });
-    send(choice({ delta: { role: 'assistant', content: '' } }));
-    for (const [token, logprob] of answers.tokens) {
-      await sleep(answers.everyMs ?? 5);
-      if (res.destroyed) return;
-      const told = { token, logprob, bytes: [...Buffer.from(token)], top_logprobs: [] };
-      send(choice({ delta: { content: token }, logprobs: { content: [told], refusal: null } }));
-    }
-    if (answers.breaksOff) {
-      // A reader that has not yet got to what came before the cut never sees it.
-      await sleep(200);
-      return void res.destroy();
-    }
-    send(choice({ finish_reason: 'stop' }));
-    const used = answers.tokens.length + 1;
-    send({ choices: [], usage: { prompt_tokens: 9, completion_tokens: used, total_tokens: used + 9 } });
-    res.end('data: [DONE]\n\n');
   }
 
   /** As `searchRuns` of the services does it, for words, pairs and the order by time. */
@@ -282,12 +231,6 @@ export class FixtureServer {
     return res;
   }
 }
-
-const modelOf = (id: string): ModelObject => ({
-  ...{ id, object: 'model', created: 0, owned_by: 'moraine', parent: null, run_id: null, parameters: null },
-  ...{ kind: id.startsWith('ft:') ? 'fine_tuned' : 'base', context: null, status: 'ready', source: null },
-  ...{ commit: null, download: null, error: null },
-});
 
 const textOf = (run: RunObject, { name, id, model, method }: RunSummary): string =>
   [name, id, model, method.name, ...Object.entries(run.metadata).map(([key, value]) => `${key}=${value}`)]
@@ -330,31 +273,6 @@ function apart(values: Record<string, number>): {
 
 const frame = (runId: string, { id, event, data }: { id: string; event: string; data: string }): string =>
   `id: ${runId}@${id}\nevent: ${event}\ndata: ${data}\n\n`;
-
-function json(res: ServerResponse, body: unknown): ServerResponse {
-  res.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-  return res.end(JSON.stringify(body));
-}
-
-function fail(res: ServerResponse, status: number, code: string, message: string): ServerResponse {
-  res.writeHead(status, { 'content-type': 'application/json' });
-  return res.end(JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code } }));
-}
-
-const list = <T extends { id: string }>(data: T[]) => ({
-  object: 'list',
-  data,
-  has_more: false,
-  first_id: data[0]?.id ?? null,
-  last_id: data.at(-1)?.id ?? null,
-});
-
-function page<T extends { id: string }>(all: T[], query: URLSearchParams) {
-  const after = query.get('after');
-  const start = after ? all.findIndex(({ id }) => id === after) + 1 : 0;
-  const data = all.slice(start, start + Number(query.get('limit') ?? 20));
-  return { ...list(data), has_more: start + data.length < all.length };
-}
 
 function metricsOf({ run, points, stream }: Held, query: URLSearchParams): RunMetrics {
   const from = Number(query.get('from') ?? 0);
