@@ -34,7 +34,7 @@ export {
   type UpdateFigures,
 } from './lab/layer-lab.js';
 export { layerUpdate, type Update, updateMatrix, wholeUpdate } from './lab/update.js';
-export { adapterAtLambda, between, scaledVariables } from './lambda.js';
+export { adapterAtLambda, between, rowVariables, scaledVariables } from './lambda.js';
 export { exportLowRank, type LowRankError, lowRankOf } from './low-rank.js';
 export { createMerge } from './merge.js';
 export type { AdapterFiles, LinearDims, Method, StoredMethod } from './methods/method.js';

@@ -22,6 +22,17 @@ export function scaledRoles(
   );
 }
 
+/** An adapter's variables as rows beside one base compute with them: a share of its update, and its method's own factor. */
+export function rowVariables(adapter: Adapter, variables: Variables, lambda = 1): Map<string, HostTensor> {
+  const { method } = adapter;
+  const share = lambda * (method.rows?.scale ?? 1);
+  return new Map(
+    [...layerVariables(adapter, variables)].flatMap(([path, roles]) =>
+      Object.entries(scaledRoles(method, roles, share)).map(([role, value]) => [`${path}.${role}`, value] as const),
+    ),
+  );
+}
+
 /** The same adapter with a share of its update, to be stored in its form. @throws AppError `unsupported_format` where it has none. */
 export function scaledVariables(adapter: Adapter, variables: Variables, lambda: number, weightOf: WeightReader) {
   const scaled = new Map<string, HostTensor>();
@@ -51,7 +62,7 @@ export function adapterAtLambda(
 }
 
 /** y0 + λ(y − y0): the method's update between none and all of it. */
-function withShare({ applyAll: _all, applyRows: _rows, ...method }: Method, lambda: number): Method {
+function withShare({ applyAll: _all, rows: _rows, ...method }: Method, lambda: number): Method {
   return {
     ...method,
     apply: (x, weight, y0, variables) => {

@@ -1,7 +1,16 @@
 import { loadTf } from '@moraine/engine';
 import { expect, test } from 'vitest';
 import { adapterShapes } from '../src/adapter.js';
-import { type Adapter, adapterNet, createMethod, createNet, forward, type HostTensor, toDevice } from '../src/index.js';
+import {
+  type Adapter,
+  adapterNet,
+  createMethod,
+  createNet,
+  forward,
+  type HostTensor,
+  rowVariables,
+  toDevice,
+} from '../src/index.js';
 import { createRandom, normal } from '../src/random.js';
 import { generating, tinyPlan } from './generation-setup.js';
 import { adapterRows } from './golden-set.js';
@@ -39,7 +48,7 @@ const lora = (rank: number): Adapter => ({
   paths,
   dropout: 0,
 });
-const rowwise = adapterRows.filter((row) => createMethod(row).applyRows !== undefined);
+const rowwise = adapterRows.filter((row) => createMethod(row).rows !== undefined);
 
 // Rows of one batch with different adapters of two groups, and one without any.
 test.each(rowwise.map((row) => [row.name, row] as const))(
@@ -54,7 +63,7 @@ test.each(rowwise.map((row) => [row.name, row] as const))(
     for (const [i, group] of [0, 0, 1].entries()) {
       const each = groups[group] as Adapter;
       const variables = randomVariables(each, 3 + i);
-      adapters.load(`a${i}`, group, variables);
+      adapters.load(`a${i}`, group, rowVariables(each, variables));
       const onDevice = new Map([...variables].map(([name, value]) => [name, toDevice(value)]));
       expected.push(greedy(adapterNet(tinyConfig, weights, each, onDevice), 6));
     }

@@ -13,6 +13,7 @@ import {
   type ModelConfig,
   type Net,
   type PromptScores,
+  rowVariables,
   toDevice,
   weightReader,
 } from '../src/index.js';
@@ -176,7 +177,7 @@ for (const mode of ['eager', 'plain'] as const) {
         { name: 'b', group: 0, kind: lora, values: variables(2, lora) },
         { name: 'm', group: 1, kind: mora, values: variables(3, mora) },
       ];
-      for (const { name, group, values } of resident) adapters.load(name, group, values);
+      for (const { name, group, kind, values } of resident) adapters.load(name, group, rowVariables(kind, values));
       const answer = async (adapter: string | null) =>
         (await generator.generate(prompts, { maxNewTokens: 5, adapter })).map(({ ids }) => ids);
       const base = prompts.map((prompt) => plainGreedy(createNet({ weights }), tinyConfig, prompt, 5));
@@ -199,7 +200,7 @@ for (const mode of ['eager', 'plain'] as const) {
       await new Promise(setImmediate);
       adapters.unload('a');
       await expect(answer('a')).rejects.toMatchObject({ code: 'invalid_value' });
-      adapters.load('a', 0, resident[1]?.values ?? new Map());
+      adapters.load('a', 0, rowVariables(lora, resident[1]?.values ?? new Map()));
       expect(await underWay).not.toEqual(await answer('a'));
       expect(await answer('a')).toEqual(await answer('b'));
     });

@@ -16,15 +16,15 @@ import {
 } from '@moraine/engine';
 import { type Adapter, adapterShapes } from '../adapter.js';
 import type { HostTensor } from '../host.js';
-import type { Method } from '../methods/method.js';
+import type { RowMethod } from '../methods/method.js';
 import type { Net } from '../net.js';
 import type { AdapterRows, RowAdapter } from './options.js';
 
 /**
- * Adapters beside one base, each row with its own, chosen without tracing again. Adapters of one method, with equal options and layers, make
- * a group. A group's variables, [rows + 1, …], hold the adapter of each row of the caches: it is written there when a prompt takes the row, so that a step
+ * Adapters beside one base, each row with its own, chosen without tracing again. Adapters whose methods compute alike (`rows.key`), with
+ * equal shapes and layers, make a group. A group's variables, [rows + 1, …], hold the adapter of each row of the caches: it is written there when a prompt takes the row, so that a step
  * reads it in place. The last row belongs to passes without a row of the caches. A row without an adapter of a group has zeros there, which is the base
- * alone. Methods without `applyRows` have no groups.
+ * alone. Methods without `rows` have no groups.
  */
 
 /** int32 [B]: which row of the variables each row of a pass has; absent where they are all rows, in order. */
@@ -138,8 +138,8 @@ export function adapterRowsNet(
   return net;
 }
 
-function rowMethod({ method }: Adapter): NonNullable<Method['applyRows']> {
-  if (method.applyRows !== undefined) return method.applyRows;
+function rowMethod({ method }: Adapter): RowMethod['apply'] {
+  if (method.rows !== undefined) return method.rows.apply;
   throw new AppError('invalid_value', 'Adapters of this method cannot answer row by row beside one base.', {
     hint: 'Merge the adapter into weights of its own.',
   });
@@ -151,7 +151,7 @@ export interface AdapterStore extends AdapterRows {
   /** Names of those that rows have. */
   seated(): string[];
   /**
-   * Adds an adapter (variables `<path>.<role>`) of a group, or one in place of another of its name; an answer under way goes on with the one that it
+   * Adds an adapter (`rowVariables`, `<path>.<role>`) of a group, or one in place of another of its name; an answer under way goes on with the one that it
    * began with. What makes the variables is called whenever a row takes them.
    * @throws AppError `invalid_value` when they are not those of the group.
    */

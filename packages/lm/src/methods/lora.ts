@@ -64,11 +64,13 @@ function createPlain(options: LoraOptions): Method {
       const { a, b } = loraFactors(variables);
       return loadTf().add(y0, lowRank(x, a, b, scale));
     },
-    applyRows: (x, y0, variables) => {
-      const tf = loadTf();
-      const { a, b } = loraFactors(variables);
-      const inner = tf.mul(smallMatMul(x, a, true), scale); // [B, T, r]
-      return tf.add(y0, smallMatMul(inner as Tensor, b, true));
+    rows: {
+      key: 'lora',
+      scale,
+      apply: (x, y0, variables) => {
+        const { a, b } = loraFactors(variables);
+        return loadTf().add(y0, smallMatMul(smallMatMul(x, a, true), b, true)); // x·Aᵀ is [B, T, r]
+      },
     },
     applyAll: (x, layers) => {
       const tf = loadTf();

@@ -31,11 +31,8 @@ export interface Method {
   apply(x: Tensor, weight: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
   /** The same for several layers that read one x, where sharing work between them pays. */
   applyAll?(x: Tensor, layers: readonly LayerInput[]): Tensor[];
-  /**
-   * `apply` where each row has variables of its own: x [B, T, in], y0 [B, T, out], every role stacked to [B, …] -> [B, T, out]. Not differentiable. Absent:
-   * an adapter answers beside others only as weights of its own.
-   */
-  applyRows?(x: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
+  /** How adapters of it answer beside others, each row of a batch with its own; absent: only as weights of their own. */
+  rows?: RowMethod;
   /** True when `apply` makes y from x and W0 anew instead of adding to y0. */
   ignoresY0?: true;
   /** True when variables that are all zero do not stand for the base alone. */
@@ -49,6 +46,16 @@ export interface Method {
   toPeft(adapter: ExportedAdapter): AdapterFiles | null;
   /** Its own form; absent where that is PEFT's. */
   toNative?(adapter: ExportedAdapter): AdapterFiles;
+}
+
+/** A method where each row of a batch has variables of its own. Its numbers are in the variables, so that adapters share it whatever theirs are. */
+export interface RowMethod {
+  /** Equal for methods that compute alike from variables of equal shapes. */
+  key: string;
+  /** What the update is multiplied by; `apply` leaves it out, the roles of `scales` are to have it (`rowVariables`). */
+  scale: number;
+  /** x [B, T, in], y0 [B, T, out], every role stacked to [B, …] -> [B, T, out]. Not differentiable. */
+  apply(x: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
 }
 
 /** A method as its file offers it; the export of `methods/index.ts` bears the name of the contract's row. */

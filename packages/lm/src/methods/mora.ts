@@ -57,7 +57,11 @@ function createPlain(options: MoraOptions): Method {
       return { mora_M: { shape: [side, side], data: new Float32Array(side * side) } };
     },
     apply: (x, _weight, y0, variables) => loadTf().add(y0, update(x, role(variables, 'mora_M'), y0.shape[1] ?? 0)),
-    applyRows: (x, y0, variables) => loadTf().add(y0, ofRows(x, role(variables, 'mora_M'), y0.shape[2] ?? 0)),
+    rows: {
+      key: `mora ${type} ${options.mora_all_inputs === true}`,
+      scale: 1,
+      apply: (x, y0, variables) => loadTf().add(y0, ofRows(x, role(variables, 'mora_M'), y0.shape[2] ?? 0)),
+    },
     toPeft: (adapter) => thinFiles(adapter, type),
     toNative: (adapter) => nativeFiles(adapter, options),
   };

@@ -25,7 +25,7 @@ export function restarting(
   form: StoredForm,
   optionsOf: (adapter: ExportedAdapter) => Readonly<Record<string, unknown>>,
 ): Method {
-  const { init, apply, applyAll: _all, applyRows: _rows, ...rest } = method;
+  const { init, apply, applyAll: _all, rows: _rows, ...rest } = method;
   return {
     ...rest,
     merged: MERGED,

@@ -2,12 +2,12 @@ import { AppError } from '@moraine/contract';
 import { invariant } from '@moraine/engine';
 import {
   type Adapter,
-  adapterAtLambda,
   adapterShapes,
   between,
   createMerge,
   type HostTensor,
   type MadeWeight,
+  rowVariables,
   type WeightSource,
 } from '@moraine/lm';
 import { type Base, readWeight } from '../base.js';
@@ -25,7 +25,7 @@ export interface RowKind {
 export interface ReadServed {
   /** Null: it is merged into weights of its own. */
   kind: RowKind | null;
-  /** Its variables at a share of its update, where it has a kind. */
+  /** Its variables as rows have them, at a share of its update, where it has a kind. */
   variablesAt(lambda: number): ReadonlyMap<string, HostTensor>;
   /** The weights of base and a share of its update; those that change are computed when they are written. */
   weightsAt(lambda: number): Map<string, WeightSource | MadeWeight>;
@@ -47,7 +47,7 @@ export async function readServed(base: Base, id: string, dir: string): Promise<R
     bytes: trained.kind === 'adapter' ? bytesOf(trained.variables) : 0,
     variablesAt: (lambda) => {
       invariant(trained.kind === 'adapter', 'a whole model has no variables');
-      return adapterAtLambda(trained.adapter, trained.variables, lambda, (name) => readWeight(base, name)).variables;
+      return rowVariables(trained.adapter, trained.variables, lambda);
     },
     weightsAt: (lambda) => mergedWeights(base, trained, lambda),
   };
@@ -59,11 +59,11 @@ const bytesOf = (variables: ReadonlyMap<string, HostTensor>): number =>
 /** Null for what needs the base's weight, has no share by its variables, or brings weights trained whole. */
 function kindOf({ config }: Base, trained: Trained): RowKind | null {
   if (trained.kind === 'whole') return null;
-  const { adapter, variables, options } = trained;
-  const { applyRows, scales } = adapter.method;
+  const { adapter, variables } = trained;
+  const { rows, scales } = adapter.method;
   const hasWhole = [...variables.keys()].some((name) => /\.(weight|bias)$/.test(name));
-  if (applyRows === undefined || scales === undefined || hasWhole) return null;
-  return { key: JSON.stringify([options, [...adapterShapes(config, adapter)]]), adapter };
+  if (rows === undefined || scales === undefined || hasWhole) return null;
+  return { key: JSON.stringify([rows.key, [...adapterShapes(config, adapter)]]), adapter };
 }
 
 function mergedWeights(base: Base, trained: Trained, lambda: number): Map<string, WeightSource | MadeWeight> {

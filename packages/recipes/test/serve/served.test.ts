@@ -103,6 +103,18 @@ describe('what is loaded', () => {
     await expect(served.unload(id)).rejects.toMatchObject({ code: 'not_found' });
   });
 
+  test('has its place in rows with those that differ in their factor alone, for which nothing is traced', async () => {
+    await load(writeAdapter(baseDir, lora(2), 25));
+    const before = served.memoryBytes();
+    const dir = writeAdapter(baseDir, { ...lora(2), alpha: 7 } as MethodOptions, 26, { by: 0.5 });
+    const id = await load(dir);
+    const bytes = served.resident().find((each) => each.id === id)?.bytes ?? 0;
+    // Its own variables, and no room for one more kind in the rows.
+    expect(served.memoryBytes() - before).toBe(bytes);
+    expect(await idsOf(id)).toEqual(oracle(dir));
+    expect(await idsOf(id, 0.5)).toEqual(oracle(dir, 0.5));
+  });
+
   test('is refused alone when its files are damaged or belong to another base', async () => {
     const count = served.resident().length;
     const short = writeAdapter(baseDir, lora(2), 22);
