@@ -10,7 +10,15 @@ import { bfloat16Op } from './low-precision.js';
 import { registerKernels } from './register-kernels.js';
 import { createStore } from './store.js';
 
-const backendName = 'moraine-trace';
+/**
+ * What this copy of the module is called among tfjs's backends. tfjs is one in a process, and this module may be there twice (two versions of the package, a test that
+ * loads modules anew): under one name the kernels of the second would look for tensors that the first one's backend holds.
+ */
+function freeName(tf: Tf): string {
+  let copy = 0;
+  while (tf.findBackendFactory(`moraine-trace-${copy}`) !== null) copy++;
+  return `moraine-trace-${copy}`;
+}
 
 /** A tfjs backend whose kernels append nodes to a graph instead of computing. */
 export interface TraceBackend extends RawOpBackend {
@@ -32,19 +40,20 @@ export function traceBackend(): TraceBackend {
 
 function createBackend(tf: Tf): TraceBackend {
   const cells = new Cells();
+  const name = freeName(tf);
   const tensor = (entry: Entry): Tensor =>
     tf.engine().makeTensorFromTensorInfo(cells.made(entry) as never) as unknown as Tensor;
   const backend = Object.assign(createStore(tf, cells), rawOperations(cells, tensor), {
     tensor,
     entry: (x: Tensor) => cells.entry(x.dataId),
-    trace: <T>(graph: Graph, build: () => T): T => traceInto(graph, build, tf, cells),
+    trace: <T>(graph: Graph, build: () => T): T => traceInto(graph, build, tf, cells, name),
   });
-  tf.registerBackend(backendName, () => backend, 0);
-  registerKernels(tf, backendName, allKernels, cells);
+  tf.registerBackend(name, () => backend, 0);
+  registerKernels(tf, name, allKernels, cells);
   return backend;
 }
 
-function traceInto<T>(graph: Graph, build: () => T, tf: Tf, cells: Cells): T {
+function traceInto<T>(graph: Graph, build: () => T, tf: Tf, cells: Cells, backendName: string): T {
   cells.open(graph);
   const before = tf.getBackend();
   try {
