@@ -1,13 +1,8 @@
-import { beforeEach, expect, test, vi } from 'vitest';
-
-/** The names of a process that has prepared nothing yet. */
-let statementName: typeof import('../../src/ground/prepared.js').statementName;
-beforeEach(async () => {
-  vi.resetModules();
-  ({ statementName } = await import('../../src/ground/prepared.js'));
-});
+import { expect, test } from 'vitest';
+import { statementNames } from '../../src/ground/prepared.js';
 
 test('a text has one name, other texts have others, and no more than 500 have one', () => {
+  const statementName = statementNames(500);
   const names = Array.from({ length: 600 }, (_, i) => statementName(`SELECT ${i}`));
   expect(new Set(names.slice(0, 500)).size).toBe(500);
   expect(names.slice(500).every((name) => name === undefined)).toBe(true);
