@@ -41,7 +41,8 @@ export async function runProgram(
   const set = Object.entries(given).filter((one): one is [string, string] => one[1] !== undefined);
   const child = spawn(process.execPath, [inRepo(entry)], {
     env: childEnv({ ...settings, ...Object.fromEntries(set) }),
-    stdio: 'inherit',
+    // By the channel it notices when this process is killed, and ends as if it had been asked to.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
   // Ctrl-C in a terminal reaches it by itself.
   const pass = (): boolean => child.kill('SIGTERM');

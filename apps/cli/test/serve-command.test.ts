@@ -139,7 +139,7 @@ test('serve of a base that is not there ends with its nearest way out', async ()
   expect(other.output()).toContain("There is no base 'tinny'.");
 });
 
-test('of two processes one that is killed loses its own requests alone: the other answers', async () => {
+test('of two processes one that is killed loses its own requests alone: the other answers, and ends with its command', async () => {
   const other = serve('tiny');
   await other.says(/"msg":"ready"/);
   const [, second] = await processes();
@@ -149,8 +149,9 @@ test('of two processes one that is killed loses its own requests alone: the othe
   for (let i = 0; i < 3; i++) expect((await ask('Nalmen called')).status).toBe(0);
   expect((await processes())[0]).toMatchObject({ status: 'gone', status_reason: 'Nobody answered at its address.' });
 
-  other.child.kill('SIGTERM');
-  expect(await other.ended).toBe(0);
+  // The command is killed; what it runs notices, and ends as if it had been asked to.
+  other.child.kill('SIGKILL');
+  await other.ended;
   expect((await processes()).find(({ id }) => id === second.id)).toMatchObject({ status: 'gone', secret: '' });
   const { status, output } = await ask('Nalmen called');
   expect([status, output]).toEqual([1, expect.stringContaining('npx moraine serve tiny')]);

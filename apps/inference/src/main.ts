@@ -16,14 +16,17 @@ async function main(): Promise<void> {
   const s = await openServices({ databaseUrl, redisUrl, blobsDir, log, patience: 'work' });
   const running = await startProcess(s, { ...env, version }, log);
   let asked = false;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    log.info({ signal }, asked ? 'ending at once' : 'ending after what it answers');
+  const end = (reason: string): void => {
+    log.info({ reason }, asked ? 'ending at once' : 'ending after what it answers');
     if (asked) process.exit(1);
     asked = true;
     void running.drain();
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  // The terminal's command that runs it was killed.
+  process.on('disconnect', () => end('disconnect'));
+  if (process.connected === false) end('disconnect');
   await running.ended;
   await s.close();
   process.exit(0);

@@ -25,8 +25,8 @@ async function main(): Promise<void> {
   };
   const worker = startWorker(s, { ...env, ...limits, script, version }, log);
   let asked = false;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    log.info({ signal }, asked ? 'ending at once' : 'ending after the step');
+  const end = (reason: string): void => {
+    log.info({ reason }, asked ? 'ending at once' : 'ending after the step');
     if (asked) process.exit(1);
     asked = true;
     worker
@@ -35,8 +35,11 @@ async function main(): Promise<void> {
       .then(() => process.exit(0))
       .catch(() => process.exit(1));
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  // The terminal's command that runs it was killed.
+  process.on('disconnect', () => end('disconnect'));
+  if (process.connected === false) end('disconnect');
   // A worker that cannot go on must not linger as a process that only looks alive: what started it starts another.
   const { drained } = await worker.ended;
   if (asked) return;
