@@ -62,6 +62,42 @@ describe.each(modes)('in mode %s', (mode) => {
     session.dispose();
   });
 
+  test('rows are copied over others of the same variable, and nothing else changes', async () => {
+    const session = await compile(
+      {
+        variables: new Map([['a', { shape: [5, 3] }]]),
+        signatures: {
+          copy: {
+            feeds: { from: { shape: [2], dtype: 'int32' }, to: { shape: [2], dtype: 'int32' } },
+            build: ({ from, to }, scope) => {
+              scope.copyRows('a', from as Tensor, to as Tensor);
+              return {};
+            },
+          },
+        },
+      },
+      { mode },
+    );
+    const data = waves(15);
+    session.write(new Map([['a', { shape: [5, 3], data }]]));
+    const expected = data.slice();
+    for (const [from, to] of [
+      [
+        [0, 3],
+        [4, 1],
+      ],
+      [
+        [4, 2],
+        [0, 3],
+      ],
+    ] as const) {
+      session.run('copy', { from: Int32Array.from(from), to: Int32Array.from(to) });
+      for (const [i, row] of to.entries()) expected.copyWithin(3 * row, 3 * (from[i] ?? 0), 3 * (from[i] ?? 0) + 3);
+      expect(session.read(['a']).get('a')?.data).toEqual(expected);
+    }
+    session.dispose();
+  });
+
   // 2^18 and 2^23 numbers are where the product is computed another way.
   const large: [number, number][] = mode === 'plain' ? [[16_385, 520]] : [];
   test.each([[1000, 200], [1001, 264], [1024, 512], ...large] as const)(

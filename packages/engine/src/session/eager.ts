@@ -98,5 +98,10 @@ function eagerScope(tf: Tf, program: Program, read: Scope['read'], updates: Map<
       set(name, next);
       return next;
     },
+    copyRows: (name, from, to) => {
+      const old = read(name);
+      const rows = tf.gather(old, from as never) as Tensor;
+      set(name, tf.tensorScatterUpdate(old as never, tf.expandDims(to, 1) as never, rows as never) as Tensor);
+    },
   };
 }

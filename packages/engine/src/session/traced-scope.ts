@@ -1,6 +1,7 @@
 import { invariant } from '../error.js';
 import type { Entry } from '../graph/graph.js';
 import { typed } from '../graph/kernel.js';
+import { gatherRows } from '../raw-ops.js';
 import type { TracedState } from './traced-state.js';
 import type { FusedUpdate, Scope } from './types.js';
 
@@ -30,6 +31,18 @@ export function tracedScope(state: TracedState, options: { isCompiled: boolean; 
       if (options.isCompiled) return backend.tensor(scatterCompiled(state, name, inputs));
       options.inPlace.add(name);
       return backend.tensor(scatterInPlace(state, name, inputs));
+    },
+    copyRows: (name, from, to) => {
+      state.claim(name);
+      // What is written is gathered first, so that it can be written into the same memory.
+      const rows = gatherRows(backend.tensor(state.readNode(name)), from);
+      const inputs = [backend.entry(to), backend.entry(rows)];
+      if (options.isCompiled) {
+        scatterCompiled(state, name, inputs);
+        return;
+      }
+      options.inPlace.add(name);
+      scatterInPlace(state, name, inputs);
     },
   };
 }

@@ -71,6 +71,8 @@ export interface Scope {
    * inside this call. A caller that wants the value from before as well reads it first.
    */
   scatterRows(name: string, indices: Tensor, rows: Tensor): Tensor;
+  /** Writes rows `from` int32 [N] of a variable's first axis over its rows `to` int32 [N]; no row is among both. */
+  copyRows(name: string, from: Tensor, to: Tensor): void;
 }
 
 /**
