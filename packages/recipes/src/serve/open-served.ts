@@ -61,12 +61,14 @@ export interface Served {
   score(model: string, lambda: number, prompt: readonly number[], listed: number): Promise<PromptScores>;
   /**
    * Reads what was trained on the base, of any method, checks it and lets requests have it under its hash; resolves when it answers. Others
-   * answer meanwhile. One that is loaded already is left as it is.
+   * answer meanwhile. One that is loaded already is left as it is; where it is on the disk alone, its next answer reads it from `dir`.
    * @throws AppError `invalid_value` for files of another hash or another base, `unavailable` where no room can be made, and as `readAdapter` does.
    */
   load(options: LoadOptions): Promise<void>;
   /** New requests no longer find it; those under way end with it, and then its memory is given back. @throws AppError `not_found`. */
   unload(id: string): Promise<void>;
+  /** Whether it is loaded and in memory; what is on the disk alone is loaded too. */
+  isInMemory(id: string): boolean;
   /** What is pinned keeps its place in memory. @throws AppError `not_found`. */
   pin(id: string, isPinned: boolean): void;
   resident(): Resident[];
@@ -173,6 +175,7 @@ export async function openServed({
     },
     load: residents.load,
     unload: residents.unload,
+    isInMemory: residents.isInMemory,
     pin: residents.pin,
     resident: residents.list,
     memoryBytes: () => budget.used(),

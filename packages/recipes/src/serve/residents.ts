@@ -45,6 +45,8 @@ export interface Residents {
   pin(id: string, isPinned: boolean): void;
   list(): Resident[];
   has(id: string): boolean;
+  /** Whether it is loaded and not on the disk alone. */
+  isInMemory(id: string): boolean;
   /**
    * Where an adapter answers at a share of its update, now or once it was brought. It stays until `release`.
    * @throws AppError `not_found`.
@@ -55,7 +57,9 @@ export interface Residents {
 
 interface Entry {
   readonly id: string;
-  readonly dir: string;
+  dir: string;
+  /** Only what is loaded is found. What is being loaded or leaves is still in its place, so that its id has one entry. */
+  state: 'loading' | 'loaded' | 'leaving';
   isPinned: boolean;
   users: number;
   /** Null until it was read once; then whether it answers in rows, and as which kind. */
@@ -64,18 +68,28 @@ interface Entry {
   merged: Map<number, Held & { model: OpenModel | null }>;
   /** What brings it at a share, for all who wait. */
   bringing: Map<number, Promise<Place>>;
-  /** Called when nobody uses it any more, after it was unloaded. */
-  whenIdle: (() => void) | null;
+  /** Called when it has left, or comes back. */
+  whenGone: (() => void)[];
 }
+
+const newEntry = (id: string, dir: string): Entry => ({
+  ...{ id, dir, state: 'loading', isPinned: false, users: 0, kind: null, host: null },
+  ...{ merged: new Map(), bringing: new Map(), whenGone: [] },
+});
 
 export function createResidents(parts: ModelParts, base: Base, main: BaseModel, budget: Budget): Residents {
   const entries = new Map<string, Entry>();
   const nameOf = ({ id }: Entry, lambda: number): string => `${id}@${lambda}`;
+  const isInMemory = ({ host, merged }: Entry): boolean => host !== null || merged.size > 0;
   const isIdle = (entry: Entry): boolean => entry.users === 0 && !entry.isPinned;
 
-  const requireEntry = (id: string): Entry => {
+  const findEntry = (id: string): Entry | null => {
     const entry = entries.get(id);
-    if (entry !== undefined) return entry;
+    return entry?.state === 'loaded' ? entry : null;
+  };
+  const requireEntry = (id: string): Entry => {
+    const entry = findEntry(id);
+    if (entry !== null) return entry;
     throw new AppError('not_found', `No adapter ${id} is loaded.`, { param: 'id', hint: 'Load it first.' });
   };
 
@@ -168,11 +182,20 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
       if (isOver) return;
       isOver = true;
       entry.users -= 1;
-      if (entry.users === 0) entry.whenIdle?.();
+      if (entry.users > 0) return;
+      if (entry.state !== 'loaded') forget(entry);
     };
   }
 
-  function drop(entry: Entry): void {
+  /** One that was unloaded is asked for again before its last answer has ended. */
+  function comeBack(entry: Entry): void {
+    entry.state = 'loading';
+    for (const go of entry.whenGone.splice(0)) go();
+  }
+
+  function forget(entry: Entry): void {
+    entries.delete(entry.id);
+    for (const go of entry.whenGone.splice(0)) go();
     for (const held of [...entry.merged.values(), ...(entry.host === null ? [] : [entry.host])]) {
       budget.release(held);
       held.drop();
@@ -182,33 +205,35 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
   }
 
   return {
-    has: (id) => entries.has(id),
+    has: (id) => findEntry(id) !== null,
+    isInMemory: (id) => {
+      const entry = findEntry(id);
+      return entry !== null && isInMemory(entry);
+    },
     async load({ id, dir, pinned = false }) {
-      const known = entries.get(id);
-      const entry = known ?? {
-        ...{ id, dir, isPinned: pinned, users: 0, kind: null, host: null },
-        ...{ merged: new Map(), bringing: new Map(), whenIdle: null },
-      };
-      if (known !== undefined && pinned) entry.isPinned = true;
+      const entry = entries.get(id) ?? newEntry(id, dir);
+      entries.set(id, entry);
+      if (!isInMemory(entry) || entry.state === 'leaving') entry.dir = dir;
+      // It is read and checked again with its next answer.
+      if (entry.state === 'loaded' && !pinned) return;
+      if (entry.state === 'leaving') comeBack(entry);
       const release = use(entry);
       try {
         if (placeNow(entry, 1) === null) await brought(entry, 1);
-        if (!entries.has(id)) entries.set(id, entry);
-      } catch (error) {
-        if (known === undefined) drop(entry);
-        throw error;
+        entry.state = 'loaded';
+        if (pinned) entry.isPinned = true;
       } finally {
         release();
       }
     },
     async unload(id) {
       const entry = requireEntry(id);
-      entries.delete(id);
-      if (entry.users > 0)
-        await new Promise<void>((resolve) => {
-          entry.whenIdle = resolve;
-        });
-      drop(entry);
+      entry.state = 'leaving';
+      entry.isPinned = false;
+      if (entry.users === 0) return forget(entry);
+      await new Promise<void>((resolve) => {
+        entry.whenGone.push(resolve);
+      });
     },
     pin: (id, isPinned) => {
       requireEntry(id).isPinned = isPinned;
@@ -220,7 +245,8 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
           ?.model.adapters.seated()
           .map((name) => name.split('@')[0]) ?? [],
       );
-      return [...entries.values()].map((entry): Resident => {
+      const loaded = [...entries.values()].filter(({ state }) => state === 'loaded');
+      return loaded.map((entry): Resident => {
         const merged = [...entry.merged.values()].reduce((total, { bytes }) => total + bytes, 0);
         const kind = merged > 0 ? 'merged' : entry.host === null ? 'disk' : seated.has(entry.id) ? 'slot' : 'host';
         return { id: entry.id, kind, pinned: entry.isPinned, bytes: merged + (entry.host?.bytes ?? 0) };

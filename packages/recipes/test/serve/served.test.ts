@@ -144,6 +144,35 @@ describe('what is loaded', () => {
     expect(ids.slice(0, TOKENS)).toEqual(oracle(dir));
     await gone;
   });
+
+  test('is loaded once, however many ask for it at the same time', async () => {
+    const dir = writeAdapter(baseDir, lora(2), 25);
+    // The base has room for its kind from here on.
+    const id = await load(dir);
+    await served.unload(id);
+    const before = served.memoryBytes();
+    await Promise.all([served.load({ id, dir }), served.load({ id, dir })]);
+    const bytes = served.resident().find((one) => one.id === id)?.bytes ?? 0;
+    expect(bytes).toBeGreaterThan(0);
+    expect(served.memoryBytes() - before).toBe(bytes);
+    await served.unload(id);
+    expect(served.memoryBytes()).toBe(before);
+  });
+
+  test('answers when it is loaded again while its last answers are under way', async () => {
+    const dir = writeAdapter(baseDir, lora(2), 26);
+    const id = await load(dir);
+    // Every row is taken, one by it: what begins after it was loaded again waits, and is written into rows after the first has ended.
+    const under = [id, 'tiny', 'tiny'].map((model) => begin(model, 1, 80));
+    const gone = served.unload(id);
+    await served.load({ id, dir });
+    const waiting = Array.from({ length: 4 }, () => begin(id));
+    await Promise.all(under.map(({ completion }) => completion));
+    for (const { completion } of waiting) expect((await completion).ids).toEqual(oracle(dir));
+    await gone;
+    expect(served.resident()).toContainEqual(expect.objectContaining({ id, pinned: false }));
+    await served.unload(id);
+  });
 });
 
 describe('memory', () => {
