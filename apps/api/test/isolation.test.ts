@@ -17,6 +17,7 @@ beforeAll(async () => {
   await train(api.services, done.id);
   owned['/v1/files'] = given.file;
   owned['/v1/models'] = (await api.ask('GET', `/v1/fine_tuning/jobs/${done.id}`)).json.fine_tuned_model;
+  owned['/v1/adapters'] = owned['/v1/models'] ?? '';
   owned['/v1/runs'] = done.id;
   owned['/v1/fine_tuning/jobs'] = done.id;
   const upload = { filename: 'f', purpose: 'evals', bytes: 9, mime_type: 'text/jsonl' };

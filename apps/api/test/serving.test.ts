@@ -4,15 +4,22 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '@moraine/contract';
 import { serveChannel } from '@moraine/contract/serving';
-import { heartbeatProcess, registerProcess, retireProcess } from '@moraine/services';
+import { heartbeatProcess, type ResidentAdapter, registerProcess, retireProcess } from '@moraine/services';
 import { Redis } from 'ioredis';
+import { OpenAI } from 'openai';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startApi, type TestApi } from './support.js';
 
 // What the API does between a caller and a process that answers: the process here is a server of the test, which can be made to die in any moment.
 // apps/inference/test/process.test.ts has the process itself.
 const WAIT_MS = 400;
-const HASH = { base: 'b'.repeat(64), first: '1'.repeat(64), second: '2'.repeat(64), other: '3'.repeat(64) };
+const HASH = {
+  base: 'b'.repeat(64),
+  first: '1'.repeat(64),
+  second: '2'.repeat(64),
+  other: '3'.repeat(64),
+  fourth: '4'.repeat(64),
+};
 
 let api: TestApi;
 let foreign: string;
@@ -49,6 +56,7 @@ async function addAdapter(projectId: string, name: string, sha256: string): Prom
 }
 
 interface Asked {
+  path: string;
   headers: IncomingHttpHeaders;
   /** What the API says answers. */
   model: { tenant: string; base: { sha256: string }; tuned: { sha256: string } | null };
@@ -57,24 +65,24 @@ interface Asked {
 /** A process that is registered, and what it is asked. */
 async function addProcess(
   answer: (reply: ServerResponse, asked: Asked) => void = whole('yes'),
-  { answering = 0, rows = 8 } = {},
+  { answering = 0, rows = 8, adapters = [] as ResidentAdapter[] } = {},
 ) {
   const asked: Asked[] = [];
   const secret = newId('inference');
   const server = createServer((request, reply) => {
     request.resume();
-    const { headers } = request;
+    const { headers, url: path = '' } = request;
     if (headers.authorization !== `Bearer ${secret}`) return void reply.writeHead(401).end();
     const model = JSON.parse(Buffer.from(String(headers['x-moraine-model']), 'base64url').toString());
-    asked.push({ headers, model });
-    answer(reply, { headers, model });
+    asked.push({ path, headers, model });
+    answer(reply, { path, headers, model });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   servers.push(server);
   const facts = { baseSha256: HASH.base, secret, host: 'h', pid: 1, version: '0', rows };
   const id = await registerProcess(api.services, facts);
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  await heartbeatProcess(api.services, id, { status: 'ready', address, device: DEVICE, answering, adapters: [] });
+  await heartbeatProcess(api.services, id, { status: 'ready', address, device: DEVICE, answering, adapters });
   return { id, asked, server };
 }
 const DEVICE = { kind: 'cpu', name: 'test', tensorflow: null, bfloat16: null } as const;
@@ -268,6 +276,67 @@ test('a caller that reads slowly is not written for', async () => {
   expect(written).toBeGreaterThan(0);
   expect(written).toBeLessThan(900);
   leave.abort();
+});
+
+const resident = (kind: string, pinnedBy: string[] = [], sha256 = HASH.fourth): ResidentAdapter => ({
+  ...{ sha256, kind, bytes: 7, pinnedBy },
+});
+
+test('where an adapter is loaded is told by the name of its project alone, with its own pins', async () => {
+  const { projectId } = api;
+  await addAdapter(projectId, 'placed', HASH.fourth);
+  await addAdapter(foreignProject, 'theirs', HASH.fourth);
+  const [one, two] = [
+    await addProcess(whole('yes'), { adapters: [resident('slot', [projectId]), resident('host', [], HASH.other)] }),
+    await addProcess(whole('yes'), { adapters: [resident('merged')] }),
+  ];
+  const list = async (key: string) => (await api.ask('GET', '/v1/adapters', { key })).json.data as unknown as object[];
+  const at = (id: string, place: string, pinned = false) => ({ id, host: 'h', place, bytes: 7, pinned });
+  const processes = [at(one.id, 'slot', true), at(two.id, 'merged')];
+  expect(await list(api.key)).toEqual([
+    { id: 'placed', object: 'adapter', base: 'tiny', sha256: HASH.fourth, processes: expect.any(Array) },
+  ]);
+  expect((await api.ask('GET', '/v1/adapters/placed')).json).toMatchObject({
+    processes: expect.arrayContaining(processes),
+  });
+  expect(await list(foreign)).toContainEqual(expect.objectContaining({ id: 'theirs' }));
+  expect(JSON.stringify(await list(foreign))).not.toMatch(/placed|"pinned":true/);
+  const client = new OpenAI({ baseURL: `${api.url}/v1`, apiKey: api.key });
+  const { data } = await client.models.list();
+  expect(data.find(({ id }) => id === 'placed')).toMatchObject({
+    resident: expect.arrayContaining([{ process: one.id, place: 'slot' }]),
+  });
+  expect(await client.models.retrieve('tiny')).toMatchObject({
+    resident: expect.arrayContaining([{ process: two.id, place: 'base' }]),
+  });
+});
+
+test('pin, unpin and unload reach every process of the base by content, and none of another project', async () => {
+  await addAdapter(api.projectId, 'kept', HASH.first);
+  const all = [await addProcess(), await addProcess()];
+  const dead = await addProcess();
+  dead.server.close();
+  const act = (verb: string, name = 'kept', key = api.key) => api.ask('POST', `/v1/adapters/${name}/${verb}`, { key });
+  for (const verb of ['pin', 'unpin', 'unload']) expect((await act(verb)).json).toMatchObject({ id: 'kept' });
+  for (const { asked } of all) {
+    expect(asked.map(({ path }) => path)).toEqual(['/adapters/pin', '/adapters/unpin', '/adapters/unload']);
+    const [{ model } = {}] = asked;
+    expect([model?.tenant, model?.tuned?.sha256]).toEqual([api.projectId, HASH.first]);
+  }
+  expect((await act('unload', 'kept', foreign)).status).toBe(404);
+  expect((await act('pin', 'tiny')).json.error).toMatchObject({ code: 'invalid_value', param: 'model' });
+  expect(all.map(({ asked }) => asked.length)).toEqual([3, 3]);
+});
+
+test('what a process refuses to pin is told in its words, and without a process nothing is pinned', async () => {
+  await addAdapter(api.projectId, 'large', HASH.second);
+  const pin = () => api.ask('POST', '/v1/adapters/large/pin');
+  expect((await pin()).status).toBe(503);
+  const unload = await api.ask('POST', '/v1/adapters/large/unload');
+  expect(unload.json).toMatchObject({ id: 'large', processes: [] });
+  const error = { message: 'There is no room.', type: 'server_error', param: null, code: 'unavailable' };
+  await addProcess((reply) => void reply.writeHead(503).end(JSON.stringify({ error })));
+  expect((await pin()).json.error).toMatchObject({ code: 'unavailable', message: 'There is no room.' });
 });
 
 async function until(isTrue: () => boolean): Promise<void> {

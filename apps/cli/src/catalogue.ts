@@ -83,6 +83,10 @@ export const COMMANDS: Record<string, Entry> = {
     summary: 'Ask a base, an adapter or a checkpoint, and print its answer as it is written',
     load: async () => (await import('./commands/chat.js')).chatCommand,
   },
+  adapters: {
+    summary: 'List what was trained and is loaded to answer, and where; pin, unpin and unload it',
+    load: async () => (await import('./commands/adapters.js')).adaptersCommand,
+  },
   status: {
     summary: 'Say what runs: the stack, its parts, its workers',
     load: async () => (await import('./commands/status.js')).statusCommand,

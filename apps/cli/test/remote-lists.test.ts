@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Client, createClient } from '@moraine/contract/client';
+import { heartbeatProcess, registerProcess } from '@moraine/services';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { barOf } from '../src/upload-file.js';
 import { uploadInParts } from '../src/upload-parts.js';
@@ -9,13 +10,13 @@ import { columnsOf } from './stack.js';
 import { writeTinyBase } from './tiny-base.js';
 
 // The lists, their filters and uploads in parts, against a real API without workers: its runs stay queued.
-let { client, address, cli, json, at, close } = {} as CliApi;
+let { api, client, address, cli, json, at, close } = {} as CliApi;
 let runs: string[];
 const rowsOf = (count: number): string =>
   Array.from({ length: count }, (_, i) => `{"prompt":"${i}","completion":"b"}\n`).join('');
 
 beforeAll(async () => {
-  ({ client, address, cli, json, at, close } = await openApi());
+  ({ api, client, address, cli, json, at, close } = await openApi());
   writeTinyBase(at('base'));
   await cli('models', 'add', 'tiny', at('base'));
   writeFileSync(at('rows.jsonl'), rowsOf(20));
@@ -349,4 +350,27 @@ describe('results of an experiment', () => {
     const { markdown } = await client.call('getExperimentReport', { params: { id } });
     expect(readFileSync(file, 'utf8')).toBe(markdown);
   });
+});
+
+test('adapters list says what is loaded and where, show says it of one, and unload asks every process', async () => {
+  expect((await cli('adapters', 'list')).output).toContain('moraine chat NAME');
+  const base = await api.services.db.base.findFirstOrThrow();
+  const [sha256, name] = ['a'.repeat(64), 'records'];
+  const place = { blobPrefix: 'adapters/a', sha256, sizeBytes: 1, config: {} };
+  await api.services.db.uploadedAdapter.create({
+    data: { id: 'adapter_a', projectId: base.projectId, baseId: base.id, name, ...place },
+  });
+  expect((await cli('adapters', 'show', name)).output).toBe('No process has records; the next question brings it.\n');
+  const facts = { baseSha256: base.sha256, secret: 's', host: 'gpu-1', pid: 1, version: '0', rows: 8 };
+  const id = await registerProcess(api.services, facts);
+  const adapters = [{ sha256, kind: 'slot', bytes: 2_000_000, pinnedBy: [base.projectId] }];
+  const news = { address: 'http://127.0.0.1:9', device: null, answering: 0, adapters };
+  await heartbeatProcess(api.services, id, { status: 'ready', ...news });
+  const lines = (await cli('adapters', 'list')).output.trimEnd().split('\n').map(columnsOf);
+  expect(lines[0]).toEqual(['ADAPTER', 'BASE', 'PLACE', 'MEMORY', 'PINNED', 'PROCESS', 'HOST']);
+  expect(lines.slice(2)).toEqual([[name, 'tiny', 'slot', '2.0 MB', 'yes', id, 'gpu-1']]);
+  expect(await json('adapters', 'list')).toMatchObject([{ id: name, processes: [{ place: 'slot', pinned: true }] }]);
+  expect((await cli('adapters', 'pin', 'tiny')).output).toContain("'tiny' is a base");
+  // Nobody is at that address: the process is forgotten.
+  expect((await cli('adapters', 'unload', name)).output).toContain('No process has records');
 });

@@ -14,6 +14,8 @@ type State = Omit<ProcessNews, 'status'>;
 export interface Registration {
   /** It answers from now on; `state` says how it is, at every heartbeat. */
   ready(state: () => State): Promise<void>;
+  /** Says how it is now, before the next heartbeat. */
+  tell(): Promise<void>;
   /** It takes nothing new. */
   drain(): Promise<void>;
   /** It has ended, on purpose or because of `reason`. */
@@ -38,21 +40,36 @@ export async function openRegistration(
     id = await registerProcess(s, facts);
     await heartbeatProcess(s, id, news);
   };
+  let last: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
+  /** One at a time: an older one must not be written over a newer. */
+  const say = (): Promise<void> => {
+    waiting += 1;
+    const said = last.then(beat).finally(() => {
+      waiting -= 1;
+    });
+    last = said.catch(() => undefined);
+    return said;
+  };
+  const tell = (): Promise<void> =>
+    say().catch((error: unknown) => log.debug({ err: error }, 'heartbeat not delivered'));
   const timer = setInterval(() => {
-    beat().catch((error: unknown) => log.debug({ err: error }, 'heartbeat not delivered'));
+    if (waiting === 0) void tell();
   }, heartbeatMs);
   return {
     async ready(now) {
       state = now;
       status = 'ready';
-      await beat();
+      await say();
     },
+    tell,
     async drain() {
       status = 'draining';
-      await beat().catch(() => undefined);
+      await tell();
     },
     async end(reason) {
       clearInterval(timer);
+      await last;
       await retireProcess(s, id, reason);
     },
   };

@@ -3,6 +3,12 @@ import type { Served } from '@moraine/recipes';
 import type { ServedModel } from '@moraine/services';
 import type { Trained } from './trained.js';
 
+/** @throws AppError `unavailable` for another base than this process has. */
+export function requireBase({ sha256 }: ServedModel['base'], baseSha256: string): void {
+  if (sha256 === baseSha256) return;
+  throw new AppError('unavailable', `This process answers for the base ${baseSha256.slice(0, 12)}.`);
+}
+
 /**
  * The part of a base's process that answers a request of the API: one model, by its content and under whatever name the request has.
  * @throws AppError `unavailable` for another base, and as `Trained.idOf` does: a bad adapter is refused alone, and never answered by the base.
@@ -13,8 +19,7 @@ export async function servedFor(
   baseSha256: string,
   { base, tuned }: ServedModel,
 ): Promise<Served> {
-  if (base.sha256 !== baseSha256)
-    throw new AppError('unavailable', `This process answers for the base ${baseSha256.slice(0, 12)}.`);
+  requireBase(base, baseSha256);
   const id = tuned === null ? served.baseName : await trained.idOf(tuned);
   return {
     ...served,

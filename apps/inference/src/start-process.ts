@@ -13,6 +13,7 @@ import type { InferenceEnv } from './env.js';
 import { pinnedOf } from './pinned.js';
 import { openRegistration, type Registration } from './registration.js';
 import { type RequestCount, requestCount } from './request-count.js';
+import { addResidencyRoutes } from './residency-routes.js';
 import { servedFor } from './served-for.js';
 import { trainedOn } from './trained.js';
 
@@ -54,6 +55,7 @@ export async function startProcess(s: Services, settings: ProcessSettings, log: 
       key: secret,
       log,
     });
+    addResidencyRoutes(app, { trained, baseSha256: base.sha256, tell: registration.tell });
     requests.watch(app);
     await app.listen({ host: settings.host, port: settings.port });
     const address = addressOf(settings.announcedHost, app.server.address() as AddressInfo);

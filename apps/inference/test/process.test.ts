@@ -82,15 +82,20 @@ test('it says where it is and what it has, and answers for that base under whate
   expect([status, json.model, json.choices[0].message.content]).toEqual([200, 'whatever', answers[0]?.text]);
 });
 
-/** A stored adapter, and what it answers with nothing beside it. */
-async function storeAdapter(letter: string, dir: string) {
+async function store(letter: string, dir: string) {
   const blobPrefix = `adapters/${letter}`;
   await cp(dir, join(t.blobsDir, blobPrefix), { recursive: true });
+  return { blobPrefix, sha256: letter.repeat(64) };
+}
+
+/** A stored adapter, and what it answers with nothing beside it. */
+async function storeAdapter(letter: string, dir: string) {
+  const tuned = await store(letter, dir);
   const { answers } = await answerPrompts({
     ...{ baseDir: BASE, adapterDir: dir, lambda: 1, prompts: ['Hi'], mode: 'plain', maxNewTokens: 8 },
     ...{ temperature: 0, topP: 1, topK: 0, seed: 0, stop: [], isRaw: false },
   });
-  return { tuned: { blobPrefix, sha256: letter.repeat(64) }, alone: answers[0]?.text };
+  return { tuned, alone: answers[0]?.text };
 }
 
 test('of many requests under one name each is answered by the content that its caller meant, of two tenants too', async () => {
@@ -105,8 +110,43 @@ test('of many requests under one name each is answered by the content that its c
   expect(answers.map(({ json }) => json.choices[0].message.content)).toEqual(asked.map((one) => one?.alone));
   while ((await row()).adapters.length < 3) await new Promise((resolve) => setTimeout(resolve, 10));
   expect((await row()).adapters).toContainEqual(
-    expect.objectContaining({ sha256: 'c'.repeat(64), kind: 'merged', pinned: false }),
+    expect.objectContaining({ sha256: 'c'.repeat(64), kind: 'merged', pinnedBy: [] }),
   );
+});
+
+async function change(act: 'pin' | 'unpin' | 'unload', tuned: Ask['tuned'], tenant = 'p') {
+  const model = { tenant, base: { name: 'tiny', blobPrefix: base.blobPrefix, sha256: base.sha256 }, tuned };
+  const headers = {
+    ...{ authorization: `Bearer ${(await row()).secret}`, 'content-type': 'application/json' },
+    'x-moraine-model': Buffer.from(JSON.stringify(model)).toString('base64url'),
+  };
+  return (await fetch(`${running.address}/adapters/${act}`, { method: 'POST', headers, body: '{}' })).status;
+}
+
+/** What the row says of an adapter, at once after it was changed. */
+const said = async (sha256: string) =>
+  (await row()).adapters.find((one: { sha256: string }) => one.sha256 === sha256) ?? null;
+
+test('one that was unloaded is brought anew by the next request, and what another tenant has pinned stays', async () => {
+  const dir = writeLora(6);
+  // The same weights in two folders: one model for the engine.
+  const [tuned, twin] = [await store('f', dir), await store('9', dir)];
+  const textOf = async (one: Ask['tuned']) => {
+    const { status, json } = await ask({ tuned: one, more: { max_tokens: 8 } });
+    return [status, json.choices?.[0].message.content];
+  };
+  expect(await change('pin', tuned)).toBe(200);
+  expect(await said(tuned.sha256)).toMatchObject({ kind: 'host', pinnedBy: ['p'] });
+  const before = await textOf(tuned);
+  expect(before[0]).toBe(200);
+  expect(await change('pin', twin, 'q')).toBe(200);
+  await change('unload', tuned);
+  expect(await said(tuned.sha256)).toMatchObject({ pinnedBy: [] });
+  expect(await said(twin.sha256)).toMatchObject({ pinnedBy: ['q'] });
+  await change('unload', twin, 'q');
+  expect([await said(tuned.sha256), await said(twin.sha256)]).toEqual([null, null]);
+  for (const one of [tuned, twin]) expect(await textOf(one)).toEqual(before);
+  expect(await change('pin', null)).toBe(400);
 });
 
 test('an adapter that is damaged or gone is refused alone, and the base does not answer for it', async () => {

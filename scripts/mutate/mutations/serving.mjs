@@ -1,10 +1,14 @@
-import { data, lm } from './of.mjs';
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: texts of source code
+import { data, lm, recipes } from './of.mjs';
 
 const inference = (file, rest) => ({
   file: `apps/inference/src/${file}`,
   testFile: 'apps/inference/test/inference.test.ts',
   ...rest,
 });
+
+const process = (file, rest) => inference(file, { testFile: 'apps/inference/test/process.test.ts', ...rest });
+const proxy = (file, rest) => ({ file: `apps/api/src/${file}`, testFile: 'apps/api/test/serving.test.ts', ...rest });
 
 export const serving = [
   lm('generation/rows.ts', 'constraint', {
@@ -60,5 +64,83 @@ export const serving = [
     find: "reply.raw.once('close', () => answers.cancel());",
     replace: '',
     test: 'the stock client 6.49.0 > a stream that is left half way frees the rows of all its answers',
+  }),
+  recipes('serve/residents.ts', 'serve/served', {
+    name: 'loaded adapters: two loads at once make two entries',
+    find: 'entries.set(id, entry);',
+    replace: 'setImmediate(() => entries.set(id, entry));',
+    test: 'what is loaded > is loaded once, however many ask for it at the same time',
+  }),
+  recipes('serve/residents.ts', 'serve/served', {
+    name: 'loaded adapters: what comes back while it leaves goes all the same',
+    find: "if (entry.state === 'leaving') comeBack(entry);",
+    replace: 'if (entry.state === "leaving") forget(entry);',
+    test: 'what is loaded > answers when it is loaded again while its last answers are under way',
+  }),
+  process('trained.ts', {
+    name: 'process: an id is known for ever, also after it was unloaded',
+    find: 'id !== undefined && served.isInMemory(id)',
+    replace: 'id !== undefined',
+    test: 'one that was unloaded is brought anew by the next request, and what another tenant has pinned stays',
+  }),
+  process('trained.ts', {
+    name: 'pins: an unload of one tenant takes what another has pinned',
+    find: 'if (id === null || pins.of(id).length > 0) return;',
+    replace: 'if (id === null) return;',
+    test: 'one that was unloaded is brought anew by the next request, and what another tenant has pinned stays',
+  }),
+  process('served-for.ts', {
+    name: 'process: a base that is not here is answered for',
+    find: 'if (sha256 === baseSha256) return;',
+    replace: 'if (sha256 !== "") return;',
+    test: 'only the cluster may ask, by the secret of this process, and only for its base',
+  }),
+  process('registration.ts', {
+    name: 'process: one that was given up stays lost',
+    find: 'if (await heartbeatProcess(s, id, news)) return;',
+    replace: 'await heartbeatProcess(s, id, news); return;',
+    test: 'one that was given up for lost registers again with its next sign of life',
+  }),
+  process('start-process.ts', {
+    name: 'process: one that has ended says nothing of it',
+    find: 'await registration.end(null).catch(() => undefined);',
+    replace: '',
+    test: 'without requests it ends by itself, after what it answers, and its row says so',
+  }),
+  proxy('serving/under-way.ts', {
+    name: 'proxy: what is under way here is not counted',
+    find: 'counts.set(id, count(id) + 1);',
+    replace: 'counts.set(id, count(id));',
+    test: 'of several processes the one with the fewest requests is asked, those under way here counted',
+  }),
+  proxy('serving/proxy-answer.ts', {
+    name: 'proxy: a stream that breaks off ends as if it were whole',
+    find: 'yield `data: ${JSON.stringify(errorBody(ended()))}\\n\\n`;',
+    replace: 'return;',
+    test: 'a stream whose process dies ends with an event that says so',
+  }),
+  proxy('serving/proxy-answer.ts', {
+    name: 'proxy: a process that nobody finds is asked for ever',
+    find: 'await forget(s, process);',
+    replace: 'throw ended();',
+    test: 'a process that nobody finds at its address is forgotten, and the next one answers',
+  }),
+  proxy('serving/gone-of.ts', {
+    name: 'proxy: a caller that leaves goes on being answered',
+    find: "raw.once('close', () => gone.abort());",
+    replace: '',
+    test: 'a caller that leaves ends its answer in the process',
+  }),
+  proxy('serving/change-residency.ts', {
+    name: 'pins: only one process is told',
+    find: 'processes.map((process) => ask(s, process, model, act, signal))',
+    replace: 'processes.slice(0, 1).map((process) => ask(s, process, model, act, signal))',
+    test: 'pin, unpin and unload reach every process of the base by content, and none of another project',
+  }),
+  proxy('serving/change-residency.ts', {
+    name: 'pins: a refusal of a process is lost',
+    find: "if (one.status === 'rejected') throw one.reason;",
+    replace: '',
+    test: 'what a process refuses to pin is told in its words, and without a process nothing is pinned',
   }),
 ];

@@ -10,6 +10,7 @@ import {
   listModels,
   startUpload,
   type Upload,
+  withPlaces,
 } from '@moraine/services';
 import { z } from 'zod';
 import type { Call, Handlers } from './bind.js';
@@ -21,8 +22,15 @@ const BaseFields = z.strictObject({ name: z.string() });
 const AdapterFields = z.strictObject({ name: z.string(), model: z.string().min(1).optional() });
 
 export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase' | 'deleteModel' | 'createAdapter'> = {
-  listModels: ({ s, actor }) => listModels(s, actor),
-  getModel: ({ s, actor, params }) => getModel(s, actor, params.model),
+  async listModels({ s, actor }) {
+    const page = await listModels(s, actor);
+    return { ...page, data: await withPlaces(s, actor, page.data) };
+  },
+  async getModel({ s, actor, params }) {
+    const model = await getModel(s, actor, params.model);
+    const [placed = model] = await withPlaces(s, actor, [model]);
+    return placed;
+  },
   async createBase(call) {
     const { s, actor, request } = call;
     if (!request.isMultipart()) return downloadBase(s, actor, parse(DownloadBaseRequest, request.body ?? {}));

@@ -5,6 +5,7 @@ import { AppError, errorBody } from '@moraine/contract';
 import { type ChosenProcess, loseProcess, type Services } from '@moraine/services';
 import type { FastifyReply } from 'fastify';
 import { askProcess, isNotDelivered, type Question } from './ask-process.js';
+import { goneOf } from './gone-of.js';
 import { underWay } from './under-way.js';
 import { waitForProcess } from './wait-for-process.js';
 
@@ -20,9 +21,7 @@ export async function proxyAnswer(
   { waitMs, ...question }: Question & { waitMs: number | undefined },
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const left = new AbortController();
-  reply.raw.once('close', () => left.abort());
-  const { response, end } = await ask(s, question, waitMs, left.signal);
+  const { response, end } = await ask(s, question, waitMs, goneOf(reply));
   reply.raw.once('close', end);
   void reply.code(response.statusCode ?? 502);
   for (const name of PASSED) {

@@ -2,7 +2,7 @@ import { ROUTES } from '../routes/index.js';
 import { type ClientOptions, createRouteClient, type RouteClient } from './route-client.js';
 
 export { readEvents, type ServerEvent } from './events.js';
-export type { CallOptions, ClientOptions } from './route-client.js';
+export { type CallOptions, type ClientOptions, toAppError } from './route-client.js';
 
 export type Client = RouteClient<typeof ROUTES>;
 

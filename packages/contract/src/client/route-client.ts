@@ -44,14 +44,14 @@ function address(origin: string, route: Route, params: unknown, query: unknown):
   return origin + path + (search.size > 0 ? `?${search}` : '');
 }
 
-async function toError(response: Response): Promise<AppError> {
-  const text = await response.text();
+/** The error that an answer of ours tells. */
+export function toAppError(status: number, text: string): AppError {
   try {
     const { error } = ErrorBody.parse(JSON.parse(text));
     const code = error.code !== null && error.code in ERROR_CODES ? (error.code as ErrorCode) : 'internal';
     return new AppError(code, error.message, { param: error.param ?? undefined });
   } catch (cause) {
-    return new AppError('internal', `The server answered ${response.status}: ${text.slice(0, 200)}`, { cause });
+    return new AppError('internal', `The server answered ${status}: ${text.slice(0, 200)}`, { cause });
   }
 }
 
@@ -80,7 +80,7 @@ export function createRouteClient<T extends RouteTable>(
           cause,
         });
       });
-      if (!response.ok) throw await toError(response);
+      if (!response.ok) throw toAppError(response.status, await response.text());
       if (!route.response) return response as never;
       return route.response.parse(await response.json()) as never;
     },

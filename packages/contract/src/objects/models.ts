@@ -3,6 +3,32 @@ import { deletedOf, seconds } from './common.js';
 
 export const DeletedModel = deletedOf('model');
 
+const PLACES = ['slot', 'host', 'merged', 'disk'] as const;
+
+/** What was trained and is loaded in processes that answer. */
+export const AdapterObject = z
+  .object({
+    id: z.string().describe('Its name: a registered adapter, `ft:…`, or `ft:…:ckpt-step-N`.'),
+    object: z.literal('adapter'),
+    base: z.string(),
+    sha256: z.string(),
+    processes: z.array(
+      z.object({
+        id: z.string(),
+        host: z.string(),
+        place: z
+          .enum(PLACES)
+          .describe(
+            '`slot`: in a row of the batch; `host`: in memory; `merged`: in weights of its own; `disk`: its files alone.',
+          ),
+        bytes: z.int().describe('What it takes of memory.'),
+        pinned: z.boolean().describe('This project has it keep its place in memory.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Adapter' });
+export type AdapterObject = z.infer<typeof AdapterObject>;
+
 export const ModelObject = z
   .object({
     id: z.string(),
@@ -34,6 +60,10 @@ export const ModelObject = z
       .object({ code: z.string(), message: z.string(), param: z.string().nullable() })
       .nullable()
       .describe('Why it could not be downloaded, and what to do.'),
+    resident: z
+      .array(z.object({ process: z.string(), place: z.enum(['base', ...PLACES]) }))
+      .optional()
+      .describe('Processes that answer with it and where they have it; a base is in memory there. Of `GET` alone.'),
   })
   .meta({ id: 'Model' });
 export type ModelObject = z.infer<typeof ModelObject>;

@@ -3,6 +3,8 @@ import type { Actor, Services } from '../ground/context.js';
 import { listModels } from '../library/list-models.js';
 import { findSubject, type SubjectPlace, type TunedPlace } from '../training/find-subject.js';
 
+export type { TunedPlace };
+
 /** What a name in a request stands for, by its content: an answer belongs to these files to its end, whatever becomes of the name. */
 export interface ServedModel {
   /** Whose prompts these are: no cache is shared with another project. */

@@ -6,9 +6,12 @@ import { PROCESS_LEASE_MS } from './register-process.js';
 /** What was trained and is resident in a process. */
 export interface ResidentAdapter {
   sha256: string;
+  /** Where it is: `slot` `host` `merged` `disk`. */
   kind: string;
-  pinned: boolean;
+  /** What it takes of memory. */
   bytes: number;
+  /** Projects for which it keeps its place in memory. */
+  pinnedBy: string[];
 }
 
 /** What a process says of itself. */

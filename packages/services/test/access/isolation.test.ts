@@ -22,6 +22,7 @@ const ours = {
   experiment: '',
   valid: '',
   base: 'tiny',
+  adapter: 'records',
   tuned: '',
   key: '',
   upload: '',
@@ -32,6 +33,7 @@ beforeAll(async () => {
   owner = await defaultActor(s);
   stranger = await otherActor(s);
   await services.createBaseFromDir(s, owner, { name: ours.base, dir: await writeFolder(tinyFiles()) });
+  await serveAdapter();
   ours.file = (await uploadRows(s, owner, goodRows(64))).id;
   ours.webhook = (await services.createWebhook(s, owner, { url: 'https://127.0.0.1:9/' }, { allowsPrivate: true })).id;
   ours.delivery = (await services.testWebhook(s, owner, ours.webhook, { allowsPrivate: false })).id;
@@ -66,6 +68,21 @@ beforeAll(async () => {
   ours.key = (await services.createApiKey(s, owner, { name: 'ours' })).id;
 });
 
+/** An adapter of ours, and a process that has it and is pinned to our project. */
+async function serveAdapter(): Promise<void> {
+  const base = await s.db.base.findFirstOrThrow({ where: { projectId: owner.projectId } });
+  const sha256 = 'a'.repeat(64);
+  const place = { blobPrefix: 'adapters/a', sha256, sizeBytes: 1, config: {} };
+  await s.db.uploadedAdapter.create({
+    data: { id: 'adapter_a', projectId: owner.projectId, baseId: base.id, name: ours.adapter, ...place },
+  });
+  const facts = { baseSha256: base.sha256, secret: 's', host: 'h', pid: 1, version: '0', rows: 8 };
+  const id = await services.registerProcess(s, facts);
+  const adapters = [{ sha256, kind: 'slot', bytes: 9, pinnedBy: [owner.projectId] }];
+  const news = { address: 'http://127.0.0.1:9', device: null, answering: 0, adapters };
+  await services.heartbeatProcess(s, id, { status: 'ready', ...news });
+}
+
 const experiment = (name: string) => ({
   name,
   model: ours.base,
@@ -90,6 +107,8 @@ const BY_ID: Record<string, Call> = {
   getModel: (actor) => services.getModel(s, actor, ours.tuned),
   'getModel of a base': (actor) => services.getModel(s, actor, ours.base),
   findServed: (actor) => services.findServed(s, actor, ours.base),
+  findTrained: (actor) => services.findTrained(s, actor, ours.adapter),
+  getAdapter: (actor) => services.getAdapter(s, actor, ours.adapter),
   getRun: (actor) => services.getRun(s, actor, ours.run),
   requireRuns: (actor) => services.requireRuns(s, actor, [ours.run]),
   requireRun: (actor) => services.requireRun(s, actor, ours.run),
@@ -165,6 +184,8 @@ const LISTS: Record<string, Call> = {
   searchRuns: (actor) => services.searchRuns(s, actor, { limit: 100, sort: '-created', count: true, q: ours.run }),
   listExperiments: (actor) => services.listExperiments(s, actor, { limit: 100 }),
   listModels: (actor) => services.listModels(s, actor),
+  listAdapters: (actor) => services.listAdapters(s, actor),
+  withPlaces: async (actor) => services.withPlaces(s, actor, (await services.listModels(s, actor)).data),
   listEvaluationTasks: (actor) => services.listEvaluationTasks(s, actor, { limit: 100 }),
   listAnalyses: (actor) => services.listAnalyses(s, actor, { limit: 100 }),
   listWebhooks: (actor) => services.listWebhooks(s, actor),
@@ -241,6 +262,7 @@ describe('a list', () => {
       ours.webhook,
       ours.tuned,
       ours.key,
+      ours.adapter,
       owner.projectId,
     ])
       expect(text).not.toContain(id);
