@@ -31,7 +31,7 @@ const root = resolve(import.meta.dirname, '../..');
 const library = resolve(values.library ?? join(runtimePackageDir(), 'deps/lib/libtensorflow_cc.so.2'));
 const work = mkdtempSync(join(tmpdir(), 'moraine-placement-'));
 
-function operations(adapter: Adapter | null, mode: TracedMode): Operation[] {
+async function operations(adapter: Adapter | null, mode: TracedMode): Promise<Operation[]> {
   const { config, weights } = loadBase(join(root, 'examples/base'));
   const shape = [{ batch: 4, time: 64 }];
   const { program } = trainingProgram({
@@ -51,7 +51,7 @@ function operations(adapter: Adapter | null, mode: TracedMode): Operation[] {
     evaluation: shape,
     generation: { batches: [1, 4], prefillTimes: [32, 64], contextMax: 128 },
   });
-  const { graph, calls } = traceProgram(program, mode);
+  const { graph, calls } = await traceProgram(program, mode);
   const file = join(work, 'saved_model.pb');
   writeFileSync(file, graph.savedModel([...calls.keys()]));
   const printed = execFileSync('python3', [join(import.meta.dirname, 'kernels.py'), library, file], {
@@ -86,7 +86,7 @@ const seen = new Set<string>();
 try {
   for (const mode of ['plain', 'bf16'] as const) {
     for (const [name, adapter] of Object.entries(adapters)) {
-      const found = operations(adapter, mode);
+      const found = await operations(adapter, mode);
       const count = (list: readonly Operation[]): number => list.reduce((sum, { nodes }) => sum + nodes, 0);
       const free = found.filter(({ pinned }) => pinned === '');
       const without = free.filter(({ devices }) => !devices.includes('GPU'));

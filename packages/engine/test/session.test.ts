@@ -312,3 +312,27 @@ test('a session’s memory is free after dispose, its folder at once', async () 
   for (let i = 0; i < 4; i++) await once();
   expect(((await once()) - first) / 2 ** 20).toBeLessThan(64);
 });
+
+test('while a program is traced others get their turn between two signatures', async () => {
+  let turns = 0;
+  const turn = (): void => {
+    turns += 1;
+    next = setImmediate(turn);
+  };
+  let next = setImmediate(turn);
+  const built: number[] = [];
+  const add = (by: number): Signature =>
+    signature({
+      feeds: { x: scalar },
+      build: ({ x }) => {
+        built.push(turns);
+        return { y: tf.add(x, by) };
+      },
+    });
+  const signatures = Object.fromEntries([1, 2, 3].map((by) => [`add${by}`, add(by)]));
+  const session = await compile({ variables: new Map(), signatures }, { mode: 'plain' });
+  clearImmediate(next);
+  expect(new Set(built).size).toBe(3);
+  expect(session.run('add3', { x: 4 }).y?.[0]).toBe(7);
+  session.dispose();
+});

@@ -41,10 +41,11 @@ export const groupFeed = 'group';
 export const flatName = 'flat';
 
 /**
- * Traces every signature of a program, and adds those that set, read and write variables.
+ * Traces every signature of a program, and adds those that set, read and write variables. Between two signatures others get their turn: tracing takes a
+ * second or more, in which answers of another session would wait.
  * @throws EngineError `kernel_unregistered`, `eager_tensor_captured` and others, naming signature and place; `weights_unreadable`.
  */
-export function traceProgram(program: Program, mode: TracedMode): TracedProgram {
+export async function traceProgram(program: Program, mode: TracedMode): Promise<TracedProgram> {
   const graph = new Graph();
   const calls = new Map<string, CallShape>();
   const handles = addVariables(graph, program, mode);
@@ -52,6 +53,7 @@ export function traceProgram(program: Program, mode: TracedMode): TracedProgram 
   for (const [name, signature] of Object.entries(program.signatures)) {
     const outputs = traceSignature(graph, program, handles, name, signature, mode, inPlace);
     calls.set(callNames.program(name), { feeds: signature.feeds, outputs });
+    await new Promise(setImmediate);
   }
   graph.startSection();
   addFirstValues(graph, program, handles, calls, inPlace);

@@ -22,7 +22,7 @@ import type { FeedValue, FetchedValue, HostTensor, Program, Session } from './ty
 export async function tracedSession(program: Program, mode: TracedMode): Promise<Session> {
   loadTf();
   const begun = performance.now();
-  const { graph, calls, groups } = traceProgram(program, mode);
+  const { graph, calls, groups } = await traceProgram(program, mode);
   const traced = performance.now();
   const loaded = await loadGraph(graph, [...calls.keys()]);
   const loadedAt = performance.now();
