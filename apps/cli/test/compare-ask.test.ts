@@ -152,3 +152,10 @@ describe('askAll', () => {
     await expect(ask([asks('a')])).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
   });
 });
+
+test('without a limit a conversation is answered as far as the context goes, and a text as far as 256 tokens', async () => {
+  reply = ({ path }) =>
+    path.endsWith('chat/completions') ? chat('a') : { status: 200, body: { choices: [{ text: 'a' }] } };
+  await ask([asks('a'), goesOn('b')], { tokensMax: undefined, together: 1 });
+  expect(received.map(({ body }) => body.max_tokens)).toEqual([undefined, 256]);
+});

@@ -93,8 +93,8 @@ describe('an address', () => {
   });
 
   it.each([
-    ['', { columns: [{ model: '', lambda: 1 }], temperature: 0, seed: 1, maxTokens: 256 }],
-    ['m=a~2&t=9&seed=-4&max=x', { columns: [{ model: 'a', lambda: 1 }], temperature: 2, seed: 0, maxTokens: 256 }],
+    ['', { columns: [{ model: '', lambda: 1 }], temperature: 0, seed: 1, maxTokens: null }],
+    ['m=a~2&t=9&seed=-4&max=x', { columns: [{ model: 'a', lambda: 1 }], temperature: 2, seed: 0, maxTokens: null }],
     ['m=a&m=b&m=c&m=d&m=e', { columns: ['a', 'b', 'c', 'd'].map((model) => ({ model, lambda: 1 })) }],
   ])('%j is taken as far as it makes sense', (text, wanted) => {
     expect(readAsked(new URLSearchParams(text))).toMatchObject(wanted);
@@ -117,6 +117,10 @@ describe('a question as a program', () => {
     });
     const whole = bodyOf({ model: 'tiny', lambda: 1 }, settings, 'Be brief.', 'a');
     expect(whole).not.toHaveProperty('lambda');
+    // Without a limit of its own an answer has what the context leaves: a small base would refuse any other preset.
+    expect(bodyOf({ model: 'tiny', lambda: 1 }, { ...settings, maxTokens: null }, '', 'a')).not.toHaveProperty(
+      'max_tokens',
+    );
     expect(whole.messages[0]).toEqual({ role: 'system', content: 'Be brief.' });
   });
 

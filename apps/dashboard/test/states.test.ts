@@ -136,7 +136,7 @@ describe('the playground', () => {
     await ask('Who has them?');
     await column('A').getByText('stop').waitFor();
     await column('B').getByText('stop').waitFor();
-    const shared = { temperature: 0.8, seed: 7, max_tokens: 256, logprobs: true, stream: true };
+    const shared = { temperature: 0.8, seed: 7, logprobs: true, stream: true };
     const messages = [
       { role: 'system', content: 'Be brief.' },
       { role: 'user', content: 'Who has them?' },

@@ -46,7 +46,11 @@ export const compareCommand: Command = {
     },
     lambda: { type: 'string', value: 'L', help: 'Share of the adapter’s update that answers, 0 to 1; default 1.' },
     limit: { type: 'string', value: 'N', help: 'The first N rows only; answers are saved to all of them.' },
-    'max-tokens': { type: 'string', value: 'N', help: 'Tokens of an answer at most; default 256.' },
+    'max-tokens': {
+      type: 'string',
+      value: 'N',
+      help: 'Tokens of an answer at most; default what the context leaves, 256 where a row is a prompt without a conversation.',
+    },
     raw: {
       type: 'boolean',
       help: 'Go on with the prompt of a row as it is, for a base that has no chat template.',

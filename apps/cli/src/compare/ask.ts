@@ -12,13 +12,17 @@ export interface AskOptions extends Place {
   model: string;
   /** Share of the update that answers. */
   lambda: number | undefined;
-  tokensMax: number;
+  /** Tokens of an answer at most; undefined: what the context leaves, of texts that are gone on with `RAW_TOKENS`. */
+  tokensMax: number | undefined;
   /** Rows of prompt and completion are gone on with as they are, without a chat template. */
   isRaw: boolean;
   /** Questions under way at once. */
   together: number;
   onAnswer(done: number): void;
 }
+
+/** A text has no end of its own as a conversation has. */
+const RAW_TOKENS = 256;
 
 // A model that is being loaded answers 503 with the time to wait, which the client keeps to.
 const clientAt = ({ baseUrl, apiKey }: Place): OpenAI => new OpenAI({ baseURL: baseUrl, apiKey, maxRetries: 8 });
@@ -67,15 +71,19 @@ async function askOne(client: OpenAI, question: RowQuestion, options: AskOptions
 
 async function answerTo(client: OpenAI, { ask }: RowQuestion, options: AskOptions): Promise<string> {
   const { model, lambda, tokensMax } = options;
-  const shared = { model, temperature: 0, max_tokens: tokensMax, ...(lambda === undefined ? {} : { lambda }) };
+  const shared = { model, temperature: 0, ...(lambda === undefined ? {} : { lambda }) };
   const raw = 'prompt' in ask ? ask : rawOf(ask, options);
   if (raw !== null) {
     const stop = raw.stops.length === 0 ? {} : { stop: [...raw.stops] };
-    const { choices } = await client.completions.create({ ...shared, ...stop, prompt: raw.prompt });
+    const { choices } = await client.completions.create({
+      ...{ ...shared, ...stop, prompt: raw.prompt },
+      max_tokens: tokensMax ?? RAW_TOKENS,
+    });
     return choices[0]?.text ?? '';
   }
   const { messages, tools } = ask as Extract<RowQuestion['ask'], { messages: unknown }>;
-  const body = { ...shared, messages, ...(tools.length === 0 ? {} : { tools }) };
+  const limit = tokensMax === undefined ? {} : { max_tokens: tokensMax };
+  const body = { ...shared, ...limit, messages, ...(tools.length === 0 ? {} : { tools }) };
   const { choices } = await client.chat.completions.create(
     body as unknown as OpenAI.ChatCompletionCreateParamsNonStreaming,
   );

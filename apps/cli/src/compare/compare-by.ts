@@ -93,7 +93,7 @@ async function ask(args: Arguments, model: string, questions: readonly RowQuesti
     ...placeOf(args),
     model,
     lambda: number(args, 'lambda', 0, 1),
-    tokensMax: integer(args, 'max-tokens', 1, 1_000_000) ?? 256,
+    tokensMax: integer(args, 'max-tokens', 1, 1_000_000),
     isRaw: args.options.raw === true,
     together: integer(args, 'together', 1, 64) ?? 8,
     onAnswer,

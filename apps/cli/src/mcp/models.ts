@@ -26,7 +26,7 @@ const chat = defineTool({
       .min(1)
       .describe('The conversation so far.'),
     temperature: z.number().min(0).max(2).default(0),
-    max_tokens: z.int().min(1).max(100_000).default(256),
+    max_tokens: z.int().min(1).max(100_000).optional().describe('Default: what the context leaves.'),
     seed: z.int().min(0).optional(),
     lambda: z.number().min(0).max(1).optional().describe('Share of the adapter’s update that answers; 0 is the base.'),
   }),

@@ -65,8 +65,9 @@ export function PlaygroundPage() {
             <NumberField
               label="Tokens at most"
               value={asked.maxTokens}
+              placeholder="all"
               step={1}
-              onChange={(maxTokens) => change({ maxTokens })}
+              onChange={(tokens) => change({ maxTokens: tokens >= 1 ? tokens : null })}
             />
             <label className="check">
               <input type="checkbox" checked={isShaded} onChange={(event) => setShaded(event.target.checked)} />
@@ -122,12 +123,15 @@ export function PlaygroundPage() {
 function NumberField({
   label,
   value,
+  placeholder,
   step,
   max,
   onChange,
 }: {
   label: string;
-  value: number;
+  /** Null where the field is empty. */
+  value: number | null;
+  placeholder?: string;
   step: number;
   max?: number;
   onChange: (value: number) => void;
@@ -140,7 +144,8 @@ function NumberField({
         min={0}
         max={max}
         step={step}
-        value={value}
+        placeholder={placeholder}
+        value={value ?? ''}
         onChange={(event) => onChange(Number(event.target.value))}
       />
     </label>

@@ -9,11 +9,12 @@ export interface Asked {
   columns: Column[];
   temperature: number;
   seed: number;
-  maxTokens: number;
+  /** Tokens of an answer at most; null: what the context leaves. */
+  maxTokens: number | null;
 }
 
 export const COLUMNS_MAX = 4;
-export const PRESET: Omit<Asked, 'columns'> = { temperature: 0, seed: 1, maxTokens: 256 };
+export const PRESET: Omit<Asked, 'columns'> = { temperature: 0, seed: 1, maxTokens: null };
 
 /** `NAME` or `NAME~λ`. Names hold no tilde. */
 const written = ({ model, lambda }: Column): string => (lambda === 1 ? model : `${model}~${lambda}`);
@@ -36,7 +37,7 @@ export function readAsked(search: URLSearchParams): Asked {
     columns: columns.length === 0 ? [{ model: '', lambda: 1 }] : columns,
     temperature: numberIn(search, 't', PRESET.temperature, 0, 2),
     seed: Math.floor(numberIn(search, 'seed', PRESET.seed, 0, 2 ** 31 - 1)),
-    maxTokens: Math.floor(numberIn(search, 'max', PRESET.maxTokens, 1, 100_000)),
+    maxTokens: Number(search.get('max')) >= 1 ? Math.floor(numberIn(search, 'max', 1, 1, 100_000)) : null,
   };
 }
 
@@ -45,7 +46,7 @@ export function writeAsked({ columns, temperature, seed, maxTokens }: Asked): UR
   const search = new URLSearchParams(columns.map((column) => ['m', written(column)]));
   if (temperature !== PRESET.temperature) search.set('t', String(temperature));
   if (seed !== PRESET.seed) search.set('seed', String(seed));
-  if (maxTokens !== PRESET.maxTokens) search.set('max', String(maxTokens));
+  if (maxTokens !== null) search.set('max', String(maxTokens));
   return search;
 }
 
@@ -68,7 +69,7 @@ export function bodyOf(
     ],
     temperature,
     seed,
-    max_tokens: maxTokens,
+    ...(maxTokens === null ? {} : { max_tokens: maxTokens }),
     ...(lambda === 1 ? {} : { lambda }),
   };
 }
