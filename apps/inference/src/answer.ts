@@ -70,7 +70,7 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
   const n = request.n ?? 1;
   const queue = createQueue();
   const seed = folded(request.seed ?? randomInt(SEED_END));
-  const used = { prompt_tokens: 0, completion_tokens: 0 };
+  const used = { prompt_tokens: 0, completion_tokens: 0, cached_tokens: 0 };
   const shared = {
     temperature: request.temperature ?? 1,
     topP: request.top_p ?? 1,
@@ -119,6 +119,7 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
     answer.completion.then(
       (whole) => {
         used.completion_tokens += whole.ids.length;
+        if (stream === 0) used.cached_tokens += whole.cached;
         const finishReason = whole.finishReason === 'length' ? 'length' : 'stop';
         const tokens = tokensSince(asked.withEnding ? withEnding(whole) : whole);
         queue.push({ index, text: text.end(whole.text ?? ''), tokens, finishReason });
@@ -139,7 +140,11 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
   }
   return {
     parts: () => queue.all(),
-    usage: () => ({ ...used, total_tokens: used.prompt_tokens + used.completion_tokens }),
+    usage: () => {
+      const { cached_tokens, ...tokens } = used;
+      const total_tokens = tokens.prompt_tokens + tokens.completion_tokens;
+      return { ...tokens, total_tokens, prompt_tokens_details: { cached_tokens } };
+    },
     cancel,
   };
 }

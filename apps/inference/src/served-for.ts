@@ -17,14 +17,14 @@ export async function servedFor(
   served: Served,
   trained: Pick<Trained, 'idOf'>,
   baseSha256: string,
-  { base, tuned }: ServedModel,
+  { tenant, base, tuned }: ServedModel,
 ): Promise<Served> {
   requireBase(base, baseSha256);
   const id = tuned === null ? served.baseName : await trained.idOf(tuned);
   return {
     ...served,
     requireModel: () => undefined,
-    begin: (_name, lambda, prompt, options) => served.begin(id, lambda, prompt, options),
+    begin: (_name, lambda, prompt, options) => served.begin(id, lambda, prompt, { ...options, tenant }),
     score: (_name, lambda, prompt, listed) => served.score(id, lambda, prompt, listed),
   };
 }

@@ -29,6 +29,31 @@ export const serving = [
     replace: 'prompt.slice(from, from + count)',
     test: 'plain > the tokens of a prompt are scored as a full pass scores them, beside an answer under way',
   }),
+  lm('generation/held-rows.ts', 'chunks', {
+    name: 'served prefixes: what one tenant asked is used for another',
+    find: 'held.tenant !== tenant ||',
+    replace: '',
+    test: 'what is held > is used for nobody of another tenant',
+  }),
+  lm('generation/held-rows.ts', 'chunks', {
+    name: 'served prefixes: what one adapter computed is used for another',
+    find: ' || held.adapter !== adapter',
+    replace: '',
+    test: 'what is held > is used for no other adapter, nor for one that was loaded in its name since',
+  }),
+  lm('generation/passes.ts', 'chunks', {
+    name: 'served prefixes: rows that do not answer are written to at their beginning',
+    find: '.fill(plan.contextMax - 1)',
+    replace: '',
+    test: 'what is held > stays as it is while others decode beside it, and what is cancelled half way is held as far as it was read',
+  }),
+  lm('generation/batcher.ts', 'chunks', {
+    name: 'served prompts: a long prompt is read to its end at once',
+    find: '(seat.read < seat.row.prompt.length ? entering : seated).push(seat);',
+    replace:
+      '(seat.read < seat.row.prompt.length ? entering : seated).push(seat);\n      if (seat.read < seat.row.prompt.length) readNext();',
+    test: 'beside others > a long prompt is read a chunk between two tokens of a stream',
+  }),
   data('calls/value-calls.ts', 'calls', {
     name: 'served calls: texts that look like numbers become numbers',
     find: "if (kind === 'string') return text;",

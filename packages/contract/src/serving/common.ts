@@ -74,6 +74,11 @@ export const Usage = z.object({
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),
+  prompt_tokens_details: z
+    .object({
+      cached_tokens: describe(z.int(), 'Tokens of the prompts that were not read again after an earlier one.'),
+    })
+    .optional(),
 });
 export type Usage = z.infer<typeof Usage>;
 

@@ -14,6 +14,8 @@ export interface Completion {
   text: string | null;
   /** `stop`: a stop token, a stop string or `isStopped`. `length`: `maxNewTokens` or the end of the context. `cancelled`: by the caller. */
   finishReason: NonNullable<Row['finishReason']>;
+  /** How many tokens of the prompt were not read, because an earlier one that began alike had been. */
+  cached: number;
 }
 
 /** An answer under way. */
@@ -27,6 +29,8 @@ export interface Answer {
 export interface BeginOptions extends GenerateOptions {
   /** Which stream of random numbers of the seed it draws from; default 0. */
   stream?: number;
+  /** Whose it is; default ''. What one tenant's prompts left in the caches is used for no other's. */
+  tenant?: string;
   /** Called after every token, with the answer so far; it must not be changed. A stop string may take some of it back at the end. */
   onToken?: (answer: Readonly<Pick<Completion, 'ids' | 'logprobs' | 'top'>>) => void;
 }

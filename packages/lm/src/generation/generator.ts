@@ -5,7 +5,7 @@ import type { Answer, BeginOptions, Completion } from './answer.js';
 import { createBatcher } from './batcher.js';
 import { checkOptions, checkPrompts } from './check-request.js';
 import { type AdapterRows, type GenerateOptions, needsLogits } from './options.js';
-import { checkPlan, type GenerationPlan, largest } from './plan.js';
+import { checkPlan, type GenerationPlan, largest, promptMaxOf } from './plan.js';
 import { createScorer, LISTED_MAX, type PromptScores } from './score-prompt.js';
 
 export interface Generator {
@@ -38,7 +38,7 @@ export function createGenerator(
   adapters: AdapterRows = baseAlone,
 ): Generator {
   checkPlan(config, plan);
-  const promptMax = Math.min(largest(plan.prefillTimes), plan.contextMax - 1);
+  const promptMax = promptMaxOf(plan);
   const batcher = createBatcher(session, plan, adapters);
   const check = (prompts: readonly (readonly number[])[], options: GenerateOptions): void => {
     checkPrompts(prompts, { vocabSize: config.vocabSize, promptMax });

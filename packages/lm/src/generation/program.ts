@@ -1,17 +1,29 @@
 import type { ModelConfig } from '@moraine/contract/plan';
 import { type Feed, type Feeds, gatherRows, loadTf, type Signature, signature, type Tensor } from '@moraine/engine';
-import { type Attend, decoderStates, headLogits } from '../model.js';
-import { decodeAttention, prefillAttention } from './cache.js';
+import { decoderStates, headLogits } from '../model.js';
+import { cacheSignatures, decodeAttention, extendAttention, prefillAttention } from './cache.js';
 import type { NetOf } from './net-of.js';
-import { checkPlan, decodeLogitsName, decodeName, type GenerationPlan, largest, prefillName } from './plan.js';
+import {
+  checkPlan,
+  decodeLogitsName,
+  decodeName,
+  extendName,
+  type GenerationPlan,
+  largest,
+  prefillName,
+  spansOf,
+} from './plan.js';
 import { scoreSignatures } from './score-prompt.js';
 
 /**
  * What a program needs to generate, over `generationVariables` and the net's own variables:
  * - `prefill/<B>x<T>`: `ids` int32 [B, T] (prompts, padded behind), `lengths` and `slots` int32 [B] -> `logits` [B, V] of the token after
- *   each prompt; fills the caches' rows `slots`.
- * - `decode/<B>`: `ids` and `positions` int32 [B] -> `best` int32 [B], the most likely next token, and `logprobs` [B], its natural
- *   logarithm of probability. `decode/<B>/logits`, unless the plan is greedy: the same, but returns `logits` [B, V].
+ *   each prompt; fills the caches' rows `slots`. Of a longer prompt it is the first chunk.
+ * - `extend/<T>/<S>`, under a plan with spans: `ids` int32 [1, T] (a chunk, padded behind), `start`, `length` and `slot` int32 [1] -> `logits` [1, V] of the token
+ *   after it. It follows the `start` tokens that the cache's row `slot` has already, and looks at the first S places of it.
+ * - `decode/<B>/<S>`: `ids`, `positions` and, unless they are all rows in order, `slots` int32 [B] -> `best` int32 [B], the most likely next token, and `logprobs` [B], its natural
+ *   logarithm of probability; looks at the first S places. `decode/<B>/<S>/logits`, unless the plan is greedy: the same, but returns `logits` [B, V].
+ * - what `cacheSignatures` says.
  * - what `scoreSignatures` says, where the plan is to score prompts.
  *
  * Every signature takes the net's own feeds for its number of rows as well; `isAll`: they are all rows, in order.
@@ -23,15 +35,21 @@ export function generationSignatures(
   netFeeds: (batch: number, isAll?: boolean) => Feeds = () => ({}),
 ): Record<string, Signature> {
   checkPlan(config, plan);
-  const signatures = scoreSignatures(config, plan.scoreTimes ?? [], netOf, netFeeds(1));
+  const scores = scoreSignatures(config, plan.scoreTimes ?? [], netOf, netFeeds(1));
+  const signatures = { ...scores, ...cacheSignatures(config, plan) };
   for (const batch of plan.batches) {
     for (const time of plan.prefillTimes)
       signatures[prefillName(batch, time)] = prefill(config, plan, netOf, netFeeds(batch), batch, time);
-    const decode = (answer: (logits: Tensor) => Record<string, Tensor>) =>
-      decodeOne(config, plan, netOf, netFeeds(batch, batch === largest(plan.batches)), batch, answer);
-    signatures[decodeName(batch)] = decode(mostLikely);
-    if (plan.isGreedy !== true) signatures[decodeLogitsName(batch)] = decode((logits) => ({ logits }));
+    for (const span of spansOf(plan)) {
+      const decode = (answer: (logits: Tensor) => Record<string, Tensor>) =>
+        decodeOne(config, plan, netOf, netFeeds, { batch, span }, answer);
+      signatures[decodeName(batch, span)] = decode(mostLikely);
+      if (plan.isGreedy !== true) signatures[decodeLogitsName(batch, span)] = decode((logits) => ({ logits }));
+    }
   }
+  for (const span of plan.spans ?? [])
+    for (const time of plan.prefillTimes)
+      if (time <= span) signatures[extendName(time, span)] = extend(config, plan, netOf, netFeeds(1), time, span);
   return signatures;
 }
 
@@ -60,20 +78,45 @@ function prefill(
   });
 }
 
-function decodeOne(
+function extend(
   config: ModelConfig,
   plan: GenerationPlan,
   netOf: NetOf,
   netFeeds: Feeds,
-  batch: number,
-  answer: (logits: Tensor) => Record<string, Tensor>,
+  time: number,
+  span: number,
 ): Signature {
   return signature({
+    isCompiled: false,
+    feeds: { ...netFeeds, ids: ints(1, time), start: ints(1), length: ints(1), slot: ints(1) },
+    build: (feeds, scope) => {
+      const tf = loadTf();
+      const net = netOf(scope, feeds);
+      const attend = extendAttention(config, plan, scope, { time, span, slot: feeds.slot, start: feeds.start });
+      const hidden = decoderStates(net, config, tf.reshape(feeds.ids, [time]), attend);
+      const last = tf.sub(feeds.length, tf.scalar(1, 'int32')) as Tensor;
+      return { logits: headLogits(net, config, gatherRows(hidden, last)) };
+    },
+  });
+}
+
+function decodeOne(
+  config: ModelConfig,
+  plan: GenerationPlan,
+  netOf: NetOf,
+  netFeeds: (batch: number, isAll?: boolean) => Feeds,
+  { batch, span }: { batch: number; span: number },
+  answer: (logits: Tensor) => Record<string, Tensor>,
+): Signature {
+  const isAll = batch === largest(plan.batches);
+  const mapped: { slots?: Feed } = isAll ? {} : { slots: ints(batch) };
+  return signature({
     isCompiled: false, // XLA's decode took twice as long
-    feeds: { ...netFeeds, ids: ints(batch), positions: ints(batch) },
+    feeds: { ...netFeeds(batch, isAll), ...mapped, ids: ints(batch), positions: ints(batch) },
     build: (feeds, scope) => {
       const net = netOf(scope, feeds);
-      const attend: Attend = decodeAttention(config, plan, scope, { batch, positions: feeds.positions });
+      const { positions, slots } = feeds;
+      const attend = decodeAttention(config, plan, scope, { batch, span, positions, slots });
       return answer(headLogits(net, config, decoderStates(net, config, feeds.ids, attend)));
     },
   });

@@ -21,6 +21,8 @@ export interface Row {
   prompt: readonly number[];
   random: Random;
   constraint: Constraint | null;
+  /** How many tokens of the prompt were held already. */
+  cached: number;
   ids: number[];
   logprobs: number[];
   top: TokenProbability[][];
@@ -40,6 +42,7 @@ export function openRow(
     prompt,
     random,
     constraint: constrain?.() ?? null,
+    cached: 0,
     ids: [],
     logprobs: [],
     top: [],
@@ -62,15 +65,7 @@ export function choose(row: Row, logits: Float32Array, options: GenerateOptions)
 /** Adds the next token to an answer, or ends it. */
 export function accept(row: Row, choice: Choice, options: GenerateOptions, contextMax: number): void {
   const { id, logprob, top } = choice;
-  if (!Number.isFinite(logprob)) {
-    throw new AppError(
-      'nan_loss',
-      `The model's scores after ${row.prompt.length + row.ids.length} tokens are not numbers.`,
-      {
-        hint: 'The weights or the adapter hold values that are not numbers, or far too large ones.',
-      },
-    );
-  }
+  if (!Number.isFinite(logprob)) throw notANumber(row.prompt.length + row.ids.length);
   if (options.stopIds?.includes(id)) {
     row.ending = choice;
     end(row, 'stop', options);
@@ -90,6 +85,11 @@ export function accept(row: Row, choice: Choice, options: GenerateOptions, conte
     end(row, 'length', options);
   }
 }
+
+export const notANumber = (tokens: number): AppError =>
+  new AppError('nan_loss', `The model's scores after ${tokens} tokens are not numbers.`, {
+    hint: 'The weights or the adapter hold values that are not numbers, or far too large ones.',
+  });
 
 /** Ends an answer that keeps all its tokens. */
 export function end(row: Row, finishReason: NonNullable<Row['finishReason']>, { decode }: GenerateOptions): void {

@@ -1,13 +1,27 @@
 import type { ModelShape } from '@moraine/contract/plan';
 import { type Adapter, adapterShapes, type GenerationPlan, generationVariables } from '@moraine/lm';
 
-const PREFILL_MIN = 16;
+const CHUNK_MIN = 16;
+/** Longest chunk of a prompt: what others wait for between two of their tokens. */
+const CHUNK_MAX = 64;
+const SPAN_MIN = 64;
 
-/** One row and all of them; prompts padded to one of a few lengths, each four times the one before. */
+/** One row and all of them; chunks of prompts and the part of the context that is read by steps, each four times the one before. */
 export function servingPlan(rows: number, contextMax: number): GenerationPlan {
-  const prefillTimes: number[] = [];
-  for (let time = contextMax; time > PREFILL_MIN; time = Math.ceil(time / 4)) prefillTimes.unshift(time);
-  return { batches: [...new Set([1, rows])], prefillTimes, scoreTimes: prefillTimes, contextMax };
+  return {
+    batches: [...new Set([1, rows])],
+    prefillTimes: steps(CHUNK_MIN, Math.min(CHUNK_MAX, contextMax)),
+    spans: steps(SPAN_MIN, contextMax),
+    scoreTimes: steps(CHUNK_MIN, contextMax),
+    contextMax,
+  };
+}
+
+/** `from`, four times as much and so on, and `to`. */
+function steps(from: number, to: number): number[] {
+  const sizes = [to];
+  for (let size = from; size < to; size *= 4) sizes.splice(-1, 0, size);
+  return sizes;
 }
 
 const FLOAT_BYTES = 4;
