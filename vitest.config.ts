@@ -1,7 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
-/** Rooms whose modules keep nothing of one test file that another could see: a process loads them once, which halves what these files take. */
-const POOLED = ['contract', 'data', 'services'].map((name) => `packages/${name}/test/**/*.test.ts`);
+/**
+ * Rooms whose modules keep nothing of one test file that another could see: a process loads them once, which halves what these files take. Without what measures
+ * its own memory or forks many processes, which one that has grown would spoil or slow down.
+ */
+const POOLED = [
+  ...['contract', 'data', 'services'].map((name) => `packages/${name}/test/**/*.test.ts`),
+  'packages/recipes/test/!(memory).test.ts',
+  'packages/recipes/test/!(sandbox)/**/*.test.ts',
+];
 
 /** What holds for every test file. */
 export const each = {
