@@ -131,7 +131,8 @@ describe('the playground', () => {
   it('asks every column the same at once, shows each token by how likely it was, and how fast it came', async () => {
     on.server.models.set('tiny', tokens(['Gan', -0.1], ['kor', -4], ['.', -0.02]));
     on.server.models.set('ft:tiny:default:a:1', tokens(['Nev', -0.3], ['sa <b>', -0.2]));
-    await on.open('/playground?m=tiny&m=ft%3Atiny%3Adefault%3Aa%3A1~0.5&seed=7&t=0.8');
+    on.server.models.set('mute', tokens());
+    await on.open('/playground?m=tiny&m=ft%3Atiny%3Adefault%3Aa%3A1~0.5&m=mute&seed=7&t=0.8');
     await on.page.getByLabel('System message').fill('Be brief.');
     await ask('Who has them?');
     await column('A').getByText('stop').waitFor();
@@ -143,8 +144,10 @@ describe('the playground', () => {
     ];
     expect(on.server.models.asked.toSorted((a, b) => b.model.localeCompare(a.model))).toMatchObject([
       { ...shared, messages, model: 'tiny' },
+      { ...shared, messages, model: 'mute' },
       { ...shared, messages, model: 'ft:tiny:default:a:1', lambda: 0.5 },
     ]);
+    await column('C').getByText('It ended without a word.').waitFor();
     expect(await column('A').getByRole('region').textContent()).toBe('Gankor.');
     expect(await column('B').getByRole('region').textContent()).toBe('Nevsa <b>');
     const shades = await column('A')

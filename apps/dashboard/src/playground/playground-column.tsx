@@ -71,6 +71,7 @@ function AnswerText({ told, isShaded }: { told: Told | undefined; isShaded: bool
   return (
     <div className="answer" role="region" aria-label="Answer" aria-busy={isAsking}>
       {answer.text === '' && isAsking && <span className="weak">Waiting for the first token …</span>}
+      {answer.text === '' && !isAsking && error === null && <span className="weak">It ended without a word.</span>}
       {isShaded ? piecesOf(answer).map((piece) => <Piece key={piece.at} {...piece} />) : answer.text}
       {error !== null && (
         <p className="tone-bad" role="alert">
