@@ -1,34 +1,13 @@
 import { loadTf } from '@moraine/engine';
 import { expect, test } from 'vitest';
-import { adapterShapes } from '../src/adapter.js';
-import {
-  type Adapter,
-  adapterNet,
-  createMethod,
-  createNet,
-  forward,
-  type HostTensor,
-  rowVariables,
-  toDevice,
-} from '../src/index.js';
-import { createRandom, normal } from '../src/random.js';
-import { generating, tinyPlan } from './generation-setup.js';
+import { type Adapter, adapterNet, createMethod, createNet, forward, rowVariables, toDevice } from '../src/index.js';
+import { generating, randomVariables, tinyPlan } from './generation-setup.js';
 import { adapterRows } from './golden-set.js';
 import { idsOf, tinyConfig } from './tiny.js';
 
 const tf = loadTf();
 const paths = ['model.layers.0.self_attn.q_proj', 'model.layers.1.mlp.down_proj'];
 const prompt = idsOf(2, 7);
-
-function randomVariables(adapter: Adapter, seed: number): Map<string, HostTensor> {
-  const random = createRandom(seed);
-  return new Map(
-    [...adapterShapes(tinyConfig, adapter)].map(([name, shape]) => {
-      const count = shape.reduce((a, b) => a * b, 1);
-      return [name, { shape, data: normal(random, count, 0.5) }];
-    }),
-  );
-}
 
 /** The most likely tokens, each from a whole pass over those before. */
 function greedy(net: ReturnType<typeof createNet>, count: number): number[] {

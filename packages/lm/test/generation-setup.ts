@@ -6,6 +6,7 @@ import {
   type Tensor,
   type VariableSpec,
 } from '@moraine/engine';
+import { adapterShapes } from '../src/adapter.js';
 import {
   type Adapter,
   type AdapterStore,
@@ -23,6 +24,8 @@ import {
   initialWeights,
   type ModelConfig,
 } from '../src/index.js';
+import { createRandom, normal } from '../src/random.js';
+import { tinyConfig } from './tiny.js';
 
 export const tinyPlan: GenerationPlan = { batches: [1, 3], prefillTimes: [8, 24], contextMax: 32, scoreTimes: [8, 24] };
 
@@ -60,4 +63,15 @@ export async function generating(
   session.write(values);
   const adapters = createAdapterStore(session, config, groups, rows);
   return { session, adapters, values, generator: createGenerator(session, config, plan, adapters) };
+}
+
+/** Variables of an adapter of the tiny model, none of them zero. */
+export function randomVariables(adapter: Adapter, seed: number): Map<string, HostTensor> {
+  const random = createRandom(seed);
+  return new Map(
+    [...adapterShapes(tinyConfig, adapter)].map(([name, shape]) => {
+      const count = shape.reduce((a, b) => a * b, 1);
+      return [name, { shape, data: normal(random, count, 0.5) }];
+    }),
+  );
 }
