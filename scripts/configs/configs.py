@@ -254,7 +254,8 @@ def spoil(rng, config: dict) -> str:
     return key
 
 
-def loss_of(config: dict, dtype: str, stored: str) -> float:
+def model_of(config: dict, dtype: str, stored: str, prefix: str = ""):
+    """transformers' model with the weights of a case; `prefix` of their keys stands for another model of the same shapes."""
     settings = copy.deepcopy(config)
     parsed = AutoConfig.for_model(settings.pop("model_type"), **settings)
     model = AutoModelForCausalLM.from_config(parsed, dtype=torch.float32, attn_implementation="eager").eval()
@@ -262,9 +263,14 @@ def loss_of(config: dict, dtype: str, stored: str) -> float:
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.copy_(weight(name, tuple(parameter.shape)).to(TYPES[dtype]))
-        ids = tokens(config)
-        return float(model(input_ids=ids, labels=ids).loss)
+            parameter.copy_(weight(prefix + name, tuple(parameter.shape)).to(TYPES[dtype]))
+    return model
+
+
+def loss_of(config: dict, dtype: str, stored: str) -> float:
+    ids = tokens(config)
+    with torch.no_grad():
+        return float(model_of(config, dtype, stored)(input_ids=ids, labels=ids).loss)
 
 
 def main() -> None:
@@ -285,4 +291,5 @@ def main() -> None:
         out.write("[\n" + ",\n".join(json.dumps(entry) for entry in entries) + "\n]\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -38,13 +38,19 @@ export async function outcomeOf(one: ConfigCase): Promise<Outcome> {
   }
 }
 
-function writeWeights(dir: string, { config, dtype, stored }: ConfigCase): void {
+/** The weights of a case; `prefix` of their keys stands for another model of the same shapes. */
+export function writeWeights(
+  dir: string,
+  { config, dtype, stored }: Pick<ConfigCase, 'config' | 'dtype' | 'stored'>,
+  prefix = '',
+): void {
   const shape = parseModelConfig(config);
   const { embedding, head } = architectureOf(shape);
-  const tensors = new Map([...weightShapes(shape)].map(([name, sides]) => [name, weight(name, sides, dtype)]));
+  const weight = (name: string, sides: number[]) => weightOf(prefix + name, sides, dtype);
+  const tensors = new Map([...weightShapes(shape)].map(([name, sides]) => [name, weight(name, sides)]));
   const table = weightShapes(shape).get(embedding) ?? [];
-  if (stored === 'both-same' || stored === 'head') tensors.set(head, weight(embedding, table, dtype));
-  if (stored === 'both-differ') tensors.set(head, weight(head, table, dtype));
+  if (stored === 'both-same' || stored === 'head') tensors.set(head, weight(embedding, table));
+  if (stored === 'both-differ') tensors.set(head, weight(head, table));
   if (stored === 'head') tensors.delete(embedding);
   writeSafetensors(join(dir, 'model.safetensors'), tensors);
 }
@@ -74,9 +80,9 @@ async function lossOf(dir: string): Promise<number> {
   }
 }
 
-function weight(name: string, shape: number[], dtype: TensorDtype) {
+function weightOf(key: string, shape: number[], dtype: TensorDtype) {
   const values = units(
-    name,
+    key,
     shape.reduce((a, b) => a * b, 1),
   );
   const scale = (x: number): number => (shape.length === 1 ? 1 + 0.2 * x : 0.4 * x);
@@ -84,7 +90,7 @@ function weight(name: string, shape: number[], dtype: TensorDtype) {
 }
 
 /** `count` numbers in [-1, 1) from a hash of the key and the position, the same as `units` of configs.py. */
-function units(key: string, count: number): Float64Array {
+export function units(key: string, count: number): Float64Array {
   const start = crc32(key);
   return Float64Array.from({ length: count }, (_, i) => {
     let x = (Math.imul(i, 2654435761) + start) | 0;

@@ -33,9 +33,8 @@ function byteLetters(): string[] {
   return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(kept(byte) ? byte : next++));
 }
 
-/** A Hugging Face folder with random weights and one token a byte. */
-export function writeTinyBase(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'moraine-tiny-'));
+/** A tokenizer of 260 tokens, one a byte. */
+export function writeTinyTokenizer(dir: string): void {
   const vocab = Object.fromEntries([...SPECIALS, ...byteLetters()].map((letter, id) => [letter, id]));
   const added_tokens = SPECIALS.map((content, id) => ({
     id,
@@ -60,6 +59,12 @@ export function writeTinyBase(): string {
     }),
   );
   writeFileSync(join(dir, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|end|>', pad_token: '<|pad|>' }));
+}
+
+/** A Hugging Face folder with random weights and one token a byte. */
+export function writeTinyBase(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'moraine-tiny-'));
+  writeTinyTokenizer(dir);
   writeFileSync(join(dir, 'config.json'), JSON.stringify(CONFIG));
   writeSafetensors(join(dir, 'model.safetensors'), initialWeights(parseModelConfig(CONFIG), { seed: 3, std: 0.1 }));
   return dir;

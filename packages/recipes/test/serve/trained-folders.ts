@@ -40,7 +40,12 @@ export function writeAdapter(
       frozen.some((role) => name.endsWith(`.${role}`)) ? value : moved(value, by, () => random.next()),
     ]),
   );
-  const { native } = exportAdapter(base.config, adapter, variables, 'tiny');
+  return writeVariables(base, adapter, variables);
+}
+
+/** An adapter with these variables, `<path>.<role>`, in its own form. */
+export function writeVariables({ config }: Base, adapter: Adapter, variables: ReadonlyMap<string, HostTensor>): string {
+  const { native } = exportAdapter(config, adapter, variables, 'tiny');
   const dir = folder();
   writeFileSync(join(dir, native.configName), JSON.stringify(native.config));
   writeSafetensors(join(dir, native.weightsName), native.tensors);
