@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { bytesOf, type GgufTensor, ggufHeader } from '../src/gguf/format.js';
 import { familyOf, modelMetadata, ropeFactors, tensorData, tensorName } from '../src/gguf/model.js';
 import { missingBytes, tokenizerMetadata } from '../src/gguf/tokenizer.js';
-import { ggufOfFolder } from '../src/index.js';
+import { ggufOfFolder, loadBase, readWeight } from '../src/index.js';
 import { writeTinyBase } from './tiny-base.js';
 
 // What llama.cpp makes of the files is `npm run test:gguf`; here is what the format and its converter's names say.
@@ -98,6 +98,19 @@ describe('the GGUF of a model', () => {
       file.buffer.slice(file.byteOffset + dataStart + norm, file.byteOffset + dataStart + norm + 128),
     );
     expect([...stored]).toEqual(new Array(32).fill(1));
+  });
+
+  it('has its matrices in float32 where that is asked for', async () => {
+    const dir = writeTinyBase();
+    const { sizeBytes, pieces } = await ggufOfFolder(dir, 'tiny', 'F32');
+    const file = Buffer.concat([...pieces()]);
+    expect(file.length).toBe(sizeBytes);
+    const { metadata, tensors, dataStart } = readHeader(file);
+    expect(metadata['general.file_type']).toBe(0);
+    expect(tensors.every(({ code }) => code === 0)).toBe(true);
+    const { data } = readWeight(loadBase(dir), 'model.embed_tokens.weight');
+    const at = file.byteOffset + dataStart + (tensors.find(({ name }) => name === 'token_embd.weight')?.offset ?? 0);
+    expect([...decode('F32', file.buffer.slice(at, at + 4 * data.length))]).toEqual([...data]);
   });
 
   it('keeps offsets behind tensors that end between two multiples', () => {

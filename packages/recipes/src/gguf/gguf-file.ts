@@ -3,7 +3,7 @@ import type { TextTokenizer } from '@moraine/data';
 import { encode } from '@moraine/engine';
 import type { HostTensor } from '@moraine/lm';
 import type { Base } from '../base.js';
-import { bytesOf, type GgufTensor, ggufHeader, padding } from './format.js';
+import { bytesOf, type GgufDtype, type GgufTensor, ggufHeader, padding } from './format.js';
 import { familyOf, modelMetadata, ropeFactors, tensorData, tensorName } from './model.js';
 import { type ExtraTokens, missingBytes, tokenizerMetadata } from './tokenizer.js';
 
@@ -15,26 +15,28 @@ export interface GgufModel {
   tokenizer: TextTokenizer;
   /** The merged weights, one at a time. */
   weightOf: (name: string) => HostTensor;
+  /** Of matrices; default float16. */
+  dtype?: GgufDtype | undefined;
 }
 
 /**
- * A model in one file as llama.cpp reads it: matrices in float16, norms and biases in float32, the tokenizer and the chat template. No more than a
+ * A model in one file as llama.cpp reads it: matrices in float16 or float32, norms and biases in float32, the tokenizer and the chat template. No more than a
  * weight is in memory while the pieces are read.
  * @throws AppError `unsupported_format` for what llama.cpp has no form of or would compute otherwise, and for a number too large for float16.
  */
 export function ggufFile(model: GgufModel): { sizeBytes: number; pieces: () => Iterable<Uint8Array> } {
-  const { base, name, baseDir, tokenizer } = model;
+  const { base, name, baseDir, tokenizer, dtype = 'F16' } = model;
   const { config, weights } = base;
   familyOf(config);
   const factors = ropeFactors(config);
   const bytes = missingBytes(baseDir);
   const stored = [...weights].map(([from, { shape }]) => ({
     from,
-    ...tensorOf(tensorName(from, config), perToken(from) ? withRows(shape, bytes) : shape),
+    ...tensorOf(tensorName(from, config), perToken(from) ? withRows(shape, bytes) : shape, dtype),
   }));
-  const extra = factors === null ? [] : [tensorOf('rope_freqs.weight', [factors.length])];
+  const extra = factors === null ? [] : [tensorOf('rope_freqs.weight', [factors.length], dtype)];
   const metadata = [
-    ...modelMetadata(name, { ...config, vocabSize: config.vocabSize + bytes.texts.length }),
+    ...modelMetadata(name, { ...config, vocabSize: config.vocabSize + bytes.texts.length }, dtype),
     ...tokenizerMetadata(baseDir, config.vocabSize, tokenizer, bytes),
   ];
   const tensors: readonly GgufTensor[] = [...extra, ...stored];
@@ -71,10 +73,10 @@ function withRowsOf(data: Float32Array, [, width = 1]: readonly number[], { text
   return all;
 }
 
-const tensorOf = (name: string, shape: readonly number[]): GgufTensor => ({
+const tensorOf = (name: string, shape: readonly number[], dtype: GgufDtype): GgufTensor => ({
   name,
   shape,
-  dtype: shape.length === 1 ? 'F32' : 'F16',
+  dtype: shape.length === 1 ? 'F32' : dtype,
 });
 
 const padded = (tensor: GgufTensor): number => bytesOf(tensor) + padding(bytesOf(tensor));

@@ -1,7 +1,7 @@
 import { AppError } from '@moraine/contract';
 import type { ModelConfig, Rope } from '@moraine/contract/plan';
 import { type HostTensor, inverseFrequencies } from '@moraine/lm';
-import type { GgufMetadata, GgufValue } from './format.js';
+import type { GgufDtype, GgufMetadata, GgufValue } from './format.js';
 
 /** How llama.cpp calls a family and what it can do of it. */
 interface Family {
@@ -89,7 +89,7 @@ function ropeOf({ layerAttention }: ModelConfig): Rope {
 }
 
 /** What llama.cpp reads of a model's sizes and constants. */
-export function modelMetadata(name: string, config: ModelConfig): GgufMetadata {
+export function modelMetadata(name: string, config: ModelConfig, dtype: GgufDtype = 'F16'): GgufMetadata {
   const { arch } = familyOf(config);
   const rope = ropeOf(config);
   const window =
@@ -120,8 +120,8 @@ export function modelMetadata(name: string, config: ModelConfig): GgufMetadata {
     ['general.architecture', { type: 'string', value: arch }],
     ['general.type', { type: 'string', value: 'model' }],
     ['general.name', { type: 'string', value: name }],
-    // Matrices in float16, the rest in float32.
-    ['general.file_type', u32(1)],
+    // 0: all in float32; 1: matrices in float16, the rest in float32.
+    ['general.file_type', u32(dtype === 'F16' ? 1 : 0)],
     ...own.map(([key, value]) => [`${arch}.${key}`, value] as const),
   ];
 }
