@@ -1,4 +1,4 @@
-import { DownloadBaseRequest, parse } from '@moraine/contract';
+import { DownloadBaseRequest, type ModelObject, parse } from '@moraine/contract';
 import {
   addModelFile,
   createAdapter,
@@ -26,26 +26,33 @@ export const modelHandlers: Handlers<'listModels' | 'getModel' | 'createBase' | 
     const page = await listModels(s, actor);
     return { ...page, data: await withPlaces(s, actor, page.data) };
   },
-  async getModel({ s, actor, params }) {
-    const model = await getModel(s, actor, params.model);
-    const [placed = model] = await withPlaces(s, actor, [model]);
-    return placed;
-  },
+  getModel: (call) => placed(call, getModel(call.s, call.actor, call.params.model)),
   async createBase(call) {
     const { s, actor, request } = call;
-    if (!request.isMultipart()) return downloadBase(s, actor, parse(DownloadBaseRequest, request.body ?? {}));
-    return withFolder(call, (upload, fields) => {
+    if (!request.isMultipart())
+      return placed(call, downloadBase(s, actor, parse(DownloadBaseRequest, request.body ?? {})));
+    const made = withFolder(call, (upload, fields) => {
       const { name } = parse(BaseFields, fields, ' in the form');
       return createBase(s, actor, { name, upload }, repeatableOf(request));
     });
+    return placed(call, made);
   },
   deleteModel: ({ s, actor, params }) => deleteModel(s, actor, params.model),
-  createAdapter: (call) =>
-    withFolder(call, (upload, fields) => {
+  createAdapter(call) {
+    const made = withFolder(call, (upload, fields) => {
       const { name, model } = parse(AdapterFields, fields, ' in the form');
       return createAdapter(call.s, call.actor, { name, model, upload }, repeatableOf(call.request));
-    }),
+    });
+    return placed(call, made);
+  },
 };
+
+/** A model with the processes that answer with it: every route tells the same of it. */
+async function placed({ s, actor }: Pick<Call<'getModel'>, 's' | 'actor'>, found: Promise<ModelObject>) {
+  const model = await found;
+  const [whole = model] = await withPlaces(s, actor, [model]);
+  return whole;
+}
 
 /** Takes the files of a form's folder and its fields, and hands them on; what is not taken over then is discarded. */
 async function withFolder<T>(

@@ -63,7 +63,7 @@ export const ModelObject = z
     resident: z
       .array(z.object({ process: z.string(), place: z.enum(['base', ...PLACES]) }))
       .optional()
-      .describe('Processes that answer with it and where they have it; a base is in memory there. Of `GET` alone.'),
+      .describe('Processes that answer with it and where they have it; a base is in memory there.'),
   })
   .meta({ id: 'Model' });
 export type ModelObject = z.infer<typeof ModelObject>;
