@@ -1,5 +1,5 @@
 import { loadTf } from '@moraine/engine';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { type Adapter, adapterNet, createMethod, createNet, forward, rowVariables, toDevice } from '../src/index.js';
 import { generating, randomVariables, tinyPlan } from './generation-setup.js';
 import { adapterRows } from './golden-set.js';
@@ -65,6 +65,28 @@ test('LoRA and MoRA answer row by row, what needs the weight itself is refused',
   await expect(generating(tinyConfig, 'plain', { groups: [dora] })).rejects.toThrow(
     expect.objectContaining({ hint: 'Merge the adapter into weights of its own.' }),
   );
+});
+
+test('after a write that failed nobody answers by what is left in the row', async () => {
+  const plan = { ...tinyPlan, batches: [1], prefillTimes: [8], isGreedy: true };
+  const groups = [lora(2), lora(3)];
+  const { session, generator, adapters } = await generating(tinyConfig, 'plain', { plan, groups });
+  const answer = async (adapter: string | null) =>
+    (await generator.generate([prompt], { maxNewTokens: 8, adapter }))[0]?.ids;
+  for (const [i, name] of ['first', 'second'].entries()) adapters.load(name, i, randomVariables(lora(2 + i), 3));
+  const [second, base, first] = [await answer('second'), await answer(null), await answer('first')];
+  expect(new Set([first, second, base].map(String)).size).toBe(3);
+  const run = session.run.bind(session);
+  const failing = vi.spyOn(session, 'run').mockImplementation((name, feeds) => {
+    const fetched = run(name, feeds);
+    if (name === 'adapters/1') throw new Error('no memory');
+    return fetched;
+  });
+  await expect(answer('second')).rejects.toThrow('no memory');
+  failing.mockRestore();
+  expect(await answer('first')).toEqual(first);
+  expect(await answer(null)).toEqual(base);
+  session.dispose();
 });
 
 test('an answer keeps the adapter that it began with, whatever becomes of its name', async () => {

@@ -148,6 +148,7 @@ function rowMethod({ method }: Adapter): RowMethod['apply'] {
 /** The adapters that rows may have. They stay on the host until a row takes them. */
 export interface AdapterStore extends AdapterRows {
   names(): string[];
+  has(name: string): boolean;
   /** Names of those that rows have. */
   seated(): string[];
   /**
@@ -176,8 +177,8 @@ export function createAdapterStore(
     return found;
   };
   const known = new Map<string, RowAdapter>();
-  /** What the variables hold in each row. */
-  const held = new Array<RowAdapter | null>(rows + 1).fill(null);
+  /** What the variables hold in each row; undefined where a write failed, and nobody knows. */
+  const held = new Array<RowAdapter | null | undefined>(rows + 1).fill(null);
   const put = (row: number, group: number, variables: Variables | null): void => {
     const own = shapesOf(group);
     const values = new Float32Array([...own.values()].reduce((sum, shape) => sum + sizeOf(shape), 0));
@@ -191,6 +192,7 @@ export function createAdapterStore(
   };
   const store: AdapterStore = {
     names: () => [...known.keys()],
+    has: (name) => known.has(name),
     seated: () => held.flatMap((adapter) => adapter?.name ?? []),
     find: (name) => {
       if (name === null) return null;
@@ -199,10 +201,12 @@ export function createAdapterStore(
       return found;
     },
     seat: (row, adapter) => {
-      const before = held[row] ?? null;
+      const before = held[row];
       if (before === adapter) return;
       const variables = adapter?.variables() ?? null;
-      if (before !== null && before.group !== adapter?.group) put(row, before.group, null);
+      const written = before === undefined ? [...groups.keys()] : before === null ? [] : [before.group];
+      held[row] = undefined;
+      for (const group of written) if (group !== adapter?.group) put(row, group, null);
       if (adapter !== null) put(row, adapter.group, variables);
       held[row] = adapter;
     },
