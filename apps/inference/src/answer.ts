@@ -80,6 +80,7 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
     frequencyPenalty: request.frequency_penalty ?? 0,
     logitBias: biasOf(request.logit_bias, served.vocabSize),
     seed,
+    readsWhole: request.seed != null,
     stop,
     stopIds: tokenizer.eosIds,
     ...(constrain && { constrain }),

@@ -229,6 +229,17 @@ describe('what is held', () => {
     expect(await asked(21, 23, 22)).toEqual([11, 11, 0]);
   });
 
+  test('is used by none that reads its prompt whole, whose scores are the same to the bit whatever was asked before', async () => {
+    const { generator } = model;
+    const tenant = 'whole';
+    const whole = () => answer(generator, prompt, { tenant, readsWhole: true, logprobs: 1 });
+    const first = await whole();
+    await Promise.all([41, 42].map((seed) => answer(generator, idsOf(seed, 12), { tenant })));
+    expect((await answer(generator, prompt, { tenant })).cached).toBe(19);
+    const again = await whole();
+    expect([again.cached, again.logprobs]).toEqual([0, first.logprobs]);
+  });
+
   test('is copied from a row that still answers', async () => {
     const { generator } = model;
     const tenant = 'shared';

@@ -1,5 +1,5 @@
 import { loadTf, type NumericMode } from '@moraine/engine';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { topIds } from '../src/generation/sampling.js';
 import {
   type Adapter,
@@ -424,6 +424,24 @@ describe('scores of prompts', () => {
       );
       expect(Math.abs((logprobs[place] ?? 0) - (expected[prompt[place + 1] ?? -1] ?? 0))).toBeLessThan(1e-4);
     }
+  });
+
+  test('of many prompts one is read a turn, so that an answer goes on in between', async () => {
+    const { generator, session } = await tiny('plain');
+    const ran: string[] = [];
+    const run = session.run.bind(session);
+    const watching = vi.spyOn(session, 'run').mockImplementation((name, feeds) => {
+      ran.push(name);
+      return run(name, feeds);
+    });
+    const answer = generator.begin(idsOf(1, 4), { maxNewTokens: 20 });
+    await Promise.all(Array.from({ length: 6 }, (_, i) => generator.score(idsOf(i, 8), {})));
+    await answer.completion;
+    watching.mockRestore();
+    const kinds = ran.map((name) => (name.startsWith('score') ? 's' : name.startsWith('decode') ? 'd' : '-')).join('');
+    expect(kinds.match(/s/g)).toHaveLength(12);
+    // A step takes two turns.
+    expect(kinds).not.toMatch(/s{3}/);
   });
 
   test('are refused for bad prompts, long lists, and under a plan without them', async () => {

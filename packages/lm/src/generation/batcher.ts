@@ -1,6 +1,6 @@
 import type { Session } from '@moraine/engine';
 import type { Answer, BeginOptions, Completion } from './answer.js';
-import { createHeldRows, type Held, type Place } from './held-rows.js';
+import { createHeldRows, type Prefix, type Seating } from './held-rows.js';
 import type { AdapterRows } from './options.js';
 import { createPasses, nextGroup, type Seat } from './passes.js';
 import type { GenerationPlan } from './plan.js';
@@ -33,7 +33,7 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
   /** Rows in which there may be what is no number. */
   const spoilt = new Set<number>();
 
-  const heldBy = ({ row, options, adapter, read }: Seat): Held => ({
+  const heldBy = ({ row, options, adapter, read }: Seat): Prefix => ({
     tenant: options.tenant ?? '',
     adapter,
     tokens: [...row.prompt, ...row.ids].slice(0, read),
@@ -43,7 +43,7 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     if (seat.row.finishReason === null) return false;
     const { ids, logprobs, top, ending, text, finishReason, cached } = seat.row;
     if (seat.slot !== NO_SLOT) {
-      held.grow(seat.slot, heldBy(seat));
+      held.set(seat.slot, heldBy(seat));
       held.leave(seat.slot);
     }
     seat.settle.resolve({ ids, logprobs, top, ending, text, finishReason, cached });
@@ -58,25 +58,27 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     seat.settle.reject(error);
   }
 
-  /** Takes prompts into free rows, in order. */
+  /** Takes prompts into free rows, in order; beside streams at most one that copies what another row holds. */
   function seatWaiting(): void {
     for (;;) {
       const [seat] = waiting;
       if (seat === undefined) return;
       const { row, options, adapter } = seat;
-      const place = held.take({ tenant: options.tenant ?? '', adapter, tokens: row.prompt });
+      const prompt = { tenant: options.tenant ?? '', adapter, tokens: row.prompt };
+      const place = options.readsWhole === true ? held.takeFirst(prompt) : held.take(prompt);
       if (place === null) return;
       waiting = waiting.slice(1);
       seat.slot = place.slot;
       entering.push(...through([seat], () => seatAt(seat, place)));
+      if (seated.length > 0 && place.from !== place.slot) return;
     }
   }
 
-  function seatAt(seat: WaitedFor, { slot, from, length }: Place): Map<WaitedFor, unknown> {
+  function seatAt(seat: WaitedFor, { slot, from, length }: Seating): Map<WaitedFor, unknown> {
     adapters.seat(slot, seat.adapter);
     if (spoilt.has(slot)) pass.clear(slot);
     spoilt.delete(slot);
-    if (length > 0 && from !== slot) pass.copy(from, slot, length);
+    if (from !== slot) pass.copy(from, slot, length);
     seat.read = length;
     seat.row.cached = length;
     return new Map();
@@ -99,7 +101,7 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     if (group === null) return;
     entering = entering.filter((seat) => !group.seats.includes(seat));
     for (const seat of through(group.seats, () => pass.read(group))) {
-      held.grow(seat.slot, heldBy(seat));
+      held.set(seat.slot, heldBy(seat));
       (seat.read < seat.row.prompt.length ? entering : seated).push(seat);
     }
   }

@@ -2,7 +2,7 @@ import type { RowAdapter } from './options.js';
 import { type GenerationPlan, largest } from './plan.js';
 
 /** Tokens whose keys and values a row of the caches has, and whom they belong to. */
-export interface Held {
+export interface Prefix {
   tenant: string;
   /** The adapter that they were computed with, itself: one that is loaded in its name later is another. */
   adapter: RowAdapter | null;
@@ -10,7 +10,7 @@ export interface Held {
 }
 
 /** Where a prompt goes, and what of it is there already. */
-export interface Place {
+export interface Seating {
   slot: number;
   /** How many of its tokens row `from` has, which may be the same. */
   length: number;
@@ -20,9 +20,11 @@ export interface Place {
 /** What the rows of the caches hold, so that a prompt that begins alike is not read again. */
 export interface HeldRows {
   /** Takes a row for a prompt until `leave`; null: none is free. */
-  take(prompt: Held): Place | null;
+  take(prompt: Prefix): Seating | null;
+  /** Takes the first free row for a prompt that uses nothing that is held. */
+  takeFirst(prompt: Prefix): Seating | null;
   /** What a row that is taken holds by now. */
-  grow(slot: number, held: Held): void;
+  set(slot: number, held: Prefix): void;
   /** Gives a row back; what it holds stays until another prompt takes it. */
   leave(slot: number): void;
   /** Gives a row back that holds nothing of use. */
@@ -37,7 +39,7 @@ export function createHeldRows({ batches, prefillTimes, spans }: GenerationPlan)
   const usedMin = spans === undefined ? Number.POSITIVE_INFINITY : (prefillTimes[0] ?? 1);
   const rows = Array.from({ length: largest(batches) }, (_, slot) => ({
     slot,
-    held: null as Held | null,
+    held: null as Prefix | null,
     isTaken: false,
     usedAt: 0,
   }));
@@ -45,7 +47,7 @@ export function createHeldRows({ batches, prefillTimes, spans }: GenerationPlan)
   let clock = 0;
   const at = (slot: number): Row => rows[slot] as Row;
 
-  function longest(prompt: Held): { from: Row | null; length: number } {
+  function longest(prompt: Prefix): { from: Row | null; length: number } {
     let best: { from: Row | null; length: number } = { from: null, length: 0 };
     for (const from of rows) {
       const length = from.held === null ? 0 : sharedLength(from.held, prompt);
@@ -55,6 +57,12 @@ export function createHeldRows({ batches, prefillTimes, spans }: GenerationPlan)
   }
 
   return {
+    takeFirst(prompt) {
+      const row = rows.find(({ isTaken }) => !isTaken);
+      if (row === undefined) return null;
+      Object.assign(row, { isTaken: true, held: { ...prompt, tokens: [] } });
+      return { slot: row.slot, from: row.slot, length: 0 };
+    },
     take(prompt) {
       const { from, length } = longest(prompt);
       const free = rows.filter(({ isTaken }) => !isTaken).sort((a, b) => a.usedAt - b.usedAt);
@@ -66,7 +74,7 @@ export function createHeldRows({ batches, prefillTimes, spans }: GenerationPlan)
       row.held = { ...prompt, tokens: prompt.tokens.slice(0, length) };
       return { slot: row.slot, from: from?.slot ?? row.slot, length };
     },
-    grow(slot, held) {
+    set(slot, held) {
       at(slot).held = held;
     },
     leave(slot) {
@@ -79,7 +87,7 @@ export function createHeldRows({ batches, prefillTimes, spans }: GenerationPlan)
 }
 
 /** How many tokens a prompt begins with that are held for it; its last is always read, because what follows it is asked. */
-function sharedLength(held: Held, { tenant, adapter, tokens }: Held): number {
+function sharedLength(held: Prefix, { tenant, adapter, tokens }: Prefix): number {
   if (held.tenant !== tenant || held.adapter !== adapter) return 0;
   const most = Math.min(held.tokens.length, tokens.length - 1);
   let length = 0;

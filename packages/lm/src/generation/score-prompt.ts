@@ -74,25 +74,30 @@ function scoreRows(logits: Tensor, targets: Tensor): Record<string, Tensor> {
   return { logprobs: tf.sub(chosen, tf.reshape(logSum, [rows])), ids: indices, others: tf.sub(values, logSum) };
 }
 
-/** Scores prompts through `scoreSignatures`, one after the other, and yields to the event loop in between. */
+/** Scores prompts through `scoreSignatures`: of all prompts that are asked for one pass a turn of the event loop, so that answers go on in between. */
 export function createScorer(session: Session, config: ModelConfig, times: readonly number[], adapters: AdapterRows) {
   const rows = chunkRows(config.vocabSize);
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(pass: () => T): Promise<T> => {
+    const done = last.then(() => new Promise(setImmediate)).then(pass);
+    last = done.catch(() => undefined);
+    return done;
+  };
   return async (prompt: readonly number[], adapter: string | null, listed: number): Promise<PromptScores> => {
     const found = adapters.find(adapter);
     const time = bucketFor(prompt.length, times);
     const ids = new Int32Array(time);
     ids.set(prompt);
-    const { hidden } = session.run(statesName(time), { ids, ...adapters.outside(found) });
+    const { hidden } = await inTurn(() => session.run(statesName(time), { ids, ...adapters.outside(found) }));
     invariant(hidden instanceof Float32Array, 'the signature returned no states');
     const scores: PromptScores = { logprobs: [], top: [] };
     for (let from = 0; from < prompt.length - 1; from += rows) {
-      await new Promise(setImmediate);
       const count = Math.min(rows, prompt.length - 1 - from);
       const chunk = new Float32Array(rows * config.hiddenSize);
       chunk.set(hidden.subarray(from * config.hiddenSize, (from + count) * config.hiddenSize));
       const targets = new Int32Array(rows);
       targets.set(prompt.slice(from + 1, from + 1 + count));
-      const fetched = session.run(HEAD, { hidden: chunk, targets, ...adapters.outside(found) });
+      const fetched = await inTurn(() => session.run(HEAD, { hidden: chunk, targets, ...adapters.outside(found) }));
       const width = (fetched.ids?.length ?? 0) / rows;
       for (let row = 0; row < count; row++) {
         scores.logprobs.push(fetched.logprobs?.[row] ?? Number.NaN);
