@@ -67,13 +67,16 @@ export async function openBaseModel(
       budget.release(extra);
       const retired = busy(bytesOf(before));
       budget.hold(retired, 'the base that still answers');
-      void old.close().then(() => budget.release(retired));
+      void turn()
+        .then(() => old.close())
+        .then(() => budget.release(retired));
       return;
     }
     const more = busy(Math.max(0, bytesOf(next) - bytesOf(before)));
     budget.hold(more, 'one more kind of adapter');
     opened = null;
     const attempt = async (): Promise<OpenModel> => {
+      await turn();
       await old?.close();
       try {
         const model = await open(next);
@@ -114,5 +117,8 @@ export async function openBaseModel(
 }
 
 const distinct = (kinds: readonly RowKind[]): RowKind[] => [...new Map(kinds.map((kind) => [kind.key, kind])).values()];
+
+/** After it, answers that were given their place in a model by now have begun in it. */
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 const busy = (bytes: number): Held => ({ bytes, isIdle: () => false, drop: () => undefined });

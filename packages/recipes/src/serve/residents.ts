@@ -62,6 +62,8 @@ interface Entry {
   state: 'loading' | 'loaded' | 'leaving';
   isPinned: boolean;
   users: number;
+  /** Of them, by the share that they answer at. */
+  usersAt: Map<number, number>;
   /** Null until it was read once; then whether it answers in rows, and as which kind. */
   kind: RowKind | null;
   host: (Held & { read: ReadServed }) | null;
@@ -74,13 +76,16 @@ interface Entry {
 
 const newEntry = (id: string, dir: string): Entry => ({
   ...{ id, dir, state: 'loading', isPinned: false, users: 0, kind: null, host: null },
-  ...{ merged: new Map(), bringing: new Map(), whenGone: [] },
+  ...{ usersAt: new Map(), merged: new Map(), bringing: new Map(), whenGone: [] },
 });
+
+const SHARES_MAX = 64;
 
 export function createResidents(parts: ModelParts, base: Base, main: BaseModel, budget: Budget): Residents {
   const entries = new Map<string, Entry>();
   const nameOf = ({ id }: Entry, lambda: number): string => `${id}@${lambda}`;
   const isInMemory = ({ host, merged }: Entry): boolean => host !== null || merged.size > 0;
+  const isLeaving = ({ state }: Entry): boolean => state === 'leaving';
   const isIdle = (entry: Entry): boolean => entry.users === 0 && !entry.isPinned;
 
   const findEntry = (id: string): Entry | null => {
@@ -107,8 +112,18 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
     budget.touch(host);
     const name = nameOf(entry, lambda);
     const { adapters } = model.model;
-    if (!adapters.names().includes(name)) adapters.load(name, group, () => hostOf(entry).read.variablesAt(lambda));
+    if (!adapters.has(name)) {
+      forgetShares(entry, adapters);
+      adapters.load(name, group, () => hostOf(entry).read.variablesAt(lambda));
+    }
     return { generator: model.generator, adapter: name, use: model.use };
+  }
+
+  /** Callers may ask for ever more shares of an update: of many, those that nobody answers at are forgotten. */
+  function forgetShares(entry: Entry, adapters: OpenModel['model']['adapters']): void {
+    const names = adapters.names().filter((name) => name.startsWith(`${entry.id}@`));
+    if (names.length < SHARES_MAX) return;
+    for (const name of names) if (!entry.usersAt.has(Number(name.split('@')[1]))) adapters.unload(name);
   }
 
   function hostOf({ host }: Entry): NonNullable<Entry['host']> {
@@ -150,7 +165,8 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
     const merged: Held & { model: OpenModel | null } = {
       model: null,
       bytes: modelBytes(parts.config, parts.plan, base.weights),
-      isIdle: () => isIdle(entry) && merged.model !== null,
+      // What is pinned is the adapter as it was trained, not each share that somebody asks for.
+      isIdle: () => merged.model !== null && !entry.usersAt.has(lambda) && !(entry.isPinned && lambda === 1),
       drop: () => {
         entry.merged.delete(lambda);
         void merged.model?.close();
@@ -175,13 +191,18 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
     return promise;
   }
 
-  function use(entry: Entry): () => void {
+  function use(entry: Entry, lambda: number): () => void {
+    const { usersAt } = entry;
     entry.users += 1;
+    usersAt.set(lambda, (usersAt.get(lambda) ?? 0) + 1);
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
       entry.users -= 1;
+      const left = (usersAt.get(lambda) ?? 0) - 1;
+      if (left > 0) usersAt.set(lambda, left);
+      else usersAt.delete(lambda);
       if (entry.users > 0) return;
       if (entry.state !== 'loaded') forget(entry);
     };
@@ -217,9 +238,11 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
       // It is read and checked again with its next answer.
       if (entry.state === 'loaded' && !pinned) return;
       if (entry.state === 'leaving') comeBack(entry);
-      const release = use(entry);
+      const release = use(entry, 1);
       try {
         if (placeNow(entry, 1) === null) await brought(entry, 1);
+        // It may have been unloaded meanwhile: the load wins.
+        if (isLeaving(entry)) comeBack(entry);
         entry.state = 'loaded';
         if (pinned) entry.isPinned = true;
       } finally {
@@ -254,7 +277,7 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
     },
     take(id, lambda) {
       const entry = requireEntry(id);
-      const release = use(entry);
+      const release = use(entry, lambda);
       return { place: placeNow(entry, lambda) ?? brought(entry, lambda), release };
     },
     dispose: () => {

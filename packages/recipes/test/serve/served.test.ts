@@ -4,6 +4,10 @@ import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import { adapterAtLambda, logitsOf, type MethodOptions } from '@moraine/lm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Base, hashTrained, loadBase, openServed, readAdapter, readWeight, type Served } from '../../src/index.js';
+import { openBaseModel } from '../../src/serve/base-model.js';
+import { createBudget } from '../../src/serve/budget.js';
+import { servingPlan } from '../../src/serve/plan.js';
+import { createResidents } from '../../src/serve/residents.js';
 import { writeTinyBase } from '../tiny-base.js';
 import { writeAdapter, writeWhole } from './trained-folders.js';
 
@@ -176,6 +180,28 @@ describe('what is loaded', () => {
 });
 
 describe('memory', () => {
+  test('of many shares of an adapter those are forgotten that nobody answers at', async () => {
+    const parts = { config: base.config, mode: 'plain' as const, plan: servingPlan(1, 32) };
+    const budget = createBudget(1e12);
+    const main = await openBaseModel(parts, base, [], budget);
+    const residents = createResidents(parts, base, main, budget);
+    const dir = writeAdapter(baseDir, lora(2), 27);
+    const id = await hashTrained(dir);
+    await residents.load({ id, dir });
+    const kept = residents.take(id, 0.5);
+    const { adapter } = await kept.place;
+    for (let i = 1; i <= 200; i++) {
+      const { place, release } = residents.take(id, i / 1_000);
+      await place;
+      release();
+    }
+    const names = main.current()?.model.adapters.names() ?? [];
+    expect(names).toContain(adapter);
+    expect(names.length).toBeLessThanOrEqual(64);
+    kept.release();
+    main.dispose();
+  });
+
   test('is kept within its limit: what was unused the longest goes to the disk, what is pinned stays, and all answer', async () => {
     const dirs = [1, 2, 3, 4].map((seed) => writeAdapter(baseDir, MERGED[0]?.[1] as MethodOptions, seed));
     const open = await openServed({ baseDir, baseName: 'tiny', adapters: [], rows: 1 });
@@ -201,6 +227,11 @@ describe('memory', () => {
       expect((await answer.completion).ids).toEqual(oracle(dirs[i] ?? null));
       expect(small.memoryBytes()).toBeLessThanOrEqual(limit);
     }
+    expect(kinds()).toEqual(['merged', 'disk', 'disk', 'merged']);
+    // What is pinned is the adapter as it was trained, not each share of it.
+    for (const lambda of [0.25, 0.5, 0.75])
+      await small.begin(ids[0] ?? '', lambda, prompt, { maxNewTokens: 1 }).completion;
+    await small.begin(ids[3] ?? '', 1, prompt, { maxNewTokens: 1 }).completion;
     expect(kinds()).toEqual(['merged', 'disk', 'disk', 'merged']);
     // What was pinned may go now, but not while it answers.
     small.pin(ids[0] ?? '', false);
