@@ -42,14 +42,16 @@ export async function openRegistration(
   };
   let last: Promise<unknown> = Promise.resolve();
   let waiting = 0;
+  let isOver = false;
   /** One at a time: an older one must not be written over a newer. */
-  const say = (): Promise<void> => {
+  const say = async (): Promise<void> => {
+    if (isOver) return;
     waiting += 1;
     const said = last.then(beat).finally(() => {
       waiting -= 1;
     });
     last = said.catch(() => undefined);
-    return said;
+    await said;
   };
   const tell = (): Promise<void> =>
     say().catch((error: unknown) => log.debug({ err: error }, 'heartbeat not delivered'));
@@ -68,6 +70,8 @@ export async function openRegistration(
       await tell();
     },
     async end(reason) {
+      // Nothing is said after it: it would be registered again.
+      isOver = true;
       clearInterval(timer);
       await last;
       await retireProcess(s, id, reason);

@@ -1,6 +1,6 @@
 import { AppError } from '@moraine/contract';
 import type { FastifyInstance } from 'fastify';
-import { pinnedOf } from './pinned.js';
+import { modelOf } from './model-of.js';
 import { requireBase } from './served-for.js';
 import type { Trained } from './trained.js';
 
@@ -11,11 +11,11 @@ export interface ResidencyOptions {
   tell(): Promise<void>;
 }
 
-/** `POST /adapters/{pin,unpin,unload}`: what the header of a request means (`pinnedOf`) keeps its place in memory, may go, or leaves. */
+/** `POST /adapters/{pin,unpin,unload}`: what the header of a request means (`modelOf`) keeps its place in memory, may go, or leaves. */
 export function addResidencyRoutes(app: FastifyInstance, { trained, baseSha256, tell }: ResidencyOptions): void {
   for (const act of ['pin', 'unpin', 'unload'] as const)
     app.post(`/adapters/${act}`, async (request) => {
-      const { tenant, base, tuned } = pinnedOf(request);
+      const { tenant, base, tuned } = modelOf(request);
       requireBase(base, baseSha256);
       if (tuned === null)
         throw new AppError('invalid_value', 'A base is resident for as long as its process.', { param: 'model' });

@@ -25,6 +25,8 @@ export async function servedFor(
     ...served,
     requireModel: () => undefined,
     begin: (_name, lambda, prompt, options) => served.begin(id, lambda, prompt, { ...options, tenant }),
-    score: (_name, lambda, prompt, listed) => served.score(id, lambda, prompt, listed),
+    // Of several prompts that are scored in turn, the adapter may have been unloaded before the next.
+    score: async (_name, lambda, prompt, listed) =>
+      served.score(tuned === null ? id : await trained.idOf(tuned), lambda, prompt, listed),
   };
 }

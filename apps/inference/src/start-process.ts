@@ -10,7 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createInference } from './create-inference.js';
 import type { InferenceEnv } from './env.js';
-import { pinnedOf } from './pinned.js';
+import { modelOf } from './model-of.js';
 import { openRegistration, type Registration } from './registration.js';
 import { type RequestCount, requestCount } from './request-count.js';
 import { addResidencyRoutes } from './residency-routes.js';
@@ -51,7 +51,7 @@ export async function startProcess(s: Services, settings: ProcessSettings, log: 
     const requests = requestCount();
     const trained = trainedOn(s, served, settings.workDir);
     const app = createInference({
-      served: (request) => servedFor(served, trained, base.sha256, pinnedOf(request)),
+      served: (request) => servedFor(served, trained, base.sha256, modelOf(request)),
       key: secret,
       log,
     });

@@ -7,6 +7,7 @@ import { testServices } from '@moraine/testing';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readEnv } from '../src/env.js';
+import { openRegistration } from '../src/registration.js';
 import { type InferenceProcess, startProcess } from '../src/start-process.js';
 import { BASE, writeLora } from './random-adapter.js';
 
@@ -196,6 +197,35 @@ test('without requests it ends by itself, after what it answers, and its row say
   expect(await row()).toMatchObject({ status: 'gone', secret: '' });
   await expect(fetch(running.address)).rejects.toThrow();
 });
+
+test('one that has ended is not registered again by what it had still to say', async () => {
+  const facts = { baseSha256: base.sha256, secret: 's', host: 'h', pid: 1, version: '0', rows: 1 };
+  const registration = await openRegistration(s, facts, 10, pino({ level: 'silent' }));
+  await registration.end(null);
+  await registration.tell();
+  const { rows } = await s.pg.query(`SELECT status FROM inference_processes WHERE host = 'h'`);
+  expect(rows).toEqual([{ status: 'gone' }]);
+  await s.pg.query(`DELETE FROM inference_processes WHERE host = 'h'`);
+});
+
+test('asked to end, it takes nothing new, and first ends what it answers', async () => {
+  await s.pg.query('DELETE FROM inference_processes');
+  running = await startProcess(s, { ...settings, idleMs: null }, pino({ level: 'silent' }));
+  const { secret } = await row();
+  let isDone = false;
+  const long = ask({ more: { max_tokens: 100, n: 8 } }).finally(() => {
+    isDone = true;
+  });
+  while ((await row()).answering === 0 && !isDone) await new Promise((resolve) => setTimeout(resolve, 5));
+  const end = running.drain();
+  const knock = () => fetch(`${running.address}/v1/models`, { headers: { authorization: `Bearer ${secret}` } });
+  while ((await knock()).status !== 503) expect(isDone).toBe(false);
+  expect((await row()).status).toBe('draining');
+  const { status, json } = await long;
+  expect([status, json.choices.length]).toEqual([200, 8]);
+  await end;
+  expect(await row()).toMatchObject({ status: 'gone', secret: '' });
+}, 20_000);
 
 test('a setting that is missing or wrong is named', () => {
   const given = {

@@ -127,6 +127,12 @@ export const serving = [
     test: 'one that was given up for lost registers again with its next sign of life',
   }),
   process('start-process.ts', {
+    name: 'process: one that is to end breaks off what it answers',
+    find: 'while (requests.open() > 0 && performance.now() < deadline) await sleep(20);',
+    replace: '',
+    test: 'asked to end, it takes nothing new, and first ends what it answers',
+  }),
+  process('start-process.ts', {
     name: 'process: one that has ended says nothing of it',
     find: 'await registration.end(null).catch(() => undefined);',
     replace: '',

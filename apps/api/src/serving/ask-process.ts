@@ -2,7 +2,7 @@ import { type IncomingMessage, request } from 'node:http';
 import type { ChosenProcess, ServedModel } from '@moraine/services';
 
 /** By what the process knows what answers, beside the request as its caller sent it. */
-const PINNED_HEADER = 'x-moraine-model';
+const MODEL_HEADER = 'x-moraine-model';
 const CONNECT_MS = 5_000;
 
 export interface Question {
@@ -23,7 +23,7 @@ export function askProcess(
     authorization: `Bearer ${secret}`,
     'content-type': 'application/json',
     'content-length': body.byteLength,
-    [PINNED_HEADER]: Buffer.from(JSON.stringify(model)).toString('base64url'),
+    [MODEL_HEADER]: Buffer.from(JSON.stringify(model)).toString('base64url'),
   };
   return new Promise((resolve, reject) => {
     // A connection of its own: one that was kept may have been closed by the other end just now.
