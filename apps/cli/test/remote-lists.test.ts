@@ -373,4 +373,25 @@ test('adapters list says what is loaded and where, show says it of one, and unlo
   expect((await cli('adapters', 'pin', 'tiny')).output).toContain("'tiny' is a base");
   // Nobody is at that address: the process is forgotten.
   expect((await cli('adapters', 'unload', name)).output).toContain('No process has records');
+  expect(await json('adapters', 'show', name)).toMatchObject({ object: 'adapter', id: name, processes: [] });
+  expect(await json('adapters', 'list')).toEqual([]);
+  expect((await cli('adapters', 'unpin', name)).output).toContain('No process has records');
+  for (const verb of ['show', 'unpin', 'unload']) {
+    const { status, output } = await cli('adapters', verb, 'tiny');
+    expect([verb, status, output]).toEqual([verb, 1, expect.stringContaining("'tiny' is a base")]);
+  }
+  const pinned = await cli('adapters', 'pin', name);
+  expect([pinned.status, pinned.output]).toEqual([1, expect.stringContaining('npx moraine serve tiny')]);
+});
+
+test.each([
+  [['show'], 'The name of the adapter or checkpoint', 2],
+  [['pin', 'one', 'two'], "'two' is one argument too many.", 2],
+  [['list', 'one'], "'one' is one argument too many.", 2],
+  [['keep', 'one'], 'keep', 2],
+  [['show', 'recrods'], "'recrods'", 1],
+  [['unload', 'recrods'], "'recrods'", 1],
+])('adapters %j is refused', async (words, message, wanted) => {
+  const { status, output } = await cli('adapters', ...words);
+  expect([status, output]).toEqual([wanted, expect.stringContaining(message)]);
 });
