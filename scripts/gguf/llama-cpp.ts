@@ -3,13 +3,15 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const place = resolve(import.meta.dirname, '../../.venv/gguf');
-const VERSION = '3.22.1';
+export const LLAMA_VERSION = '3.22.1';
 
 /** What is used of node-llama-cpp. */
 interface LlamaModel {
   tokenize(text: string, specialTokens?: boolean): number[];
-  createContext(options: { contextSize: number; batchSize?: number }): Promise<{
+  /** A context of `contextSize` tokens for each of its sequences, default one. */
+  createContext(options: { contextSize: number; batchSize?: number; sequences?: number; threads?: number }): Promise<{
     getSequence(): {
+      clearHistory(): Promise<void>;
       evaluate(
         tokens: number[],
         options: { temperature: number; yieldEogToken: boolean },
@@ -27,17 +29,17 @@ export interface Llama {
 export async function openLlama(): Promise<Llama> {
   const entry = join(place, 'node_modules/node-llama-cpp/dist/index.js');
   const installed = join(place, 'node_modules/node-llama-cpp/package.json');
-  if (!existsSync(installed) || JSON.parse(readFileSync(installed, 'utf8')).version !== VERSION) install();
+  if (!existsSync(installed) || JSON.parse(readFileSync(installed, 'utf8')).version !== LLAMA_VERSION) install();
   const { getLlama, LlamaLogLevel } = await import(entry);
   return getLlama({ gpu: false, build: 'never', skipDownload: true, logLevel: LlamaLogLevel.error });
 }
 
 function install(): void {
-  process.stderr.write(`Installing node-llama-cpp ${VERSION} into .venv/gguf ...\n`);
+  process.stderr.write(`Installing node-llama-cpp ${LLAMA_VERSION} into .venv/gguf ...\n`);
   mkdirSync(place, { recursive: true });
   writeFileSync(join(place, 'package.json'), '{"private": true}\n');
   const binary = `@node-llama-cpp/${process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch}`;
-  const packages = [`node-llama-cpp@${VERSION}`, `${binary}@${VERSION}`];
+  const packages = [`node-llama-cpp@${LLAMA_VERSION}`, `${binary}@${LLAMA_VERSION}`];
   const options = ['--prefix', place, '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'];
   execFileSync('npm', ['install', ...options, ...packages], { stdio: 'inherit' });
 }
