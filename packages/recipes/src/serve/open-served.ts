@@ -12,7 +12,8 @@ import { hashTrained } from './hash-trained.js';
 import type { OpenModel } from './open-model.js';
 import { servingPlan } from './plan.js';
 import { type ReadServed, readServed } from './resident-adapter.js';
-import { createResidents, type LoadOptions, type Place, type Resident } from './residents.js';
+import type { Place } from './resident-entry.js';
+import { createResidents, type LoadOptions, type Resident } from './residents.js';
 
 /** An adapter that a server has beside its base from the start. */
 export interface ServedAdapter {

@@ -1,11 +1,11 @@
 import { AppError } from '@moraine/contract';
 import { invariant } from '@moraine/engine';
-import type { Generator } from '@moraine/lm';
 import type { Base } from '../base.js';
 import type { BaseModel } from './base-model.js';
 import type { Budget, Held } from './budget.js';
 import { type ModelParts, modelBytes, type OpenModel, openForAnswers } from './open-model.js';
-import { type ReadServed, type RowKind, readServed } from './resident-adapter.js';
+import { type ReadServed, readServed } from './resident-adapter.js';
+import { countUser, type Entry, isIdle, isInMemory, isLeaving, newEntry, type Place } from './resident-entry.js';
 
 /** An adapter that a server answers with, and where it is. */
 export interface Resident {
@@ -29,15 +29,6 @@ export interface LoadOptions {
   pinned?: boolean;
 }
 
-/** Where an answer begins. */
-export interface Place {
-  generator: Generator;
-  /** What its generator calls the adapter; null: none beside the weights. */
-  adapter: string | null;
-  /** Keeps the model open until what it returns is called. */
-  use(): () => void;
-}
-
 /** What is loaded, in memory or on the disk. */
 export interface Residents {
   load(options: LoadOptions): Promise<void>;
@@ -55,38 +46,11 @@ export interface Residents {
   dispose(): void;
 }
 
-interface Entry {
-  readonly id: string;
-  dir: string;
-  /** Only what is loaded is found. What is being loaded or leaves is still in its place, so that its id has one entry. */
-  state: 'loading' | 'loaded' | 'leaving';
-  isPinned: boolean;
-  users: number;
-  /** Of them, by the share that they answer at. */
-  usersAt: Map<number, number>;
-  /** Null until it was read once; then whether it answers in rows, and as which kind. */
-  kind: RowKind | null;
-  host: (Held & { read: ReadServed }) | null;
-  merged: Map<number, Held & { model: OpenModel | null }>;
-  /** What brings it at a share, for all who wait. */
-  bringing: Map<number, Promise<Place>>;
-  /** Called when it has left, or comes back. */
-  whenGone: (() => void)[];
-}
-
-const newEntry = (id: string, dir: string): Entry => ({
-  ...{ id, dir, state: 'loading', isPinned: false, users: 0, kind: null, host: null },
-  ...{ usersAt: new Map(), merged: new Map(), bringing: new Map(), whenGone: [] },
-});
-
 const SHARES_MAX = 64;
 
 export function createResidents(parts: ModelParts, base: Base, main: BaseModel, budget: Budget): Residents {
   const entries = new Map<string, Entry>();
   const nameOf = ({ id }: Entry, lambda: number): string => `${id}@${lambda}`;
-  const isInMemory = ({ host, merged }: Entry): boolean => host !== null || merged.size > 0;
-  const isLeaving = ({ state }: Entry): boolean => state === 'leaving';
-  const isIdle = (entry: Entry): boolean => entry.users === 0 && !entry.isPinned;
 
   const findEntry = (id: string): Entry | null => {
     const entry = entries.get(id);
@@ -191,22 +155,10 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
     return promise;
   }
 
-  function use(entry: Entry, lambda: number): () => void {
-    const { usersAt } = entry;
-    entry.users += 1;
-    usersAt.set(lambda, (usersAt.get(lambda) ?? 0) + 1);
-    let isOver = false;
-    return () => {
-      if (isOver) return;
-      isOver = true;
-      entry.users -= 1;
-      const left = (usersAt.get(lambda) ?? 0) - 1;
-      if (left > 0) usersAt.set(lambda, left);
-      else usersAt.delete(lambda);
-      if (entry.users > 0) return;
+  const use = (entry: Entry, lambda: number): (() => void) =>
+    countUser(entry, lambda, () => {
       if (entry.state !== 'loaded') forget(entry);
-    };
-  }
+    });
 
   /** One that was unloaded is asked for again before its last answer has ended. */
   function comeBack(entry: Entry): void {

@@ -243,6 +243,10 @@ describe('memory', () => {
     // Files that are not what they were are not answered with.
     rmSync(join(dirs[0] ?? '', 'adapter_model.safetensors'));
     await expect(small.begin(ids[0] ?? '', 1, prompt, { maxNewTokens: 1 }).completion).rejects.toThrow('hash');
+    // A load wins over an unload that comes while it brings what is on the disk, and ends it.
+    const [id = '', dir = ''] = [ids[2], dirs[2]];
+    await Promise.all([small.load({ id, dir, pinned: true }), small.unload(id)]);
+    expect(small.resident()).toContainEqual(expect.objectContaining({ id, kind: 'merged', pinned: true }));
     small.dispose();
     await expect(
       openServed({ baseDir, baseName: 'tiny', adapters: [], rows: 1, memoryBytes: fixed - 1 }),
