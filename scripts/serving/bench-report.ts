@@ -22,9 +22,17 @@ export interface Registered {
   otherMs: { median: number; p95: number };
 }
 
+/** Milliseconds to the first token of a second turn, a round each: where it goes on from the first, and where its prompt is read whole. */
+export interface SecondTurn {
+  prompt: number;
+  heldMs: number[];
+  wholeMs: number[];
+}
+
 export interface ShapeReport {
   shape: string;
   figures: Figures[];
+  secondTurn: SecondTurn | null;
   registered: Registered | null;
 }
 
@@ -46,7 +54,7 @@ export function servingMarkdown(report: ServingReport): string {
   return [
     `# Serving beside transformers, PEFT and llama.cpp, ${report.date}`,
     '',
-    `${environment.processor}, ${environment.cores} cores, ${environment.memory_gb} GB, ${environment.system}. ${named.join(', ')}.`,
+    `${[environment.processor, `${environment.cores} cores`, `${environment.memory_gb} GB`, environment.system, ...named].join(', ')}.`,
     `The same random weights in float32 everywhere, in float16 besides in llama.cpp. Prompts of ${prompt} tokens come at once and are answered greedily with ${tokens} tokens each; tokens/s are all tokens by all the time, prompts included. Medians of ${rounds} rounds, in which the programs take turns, in turned order in every second one, after a round that does not count. Load meanwhile: ${load[0].toFixed(1)} to ${load[1].toFixed(1)}.`,
     '',
     ...report.shapes.flatMap(shapeSection),
@@ -59,7 +67,7 @@ export function servingMarkdown(report: ServingReport): string {
 
 const digits = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 
-function shapeSection({ shape, figures, registered }: ShapeReport): string[] {
+function shapeSection({ shape, figures, secondTurn, registered }: ShapeReport): string[] {
   const base = figures.filter(({ methods }) => methods === '');
   const mixed = figures.filter(({ methods }) => methods !== '');
   return [
@@ -78,6 +86,7 @@ function shapeSection({ shape, figures, registered }: ShapeReport): string[] {
       ({ adapters, methods }) => `${adapters} ${methods}`,
       (one) => `${tokensCell(one)} (${shareOfBase(one, base).toFixed(2)})`,
     ),
+    ...(secondTurn === null ? [] : [secondTurnLine(secondTurn), '']),
     ...(registered === null ? [] : [registeredLine(registered), '']),
   ];
 }
@@ -109,6 +118,9 @@ function table(
     '',
   ];
 }
+
+const secondTurnLine = ({ prompt, heldMs, wholeMs }: SecondTurn): string =>
+  `First token of a second turn of ${prompt} tokens: ${digits(median(heldMs))} ms where it goes on from the first, ${digits(median(wholeMs))} ms where it is read whole.`;
 
 const registeredLine = ({ adapters, asked, inRowMs, otherMs }: Registered): string =>
   `First token with ${adapters} adapters registered, ${asked} asked: p95 ${digits(inRowMs.p95)} ms of one that is in a row, ${digits(otherMs.p95)} ms of one that is not (medians ${digits(inRowMs.median)} and ${digits(otherMs.median)} ms).`;

@@ -1,6 +1,6 @@
 /**
  * `npm run bench:serve [-- --shapes 15m,135m] [-- --quick]`: this server, transformers with PEFT and llama.cpp take turns at answering with the same
- * weights: 1 to 16 answers at once, 1 to 64 adapters mixed, 1,024 registered. Writes docs/benchmarks/serving.{md,json}; `--quick` prints small
+ * weights: 1 to 16 answers at once, 1 to 64 adapters mixed, 1,024 registered, the second turn of a conversation. Writes docs/benchmarks/serving.{md,json}; `--quick` prints small
  * numbers alone. Makes .venv/peft and .venv/gguf when they are missing (several GB). An hour on two cores, which must do nothing else.
  */
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { environmentOf } from '../bench/report.js';
 import {
   type Figures,
   type Registered,
+  type SecondTurn,
   type ServingReport,
   type ShapeReport,
   servingMarkdown,
@@ -29,6 +30,7 @@ const { values } = parseArgs({
 });
 const root = resolve(import.meta.dirname, '../..');
 const [TOKENS, ROUNDS, REGISTERED, ASKED] = values.quick ? [16, 2, 64, 24] : [64, 5, 1_024, 200];
+const TOKENS_OF_A_TURN = 20;
 const MIXES = [1, 8, 16, 64];
 const ROWS = 16;
 const CONTEXT = 256;
@@ -36,7 +38,7 @@ const PROMPT = Array.from({ length: 24 }, (_, i) => 5 + 3 * i);
 /** The largest shape that 1,024 adapters are registered for: they take 1 GB there. */
 const REGISTERED_SHAPE = '15m';
 
-const loads: number[] = [];
+const loads = [loadavg()[0] ?? 0];
 const versions: Record<string, string> = {};
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
@@ -144,6 +146,38 @@ async function mixedFigures(baseDir: string): Promise<Figures[]> {
   return figures;
 }
 
+const OPENING = 180;
+const ADDED = 12;
+
+/** A conversation a round: an answer to its opening, then one to all of that and some more. */
+async function secondTurn(baseDir: string): Promise<SecondTurn> {
+  const own = await ours(baseDir, ROWS, CONTEXT);
+  const found: SecondTurn = { prompt: OPENING + TOKENS_OF_A_TURN + ADDED, heldMs: [], wholeMs: [] };
+  const ask = async (prompt: readonly number[], readsWhole: boolean) => {
+    let firstMs: number | null = null;
+    const begun = performance.now();
+    const onToken = (): void => {
+      firstMs ??= performance.now() - begun;
+    };
+    const options = { maxNewTokens: TOKENS_OF_A_TURN, readsWhole, onToken };
+    const { ids } = await own.served.begin('base', 1, prompt, options).completion;
+    return { ids, firstMs: firstMs ?? Number.NaN };
+  };
+  for (let round = 0; round <= ROUNDS; round++) {
+    const text = (count: number) => Array.from({ length: count }, (_, i) => 5 + ((7 * i + 31 * round) % 200));
+    const opening = text(OPENING);
+    const { ids } = await ask(opening, false);
+    const whole = [...opening, ...ids, ...text(ADDED)];
+    const [held, read] = [await ask(whole, false), await ask(whole, true)];
+    if (round === 0) continue;
+    found.heldMs.push(held.firstMs);
+    found.wholeMs.push(read.firstMs);
+  }
+  await own.close();
+  say(JSON.stringify(found));
+  return found;
+}
+
 async function registeredFigures(baseDir: string): Promise<Registered> {
   const own = await ours(baseDir, ROWS, CONTEXT);
   for (let i = 0; i < REGISTERED; i++) await load(own, i % 2 === 0 ? writeLora(baseDir, i) : writeMora(baseDir, i));
@@ -172,7 +206,8 @@ async function shapeReport(shape: BenchShape, work: string): Promise<ShapeReport
   const base = isAsked('base') ? await baseFigures(baseDir, work) : [];
   const mixed = isAsked('adapters') ? await mixedFigures(baseDir) : [];
   const registered = isAsked('registered') && shape === REGISTERED_SHAPE ? await registeredFigures(baseDir) : null;
-  return { shape, figures: [...base, ...mixed], registered };
+  const turn = isAsked('turns') ? await secondTurn(baseDir) : null;
+  return { shape, figures: [...base, ...mixed], secondTurn: turn, registered };
 }
 
 const work = mkdtempSync(join(tmpdir(), 'moraine-serving-'));
