@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { type Entry, Graph } from '../src/graph/graph.js';
 import { loadTf } from '../src/load.js';
 import { after, choose, gatherRows, matMul2d, type Tensor } from '../src/raw-ops.js';
 import { compile } from '../src/session/compile.js';
@@ -163,4 +164,24 @@ test('what a side made must be returned from it, both sides alike, and nothing i
     return { y: y as Tensor };
   });
   expect(updated).toMatch(/variable v cannot be updated inside choose/);
+});
+
+test('what follows from constants and is small belongs to no branch, and all branches share it', () => {
+  const graph = new Graph();
+  const cosine = (x: Entry): Entry => graph.one('Cos', [x], { T: { type: 'float32' } }, x.shape, 'float32');
+  const inBranch = <T>(build: () => T): T => {
+    const pivot = graph.one('Placeholder', [], { dtype: { type: 'bool' } }, [], 'bool', { isUnique: true });
+    return graph.within({ pivot, parent: undefined }, build);
+  };
+  const table = (): Entry => cosine(graph.constant([1, 2], [2], 'float32'));
+  const [first, second] = [inBranch(table), inBranch(table)];
+  expect(second.ref).toBe(first.ref);
+  expect(first.branch).toBeUndefined();
+  const large = inBranch(() => {
+    const zeros = graph.fill([2 ** 20], 0, 'float32');
+    return [zeros, graph.one('Sum', [cosine(zeros)], { T: { type: 'float32' } }, [], 'float32')] as const;
+  });
+  for (const { branch } of large) expect(branch).toBeDefined();
+  const fed = graph.one('Placeholder', [], { dtype: { type: 'float32' } }, [2], 'float32', { isUnique: true });
+  expect(inBranch(() => cosine(fed)).branch).toBeDefined();
 });

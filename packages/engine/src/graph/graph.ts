@@ -14,6 +14,8 @@ export interface Entry {
   readonly uniform?: number;
   /** May be the memory of a feed, which belongs to the caller, or of a variable. */
   readonly isBorrowed?: boolean;
+  /** Follows from constants alone. */
+  readonly isConstant?: boolean;
   /** The conditional branch that it exists in; it has no value elsewhere. */
   readonly branch?: Branch;
 }
@@ -40,6 +42,9 @@ export interface NodeOptions {
   device?: string;
 }
 
+/** The most elements of a value that is computed on every run although only one side of a conditional needs it. */
+const HOISTED_MAX = 2 ** 14;
+
 const nodeOf = (ref: string): string => ref.split(':', 1)[0] ?? ref;
 
 /** Nodes that append themselves in order, and the signatures that name some as inputs and outputs. */
@@ -56,7 +61,10 @@ export class Graph {
     return this.#nodes.length;
   }
 
-  /** Appends a node, or finds an equal one of this section; returns its outputs. */
+  /**
+   * Appends a node, or finds an equal one of this section; returns its outputs. What follows from constants and is small is in no branch, so that
+   * all conditionals share it.
+   */
   add(
     op: string,
     inputs: readonly Entry[],
@@ -64,7 +72,10 @@ export class Graph {
     outputs: readonly OutputSpec[],
     options: NodeOptions = {},
   ): Entry[] {
-    const branch = options.isUnconditional === true ? undefined : this.#branch;
+    const isConstant = options.isUnique !== true && inputs.length > 0 && inputs.every((input) => input.isConstant);
+    const isReachable = inputs.every((input) => input.branch === undefined);
+    const isHoisted = isConstant && isReachable && outputs.every(({ shape }) => sizeOf(shape) <= HOISTED_MAX);
+    const branch = options.isUnconditional === true || isHoisted ? undefined : this.#branch;
     const after = [...(options.after ?? [])];
     for (const input of inputs) this.#checkReach(op, input);
     if (branch !== undefined && !inputs.some((input) => input.branch === branch)) after.push(nodeOf(branch.pivot.ref));
@@ -92,6 +103,7 @@ export class Graph {
       dtype,
       branch,
       isBorrowed,
+      isConstant,
     }));
     if (isMerged) this.#equal.set(key, entries);
     return entries;
@@ -131,6 +143,7 @@ export class Graph {
     const entry = {
       ...this.one('Const', [], { dtype: { type: dtype }, value: { constant: value } }, shape, dtype, options),
       uniform,
+      isConstant: true,
     };
     if (isSmall) this.#constants.set(key, entry);
     return entry;

@@ -18,6 +18,7 @@ import { type Adapter, adapterShapes } from '../adapter.js';
 import type { HostTensor } from '../host.js';
 import type { RowMethod } from '../methods/method.js';
 import type { Net } from '../net.js';
+import { at } from '../ops.js';
 import type { AdapterRows, RowAdapter } from './options.js';
 
 /**
@@ -116,24 +117,36 @@ export function adapterRowsNet(
     return tf.slice(all, new Array<number>(all.rank).fill(0), [rows, ...all.shape.slice(1)]);
   };
   const byRow = (x: Tensor): Tensor => tf.reshape(x, [batch, -1, x.shape[1] ?? 0]);
+  /** The outputs of layers that read one x, with what a group adds to those that it has; one conditional for all of them. */
+  const withGroup = (layer: (typeof layers)[number], paths: readonly string[], x: Tensor, outputs: Tensor[]) => {
+    const own = paths.flatMap((path, place) => {
+      const roles = layer.roles.get(path);
+      return roles === undefined ? [] : [{ place, roles, names: roles.map((role) => `${path}.${role}`) }];
+    });
+    if (own.length === 0) return outputs;
+    const shapes = own.map(({ place }) => at(outputs, place).shape);
+    const names = own.flatMap((each) => each.names.map((name) => variableName(layer.group, name)));
+    const add = ([from, ...all]: Tensor[]): Tensor[] => {
+      invariant(from !== undefined, 'a layer has an input');
+      const inputs = own.map(({ roles }, i) => ({
+        outDim: shapes[i]?.[1] ?? 0,
+        variables: Object.fromEntries(roles.map((role) => [role, all.shift() as Tensor])),
+      }));
+      return layer.method(byRow(from), inputs).map((update, i) => tf.reshape(update, shapes[i] ?? []));
+    };
+    // What is added does not wait for the outputs of the base.
+    const updates = choose(layer.isUsed, [x, ...names.map(ofRows)], add, () => shapes.map((shape) => tf.zeros(shape)));
+    const changed = new Map(own.map(({ place }, i) => [place, at(updates, i)]));
+    return outputs.map((y, place) => {
+      const update = changed.get(place);
+      return update === undefined ? y : (tf.add(y, update) as Tensor);
+    });
+  };
   const net: Net = {
     ...base,
-    linears: (paths, x) => paths.map((path) => net.linear(path, x)),
-    linear: (path, x) => {
-      let y = base.linear(path, x);
-      for (const { method, roles, isUsed, group } of layers) {
-        const own = roles.get(path);
-        if (own === undefined) continue;
-        const names = own.map((role) => variableName(group, `${path}.${role}`));
-        const apply = ([from, to, ...all]: Tensor[]): Tensor[] => {
-          invariant(from !== undefined && to !== undefined, 'a layer has an input and an output');
-          const variables = Object.fromEntries(own.map((role, i) => [role, all[i] as Tensor]));
-          return [tf.reshape(method(byRow(from), byRow(to), variables), to.shape)];
-        };
-        [y = y] = choose(isUsed, [x, y, ...names.map(ofRows)], apply, ([, to]) => [to as Tensor]);
-      }
-      return y;
-    },
+    linears: (paths, x) =>
+      layers.reduce((outputs, layer) => withGroup(layer, paths, x, outputs), base.linears(paths, x)),
+    linear: (path, x) => at(net.linears([path], x), 0),
   };
   return net;
 }

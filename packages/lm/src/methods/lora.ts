@@ -67,10 +67,11 @@ function createPlain(options: LoraOptions): Method {
     rows: {
       key: 'lora',
       scale,
-      apply: (x, y0, variables) => {
-        const { a, b } = loraFactors(variables);
-        return loadTf().add(y0, smallMatMul(smallMatMul(x, a, true), b, true)); // x·Aᵀ is [B, T, r]
-      },
+      apply: (x, layers) =>
+        layers.map(({ variables }) => {
+          const { a, b } = loraFactors(variables);
+          return smallMatMul(smallMatMul(x, a, true), b, true); // x·Aᵀ is [B, T, r]
+        }),
     },
     applyAll: (x, layers) => {
       const tf = loadTf();

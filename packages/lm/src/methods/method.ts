@@ -54,8 +54,10 @@ export interface RowMethod {
   key: string;
   /** What the update is multiplied by; `apply` leaves it out, the roles of `scales` are to have it (`rowVariables`). */
   scale: number;
-  /** x [B, T, in], y0 [B, T, out], every role stacked to [B, …] -> [B, T, out]. Not differentiable. */
-  apply(x: Tensor, y0: Tensor, variables: Readonly<Record<string, Tensor>>): Tensor;
+  /** Roles whose square matrices the rows have transposed (`rowVariables`). */
+  transposed?: readonly string[];
+  /** x [B, T, in], which the layers read, every role stacked to [B, …] -> what is added to the output of each layer, [B, T, out]. Not differentiable. */
+  apply(x: Tensor, layers: readonly RowLayer[]): Tensor[];
 }
 
 /** A method as its file offers it; the export of `methods/index.ts` bears the name of the contract's row. */
@@ -82,6 +84,12 @@ export interface ReadLayers {
 /** One layer of several that read the same input. */
 export interface LayerInput {
   y0: Tensor;
+  variables: Readonly<Record<string, Tensor>>;
+}
+
+/** One layer with variables of its own for each row. */
+export interface RowLayer {
+  outDim: number;
   variables: Readonly<Record<string, Tensor>>;
 }
 

@@ -42,17 +42,20 @@ export function moraOperator(type: MoraType, readsAll = false): MoraOperator {
   return maps === undefined ? blockwise(type === 6, readsAll) : thin(maps.compress, maps.spread);
 }
 
-/** The update of several layers of one shape, each with rows of its own: x [B, T, k], m [B, R, R] -> [B, T, d]. Not differentiable. */
+/**
+ * The update of several layers of one shape, each with rows of its own: x [B, T, k], Mᵀ [B, R, R] -> [B, T, d]. Not differentiable. With M itself small
+ * products take twice as long (16 x [5, 68] x [68, 68]: 147 us, so 65).
+ */
 export function moraOfRows(type: MoraType, readsAll = false): MoraOperator {
   const maps = THIN[type];
   const blocks = blocksOf(type === 6, readsAll);
-  return (x, m, outDim) => {
+  return (x, transposed, outDim) => {
     const tf = loadTf();
     const [batch = 0, time = 0, inDim = 0] = x.shape;
-    const side = m.shape[2] ?? 0;
+    const side = transposed.shape[2] ?? 0;
     const rows = tf.reshape(x, [batch * time, inDim]);
     const entered = maps === undefined ? blocks.enter(rows, side, outDim) : maps.compress.to(rows, side);
-    const z = tf.reshape(smallMatMul(tf.reshape(entered, [batch, -1, side]), m, true), entered.shape);
+    const z = tf.reshape(smallMatMul(tf.reshape(entered, [batch, -1, side]), transposed), entered.shape);
     const left = maps === undefined ? blocks.leave(z, side, outDim) : maps.spread.to(z, outDim);
     return tf.reshape(left, [batch, time, outDim]);
   };

@@ -60,7 +60,8 @@ function createPlain(options: MoraOptions): Method {
     rows: {
       key: `mora ${type} ${options.mora_all_inputs === true}`,
       scale: 1,
-      apply: (x, y0, variables) => loadTf().add(y0, ofRows(x, role(variables, 'mora_M'), y0.shape[2] ?? 0)),
+      transposed: ['mora_M'],
+      apply: (x, layers) => layers.map(({ outDim, variables }) => ofRows(x, role(variables, 'mora_M'), outDim)),
     },
     toPeft: (adapter) => thinFiles(adapter, type),
     toNative: (adapter) => nativeFiles(adapter, options),
