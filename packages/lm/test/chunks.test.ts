@@ -165,6 +165,26 @@ describe('beside others', () => {
     expect(order).toEqual(['8', '24']);
   });
 
+  test.each([
+    [60_000, ['prefill/1x8', 'prefill/1x8', 'decode/3/16', 'decode/3/16']],
+    [0, ['prefill/1x8', 'decode/3/16', 'prefill/1x8', 'decode/3/16']],
+  ])('beside a stream prompts are read for %i ms, or one of them', async (readMs, expected) => {
+    const { generator, passes, session } = await watched(tinyConfig, 'eager', [], { ...plan, readMs });
+    const begun: Promise<unknown>[] = [];
+    let during: string[] = [];
+    const onToken = ({ ids }: { ids: readonly number[] }): void => {
+      if (ids.length === 2) {
+        passes.length = 0;
+        begun.push(...[7, 8].map((seed) => anew(generator, idsOf(seed, 8))));
+      }
+      if (ids.length === 4) during = passes.slice(0, 4);
+    };
+    await anew(generator, idsOf(6, 4), { maxNewTokens: 6, onToken });
+    await Promise.all(begun);
+    expect(during).toEqual(expected);
+    session.dispose();
+  });
+
   test('with nobody to wait, prompts of one length are read together', async () => {
     const { generator, passes } = model;
     passes.length = 0;

@@ -19,8 +19,8 @@ const NO_SLOT = -1;
 
 /**
  * Continuous batching (Yu et al. 2022, Orca, §4.1): rows decode side by side, each at its own place; one that ends leaves its row to the next prompt by
- * the next step, whatever the others do. Between two steps of rows under way at most one chunk is read (Agrawal et al. 2023, SARATHI, arXiv:2308.16369, §4.2),
- * the prompts by turns, so that no prompt holds up streams or other prompts for longer.
+ * the next step, whatever the others do. Between two steps of rows under way one chunk is read (Agrawal et al. 2023, SARATHI, arXiv:2308.16369, §4.2) and more of
+ * them while the plan's `readMs` last, the prompts by turns, so that no prompt holds up streams or other prompts for longer.
  */
 export function createBatcher(session: Session, plan: GenerationPlan, adapters: AdapterRows): Batcher {
   let waiting: WaitedFor[] = [];
@@ -32,6 +32,9 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
   const held = createHeldRows(plan);
   /** Rows in which there may be what is no number. */
   const spoilt = new Set<number>();
+
+  const turn = () => new Promise(setImmediate);
+  const going = (seats: readonly WaitedFor[]) => seats.filter((seat) => !isOver(seat));
 
   const heldBy = ({ row, options, adapter, read }: Seat): Prefix => ({
     tenant: options.tenant ?? '',
@@ -96,8 +99,8 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     return seats.filter((seat) => !failed.has(seat) && !isOver(seat));
   }
 
-  function readNext(): void {
-    const group = nextGroup(entering, plan, seated.length > 0);
+  function readNext(isBeside: boolean): void {
+    const group = nextGroup(entering, plan, isBeside);
     if (group === null) return;
     entering = entering.filter((seat) => !group.seats.includes(seat));
     for (const seat of through(group.seats, () => pass.read(group))) {
@@ -106,17 +109,30 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     }
   }
 
+  /** One chunk; beside streams as many more as the plan's time allows, if they take as long as the last. */
+  async function read(): Promise<void> {
+    const isBeside = seated.length > 0;
+    const begun = performance.now();
+    let now = begun;
+    let took: number;
+    do {
+      const before = now;
+      seatWaiting();
+      readNext(isBeside);
+      await turn();
+      entering = going(entering);
+      now = performance.now();
+      took = now - before;
+    } while (isBeside && entering.length > 0 && now - begun + took <= (plan.readMs ?? 0));
+  }
+
   async function run(): Promise<void> {
     isRunning = true;
-    const turn = () => new Promise(setImmediate);
-    const going = (seats: readonly WaitedFor[]) => seats.filter((seat) => !isOver(seat));
     // Prompts that come one after the other in one turn of the loop are read together.
     await turn();
     while (waiting.length + entering.length + seated.length > 0) {
       [waiting, entering, seated] = [going(waiting), going(entering), going(seated)];
-      seatWaiting();
-      readNext();
-      await turn();
+      await read();
       seated = going(seated);
       if (seated.length > 0) seated = through(seated, () => pass.decode(seated));
       await turn();

@@ -14,6 +14,8 @@ export interface GenerationPlan {
    * as long as the context allows, and what rows hold of earlier ones is not read again. Absent: a pass reads the whole context.
    */
   spans?: readonly number[];
+  /** How long rows that answer may wait for prompts to be read, milliseconds; absent, or where a chunk takes longer: until one chunk is read. */
+  readMs?: number;
   /** Only greedy answers without lists of likely tokens: a third of the graph less. */
   isGreedy?: boolean;
   /** Lengths that prompts which are scored are padded to, tokens, ascending; absent: none is scored. */

@@ -5,6 +5,8 @@ const CHUNK_MIN = 16;
 /** Longest chunk of a prompt: what others wait for between two of their tokens. */
 const CHUNK_MAX = 64;
 const SPAN_MIN = 64;
+/** With a token every 40 ms a stream is still read faster than anybody reads. */
+const READ_MS = 40;
 
 /** One row and all of them; chunks of prompts and the part of the context that is read by steps, each four times the one before. */
 export function servingPlan(rows: number, contextMax: number): GenerationPlan {
@@ -14,6 +16,7 @@ export function servingPlan(rows: number, contextMax: number): GenerationPlan {
     spans: steps(SPAN_MIN, contextMax),
     scoreTimes: steps(CHUNK_MIN, contextMax),
     contextMax,
+    readMs: READ_MS,
   };
 }
 
