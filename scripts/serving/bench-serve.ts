@@ -19,7 +19,7 @@ import {
   type ShapeReport,
   servingMarkdown,
 } from './bench-report.js';
-import { llamaCpp, ours, type Side, transformers, writeGguf } from './bench-sides.js';
+import { apart, ours, type Side, transformers, writeGguf } from './bench-sides.js';
 
 const { values } = parseArgs({
   options: {
@@ -100,10 +100,10 @@ async function baseFigures(baseDir: string, work: string): Promise<Figures[]> {
   const figures: Figures[] = [];
   for (const rows of [1, 4, 8, ROWS]) {
     const sides = [
-      await ours(baseDir, rows, CONTEXT),
+      await apart('Moraine', 'ours', baseDir, rows, CONTEXT),
       await transformers(baseDir, rows),
-      await llamaCpp(files[0], 'llama.cpp', rows, CONTEXT),
-      await llamaCpp(files[1], 'llama.cpp, float16', rows, CONTEXT),
+      await apart('llama.cpp', 'llama.cpp', files[0], rows, CONTEXT),
+      await apart('llama.cpp, float16', 'llama.cpp', files[1], rows, CONTEXT),
     ];
     const models = new Array<null>(rows).fill(null);
     figures.push(...(await alternate(sides.map((side) => ({ side, rows, adapters: 0, methods: '', models })))));
@@ -128,8 +128,8 @@ async function mixedFigures(baseDir: string): Promise<Figures[]> {
   const most = Math.max(...MIXES);
   const loras = Array.from({ length: most }, (_, i) => writeLora(baseDir, i));
   const moras = Array.from({ length: most / 2 }, (_, i) => writeMora(baseDir, i));
-  const [own, theirs] = [await ours(baseDir, ROWS, CONTEXT), await transformers(baseDir, ROWS, loras)];
-  for (const dir of [...loras, ...moras]) await load(own, dir);
+  const own = await apart('Moraine', 'ours', baseDir, ROWS, CONTEXT, ...loras, ...moras);
+  const theirs = await transformers(baseDir, ROWS, loras);
   /** Answers of so many adapters, at least one for each row; `at` gives the number of the i-th. */
   const models = (count: number, at = (i: number) => i): number[] =>
     Array.from({ length: Math.max(ROWS, count) }, (_, i) => at(i % count));

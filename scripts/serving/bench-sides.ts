@@ -70,24 +70,43 @@ export async function ours(
 /** transformers in a Python process; PEFT's mixed batches where there are adapters. At most `rows` answers are a batch. */
 export async function transformers(baseDir: string, rows: number, adapters: readonly string[] = []): Promise<Side> {
   const script = join(import.meta.dirname, 'generate.py');
-  const child = spawn(referencePython(), ['-B', script, baseDir, ...adapters], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const name = adapters.length === 0 ? 'transformers' : 'PEFT';
+  return spawned(name, referencePython(), ['-B', script, `${rows}`, baseDir, ...adapters]);
+}
+
+/** What `answer.ts` makes of its arguments, in a process of its own. */
+export const apart = (name: string, kind: 'ours' | 'llama.cpp', ...args: (string | number)[]): Promise<Side> =>
+  spawned(name, process.execPath, [
+    '--import',
+    'tsx',
+    join(import.meta.dirname, 'answer.ts'),
+    kind,
+    ...args.map(String),
+  ]);
+
+/**
+ * A program that writes its versions as a line of JSON, then for every line with a load one with what it took. It is stopped while it is not its turn: what waits
+ * for work by turning round would slow the others down.
+ */
+async function spawned(name: string, command: string, args: readonly string[]): Promise<Side> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => {
     const { value, done } = await lines.next();
-    if (done === true) throw new Error('generate.py ended');
+    if (done === true) throw new Error(`${name} ended`);
+    child.kill('SIGSTOP');
     return JSON.parse(value);
   };
   return {
-    name: adapters.length === 0 ? 'transformers' : 'PEFT',
+    name,
     versions: (await next()) as Record<string, string>,
-    async answer({ prompt, tokens, models }) {
-      const batches = Array.from({ length: Math.ceil(models.length / rows) }, (_, i) =>
-        models.slice(i * rows, (i + 1) * rows),
-      );
-      child.stdin.write(`${JSON.stringify({ prompt, tokens, batches })}\n`);
+    async answer(load) {
+      child.kill('SIGCONT');
+      child.stdin.write(`${JSON.stringify(load)}\n`);
       return (await next()) as Taken;
     },
     async close() {
+      child.kill('SIGCONT');
       child.stdin.end();
       if (child.exitCode === null) await once(child, 'exit');
     },
@@ -95,14 +114,14 @@ export async function transformers(baseDir: string, rows: number, adapters: read
 }
 
 /** llama.cpp in this process, a sequence for each row of one context. It has no adapters row by row. */
-export async function llamaCpp(file: string, name: string, rows: number, contextMax: number): Promise<Side> {
+export async function llamaCpp(file: string, rows: number, contextMax: number): Promise<Side> {
   const llama = await openLlama();
   const model = await llama.loadModel({ modelPath: file, gpuLayers: 0 });
   const threads = cpus().length;
   const context = await model.createContext({ contextSize: contextMax, sequences: rows, threads });
   const sequences = Array.from({ length: rows }, () => context.getSequence());
   return {
-    name,
+    name: 'llama.cpp',
     versions: { 'node-llama-cpp': LLAMA_VERSION },
     async answer({ prompt, tokens, models }) {
       for (const sequence of sequences) await sequence.clearHistory();

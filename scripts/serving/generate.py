@@ -1,7 +1,7 @@
 """Greedy answers of transformers, batch by batch, with adapters of PEFT where there are any. The reference side of `npm run bench:serve`.
 
-usage: generate.py BASE [ADAPTER ...]. Reads lines of {"prompt": ids, "tokens": N, "batches": [[adapter number or null for the base, a row each], ...]}, answers each with
-a line of {"firstMs": of every answer, "seconds": of all, "ids": of the first answer}. The first line that it writes says its versions.
+usage: generate.py ROWS BASE [ADAPTER ...]. Reads lines of {"prompt": ids, "tokens": N, "models": [adapter number or null for the base, an answer each]}, of which at
+most ROWS are a batch, answers each with a line of {"firstMs": of every answer, "seconds": of all, "ids": of the first answer}. The first line that it writes says its versions.
 """
 
 import json
@@ -13,7 +13,7 @@ import transformers
 from transformers import AutoModelForCausalLM, StoppingCriteria, StoppingCriteriaList
 
 transformers.logging.set_verbosity_error()
-base, *adapters = sys.argv[1:]
+size, base, *adapters = sys.argv[1:]
 model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
 versions = {"torch": torch.__version__, "transformers": transformers.__version__}
 if adapters:
@@ -43,7 +43,8 @@ for line in sys.stdin:
     asked = json.loads(line)
     begun = time.perf_counter()
     first, said = [], None
-    for rows in asked["batches"]:
+    for start in range(0, len(asked["models"]), int(size)):
+        rows = asked["models"][start : start + int(size)]
         clock = Clock()
         ids = torch.tensor([asked["prompt"]] * len(rows))
         options = {"do_sample": False, "use_cache": True, "eos_token_id": None, "pad_token_id": 0}
