@@ -2,6 +2,7 @@ import type { AnalysisTaskObject, StateReason } from '@moraine/contract';
 import type { Services } from '../ground/context.js';
 import type { Prisma } from '../ground/db.js';
 import type { AnalysisTaskModel } from '../ground/generated/models.js';
+import { inSnapshot } from '../ground/in-snapshot.js';
 import { toSubjectFields } from '../training/find-subject.js';
 import { type TaskWithAttempts, toTaskFields } from '../work/to-task-fields.js';
 import { waitingReasons } from '../work/waiting-reason.js';
@@ -12,12 +13,14 @@ export async function readAnalyses(
   where: Prisma.AnalysisTaskWhereInput,
   take?: number,
 ): Promise<AnalysisTaskObject[]> {
-  const rows = await s.db.analysisTask.findMany({
-    where,
-    include: { task: { include: { attempts: { orderBy: { attempt: 'asc' } } } } },
-    orderBy: [{ task: { createdAt: 'desc' } }, { id: 'desc' }],
-    ...(take === undefined ? {} : { take }),
-  });
+  const rows = await inSnapshot(s, (tx) =>
+    tx.analysisTask.findMany({
+      where,
+      include: { task: { include: { attempts: { orderBy: { attempt: 'asc' } } } } },
+      orderBy: [{ task: { createdAt: 'desc' } }, { id: 'desc' }],
+      ...(take === undefined ? {} : { take }),
+    }),
+  );
   const waiting = rows.map(({ task, done }) => ({ ...task, reached: `row ${done}` }));
   const reasons = await waitingReasons(s, waiting);
   return rows.map((row) => toAnalysisObject(row, reasons.get(row.id) ?? null));

@@ -17,6 +17,7 @@ import type {
   RunModel,
   TaskModel,
 } from '../ground/generated/models.js';
+import { inSnapshot } from '../ground/in-snapshot.js';
 import { requestHash } from '../ground/request-hash.js';
 import { NOT_PROMOTED } from '../training/hold-run.js';
 import { type ExperimentRow, requireExperiment } from './experiment-row.js';
@@ -24,11 +25,13 @@ import { type ExperimentRow, requireExperiment } from './experiment-row.js';
 /** What the runs of an experiment did: all that its table, figures and report are computed from. @throws AppError `not_found`. */
 export async function loadOutcome(s: Services, actor: Actor, id: string): Promise<ExperimentOutcome> {
   const row = await requireExperiment(s, actor, id);
-  const runs = await s.db.run.findMany({
-    where: { experimentId: id, experimentCell: { not: null }, task: { deletedAt: null } },
-    include: { task: true, base: true, evaluations: true },
-    orderBy: [{ task: { createdAt: 'asc' } }, { id: 'asc' }],
-  });
+  const runs = await inSnapshot(s, (tx) =>
+    tx.run.findMany({
+      where: { experimentId: id, experimentCell: { not: null }, task: { deletedAt: null } },
+      include: { task: true, base: true, evaluations: true },
+      orderBy: [{ task: { createdAt: 'asc' } }, { id: 'asc' }],
+    }),
+  );
   const ids = runs.map((run) => run.id);
   const series = await readSeries(s, ids);
   const files = await filesOf(s, row, runs);

@@ -541,3 +541,34 @@ describe('two evaluations', () => {
     });
   });
 });
+
+test('what changes while one is read is in all of what is read or in nothing of it', async () => {
+  const { id, token } = await taken();
+  await startEvaluation(s, token, 0);
+  await markEvaluating(s, token, evaluating(1));
+  const statuses = async () => {
+    const { status, attempts } = await getEvaluation(s, actor, id);
+    return [status, attempts.at(-1)?.status];
+  };
+  const before = await statuses();
+  const other = await s.pg.connect();
+  const blocked = async (): Promise<boolean> => {
+    const { rows } = await s.pg.query(
+      `SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'attempts'::regclass AND pid <> pg_backend_pid()`,
+    );
+    return rows.length > 0;
+  };
+  try {
+    await other.query('BEGIN');
+    await other.query('LOCK TABLE attempts IN ACCESS EXCLUSIVE MODE');
+    const read = statuses();
+    // The task is read by now, its attempts are not.
+    while (!(await blocked())) await new Promise((resolve) => setTimeout(resolve, 5));
+    await other.query(`UPDATE attempts SET status = 'finished' WHERE task_id = $1`, [id]);
+    await other.query('COMMIT');
+    expect(await read).toEqual(before);
+    expect(await statuses()).toEqual([before[0], 'finished']);
+  } finally {
+    other.release(true);
+  }
+});
