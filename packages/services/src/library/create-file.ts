@@ -44,20 +44,16 @@ export async function createFile(
   const identity = { filename: plainName(file.filename), purpose, sha256: file.sha256 };
   const id = await s.db.$transaction(async (tx) => {
     const repeated = await findRepeated(tx, actor, fileHash(identity), repeatable, fileFinder(tx, actor, identity));
-    return repeated ?? insertFile(s, tx, actor, { file, identity, expiresAt: endOf(expiresAfterSeconds), repeatable });
+    return repeated ?? insertFile(s, tx, actor, { file, identity, expires: expiresAfterSeconds ?? null, repeatable });
   });
   return checkedFile(s, actor, id);
 }
 
-/** When a file expires that does so many seconds from now. */
-export const endOf = (seconds: number | undefined): Date | null =>
-  seconds === undefined ? null : new Date(Date.now() + seconds * 1_000);
-
 export interface NewFile {
   file: UploadedFile;
   identity: FileIdentity;
-  /** Null: never. */
-  expiresAt: Date | null;
+  /** When, or how many seconds after it was created; null: never. */
+  expires: Date | number | null;
   repeatable?: Repeatable;
 }
 
@@ -66,10 +62,12 @@ export async function insertFile(
   s: Services,
   tx: Prisma.TransactionClient,
   actor: Actor,
-  { file, identity, expiresAt, repeatable = {} }: NewFile,
+  { file, identity, expires, repeatable = {} }: NewFile,
 ): Promise<string> {
   const id = newId('file');
   const blobKey = `files/${id}`;
+  // Both by one clock: they are told as whole seconds.
+  const createdAt = new Date();
   await s.blobs.move(file.blobKey, blobKey);
   await tx.file.create({
     data: {
@@ -81,7 +79,8 @@ export async function insertFile(
       sizeBytes: file.sizeBytes,
       blobKey,
       status: 'uploaded',
-      expiresAt,
+      createdAt,
+      expiresAt: typeof expires === 'number' ? new Date(createdAt.getTime() + expires * 1_000) : expires,
     },
   });
   return id;

@@ -20,6 +20,7 @@ export async function createUpload(
       hint: 'Split the file, or raise MORAINE_UPLOAD_LIMIT_BYTES on the server.',
     });
   }
+  const createdAt = new Date();
   const upload = await s.db.partUpload.create({
     data: {
       id: newId('upload'),
@@ -30,7 +31,8 @@ export async function createUpload(
       mimeType,
       status: 'pending',
       fileSeconds: expiry?.seconds ?? null,
-      expiresAt: new Date(Date.now() + LIFE_MS),
+      createdAt,
+      expiresAt: new Date(createdAt.getTime() + LIFE_MS),
     },
   });
   return toUploadObject(upload);

@@ -141,6 +141,8 @@ describe('a file', () => {
     const upload = await uploadOf(s, { a: goodRows(1) });
     const file = await createFile(s, actor, { upload, purpose: 'evals', expiresAfterSeconds: seconds });
     expect((file.expires_at ?? 0) - file.created_at).toBe(seconds);
+    const { createdAt, expiresAt } = await s.db.file.findUniqueOrThrow({ where: { id: file.id } });
+    expect((expiresAt?.getTime() ?? 0) - createdAt.getTime()).toBe(1_000 * seconds);
   });
 
   test('that is deleted twice is not found the second time', async () => {

@@ -53,6 +53,8 @@ describe('an upload in parts', () => {
     const upload = await begin();
     expect(upload).toMatchObject({ object: 'upload', status: 'pending', filename: 'train.jsonl', file: null });
     expect(upload.expires_at - upload.created_at).toBe(3600);
+    const { createdAt, expiresAt } = await s.db.partUpload.findUniqueOrThrow({ where: { id: upload.id } });
+    expect(expiresAt.getTime() - createdAt.getTime()).toBe(3_600_000);
     const done = await complete(upload.id, await sendAll(upload.id), md5Of(rows).toUpperCase());
     const bytes = Buffer.byteLength(rows);
     expect(done).toMatchObject({ id: upload.id, status: 'completed', bytes });
