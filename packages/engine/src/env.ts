@@ -20,12 +20,13 @@ export const intraOpThreads = (): number | undefined => {
   return Number.isInteger(n) && n > 0 ? n : undefined;
 };
 
-/** Sets a variable that TensorFlow's native code reads when it is loaded, unless the user set it. Returns whether it was set here. */
-export const defaultNativeEnv = (name: string, value: string): boolean => {
-  if (process.env[name] !== undefined) return false;
-  process.env[name] = value;
-  return true;
+/** Sets a variable that TensorFlow's native code reads when it is loaded, unless the user set it. Child processes inherit it. */
+export const defaultNativeEnv = (name: string, value: string): void => {
+  process.env[name] ??= value;
 };
+
+/** The least of what TensorFlow logs: 0 says everything, 2 errors alone. */
+export const logLevel = (): number => Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? 0);
 
 /** What the process was started with, to look at before `setNativeEnv`. */
 export const currentEnv = (): Readonly<Record<string, string | undefined>> => process.env;

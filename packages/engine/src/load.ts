@@ -9,6 +9,7 @@ import {
   defaultNativeEnv,
   intraOpThreads,
   libraryPath,
+  logLevel,
   setNativeEnv,
   visibleDevices,
 } from './env.js';
@@ -41,7 +42,7 @@ let cpuNote: string | undefined;
 
 /**
  * Loads TensorFlow into this process, once, and returns tfjs on its native backend. Synchronous, about 0.5 s the first time.
- * Its own log is off unless `TF_CPP_MIN_LOG_LEVEL` is set. Where an NVIDIA driver is, the variables that CUDA and TensorFlow read are
+ * Its own log is off unless `TF_CPP_MIN_LOG_LEVEL` asks for one. Where an NVIDIA driver is, the variables that CUDA and TensorFlow read are
  * set first (see cuda.ts), and a process that computes on the CPU all the same says why, once.
  * @throws EngineError `runtime_missing` when the native parts are not installed, `runtime_broken` when they do not load,
  * `cuda_library_missing` naming the library and its wheel.
@@ -65,8 +66,8 @@ export function loadTf(): Tf {
   const driver = findNvidiaDriver();
   if (driver !== null) prepareGpu(packageDir);
   // Errors about a GPU are worth reading where there is one; elsewhere they only say that there is none.
-  const isQuiet = defaultNativeEnv('TF_CPP_MIN_LOG_LEVEL', driver === null ? '3' : '2');
-  const unmute = isQuiet ? muteStderr(require, path.join(packageDir, quietFile)) : () => {};
+  defaultNativeEnv('TF_CPP_MIN_LOG_LEVEL', driver === null ? '3' : '2');
+  const unmute = logLevel() >= 2 ? muteStderr(require, path.join(packageDir, quietFile)) : () => {};
   try {
     loaded = require('@tensorflow/tfjs-node-gpu') as Tf;
   } catch (cause) {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { doctor } from '@moraine/engine/install';
@@ -14,6 +15,16 @@ test('TensorFlow loads once and computes on the native backend', () => {
   const product = tf.tidy(() => tf.matMul([[1, 2]], [[3], [4]]).dataSync());
   expect([...product]).toEqual([11]);
   expect(tf.memory().numTensors).toBe(before);
+});
+
+// A child inherits the level that its parent set, and must not take it for a wish of the user's.
+test.each([[{}], [{ TF_CPP_MIN_LOG_LEVEL: '3' }]])('a process that loads it prints nothing of its own: %j', (level) => {
+  const { TF_CPP_MIN_LOG_LEVEL: _, ...env } = process.env;
+  const code = `import { loadTf } from ${JSON.stringify(path.resolve(import.meta.dirname, '../dist/index.js'))};
+    const tf = loadTf(); console.log(...tf.matMul([[1, 2]], [[3], [4]]).dataSync());`;
+  const words = ['--no-deprecation', '--input-type=module', '-e', code];
+  const { stdout, stderr } = spawnSync(process.execPath, words, { env: { ...env, ...level }, encoding: 'utf8' });
+  expect([stdout, stderr]).toEqual(['11\n', '']);
 });
 
 test('the device names itself, the library’s version and its threads', () => {
