@@ -212,17 +212,24 @@ test('asked to end, it takes nothing new, and first ends what it answers', async
   await s.pg.query('DELETE FROM inference_processes');
   running = await startProcess(s, { ...settings, idleMs: null }, pino({ level: 'silent' }));
   const { secret } = await row();
-  let isDone = false;
-  const long = ask({ more: { max_tokens: 100, n: 8 } }).finally(() => {
-    isDone = true;
-  });
-  while ((await row()).answering === 0 && !isDone) await new Promise((resolve) => setTimeout(resolve, 5));
   const end = running.drain();
-  const knock = () => fetch(`${running.address}/v1/models`, { headers: { authorization: `Bearer ${secret}` } });
-  while ((await knock()).status !== 503) expect(isDone).toBe(false);
+  let isRefusing = false;
+  let endedLater = 0;
+  // More and more is asked, so that something is under way when the first is refused.
+  const asked: ReturnType<typeof ask>[] = [];
+  while (!isRefusing) {
+    const one = ask({ secret, more: { max_tokens: 60, n: 2 } });
+    asked.push(one);
+    void one.then(({ status }) => {
+      if (status === 503) isRefusing = true;
+      else if (isRefusing) endedLater += 1;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
   expect((await row()).status).toBe('draining');
-  const { status, json } = await long;
-  expect([status, json.choices.length]).toEqual([200, 8]);
+  for (const { status, json } of await Promise.all(asked))
+    expect([status, json.choices?.length]).toEqual(status === 503 ? [503, undefined] : [200, 2]);
+  expect(endedLater).toBeGreaterThan(0);
   await end;
   expect(await row()).toMatchObject({ status: 'gone', secret: '' });
 }, 20_000);
