@@ -1,11 +1,17 @@
-/** `npm run load:cost`: the processor time of the API for each route, one request after the other; 20,000 runs in the table. */
+/**
+ * `npm run load:cost`: the processor time of the API and of Postgres for each route, one request after the other, 20,000 runs in the table.
+ * The rounds of all routes take turns, and the middle one of each counts, so that what else the machine does meets all alike.
+ */
 import { call, fillPoints, fillRuns, uploadInputs } from './fill.js';
-import { openShooter } from './open-loop.js';
-import { useOf } from './process-use.js';
-import { createShot, readsOf } from './shots.js';
-import { startLoadStack } from './stack.js';
+import { openShooter, type Shooter, type Shot } from './open-loop.js';
+import { childTimes, useOf } from './process-use.js';
+import { createShot, rareReadsOf, readsOf } from './shots.js';
+import { type LoadStack, startLoadStack } from './stack.js';
 
-const REQUESTS = 300;
+const ROUNDS = 3;
+const REQUESTS = 200;
+/** One answer of 20,000 items is as long as thousands of others. */
+const LONG_REQUESTS = 5;
 /** What a run of 400 steps draws. */
 const SERIES = [
   'train_loss',
@@ -18,6 +24,28 @@ const SERIES = [
   'data_ms',
 ];
 
+interface Cost {
+  apiMs: number;
+  postgresMs: number;
+}
+
+async function costOf(stack: LoadStack, shooter: Shooter, shot: Shot): Promise<Cost> {
+  const requests = shot.isLong ? LONG_REQUESTS : REQUESTS;
+  const use = () => ({ api: useOf(stack.pids.api).cpuS, postgres: childTimes(stack.pids.postgres) });
+  // The first ones fill caches and plans.
+  for (let i = 0; i < requests / 4; i++) await shooter.shoot(shot);
+  const before = use();
+  for (let i = 0; i < requests; i++) {
+    const { status } = await shooter.shoot(shot);
+    if (status !== 200) throw new Error(`${shot.method} ${shot.path} answers ${status}.`);
+  }
+  const after = use();
+  const postgresS = [...after.postgres].reduce((sum, [pid, to]) => sum + to - (before.postgres.get(pid) ?? to), 0);
+  return { apiMs: ((after.api - before.api) * 1_000) / requests, postgresMs: (postgresS * 1_000) / requests };
+}
+
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
 const stack = await startLoadStack({ LOG_LEVEL: 'warn' });
 try {
   const inputs = await uploadInputs(stack);
@@ -25,13 +53,16 @@ try {
   await fillRuns(stack.databaseUrl, String(run.id), 20_000);
   await fillPoints(stack.databaseUrl, String(run.id), SERIES, 400);
   const shooter = openShooter(stack);
-  console.log(`${'route'.padEnd(24)}   ms of processor time`);
-  for (const shot of [...readsOf(String(run.id)), createShot(inputs)]) {
-    for (let i = 0; i < REQUESTS; i++) await shooter.shoot(shot);
-    const before = useOf(stack.pids.api);
-    for (let i = 0; i < REQUESTS; i++) await shooter.shoot(shot);
-    const cost = ((useOf(stack.pids.api).cpuS - before.cpuS) * 1_000) / REQUESTS;
-    console.log(`${shot.name.padEnd(24)}${cost.toFixed(2).padStart(8)}`);
+  const shots = [...readsOf(String(run.id)), ...rareReadsOf(String(run.id), inputs.training_file), createShot(inputs)];
+  const costs = new Map<Shot, Cost[]>(shots.map((shot) => [shot, []]));
+  // The last round of creates would lengthen the queue that the reads of the next one look at, so creates come at the end.
+  for (const those of [shots.filter(({ kind }) => kind === 'read'), shots.filter(({ kind }) => kind === 'create')])
+    for (let round = 0; round < ROUNDS; round++)
+      for (const shot of those) costs.get(shot)?.push(await costOf(stack, shooter, shot));
+  console.log(`${'ms of processor time'.padEnd(24)}     API  Postgres`);
+  for (const [{ name }, rounds] of costs) {
+    const of = (key: keyof Cost): string => median(rounds.map((cost) => cost[key])).toFixed(2);
+    console.log(`${name.padEnd(24)}${of('apiMs').padStart(8)}${of('postgresMs').padStart(10)}`);
   }
   shooter.close();
 } finally {

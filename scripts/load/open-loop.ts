@@ -9,6 +9,8 @@ export interface Shot {
   method: 'GET' | 'POST';
   path: string;
   body?: unknown;
+  /** Its answer has very many items. */
+  isLong?: boolean;
 }
 
 export interface Result {

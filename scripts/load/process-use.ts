@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
-
-const TICKS_PER_SECOND = 100;
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface Use {
   /** Processor time of the process since it started, seconds. */
@@ -8,11 +6,27 @@ export interface Use {
   residentMb: number;
 }
 
+/** Time on a processor of each thread, to the nanosecond; those of a process that has just ended are none. */
+function threadTimes(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(
+      (thread) => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e9,
+    );
+  } catch {
+    return [];
+  }
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
 /** What a process uses, from /proc. */
 export function useOf(pid: number): Use {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name in brackets may hold spaces; user and system time are fields 14 and 15.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const residentKb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
-  return { cpuS: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND, residentMb: residentKb / 1024 };
+  return { cpuS: sum(threadTimes(pid)), residentMb: residentKb / 1024 };
+}
+
+/** Processor time of each child of a process, seconds by process id: what a Postgres does, connection by connection. */
+export function childTimes(pid: number): Map<number, number> {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  return new Map(children.map((child) => [child, sum(threadTimes(child))]));
 }

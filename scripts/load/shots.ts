@@ -1,8 +1,11 @@
 import type { Shot } from './open-loop.js';
 
+const reads = (paths: Record<string, string>): Shot[] =>
+  Object.entries(paths).map(([name, path]) => ({ kind: 'read', name, method: 'GET', path }));
+
 /** What people and dashboards read. `train` is the run that trains. */
 export function readsOf(train: string): Shot[] {
-  const paths = {
+  return reads({
     'a run': '/v1/fine_tuning/jobs/ftjob-filled000777',
     'the run that trains': `/v1/fine_tuning/jobs/${train}`,
     'jobs, a page of 20': '/v1/fine_tuning/jobs?limit=20',
@@ -10,8 +13,22 @@ export function readsOf(train: string): Shot[] {
     events: `/v1/fine_tuning/jobs/${train}/events?limit=20`,
     metrics: `/v1/runs/${train}/metrics`,
     workers: '/v1/workers',
-  };
-  return Object.entries(paths).map(([name, path]) => ({ kind: 'read', name, method: 'GET', path }));
+  });
+}
+
+/** What is read less often, for `npm run load:cost` alone. */
+export function rareReadsOf(train: string, file: string): Shot[] {
+  const short = reads({
+    'jobs, a page of 50': '/v1/fine_tuning/jobs?limit=50',
+    'metrics, one series': `/v1/runs/${train}/metrics?names=train_loss`,
+    'metrics, 20 steps': '/v1/runs/ftjob-filled000777/metrics',
+    checkpoints: `/v1/fine_tuning/jobs/${train}/checkpoints`,
+    queue: '/v1/queue',
+    files: '/v1/files',
+    'a file': `/v1/files/${file}`,
+    'a model': '/v1/models/moraine-tiny',
+  });
+  return [...short, ...reads({ 'models, 20,001': '/v1/models' }).map((shot) => ({ ...shot, isLong: true }))];
 }
 
 /** A run in a pool that nobody works in. */

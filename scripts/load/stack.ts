@@ -18,7 +18,7 @@ export interface LoadStack {
   key: string;
   databaseUrl: string;
   /** Process ids by part. */
-  pids: { api: number; worker: number };
+  pids: { api: number; worker: number; postgres: number };
   stop(): Promise<void>;
 }
 
@@ -67,7 +67,8 @@ export async function startLoadStack(settings: Record<string, string> = {}): Pro
         throw new Error(`The API does not start: ${readFileSync(at('api.log'), 'utf8')}`);
       await sleep(200);
     }
-    return { dir, url, key, databaseUrl: postgres.url, pids: { api: api.pid ?? 0, worker: worker.pid ?? 0 }, stop };
+    const pids = { api: api.pid ?? 0, worker: worker.pid ?? 0, postgres: postgres.id.pid };
+    return { dir, url, key, databaseUrl: postgres.url, pids, stop };
   } catch (error) {
     await stop();
     throw error;
