@@ -155,9 +155,9 @@ export const durable = [
   }),
   {
     name: 'rate limit: there is none while Redis is silent',
-    file: 'apps/api/src/plugins/rate-store.ts',
-    find: ': local));',
-    replace: ': { current: 0, ttl: local.ttl }));',
+    file: 'apps/api/src/plugins/rate-count.ts',
+    find: 'if (!heard) return;',
+    replace: 'if (!heard) return void windows.delete(key);',
     testFile: 'apps/api/test/away.test.ts',
     test: 'a Redis that hangs > holds a request for 200 ms at most, is named by /readyz, and the limit of requests goes on in memory',
   },

@@ -63,8 +63,9 @@ export const drain = fp(async (app) => {
       if (connection) connection.since = performance.now();
     });
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (stop.signal.aborted) reply.header('connection', 'close');
+    done();
   });
 
   /**

@@ -17,7 +17,8 @@ function countRequests(app: FastifyInstance, registers: [Registry]): void {
     buckets: BUCKETS_S,
     registers,
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
+    done();
     const route = request.routeOptions.url ?? 'none';
     if (route === '/metrics') return;
     durations.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1_000);

@@ -17,17 +17,20 @@ export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
  * and an empty JSON body that counts as no body, because the stock Python client posts `cancel` like that.
  */
 export const requests = fp(async (app) => {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     refuseQuery(request.url);
+    done();
   });
   // What a body, a query or an address holds is checked here, once for all routes; forms are read part by part (routes/form.ts).
-  app.addHook('preValidation', async ({ body, query, params }) => {
+  app.addHook('preValidation', ({ body, query, params }, _reply, done) => {
     refuseTexts(params);
     refuseTexts(query);
     refuseTexts(body);
+    done();
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
+    done();
     const level =
       reply.statusCode >= 500 ? 'error' : request.method === 'GET' && reply.statusCode < 400 ? 'debug' : 'info';
     const path = request.url.split('?')[0];

@@ -76,18 +76,22 @@ export const shed = fp<ShedOptions>(
       });
     };
 
-    app.addHook('onRequest', async (request) => {
-      if (isLong(request)) return;
+    app.addHook('onRequest', (request, _reply, done) => {
+      if (isLong(request)) return done();
       const reason = reasonNow();
       if (reason) refuse(reason);
       counted.add(request);
       inFlight++;
+      done();
     });
-    const leave = async (request: FastifyRequest): Promise<void> => {
+    const leave = (request: FastifyRequest): void => {
       if (counted.delete(request)) inFlight--;
     };
-    app.addHook('onResponse', leave);
-    app.addHook('onRequestAbort', leave);
+    app.addHook('onResponse', (request, _reply, done) => {
+      leave(request);
+      done();
+    });
+    app.addHook('onRequestAbort', async (request) => leave(request));
     app.addHook('onClose', async () => loop.stop());
   },
 );
