@@ -94,8 +94,8 @@ export const product = [
   }),
   services('library/list-files.ts', 'ground/order', {
     name: 'paging cursor: items of one moment are passed over',
-    find: '{ createdAt: from.createdAt, id: { [beyond]: from.id } },',
-    replace: '',
+    find: '(SELECT created_at, id FROM files',
+    replace: "(SELECT created_at, '' FROM files",
     test: 'files of one moment are on one page each, in both directions',
   }),
   services('training/ingest-metrics.ts', 'metrics', {

@@ -1,25 +1,15 @@
 import { AppError, type ModelObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { checkpointModelName, fineTunedModelName, parseFineTunedModelName } from './fine-tuned-model-name.js';
-import { adapterToModel, baseToModel, downloadToModel, fineTunedToModel } from './to-model-object.js';
+import { readNamedModel } from './read-models.js';
+import { fineTunedToModel } from './to-model-object.js';
 
 /** A base or a registered adapter by its name, the result of a run by its `ft:` name, or a kept checkpoint by its `…:ckpt-step-<n>` name. */
 export async function getModel(s: Services, actor: Actor, name: string): Promise<ModelObject> {
-  const model = name.startsWith('ft:') ? await findFineTuned(s, actor, name) : await findNamed(s, actor, name);
+  const model = name.startsWith('ft:') ? await findFineTuned(s, actor, name) : await readNamedModel(s, actor, name);
   if (!model)
     throw new AppError('not_found', `No model '${name}'.`, { param: 'model', hint: 'GET /v1/models lists yours.' });
   return model;
-}
-
-async function findNamed(s: Services, { projectId }: Actor, name: string): Promise<ModelObject | null> {
-  // First: it becomes a base in one transaction, and must not be missed between two looks.
-  const download = await s.db.baseDownload.findUnique({ where: { projectId_name: { projectId, name } } });
-  const where = { projectId, name, deletedAt: null };
-  const base = await s.db.base.findFirst({ where });
-  if (base) return baseToModel(base);
-  const adapter = await s.db.uploadedAdapter.findFirst({ where, include: { base: true } });
-  if (adapter) return adapterToModel(adapter, adapter.base);
-  return download && downloadToModel(download);
 }
 
 async function findFineTuned(s: Services, actor: Actor, name: string): Promise<ModelObject | null> {

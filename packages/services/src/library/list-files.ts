@@ -1,8 +1,7 @@
 import type { FileObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
-import { liveFiles } from './require-file.js';
-import { toFileObject } from './to-file-object.js';
+import { readFiles } from './read-files.js';
 
 export interface ListFiles {
   purpose?: string;
@@ -17,28 +16,15 @@ export async function listFiles(
   actor: Actor,
   { purpose, limit, order, after }: ListFiles,
 ): Promise<Page<FileObject>> {
-  const live = liveFiles(actor);
-  const from = after
-    ? cursorOrThrow(await s.db.file.findFirst({ where: { id: after, projectId: actor.projectId } }), after)
-    : null;
-  const beyond = order === 'desc' ? 'lt' : 'gt';
-  const rows = await s.db.file.findMany({
-    where: {
-      AND: [
-        live,
-        purpose ? { purpose } : {},
-        from
-          ? {
-              OR: [
-                { createdAt: { [beyond]: from.createdAt } },
-                { createdAt: from.createdAt, id: { [beyond]: from.id } },
-              ],
-            }
-          : {},
-      ],
-    },
-    orderBy: [{ createdAt: order }, { id: order }],
-    take: limit + 1,
-  });
-  return toPage(rows.map(toFileObject), limit);
+  const direction = order === 'desc' ? 'DESC' : 'ASC';
+  const values: unknown[] = [];
+  const put = (value: unknown): string => `$${values.push(value) + 1}`;
+  const conditions = [purpose ? `AND purpose = ${put(purpose)}` : ''];
+  if (after) {
+    cursorOrThrow(await s.db.file.findFirst({ where: { id: after, projectId: actor.projectId } }), after);
+    const place = `(SELECT created_at, id FROM files WHERE id = ${put(after)} AND project_id = $1)`;
+    conditions.push(`AND (created_at, id) ${order === 'desc' ? '<' : '>'} ${place}`);
+  }
+  const rest = `${conditions.join(' ')} ORDER BY created_at ${direction}, id ${direction} LIMIT ${put(limit + 1)}`;
+  return toPage(await readFiles(s, actor, rest, values), limit);
 }

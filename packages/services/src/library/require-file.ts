@@ -12,11 +12,12 @@ export const liveFiles = (actor: Actor) => ({
 /** The row of a file of the caller's project. @throws AppError `not_found`, also for files of other projects. */
 export async function requireFile(s: Services, actor: Actor, id: string, param = 'file_id'): Promise<FileModel> {
   const file = await s.db.file.findFirst({ where: { id, ...liveFiles(actor) } });
-  if (!file) {
-    throw new AppError('not_found', `No file '${id}'.`, {
-      param,
-      hint: 'GET /v1/files lists yours; an expired file is gone.',
-    });
-  }
+  if (!file) throw fileNotFound(id, param);
   return file;
 }
+
+export const fileNotFound = (id: string, param = 'file_id'): AppError =>
+  new AppError('not_found', `No file '${id}'.`, {
+    param,
+    hint: 'GET /v1/files lists yours; an expired file is gone.',
+  });

@@ -2,7 +2,15 @@ import type { FileObject } from '@moraine/contract';
 import type { FileModel } from '../ground/generated/models.js';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
 
-export function toFileObject(row: FileModel): FileObject {
+/** What of a file's row its wire object is made of. */
+export type FileColumns = Omit<
+  FileModel,
+  'sizeBytes' | 'projectId' | 'blobKey' | 'deletedAt' | 'keyId' | 'idempotencyKey'
+> & {
+  sizeBytes: number | bigint;
+};
+
+export function toFileObject(row: FileColumns): FileObject {
   return {
     id: row.id,
     object: 'file',

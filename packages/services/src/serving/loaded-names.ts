@@ -11,6 +11,7 @@ export interface LoadedName {
 
 /** What a project calls the files of these hashes: registered adapters, results of runs and kept checkpoints; a result by that name first. */
 export async function namesOf(s: Services, { projectId }: Actor, hashes: string[]): Promise<LoadedName[]> {
+  if (hashes.length === 0) return [];
   const where = { projectId, deletedAt: null, sha256: { in: hashes } };
   const [adapters, checkpoints] = await Promise.all([
     s.db.uploadedAdapter.findMany({ where, include: { base: true } }),

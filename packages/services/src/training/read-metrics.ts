@@ -20,16 +20,18 @@ interface SeriesRow {
   name: string;
   every: number;
   bucket: number[];
+  /** Absent from buckets of values that are no numbers. */
+  finite: true | null;
   /** These four are null where each point is one step. */
   n: number[] | null;
   sum: number[] | null;
   min: number[] | null;
   max: number[] | null;
-  last: number[];
+  last: (number | NotFinite)[];
 }
 
 const list = (column: string, by: string): string => `json_agg(${column} ORDER BY ${by}) AS ${column}`;
-const lists = (columns: readonly string[]): string => columns.map((column) => list(column, 'bucket')).join();
+const BUCKETS = `${['bucket', 'n', 'sum', 'min', 'max', 'last'].map((column) => list(column, 'bucket')).join()}, true AS finite`;
 
 const OF_RUN = `m.run_id = $1 AND ($2::text[] IS NULL OR m.name = ANY ($2))`;
 const IN_WINDOW = `${OF_RUN} AND p.step BETWEEN $3::int AND $4::int`;
@@ -37,12 +39,12 @@ const IN_WINDOW = `${OF_RUN} AND p.step BETWEEN $3::int AND $4::int`;
 /** Points as they are, where a bucket is one step. */
 const EACH = `
   SELECT m.name, $5::int AS every, json_agg(p.step ORDER BY p.step) AS bucket, NULL::json AS n, NULL::json AS sum, NULL::json AS min,
-    NULL::json AS max, json_agg(p.value ORDER BY p.step) AS last
+    NULL::json AS max, json_agg(p.value ORDER BY p.step) AS last, true AS finite
   FROM metric_series m JOIN metric_points p ON p.series_id = m.id
   WHERE ${IN_WINDOW} AND m.rolled_up IS NOT TRUE AND p.${IS_FINITE} GROUP BY 1`;
 
 const FINE = `
-  SELECT name, $5::int AS every, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
+  SELECT name, $5::int AS every, ${BUCKETS} FROM (
     SELECT m.name, p.step / $5::int AS bucket, count(*)::int AS n, sum(p.value) AS sum, min(p.value) AS min, max(p.value) AS max,
       (array_agg(p.value ORDER BY p.step DESC))[1] AS last
     FROM metric_series m JOIN metric_points p ON p.series_id = m.id
@@ -64,7 +66,7 @@ const COARSE = `
     WHERE p.${IS_FINITE} AND (p.step BETWEEN $3::int AND least($4::int, edge.low * ${ROLLUP_STEPS} - 1)
        OR p.step BETWEEN greatest($3::int, (edge.high + 1) * ${ROLLUP_STEPS}, edge.low * ${ROLLUP_STEPS}) AND $4::int)
   )
-  SELECT name, $5::int AS every, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
+  SELECT name, $5::int AS every, ${BUCKETS} FROM (
     SELECT name, step / $5::int AS bucket, sum(n)::int AS n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
       (array_agg(last ORDER BY step DESC))[1] AS last
     FROM parts GROUP BY 1, 2
@@ -72,24 +74,26 @@ const COARSE = `
 
 /** Series whose points are gone: every roll-up that the range touches, in buckets of $6 steps. */
 const ROLLED_UP = `
-  SELECT name, $6::int AS every, ${lists(['bucket', 'n', 'sum', 'min', 'max', 'last'])} FROM (
+  SELECT name, $6::int AS every, ${BUCKETS} FROM (
     SELECT m.name, r.bucket * ${ROLLUP_STEPS} / $6::int AS bucket, sum(r.n)::int AS n, sum(r.sum) AS sum, min(r.min) AS min,
       max(r.max) AS max, (array_agg(r.last ORDER BY r.bucket DESC))[1] AS last
     FROM metric_series m JOIN metric_rollups r ON r.series_id = m.id
     WHERE ${OF_RUN} AND m.rolled_up AND r.bucket BETWEEN $3::int / ${ROLLUP_STEPS} AND $4::int / ${ROLLUP_STEPS} GROUP BY 1, 2
   ) buckets GROUP BY 1`;
 
-/** Both kinds in one statement, so that a series whose points go meanwhile is in it once. */
-const withRolledUp = (points: string): string => `(${points}) UNION ALL (${ROLLED_UP})`;
-const [EACH_STEP, FINE_BUCKETS, COARSE_BUCKETS] = [EACH, FINE, COARSE].map(withRolledUp) as [string, string, string];
-
 /** Buckets with a value that is no number, and the first such value. The condition is that of the partial index. */
 const NOT_FINITE = `
-  SELECT m.name, CASE WHEN m.rolled_up THEN $6::int ELSE $5::int END AS every,
-    p.step / CASE WHEN m.rolled_up THEN $6::int ELSE $5::int END AS bucket, (array_agg(p.value ORDER BY p.step))[1] AS value
-  FROM metric_series m JOIN metric_points p ON p.series_id = m.id
-  WHERE ${IN_WINDOW} AND p.value = ANY ('{NaN,Infinity,-Infinity}'::float8[])
-  GROUP BY 1, 2, 3 ORDER BY 1, 3`;
+  SELECT name, every, ${list('bucket', 'bucket')}, NULL, NULL, NULL, NULL, json_agg(value ORDER BY bucket), NULL FROM (
+    SELECT m.name, CASE WHEN m.rolled_up THEN $6::int ELSE $5::int END AS every,
+      p.step / CASE WHEN m.rolled_up THEN $6::int ELSE $5::int END AS bucket, (array_agg(p.value::text ORDER BY p.step))[1] AS value
+    FROM metric_series m JOIN metric_points p ON p.series_id = m.id
+    WHERE ${IN_WINDOW} AND p.value = ANY ('{NaN,Infinity,-Infinity}'::float8[])
+    GROUP BY 1, 2, 3
+  ) buckets GROUP BY 1, 2`;
+
+/** All kinds in one statement, so that a series whose points go meanwhile is in it once. */
+const withOthers = (points: string): string => `(${points}) UNION ALL (${ROLLED_UP}) UNION ALL (${NOT_FINITE})`;
+const [EACH_STEP, FINE_BUCKETS, COARSE_BUCKETS] = [EACH, FINE, COARSE].map(withOthers) as [string, string, string];
 
 /** The last step that has a point; no row where the caller's project has no such run. */
 const LAST_STEP = `
@@ -137,29 +141,22 @@ const statementFor = (every: number): string =>
   every === 1 ? EACH_STEP : every < ROLLUP_STEPS ? FINE_BUCKETS : COARSE_BUCKETS;
 
 async function readSeries(s: Services, window: Window, widths: Widths): Promise<MetricSeries[]> {
-  const values = [...window, ...widths];
-  const [columns, notFinite] = await Promise.all([
-    s.pg.query<SeriesRow>(prepared(statementFor(widths[0]), values)),
-    s.pg.query<{ name: string; every: number; bucket: number; value: number }>(prepared(NOT_FINITE, values)),
-  ]);
+  const query = prepared(statementFor(widths[0]), [...window, ...widths]);
+  const { rows } = await s.pg.query<SeriesRow>(query);
   const series = new Map<string, MetricSeries>();
-  const seriesOf = ({ name, every }: Pick<SeriesRow, 'name' | 'every'>): MetricSeries => {
-    const known = series.get(name) ?? { name, every, points: [] };
-    series.set(name, known);
-    return known;
-  };
-  for (const row of columns.rows) seriesOf(row).points = pointsOf(row);
-  for (const { bucket, value, ...row } of notFinite.rows) {
-    const marked = seriesOf(row);
-    marked.not_finite ??= [];
-    marked.not_finite.push({ step: bucket * row.every, value: String(value) as NotFinite });
+  for (const row of rows) {
+    const { name, every, bucket, last, finite } = row;
+    const one = series.get(name) ?? { name, every, points: [] };
+    series.set(name, one);
+    if (finite) one.points = pointsOf(row);
+    else one.not_finite = bucket.map((number, i) => ({ step: number * every, value: last[i] as NotFinite }));
   }
   return [...series.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function pointsOf({ every, bucket, n, sum, min, max, last }: SeriesRow): MetricSeries['points'] {
   return bucket.map((number, i) => {
-    const [step, value] = [number * every, last[i] ?? 0];
+    const [step, value] = [number * every, (last[i] ?? 0) as number];
     if (every === 1) return { step, n: 1, mean: value, min: value, max: value, last: value };
     const count = n?.[i] ?? 1;
     return {

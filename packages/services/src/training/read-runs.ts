@@ -5,7 +5,7 @@ import type { AttemptColumns } from '../work/to-attempt-object.js';
 import { waitingReasons } from '../work/waiting-reason.js';
 import type { ExportRow } from './downloads.js';
 import type { RunColumns, RunWithParts, TaskColumns } from './run-row.js';
-import { LOSS_ENDS, type LossEnds, verdictOf } from './run-verdict.js';
+import { LOSSES, type LossEnds, verdictOf } from './run-verdict.js';
 import { toRunObject } from './to-run-object.js';
 
 /** Times inside JSON are milliseconds. */
@@ -38,8 +38,7 @@ const COLUMNS = `r.id, r.project_id AS "projectId", r.suffix, r.metadata, r.conf
      ORDER BY a.attempt), '[]') FROM attempts a WHERE a.task_id = t.id) AS attempts,
   (SELECT coalesce(json_agg(json_build_object('kind', d.kind, 'sizeBytes', d.size_bytes, 'blobKey', d.blob_key, 'report', d.report)
      ORDER BY d.kind), '[]') FROM adapters d WHERE d.run_id = r.id) AS adapters,
-  (SELECT coalesce(json_agg(json_build_object(${LOSS_ENDS}) ORDER BY m.name DESC), '[]') FROM metric_series m
-     WHERE m.run_id = r.id AND m.name IN ('train_loss', 'valid_loss')) AS losses`;
+  ${LOSSES} AS losses`;
 
 const FROM = 'FROM tasks t JOIN runs r ON r.id = t.id JOIN bases b ON b.id = r.base_id';
 

@@ -1,6 +1,4 @@
 import type { RunVerdict } from '@moraine/contract';
-import type { Services } from '../ground/context.js';
-import { prepared } from '../ground/prepared.js';
 import { IS_FINITE } from './rewind.js';
 
 /** Values at either end of a series that are looked at together, so that one batch decides nothing. */
@@ -67,11 +65,13 @@ const shown = (loss: number): string =>
 const side = (order: 'ASC' | 'DESC'): string => `ARRAY(
   SELECT value FROM metric_points p WHERE p.series_id = m.id AND p.${IS_FINITE} ORDER BY p.step ${order} LIMIT ${WINDOW})`;
 
-/** Keys and values of `LossEnds` (without `result_step`) in SQL, of `metric_series m`. */
-export const LOSS_ENDS = `'name', m.name, 'first', ${side('ASC')}, 'last', ${side('DESC')},
-  'count', (SELECT coalesce(sum(n), 0)::int FROM metric_rollups u WHERE u.series_id = m.id),
-  'best', (SELECT json_build_object('value', value, 'step', step) FROM metric_points p
-    WHERE m.name = 'valid_loss' AND p.series_id = m.id AND p.${IS_FINITE} ORDER BY value, step DESC LIMIT 1)`;
+/** A list of `LossEnds` (without `result_step`) in SQL, of `runs r`. */
+export const LOSSES = `(
+  SELECT coalesce(json_agg(json_build_object('name', m.name, 'first', ${side('ASC')}, 'last', ${side('DESC')},
+    'count', (SELECT coalesce(sum(n), 0)::int FROM metric_rollups u WHERE u.series_id = m.id),
+    'best', (SELECT json_build_object('value', value, 'step', step) FROM metric_points p
+      WHERE m.name = 'valid_loss' AND p.series_id = m.id AND p.${IS_FINITE} ORDER BY value, step DESC LIMIT 1))), '[]')
+  FROM metric_series m WHERE m.run_id = r.id AND m.name IN ('train_loss', 'valid_loss'))`;
 
 /** What the losses of a run say, the training loss before the validation loss; `result_step` is the step that its result is of. */
 export function verdictOf(losses: readonly LossEnds[], result_step: number | null): RunVerdict | null {
@@ -81,21 +81,4 @@ export function verdictOf(losses: readonly LossEnds[], result_step: number | nul
   });
   const found = verdicts.filter(({ verdict }) => verdict !== null);
   return (found.find(({ name }) => name === 'train_loss') ?? found[0])?.verdict ?? null;
-}
-
-const VERDICTS = `SELECT r.id, r.result_step, json_agg(json_build_object(${LOSS_ENDS})) AS losses
-  FROM metric_series m JOIN runs r ON r.id = m.run_id WHERE m.run_id = ANY ($1) AND m.name IN ('train_loss', 'valid_loss') GROUP BY r.id`;
-
-/** The verdicts of runs that have one, worked out from their stored losses when they are read. */
-export async function runVerdicts(s: Services, runIds: readonly string[]): Promise<Map<string, RunVerdict>> {
-  if (runIds.length === 0) return new Map();
-  const { rows } = await s.pg.query<{ id: string; result_step: number | null; losses: LossEnds[] }>(
-    prepared(VERDICTS, [runIds]),
-  );
-  return new Map(
-    rows.flatMap(({ id, losses, result_step }) => {
-      const verdict = verdictOf(losses, result_step);
-      return verdict ? [[id, verdict]] : [];
-    }),
-  );
 }

@@ -12,7 +12,7 @@ import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
 import { prepared } from '../ground/prepared.js';
 import { toSeconds, toSecondsOrNull } from '../ground/time.js';
 import { metadataConditions, RUN_NAME, runConditions, type Values } from './run-query.js';
-import { runVerdicts } from './run-verdict.js';
+import { LOSSES, type LossEnds, verdictOf } from './run-verdict.js';
 import { type ProgressRow, toProgress } from './to-run-object.js';
 import { trainKind } from './train-kind.js';
 
@@ -58,7 +58,7 @@ const COLUMNS = `r.id, ${RUN_NAME} AS name, t.created_at, t.started_at, t.finish
   (r.config->'adapter') - 'target_modules' AS adapter, (r.config->>'trainable_parameters')::float8 AS parameters,
   (r.config->'optimizer'->>'learning_rate')::float8 AS learning_rate,
   r.step, r.steps, r.trained_tokens::float8 AS "trainedTokens", r.tokens_per_second AS "tokensPerSecond", r.train_loss AS "trainLoss", r.pace,
-  t.deleted_at, t.purge_at`;
+  t.deleted_at, t.purge_at, r.result_step, ${LOSSES} AS losses`;
 
 interface SummaryRow extends ProgressRow {
   id: string;
@@ -75,6 +75,8 @@ interface SummaryRow extends ProgressRow {
   learning_rate: number;
   deleted_at: Date | null;
   purge_at: Date | null;
+  result_step: number | null;
+  losses: LossEnds[];
 }
 
 /** A page of the runs of the caller's project that match, over all of them, in any order. @throws AppError `invalid_value`. */
@@ -92,18 +94,11 @@ export async function searchRuns(
   const text = `SELECT ${COLUMNS} ${FROM} WHERE ${where}${after}
     ORDER BY ${order.key} ${order.direction}, t.created_at DESC, t.id DESC LIMIT ${put(search.limit + 1)}`;
   const { rows } = await s.pg.query<SummaryRow>(isPlain(search) ? prepared(text, values) : { text, values });
-  const verdicts = await runVerdicts(
-    s,
-    rows.map(({ id }) => id),
-  );
   const counted = search.count
     ? await s.pg.query<{ count: number }>(`SELECT count(*)::int AS count ${FROM} WHERE ${where}`, matching)
     : null;
   return {
-    ...toPage(
-      rows.map((row) => toSummary(row, verdicts.get(row.id) ?? null)),
-      search.limit,
-    ),
+    ...toPage(rows.map(toSummary), search.limit),
     total_count: counted?.rows[0]?.count ?? null,
   };
 }
@@ -160,7 +155,7 @@ async function place(
   return `(${later} OR (${key} = ${cursor(key)} AND ${older}))`;
 }
 
-function toSummary(row: SummaryRow, verdict: RunSummary['verdict']): RunSummary {
+function toSummary(row: SummaryRow): RunSummary {
   const method = methodRow(row.adapter);
   const adapter = { target_modules: [], ...row.adapter } as unknown as MethodConfig;
   return {
@@ -173,7 +168,7 @@ function toSummary(row: SummaryRow, verdict: RunSummary['verdict']): RunSummary 
     model: row.model,
     status: row.status as RunSummary['status'],
     state: row.state as RunSummary['state'],
-    verdict,
+    verdict: verdictOf(row.losses, row.result_step),
     method: {
       type: method.type,
       name: method.name,

@@ -1,4 +1,5 @@
 import type { Services } from '../ground/context.js';
+import { prepared } from '../ground/prepared.js';
 
 /** A queued task, by what orders it. */
 export interface Queued {
@@ -8,11 +9,21 @@ export interface Queued {
   queuedAt: Date;
 }
 
-/** The order of a pool's queue as it was a moment ago: three columns of one length. */
+/** The workers of a pool that have given a sign of life of late, by what they can take. */
+export interface PoolWorkers {
+  busy: number;
+  free: number;
+  cordoned: number;
+  unhealthy: number;
+  unhealthyReason: string | null;
+}
+
+/** A pool as it was a moment ago: the order of its queue in three columns of one length, and who works there. */
 interface Order {
   ids: string[];
   priorities: number[];
   queuedAt: number[];
+  workers: PoolWorkers;
   /** When its reading began, and until when it serves. */
   began: number;
   until: number;
@@ -23,23 +34,33 @@ const LIFE_MS_PER_TASK = 0.1;
 const LIFE_MS_MAX = 10_000;
 const POOLS_MAX = 1_000;
 
+const NOBODY: PoolWorkers = { busy: 0, free: 0, cordoned: 0, unhealthy: 0, unhealthyReason: null };
+
 const orders = new WeakMap<Services, Map<string, Promise<Order>>>();
 
+/** Where a queued task stands. */
+export interface Place {
+  /** Tasks before it in its pool, by priority and then age. */
+  ahead: number;
+  workers: PoolWorkers;
+}
+
 /**
- * How many tasks are ahead of each in its pool, by priority and then age. The order of a pool is read once for all who ask within its short
- * life and not numbered anew for each; a task that came since has its place among those that were there.
+ * The place of each task in its pool. The order of a pool is read once for all who ask within its short life and not numbered anew for
+ * each, its workers with it; a task that came since has its place among those that were there.
  */
-export async function tasksAhead(
+export async function placesOf(
   s: Services,
   tasks: readonly Queued[],
   lifeMsPerTask = LIFE_MS_PER_TASK,
-): Promise<Map<string, number>> {
-  const ahead = new Map<string, number>();
+): Promise<Map<string, Place>> {
+  const places = new Map<string, Place>();
   for (const pool of new Set(tasks.map((task) => task.pool))) {
     const order = await orderOf(s, pool, lifeMsPerTask);
-    for (const task of tasks) if (task.pool === pool) ahead.set(task.id, placeIn(order, task));
+    for (const task of tasks)
+      if (task.pool === pool) places.set(task.id, { ahead: placeIn(order, task), workers: order.workers });
   }
-  return ahead;
+  return places;
 }
 
 async function orderOf(s: Services, pool: string, lifeMsPerTask: number): Promise<Order> {
@@ -59,21 +80,34 @@ async function orderOf(s: Services, pool: string, lifeMsPerTask: number): Promis
   return reading;
 }
 
+/** A worker that was silent for longer than this is not counted on. */
+const HEARTBEAT_S = 20;
+
+const ORDER = `
+  SELECT string_agg(id, ',') AS ids, string_agg(priority::text, ',') AS priorities,
+    string_agg((extract(epoch FROM queued_at) * 1000)::bigint::text, ',') AS queued_at,
+    (SELECT json_build_object(
+       'busy', count(*) FILTER (WHERE status = 'busy'),
+       'free', count(*) FILTER (WHERE status = 'ready'),
+       'cordoned', count(*) FILTER (WHERE status IN ('draining', 'cordoned')),
+       'unhealthy', count(*) FILTER (WHERE status = 'unhealthy'),
+       'unhealthyReason', max(status_reason) FILTER (WHERE status = 'unhealthy'))
+     FROM workers WHERE pool = $1 AND heartbeat_at > now() - $2 * interval '1 second') AS workers
+  FROM (SELECT id, priority, queued_at FROM tasks WHERE pool = $1 AND status = 'queued' AND deleted_at IS NULL
+    ORDER BY priority DESC, queued_at, id) waiting`;
+
+type OrderRow = Record<'ids' | 'priorities' | 'queued_at', string | null> & { workers: PoolWorkers };
+
 async function readOrder(s: Services, pool: string, lifeMsPerTask: number): Promise<Order> {
   const began = performance.now();
-  const { rows } = await s.pg.query<Record<'ids' | 'priorities' | 'queued_at', string | null>>(
-    `SELECT string_agg(id, ',') AS ids, string_agg(priority::text, ',') AS priorities,
-       string_agg((extract(epoch FROM queued_at) * 1000)::bigint::text, ',') AS queued_at
-     FROM (SELECT id, priority, queued_at FROM tasks WHERE pool = $1 AND status = 'queued' AND deleted_at IS NULL
-       ORDER BY priority DESC, queued_at, id) waiting`,
-    [pool],
-  );
+  const { rows } = await s.pg.query<OrderRow>(prepared(ORDER, [pool, HEARTBEAT_S]));
   const columnOf = (name: 'ids' | 'priorities' | 'queued_at'): string[] => rows[0]?.[name]?.split(',') ?? [];
   const ids = columnOf('ids');
   return {
     ids,
     priorities: columnOf('priorities').map(Number),
     queuedAt: columnOf('queued_at').map(Number),
+    workers: rows[0]?.workers ?? NOBODY,
     began,
     until: began + Math.min(LIFE_MS_MAX, ids.length * lifeMsPerTask),
   };

@@ -1,6 +1,5 @@
 import { AppError, type EventObject, newId, type StreamMessage } from '@moraine/contract';
 import type { AttemptToken, Services } from '../ground/context.js';
-import type { EventModel } from '../ground/generated/models.js';
 import { storable } from '../ground/storable.js';
 import { toSeconds } from '../ground/time.js';
 import type { Queryable } from '../ground/transaction.js';
@@ -24,10 +23,6 @@ export const eventObject = (row: EventRow): EventObject => ({
   type: row.type as EventObject['type'],
   data: row.data,
 });
-
-/** The same for a row that Prisma read. */
-export const toEventObject = (row: EventModel): EventObject =>
-  eventObject({ ...row, created_at: row.createdAt, data: row.data as EventRow['data'] });
 
 export const eventMessage = (row: EventRow): StreamMessage => ({ event: 'event', data: eventObject(row) });
 

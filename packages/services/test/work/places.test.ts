@@ -1,7 +1,10 @@
 import { testServices } from '@moraine/testing';
 import { afterAll, expect, test } from 'vitest';
-import { tasksAhead } from '../../src/work/places.js';
+import { type Place, placesOf } from '../../src/work/places.js';
 import { seedProject } from '../seed-run.js';
+
+/** Tasks ahead, by id. */
+const aheadOf = (places: Map<string, Place>) => Object.fromEntries([...places].map(([id, { ahead }]) => [id, ahead]));
 
 const t = await testServices();
 afterAll(() => t.close());
@@ -25,7 +28,7 @@ test('places go by priority, then age, then id, pool by pool, and paused tasks h
   ];
   await queue('one', 'ftjob-paused', 99, 0);
   await s.db.task.update({ where: { id: 'ftjob-paused' }, data: { status: 'paused' } });
-  expect(Object.fromEntries(await tasksAhead(s, rows))).toEqual({
+  expect(aheadOf(await placesOf(s, rows))).toEqual({
     'ftjob-urgent': 0,
     'ftjob-a': 1,
     'ftjob-b': 2,
@@ -44,13 +47,13 @@ test('a place is as SQL numbers it, for every task of a long queue of few priori
     `SELECT id, pool, priority, queued_at AS "queuedAt",
        (row_number() OVER (ORDER BY priority DESC, queued_at, id) - 1)::int AS ahead FROM tasks WHERE pool = 'long'`,
   );
-  const places = await tasksAhead(s, rows);
-  expect(rows.map(({ id }) => places.get(id))).toEqual(rows.map(({ ahead }) => ahead));
+  const places = await placesOf(s, rows);
+  expect(rows.map(({ id }) => places.get(id)?.ahead)).toEqual(rows.map(({ ahead }) => ahead));
 });
 
 test('an order is read once for all who ask within its life, and a task that came since has its place in it', async () => {
   const first = await queue('cached', 'ftjob-first', 50, 1);
-  const asked = (row: typeof first, lifeMs: number) => tasksAhead(s, [row], lifeMs).then((map) => map.get(row.id));
+  const asked = (row: typeof first, lifeMs: number) => placesOf(s, [row], lifeMs).then((map) => map.get(row.id)?.ahead);
   expect(await asked(first, 600_000)).toBe(0);
   await queue('cached', 'ftjob-ahead', 90, 0);
   const last = await queue('cached', 'ftjob-last', 50, 2);
@@ -59,7 +62,7 @@ test('an order is read once for all who ask within its life, and a task that cam
 
 test('an order whose life is over is read anew', async () => {
   const first = await queue('short', 'ftjob-s1', 50, 1);
-  expect((await tasksAhead(s, [first], 0)).get(first.id)).toBe(0);
+  expect((await placesOf(s, [first], 0)).get(first.id)?.ahead).toBe(0);
   await queue('short', 'ftjob-s2', 90, 0);
-  expect((await tasksAhead(s, [first], 0)).get(first.id)).toBe(1);
+  expect((await placesOf(s, [first], 0)).get(first.id)?.ahead).toBe(1);
 });
