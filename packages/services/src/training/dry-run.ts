@@ -3,13 +3,13 @@ import { countAgain, epochDraws, mixShares, parseModelConfig } from '@moraine/co
 import { type EncodedAside, encodeAside } from '@moraine/data';
 import { createCache } from '../ground/cache.js';
 import type { Services } from '../ground/context.js';
-import type { Prisma } from '../ground/db.js';
 import { withLocalFile } from '../ground/with-local-file.js';
 import { storedTokenizerTexts } from '../library/tokenizer-texts.js';
 import { adviceFor } from './advice.js';
 import { besideTasks } from './beside-tasks.js';
 import type { NewRows } from './new-rows.js';
 import { type Prepared, type RunFile, trainingFilesOf } from './prepare-run.js';
+import type { RunRow } from './run-row.js';
 import { toRunObject } from './to-run-object.js';
 
 /** Rows are encoded for so long; of longer files the beginning is. */
@@ -138,21 +138,27 @@ const notRehearsed = ({ file, param, label }: RunFile, why: string): FileRehears
 
 /** What the run would be. It has no id that anything could be asked about. */
 function imagine({ task, run }: NewRows, { base, config }: Prepared): RunObject {
-  const now = new Date();
+  const now = Math.floor(Date.now() / 1_000);
   const reason = {
     code: 'dry_run',
     message: 'Everything was checked; nothing was queued.',
-    since: Math.floor(now.getTime() / 1_000),
+    since: now,
   };
   const id = 'ftjob-dry-run';
-  const dry = {
-    ...run,
+  const dry: RunRow = {
     id,
-    config: config as unknown as Prisma.JsonObject,
+    projectId: run.projectId,
+    suffix: run.suffix,
+    metadata: run.metadata as RunObject['metadata'],
+    config,
+    seed: run.seed,
     steps: config.steps,
-    request: run.request as Prisma.JsonObject,
+    trainingFileId: run.trainingFileId,
+    validationFileId: run.validationFileId,
+    pool: task.pool,
+    priority: task.priority,
     step: 0,
-    trainedTokens: 0n,
+    trainedTokens: 0,
     tokensPerSecond: null,
     trainLoss: null,
     pace: null,
@@ -163,26 +169,18 @@ function imagine({ task, run }: NewRows, { base, config }: Prepared): RunObject 
     experimentId: null,
     experimentArm: null,
     experimentPhase: null,
-    base: { name: base.name },
+    base: base.name,
     adapters: [],
-    task: {
-      ...task,
-      id,
-      status: 'validating_files',
-      state: null,
-      stateReason: null,
-      attempt: 0,
-      errorCode: null,
-      errorMessage: null,
-      errorParam: null,
-      createdAt: now,
-      queuedAt: now,
-      startedAt: null,
-      finishedAt: null,
-      deletedAt: null,
-      purgeAt: null,
-      attempts: [],
-    },
+    attempts: [],
+    status: 'validating_files',
+    state: null,
+    stateReason: null,
+    errorCode: null,
+    errorMessage: null,
+    errorParam: null,
+    createdAt: now,
+    startedAt: null,
+    finishedAt: null,
   };
   return toRunObject(dry, reason);
 }

@@ -1,51 +1,43 @@
-import type { RunModel, TaskModel } from '../ground/generated/models.js';
-import type { AttemptColumns } from '../work/to-attempt-object.js';
+import type { RunObject } from '@moraine/contract';
 import type { ExportRow } from './downloads.js';
+import type { Pace } from './pace.js';
 
-/** What of a run's row its wire object is made of. */
-export type RunColumns = Pick<
-  RunModel,
-  | 'id'
-  | 'projectId'
-  | 'suffix'
-  | 'metadata'
-  | 'config'
-  | 'seed'
-  | 'steps'
-  | 'step'
-  | 'tokensPerSecond'
-  | 'trainLoss'
-  | 'pace'
-  | 'trainingFileId'
-  | 'validationFileId'
-  | 'resultFileId'
-  | 'fineTunedModel'
-  | 'resultStep'
-  | 'resumeCheck'
-  | 'experimentId'
-  | 'experimentArm'
-  | 'experimentPhase'
-> & { trainedTokens: number | bigint };
-
-export type TaskColumns = Pick<
-  TaskModel,
-  | 'pool'
-  | 'priority'
-  | 'status'
-  | 'state'
-  | 'stateReason'
-  | 'attempt'
-  | 'errorCode'
-  | 'errorMessage'
-  | 'errorParam'
-  | 'createdAt'
-  | 'queuedAt'
-  | 'startedAt'
-  | 'finishedAt'
->;
-
-export interface RunWithParts extends RunColumns {
-  base: { name: string };
-  task: TaskColumns & { attempts: readonly AttemptColumns[] };
+/** What a run's wire object is made of; times are unix seconds. */
+export interface RunRow {
+  id: string;
+  projectId: string;
+  suffix: string | null;
+  metadata: RunObject['metadata'];
+  config: unknown;
+  seed: number;
+  steps: number;
+  step: number;
+  trainedTokens: number;
+  tokensPerSecond: number | null;
+  trainLoss: number | null;
+  pace: Pace | null;
+  trainingFileId: string;
+  validationFileId: string | null;
+  resultFileId: string | null;
+  fineTunedModel: string | null;
+  resultStep: number | null;
+  resumeCheck: RunObject['resume_check'];
+  experimentId: string | null;
+  experimentArm: string | null;
+  experimentPhase: string | null;
+  /** The name of its base. */
+  base: string;
+  pool: string;
+  priority: number;
+  status: string;
+  state: RunObject['state'];
+  stateReason: RunObject['state_reason'];
+  errorCode: string | null;
+  errorMessage: string | null;
+  errorParam: string | null;
+  createdAt: number;
+  startedAt: number | null;
+  finishedAt: number | null;
+  attempts: RunObject['attempts'];
   adapters: readonly ExportRow[];
 }

@@ -26,6 +26,8 @@ const WORDS: Record<string, string> = { train_loss: 'training loss', valid_loss:
  */
 export function lossVerdict({ name, first, last, count }: LossEnds): RunVerdict | null {
   if (count < 2) return null;
+  // Most runs: no value of the end is above what any of the beginning allows, whatever their medians are.
+  if (!(Math.max(...last) > 2 * Math.min(...first) + 1)) return null;
   const window = Math.min(WINDOW, Math.floor(count / 2));
   const start = Math.min(first[0] ?? Number.POSITIVE_INFINITY, median(first.slice(0, window)));
   const end = median(last.slice(0, window));
@@ -75,10 +77,9 @@ export const LOSSES = `(
 
 /** What the losses of a run say, the training loss before the validation loss; `result_step` is the step that its result is of. */
 export function verdictOf(losses: readonly LossEnds[], result_step: number | null): RunVerdict | null {
-  const verdicts = losses.map((ends) => {
-    const whole = { ...ends, result_step: result_step ?? undefined };
-    return { name: ends.name, verdict: lossVerdict(whole) ?? validationVerdict(whole) };
-  });
-  const found = verdicts.filter(({ verdict }) => verdict !== null);
-  return (found.find(({ name }) => name === 'train_loss') ?? found[0])?.verdict ?? null;
+  const verdictFor = (name: string): RunVerdict | null => {
+    const ends = losses.find((one) => one.name === name);
+    return ends ? (lossVerdict(ends) ?? validationVerdict({ ...ends, result_step })) : null;
+  };
+  return verdictFor('train_loss') ?? verdictFor('valid_loss');
 }

@@ -8,9 +8,8 @@ import {
   type RunSummary,
 } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
+import { finite, jsonRows, seconds } from '../ground/json-rows.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
-import { prepared } from '../ground/prepared.js';
-import { toSeconds, toSecondsOrNull } from '../ground/time.js';
 import { metadataConditions, RUN_NAME, runConditions, type Values } from './run-query.js';
 import { LOSSES, type LossEnds, verdictOf } from './run-verdict.js';
 import { type ProgressRow, toProgress } from './to-run-object.js';
@@ -54,18 +53,19 @@ const SORTS: Record<RunSort, (missing: string) => string> = {
 
 const FROM = 'FROM tasks t JOIN runs r ON r.id = t.id JOIN bases b ON b.id = r.base_id';
 
-const COLUMNS = `r.id, ${RUN_NAME} AS name, t.created_at, t.started_at, t.finished_at, b.name AS model, t.status, t.state, t.pool, t.priority,
+const COLUMNS = `r.id, ${RUN_NAME} AS name, ${seconds('t.created_at')} AS created_at, ${seconds('t.started_at')} AS started_at,
+  ${seconds('t.finished_at')} AS finished_at, b.name AS model, t.status, t.state, t.pool, t.priority,
   (r.config->'adapter') - 'target_modules' AS adapter, (r.config->>'trainable_parameters')::float8 AS parameters,
   (r.config->'optimizer'->>'learning_rate')::float8 AS learning_rate,
-  r.step, r.steps, r.trained_tokens::float8 AS "trainedTokens", r.tokens_per_second AS "tokensPerSecond", r.train_loss AS "trainLoss", r.pace,
-  t.deleted_at, t.purge_at, r.result_step, ${LOSSES} AS losses`;
+  r.step, r.steps, r.trained_tokens AS "trainedTokens", ${finite('r.tokens_per_second')} AS "tokensPerSecond",
+  ${finite('r.train_loss')} AS "trainLoss", r.pace, ${seconds('t.deleted_at')} AS deleted_at, ${seconds('t.purge_at')} AS purge_at, r.result_step, ${LOSSES} AS losses`;
 
 interface SummaryRow extends ProgressRow {
   id: string;
   name: string;
-  created_at: Date;
-  started_at: Date | null;
-  finished_at: Date | null;
+  created_at: number;
+  started_at: number | null;
+  finished_at: number | null;
   model: string;
   state: string | null;
   pool: string;
@@ -73,8 +73,8 @@ interface SummaryRow extends ProgressRow {
   adapter: { type: string; rank?: number };
   parameters: number;
   learning_rate: number;
-  deleted_at: Date | null;
-  purge_at: Date | null;
+  deleted_at: number | null;
+  purge_at: number | null;
   result_step: number | null;
   losses: LossEnds[];
 }
@@ -93,7 +93,7 @@ export async function searchRuns(
   const after = search.after === undefined ? '' : ` AND ${await place(s, actor, search.after, order, put)}`;
   const text = `SELECT ${COLUMNS} ${FROM} WHERE ${where}${after}
     ORDER BY ${order.key} ${order.direction}, t.created_at DESC, t.id DESC LIMIT ${put(search.limit + 1)}`;
-  const { rows } = await s.pg.query<SummaryRow>(isPlain(search) ? prepared(text, values) : { text, values });
+  const rows = await jsonRows<SummaryRow>(s, { text, values, keepPlan: isPlain(search) });
   const counted = search.count
     ? await s.pg.query<{ count: number }>(`SELECT count(*)::int AS count ${FROM} WHERE ${where}`, matching)
     : null;
@@ -162,9 +162,9 @@ function toSummary(row: SummaryRow): RunSummary {
     id: row.id,
     object: 'run.summary',
     name: row.name,
-    created_at: toSeconds(row.created_at),
-    started_at: toSecondsOrNull(row.started_at),
-    finished_at: toSecondsOrNull(row.finished_at),
+    created_at: row.created_at,
+    started_at: row.started_at,
+    finished_at: row.finished_at,
     model: row.model,
     status: row.status as RunSummary['status'],
     state: row.state as RunSummary['state'],
@@ -182,7 +182,7 @@ function toSummary(row: SummaryRow): RunSummary {
     pool: row.pool,
     priority: row.priority,
     ...(row.deleted_at && {
-      deletion: { deleted_at: toSeconds(row.deleted_at), restorable_until: toSecondsOrNull(row.purge_at) },
+      deletion: { deleted_at: row.deleted_at, restorable_until: row.purge_at },
     }),
   };
 }

@@ -1,72 +1,58 @@
 import { type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
-import { toSeconds, toSecondsOrNull } from '../ground/time.js';
-import { toAttemptObject } from '../work/to-attempt-object.js';
 import { reportOf, toDownloads } from './downloads.js';
 import { type Pace, timeLeft } from './pace.js';
-import type { RunWithParts } from './run-row.js';
+import type { RunRow } from './run-row.js';
 
 /** The `fine_tuning.job` of the wire, field by field as the OpenAI API has it, with ours beside. */
-export function toRunObject(
-  run: RunWithParts,
-  waiting: StateReason | null,
-  verdict: RunObject['verdict'] = null,
-): RunObject {
-  const { task } = run;
+export function toRunObject(run: RunRow, waiting: StateReason | null, verdict: RunObject['verdict'] = null): RunObject {
   const config = storedRunConfig(run.config);
   const hyperparameters = {
     n_epochs: config.n_epochs,
     batch_size: config.batch_size,
     learning_rate_multiplier: config.learning_rate_multiplier ?? ('auto' as const),
   };
-  const progress = toProgress({
-    ...run,
-    status: task.status,
-    trainedTokens: Number(run.trainedTokens),
-    pace: run.pace as Pace | null,
-  });
+  const progress = toProgress(run);
   const secondsLeft = progress.seconds_remaining;
   return {
     id: run.id,
     object: 'fine_tuning.job',
-    created_at: toSeconds(task.createdAt),
-    started_at: toSecondsOrNull(task.startedAt),
-    finished_at: toSecondsOrNull(task.finishedAt),
-    model: config.start?.model ?? run.base.name,
+    created_at: run.createdAt,
+    started_at: run.startedAt,
+    finished_at: run.finishedAt,
+    model: config.start?.model ?? run.base,
     fine_tuned_model: run.fineTunedModel,
     organization_id: run.projectId,
-    status: task.status as RunObject['status'],
+    status: run.status as RunObject['status'],
     hyperparameters,
     training_file: run.trainingFileId,
     validation_file: run.validationFileId,
     result_files: run.resultFileId === null ? [] : [run.resultFileId],
-    trained_tokens: task.finishedAt === null ? null : Number(run.trainedTokens),
+    trained_tokens: run.finishedAt === null ? null : run.trainedTokens,
     error:
-      task.errorCode === null
-        ? null
-        : { code: task.errorCode, message: task.errorMessage ?? '', param: task.errorParam },
+      run.errorCode === null ? null : { code: run.errorCode, message: run.errorMessage ?? '', param: run.errorParam },
     seed: run.seed,
     estimated_finish: secondsLeft === null ? null : Math.round(Date.now() / 1_000 + secondsLeft),
     integrations: [],
     method: { type: 'supervised', supervised: { hyperparameters } },
-    metadata: run.metadata as RunObject['metadata'],
+    metadata: run.metadata,
     suffix: run.suffix,
     ...experimentOf(run),
-    state: task.state as RunObject['state'],
+    state: run.state,
     verdict,
-    state_reason: waiting ?? (task.stateReason as StateReason | null),
+    state_reason: waiting ?? run.stateReason,
     config,
     progress,
-    attempts: task.attempts.map(toAttemptObject),
-    pool: task.pool,
-    priority: task.priority,
+    attempts: run.attempts,
+    pool: run.pool,
+    priority: run.priority,
     exports: run.adapters.filter((one) => reportOf(one).problem === null).map(({ kind }) => kind),
-    resume_check: run.resumeCheck as RunObject['resume_check'],
-    result_step: task.status === 'succeeded' ? (run.resultStep ?? run.step) : null,
+    resume_check: run.resumeCheck,
+    result_step: run.status === 'succeeded' ? (run.resultStep ?? run.step) : null,
     downloads: toDownloads(run.adapters),
   };
 }
 
-function experimentOf({ experimentId, experimentArm, experimentPhase }: RunWithParts): Pick<RunObject, 'experiment'> {
+function experimentOf({ experimentId, experimentArm, experimentPhase }: RunRow): Pick<RunObject, 'experiment'> {
   if (experimentId === null || experimentArm === null) return {};
   const phase = experimentPhase === 'search' ? 'search' : 'final';
   return { experiment: { id: experimentId, arm: experimentArm, phase } };

@@ -10,10 +10,12 @@ import { type PoolWorkers, placesOf } from './places.js';
 export const WAITING_SINCE = `greatest(queued_at, to_timestamp((state_reason ->> 'since')::float8))`;
 
 /** The same in seconds, of a row that was read. */
-export const waitingSince = ({ queuedAt, stateReason }: Pick<TaskModel, 'queuedAt' | 'stateReason'>): number =>
+export const waitingSince = ({ queuedAt, stateReason }: Pick<Waiting, 'queuedAt' | 'stateReason'>): number =>
   Math.max(toSeconds(queuedAt), (stateReason as StateReason | null)?.since ?? 0);
 
-type Waiting = Pick<TaskModel, 'id' | 'pool' | 'priority' | 'status' | 'attempt' | 'stateReason' | 'queuedAt'> & {
+/** What of a task says why it waits. */
+export type Waiting = Pick<TaskModel, 'id' | 'pool' | 'priority' | 'status' | 'attempt' | 'queuedAt'> & {
+  stateReason: unknown;
   /** How far its attempts came ("step 20"). */
   reached: string;
 };
