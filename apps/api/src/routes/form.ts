@@ -86,17 +86,18 @@ async function unlessStuck<T>(body: Readable, part: Promise<T>): Promise<T> {
   }
 }
 
-/** Lets a file be read; a form that ends inside it is the caller's fault, not the reader's. */
+/**
+ * Lets a file be read; a form that ends inside it is the caller's fault, not the reader's. The parser says so twice, in other words, and who
+ * reads sees the first of them where the form had come whole before its reading began.
+ */
 async function readFile<T>(file: Readable, read: (file: Readable) => Promise<T>): Promise<T> {
-  let broken: Error | null = null;
-  file.once('error', (error) => {
-    broken = error;
-  });
+  const faults: Error[] = [];
+  file.on('error', (error) => faults.push(error));
   try {
     return await read(file);
   } catch (error) {
-    const fault = broken ?? file.errored;
-    throw fault !== null && error === fault ? malformed(fault.message, fault) : error;
+    const fault = [...faults, file.errored].find((one) => one === error);
+    throw fault ? malformed(fault.message, fault) : error;
   }
 }
 
