@@ -10,6 +10,7 @@ import { type LoadStack, startLoadStack } from './stack.js';
 
 const ROUNDS = 3;
 const REQUESTS = 200;
+const WARM_UP = 300;
 /** One answer of 20,000 items is as long as thousands of others. */
 const LONG_REQUESTS = 5;
 /** What a run of 400 steps draws. */
@@ -32,8 +33,6 @@ interface Cost {
 async function costOf(stack: LoadStack, shooter: Shooter, shot: Shot): Promise<Cost> {
   const requests = shot.isLong ? LONG_REQUESTS : REQUESTS;
   const use = () => ({ api: useOf(stack.pids.api).cpuS, postgres: childTimes(stack.pids.postgres) });
-  // The first ones fill caches and plans.
-  for (let i = 0; i < requests / 4; i++) await shooter.shoot(shot);
   const before = use();
   for (let i = 0; i < requests; i++) {
     const { status } = await shooter.shoot(shot);
@@ -55,10 +54,19 @@ try {
   const shooter = openShooter(stack);
   const shots = [...readsOf(String(run.id)), ...rareReadsOf(String(run.id), inputs.training_file), createShot(inputs)];
   const costs = new Map<Shot, Cost[]>(shots.map((shot) => [shot, []]));
-  // The last round of creates would lengthen the queue that the reads of the next one look at, so creates come at the end.
-  for (const those of [shots.filter(({ kind }) => kind === 'read'), shots.filter(({ kind }) => kind === 'create')])
+  const isShort = ({ kind, isLong }: Shot): boolean => kind === 'read' && !isLong;
+  // What long answers leave behind, and the queue that creates make longer, would be charged to the reads of the next round.
+  const groups = [
+    shots.filter(isShort),
+    shots.filter(({ isLong }) => isLong),
+    shots.filter(({ kind }) => kind === 'create'),
+  ];
+  for (const those of groups) {
+    // The first ones fill caches and plans, and are compiled.
+    for (const shot of those) if (!shot.isLong) for (let i = 0; i < WARM_UP; i++) await shooter.shoot(shot);
     for (let round = 0; round < ROUNDS; round++)
       for (const shot of those) costs.get(shot)?.push(await costOf(stack, shooter, shot));
+  }
   console.log(`${'ms of processor time'.padEnd(24)}     API  Postgres`);
   for (const [{ name }, rounds] of costs) {
     const of = (key: keyof Cost): string => median(rounds.map((cost) => cost[key])).toFixed(2);
