@@ -65,11 +65,3 @@ export function padColumns({ shape: [rows = 0, columns = 0], data }: HostTensor,
   for (let row = 0; row < rows; row++) padded.set(data.subarray(row * columns, (row + 1) * columns), row * count);
   return { shape: [rows, count], data: padded };
 }
-
-/** The transpose of a matrix. */
-export function transposed({ shape: [rows = 0, columns = 0], data }: HostTensor): HostTensor {
-  const turned = new Float32Array(data.length);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) turned[column * rows + row] = data[row * columns + column] ?? 0;
-  return { shape: [columns, rows], data: turned };
-}

@@ -68,22 +68,24 @@ const putName = (group: number) => `adapters/${group}`;
 /** `adapters/<group>`: `values` [N], the variables of an adapter end to end, and `row` int32 [1] -> writes them there. */
 export function adapterSignatures(config: ModelShape, groups: readonly Adapter[]): Record<string, Signature> {
   return Object.fromEntries(
-    groups.map((adapter, group) => [putName(group), putAdapter(group, adapterShapes(config, adapter))]),
+    groups.map((adapter, group) => [putName(group), putAdapter(group, adapter, adapterShapes(config, adapter))]),
   );
 }
 
-function putAdapter(group: number, shapes: ReadonlyMap<string, number[]>): Signature {
+function putAdapter(group: number, { method }: Adapter, shapes: ReadonlyMap<string, number[]>): Signature {
+  const isTransposed = (name: string) => method.rows?.transposed?.includes(name.slice(name.lastIndexOf('.') + 1));
   const total = [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
   return signature({
     isCompiled: false,
     feeds: { values: { shape: [total], dtype: 'float32' }, row: { shape: [1], dtype: 'int32' } },
     build: (feeds, scope) => {
       const tf = loadTf();
-      let at = 0;
+      let from = 0;
       for (const [name, shape] of shapes) {
-        const part = tf.slice(feeds.values, [at], [sizeOf(shape)]);
-        scope.scatterRows(variableName(group, name), feeds.row, tf.reshape(part, [1, ...shape]));
-        at += sizeOf(shape);
+        const given = tf.reshape(tf.slice(feeds.values, [from], [sizeOf(shape)]), [1, ...shape]);
+        const kept = isTransposed(name) ? tf.transpose(given, [0, 2, 1]) : given;
+        scope.scatterRows(variableName(group, name), feeds.row, kept as Tensor);
+        from += sizeOf(shape);
       }
       return {};
     },

@@ -54,7 +54,7 @@ export interface RowMethod {
   key: string;
   /** What the update is multiplied by; `apply` leaves it out, the roles of `scales` are to have it (`rowVariables`). */
   scale: number;
-  /** Roles whose square matrices the rows have transposed (`rowVariables`). */
+  /** Roles whose square matrices the rows keep transposed. */
   transposed?: readonly string[];
   /** x [B, T, in], which the layers read, every role stacked to [B, …] -> what is added to the output of each layer, [B, T, out]. Not differentiable. */
   apply(x: Tensor, layers: readonly RowLayer[]): Tensor[];
