@@ -123,6 +123,28 @@ describe.each(modes)('in mode %s', (mode) => {
     },
   );
 
+  const heads: [number, number, number][] = mode === 'plain' ? [[4, 16_385, 520]] : [];
+  test.each([[15, 1024, 512], [16, 1024, 512], [128, 1001, 531], [129, 1024, 512], ...heads] as const)(
+    '%i rows times a frozen matrix of %i x %i are what each of them gives',
+    async (count, rows, columns) => {
+      const weight = { shape: [rows, columns], isFrozen: true };
+      const signature: Signature = {
+        feeds: { x: { shape: [count, columns], dtype: 'float32' } },
+        build: ({ x }, scope) => {
+          const w = scope.read('w');
+          const last = tf.slice(x as Tensor, [count - 1, 0], [1, columns]) as Tensor;
+          return { all: matMul2d(x as Tensor, w, false, true), last: matMul2d(last, w, false, true) };
+        },
+      };
+      const session = await compile({ variables: new Map([['w', weight]]), signatures: { signature } }, { mode });
+      session.write(new Map([['w', { shape: [rows, columns], data: waves(rows * columns) }]]));
+      const { all, last } = session.run('signature', { x: waves(count * columns, 3) });
+      expect(all?.length).toBe(count * rows);
+      expect(farthest(all?.slice(-rows), last)).toBeLessThan(mode === 'bf16' ? 1e-2 : 1e-5);
+      session.dispose();
+    },
+  );
+
   test('small matrices are multiplied as large ones are', async () => {
     const product = (transposeB: boolean): Signature => ({
       feeds: {},
