@@ -185,6 +185,24 @@ describe('beside others', () => {
     session.dispose();
   });
 
+  test('so are those that begin like it, each after what it shares was copied', async () => {
+    const { generator, passes, session } = await watched(tinyConfig, 'eager', [], { ...plan, readMs: 60_000 });
+    const begun: Promise<unknown>[] = [];
+    let during: string[] = [];
+    const shared = idsOf(6, 8);
+    const onToken = ({ ids }: { ids: readonly number[] }): void => {
+      if (ids.length === 2) {
+        passes.length = 0;
+        begun.push(...[7, 8].map((seed) => answer(generator, [...shared, ...idsOf(seed, 3)])));
+      }
+      if (ids.length === 4) during = passes.slice(0, 5);
+    };
+    await answer(generator, shared, { maxNewTokens: 6, onToken });
+    await Promise.all(begun);
+    expect(during).toEqual(['rows/copy/16', 'extend/4/16', 'rows/copy/16', 'extend/4/16', 'decode/3/16']);
+    session.dispose();
+  });
+
   test('with nobody to wait, prompts of one length are read together', async () => {
     const { generator, passes } = model;
     passes.length = 0;

@@ -73,7 +73,7 @@ export function adapterSignatures(config: ModelShape, groups: readonly Adapter[]
 }
 
 function putAdapter(group: number, { method }: Adapter, shapes: ReadonlyMap<string, number[]>): Signature {
-  const isTransposed = (name: string) => method.rows?.transposed?.includes(name.slice(name.lastIndexOf('.') + 1));
+  const isTransposed = (name: string) => method.rows?.transposed?.includes(roleOf(name));
   const total = [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
   return signature({
     isCompiled: false,
@@ -92,6 +92,9 @@ function putAdapter(group: number, { method }: Adapter, shapes: ReadonlyMap<stri
   });
 }
 
+/** `<path>.<role>` */
+const roleOf = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
+
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 /** A net that adds to `base` what each row's adapter does: x [B*T, in] is T positions of each of the B rows that are fed. */
@@ -109,7 +112,7 @@ export function adapterRowsNet(
   const batch = chosen?.shape[0] ?? rows;
   const used = feeds[USED];
   invariant(used !== undefined, `the signature was given no feed ${USED}`);
-  const layers = groups.map((adapter, group) => {
+  const kinds = groups.map((adapter, group) => {
     const isUsed = tf.greater(tf.reshape(tf.slice(used, [group], [1]), []), tf.scalar(0, 'int32'));
     return { method: rowMethod(adapter), roles: rolesByPath(config, adapter), isUsed, group };
   });
@@ -119,35 +122,39 @@ export function adapterRowsNet(
     return tf.slice(all, new Array<number>(all.rank).fill(0), [rows, ...all.shape.slice(1)]);
   };
   const byRow = (x: Tensor): Tensor => tf.reshape(x, [batch, -1, x.shape[1] ?? 0]);
+  type Group = (typeof kinds)[number];
   /** The outputs of layers that read one x, with what a group adds to those that it has; one conditional for all of them. */
-  const withGroup = (layer: (typeof layers)[number], paths: readonly string[], x: Tensor, outputs: Tensor[]) => {
+  const withGroup = (
+    { group, method, roles, isUsed }: Group,
+    paths: readonly string[],
+    x: Tensor,
+    outputs: Tensor[],
+  ) => {
     const own = paths.flatMap((path, place) => {
-      const roles = layer.roles.get(path);
-      return roles === undefined ? [] : [{ place, roles, names: roles.map((role) => `${path}.${role}`) }];
+      const names = roles.get(path)?.map((role) => [role, variableName(group, `${path}.${role}`)] as const);
+      return names === undefined ? [] : [{ place, names }];
     });
     if (own.length === 0) return outputs;
-    const shapes = own.map(({ place }) => at(outputs, place).shape);
-    const names = own.flatMap((each) => each.names.map((name) => variableName(layer.group, name)));
-    const add = ([from, ...all]: Tensor[]): Tensor[] => {
+    const names = own.flatMap((layer) => layer.names.map(([, name]) => name));
+    const add = ([from, ...rest]: Tensor[]): Tensor[] => {
       invariant(from !== undefined, 'a layer has an input');
-      const inputs = own.map(({ roles }, i) => ({
-        outDim: shapes[i]?.[1] ?? 0,
-        variables: Object.fromEntries(roles.map((role) => [role, all.shift() as Tensor])),
+      const before = rest.slice(0, own.length);
+      const values = new Map(names.map((name, i) => [name, at(rest, own.length + i)]));
+      const layers = own.map((layer, i) => ({
+        outDim: at(before, i).shape[1] ?? 0,
+        variables: Object.fromEntries(layer.names.map(([role, name]) => [role, values.get(name) as Tensor])),
       }));
-      return layer.method(byRow(from), inputs).map((update, i) => tf.reshape(update, shapes[i] ?? []));
+      const updates = method(byRow(from), layers);
+      return before.map((y, i) => tf.add(y, tf.reshape(at(updates, i), y.shape)) as Tensor);
     };
-    // What is added does not wait for the outputs of the base.
-    const updates = choose(layer.isUsed, [x, ...names.map(ofRows)], add, () => shapes.map((shape) => tf.zeros(shape)));
-    const changed = new Map(own.map(({ place }, i) => [place, at(updates, i)]));
-    return outputs.map((y, place) => {
-      const update = changed.get(place);
-      return update === undefined ? y : (tf.add(y, update) as Tensor);
-    });
+    const inputs = [x, ...own.map(({ place }) => at(outputs, place)), ...names.map(ofRows)];
+    const made = choose(isUsed, inputs, add, (given) => given.slice(1, 1 + own.length));
+    return outputs.map((y, place) => made[own.findIndex((layer) => layer.place === place)] ?? y);
   };
   const net: Net = {
     ...base,
     linears: (paths, x) =>
-      layers.reduce((outputs, layer) => withGroup(layer, paths, x, outputs), base.linears(paths, x)),
+      kinds.reduce((outputs, group) => withGroup(group, paths, x, outputs), base.linears(paths, x)),
     linear: (path, x) => at(net.linears([path], x), 0),
   };
   return net;
@@ -256,9 +263,8 @@ export function createAdapterStore(
 function rolesByPath(config: ModelShape, adapter: Adapter): Map<string, string[]> {
   const roles = new Map<string, string[]>();
   for (const name of adapterShapes(config, adapter).keys()) {
-    const dot = name.lastIndexOf('.');
-    const path = name.slice(0, dot);
-    roles.set(path, [...(roles.get(path) ?? []), name.slice(dot + 1)]);
+    const path = name.slice(0, name.lastIndexOf('.'));
+    roles.set(path, [...(roles.get(path) ?? []), roleOf(name)]);
   }
   return roles;
 }
@@ -284,8 +290,8 @@ function checkVariables(
 
 /** Whether a name is that of a weight itself, and no role of a method in the group. */
 function isWhole(name: string, shapes: ReadonlyMap<string, number[]>): boolean {
-  const role = name.slice(name.lastIndexOf('.'));
-  return ['.weight', '.bias'].includes(role) && ![...shapes.keys()].some((known) => known.endsWith(role));
+  const role = roleOf(name);
+  return ['weight', 'bias'].includes(role) && ![...shapes.keys()].some((known) => roleOf(known) === role);
 }
 
 const wholeModule = (name: string, adapter: string): AppError =>

@@ -32,8 +32,8 @@ export interface BeginOptions extends GenerateOptions {
   /** Whose it is; default ''. What one tenant's prompts left in the caches is used for no other's. */
   tenant?: string;
   /**
-   * It uses nothing that earlier prompts left in the caches, and takes the first free row: what the last digits of its scores depend on is the same whenever it is
-   * asked beside the same others.
+   * It uses nothing that earlier prompts left in the caches, and takes the first free row: the last digits of its scores depend on what is
+   * computed beside it, not on what was asked before.
    */
   readsWhole?: boolean;
   /** Called after every token, with the answer so far; it must not be changed. A stop string may take some of it back at the end. */

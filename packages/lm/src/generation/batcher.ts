@@ -19,8 +19,8 @@ const NO_SLOT = -1;
 
 /**
  * Continuous batching (Yu et al. 2022, Orca, §4.1): rows decode side by side, each at its own place; one that ends leaves its row to the next prompt by
- * the next step, whatever the others do. Between two steps of rows under way one chunk is read (Agrawal et al. 2023, SARATHI, arXiv:2308.16369, §4.2) and more of
- * them while the plan's `readMs` last, the prompts by turns, so that no prompt holds up streams or other prompts for longer.
+ * the next step, whatever the others do. Between two steps of rows under way a chunk is read (Agrawal et al. 2023, SARATHI, arXiv:2308.16369, §4.2) and another
+ * one until the plan's `readMs` are over, the prompts by turns, so that no prompt holds up streams or other prompts for longer.
  */
 export function createBatcher(session: Session, plan: GenerationPlan, adapters: AdapterRows): Batcher {
   let waiting: WaitedFor[] = [];
@@ -61,20 +61,22 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     seat.settle.reject(error);
   }
 
-  /** Takes prompts into free rows, in order; beside streams at most one that copies what another row holds. */
-  function seatWaiting(): void {
-    for (;;) {
+  /** Takes prompts into free rows, in order; beside streams up to one for which numbers are copied. Returns whether it took any. */
+  function seatWaiting(): boolean {
+    for (let taken = 0; ; taken++) {
       const [seat] = waiting;
-      if (seat === undefined) return;
-      const { row, options, adapter } = seat;
-      const prompt = { tenant: options.tenant ?? '', adapter, tokens: row.prompt };
-      const place = options.readsWhole === true ? held.takeFirst(prompt) : held.take(prompt);
-      if (place === null) return;
+      const place = seat === undefined ? null : placeFor(seat);
+      if (seat === undefined || place === null) return taken > 0;
       waiting = waiting.slice(1);
       seat.slot = place.slot;
       entering.push(...through([seat], () => seatAt(seat, place)));
-      if (seated.length > 0 && place.from !== place.slot) return;
+      if (seated.length > 0 && (place.from !== place.slot || seat.adapter !== null)) return true;
     }
+  }
+
+  function placeFor({ row, options, adapter }: WaitedFor): Seating | null {
+    const prompt = { tenant: options.tenant ?? '', adapter, tokens: row.prompt };
+    return options.readsWhole === true ? held.takeFirst(prompt) : held.take(prompt);
   }
 
   function seatAt(seat: WaitedFor, { slot, from, length }: Seating): Map<WaitedFor, unknown> {
@@ -99,8 +101,8 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     return seats.filter((seat) => !failed.has(seat) && !isOver(seat));
   }
 
-  function readNext(isBeside: boolean): void {
-    const group = nextGroup(entering, plan, isBeside);
+  function readNext(): void {
+    const group = nextGroup(entering, plan, seated.length > 0);
     if (group === null) return;
     entering = entering.filter((seat) => !group.seats.includes(seat));
     for (const seat of through(group.seats, () => pass.read(group))) {
@@ -109,21 +111,18 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     }
   }
 
-  /** One chunk; beside streams as many more as the plan's time allows, if they take as long as the last. */
+  /** Seats prompts and reads a chunk; beside streams again and again for as long as the plan says. */
   async function read(): Promise<void> {
     const isBeside = seated.length > 0;
-    const begun = performance.now();
-    let now = begun;
-    let took: number;
-    do {
-      const before = now;
-      seatWaiting();
-      readNext(isBeside);
+    const end = performance.now() + (plan.readMs ?? 0);
+    for (;;) {
+      [waiting, entering] = [going(waiting), going(entering)];
+      const hasSeated = seatWaiting();
+      const isReading = entering.length > 0;
+      readNext();
       await turn();
-      entering = going(entering);
-      now = performance.now();
-      took = now - before;
-    } while (isBeside && entering.length > 0 && now - begun + took <= (plan.readMs ?? 0));
+      if (!isBeside || !(hasSeated || isReading) || performance.now() >= end) return;
+    }
   }
 
   async function run(): Promise<void> {
@@ -131,7 +130,7 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     // Prompts that come one after the other in one turn of the loop are read together.
     await turn();
     while (waiting.length + entering.length + seated.length > 0) {
-      [waiting, entering, seated] = [going(waiting), going(entering), going(seated)];
+      seated = going(seated);
       await read();
       seated = going(seated);
       if (seated.length > 0) seated = through(seated, () => pass.decode(seated));

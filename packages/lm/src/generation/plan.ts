@@ -14,7 +14,7 @@ export interface GenerationPlan {
    * as long as the context allows, and what rows hold of earlier ones is not read again. Absent: a pass reads the whole context.
    */
   spans?: readonly number[];
-  /** How long rows that answer may wait for prompts to be read, milliseconds; absent, or where a chunk takes longer: until one chunk is read. */
+  /** After how long no further chunk of a prompt is begun while rows that answer wait, milliseconds; absent: after one chunk. */
   readMs?: number;
   /** Only greedy answers without lists of likely tokens: a third of the graph less. */
   isGreedy?: boolean;

@@ -42,11 +42,14 @@ export function moraOperator(type: MoraType, readsAll = false): MoraOperator {
   return maps === undefined ? blockwise(type === 6, readsAll) : thin(maps.compress, maps.spread);
 }
 
+/** The update of a layer with variables of its own for each row: x [B, T, k], Mᵀ [B, R, R] -> [B, T, d]. */
+export type RowsOperator = (x: Tensor, transposed: Tensor, outDim: number) => Tensor;
+
 /**
  * The update of several layers of one shape, each with rows of its own: x [B, T, k], Mᵀ [B, R, R] -> [B, T, d]. Not differentiable. With M itself small
  * products take twice as long (16 x [5, 68] x [68, 68]: 147 us, so 65).
  */
-export function moraOfRows(type: MoraType, readsAll = false): MoraOperator {
+export function moraOfRows(type: MoraType, readsAll = false): RowsOperator {
   const maps = THIN[type];
   const blocks = blocksOf(type === 6, readsAll);
   return (x, transposed, outDim) => {

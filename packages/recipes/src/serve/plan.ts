@@ -5,7 +5,7 @@ const CHUNK_MIN = 16;
 /** Longest chunk of a prompt: what others wait for between two of their tokens. */
 const CHUNK_MAX = 64;
 const SPAN_MIN = 64;
-/** With a token every 40 ms a stream is still read faster than anybody reads. */
+/** A stream that waits so long for each token is still faster than anybody reads. */
 const READ_MS = 40;
 
 /** One row and all of them; chunks of prompts and the part of the context that is read by steps, each four times the one before. */
