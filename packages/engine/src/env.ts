@@ -25,8 +25,8 @@ export const defaultNativeEnv = (name: string, value: string): void => {
   process.env[name] ??= value;
 };
 
-/** The least of what TensorFlow logs: 0 says everything, 2 errors alone. */
-export const logLevel = (): number => Number(process.env.TF_CPP_MIN_LOG_LEVEL ?? 0);
+/** The least of what TensorFlow logs once the default is set: 0 says everything, 2 errors alone. */
+export const logLevel = (): number => Number(process.env.TF_CPP_MIN_LOG_LEVEL);
 
 /** What the process was started with, to look at before `setNativeEnv`. */
 export const currentEnv = (): Readonly<Record<string, string | undefined>> => process.env;

@@ -146,7 +146,7 @@ export function smallMatMul(a: Tensor, b: Tensor, transposeB = false): Tensor {
 const BLOCKED_SIZE_MIN = 2 ** 18;
 const DOUBLED_SIZE_MIN = 2 ** 23;
 // With fewer than 16 rows MatMul goes another way, which is as fast but for matrices the size of a head.
-const FEW_ROWS_MAX = 128;
+const FEW_ROWS_MAX = 64;
 const FEW_SIZE_MIN = 2 ** 19;
 const BLOCKS = [16, 8, 4, 2, 1];
 

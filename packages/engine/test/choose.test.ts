@@ -182,6 +182,9 @@ test('what follows from constants and is small belongs to no branch, and all bra
     return [zeros, graph.one('Sum', [cosine(zeros)], { T: { type: 'float32' } }, [], 'float32')] as const;
   });
   for (const { branch } of large) expect(branch).toBeDefined();
+  const [seven, zero] = [7, 0].map((value) => graph.constant([value], [1], 'int32')) as [Entry, Entry];
+  const failing = inBranch(() => graph.one('FloorDiv', [seven, zero], { T: { type: 'int32' } }, [1], 'int32'));
+  expect(failing.branch).toBeDefined();
   const fed = graph.one('Placeholder', [], { dtype: { type: 'float32' } }, [2], 'float32', { isUnique: true });
   expect(inBranch(() => cosine(fed)).branch).toBeDefined();
 });

@@ -73,9 +73,8 @@ export class Graph {
     options: NodeOptions = {},
   ): Entry[] {
     const isConstant = options.isUnique !== true && inputs.length > 0 && inputs.every((input) => input.isConstant);
-    const isReachable = inputs.every((input) => input.branch === undefined);
-    const isHoisted = isConstant && isReachable && outputs.every(({ shape }) => sizeOf(shape) <= HOISTED_MAX);
-    const branch = options.isUnconditional === true || isHoisted ? undefined : this.#branch;
+    const isOutside = options.isUnconditional === true || (isConstant && isHoisted(op, inputs, outputs, options));
+    const branch = isOutside ? undefined : this.#branch;
     const after = [...(options.after ?? [])];
     for (const input of inputs) this.#checkReach(op, input);
     if (branch !== undefined && !inputs.some((input) => input.branch === branch)) after.push(nodeOf(branch.pivot.ref));
@@ -256,6 +255,21 @@ export class Graph {
     );
   }
 }
+
+/** Whether what follows from constants is computed outside of the branch that needs it. */
+const isHoisted = (
+  op: string,
+  inputs: readonly Entry[],
+  outputs: readonly OutputSpec[],
+  { after }: NodeOptions,
+): boolean =>
+  after === undefined &&
+  !failing.has(op) &&
+  inputs.every(({ branch }) => branch === undefined) &&
+  outputs.every(({ shape }) => sizeOf(shape) <= HOISTED_MAX);
+
+/** Operations that fail for some values: in a branch that is not taken they must not. */
+const failing = new Set('FloorDiv FloorMod GatherV2 MatrixInverse Qr Svd'.split(' '));
 
 /** Operations whose output is memory that belongs to a feed or a variable. */
 const lenders = new Set(['Placeholder', 'ReadVariableOp', 'InplaceUpdate']);
