@@ -74,7 +74,7 @@ export async function openServices({
   const log = parentLog.child({}, { serializers: { err: describeError } });
   const onError = (error: Error): void => log.warn({ err: error }, 'a Postgres connection broke');
   const pool = openPool(databaseUrl, { onError, patience });
-  const db = openPrisma(pool);
+  const db = openPrisma(pool, patience);
   const redis = new Redis(redisUrl, {
     lazyConnect: true,
     enableOfflineQueue: false,

@@ -22,7 +22,7 @@ export function openPool(databaseUrl: string, { onError, patience, connectionsMa
   const pool = new MeasuredPool({
     connectionString: databaseUrl,
     max: connectionsMax,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: CONNECTION_MS,
     query_timeout: queryMs,
     keepAlive: true,
     application_name: 'moraine',
@@ -37,9 +37,13 @@ export function openPool(databaseUrl: string, { onError, patience, connectionsMa
   return pool;
 }
 
+const CONNECTION_MS = 5_000;
+
 /** Prisma over the shared pool; closing the pool stays with its owner. */
-export function openPrisma(pool: MeasuredPool): PrismaClient {
+export function openPrisma(pool: MeasuredPool, patience: Patience): PrismaClient {
   return new PrismaClient({
+    // As patient as single statements are: its own bounds of a transaction are 2 and 5 s.
+    transactionOptions: { maxWait: CONNECTION_MS, timeout: PATIENCE[patience].queryMs },
     adapter: new PrismaPg(pool, {
       disposeExternalPool: false,
       // A list of ids has a text for each length of it; those stay without a name.

@@ -66,9 +66,9 @@ export async function insertFile(
 ): Promise<string> {
   const id = newId('file');
   const blobKey = `files/${id}`;
-  // Both by one clock: they are told as whole seconds.
-  const createdAt = new Date();
   await s.blobs.move(file.blobKey, blobKey);
+  // Read once: both times are told as whole seconds.
+  const createdAt = new Date();
   await tx.file.create({
     data: {
       ...identity,

@@ -563,7 +563,7 @@ test('what changes while one is read is in all of what is read or in nothing of 
     await other.query('LOCK TABLE attempts IN ACCESS EXCLUSIVE MODE');
     const read = statuses();
     // The task is read by now, its attempts are not.
-    while (!(await blocked())) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let i = 0; i < 1_000 && !(await blocked()); i++) await new Promise((resolve) => setTimeout(resolve, 5));
     await other.query(`UPDATE attempts SET status = 'finished' WHERE task_id = $1`, [id]);
     await other.query('COMMIT');
     expect(await read).toEqual(before);
