@@ -210,6 +210,7 @@ async function shapeReport(shape: BenchShape, work: string): Promise<ShapeReport
   return { shape, figures: [...base, ...mixed], secondTurn: turn, registered };
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const work = mkdtempSync(join(tmpdir(), 'moraine-serving-'));
 try {
   const shapes: ShapeReport[] = [];

@@ -90,6 +90,8 @@ export const apart = (name: string, kind: 'ours' | 'llama.cpp', ...args: (string
  */
 async function spawned(name: string, command: string, args: readonly string[]): Promise<Side> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  // One that is stopped does not see that its input has ended.
+  process.once('exit', () => child.kill('SIGKILL'));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => {
     const { value, done } = await lines.next();
@@ -108,7 +110,7 @@ async function spawned(name: string, command: string, args: readonly string[]): 
     async close() {
       child.kill('SIGCONT');
       child.stdin.end();
-      if (child.exitCode === null) await once(child, 'exit');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     },
   };
 }

@@ -210,21 +210,26 @@ test('one that has ended is not registered again by what it had still to say', a
 
 test('asked to end, it takes nothing new, and first ends what it answers', async () => {
   await s.pg.query('DELETE FROM inference_processes');
-  running = await startProcess(s, { ...settings, idleMs: null }, pino({ level: 'silent' }));
+  running = await startProcess(s, { ...settings, idleMs: null, drainMs: 15_000 }, pino({ level: 'silent' }));
   const { secret } = await row();
   const end = running.drain();
   let isRefusing = false;
   let endedLater = 0;
-  // More and more is asked, so that something is under way when the first is refused.
+  let waiting = 0;
+  // Two are always asked, so that something is under way when the first is refused.
   const asked: ReturnType<typeof ask>[] = [];
-  while (!isRefusing) {
-    const one = ask({ secret, more: { max_tokens: 60, n: 2 } });
-    asked.push(one);
-    void one.then(({ status }) => {
-      if (status === 503) isRefusing = true;
-      else if (isRefusing) endedLater += 1;
+  const askOne = async () => {
+    waiting += 1;
+    const answer = await ask({ secret, more: { max_tokens: 60, n: 2 } }).finally(() => {
+      waiting -= 1;
     });
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    if (answer.status === 503) isRefusing = true;
+    else if (isRefusing) endedLater += 1;
+    return answer;
+  };
+  while (!isRefusing) {
+    if (waiting < 3) asked.push(askOne());
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
   expect((await row()).status).toBe('draining');
   for (const { status, json } of await Promise.all(asked))
