@@ -91,7 +91,8 @@ export const apart = (name: string, kind: 'ours' | 'llama.cpp', ...args: (string
 async function spawned(name: string, command: string, args: readonly string[]): Promise<Side> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   // One that is stopped does not see that its input has ended.
-  process.once('exit', () => child.kill('SIGKILL'));
+  const end = (): boolean => child.kill('SIGKILL');
+  process.once('exit', end);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => {
     const { value, done } = await lines.next();
@@ -111,6 +112,7 @@ async function spawned(name: string, command: string, args: readonly string[]): 
       child.kill('SIGCONT');
       child.stdin.end();
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+      process.off('exit', end);
     },
   };
 }
