@@ -93,9 +93,9 @@ function shapeSection({ shape, figures, secondTurn, registered }: ShapeReport): 
 
 const tokensCell = ({ tokensPerSecond }: Figures): string => digits(median(tokensPerSecond));
 
-/** Of the same program with as many answers at once. */
+/** Of the same program with as many answers at once, measured in turns with it: the last of those that there are. */
 function shareOfBase(one: Figures, base: readonly Figures[]): number {
-  const alone = base.find(({ side, rows }) => side === one.side && rows === one.rows);
+  const alone = base.findLast(({ side, rows }) => side === one.side && rows === one.rows);
   return median(one.tokensPerSecond) / median(alone?.tokensPerSecond ?? []);
 }
 
