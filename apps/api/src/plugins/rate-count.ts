@@ -41,7 +41,8 @@ export type Count = (key: string) => { made: number; leftMs: number };
 
 /**
  * Counts requests in this process, at once, and in Redis for all replicas together, ten times a second at most: no request waits for Redis, and
- * a limit goes on where it was when Redis falls silent.
+ * a limit goes on where it was when Redis falls silent. What Redis may or may not have heard by then is not told again: replicas may pass a
+ * limit together by it, but nobody is refused for a request that was counted twice.
  */
 export function countRequests({ redis, redisLink, prefix, windowMs }: RateCountOptions): Count {
   redis.defineCommand('moraineCount', { numberOfKeys: 1, lua: ADD });
