@@ -4,7 +4,7 @@ import { AppError, type CompleteUploadRequest, type UploadObject } from '@morain
 import type { Actor, Services } from '../ground/context.js';
 import type { PartUploadModel, UploadPartModel } from '../ground/generated/models.js';
 import { addToUpload, discardUpload, startUpload, type UploadedFile } from '../ground/upload.js';
-import { checkedFile, insertFile } from './create-file.js';
+import { checkedFile, insertFile, livesFor } from './create-file.js';
 import { assertPending, lockUpload, partKey, partsPrefix, requireUpload, toUploadObject } from './part-upload.js';
 
 /**
@@ -64,7 +64,7 @@ const finish = (
     if (locked.status === 'completed') return null;
     const { filename, purpose, fileSeconds } = assertPending(locked);
     const identity = { filename, purpose, sha256: file.sha256 };
-    const fileId = await insertFile(s, tx, actor, { file, identity, expires: fileSeconds });
+    const fileId = await insertFile(s, tx, actor, { file, identity, times: livesFor(fileSeconds) });
     await tx.partUpload.update({ where: { id: upload.id }, data: { status: 'completed', fileId, partIds } });
     await tx.uploadPart.deleteMany({ where: { uploadId: upload.id } });
     return fileId;

@@ -44,16 +44,29 @@ export async function createFile(
   const identity = { filename: plainName(file.filename), purpose, sha256: file.sha256 };
   const id = await s.db.$transaction(async (tx) => {
     const repeated = await findRepeated(tx, actor, fileHash(identity), repeatable, fileFinder(tx, actor, identity));
-    return repeated ?? insertFile(s, tx, actor, { file, identity, expires: expiresAfterSeconds ?? null, repeatable });
+    if (repeated !== null) return repeated;
+    const times = livesFor(expiresAfterSeconds ?? null);
+    return insertFile(s, tx, actor, { file, identity, times, repeatable });
   });
   return checkedFile(s, actor, id);
+}
+
+export interface FileTimes {
+  createdAt: Date;
+  /** Null: never. */
+  expiresAt: Date | null;
+}
+
+/** A file that is created now. The clock is read once: both times are told as whole seconds. */
+export function livesFor(seconds: number | null): FileTimes {
+  const createdAt = new Date();
+  return { createdAt, expiresAt: seconds === null ? null : new Date(createdAt.getTime() + seconds * 1_000) };
 }
 
 export interface NewFile {
   file: UploadedFile;
   identity: FileIdentity;
-  /** When, or how many seconds after it was created; null: never. */
-  expires: Date | number | null;
+  times: FileTimes;
   repeatable?: Repeatable;
 }
 
@@ -62,13 +75,11 @@ export async function insertFile(
   s: Services,
   tx: Prisma.TransactionClient,
   actor: Actor,
-  { file, identity, expires, repeatable = {} }: NewFile,
+  { file, identity, times, repeatable = {} }: NewFile,
 ): Promise<string> {
   const id = newId('file');
   const blobKey = `files/${id}`;
   await s.blobs.move(file.blobKey, blobKey);
-  // Read once: both times are told as whole seconds.
-  const createdAt = new Date();
   await tx.file.create({
     data: {
       ...identity,
@@ -79,8 +90,7 @@ export async function insertFile(
       sizeBytes: file.sizeBytes,
       blobKey,
       status: 'uploaded',
-      createdAt,
-      expiresAt: typeof expires === 'number' ? new Date(createdAt.getTime() + expires * 1_000) : expires,
+      ...times,
     },
   });
   return id;

@@ -116,5 +116,6 @@ async function find(s: Services, actor: Actor, { expiresAt }: FileModel, file: U
 
 function insert(s: Services, actor: Actor, { expiresAt }: FileModel, file: UploadedFile): Promise<string> {
   const identity = { filename: file.filename, purpose: 'fine-tune', sha256: file.sha256 };
-  return s.db.$transaction((tx) => insertFile(s, tx, actor, { file, identity, expires: expiresAt }));
+  const times = { createdAt: new Date(), expiresAt };
+  return s.db.$transaction((tx) => insertFile(s, tx, actor, { file, identity, times }));
 }
