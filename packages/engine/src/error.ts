@@ -45,6 +45,7 @@ export type EngineErrorCode =
   | 'safetensors_invalid'
   | 'safetensors_write_failed'
   | 'unknown_signature'
+  | 'unknown_output'
   | 'bad_feed'
   | 'kernel_unregistered'
   | 'eager_tensor_captured'

@@ -101,6 +101,7 @@ describe.each(['eager', 'plain'] as const)('a call in mode %s', (mode) => {
     expect(code(() => session.run('step', { ...feeds, y: 1 }))).toBe('bad_feed');
     expect(code(() => session.run('step', { ...feeds, x: waves(5) }))).toBe('bad_feed');
     expect(code(() => session.run('step', { ...feeds, ids: waves(2) }))).toBe('bad_feed');
+    expect(code(() => session.run('step', feeds, ['x', 'z']))).toBe('unknown_output');
     expect(code(() => session.read(['v']))).toBe('bad_feed');
     expect(code(() => session.write(new Map([['w', { shape: [3, 4], data: waves(12) }]])))).toBe('bad_feed');
     session.dispose();

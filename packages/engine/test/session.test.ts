@@ -336,3 +336,27 @@ test('while a program is traced others get their turn between two signatures', a
   expect(session.run('add3', { x: 4 }).y?.[0]).toBe(7);
   session.dispose();
 });
+
+test.each(['eager', 'plain'] as const)(
+  'outputs that are not wanted are not brought, and updates are done all the same: %s',
+  async (mode) => {
+    const program: Program = {
+      variables: new Map([['count', { shape: [1] }]]),
+      signatures: {
+        step: signature({
+          feeds: { x: scalar },
+          build: ({ x }, scope) => {
+            scope.assignAdd('count', loadTf().onesLike(scope.read('count')));
+            return { once: tf.mul(x, 1), twice: tf.mul(x, 2) };
+          },
+        }),
+      },
+    };
+    await using(program, mode, (session) => {
+      expect(session.run('step', { x: 3 }, ['twice'])).toEqual({ twice: Float32Array.of(6) });
+      expect(session.run('step', { x: 3 }, [])).toEqual({});
+      expect(Object.keys(session.run('step', { x: 3 }))).toEqual(['once', 'twice']);
+      expect(session.read(['count']).get('count')?.data).toEqual(Float32Array.of(3));
+    });
+  },
+);

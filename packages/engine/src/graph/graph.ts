@@ -229,22 +229,14 @@ export class Graph {
     this.#signatures.set(name, { inputs, outputs });
   }
 
+  get signatures(): ReadonlyMap<string, GraphSignature> {
+    return this.#signatures;
+  }
+
   /** A SavedModel with all nodes and these signatures. */
   savedModel(signatureNames: readonly string[]): Buffer {
-    return writeSavedModel(this.#nodes, this.#named(signatureNames));
-  }
-
-  /** The same without nodes: enough to name a signature of a graph that is loaded. */
-  signatureOnly(name: string): Buffer {
-    return writeSavedModel([], this.#named([name]));
-  }
-
-  #named(names: readonly string[]): [string, GraphSignature][] {
-    return names.map((name) => {
-      const signature = this.#signatures.get(name);
-      invariant(signature !== undefined, `no signature ${name}`);
-      return [name, signature];
-    });
+    const named = [...this.#signatures].filter(([name]) => signatureNames.includes(name));
+    return writeSavedModel(this.#nodes, named);
   }
 
   #checkReach(op: string, { branch, ref }: Entry): void {

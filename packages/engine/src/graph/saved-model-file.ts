@@ -38,6 +38,9 @@ export function writeSavedModel(
   return writer.finish();
 }
 
+/** The name of an output of a node as TensorFlow has it: `node:output`. */
+export const tensorName = ({ ref }: { ref: string }): string => (ref.includes(':') ? ref : `${ref}:0`);
+
 /** GraphDef version that this writer's operations follow (TensorFlow 2.16's; newer libraries read it). */
 const producerVersion = 1882;
 
@@ -56,7 +59,7 @@ function writeSignature(writer: ProtoWriter, { inputs, outputs }: GraphSignature
     (field: number) => (entry: { ref: string; shape: readonly number[]; dtype: GraphDtype }, key: string) => {
       writer.message(field, (pair) => {
         pair.bytes(1, key).message(2, (tensor) => {
-          tensor.bytes(1, entry.ref.includes(':') ? entry.ref : `${entry.ref}:0`).int(2, typeNumbers[entry.dtype]);
+          tensor.bytes(1, tensorName(entry)).int(2, typeNumbers[entry.dtype]);
           tensor.message(3, (shape) => writeShape(shape, entry.shape));
         });
       });

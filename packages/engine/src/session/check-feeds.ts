@@ -38,6 +38,17 @@ export function checkFeeds(name: string, signature: Signature, values: Readonly<
   }
 }
 
+/** Checks that a signature has the outputs that are wanted of it. @throws EngineError `unknown_output`. */
+export function checkWanted(name: string, outputs: readonly string[], wanted: readonly string[]): void {
+  const unknown = wanted.find((key) => !outputs.includes(key));
+  if (unknown === undefined) return;
+  throw new EngineError(
+    'unknown_output',
+    `Signature '${name}' has no output '${unknown}'.`,
+    `It has ${outputs.join(', ') || 'none'}.`,
+  );
+}
+
 /** Checks a tensor that is to be written into a variable. */
 export function checkWrite(program: Program, name: string, { shape, data }: HostTensor): void {
   const variable = variableOf(program, name);

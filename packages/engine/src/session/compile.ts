@@ -26,7 +26,7 @@ function untilDisposed(session: Session): Session {
   return {
     mode: session.mode,
     timings: session.timings,
-    run: (signature, feeds) => open().run(signature, feeds),
+    run: (signature, feeds, wanted) => open().run(signature, feeds, wanted),
     read: (names) => open().read(names),
     write: (values) => open().write(values),
     dispose: () => {

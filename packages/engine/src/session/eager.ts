@@ -2,7 +2,7 @@ import { invariant } from '../error.js';
 import { sizeOf } from '../graph/sizes.js';
 import { loadTf, type Tf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
-import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.js';
+import { checkFeeds, checkWanted, checkWrite, signatureOf, variableOf } from './check-feeds.js';
 import { readSlice } from './read-slice.js';
 import { isNativeError, runError } from './run-errors.js';
 import type { FetchedValue, Program, Scope, Session, Signature } from './types.js';
@@ -30,7 +30,7 @@ export function eagerSession(program: Program): Session {
   return {
     mode: 'eager',
     timings,
-    run: (name, values) => {
+    run: (name, values, wanted) => {
       const signature = signatureOf(program, name);
       checkFeeds(name, signature, values);
       const started = performance.now();
@@ -42,7 +42,9 @@ export function eagerSession(program: Program): Session {
             feedTensors(tf, signature, values),
             eagerScope(tf, program, current, updates),
           );
-          for (const [key, tensor] of Object.entries(outputs)) fetched[key] = tensor.dataSync().slice() as FetchedValue;
+          checkWanted(name, Object.keys(outputs), wanted ?? []);
+          for (const key of wanted ?? Object.keys(outputs))
+            fetched[key] = outputs[key]?.dataSync().slice() as FetchedValue;
           // A new value may be an output of the pass or another variable's tensor: each variable owns its own.
           for (const [variable, value] of updates) updates.set(variable, tf.keep(tf.clone(value)));
         });

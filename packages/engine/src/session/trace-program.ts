@@ -2,6 +2,7 @@ import { traceBackend } from '../graph/backend.js';
 import { type Entry, Graph } from '../graph/graph.js';
 import { typed } from '../graph/kernel.js';
 import { firstValues } from './first-values.js';
+import { othersTurn } from './others-turn.js';
 import { traceError, withDeepStacks } from './trace-errors.js';
 import { tracedScope } from './traced-scope.js';
 import { type Handles, TracedState } from './traced-state.js';
@@ -53,7 +54,7 @@ export async function traceProgram(program: Program, mode: TracedMode): Promise<
   for (const [name, signature] of Object.entries(program.signatures)) {
     const outputs = traceSignature(graph, program, handles, name, signature, mode, inPlace);
     calls.set(callNames.program(name), { feeds: signature.feeds, outputs });
-    await new Promise(setImmediate);
+    await othersTurn();
   }
   graph.startSection();
   addFirstValues(graph, program, handles, calls, inPlace);

@@ -2,7 +2,7 @@ import { decode, encode } from '../dtype.js';
 import { EngineError, invariant } from '../error.js';
 import { loadTf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
-import { checkFeeds, checkWrite, signatureOf, variableOf } from './check-feeds.js';
+import { checkFeeds, checkWanted, checkWrite, signatureOf, variableOf } from './check-feeds.js';
 import { readSlice } from './read-slice.js';
 import { runError } from './run-errors.js';
 import { type LoadedGraph, loadGraph } from './saved-model.js';
@@ -24,7 +24,7 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
   const begun = performance.now();
   const { graph, calls, groups } = await traceProgram(program, mode);
   const traced = performance.now();
-  const loaded = await loadGraph(graph, [...calls.keys()]);
+  const loaded = await loadGraph(graph);
   const loadedAt = performance.now();
   const clock = { runMs: 0 };
   const call = caller(loaded, calls, clock);
@@ -46,9 +46,9 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
   return {
     mode,
     timings,
-    run: (name, values) => {
+    run: (name, values, wanted) => {
       checkFeeds(name, signatureOf(program, name), values);
-      return call(callNames.program(name), values, name);
+      return call(callNames.program(name), values, name, wanted);
     },
     ...transfers(program, mode, groups, call),
     dispose: loaded.dispose,
@@ -116,14 +116,18 @@ type Call = (
   values: Readonly<Record<string, FeedValue>>,
   /** The caller's name for it, in errors. */
   calledAs: string,
+  /** Its outputs that are brought; absent: all. */
+  wanted?: readonly string[],
 ) => Record<string, FetchedValue>;
 
 /** Uploads the feeds, runs, brings the outputs to the host, and frees everything. */
 function caller(loaded: LoadedGraph, calls: ReadonlyMap<string, CallShape>, clock: { runMs: number }): Call {
   const tf = loadTf();
-  return (signature, values, calledAs) => {
+  return (signature, values, calledAs, wanted) => {
     const shape = calls.get(signature);
     invariant(shape !== undefined, `no call ${signature}`);
+    checkWanted(calledAs, shape.outputs, wanted ?? []);
+    const brought = wanted ?? shape.outputs;
     const feeds: Record<string, Tensor> = {};
     for (const [key, { shape: size, dtype }] of Object.entries(shape.feeds)) {
       const value = values[key] ?? 0;
@@ -133,8 +137,8 @@ function caller(loaded: LoadedGraph, calls: ReadonlyMap<string, CallShape>, cloc
     let outputs: Record<string, Tensor> = {};
     const begun = performance.now();
     try {
-      outputs = loaded.predict(signature, feeds);
-      return Object.fromEntries(shape.outputs.map((key) => [key, outputs[key]?.dataSync() as FetchedValue]));
+      outputs = loaded.predict(signature, feeds, brought);
+      return Object.fromEntries(brought.map((key) => [key, outputs[key]?.dataSync() as FetchedValue]));
     } catch (error) {
       throw runError(error, calledAs);
     } finally {

@@ -119,11 +119,15 @@ export interface Session {
   readonly mode: NumericMode;
   readonly timings: SessionTimings;
   /**
-   * Runs a signature and brings its outputs to the host; blocks until they are there.
+   * Runs a signature and brings its outputs to the host, or those that are wanted alone: in a graph others are not computed. Blocks until they are there.
    * A traced call that fails half way may have done some of its updates already; an eager one has done none.
-   * @throws EngineError `unknown_signature`, `bad_feed` (a missing, unknown or wrongly sized feed), `out_of_memory`, `run_failed`.
+   * @throws EngineError `unknown_signature`, `unknown_output`, `bad_feed` (a missing, unknown or wrongly sized feed), `out_of_memory`, `run_failed`.
    */
-  run(signature: string, feeds: Readonly<Record<string, FeedValue>>): Record<string, FetchedValue>;
+  run(
+    signature: string,
+    feeds: Readonly<Record<string, FeedValue>>,
+    wanted?: readonly string[],
+  ): Record<string, FetchedValue>;
   /** Copies of variables by name. */
   read(names: readonly string[]): Map<string, HostTensor>;
   /** Overwrites variables. @throws EngineError `bad_feed` naming a variable that is not there or has another shape. */
