@@ -31,7 +31,7 @@ const texts = [
 async function greedyHere(dir: string, prompt: number[]): Promise<number[]> {
   const { config, weights } = loadBase(dir);
   const contextMax = prompt.length + TOKENS;
-  const generation = { batches: [1], prefillTimes: [prompt.length], contextMax, isGreedy: true };
+  const generation = { batches: [1], prefillTimes: [prompt.length], contextMax };
   const model = await createModel({ config, weights, mode: 'plain', generation });
   try {
     const plain = { temperature: 0, topP: 1, topK: 0, seed: 1, stop: [], stopIds: [], decode: () => '' };

@@ -35,7 +35,7 @@ test.each(rowwise.map((row) => [row.name, row] as const))(
   async (_, row) => {
     const adapter: Adapter = { method: createMethod(row), paths, dropout: 0 };
     const groups = [adapter, lora(2)];
-    const plan = { ...tinyPlan, batches: [4], prefillTimes: [8], isGreedy: true };
+    const plan = { ...tinyPlan, batches: [4], prefillTimes: [8] };
     const { session, generator, adapters, values } = await generating(tinyConfig, 'plain', { plan, groups });
     const weights = new Map([...values].map(([name, value]) => [name, toDevice(value)]));
     const expected: (number[] | undefined)[] = [greedy(createNet({ weights }), 6)];
@@ -68,7 +68,7 @@ test('LoRA and MoRA answer row by row, what needs the weight itself is refused',
 });
 
 test('after a write that failed nobody answers by what is left in the row', async () => {
-  const plan = { ...tinyPlan, batches: [1], prefillTimes: [8], isGreedy: true };
+  const plan = { ...tinyPlan, batches: [1], prefillTimes: [8] };
   const groups = [lora(2), lora(3)];
   const { session, generator, adapters } = await generating(tinyConfig, 'plain', { plan, groups });
   const answer = async (adapter: string | null) =>
@@ -90,7 +90,7 @@ test('after a write that failed nobody answers by what is left in the row', asyn
 });
 
 test('an answer keeps the adapter that it began with, whatever becomes of its name', async () => {
-  const plan = { ...tinyPlan, batches: [2], prefillTimes: [8], isGreedy: true };
+  const plan = { ...tinyPlan, batches: [2], prefillTimes: [8] };
   const { session, generator, adapters } = await generating(tinyConfig, 'plain', { plan, groups: [lora(2)] });
   const answer = async (adapter: string | null) =>
     (await generator.generate([prompt], { maxNewTokens: 8, adapter }))[0]?.ids;
@@ -116,7 +116,7 @@ test('an answer keeps the adapter that it began with, whatever becomes of its na
 });
 
 test('a row that had an adapter answers as the base does beside one that has, and as one of another group', async () => {
-  const plan = { ...tinyPlan, batches: [2], prefillTimes: [8], isGreedy: true };
+  const plan = { ...tinyPlan, batches: [2], prefillTimes: [8] };
   const groups = [lora(2), lora(3)];
   const { session, generator, adapters } = await generating(tinyConfig, 'plain', { plan, groups });
   const answers = async (...names: (string | null)[]) => {
@@ -137,7 +137,7 @@ test('a row that had an adapter answers as the base does beside one that has, an
 test('an adapter that brings a module trained whole is refused by that module', async () => {
   const method = createMethod({ type: 'lora', rank: 2, alpha: 4, use_rslora: false });
   const adapter: Adapter = { method, paths, dropout: 0 };
-  const plan = { ...tinyPlan, batches: [1], prefillTimes: [8], isGreedy: true };
+  const plan = { ...tinyPlan, batches: [1], prefillTimes: [8] };
   const { session, adapters } = await generating(tinyConfig, 'plain', { plan, groups: [adapter] });
   const head = { shape: [tinyConfig.vocabSize, tinyConfig.hiddenSize], data: new Float32Array(1) };
   const variables = randomVariables(adapter, 3).set('lm_head.weight', head);

@@ -40,9 +40,9 @@ async function watched(config: ModelConfig, mode: NumericMode, groups: Adapter[]
   const passes: string[] = [];
   const session: Session = {
     ...made.session,
-    run: (name, feeds) => {
+    run: (name, feeds, wanted) => {
       passes.push(name);
-      return made.session.run(name, feeds);
+      return made.session.run(name, feeds, wanted);
     },
   };
   const net = createNet({ weights: new Map([...made.values].map(([name, value]) => [name, toDevice(value)])) });
@@ -147,7 +147,7 @@ describe('beside others', () => {
   test('a long prompt is read a chunk between two tokens of a stream', async () => {
     const during = await beside(() => [anew(model.generator, idsOf(2, 30), { maxNewTokens: 1 })]);
     expect(during.slice(0, 8)).toEqual([
-      ...['prefill/1x8', 'decode/1/16', 'extend/8/16', 'decode/1/16'],
+      ...['extend/8/16', 'decode/1/16', 'extend/8/16', 'decode/1/16'],
       ...['extend/8/32', 'decode/1/16', 'extend/8/32', 'decode/1/16'],
     ]);
   });
@@ -160,14 +160,14 @@ describe('beside others', () => {
       ),
     );
     const reads = during.flatMap((pass, i) => (pass.startsWith('decode') ? [] : [i]));
-    expect(reads.map((i) => during[i])).toEqual(['prefill/1x8', 'prefill/1x8', 'extend/8/16', 'extend/8/32']);
+    expect(reads.map((i) => during[i])).toEqual(['extend/8/16', 'extend/8/16', 'extend/8/16', 'extend/8/32']);
     expect(reads.every((at, i) => i === 0 || at - (reads[i - 1] ?? 0) === 2)).toBe(true);
     expect(order).toEqual(['8', '24']);
   });
 
   test.each([
-    [60_000, ['prefill/1x8', 'prefill/1x8', 'decode/3/16', 'decode/3/16']],
-    [0, ['prefill/1x8', 'decode/3/16', 'prefill/1x8', 'decode/3/16']],
+    [60_000, ['extend/8/16', 'extend/8/16', 'decode/3/16', 'decode/3/16']],
+    [0, ['extend/8/16', 'decode/3/16', 'extend/8/16', 'decode/3/16']],
   ])('beside a stream prompts are read for %i ms, or one of them', async (readMs, expected) => {
     const { generator, passes, session } = await watched(tinyConfig, 'eager', [], { ...plan, readMs });
     const begun: Promise<unknown>[] = [];
@@ -200,6 +200,36 @@ describe('beside others', () => {
     await answer(generator, shared, { maxNewTokens: 6, onToken });
     await Promise.all(begun);
     expect(during).toEqual(['rows/copy/16', 'extend/4/16', 'rows/copy/16', 'extend/4/16', 'decode/3/16']);
+    session.dispose();
+  });
+
+  test('a prompt of which only the last token is left goes on with the next step, and is answered alike', async () => {
+    const { generator, passes } = model;
+    const [prompt, nine] = [idsOf(12, 8), idsOf(13, 9)];
+    const tenant = 'last';
+    const before = await answer(generator, prompt, { tenant });
+    passes.length = 0;
+    const again = await answer(generator, prompt, { tenant });
+    expect(passes).toEqual(new Array(5).fill('decode/1/16'));
+    expect(again.cached).toBe(7);
+    expectAlike(again, before);
+    passes.length = 0;
+    const chunked = await anew(generator, nine);
+    expect(passes).toEqual(['extend/8/16', ...new Array(5).fill('decode/1/16')]);
+    expect(chunked.ids).toEqual(model.oracle(nine, 5));
+    passes.length = 0;
+    expect((await anew(generator, [7], { maxNewTokens: 3 })).ids).toEqual(model.oracle([7], 3));
+    expect(passes).toEqual(new Array(3).fill('decode/1/16'));
+  });
+
+  test('prompts that come together, some of them held, are all read before the first step', async () => {
+    const { generator, passes, session } = await watched(tinyConfig, 'eager', [], { ...plan, readMs: 60_000 });
+    const held = idsOf(14, 8);
+    await answer(generator, held);
+    passes.length = 0;
+    const prompts = [[...held, ...idsOf(15, 3)], idsOf(16, 8), idsOf(17, 7)];
+    await Promise.all(prompts.map((prompt) => answer(generator, prompt, { maxNewTokens: 2 })));
+    expect(passes).toEqual(['extend/4/16', 'prefill/3x8', 'decode/3/16']);
     session.dispose();
   });
 

@@ -297,18 +297,6 @@ test('what cannot be answered is refused with the reason', async () => {
   );
 });
 
-test('a plan for greedy answers gives them from fewer signatures, and refuses the rest', async () => {
-  const model = await generating(tinyConfig, 'eager', { plan: { ...tinyPlan, isGreedy: true } });
-  // New as well: which rows prompts take goes by their last use, and the last digits by the row.
-  const other = await generating(tinyConfig, 'eager');
-  open.push(model, other);
-  const expected = await other.generator.generate(prompts, { maxNewTokens: 4 });
-  expect(await model.generator.generate(prompts, { maxNewTokens: 4 })).toEqual(expected);
-  expect(() => model.session.run('decode/3/32/logits', {})).toThrow('no signature');
-  for (const options of [{ temperature: 1 }, { logprobs: 1 }])
-    await expect(model.generator.generate(prompts, { maxNewTokens: 4, ...options })).rejects.toThrow('greedy');
-});
-
 test('scores that are not numbers end the answer with an error', async () => {
   const model = await generating(tinyConfig, 'eager');
   open.push(model);

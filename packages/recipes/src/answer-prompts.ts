@@ -66,14 +66,11 @@ export async function answerPrompts(options: AnswerOptions): Promise<Answers> {
     weights: base.weights,
     ...(tuned === undefined ? {} : { tuned }),
     mode,
-    generation: {
-      ...generationPlan(
-        encoded.map((ids) => ids.length),
-        options.maxNewTokens,
-        maxPositions,
-      ),
-      isGreedy: options.temperature === 0,
-    },
+    generation: generationPlan(
+      encoded.map((ids) => ids.length),
+      options.maxNewTokens,
+      maxPositions,
+    ),
   });
   try {
     const { maxNewTokens, temperature, topP, topK, seed, stop } = options;

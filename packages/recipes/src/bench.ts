@@ -168,7 +168,6 @@ const decodePlan = ({ decode: tokens }: BenchOptions): GenerationPlan | undefine
         batches: [1],
         prefillTimes: [DECODE_PROMPT],
         contextMax: DECODE_PROMPT + Math.max(tokens, DECODE_WARM_UP),
-        isGreedy: true,
       };
 
 /** Greedy answers of exactly so many tokens to one random prompt; the median of three, after one that is not measured. */

@@ -27,7 +27,6 @@ export function samplePlan(
     batches: [most(files.map(({ length }) => length))],
     prefillTimes: [up(most(rows.map(({ promptLength }) => promptLength)))],
     contextMax: up(most(contexts)),
-    isGreedy: true,
   };
 }
 

@@ -46,7 +46,7 @@ describe('the plan of the samples', () => {
 
   it('takes the rows of one file side by side, with room for the longest prompt and twice the longest answer', () => {
     const plan = samplePlan([[rowOf(5, 4), rowOf(20, 2)], [rowOf(3, 10)]], 1024);
-    expect(plan).toEqual({ batches: [2], prefillTimes: [32], contextMax: 48, isGreedy: true });
+    expect(plan).toEqual({ batches: [2], prefillTimes: [32], contextMax: 48 });
   });
 
   it('stays inside what the base can read', () => {

@@ -49,10 +49,15 @@ export const serving = [
   }),
   lm('generation/batcher.ts', 'chunks', {
     name: 'served prompts: a long prompt is read to its end at once',
-    find: '(seat.read < seat.row.prompt.length ? entering : seated).push(seat);',
-    replace:
-      '(seat.read < seat.row.prompt.length ? entering : seated).push(seat);\n      if (seat.read < seat.row.prompt.length) readNext();',
+    find: 'heldBy(seat));\n      enter(seat);',
+    replace: 'heldBy(seat));\n      enter(seat);\n      if (leftOf(seat) > 1) readNext(isBeside);',
     test: 'beside others > a long prompt is read a chunk between two tokens of a stream',
+  }),
+  lm('generation/passes.ts', 'chunks', {
+    name: 'served prompts: the step that reads the last token of a prompt is fed another',
+    find: 'row.prompt[read] ?? ',
+    replace: '',
+    test: 'beside others > a prompt of which only the last token is left goes on with the next step, and is answered alike',
   }),
   data('calls/value-calls.ts', 'calls', {
     name: 'served calls: texts that look like numbers become numbers',

@@ -2,7 +2,7 @@ import type { Session } from '@moraine/engine';
 import type { Answer, BeginOptions, Completion } from './answer.js';
 import { createHeldRows, type Prefix, type Seating } from './held-rows.js';
 import type { AdapterRows } from './options.js';
-import { createPasses, nextGroup, type Seat } from './passes.js';
+import { createPasses, leftOf, nextGroup, type Seat } from './passes.js';
 import type { GenerationPlan } from './plan.js';
 import { end, openRow } from './rows.js';
 
@@ -20,7 +20,8 @@ const NO_SLOT = -1;
 /**
  * Continuous batching (Yu et al. 2022, Orca, §4.1): rows decode side by side, each at its own place; one that ends leaves its row to the next prompt by
  * the next step, whatever the others do. Between two steps of rows under way a chunk is read (Agrawal et al. 2023, SARATHI, arXiv:2308.16369, §4.2) and another
- * one until the plan's `readMs` are over, the prompts by turns, so that no prompt holds up streams or other prompts for longer.
+ * one until the plan's `readMs` are over, the prompts by turns, so that no prompt holds up streams or other prompts for longer. The last token of a prompt, where no
+ * other is left to read, needs no pass of its own: the next step reads it.
  */
 export function createBatcher(session: Session, plan: GenerationPlan, adapters: AdapterRows): Batcher {
   let waiting: WaitedFor[] = [];
@@ -61,16 +62,19 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     seat.settle.reject(error);
   }
 
+  /** A prompt that has its row goes on where it belongs. */
+  const enter = (seat: WaitedFor) => (leftOf(seat) > 1 ? entering : seated).push(seat);
+
   /** Takes prompts into free rows, in order; beside streams up to one for which numbers are copied. Returns whether it took any. */
-  function seatWaiting(): boolean {
+  function seatWaiting(isBeside: boolean): boolean {
     for (let taken = 0; ; taken++) {
       const [seat] = waiting;
       const place = seat === undefined ? null : placeFor(seat);
       if (seat === undefined || place === null) return taken > 0;
       waiting = waiting.slice(1);
       seat.slot = place.slot;
-      entering.push(...through([seat], () => seatAt(seat, place)));
-      if (seated.length > 0 && (place.from !== place.slot || seat.adapter !== null)) return true;
+      for (const taker of through([seat], () => seatAt(seat, place))) enter(taker);
+      if (isBeside && (place.from !== place.slot || seat.adapter !== null)) return true;
     }
   }
 
@@ -101,27 +105,27 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     return seats.filter((seat) => !failed.has(seat) && !isOver(seat));
   }
 
-  function readNext(): void {
-    const group = nextGroup(entering, plan, seated.length > 0);
+  function readNext(isBeside: boolean): void {
+    const group = nextGroup(entering, plan, isBeside);
     if (group === null) return;
     entering = entering.filter((seat) => !group.seats.includes(seat));
     for (const seat of through(group.seats, () => pass.read(group))) {
       held.set(seat.slot, heldBy(seat));
-      (seat.read < seat.row.prompt.length ? entering : seated).push(seat);
+      enter(seat);
     }
   }
 
-  /** Seats prompts and reads a chunk; beside streams again and again for as long as the plan says. */
+  /** Seats prompts and reads a chunk, again and again for as long as the plan says; beside streams small ones. */
   async function read(): Promise<void> {
     const isBeside = seated.length > 0;
     const end = performance.now() + (plan.readMs ?? 0);
     for (;;) {
       [waiting, entering] = [going(waiting), going(entering)];
-      const hasSeated = seatWaiting();
+      const hasSeated = seatWaiting(isBeside);
       const isReading = entering.length > 0;
-      readNext();
+      readNext(isBeside);
       await turn();
-      if (!isBeside || !(hasSeated || isReading) || performance.now() >= end) return;
+      if (!(hasSeated || isReading) || performance.now() >= end) return;
     }
   }
 

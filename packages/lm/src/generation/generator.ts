@@ -4,7 +4,7 @@ import type { Session } from '@moraine/engine';
 import type { Answer, BeginOptions, Completion } from './answer.js';
 import { createBatcher } from './batcher.js';
 import { checkOptions, checkPrompts } from './check-request.js';
-import { type AdapterRows, type GenerateOptions, needsLogits } from './options.js';
+import type { AdapterRows, GenerateOptions } from './options.js';
 import { checkPlan, type GenerationPlan, largest, promptMaxOf } from './plan.js';
 import { createScorer, LISTED_MAX, type PromptScores } from './score-prompt.js';
 
@@ -43,7 +43,6 @@ export function createGenerator(
   const check = (prompts: readonly (readonly number[])[], options: GenerateOptions): void => {
     checkPrompts(prompts, { vocabSize: config.vocabSize, promptMax });
     checkOptions(options, prompts.length);
-    if (plan.isGreedy === true && needsLogits(options)) throw onlyGreedy();
   };
   const scoreTimes = plan.scoreTimes ?? [];
   const scorePrompt = createScorer(session, config, scoreTimes, adapters);
@@ -94,11 +93,4 @@ function scoresNone(listed: number): AppError {
     : new AppError('invalid_value', 'This model was made without scores of prompts.', {
         hint: 'Make it with a plan that has scoreTimes.',
       });
-}
-
-function onlyGreedy(): AppError {
-  return new AppError('invalid_value', 'This model was made for greedy answers only.', {
-    param: 'temperature',
-    hint: 'Leave temperature and logprobs at 0, or make it with a plan that is not greedy.',
-  });
 }

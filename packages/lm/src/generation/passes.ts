@@ -5,12 +5,12 @@ import {
   bucketFor,
   CLEAR_ROW,
   copyName,
-  decodeLogitsName,
   decodeName,
   extendName,
   type GenerationPlan,
   largest,
   prefillName,
+  readsByExtending,
   spansOf,
 } from './plan.js';
 import { accept, choose, notANumber, type Row } from './rows.js';
@@ -25,6 +25,9 @@ export interface Seat {
   /** How many tokens of prompt and answer its row has keys and values of. */
   read: number;
 }
+
+/** How many tokens of its prompt are not read yet. */
+export const leftOf = ({ row, read }: Seat): number => row.prompt.length - read;
 
 /** Seats whose tokens are read in one pass: whole prompts or their first chunks of one padded length, or a later chunk of one. */
 export interface Group<S extends Seat> {
@@ -45,7 +48,7 @@ export function nextGroup<S extends Seat>(
   const { batches, prefillTimes, spans } = plan;
   const [first] = entering;
   if (first === undefined) return null;
-  const timeOf = ({ row, read }: S) => bucketFor(row.prompt.length - read, prefillTimes);
+  const timeOf = (seat: S) => bucketFor(leftOf(seat), prefillTimes);
   const time = timeOf(first);
   if (first.read > 0) return { seats: [first], batch: 1, time };
   const alike = entering.filter((seat) => seat.read === 0 && timeOf(seat) === time);
@@ -76,7 +79,7 @@ export function createPasses(session: Session, plan: GenerationPlan, adapters: A
 
   /** The token after a prompt that was read to its end; else only whether its scores are numbers. */
   function afterPrompt<S extends Seat>(seat: S, logits: Float32Array, failed: Failed<S>): void {
-    if (seat.read === seat.row.prompt.length) take(seat, () => choose(seat.row, logits, seat.options), failed);
+    if (leftOf(seat) === 0) take(seat, () => choose(seat.row, logits, seat.options), failed);
     else if (!Number.isFinite(logits[0])) failed.set(seat, notANumber(seat.read));
   }
 
@@ -120,10 +123,10 @@ export function createPasses(session: Session, plan: GenerationPlan, adapters: A
     /** Reads the chunk of a group. */
     read: <S extends Seat>(group: Group<S>): Failed<S> => {
       const [first] = group.seats;
-      return first !== undefined && first.read > 0 ? extend(first, group.time) : prefill(group);
+      return first !== undefined && readsByExtending(plan, group.batch) ? extend(first, group.time) : prefill(group);
     },
 
-    /** The next token of seats whose prompts are read. */
+    /** The next token of seats whose prompts are read, but perhaps for the last token. */
     decode<S extends Seat>(seats: readonly S[]): Failed<S> {
       const failed: Failed<S> = new Map();
       const batch = bucketFor(seats.length, plan.batches);
@@ -137,13 +140,13 @@ export function createPasses(session: Session, plan: GenerationPlan, adapters: A
       const positions = new Int32Array(batch).fill(plan.contextMax - 1);
       for (const { row, slot, read } of seats) {
         const b = placeOf.get(slot) ?? 0;
-        ids[b] = row.ids[row.ids.length - 1] ?? 0;
+        ids[b] = row.prompt[read] ?? row.ids[read - row.prompt.length] ?? 0;
         positions[b] = read;
       }
       const ofAdapters = adapters.feeds(slots, { isAll, active });
       const feeds = { ids, positions, ...(isAll ? {} : { slots: Int32Array.from(slots) }), ...ofAdapters };
       const hasLogits = seats.some(({ options }) => needsLogits(options));
-      const fetched = session.run((hasLogits ? decodeLogitsName : decodeName)(batch, span), feeds);
+      const fetched = session.run(decodeName(batch, span), feeds, hasLogits ? ['logits'] : ['best', 'logprobs']);
       const { best, logprobs } = fetched;
       for (const seat of seats) {
         const { slot, row, options } = seat;

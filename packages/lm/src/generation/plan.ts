@@ -16,8 +16,6 @@ export interface GenerationPlan {
   spans?: readonly number[];
   /** After how long no further chunk of a prompt is begun while rows that answer wait, milliseconds; absent: after one chunk. */
   readMs?: number;
-  /** Only greedy answers without lists of likely tokens: a third of the graph less. */
-  isGreedy?: boolean;
   /** Lengths that prompts which are scored are padded to, tokens, ascending; absent: none is scored. */
   scoreTimes?: readonly number[];
 }
@@ -63,10 +61,13 @@ export const spansOf = ({ spans, contextMax }: GenerationPlan): readonly number[
 export const promptMaxOf = ({ prefillTimes, spans, contextMax }: GenerationPlan): number =>
   Math.min(spans === undefined ? largest(prefillTimes) : contextMax, contextMax - 1);
 
+/** Whether the first chunk of a prompt that is read alone is read as all others are. */
+export const readsByExtending = ({ spans }: GenerationPlan, batch: number): boolean =>
+  batch === 1 && spans !== undefined;
+
 export const prefillName = (batch: number, time: number): string => `prefill/${batch}x${time}`;
 export const extendName = (time: number, span: number): string => `extend/${time}/${span}`;
 export const decodeName = (batch: number, span: number): string => `decode/${batch}/${span}`;
-export const decodeLogitsName = (batch: number, span: number): string => `${decodeName(batch, span)}/logits`;
 /** Copies the first places of a row of the caches over those of another. */
 export const copyName = (span: number): string => `rows/copy/${span}`;
 export const CLEAR_ROW = 'rows/clear';

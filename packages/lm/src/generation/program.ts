@@ -5,24 +5,24 @@ import { cacheSignatures, decodeAttention, extendAttention, prefillAttention } f
 import type { NetOf } from './net-of.js';
 import {
   checkPlan,
-  decodeLogitsName,
   decodeName,
   extendName,
   type GenerationPlan,
   largest,
   prefillName,
+  readsByExtending,
   spansOf,
 } from './plan.js';
 import { scoreSignatures } from './score-prompt.js';
 
 /**
  * What a program needs to generate, over `generationVariables` and the net's own variables:
- * - `prefill/<B>x<T>`: `ids` int32 [B, T] (prompts, padded behind), `lengths` and `slots` int32 [B] -> `logits` [B, V] of the token after
+ * - `prefill/<B>x<T>`, under a plan with spans for more than one row: `ids` int32 [B, T] (prompts, padded behind), `lengths` and `slots` int32 [B] -> `logits` [B, V] of the token after
  *   each prompt; fills the caches' rows `slots`. Of a longer prompt it is the first chunk.
  * - `extend/<T>/<S>`, under a plan with spans: `ids` int32 [1, T] (a chunk, padded behind), `start`, `length` and `slot` int32 [1] -> `logits` [1, V] of the token
  *   after it. It follows the `start` tokens that the cache's row `slot` has already, and looks at the first S places of it.
- * - `decode/<B>/<S>`: `ids`, `positions` and, unless they are all rows in order, `slots` int32 [B] -> `best` int32 [B], the most likely next token, and `logprobs` [B], its natural
- *   logarithm of probability; looks at the first S places. `decode/<B>/<S>/logits`, unless the plan is greedy: the same, but returns `logits` [B, V].
+ * - `decode/<B>/<S>`: `ids`, `positions` and, unless they are all rows in order, `slots` int32 [B] -> `best` int32 [B], the most likely next token, `logprobs` [B], its natural
+ *   logarithm of probability, and `logits` [B, V]; looks at the first S places.
  * - what `cacheSignatures` says.
  * - what `scoreSignatures` says, where the plan is to score prompts.
  *
@@ -38,14 +38,10 @@ export function generationSignatures(
   const scores = scoreSignatures(config, plan.scoreTimes ?? [], netOf, netFeeds(1));
   const signatures = { ...scores, ...cacheSignatures(config, plan) };
   for (const batch of plan.batches) {
-    for (const time of plan.prefillTimes)
+    for (const time of readsByExtending(plan, batch) ? [] : plan.prefillTimes)
       signatures[prefillName(batch, time)] = prefill(config, plan, netOf, netFeeds(batch), batch, time);
-    for (const span of spansOf(plan)) {
-      const decode = (answer: (logits: Tensor) => Record<string, Tensor>) =>
-        decodeOne(config, plan, netOf, netFeeds, { batch, span }, answer);
-      signatures[decodeName(batch, span)] = decode(mostLikely);
-      if (plan.isGreedy !== true) signatures[decodeLogitsName(batch, span)] = decode((logits) => ({ logits }));
-    }
+    for (const span of spansOf(plan))
+      signatures[decodeName(batch, span)] = decodeOne(config, plan, netOf, netFeeds, { batch, span });
   }
   for (const span of plan.spans ?? [])
     for (const time of plan.prefillTimes)
@@ -106,7 +102,6 @@ function decodeOne(
   netOf: NetOf,
   netFeeds: (batch: number, isAll?: boolean) => Feeds,
   { batch, span }: { batch: number; span: number },
-  answer: (logits: Tensor) => Record<string, Tensor>,
 ): Signature {
   const isAll = batch === largest(plan.batches);
   const mapped: { slots?: Feed } = isAll ? {} : { slots: ints(batch) };
@@ -117,7 +112,8 @@ function decodeOne(
       const net = netOf(scope, feeds);
       const { positions, slots } = feeds;
       const attend = decodeAttention(config, plan, scope, { batch, span, positions, slots });
-      return answer(headLogits(net, config, decoderStates(net, config, feeds.ids, attend)));
+      const logits = headLogits(net, config, decoderStates(net, config, feeds.ids, attend));
+      return { ...mostLikely(logits), logits };
     },
   });
 }

@@ -41,7 +41,6 @@ export function answerPlan(
     batches: [rows],
     prefillTimes: [Math.min(whole, timeOf(longest, maxPositions))],
     contextMax: whole,
-    isGreedy: samples === null,
   };
 }
 

@@ -8,22 +8,22 @@ const SPAN_MIN = 64;
 /** A stream that waits so long for each token is still faster than anybody reads. */
 const READ_MS = 40;
 
-/** One row and all of them; chunks of prompts and the part of the context that is read by steps, each four times the one before. */
+/** One row and all of them; chunks of prompts are padded to at most twice their length, the context and prompts that are scored to four times what is used. */
 export function servingPlan(rows: number, contextMax: number): GenerationPlan {
   return {
     batches: [...new Set([1, rows])],
-    prefillTimes: steps(CHUNK_MIN, Math.min(CHUNK_MAX, contextMax)),
-    spans: steps(SPAN_MIN, contextMax),
-    scoreTimes: steps(CHUNK_MIN, contextMax),
+    prefillTimes: steps(CHUNK_MIN, Math.min(CHUNK_MAX, contextMax), 2),
+    spans: steps(SPAN_MIN, contextMax, 4),
+    scoreTimes: steps(CHUNK_MIN, contextMax, 4),
     contextMax,
     readMs: READ_MS,
   };
 }
 
-/** `from`, four times as much and so on, and `to`. */
-function steps(from: number, to: number): number[] {
+/** `from`, `times` as much and so on, and `to`. */
+function steps(from: number, to: number, times: number): number[] {
   const sizes = [to];
-  for (let size = from; size < to; size *= 4) sizes.splice(-1, 0, size);
+  for (let size = from; size < to; size *= times) sizes.splice(-1, 0, size);
   return sizes;
 }
 
