@@ -25,6 +25,7 @@ export { generationSignatures } from './generation/program.js';
 export type { TokenProbability } from './generation/rows.js';
 export type { PromptScores } from './generation/score-prompt.js';
 export { type HostTensor, toDevice, toHost, type WeightSource, weightReader } from './host.js';
+export { type InRows, inRows } from './in-rows.js';
 export { initialWeights, type WeightInit } from './init.js';
 export {
   type ControlFigures,

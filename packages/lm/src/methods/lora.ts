@@ -67,6 +67,13 @@ function createPlain(options: LoraOptions): Method {
     rows: {
       key: 'lora',
       scale,
+      shared: (variables) => {
+        const size = rankInRows(variables);
+        return {
+          method: createPlain({ ...options, rank: size }),
+          fill: (name, value) => (name === 'lora_A' ? padRows(value, size) : padColumns(value, size)),
+        };
+      },
       apply: (x, layers) =>
         layers.map(({ variables }) => {
           const { a, b } = loraFactors(variables);
@@ -86,6 +93,12 @@ function createPlain(options: LoraOptions): Method {
     },
     toPeft: (adapter) => loraFiles(adapter, loraPairs(adapter, options), rank, use_rslora ? rank : alpha),
   };
+}
+
+/** The next power of two of the widest layer's rank, at least 8: a product is no faster with fewer columns. */
+function rankInRows(variables: ReadonlyMap<string, HostTensor>): number {
+  const ranks = [...variables].map(([name, { shape }]) => (name.endsWith('.lora_A') ? (shape[0] ?? 0) : 0));
+  return 2 ** Math.ceil(Math.log2(Math.max(8, ...ranks)));
 }
 
 /** What B·A is multiplied by. */

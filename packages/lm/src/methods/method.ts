@@ -54,6 +54,11 @@ export interface RowMethod {
   key: string;
   /** What the update is multiplied by; `apply` leaves it out, the roles of `scales` are to have it (`rowVariables`). */
   scale: number;
+  /** The size that adapters of near sizes share in rows: its method, and a variable of a role as that has it. Absent: each has its own. */
+  shared?(variables: ReadonlyMap<string, HostTensor>): {
+    method: Method;
+    fill(role: string, value: HostTensor): HostTensor;
+  };
   /** Roles whose square matrices the rows keep transposed. */
   transposed?: readonly string[];
   /** x [B, T, in], which the layers read, every role stacked to [B, …] -> what is added to the output of each layer, [B, T, out]. Not differentiable. */

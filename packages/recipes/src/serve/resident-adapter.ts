@@ -6,8 +6,9 @@ import {
   between,
   createMerge,
   type HostTensor,
+  type InRows,
+  inRows,
   type MadeWeight,
-  rowVariables,
   type WeightSource,
 } from '@moraine/lm';
 import { type Base, readWeight } from '../base.js';
@@ -41,13 +42,13 @@ export async function readServed(base: Base, id: string, dir: string): Promise<R
   const found = await hashTrained(dir);
   if (found !== id) throw otherHash(id, found, dir);
   const trained = readTrained(dir, base);
-  const kind = kindOf(base, trained);
+  const rows = rowsOf(base, trained);
   return {
-    kind,
+    kind: rows && kindOf(base, rows.adapter),
     bytes: trained.kind === 'adapter' ? bytesOf(trained.variables) : 0,
     variablesAt: (lambda) => {
-      invariant(trained.kind === 'adapter', 'a whole model has no variables');
-      return rowVariables(trained.adapter, trained.variables, lambda);
+      invariant(rows !== null, 'what is merged has no variables in rows');
+      return rows.variablesAt(lambda);
     },
     weightsAt: (lambda) => mergedWeights(base, trained, lambda),
   };
@@ -57,14 +58,17 @@ const bytesOf = (variables: ReadonlyMap<string, HostTensor>): number =>
   [...variables.values()].reduce((total, { data }) => total + data.byteLength, 0);
 
 /** Null for what needs the base's weight, has no share by its variables, or brings weights trained whole. */
-function kindOf({ config }: Base, trained: Trained): RowKind | null {
+function rowsOf({ config }: Base, trained: Trained): InRows | null {
   if (trained.kind === 'whole') return null;
   const { adapter, variables } = trained;
-  const { rows, scales } = adapter.method;
   const hasWhole = [...variables.keys()].some((name) => /\.(weight|bias)$/.test(name));
-  if (rows === undefined || scales === undefined || hasWhole) return null;
-  return { key: JSON.stringify([rows.key, [...adapterShapes(config, adapter)]]), adapter };
+  return adapter.method.scales === undefined || hasWhole ? null : inRows(config, adapter, variables);
 }
+
+const kindOf = ({ config }: Base, adapter: Adapter): RowKind => ({
+  key: JSON.stringify([adapter.method.rows?.key, [...adapterShapes(config, adapter)]]),
+  adapter,
+});
 
 function mergedWeights(base: Base, trained: Trained, lambda: number): Map<string, WeightSource | MadeWeight> {
   const weights = new Map<string, WeightSource | MadeWeight>(base.weights);

@@ -1,4 +1,4 @@
-import { rmSync, truncateSync } from 'node:fs';
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import { adapterAtLambda, logitsOf, type MethodOptions } from '@moraine/lm';
@@ -107,16 +107,59 @@ describe('what is loaded', () => {
     await expect(served.unload(id)).rejects.toMatchObject({ code: 'not_found' });
   });
 
-  test('has its place in rows with those that differ in their factor alone, for which nothing is traced', async () => {
-    await load(writeAdapter(baseDir, lora(2), 25));
-    const before = served.memoryBytes();
-    const dir = writeAdapter(baseDir, { ...lora(2), alpha: 7 } as MethodOptions, 26, { by: 0.5 });
+  test.each([
+    ['factor', { alpha: 7 }, undefined],
+    ['rank', { rank: 7 }, undefined],
+    ['layers', { rank: 5 }, ['down_proj', 'k_proj']],
+  ])(
+    'has its place in rows with those that differ in their %s, for which nothing is traced',
+    async (_, own, targets) => {
+      await load(writeAdapter(baseDir, lora(2), 25));
+      const before = served.memoryBytes();
+      const dir = writeAdapter(baseDir, { ...lora(2), ...own } as MethodOptions, 26, {
+        by: 0.5,
+        ...(targets && { targets }),
+      });
+      const id = await load(dir);
+      const bytes = served.resident().find((each) => each.id === id)?.bytes ?? 0;
+      // Its own variables, and no room for one more kind in the rows.
+      expect(served.memoryBytes() - before).toBe(bytes);
+      expect(await idsOf(id)).toEqual(oracle(dir));
+      expect(await idsOf(id, 0.5)).toEqual(oracle(dir, 0.5));
+    },
+  );
+
+  test('has a rank for each layer, and answers in rows', async () => {
+    const dir = writeAdapter(baseDir, lora(4), 28, { by: 0.5 });
+    const [config, weights] = ['adapter_config.json', 'adapter_model.safetensors'].map((name) => join(dir, name)) as [
+      string,
+      string,
+    ];
+    const { tensors } = readSafetensors(weights);
+    const first = ([name]: [string, unknown]) => name.includes('.0.mlp.up_proj.');
+    // The first two of the layer's ranks.
+    for (const [name, { shape, data }] of [...tensors].filter(first)) {
+      const [rows = 0, columns = 0] = shape;
+      const isA = name.includes('lora_A');
+      const kept = Float32Array.from(data as Float32Array).filter((_, i) => (isA ? i < 2 * columns : i % columns < 2));
+      tensors.set(name, { dtype: 'F32', shape: isA ? [2, columns] : [rows, 2], data: kept });
+    }
+    writeSafetensors(
+      weights,
+      new Map(
+        [...tensors].map(([name, tensor]) => [
+          name,
+          { ...tensor, dtype: 'F32' as const, data: tensor.data as Float32Array },
+        ]),
+      ),
+    );
+    writeFileSync(
+      config,
+      JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), rank_pattern: { 'layers.0.mlp.up_proj': 2 } }),
+    );
     const id = await load(dir);
-    const bytes = served.resident().find((each) => each.id === id)?.bytes ?? 0;
-    // Its own variables, and no room for one more kind in the rows.
-    expect(served.memoryBytes() - before).toBe(bytes);
     expect(await idsOf(id)).toEqual(oracle(dir));
-    expect(await idsOf(id, 0.5)).toEqual(oracle(dir, 0.5));
+    expect(served.resident().find((each) => each.id === id)?.kind).toBe('slot');
   });
 
   test('is refused alone when its files are damaged or belong to another base', async () => {
