@@ -51,9 +51,9 @@ async function operations(adapter: Adapter | null, mode: TracedMode): Promise<Op
     evaluation: shape,
     generation: { batches: [1, 4], prefillTimes: [32, 64], contextMax: 128 },
   });
-  const { graph, calls } = await traceProgram(program, mode);
+  const { graph } = await traceProgram(program, mode);
   const file = join(work, 'saved_model.pb');
-  writeFileSync(file, graph.savedModel([...calls.keys()]));
+  writeFileSync(file, graph.savedModel());
   const printed = execFileSync('python3', [join(import.meta.dirname, 'kernels.py'), library, file], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],

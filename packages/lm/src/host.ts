@@ -59,6 +59,14 @@ export function padRows({ shape: [rows = 0, columns = 0], data }: HostTensor, co
   return { shape: [count, columns], data: padded };
 }
 
+/** The transpose of a matrix. */
+export function transposed({ shape: [rows = 0, columns = 0], data }: HostTensor): HostTensor {
+  const turned = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = data[row * columns + column] ?? 0;
+  return { shape: [columns, rows], data: turned };
+}
+
 /** A matrix with columns of zeros right of it until it has `count`. */
 export function padColumns({ shape: [rows = 0, columns = 0], data }: HostTensor, count: number): HostTensor {
   const padded = new Float32Array(rows * count);

@@ -1,7 +1,7 @@
 import { AppError, LOW_RANK } from '@moraine/contract';
 import { loadTf } from '@moraine/engine';
 import { type Adapter, layerVariables, type WeightReader } from './adapter.js';
-import type { HostTensor } from './host.js';
+import { type HostTensor, transposed } from './host.js';
 import type { Method } from './methods/method.js';
 
 // The share λ of an adapter's update that is applied: 0 is the base, 1 all of it.
@@ -22,13 +22,16 @@ export function scaledRoles(
   );
 }
 
-/** An adapter's variables as rows beside one base compute with them: a share of its update, and its method's own factor. */
+/** An adapter's variables as rows beside one base compute with them: a share of its update, its method's own factor, and matrices turned that rows read turned. */
 export function rowVariables(adapter: Adapter, variables: Variables, lambda = 1): Map<string, HostTensor> {
   const { method } = adapter;
   const share = lambda * (method.rows?.scale ?? 1);
   return new Map(
     [...layerVariables(adapter, variables)].flatMap(([path, roles]) =>
-      Object.entries(scaledRoles(method, roles, share)).map(([role, value]) => [`${path}.${role}`, value] as const),
+      Object.entries(scaledRoles(method, roles, share)).map(([role, value]) => {
+        const isTurned = method.rows?.transposed?.includes(role) === true;
+        return [`${path}.${role}`, isTurned ? transposed(value) : value] as const;
+      }),
     ),
   );
 }

@@ -103,8 +103,13 @@ export async function createModel({
   }
   const program: Program = { variables, signatures };
   const session = await compile(program, { mode });
-  session.write(initial);
-  await writeMade(session, made);
+  try {
+    session.write(initial);
+    await writeMade(session, made);
+  } catch (error) {
+    session.dispose();
+    throw error;
+  }
   const adapters = createAdapterStore(session, config, adapterGroups, rows);
   return {
     mode,

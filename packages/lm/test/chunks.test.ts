@@ -229,7 +229,20 @@ describe('beside others', () => {
     passes.length = 0;
     const prompts = [[...held, ...idsOf(15, 3)], idsOf(16, 8), idsOf(17, 7)];
     await Promise.all(prompts.map((prompt) => answer(generator, prompt, { maxNewTokens: 2 })));
-    expect(passes).toEqual(['extend/4/16', 'prefill/3x8', 'decode/3/16']);
+    expect(passes).toEqual(['prefill/3x8', 'extend/4/16', 'decode/3/16']);
+    session.dispose();
+  });
+
+  test('of prompts that come together the most of one length come first, and once they stream the others are read one by one', async () => {
+    const four = { ...plan, batches: [1, 4], readMs: 60_000 };
+    const { generator, passes, session } = await watched(tinyConfig, 'eager', [], four);
+    const prompts = [3, 8, 8, 7].map((length, i) => idsOf(20 + i, length));
+    await Promise.all(prompts.map((prompt) => answer(generator, prompt, { maxNewTokens: 2 })));
+    expect(passes).toEqual(['prefill/4x8', 'extend/4/16', 'decode/4/16']);
+    passes.length = 0;
+    const pairs = [3, 3, 8, 8].map((length, i) => anew(generator, idsOf(30 + i, length), { maxNewTokens: 2 }));
+    await Promise.all(pairs);
+    expect(passes).toEqual(['prefill/4x4', 'extend/8/16', 'extend/8/16', 'decode/4/16']);
     session.dispose();
   });
 
@@ -281,6 +294,34 @@ describe('what is held', () => {
     expect(changed.cached).toBe(0);
     expectAlike(changed, await anew(generator, prompt, { adapter: 'a' }));
     expect(changed.ids).not.toEqual(said[1]?.ids);
+  });
+
+  test('is nothing where an adapter that gives no numbers had the row, though it was cancelled before it was read', async () => {
+    const four = { ...plan, batches: [1, 4] };
+    const { generator, adapters, session } = await watched(tinyConfig, 'eager', [lora], four);
+    const broken = [...variables(3)].map(
+      ([name, { shape, data }]) => [name, { shape, data: data.map(() => Number.NaN) }] as const,
+    );
+    adapters.load('broken', 0, new Map(broken));
+    adapters.load('sound', 0, variables(3));
+    const [first, second] = [idsOf(40, 8), idsOf(41, 8)];
+    const begun: ReturnType<Generator['begin']>[] = [];
+    const onToken = ({ ids }: { ids: readonly number[] }): void => {
+      // The first of the two is read, the second has its row only, and steps of all rows compute it.
+      if (ids.length === 2)
+        for (const [i, adapter] of [null, 'broken'].entries())
+          begun.push(generator.begin(idsOf(42 + i, 24), { maxNewTokens: 1, tenant: `x${i}`, adapter }));
+      if (ids.length === 3) begun[1]?.cancel();
+    };
+    await Promise.all([
+      answer(generator, first, { maxNewTokens: 12, onToken, adapter: 'sound' }),
+      answer(generator, second, { maxNewTokens: 12 }),
+    ]);
+    await Promise.all(begun.map(({ completion }) => completion));
+    const long = idsOf(44, 24);
+    const all = await Promise.all([1, 2, 3, 4].map(() => anew(generator, long, { maxNewTokens: 2 })));
+    expect(new Set(all.map(({ ids }) => ids.join())).size).toBe(1);
+    session.dispose();
   });
 
   test('is lost in the order of last use', async () => {

@@ -50,7 +50,7 @@ export const serving = [
   lm('generation/batcher.ts', 'chunks', {
     name: 'served prompts: a long prompt is read to its end at once',
     find: 'heldBy(seat));\n      enter(seat);',
-    replace: 'heldBy(seat));\n      enter(seat);\n      if (leftOf(seat) > 1) readNext(isBeside);',
+    replace: 'heldBy(seat));\n      enter(seat);\n      if (leftOf(seat) > 1) readNext();',
     test: 'beside others > a long prompt is read a chunk between two tokens of a stream',
   }),
   lm('generation/passes.ts', 'chunks', {

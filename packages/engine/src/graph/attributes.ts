@@ -1,7 +1,7 @@
 import type { ProtoWriter } from './proto.js';
 
 /** TensorFlow's element types that graphs use here, with their numbers (tensorflow/core/framework/types.proto). */
-export const typeNumbers = {
+const typeNumbers = {
   float32: 1,
   float64: 2,
   int32: 3,
@@ -38,7 +38,7 @@ export type Attribute =
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-export function writeShape(writer: ProtoWriter, shape: readonly number[]): void {
+function writeShape(writer: ProtoWriter, shape: readonly number[]): void {
   for (const size of shape) writer.message(2, (dim) => dim.int(1, size));
 }
 

@@ -233,10 +233,9 @@ export class Graph {
     return this.#signatures;
   }
 
-  /** A SavedModel with all nodes and these signatures. */
-  savedModel(signatureNames: readonly string[]): Buffer {
-    const named = [...this.#signatures].filter(([name]) => signatureNames.includes(name));
-    return writeSavedModel(this.#nodes, named);
+  /** A SavedModel with all nodes. It names no signature: who runs them says the nodes. */
+  savedModel(): Buffer {
+    return writeSavedModel(this.#nodes);
   }
 
   #checkReach(op: string, { branch, ref }: Entry): void {

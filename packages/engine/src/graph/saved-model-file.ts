@@ -1,4 +1,4 @@
-import { type Attributes, type GraphDtype, typeNumbers, writeAttribute, writeShape } from './attributes.js';
+import { type Attributes, type GraphDtype, writeAttribute } from './attributes.js';
 import { ProtoWriter } from './proto.js';
 
 export interface GraphNode {
@@ -20,10 +20,7 @@ export interface GraphSignature {
 }
 
 /** A SavedModel message (tensorflow/core/protobuf/saved_model.proto) with one meta graph, tag `serve`. */
-export function writeSavedModel(
-  nodes: readonly GraphNode[],
-  signatures: readonly (readonly [string, GraphSignature])[],
-): Buffer {
+export function writeSavedModel(nodes: readonly GraphNode[]): Buffer {
   const writer = new ProtoWriter();
   writer.int(1, 1).message(2, (metaGraph) => {
     metaGraph.message(1, (info) => info.bytes(4, 'serve'));
@@ -31,9 +28,6 @@ export function writeSavedModel(
       for (const node of nodes) graph.message(1, (w) => writeNode(w, node));
       graph.message(4, (versions) => versions.int(1, producerVersion));
     });
-    for (const [name, signature] of signatures) {
-      metaGraph.message(5, (pair) => pair.bytes(1, name).message(2, (w) => writeSignature(w, signature)));
-    }
   });
   return writer.finish();
 }
@@ -52,19 +46,4 @@ function writeNode(writer: ProtoWriter, { op, name, inputs, after, attributes, d
   for (const [key, value] of Object.entries(attributes)) {
     writer.message(5, (pair) => pair.bytes(1, key).message(2, (w) => writeAttribute(w, value)));
   }
-}
-
-function writeSignature(writer: ProtoWriter, { inputs, outputs }: GraphSignature): void {
-  const info =
-    (field: number) => (entry: { ref: string; shape: readonly number[]; dtype: GraphDtype }, key: string) => {
-      writer.message(field, (pair) => {
-        pair.bytes(1, key).message(2, (tensor) => {
-          tensor.bytes(1, tensorName(entry)).int(2, typeNumbers[entry.dtype]);
-          tensor.message(3, (shape) => writeShape(shape, entry.shape));
-        });
-      });
-    };
-  inputs.forEach(info(1));
-  outputs.forEach(info(2));
-  writer.bytes(3, 'tensorflow/serving/predict');
 }

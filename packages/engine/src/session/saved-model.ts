@@ -35,7 +35,7 @@ export async function loadGraph(graph: Graph): Promise<LoadedGraph> {
   const folder = mkdtempSync(path.join(tmpdir(), `moraine-graph-${process.pid}-`));
   let session: number | null = null;
   try {
-    writeFileSync(path.join(folder, 'saved_model.pb'), graph.savedModel([]));
+    writeFileSync(path.join(folder, 'saved_model.pb'), graph.savedModel());
     await othersTurn();
     session = backend.loadSavedModelMetaGraph(folder, 'serve');
   } finally {

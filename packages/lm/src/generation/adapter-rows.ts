@@ -68,12 +68,11 @@ const putName = (group: number) => `adapters/${group}`;
 /** `adapters/<group>`: `values` [N], the variables of an adapter end to end, and `row` int32 [1] -> writes them there. */
 export function adapterSignatures(config: ModelShape, groups: readonly Adapter[]): Record<string, Signature> {
   return Object.fromEntries(
-    groups.map((adapter, group) => [putName(group), putAdapter(group, adapter, adapterShapes(config, adapter))]),
+    groups.map((adapter, group) => [putName(group), putAdapter(group, adapterShapes(config, adapter))]),
   );
 }
 
-function putAdapter(group: number, { method }: Adapter, shapes: ReadonlyMap<string, number[]>): Signature {
-  const isTransposed = (name: string) => method.rows?.transposed?.includes(roleOf(name));
+function putAdapter(group: number, shapes: ReadonlyMap<string, number[]>): Signature {
   const total = [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
   return signature({
     isCompiled: false,
@@ -83,8 +82,7 @@ function putAdapter(group: number, { method }: Adapter, shapes: ReadonlyMap<stri
       let from = 0;
       for (const [name, shape] of shapes) {
         const given = tf.reshape(tf.slice(feeds.values, [from], [sizeOf(shape)]), [1, ...shape]);
-        const kept = isTransposed(name) ? tf.transpose(given, [0, 2, 1]) : given;
-        scope.scatterRows(variableName(group, name), feeds.row, kept as Tensor);
+        scope.scatterRows(variableName(group, name), feeds.row, given as Tensor);
         from += sizeOf(shape);
       }
       return {};

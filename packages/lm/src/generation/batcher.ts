@@ -43,30 +43,39 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     tokens: [...row.prompt, ...row.ids].slice(0, read),
   });
 
+  function spoil(slot: number): void {
+    spoilt.add(slot);
+    held.forget(slot);
+  }
+
   function isOver(seat: WaitedFor): boolean {
     if (seat.row.finishReason === null) return false;
     const { ids, logprobs, top, ending, text, finishReason, cached } = seat.row;
     if (seat.slot !== NO_SLOT) {
-      held.set(seat.slot, heldBy(seat));
-      held.leave(seat.slot);
+      // Others' steps computed its row with an adapter of which no pass has shown that it gives numbers.
+      if (seat.adapter !== null && seat.read === cached) spoil(seat.slot);
+      else {
+        held.set(seat.slot, heldBy(seat));
+        held.leave(seat.slot);
+      }
     }
     seat.settle.resolve({ ids, logprobs, top, ending, text, finishReason, cached });
     return true;
   }
 
   function fail(seat: WaitedFor, error: unknown): void {
-    if (seat.slot !== NO_SLOT) {
-      spoilt.add(seat.slot);
-      held.forget(seat.slot);
-    }
+    if (seat.slot !== NO_SLOT) spoil(seat.slot);
     seat.settle.reject(error);
   }
 
   /** A prompt that has its row goes on where it belongs. */
   const enter = (seat: WaitedFor) => (leftOf(seat) > 1 ? entering : seated).push(seat);
 
+  /** Whether somebody has had a token and waits for the next. */
+  const hasStreams = (): boolean => seated.some(({ row }) => row.ids.length > 0);
+
   /** Takes prompts into free rows, in order; beside streams up to one for which numbers are copied. Returns whether it took any. */
-  function seatWaiting(isBeside: boolean): boolean {
+  function seatWaiting(): boolean {
     for (let taken = 0; ; taken++) {
       const [seat] = waiting;
       const place = seat === undefined ? null : placeFor(seat);
@@ -74,7 +83,7 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
       waiting = waiting.slice(1);
       seat.slot = place.slot;
       for (const taker of through([seat], () => seatAt(seat, place))) enter(taker);
-      if (isBeside && (place.from !== place.slot || seat.adapter !== null)) return true;
+      if (hasStreams() && (place.from !== place.slot || seat.adapter !== null)) return true;
     }
   }
 
@@ -105,8 +114,8 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     return seats.filter((seat) => !failed.has(seat) && !isOver(seat));
   }
 
-  function readNext(isBeside: boolean): void {
-    const group = nextGroup(entering, plan, isBeside);
+  function readNext(): void {
+    const group = nextGroup(entering, plan, hasStreams());
     if (group === null) return;
     entering = entering.filter((seat) => !group.seats.includes(seat));
     for (const seat of through(group.seats, () => pass.read(group))) {
@@ -117,13 +126,12 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
 
   /** Seats prompts and reads a chunk, again and again for as long as the plan says; beside streams small ones. */
   async function read(): Promise<void> {
-    const isBeside = seated.length > 0;
     const end = performance.now() + (plan.readMs ?? 0);
     for (;;) {
       [waiting, entering] = [going(waiting), going(entering)];
-      const hasSeated = seatWaiting(isBeside);
+      const hasSeated = seatWaiting();
       const isReading = entering.length > 0;
-      readNext(isBeside);
+      readNext();
       await turn();
       if (!(hasSeated || isReading) || performance.now() >= end) return;
     }

@@ -38,21 +38,25 @@ export interface Group<S extends Seat> {
 
 /**
  * The first seat's next chunk; where it is the first, with those of the others that are padded to the same length, as many as make a batch that is at
- * most half empty, or full. While others decode (`isBeside`) a pass reads no more than one chunk's tokens.
+ * most half empty, or full. Beside streams a pass reads no more than one chunk's tokens; without them the most that can be read together come first, because
+ * they could not any more once the others stream.
  */
 export function nextGroup<S extends Seat>(
   entering: readonly S[],
   plan: GenerationPlan,
-  isBeside: boolean,
+  hasStreams: boolean,
 ): Group<S> | null {
   const { batches, prefillTimes, spans } = plan;
-  const [first] = entering;
-  if (first === undefined) return null;
   const timeOf = (seat: S) => bucketFor(leftOf(seat), prefillTimes);
+  const alikeTo = (one: S): S[] =>
+    one.read > 0 ? [one] : entering.filter((seat) => seat.read === 0 && timeOf(seat) === timeOf(one));
+  const groups = entering.map(alikeTo);
+  const alike = hasStreams ? groups[0] : groups.toSorted((a, b) => b.length - a.length)[0];
+  const [first] = alike ?? [];
+  if (alike === undefined || first === undefined) return null;
   const time = timeOf(first);
   if (first.read > 0) return { seats: [first], batch: 1, time };
-  const alike = entering.filter((seat) => seat.read === 0 && timeOf(seat) === time);
-  const isSmall = spans !== undefined && isBeside;
+  const isSmall = spans !== undefined && hasStreams;
   const [least = 1] = batches;
   const sizes = batches.filter((size) => !isSmall || size === least || size * time <= largest(prefillTimes));
   const fitting = bucketFor(alike.length, sizes);

@@ -61,7 +61,7 @@ export const spansOf = ({ spans, contextMax }: GenerationPlan): readonly number[
 export const promptMaxOf = ({ prefillTimes, spans, contextMax }: GenerationPlan): number =>
   Math.min(spans === undefined ? largest(prefillTimes) : contextMax, contextMax - 1);
 
-/** Whether the first chunk of a prompt that is read alone is read as all others are. */
+/** Whether a pass over chunks of so many prompts is an `extend`, of a first chunk from place 0 on. */
 export const readsByExtending = ({ spans }: GenerationPlan, batch: number): boolean =>
   batch === 1 && spans !== undefined;
 

@@ -59,7 +59,7 @@ export interface RowMethod {
     method: Method;
     fill(role: string, value: HostTensor): HostTensor;
   };
-  /** Roles whose square matrices the rows keep transposed. */
+  /** Roles whose square matrices rows have transposed (`rowVariables`). */
   transposed?: readonly string[];
   /** x [B, T, in], which the layers read, every role stacked to [B, …] -> what is added to the output of each layer, [B, T, out]. Not differentiable. */
   apply(x: Tensor, layers: readonly RowLayer[]): Tensor[];

@@ -26,12 +26,16 @@ export async function openBaseModel(
   first: readonly RowKind[],
   budget: Budget,
 ): Promise<BaseModel> {
-  const open = (kinds: readonly RowKind[]): Promise<OpenModel> =>
-    openForAnswers(
+  let isDisposed = false;
+  const open = async (kinds: readonly RowKind[]): Promise<OpenModel> => {
+    const model = await openForAnswers(
       parts,
       weights,
       kinds.map(({ adapter }) => adapter),
     );
+    if (isDisposed) model.dispose();
+    return model;
+  };
   const bytesOf = (kinds: readonly RowKind[]): number =>
     modelBytes(
       parts.config,
@@ -112,7 +116,10 @@ export async function openBaseModel(
       last = added.catch(() => undefined);
       return added;
     },
-    dispose: () => opened?.dispose(),
+    dispose: () => {
+      isDisposed = true;
+      opened?.dispose();
+    },
   };
 }
 

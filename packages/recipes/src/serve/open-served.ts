@@ -11,7 +11,7 @@ import { createBudget } from './budget.js';
 import { hashTrained } from './hash-trained.js';
 import type { OpenModel } from './open-model.js';
 import { servingPlan } from './plan.js';
-import { type ReadServed, readServed } from './resident-adapter.js';
+import { type RowKind, readServed } from './resident-adapter.js';
 import type { Place } from './resident-entry.js';
 import { createResidents, type LoadOptions, type Resident } from './residents.js';
 
@@ -99,12 +99,14 @@ export async function openServed({
   const tokenizer = await loadBaseTokenizer(baseDir, config.vocabSize);
   const context = Math.min(contextMax ?? config.maxPositions, config.maxPositions);
   const parts = { config, mode, plan: servingPlan(rows, context) };
-  const first = new Map<string, { id: string; dir: string; read: ReadServed }>();
+  const first = new Map<string, { id: string; dir: string }>();
+  const kinds: RowKind[] = [];
   for (const { name, dir } of asked) {
     const id = await hashTrained(dir);
-    first.set(name, { id, dir, read: await readServed(base, id, dir) });
+    first.set(name, { id, dir });
+    const { kind } = await readServed(base, id, dir);
+    if (kind !== null) kinds.push(kind);
   }
-  const kinds = [...first.values()].flatMap(({ read }) => read.kind ?? []);
   const budget = createBudget(memoryBytes);
   const main = await openBaseModel(parts, base, kinds, budget);
   const residents = createResidents(parts, base, main, budget);

@@ -8,7 +8,7 @@ const SPAN_MIN = 64;
 /** A stream that waits so long for each token is still faster than anybody reads. */
 const READ_MS = 40;
 
-/** One row and all of them; chunks of prompts are padded to at most twice their length, the context and prompts that are scored to four times what is used. */
+/** One row and all of them. Above the smallest, chunks of prompts are padded to at most twice their length, the context and prompts that are scored to four times what is used. */
 export function servingPlan(rows: number, contextMax: number): GenerationPlan {
   return {
     batches: [...new Set([1, rows])],

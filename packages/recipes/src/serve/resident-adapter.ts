@@ -1,8 +1,6 @@
 import { AppError } from '@moraine/contract';
-import { invariant } from '@moraine/engine';
 import {
   type Adapter,
-  adapterShapes,
   between,
   createMerge,
   type HostTensor,
@@ -22,16 +20,21 @@ export interface RowKind {
   adapter: Adapter;
 }
 
-/** An adapter whose files were read. */
-export interface ReadServed {
-  /** Null: it is merged into weights of its own. */
-  kind: RowKind | null;
-  /** Its variables as rows have them, at a share of its update, where it has a kind. */
+/** What was trained, read from its files: it answers in rows, or is merged into weights of its own. */
+export type ReadServed = InRowsOfBase | Merged;
+
+export interface InRowsOfBase {
+  kind: RowKind;
+  /** Its variables as rows have them, at a share of its update. */
   variablesAt(lambda: number): ReadonlyMap<string, HostTensor>;
+  /** What they take on the host. */
+  bytes: number;
+}
+
+export interface Merged {
+  kind: null;
   /** The weights of base and a share of its update; those that change are computed when they are written. */
   weightsAt(lambda: number): Map<string, WeightSource | MadeWeight>;
-  /** What its variables take on the host. */
-  bytes: number;
 }
 
 /**
@@ -43,19 +46,16 @@ export async function readServed(base: Base, id: string, dir: string): Promise<R
   if (found !== id) throw otherHash(id, found, dir);
   const trained = readTrained(dir, base);
   const rows = rowsOf(base, trained);
+  if (rows === null) return { kind: null, weightsAt: (lambda) => mergedWeights(base, trained, lambda) };
+  const { adapter, variablesAt } = rows;
+  const whole = variablesAt(1);
+  const shapes = [...whole].map(([name, { shape }]) => [name, shape]);
   return {
-    kind: rows && kindOf(base, rows.adapter),
-    bytes: trained.kind === 'adapter' ? bytesOf(trained.variables) : 0,
-    variablesAt: (lambda) => {
-      invariant(rows !== null, 'what is merged has no variables in rows');
-      return rows.variablesAt(lambda);
-    },
-    weightsAt: (lambda) => mergedWeights(base, trained, lambda),
+    kind: { key: JSON.stringify([adapter.method.rows?.key, shapes]), adapter },
+    variablesAt,
+    bytes: [...whole.values()].reduce((total, { data }) => total + data.byteLength, 0),
   };
 }
-
-const bytesOf = (variables: ReadonlyMap<string, HostTensor>): number =>
-  [...variables.values()].reduce((total, { data }) => total + data.byteLength, 0);
 
 /** Null for what needs the base's weight, has no share by its variables, or brings weights trained whole. */
 function rowsOf({ config }: Base, trained: Trained): InRows | null {
@@ -64,11 +64,6 @@ function rowsOf({ config }: Base, trained: Trained): InRows | null {
   const hasWhole = [...variables.keys()].some((name) => /\.(weight|bias)$/.test(name));
   return adapter.method.scales === undefined || hasWhole ? null : inRows(config, adapter, variables);
 }
-
-const kindOf = ({ config }: Base, adapter: Adapter): RowKind => ({
-  key: JSON.stringify([adapter.method.rows?.key, [...adapterShapes(config, adapter)]]),
-  adapter,
-});
 
 function mergedWeights(base: Base, trained: Trained, lambda: number): Map<string, WeightSource | MadeWeight> {
   const weights = new Map<string, WeightSource | MadeWeight>(base.weights);

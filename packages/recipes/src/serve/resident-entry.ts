@@ -1,7 +1,7 @@
 import type { Generator } from '@moraine/lm';
 import type { Held } from './budget.js';
 import type { OpenModel } from './open-model.js';
-import type { ReadServed, RowKind } from './resident-adapter.js';
+import type { InRowsOfBase, RowKind } from './resident-adapter.js';
 
 /** Where an answer begins. */
 export interface Place {
@@ -24,7 +24,7 @@ export interface Entry {
   usersAt: Map<number, number>;
   /** Null until it was read once; then whether it answers in rows, and as which kind. */
   kind: RowKind | null;
-  host: (Held & { read: ReadServed }) | null;
+  host: (Held & { read: InRowsOfBase }) | null;
   merged: Map<number, Held & { model: OpenModel | null }>;
   /** What brings it at a share, for all who wait. */
   bringing: Map<number, Promise<Place>>;

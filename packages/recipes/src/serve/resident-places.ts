@@ -3,7 +3,7 @@ import type { Base } from '../base.js';
 import type { BaseModel } from './base-model.js';
 import type { Budget, Held } from './budget.js';
 import { type ModelParts, modelBytes, type OpenModel, openForAnswers } from './open-model.js';
-import { type ReadServed, readServed } from './resident-adapter.js';
+import { type InRowsOfBase, type Merged, readServed } from './resident-adapter.js';
 import { type Entry, isIdle, type Place } from './resident-entry.js';
 
 /** Where adapters answer: in rows of the base's model, from the host, or in weights of their own. */
@@ -14,6 +14,8 @@ export interface Places {
   bring(entry: Entry, lambda: number): Promise<Place>;
   /** Gives back what it has of memory. */
   drop(entry: Entry): void;
+  /** Gives back what is still being brought, once it has come. */
+  close(): void;
 }
 
 const SHARES_MAX = 64;
@@ -26,6 +28,7 @@ export function createPlaces(
   budget: Budget,
   wantedKinds: () => Set<string>,
 ): Places {
+  let isClosed = false;
   const nameOf = ({ id }: Entry, lambda: number): string => `${id}@${lambda}`;
 
   function placeNow(entry: Entry, lambda: number): Place | null {
@@ -73,7 +76,7 @@ export function createPlaces(
     return placeNow(entry, lambda) ?? bring(entry, lambda);
   }
 
-  function holdHost(entry: Entry, read: ReadServed): void {
+  function holdHost(entry: Entry, read: InRowsOfBase): void {
     if (entry.host !== null) return;
     const host = {
       read,
@@ -87,7 +90,7 @@ export function createPlaces(
     entry.host = host;
   }
 
-  async function openMerged(entry: Entry, lambda: number, read: ReadServed): Promise<void> {
+  async function openMerged(entry: Entry, lambda: number, read: Merged): Promise<void> {
     if (entry.merged.has(lambda)) return;
     const merged: Held & { model: OpenModel | null } = {
       model: null,
@@ -103,6 +106,7 @@ export function createPlaces(
     entry.merged.set(lambda, merged);
     try {
       merged.model = await openForAnswers(parts, read.weightsAt(lambda));
+      if (isClosed) merged.model.dispose();
     } catch (error) {
       entry.merged.delete(lambda);
       budget.release(merged);
@@ -121,6 +125,9 @@ export function createPlaces(
   return {
     now: placeNow,
     bring: brought,
+    close: () => {
+      isClosed = true;
+    },
     drop(entry) {
       for (const held of [...entry.merged.values(), ...(entry.host === null ? [] : [entry.host])]) {
         budget.release(held);

@@ -133,6 +133,7 @@ export function createResidents(parts: ModelParts, base: Base, main: BaseModel, 
       return { place: places.now(entry, lambda) ?? places.bring(entry, lambda), release };
     },
     dispose: () => {
+      places.close();
       for (const { merged } of entries.values()) for (const { model } of merged.values()) model?.dispose();
     },
   };

@@ -95,7 +95,8 @@ describe('what is loaded', () => {
     await idsOf(id);
     served.pin(id, true);
     const size = [...readAdapter(dir, base.config).variables.values()].reduce((sum, { data }) => sum + data.length, 0);
-    expect(served.resident()).toContainEqual({ id, kind: 'slot', pinned: true, bytes: 4 * size });
+    // In rows it has rank 8.
+    expect(served.resident()).toContainEqual({ id, kind: 'slot', pinned: true, bytes: 4 * 4 * size });
     served.pin(id, false);
     await expect(served.load({ id: 'f'.repeat(64), dir })).rejects.toMatchObject({
       code: 'invalid_value',
