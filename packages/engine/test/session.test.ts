@@ -360,3 +360,25 @@ test.each(['eager', 'plain'] as const)(
     });
   },
 );
+
+test('others go on while TensorFlow loads a graph and sets its first values', async () => {
+  let turns = 0;
+  let next: NodeJS.Immediate;
+  const count = () => {
+    turns++;
+    next = setImmediate(count);
+  };
+  const long = signature({
+    feeds: { x: scalar },
+    build: ({ x }) => ({
+      y: Array.from({ length: 3_000 }, (_, i) => i).reduce((sum, i) => tf.add(sum, i) as Tensor, x),
+    }),
+  });
+  next = setImmediate(count);
+  const session = await compile({ variables: new Map(), signatures: { long } }, { mode: 'plain' });
+  clearImmediate(next);
+  // One turn while it is traced; a load on this thread would leave no other.
+  expect(turns).toBeGreaterThan(20);
+  expect(session.run('long', { x: 1 }).y?.[0]).toBe(1 + (2_999 * 3_000) / 2);
+  session.dispose();
+});

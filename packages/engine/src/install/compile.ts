@@ -35,7 +35,13 @@ const defines = [
   '-DNODE_GYP_MODULE_NAME=tfjs_binding',
   '-DBUILDING_NODE_EXTENSION',
   '-DTF_NewSessionOptions=moraine_session_options', // see native/session_options.cc
+  // see native/load_ahead.cc
+  '-DTF_NewGraph=moraine_new_graph',
+  '-DTF_LoadSessionFromSavedModel=moraine_load_session',
+  '-Dnapi_define_properties=moraine_define_properties',
 ];
+/** Ours that are compiled into the package's binding. */
+const ours = ['session_options.cc', 'load_ahead.cc'];
 
 /** Identifies our part of the binding: a stamp with another one means that it must be compiled again. */
 export function nativeKey(): string {
@@ -76,7 +82,10 @@ export async function compileBinding(options: CompileOptions): Promise<Binding> 
       makeFolder(folder);
       onProgress({ phase: 'compile', detail: `the binding with ${compiler.version}` });
       const { library, framework, include } = options.library;
-      const from = [...sources.map((name) => path.join(bindingDir, name)), path.join(nativeDir, 'session_options.cc')];
+      const from = [
+        ...sources.map((name) => path.join(bindingDir, name)),
+        ...ours.map((name) => path.join(nativeDir, name)),
+      ];
       await compile(compiler, headers, [path.join(nativeDir, 'quiet_stderr.cc')], binding.quiet);
       await compile(compiler, headers, [...from, '-I', include, library, framework], binding.tensorflow);
       return binding;

@@ -6,16 +6,22 @@ import type { Entry, Graph } from '../graph/graph.js';
 import { tensorName } from '../graph/saved-model-file.js';
 import { loadTf } from '../load.js';
 import type { Tensor } from '../raw-ops.js';
-import { othersTurn } from './others-turn.js';
+import { isNativeError, runError } from './run-errors.js';
 
 export interface LoadedGraph {
+  /** What the first call took, milliseconds. */
+  firstMs: number;
   /** Runs a signature: feeds by name in, outputs that are wanted by name out. The caller owns both. */
   predict(signature: string, feeds: Record<string, Tensor>, wanted: readonly string[]): Record<string, Tensor>;
   dispose(): void;
 }
 
-/** The part of tfjs-node's backend that its own `loadSavedModel` stands on. */
+/** The part of tfjs-node's backend that its own `loadSavedModel` stands on, and what native/load_ahead.cc adds to its binding. */
 interface SessionBackend {
+  binding: {
+    loadAhead(folder: string, feed: string, fetch: string): Promise<number>;
+    takeLoaded(folder: string): void;
+  };
   loadSavedModelMetaGraph(folder: string, tags: string): number;
   runSavedModel(
     session: number,
@@ -27,24 +33,33 @@ interface SessionBackend {
 }
 
 /**
- * Loads a graph into TensorFlow as one session. `tf.node.loadSavedModel` would read all nodes in JavaScript to find the signatures, as long again as
- * TensorFlow itself takes, and anew for each of them; here the graph says what they are. Others get their turn in between.
+ * Loads a graph into TensorFlow as one session, and calls the signature `first`, which takes an int64 zero; others go on meanwhile. `tf.node.loadSavedModel`
+ * would read all nodes in JavaScript to find the signatures, as long again as TensorFlow itself takes, and anew for each of them; here the graph says
+ * what they are.
  */
-export async function loadGraph(graph: Graph): Promise<LoadedGraph> {
+export async function loadGraph(graph: Graph, first: string): Promise<LoadedGraph> {
   const backend = loadTf().backend() as unknown as SessionBackend;
   const folder = mkdtempSync(path.join(tmpdir(), `moraine-graph-${process.pid}-`));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  // The process may be told to exit meanwhile.
+  process.once('exit', remove);
   let session: number | null = null;
+  let firstMs = 0;
   try {
     writeFileSync(path.join(folder, 'saved_model.pb'), graph.savedModel());
-    await othersTurn();
+    firstMs = await backend.binding.loadAhead(folder, ...endsOf(graph, first));
+    backend.binding.takeLoaded(folder);
     session = backend.loadSavedModelMetaGraph(folder, 'serve');
+  } catch (error) {
+    throw isNativeError(error) ? runError(error, 'first values') : error;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    process.off('exit', remove);
+    remove();
   }
-  await othersTurn();
   // The graph itself, which is large, is not kept.
   const { signatures } = graph;
   return {
+    firstMs,
     predict: (name, feeds, wanted) => {
       const signature = signatures.get(name);
       invariant(
@@ -78,7 +93,14 @@ export async function loadGraph(graph: Graph): Promise<LoadedGraph> {
   };
 }
 
-/** An int64 feed is an int32 tensor, which the package widens where it is told. */
+/** The node that a signature takes, and one that it gives. */
+function endsOf({ signatures }: Graph, name: string): [feed: string, fetch: string] {
+  const [feed] = signatures.get(name)?.inputs.values() ?? [];
+  const [fetch] = signatures.get(name)?.outputs.values() ?? [];
+  invariant(feed !== undefined && fetch !== undefined, `signature ${name} takes nothing or gives nothing`);
+  return [feed.ref, fetch.ref];
+}
+
 const place = (entry: Pick<Entry, 'ref' | 'dtype'>) => ({
   name: tensorName(entry),
   tfDtype: `DT_${entry.dtype.toUpperCase()}`,

@@ -20,7 +20,7 @@ export interface CallShape {
 /** A program as one graph, ready to be loaded. */
 export interface TracedProgram {
   graph: Graph;
-  /** All signatures by the name that they have in the graph. */
+  /** All signatures but the first by the name that they have in the graph. */
   calls: ReadonlyMap<string, CallShape>;
   /** How variables travel to and from the host. */
   groups: readonly TransferGroup[];
@@ -34,8 +34,6 @@ export const callNames = {
   write: 'write',
 };
 
-/** Feed of the signature that sets first values: fed as 0. */
-export const zeroFeed = 'zero';
 /** Feed of those that move variables: the group's number. */
 export const groupFeed = 'group';
 /** Feed and output of those that move variables: a group's numbers end to end. */
@@ -57,7 +55,7 @@ export async function traceProgram(program: Program, mode: TracedMode): Promise<
     await othersTurn();
   }
   graph.startSection();
-  addFirstValues(graph, program, handles, calls, inPlace);
+  addFirstValues(graph, program, handles, inPlace);
   const groups = transferGroups(program);
   addTransfer(graph, program, handles, calls, groups);
   return { graph, calls, groups };
@@ -119,18 +117,10 @@ function traceSignature(
   return outputs;
 }
 
-function addFirstValues(
-  graph: Graph,
-  program: Program,
-  handles: Handles,
-  calls: Map<string, CallShape>,
-  inPlace: ReadonlySet<string>,
-): void {
+function addFirstValues(graph: Graph, program: Program, handles: Handles, inPlace: ReadonlySet<string>): void {
   const zero = placeholder(graph, 'first.zero', [1], 'int64');
   const updates = firstValues(graph, program, handles, zero, inPlace);
-  finish(graph, callNames.first, 'first', new Map([[zeroFeed, zero]]), new Map(), updates);
-  // An int64 feed is an int32 tensor that the package widens.
-  calls.set(callNames.first, { feeds: { [zeroFeed]: { shape: [1], dtype: 'int32' } }, outputs: [] });
+  finish(graph, callNames.first, 'first', new Map([['zero', zero]]), new Map(), updates);
 }
 
 function addTransfer(

@@ -6,15 +6,7 @@ import { checkFeeds, checkWanted, checkWrite, signatureOf, variableOf } from './
 import { readSlice } from './read-slice.js';
 import { runError } from './run-errors.js';
 import { type LoadedGraph, loadGraph } from './saved-model.js';
-import {
-  type CallShape,
-  callNames,
-  flatName,
-  groupFeed,
-  type TracedMode,
-  traceProgram,
-  zeroFeed,
-} from './trace-program.js';
+import { type CallShape, callNames, flatName, groupFeed, type TracedMode, traceProgram } from './trace-program.js';
 import { pack, type TransferGroup, travels, unpack } from './transfer.js';
 import type { FeedValue, FetchedValue, HostTensor, Program, Session } from './types.js';
 
@@ -24,20 +16,13 @@ export async function tracedSession(program: Program, mode: TracedMode): Promise
   const begun = performance.now();
   const { graph, calls, groups } = await traceProgram(program, mode);
   const traced = performance.now();
-  const loaded = await loadGraph(graph);
-  const loadedAt = performance.now();
+  const loaded = await loadGraph(graph, callNames.first);
   const clock = { runMs: 0 };
   const call = caller(loaded, calls, clock);
-  try {
-    call(callNames.first, { [zeroFeed]: 0 }, 'first values');
-  } catch (error) {
-    loaded.dispose();
-    throw error;
-  }
   const timings = {
     traceMs: traced - begun,
-    loadMs: loadedAt - traced,
-    initMs: performance.now() - loadedAt,
+    loadMs: performance.now() - traced - loaded.firstMs,
+    initMs: loaded.firstMs,
     nodes: graph.size,
     get runMs() {
       return clock.runMs;
