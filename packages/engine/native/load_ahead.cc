@@ -1,6 +1,5 @@
-// The npm package's binding loads a SavedModel on the thread that calls it, and everything else in the process waits: half a second for a small model
-// with a row of adapters, several for a large one, and as long again for the first values of its variables. Here both are done on a thread of
-// libuv's pool. The binding's own call takes over what was loaded: it is compiled with
+// The npm package's binding loads a SavedModel on the thread that calls it, and everything else in the process waits, as it does for the first values of
+// its variables. Here both are done on a thread of libuv's pool. The binding's own call takes over what was loaded: it is compiled with
 //   -DTF_NewGraph=moraine_new_graph -DTF_LoadSessionFromSavedModel=moraine_load_session -Dnapi_define_properties=moraine_define_properties
 // and so asks here for the graph and the session, and exports two functions more:
 //   loadAhead(folder, feed, fetch): Promise<number>   loads, feeds int64 [0] and fetches one output; how long the latter took, milliseconds
@@ -77,21 +76,18 @@ void Execute(napi_env, void* data) {
   Work& work = *static_cast<Work*>(data);
   TF_Status* status = TF_NewStatus();
   TF_SessionOptions* options = moraine_session_options();
-  TF_Buffer* meta = TF_NewBuffer();
   const char* tags[] = {"serve"};
   work.loaded.graph = TF_NewGraph();
-  work.loaded.session = TF_LoadSessionFromSavedModel(options, nullptr, work.folder.c_str(), tags, 1, work.loaded.graph, meta, status);
+  work.loaded.session = TF_LoadSessionFromSavedModel(options, nullptr, work.folder.c_str(), tags, 1, work.loaded.graph, nullptr, status);
   if (TF_GetCode(status) != TF_OK) work.problem = std::string("Failed to load SavedModel: ") + TF_Message(status);
   else setFirstValues(work, status);
   if (!work.problem.empty()) drop(work.loaded);
-  TF_DeleteBuffer(meta);
   TF_DeleteSessionOptions(options);
   TF_DeleteStatus(status);
 }
 
-void Complete(napi_env env, napi_status status, void* data) {
+void Complete(napi_env env, napi_status, void* data) {
   Work* work = static_cast<Work*>(data);
-  if (status != napi_ok) work->problem = "The process is ending";
   napi_value result;
   if (work->problem.empty()) {
     ready[work->folder] = work->loaded;

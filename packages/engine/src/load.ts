@@ -68,8 +68,9 @@ export function loadTf(): Tf {
   // Errors about a GPU are worth reading where there is one; elsewhere they only say that there is none.
   defaultNativeEnv('TF_CPP_MIN_LOG_LEVEL', driver === null ? '3' : '2');
   const unmute = logLevel() >= 2 ? muteStderr(require, path.join(packageDir, quietFile)) : () => {};
+  let tf: Tf;
   try {
-    loaded = require('@tensorflow/tfjs-node-gpu') as Tf;
+    tf = require('@tensorflow/tfjs-node-gpu') as Tf;
   } catch (cause) {
     throw new EngineError(
       'runtime_broken',
@@ -83,6 +84,14 @@ export function loadTf(): Tf {
   } finally {
     unmute();
   }
+  if (nativeBackend(tf).binding.loadAhead === undefined) {
+    throw new EngineError(
+      'runtime_broken',
+      "TensorFlow's binding was compiled without this version's own part (packages/engine/native).",
+      repairHint(packageDir, 'Run `npm run setup`, which compiles it again.'),
+    );
+  }
+  loaded = tf;
   if (driver !== null && !nativeBackend(loaded).isUsingGpuDevice) {
     cpuNote = whyCpu(packageDir, driver);
     process.emitWarning(cpuNote);
@@ -130,7 +139,7 @@ function muteStderr(require: NodeJS.Require, file: string): () => void {
     quiet.mute();
     return quiet.unmute;
   } catch {
-    return () => {}; // Linked by hand, without our part: two lines more on the terminal.
+    return () => {}; // Linked by hand, without this file: two lines more on the terminal.
   }
 }
 
@@ -144,7 +153,7 @@ function restoreRemovedUtil(require: NodeJS.Require): void {
 /** The part of tfjs-node's backend that describes the library underneath. */
 interface NativeBackend {
   isUsingGpuDevice: boolean;
-  binding: { TF_Version: string };
+  binding: { TF_Version: string; loadAhead?: unknown };
 }
 
 const nativeBackend = (tf: Tf): NativeBackend => tf.engine().findBackend('tensorflow') as unknown as NativeBackend;

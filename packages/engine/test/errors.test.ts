@@ -1,10 +1,14 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { EngineError } from '../src/error.js';
+import { Graph } from '../src/graph/graph.js';
+import { typed } from '../src/graph/kernel.js';
 import { loadTf } from '../src/load.js';
 import { gatherRows, type Tensor } from '../src/raw-ops.js';
 import { compile } from '../src/session/compile.js';
 import type { NumericMode, Signature } from '../src/session/types.js';
-import { waves } from './helpers.js';
+import { temporaryFolder, waves } from './helpers.js';
 
 const tf = loadTf();
 
@@ -138,4 +142,35 @@ test('a call that needs more memory than there is says so, and the next one work
   const next = await compiled(({ x }) => ({ x: tf.neg(x as Tensor) }));
   expect(next.run('step', feeds).x).toHaveLength(6);
   next.dispose();
+});
+
+test('a graph that TensorFlow does not load, or does not run, leaves no session behind', async () => {
+  const backend = tf.backend() as unknown as {
+    getNumOfSavedModels(): number;
+    loadSavedModelMetaGraph(folder: string, tags: string): number;
+    deleteSavedModel(session: number): void;
+    binding: {
+      loadAhead(folder: string, feed: string, fetch: string): Promise<number>;
+      takeLoaded(folder: string): void;
+    };
+  };
+  const graph = new Graph();
+  const type = typed('int64');
+  const zero = graph.one('Placeholder', [], { dtype: type, shape: { shape: [1] } }, [1], 'int64', { name: 'zero' });
+  graph.one('Identity', [zero], { T: type }, [1], 'int64', { name: 'same' });
+  const folder = temporaryFolder();
+  const before = backend.getNumOfSavedModels();
+  await expect(backend.binding.loadAhead(folder, 'zero', 'zero')).rejects.toThrow('Failed to load SavedModel');
+  writeFileSync(path.join(folder, 'saved_model.pb'), graph.savedModel());
+  await expect(backend.binding.loadAhead(folder, 'zero', 'none')).rejects.toThrow('The graph has no node none');
+  // TensorFlow refuses to run what is both given and asked for.
+  await expect(backend.binding.loadAhead(folder, 'zero', 'zero')).rejects.toThrow('Session fail to run');
+  expect(() => backend.binding.takeLoaded(folder)).toThrow('a folder that was loaded ahead');
+  expect(await backend.binding.loadAhead(folder, 'zero', 'same')).toBeGreaterThanOrEqual(0);
+  expect(backend.getNumOfSavedModels()).toBe(before);
+  backend.binding.takeLoaded(folder);
+  const session = backend.loadSavedModelMetaGraph(folder, 'serve');
+  expect(backend.getNumOfSavedModels()).toBe(before + 1);
+  backend.deleteSavedModel(session);
+  expect(backend.getNumOfSavedModels()).toBe(before);
 });

@@ -28,6 +28,19 @@ test.each([[{}], [{ TF_CPP_MIN_LOG_LEVEL: '3' }]])('a process that loads it prin
   expect(stderr).not.toMatch(/absl|^[IWE]\d{4} /m);
 });
 
+test('a binding that was compiled before a part of this version is refused with what to do', () => {
+  const index = JSON.stringify(path.resolve(import.meta.dirname, '../dist/index.js'));
+  const code = `import { createRequire } from 'node:module';
+    const require = createRequire(${index});
+    const name = require.resolve('@tensorflow/tfjs-node-gpu');
+    const backend = { binding: { TF_Version: '2.21.0' } };
+    require.cache[name] = { id: name, loaded: true, exports: { engine: () => ({ findBackend: () => backend }) } };
+    const { loadTf } = await import(${index});
+    for (const _ of [1, 2]) try { loadTf(); console.log('loaded'); } catch ({ code, hint }) { console.log(code, hint); }`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' });
+  expect(stdout.match(/^runtime_broken .*npm run setup/gm)).toHaveLength(2);
+});
+
 test('the device names itself, the library’s version and its threads', () => {
   const found = device();
   expect(found.tensorflow).toMatch(/^2\.\d+\.\d+/);

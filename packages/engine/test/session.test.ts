@@ -377,7 +377,7 @@ test('others go on while TensorFlow loads a graph and sets its first values', as
   next = setImmediate(count);
   const session = await compile({ variables: new Map(), signatures: { long } }, { mode: 'plain' });
   clearImmediate(next);
-  // One turn while it is traced; a load on this thread would leave no other.
+  // A load on this thread would leave two.
   expect(turns).toBeGreaterThan(20);
   expect(session.run('long', { x: 1 }).y?.[0]).toBe(1 + (2_999 * 3_000) / 2);
   session.dispose();

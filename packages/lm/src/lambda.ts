@@ -22,13 +22,13 @@ export function scaledRoles(
   );
 }
 
-/** An adapter's variables as rows beside one base compute with them: a share of its update, its method's own factor, and matrices turned that rows read turned. */
-export function rowVariables(adapter: Adapter, variables: Variables, lambda = 1): Map<string, HostTensor> {
+/** An adapter's variables as rows beside one base compute with them: with its method's own factor, and matrices turned that rows read turned. */
+export function rowVariables(adapter: Adapter, variables: Variables): Map<string, HostTensor> {
   const { method } = adapter;
-  const share = lambda * (method.rows?.scale ?? 1);
+  const scale = method.rows?.scale ?? 1;
   return new Map(
     [...layerVariables(adapter, variables)].flatMap(([path, roles]) =>
-      Object.entries(scaledRoles(method, roles, share)).map(([role, value]) => {
+      Object.entries(scaledRoles(method, roles, scale)).map(([role, value]) => {
         const isTurned = method.rows?.transposed?.includes(role) === true;
         return [`${path}.${role}`, isTurned ? transposed(value) : value] as const;
       }),

@@ -106,7 +106,12 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const { config, adapter, optimizer, schedule, seed, mode = 'plain', shapes, evaluation = [], generation } = options;
   const { program, trained, kept, adapterNames, initial, aims } = trainingProgram(options);
   const session = await compile(program, { mode });
-  session.write(initial);
+  try {
+    session.write(initial);
+  } catch (error) {
+    session.dispose();
+    throw error;
+  }
   const stored = stateShapes(trained, kept, optimizer.slots);
   const names = [...stored.trainable.keys()];
   const runStep = createRunStep(session, trained, {

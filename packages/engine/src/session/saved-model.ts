@@ -37,7 +37,16 @@ interface SessionBackend {
  * would read all nodes in JavaScript to find the signatures, as long again as TensorFlow itself takes, and anew for each of them; here the graph says
  * what they are.
  */
-export async function loadGraph(graph: Graph, first: string): Promise<LoadedGraph> {
+export function loadGraph(graph: Graph, first: string): Promise<LoadedGraph> {
+  const loading = last.then(() => loadNow(graph, first));
+  last = loading.catch(() => undefined);
+  return loading;
+}
+
+/** One at a time: each takes a thread of the few that also read files, and copies of the graph that nobody counts. */
+let last: Promise<unknown> = Promise.resolve();
+
+async function loadNow(graph: Graph, first: string): Promise<LoadedGraph> {
   const backend = loadTf().backend() as unknown as SessionBackend;
   const folder = mkdtempSync(path.join(tmpdir(), `moraine-graph-${process.pid}-`));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });

@@ -20,7 +20,7 @@ export interface CallShape {
 /** A program as one graph, ready to be loaded. */
 export interface TracedProgram {
   graph: Graph;
-  /** All signatures but the first by the name that they have in the graph. */
+  /** All signatures but `first` by the name that they have in the graph. */
   calls: ReadonlyMap<string, CallShape>;
   /** How variables travel to and from the host. */
   groups: readonly TransferGroup[];

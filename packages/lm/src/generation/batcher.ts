@@ -53,7 +53,7 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
     const { ids, logprobs, top, ending, text, finishReason, cached } = seat.row;
     if (seat.slot !== NO_SLOT) {
       // Others' steps computed its row with an adapter of which no pass has shown that it gives numbers.
-      if (seat.adapter !== null && seat.read === cached) spoil(seat.slot);
+      if (seat.adapter !== null && seat.read === 0) spoil(seat.slot);
       else {
         held.set(seat.slot, heldBy(seat));
         held.leave(seat.slot);
