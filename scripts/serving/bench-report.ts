@@ -55,7 +55,7 @@ export function servingMarkdown(report: ServingReport): string {
     `# Serving beside transformers, PEFT and llama.cpp, ${report.date}`,
     '',
     `${[environment.processor, `${environment.cores} cores`, `${environment.memory_gb} GB`, environment.system, ...named].join(', ')}.`,
-    `The same random weights in float32 everywhere, in float16 besides in llama.cpp. Prompts of ${prompt} tokens come at once and are answered greedily with ${tokens} tokens each; tokens/s are all tokens by all the time, prompts included. Medians of ${rounds} rounds, in which the programs take turns, in turned order in every second one, after a round that does not count. Load meanwhile: ${load[0].toFixed(1)} to ${load[1].toFixed(1)}.`,
+    `The same random weights in float32 everywhere, in float16 besides in llama.cpp. Prompts of ${prompt} tokens come at once, are read whole and answered greedily with ${tokens} tokens each; tokens/s are all tokens by all the time, prompts included. Medians of ${rounds} rounds, in which the programs take turns, in turned order in every second one, after a round that does not count. Load meanwhile: ${load[0].toFixed(1)} to ${load[1].toFixed(1)}.`,
     '',
     ...report.shapes.flatMap(shapeSection),
     '```sh',

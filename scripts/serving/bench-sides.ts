@@ -58,7 +58,8 @@ export async function ours(
             isFirst = false;
           };
           const name = model === null ? 'base' : (ids[model] ?? '');
-          return served.begin(name, 1, prompt, { maxNewTokens: tokens, onToken }).completion;
+          // The others keep nothing of earlier prompts.
+          return served.begin(name, 1, prompt, { maxNewTokens: tokens, readsWhole: true, onToken }).completion;
         }),
       );
       return { firstMs, seconds: (performance.now() - begun) / 1_000, ids: all[0]?.ids ?? [] };
