@@ -57,6 +57,9 @@ const begin = (model: string, lambda = 1, tokens = TOKENS) =>
   served.begin(model, lambda, prompt, { maxNewTokens: tokens });
 const idsOf = async (model: string, lambda = 1): Promise<number[]> => (await begin(model, lambda).completion).ids;
 
+/** By the end of an answer the model before a new kind, which had no room for it, is closed. */
+const settled = () => idsOf('tiny');
+
 async function load(dir: string): Promise<string> {
   const id = await hashTrained(dir);
   await served.load({ id, dir });
@@ -116,6 +119,7 @@ describe('what is loaded', () => {
     'has its place in rows with those that differ in their %s, for which nothing is traced',
     async (_, own, targets) => {
       await load(writeAdapter(baseDir, lora(2), 25));
+      await settled();
       const before = served.memoryBytes();
       const dir = writeAdapter(baseDir, { ...lora(2), ...own } as MethodOptions, 26, {
         by: 0.5,
@@ -198,8 +202,7 @@ describe('what is loaded', () => {
     // The base has room for its kind from here on.
     const id = await load(dir);
     await served.unload(id);
-    // By the end of an answer the model of before, which had no room for it, is closed.
-    await idsOf('tiny');
+    await settled();
     const before = served.memoryBytes();
     await Promise.all([served.load({ id, dir }), served.load({ id, dir })]);
     const bytes = served.resident().find((one) => one.id === id)?.bytes ?? 0;
