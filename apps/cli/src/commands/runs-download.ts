@@ -11,8 +11,30 @@ import { inRepo } from '../paths.js';
 import { SHIPPED_BASE } from '../register-base.js';
 import { print } from '../terminal.js';
 
-/** Downloads what a run made into a folder, or as the tar that the API sends where `--out` ends in .tar, and says how it is used. */
+/** Downloads what a run made, and says how it is used. */
 export async function downloadRun(args: Arguments, id: string): Promise<number> {
+  const { out, format, lambda, model } = await fetchRun(args, id);
+  if (args.options.json) {
+    print(JSON.stringify({ run_id: id, format, lambda, path: out }));
+    return 0;
+  }
+  print(out);
+  if (out.endsWith('.tar')) return 0;
+  print(`Try it: ${tryOut(out, format, model)}`);
+  for (const line of factsIn(out)) print(line);
+  return 0;
+}
+
+interface Fetched {
+  out: string;
+  format: ExportFormat;
+  lambda: number;
+  /** The base of the run. */
+  model: string;
+}
+
+/** Downloads what a run made into a folder, or as the tar that the API sends where `--out` ends in .tar; prints nothing. */
+export async function fetchRun(args: Arguments, id: string): Promise<Fetched> {
   const query = queryOf(args);
   const { format, lambda } = query;
   const out = path.resolve(text(args, 'out') ?? `${id}-${format}${lambda === 1 ? '' : `-lambda-${lambda}`}`);
@@ -33,15 +55,7 @@ export async function downloadRun(args: Arguments, id: string): Promise<number> 
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
-  if (args.options.json) {
-    print(JSON.stringify({ run_id: id, format, lambda, path: out }));
-    return 0;
-  }
-  print(out);
-  if (out.endsWith('.tar')) return 0;
-  print(`Try it: ${tryOut(out, format, model)}`);
-  for (const line of factsIn(out)) print(line);
-  return 0;
+  return { out, format, lambda, model };
 }
 
 /** What the options ask for. */
@@ -91,9 +105,11 @@ async function unpack(tar: Readable, dir: string): Promise<void> {
   ]);
 }
 
+/** A path as a shell reads it. */
+const quoted = (file: string): string => (/^[\w./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`);
+
 /** The command that answers a prompt with what was downloaded. */
-function tryOut(out: string, format: ExportFormat, model: string): string {
-  const quoted = (file: string): string => (/^[\w./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`);
+export function tryOut(out: string, format: ExportFormat, model: string): string {
   if (format === 'gguf') return `llama-cli -m ${quoted(path.join(out, 'model-f16.gguf'))} -p "…"`;
   const shipped = inRepo('examples', 'base');
   const base = model === SHIPPED_BASE && existsSync(shipped) ? shipped : `path/to/${model}`;

@@ -28,7 +28,7 @@ import { prepareRows } from '../tune/rows.js';
 import { timeArms } from '../tune/time-arms.js';
 import { verdictView } from '../tune/verdict-view.js';
 import { watchExperiment } from './experiments-run.js';
-import { downloadRun } from './runs-download.js';
+import { fetchRun, tryOut } from './runs-download.js';
 
 export const tuneCommand: Command = {
   name: 'tune',
@@ -194,7 +194,7 @@ async function conclude(args: Arguments, { folder }: Tuning, id: string, verdict
   const out = path.join(folder, `${id}-model`);
   if (isUsed && !existsSync(out)) {
     const options = { data: args.options.data, format: 'merged', lambda: String(chosen.lambda), out };
-    await downloadRun({ ...args, options }, chosen.run_id);
+    await fetchRun({ ...args, options }, chosen.run_id);
   }
   const model = isUsed ? out : null;
   if (args.options.json) {
@@ -203,7 +203,7 @@ async function conclude(args: Arguments, { folder }: Tuning, id: string, verdict
   }
   const next = isUsed
     ? [
-        `Try it: npx moraine local generate --base ${out} --prompt "…"`,
+        `Try it: ${tryOut(out, 'merged', '')}`,
         `How it came: npx moraine experiments report ${id}`,
         ...(await askLine(args, chosen)),
       ]
