@@ -70,7 +70,7 @@ function createPlain(options: LoraOptions): Method {
       shared: (variables) => {
         const size = rankInRows(variables);
         return {
-          method: createPlain({ ...options, rank: size }),
+          method: createPlain({ rank: size, alpha, use_rslora }),
           fill: (name, value) => (name === 'lora_A' ? padRows(value, size) : padColumns(value, size)),
         };
       },
