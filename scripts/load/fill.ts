@@ -83,6 +83,7 @@ export async function fillRuns(databaseUrl: string, runId: string, count: number
     idempotency_key: 'NULL',
     train_loss: '0.5 + random()',
     fine_tuned_model: `'ft:load:' || n`,
+    verdict: `'null'::jsonb`,
   });
   await client.query(
     `INSERT INTO attempts (task_id, attempt, project_id, worker_id, status, lease_expires_at, started_at, finished_at)

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { RunObject } from '@moraine/contract';
+import type { ListedRun } from '@moraine/contract';
 import { drawCanaries } from '@moraine/contract/analyses';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { demoPlan, type TaskFile } from '../src/demo/plan.js';
@@ -26,10 +26,10 @@ const out = (name: string): string => path.join(dataDir, name);
 const plan = demoPlan(true);
 let stack: TestStack;
 let { up, client, address, cli } = {} as TestStack;
-let runs: RunObject[];
+let runs: ListedRun[];
 
 /** The run of a method of the demo. */
-const runOf = (suffix: string): RunObject => {
+const runOf = (suffix: string): ListedRun => {
   const run = runs.find((one) => one.suffix === suffix);
   if (!run) throw new Error(`no run ${suffix}`);
   return run;

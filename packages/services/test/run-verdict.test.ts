@@ -1,6 +1,16 @@
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { claimRun, getRun, ingestMetrics, listRuns, type Services, searchRuns, startAttempt } from '../src/index.js';
+import {
+  claimRun,
+  failAttempt,
+  finishAttempt,
+  getRun,
+  ingestMetrics,
+  listRuns,
+  type Services,
+  searchRuns,
+  startAttempt,
+} from '../src/index.js';
 import { lossVerdict, validationVerdict } from '../src/training/run-verdict.js';
 import { type Seeded, seedProject, seedRun, seedWorker } from './seed-run.js';
 
@@ -94,43 +104,60 @@ describe('a stored run', () => {
   });
   afterAll(async () => (await t).close());
 
-  test('bears its verdict wherever it is read', async () => {
-    const actor = { projectId: seeded.projectId, keyId: null };
-    const claim = async () => {
-      const id = await seedRun(s, seeded);
-      const claimed = await claimRun(s, { workerId: await seedWorker(s), pool: 'default' });
-      if (claimed?.token.taskId !== id) throw new Error('another run was claimed');
-      return claimed.token;
-    };
-    const [bad, good] = [await claim(), await claim()];
-    for (const token of [bad, good]) {
-      await startAttempt(s, token, { startStep: 0 });
-      const lossOf = (step: number) => (token === bad ? 3 * 2 ** step : 3 / step);
-      const batch = Array.from({ length: 20 }, (_, at) => ({ step: at + 1, values: { train_loss: lossOf(at + 1) } }));
-      await ingestMetrics(s, token, batch);
-    }
-    expect((await getRun(s, actor, bad.taskId)).verdict?.code).toBe('diverged');
-    expect((await getRun(s, actor, good.taskId)).verdict).toBeNull();
-    const verdictsOf = (rows: readonly { id: string; verdict: { code: string } | null }[]) =>
-      Object.fromEntries(rows.map(({ id, verdict }) => [id, verdict?.code ?? null]));
-    const expected = { [bad.taskId]: 'diverged', [good.taskId]: null };
-    expect(verdictsOf((await listRuns(s, actor, { limit: 10 })).data)).toEqual(expected);
-    const rows = await searchRuns(s, actor, { limit: 10, sort: '-created', count: false });
-    expect(verdictsOf(rows.data)).toEqual(expected);
-  });
-
-  test('is overfitted by the step where its validation was best, whatever its training says', async () => {
-    const actor = { projectId: seeded.projectId, keyId: null };
+  const claim = async () => {
     const id = await seedRun(s, seeded);
     const claimed = await claimRun(s, { workerId: await seedWorker(s), pool: 'default' });
     if (claimed?.token.taskId !== id) throw new Error('another run was claimed');
     await startAttempt(s, claimed.token, { startStep: 0 });
+    return claimed.token;
+  };
+  /** The verdict of each run by every way to read it. */
+  const readVerdicts = async (...ids: string[]) => {
+    const actor = { projectId: seeded.projectId, keyId: null };
+    const { data: listed } = await listRuns(s, actor, { limit: 10 });
+    const { data: found } = await searchRuns(s, actor, { limit: 10, sort: '-created', count: false });
+    const each = async (id: string) =>
+      [await getRun(s, actor, id), ...[listed, found].map((rows) => rows.find((one) => one.id === id))].map(
+        (run) => run?.verdict?.code,
+      );
+    return Promise.all(ids.map(each));
+  };
+  const everywhere = (code: string | undefined) => [code, code, code];
+
+  test('bears its verdict wherever it is read, and bears it still when its points are gone', async () => {
+    const [bad, good, failed] = [await claim(), await claim(), await claim()];
+    for (const token of [bad, good, failed]) {
+      const lossOf = (step: number) => (token === good ? 3 / step : 3 * 2 ** step);
+      const batch = Array.from({ length: 20 }, (_, at) => ({ step: at + 1, values: { train_loss: lossOf(at + 1) } }));
+      await ingestMetrics(s, token, batch);
+    }
+    const ids = [bad, good, failed].map(({ taskId }) => taskId);
+    const expected = [everywhere('diverged'), everywhere(undefined), everywhere('diverged')];
+    expect(await readVerdicts(...ids)).toEqual(expected);
+    for (const token of [bad, good]) await finishAttempt(s, token, { step: 20, trainedTokens: null });
+    await failAttempt(s, failed, { cause: 'user_config', code: 'diverged', message: 'The loss diverged.' });
+    await s.pg.query('DELETE FROM metric_series WHERE run_id = ANY ($1)', [ids]);
+    expect(await readVerdicts(...ids)).toEqual(expected);
+  });
+
+  test('is judged by its points where it ended before verdicts were kept', async () => {
+    const token = await claim();
+    const batch = Array.from({ length: 20 }, (_, at) => ({ step: at + 1, values: { train_loss: 3 * 2 ** at } }));
+    await ingestMetrics(s, token, batch);
+    await finishAttempt(s, token, { step: 20, trainedTokens: null });
+    await s.pg.query('UPDATE runs SET verdict = NULL WHERE id = $1', [token.taskId]);
+    expect(await readVerdicts(token.taskId)).toEqual([everywhere('diverged')]);
+  });
+
+  test('is overfitted by the step where its validation was best, whatever its training says', async () => {
+    const actor = { projectId: seeded.projectId, keyId: null };
+    const token = await claim();
     const batch = [2.5, 1.5, 1.9, 2.2].map((valid_loss, at) => ({
       step: 5 * (at + 1),
       values: { train_loss: 2 / (at + 1), valid_loss },
     }));
-    await ingestMetrics(s, claimed.token, batch);
-    expect((await getRun(s, actor, id)).verdict).toMatchObject({
+    await ingestMetrics(s, token, batch);
+    expect((await getRun(s, actor, token.taskId)).verdict).toMatchObject({
       code: 'overfitted',
       message: expect.stringContaining('best at step 10 (1.5 nats per token) and rose to 2.2'),
     });

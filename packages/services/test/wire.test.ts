@@ -135,7 +135,8 @@ const wire = (body: unknown): unknown => JSON.parse(JSON.stringify(body));
 test('a run, and a page of runs, with everything that a row can hold', async () => {
   expect(wire(await getRun(s, actor, ID))).toEqual({ ...RUN(), advice: [] });
   const page = { object: 'list', has_more: false, first_id: ID, last_id: ID };
-  expect(wire(await listRuns(s, actor, { limit: 20 }))).toEqual({ ...page, data: [RUN()] });
+  const { config: _config, ...listed } = RUN();
+  expect(wire(await listRuns(s, actor, { limit: 20 }))).toEqual({ ...page, data: [listed] });
   expect(wire(await searchRuns(s, actor, { limit: 20, sort: '-created', count: true }))).toMatchObject({
     ...page,
     ...{ total_count: 1 },

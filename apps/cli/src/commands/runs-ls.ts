@@ -33,7 +33,7 @@ export const statusOf = ({ status, state }: Pick<RunObject, 'status' | 'state'>)
   return status in COLOUR ? paint(COLOUR[status as keyof typeof COLOUR], words) : words;
 };
 
-/** Runs that match, in the order that was asked for. As JSON they are whole where nothing is searched for or sorted, else rows of `GET /v1/runs`. */
+/** Runs that match, in the order that was asked for. As JSON they are those of the API's list of jobs where nothing is searched for or sorted, else rows of `GET /v1/runs`. */
 export async function listRuns(args: Arguments): Promise<number> {
   const [sort, q] = [oneOf(args, 'sort', RunOrder.options), text(args, 'search')];
   const filters = { status: oneOf(args, 'status', RunStatus.options), metadata: metadataOf(args) };

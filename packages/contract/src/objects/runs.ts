@@ -95,6 +95,10 @@ export const RunObject = z
   .meta({ id: 'FineTuningJob' });
 export type RunObject = z.infer<typeof RunObject>;
 
+/** A run in a list of jobs: its configuration, most of a run's bytes, is in the answers about one run. */
+export const ListedRun = RunObject.omit({ config: true }).meta({ id: 'ListedFineTuningJob' });
+export type ListedRun = z.infer<typeof ListedRun>;
+
 /** When a run was deleted, and until when it can be restored (null: no more). */
 const Deletion = z.object({ deleted_at: seconds, restorable_until: seconds.nullable() });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Estimate } from '../before-run.js';
-import { CheckpointObject, EventObject, listOf, RunObject } from '../objects/index.js';
+import { CheckpointObject, EventObject, ListedRun, listOf, RunObject } from '../objects/index.js';
 import { CreateRunRequest } from '../run-request.js';
 import { RunStatus } from '../states.js';
 import { after, id, limit, metadata, table } from './route.js';
@@ -26,14 +26,14 @@ export const FINE_TUNING_ROUTES = table({
     method: 'GET',
     path: '/v1/fine_tuning/jobs',
     tag: 'Fine-tuning',
-    summary: 'List runs, newest first; filter with metadata[key]=value',
+    summary: 'List runs, newest first, without their configurations; filter with metadata[key]=value',
     query: z.strictObject({
       limit: limit(20, 100),
       after,
       status: RunStatus.optional(),
       metadata: metadata.optional(),
     }),
-    response: listOf(RunObject),
+    response: listOf(ListedRun),
   },
   getRun: {
     method: 'GET',

@@ -4,6 +4,7 @@ import { fineTunedModelName } from '../library/fine-tuned-model-name.js';
 import { staleAttempt } from '../work/fence.js';
 import { type FinishPart, finishTask } from '../work/finish-task.js';
 import { queueVerification } from './queue-verification.js';
+import { settleVerdict } from './run-verdict.js';
 
 /** Where the run ended; null where that is not known, then what was measured last stands. */
 export interface Finish {
@@ -36,7 +37,7 @@ export const finishAttempt = (s: Services, token: AttemptToken, finish: Success)
 export const cancelAttempt = (s: Services, token: AttemptToken, finish: Finish): Promise<void> =>
   finishTask(s, token, 'cancelled', finishRun(token, finish));
 
-/** The run's own part: where it ended, and its model if it succeeded. */
+/** The run's own part: where it ended, what its losses say, and its model if it succeeded. */
 const finishRun =
   (token: AttemptToken, { step, trainedTokens, resultStep = step ?? undefined }: Success): FinishPart =>
   async (client, outcome) => {
@@ -46,6 +47,7 @@ const finishRun =
          fine_tuned_model = $4, result_step = $5 WHERE id = $1`,
       [token.taskId, step, trainedTokens, model, model === null ? null : (resultStep ?? null)],
     );
+    await settleVerdict(client, token.taskId);
     if (outcome === 'succeeded') await verifyIfAsked(client, token);
     return {
       level: 'info',

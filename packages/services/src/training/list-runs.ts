@@ -1,7 +1,7 @@
-import type { RunObject, RunStatus } from '@moraine/contract';
+import type { ListedRun, RunStatus } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
-import { readRuns } from './read-runs.js';
+import { readListedRuns } from './read-runs.js';
 import { metadataConditions } from './run-query.js';
 import { trainKind } from './train-kind.js';
 
@@ -13,12 +13,12 @@ export interface ListRuns {
   metadata?: Record<string, string> | null;
 }
 
-/** Runs of the caller's project, newest first. */
+/** Runs of the caller's project, newest first, without their configurations. */
 export async function listRuns(
   s: Services,
   actor: Actor,
   { limit, after, status, metadata }: ListRuns,
-): Promise<Page<RunObject>> {
+): Promise<Page<ListedRun>> {
   const values: unknown[] = [];
   const put = (value: unknown): string => `$${values.push(value)}`;
   const conditions = [
@@ -30,15 +30,12 @@ export async function listRuns(
   // The page is cut before anything else of its runs is read, along the index of the tasks, which has the order.
   const page = `SELECT t.id FROM tasks t JOIN runs r ON r.id = t.id WHERE ${conditions.join(' AND ')}
     ORDER BY t.created_at DESC, t.id DESC LIMIT ${put(limit + 1)}`;
-  const runs = await readRuns(s, {
+  const runs = await readListedRuns(s, {
     keepPlan: !status && metadata === undefined,
     where: `t.id = ANY (ARRAY(${page})) ORDER BY t.created_at DESC, t.id DESC`,
     values,
   });
-  return toPage(
-    runs.map(({ object }) => object),
-    limit,
-  );
+  return toPage(runs, limit);
 }
 
 /** The place of a run in the order of the list, in SQL. @throws AppError `invalid_value`. */

@@ -1,14 +1,26 @@
-import type { RunObject } from '@moraine/contract';
+import type { RunConfig, RunObject } from '@moraine/contract';
 import type { ExportRow } from './downloads.js';
 import type { Pace } from './pace.js';
 
+/** What of a configuration stands in a run's wire object beside the whole. */
+export type JobConfig = Pick<RunConfig, 'n_epochs' | 'batch_size'> & {
+  learning_rate_multiplier?: RunConfig['learning_rate_multiplier'] | null;
+  start?: { model: string } | null;
+};
+
 /** What a run's wire object is made of; times are unix seconds. */
-export interface RunRow {
+export interface RunRow extends Omit<ListedRunRow, 'config'> {
+  /** `RunConfig` as it is stored. */
+  config: unknown;
+}
+
+/** What a run's wire object in a list is made of. */
+export interface ListedRunRow {
   id: string;
   projectId: string;
   suffix: string | null;
   metadata: RunObject['metadata'];
-  config: unknown;
+  config: JobConfig;
   seed: number;
   steps: number;
   step: number;

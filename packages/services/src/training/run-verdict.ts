@@ -1,4 +1,5 @@
 import type { RunVerdict } from '@moraine/contract';
+import type { Queryable } from '../ground/transaction.js';
 import { IS_FINITE } from './rewind.js';
 
 /** Values at either end of a series that are looked at together, so that one batch decides nothing. */
@@ -68,7 +69,7 @@ const side = (order: 'ASC' | 'DESC'): string => `ARRAY(
   SELECT value FROM metric_points p WHERE p.series_id = m.id AND p.${IS_FINITE} ORDER BY p.step ${order} LIMIT ${WINDOW})`;
 
 /** A list of `LossEnds` (without `result_step`) in SQL, of `runs r`. */
-export const LOSSES = `(
+const LOSSES = `(
   SELECT coalesce(json_agg(json_build_object('name', m.name, 'first', ${side('ASC')}, 'last', ${side('DESC')},
     'count', (SELECT coalesce(sum(n), 0)::int FROM metric_rollups u WHERE u.series_id = m.id),
     'best', (SELECT json_build_object('value', value, 'step', step) FROM metric_points p
@@ -76,10 +77,37 @@ export const LOSSES = `(
   FROM metric_series m WHERE m.run_id = r.id AND m.name IN ('train_loss', 'valid_loss'))`;
 
 /** What the losses of a run say, the training loss before the validation loss; `result_step` is the step that its result is of. */
-export function verdictOf(losses: readonly LossEnds[], result_step: number | null): RunVerdict | null {
+function verdictOf(losses: readonly LossEnds[], result_step: number | null): RunVerdict | null {
   const verdictFor = (name: string): RunVerdict | null => {
     const ends = losses.find((one) => one.name === name);
     return ends ? (lossVerdict(ends) ?? validationVerdict({ ...ends, result_step })) : null;
   };
   return verdictFor('train_loss') ?? verdictFor('valid_loss');
+}
+
+/** What a run's verdict is read from: `VERDICT` in SQL. */
+export interface VerdictRow {
+  verdict: RunVerdict | null;
+  /** Null where the verdict is settled. */
+  losses: readonly LossEnds[] | null;
+}
+
+/** Columns of a `VerdictRow`, of `runs r`. The points of a run that has ended are not read again. */
+export const VERDICT = `r.verdict, CASE WHEN r.verdict IS NULL THEN ${LOSSES} END AS losses`;
+
+/** The verdict of a run that was read with `VERDICT`. */
+export const readVerdict = ({ verdict, losses }: VerdictRow, result_step: number | null): RunVerdict | null =>
+  losses === null ? verdict : verdictOf(losses, result_step);
+
+/** Writes the verdict of a run that ends, after the step that its result is of; nothing is measured of it any more. */
+export async function settleVerdict(client: Queryable, runId: string): Promise<void> {
+  const { rows } = await client.query<{ losses: LossEnds[]; result_step: number | null }>(
+    `SELECT ${LOSSES} AS losses, r.result_step FROM runs r WHERE r.id = $1`,
+    [runId],
+  );
+  for (const { losses, result_step } of rows)
+    await client.query('UPDATE runs SET verdict = $2::jsonb WHERE id = $1', [
+      runId,
+      JSON.stringify(verdictOf(losses, result_step)),
+    ]);
 }

@@ -11,7 +11,7 @@ import type { Actor, Services } from '../ground/context.js';
 import { finite, jsonRows, seconds } from '../ground/json-rows.js';
 import { cursorOrThrow, type Page, toPage } from '../ground/paging.js';
 import { metadataConditions, RUN_NAME, runConditions, type Values } from './run-query.js';
-import { LOSSES, type LossEnds, verdictOf } from './run-verdict.js';
+import { readVerdict, VERDICT, type VerdictRow } from './run-verdict.js';
 import { type ProgressRow, toProgress } from './to-run-object.js';
 import { trainKind } from './train-kind.js';
 
@@ -58,9 +58,9 @@ const COLUMNS = `r.id, ${RUN_NAME} AS name, ${seconds('t.created_at')} AS create
   (r.config->'adapter') - 'target_modules' AS adapter, (r.config->>'trainable_parameters')::float8 AS parameters,
   (r.config->'optimizer'->>'learning_rate')::float8 AS learning_rate,
   r.step, r.steps, r.trained_tokens AS "trainedTokens", ${finite('r.tokens_per_second')} AS "tokensPerSecond",
-  ${finite('r.train_loss')} AS "trainLoss", r.pace, ${seconds('t.deleted_at')} AS deleted_at, ${seconds('t.purge_at')} AS purge_at, r.result_step, ${LOSSES} AS losses`;
+  ${finite('r.train_loss')} AS "trainLoss", r.pace, ${seconds('t.deleted_at')} AS deleted_at, ${seconds('t.purge_at')} AS purge_at, r.result_step, ${VERDICT}`;
 
-interface SummaryRow extends ProgressRow {
+interface SummaryRow extends ProgressRow, VerdictRow {
   id: string;
   name: string;
   created_at: number;
@@ -76,7 +76,6 @@ interface SummaryRow extends ProgressRow {
   deleted_at: number | null;
   purge_at: number | null;
   result_step: number | null;
-  losses: LossEnds[];
 }
 
 /** A page of the runs of the caller's project that match, over all of them, in any order. @throws AppError `invalid_value`. */
@@ -168,7 +167,7 @@ function toSummary(row: SummaryRow): RunSummary {
     model: row.model,
     status: row.status as RunSummary['status'],
     state: row.state as RunSummary['state'],
-    verdict: verdictOf(row.losses, row.result_step),
+    verdict: readVerdict(row, row.result_step),
     method: {
       type: method.type,
       name: method.name,

@@ -1,11 +1,17 @@
-import { type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
+import { type ListedRun, type RunObject, type StateReason, storedRunConfig } from '@moraine/contract';
 import { reportOf, toDownloads } from './downloads.js';
 import { type Pace, timeLeft } from './pace.js';
-import type { RunRow } from './run-row.js';
+import type { ListedRunRow, RunRow } from './run-row.js';
 
-/** The `fine_tuning.job` of the wire, field by field as the OpenAI API has it, with ours beside. */
+/** The `fine_tuning.job` of the wire, with its whole configuration. */
 export function toRunObject(run: RunRow, waiting: StateReason | null, verdict: RunObject['verdict'] = null): RunObject {
   const config = storedRunConfig(run.config);
+  return { ...toListedRun({ ...run, config }, waiting, verdict), config };
+}
+
+/** The same as lists have it, field by field as the OpenAI API has it, with ours beside. */
+export function toListedRun(run: ListedRunRow, waiting: StateReason | null, verdict: RunObject['verdict']): ListedRun {
+  const { config } = run;
   const hyperparameters = {
     n_epochs: config.n_epochs,
     batch_size: config.batch_size,
@@ -40,7 +46,6 @@ export function toRunObject(run: RunRow, waiting: StateReason | null, verdict: R
     state: run.state,
     verdict,
     state_reason: waiting ?? run.stateReason,
-    config,
     progress,
     attempts: run.attempts,
     pool: run.pool,
@@ -52,7 +57,7 @@ export function toRunObject(run: RunRow, waiting: StateReason | null, verdict: R
   };
 }
 
-function experimentOf({ experimentId, experimentArm, experimentPhase }: RunRow): Pick<RunObject, 'experiment'> {
+function experimentOf({ experimentId, experimentArm, experimentPhase }: ListedRunRow): Pick<RunObject, 'experiment'> {
   if (experimentId === null || experimentArm === null) return {};
   const phase = experimentPhase === 'search' ? 'search' : 'final';
   return { experiment: { id: experimentId, arm: experimentArm, phase } };

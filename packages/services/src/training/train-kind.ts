@@ -1,6 +1,7 @@
 import type { TaskKind } from '@moraine/contract';
 import type { Queryable } from '../ground/transaction.js';
 import type { Kind } from '../work/kind.js';
+import { settleVerdict } from './run-verdict.js';
 
 /**
  * A run: one that ran out of memory is tried again with half the micro-batch and the same batch, and one without an attempt has no speed.
@@ -17,6 +18,7 @@ export const trainKind: Kind & { name: TaskKind } = {
   },
   async ended(client, runId, verdict) {
     await client.query('UPDATE runs SET tokens_per_second = NULL WHERE id = $1', [runId]);
+    if (verdict === 'failed' || verdict === 'cancelled') await settleVerdict(client, runId);
     if (verdict !== 'retry_smaller') return;
     const { accumulation } = await readBatch(client, runId);
     await client.query(
