@@ -11,7 +11,7 @@ import scipy
 import statsmodels
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 draw = np.random.default_rng(7)
 
@@ -21,6 +21,12 @@ def wilson():
     for successes, n in cases:
         low, high = proportion_confint(successes, n, alpha=0.05, method="wilson")
         yield {"successes": successes, "n": n, "low": low, "high": high}
+
+
+def shares():
+    for successes, baseline, n in [(200, 0, 200), (200, 200, 200), (0, 0, 10), (1, 0, 200), (56, 48, 70), (3, 9, 10), (4210, 4105, 10042)]:
+        low, high = confint_proportions_2indep(successes, n, baseline, n, method="newcomb", compare="diff")
+        yield {"successes": successes, "baseline": baseline, "n": n, "low": low, "high": high}
 
 
 def means():
@@ -80,7 +86,7 @@ def polynomials():
 
 
 versions = {"scipy": scipy.__version__, "statsmodels": statsmodels.__version__, "numpy": np.__version__}
-parts = {"wilson": wilson, "means": means, "pairs": pairs, "mcnemar": mcnemars, "passAtK": passes, "bootstrap": bootstraps, "polynomials": polynomials}
+parts = {"wilson": wilson, "shares": shares, "means": means, "pairs": pairs, "mcnemar": mcnemars, "passAtK": passes, "bootstrap": bootstraps, "polynomials": polynomials}
 lines = [f'"made by": "scripts/stats/references.py", "versions": {json.dumps(versions)}']
 for name, make in parts.items():
     lines.append(f'"{name}": [\n' + ",\n".join(f"  {json.dumps(case, default=float)}" for case in make()) + "\n]")

@@ -4,6 +4,7 @@ export {
   type MeanInterval,
   meanInterval,
   type PairedT,
+  shareDifference,
   testPairs,
   wilsonInterval,
 } from './intervals.js';

@@ -116,6 +116,30 @@ describe('the table of an experiment', () => {
     expect(experimentTable({ ...outcome, runs: infinite }).rows[0]).toMatchObject({ is_bracketed: true });
   });
 
+  test('seeds that all differ by the same have no interval: nothing is claimed of them, and the report says so', () => {
+    const shares = (name: string, exact: number) =>
+      [2, 3, 4].map((seed) =>
+        run(name, {
+          seed,
+          points: [
+            point(0, { valid: 3, test: 3, exact: 0, source: 2 }),
+            point(100, { valid: 1, test: 1, exact, source: 2 + seed / 10 }),
+          ],
+        }),
+      );
+    const outcome = experiment(
+      [arm('lora'), arm('mora')],
+      [...search('lora'), ...shares('lora', 0.995), ...search('mora'), ...shares('mora', 1)],
+    );
+    const table = experimentTable(outcome);
+    expect(table.rows[1]?.learned).toEqual({ mean: 1, half: null, n: 3, reason: '3 seeds, all equal' });
+    expect(table.rows[1]?.difference?.learned).toMatchObject({ half: null, n: 3, reason: '3 seeds, all equal' });
+    expect(table.claims).toEqual([]);
+    expect(tableMarkdown(table)).toContain(
+      '- Whether mora learned more than lora is open: the difference is 0.005 in each of 3 seeds, which gives no interval.',
+    );
+  });
+
   test('two seeds have no interval, and the reason stands there; the seed of the search is none of them', () => {
     const outcome = experiment([arm('lora')], [...search('lora'), ...finals('lora', [1.0, 1.2])]);
     expect(experimentTable(outcome).rows[0]?.learned).toEqual({

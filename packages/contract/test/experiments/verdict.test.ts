@@ -85,6 +85,16 @@ describe('the verdict', () => {
     expect(verdict.reason).toMatch(/^worse than the base/);
   });
 
+  test('of seeds that are all equal is by the rows of one model: all right is a gain, one row more is none', () => {
+    // shareDifference of 200 rows; statsmodels' newcomb: 200 and 0 are 1 [0.973, 1], 1 and 0 are 0.005 [−0.0143, 0.0278].
+    const all = one(exact('lora', 1, Array(3).fill([0, 1])));
+    expect(all).toMatchObject({ decision: 'use', gain: { mean: 1, n: 200, over: 'items' } });
+    expect(all.gain?.low).toBeCloseTo(0.973, 3);
+    const single = one(exact('lora', 1, Array(3).fill([0, 0.005])));
+    expect(single).toMatchObject({ decision: 'do_not_use', gain: { mean: 0.005, n: 200, over: 'items' } });
+    expect(single.gain?.low).toBeCloseTo(-0.0143, 4);
+  });
+
   test('of a base that is perfect is not to use it', () => {
     const verdict = one(
       exact('lora', 1, [

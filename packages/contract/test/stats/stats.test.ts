@@ -13,6 +13,7 @@ import {
   meanInterval,
   paretoFront,
   passAtK,
+  shareDifference,
   testPairs,
   wilsonInterval,
 } from '../../src/stats/index.js';
@@ -23,6 +24,7 @@ interface Pairs {
 }
 interface References {
   wilson: { successes: number; n: number; low: number; high: number }[];
+  shares: { successes: number; baseline: number; n: number; low: number; high: number }[];
   means: { values: number[] | null; n: number; mean: number; half: number }[];
   pairs: (Pairs & { t: number; p: number; mean: number; half: number })[];
   mcnemar: { onlyFirst: number; onlySecond: number; p: number }[];
@@ -53,6 +55,15 @@ describe('the interval of a share', () => {
     expectNear(interval.low, low);
     expectNear(interval.high, high);
   });
+
+  test.each(references.shares)(
+    '$successes and $baseline of $n differ as statsmodels says',
+    ({ successes, baseline, n, low, high }) => {
+      const interval = shareDifference(successes, baseline, n);
+      expectNear(interval.low, low);
+      expectNear(interval.high, high);
+    },
+  );
 
   test('ends at 0 and 1 exactly where nothing or everything was right', () => {
     expect(wilsonInterval(0, 7).low).toBe(0);

@@ -12,7 +12,10 @@ export type ResultMetric = z.infer<typeof ResultMetric>;
 export const Figure = z
   .object({
     mean: z.number(),
-    half: describe(z.number().nullable(), 'Half of the 95 % t-interval over the seeds; null with fewer than three.'),
+    half: describe(
+      z.number().nullable(),
+      'Half of the 95 % t-interval over the seeds; null with fewer than three, and where all are equal.',
+    ),
     n: describe(z.int(), 'Seeds.'),
     reason: describe(z.string().nullable(), 'Why there is no interval; null where there is one.'),
   })

@@ -116,13 +116,19 @@ function tableRow(one: TableRow, isSaidOnce: boolean): string[] {
   ];
 }
 
+/** With fewer nothing is open: nothing was asked. */
+const LEAST_SEEDS = 3;
+
 function heldAndNot(table: ExperimentTable, frontier: ExperimentFrontier | null): string[] {
   const undecided = table.rows.flatMap(({ arm, difference }) => {
     const found = difference?.learned;
-    if (!difference || !found || found.half === null || Math.abs(found.mean) > found.half) return [];
-    return [
-      `Whether ${arm} learned more than ${difference.to} is open: the interval of the difference, ${figure(found)}, holds 0.`,
-    ];
+    if (!difference || !found || found.n < LEAST_SEEDS) return [];
+    const open = `Whether ${arm} learned more than ${difference.to} is open`;
+    if (found.half === null)
+      return [`${open}: the difference is ${number(found.mean)} in each of ${found.n} seeds, which gives no interval.`];
+    return Math.abs(found.mean) > found.half
+      ? []
+      : [`${open}: the interval of the difference, ${figure(found)}, holds 0.`];
   });
   const gauge = frontier?.gauge.refusal ?? null;
   const not = [

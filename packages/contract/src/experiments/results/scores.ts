@@ -125,10 +125,18 @@ export function rowsInterval(
   return { rows, interval: [low, high] };
 }
 
-/** Mean and interval over seeds; null without a value. */
+/** What sums of shares differ by that are the same. */
+const EQUAL = 1e-12;
+
+/**
+ * Mean and interval over seeds; null without a value. Seeds that are all equal, as shares of few rows often are, give none: its width would be 0, as if
+ * nothing could be otherwise.
+ */
 export function figureOf(values: readonly number[]): Figure | null {
   if (values.length === 0) return null;
   const { mean, n, half } = meanInterval(values);
-  const reason = half === null ? `${n} seed${n === 1 ? '' : 's'}: an interval needs three` : null;
-  return { mean, half, n, reason };
+  if (half === null) return { mean, half, n, reason: `${n} seed${n === 1 ? '' : 's'}: an interval needs three` };
+  if (Math.max(...values) - Math.min(...values) < EQUAL)
+    return { mean, half: null, n, reason: `${n} seeds, all equal` };
+  return { mean, half, n, reason: null };
 }

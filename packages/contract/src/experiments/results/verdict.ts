@@ -1,4 +1,4 @@
-import { bootstrapDifference } from '../../stats/index.js';
+import { bootstrapDifference, shareDifference } from '../../stats/index.js';
 import type { ExperimentOutcome, RunOutcome } from '../outcome.js';
 import type { Figure, ResultMetric } from './objects.js';
 import {
@@ -10,6 +10,7 @@ import {
   METRIC_FACTS,
   metricOf,
   resultOf,
+  rowsInterval,
   targetScore,
 } from './scores.js';
 import { experimentTable } from './table.js';
@@ -26,7 +27,7 @@ export interface VerdictOptions {
   metric?: ResultMetric | undefined;
   /** Bits per byte that may be forgotten on source rows; any where absent. */
   keep?: number | undefined;
-  /** With fewer than three seeds the interval is of these, and speaks of one model. */
+  /** Where the seeds give no interval (fewer than three, or all equal) it is of these, and speaks of one model. */
   items?: ItemScores | undefined;
 }
 
@@ -36,7 +37,10 @@ export interface Gain {
   low: number;
   high: number;
   n: number;
-  /** What the interval is over: a t-interval over seeds, or the paired bootstrap over the items of one model. */
+  /**
+   * What the interval is over: a t-interval over seeds, or the items of one model: the paired bootstrap, or, where only shares of rows are known of three or
+   * more seeds that are all equal, the joined intervals of both shares.
+   */
   over: 'seeds' | 'items';
 }
 
@@ -121,6 +125,7 @@ export function experimentVerdict(outcome: ExperimentOutcome, options: VerdictOp
   const scored = best.models.map(({ run, model }) => ({
     tuned: targetScore(model, metric, 'test'),
     base: baseScore(run, metric),
+    rows: rowsInterval(model, metric).rows,
   }));
   const gain = gainOf(scored, metric, items?.run_id === run_id ? items : undefined);
   const { decision, reason } = decide(gain, scored, metric, chosen);
@@ -194,7 +199,7 @@ const forgottenFigure = ({ models }: Option): Figure | null => {
   return values.every((value) => value !== null) ? figureOf(values) : null;
 };
 
-type Scored = { tuned: number | null; base: number | null }[];
+type Scored = { tuned: number | null; base: number | null; rows: number | null }[];
 
 function gainOf(scored: Scored, metric: ResultMetric, items: ItemScores | undefined): Gain | null {
   const sign = METRIC_FACTS[metric].isLowerBetter ? -1 : 1;
@@ -208,10 +213,21 @@ function gainOf(scored: Scored, metric: ResultMetric, items: ItemScores | undefi
       n: figure.n,
       over: 'seeds',
     };
-  if (items === undefined) return null;
+  if (items === undefined) return figure !== null && figure.n >= LEAST_SEEDS ? gainOfShares(scored, metric) : null;
   const signed = (values: readonly number[]): number[] => values.map((value) => sign * value);
   const { difference, low, high, n } = bootstrapDifference(signed(items.tuned), signed(items.base));
   return { mean: difference, low, high, n, over: 'items' };
+}
+
+/** With fewer the scores of the items must say it. */
+const LEAST_SEEDS = 3;
+
+/** By how many of its rows one model of equal seeds is better than the base; null where the metric is no share of them. */
+function gainOfShares([one]: Scored, metric: ResultMetric): Gain | null {
+  if (!METRIC_FACTS[metric].isShareOfRows || !one?.rows || one.tuned === null || one.base === null) return null;
+  const count = (share: number): number => Math.round(share * (one.rows ?? 0));
+  const { low, high } = shareDifference(count(one.tuned), count(one.base), one.rows);
+  return { mean: one.tuned - one.base, low, high, n: one.rows, over: 'items' };
 }
 
 function decide(
@@ -223,7 +239,9 @@ function decide(
   const { unit, title } = METRIC_FACTS[metric];
   const doNot = (reason: string) => ({ decision: 'do_not_use' as const, reason });
   if (gain === null)
-    return doNot('nothing shows a gain: fewer than three seeds, and no scores of single items, give no interval');
+    return doNot(
+      'nothing shows a gain: fewer than three seeds, or seeds that are all equal, give no interval without scores of single items',
+    );
   const over = gain.over === 'seeds' ? `${gain.n} seeds` : `${gain.n} items of one model`;
   const interval = `${title} better by ${digits(gain.mean)} [${digits(gain.low)}, ${digits(gain.high)}] ${unit} (95 %, over ${over})`;
   if (gain.low > 0) return { decision: 'use', reason: `${chosen.arm} is better than the base: ${interval}` };
