@@ -117,8 +117,8 @@ describe('a stored run', () => {
     const { data: listed } = await listRuns(s, actor, { limit: 10 });
     const { data: found } = await searchRuns(s, actor, { limit: 10, sort: '-created', count: false });
     const each = async (id: string) =>
-      [await getRun(s, actor, id), ...[listed, found].map((rows) => rows.find((one) => one.id === id))].map(
-        (run) => run?.verdict?.code,
+      [await getRun(s, actor, id), ...[listed, found].map((rows) => rows.find((one) => one.id === id))].map((run) =>
+        run === undefined ? 'not there' : run.verdict?.code,
       );
     return Promise.all(ids.map(each));
   };

@@ -1,6 +1,7 @@
 export {
   type Interval,
   isAtChance,
+  LEAST_VALUES,
   type MeanInterval,
   meanInterval,
   type PairedT,

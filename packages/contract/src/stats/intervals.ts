@@ -9,7 +9,7 @@ export interface Interval {
 /** The standard normal distribution's quantile at 97.5 %. */
 const Z95 = 1.959963984540054;
 /** With fewer values a t-interval says nothing that anybody should read (evaluation of seeds). */
-const LEAST_VALUES = 3;
+export const LEAST_VALUES = 3;
 
 /**
  * The 95 % interval of a share: `successes` of `n` (Wilson 1927, JASA 22; Agresti and Coull 1998 say why this one).

@@ -1,5 +1,6 @@
 import { tickText } from '../../plot/index.js';
 import { markdownTable } from '../../result-text.js';
+import { LEAST_VALUES } from '../../stats/index.js';
 import type { ExperimentFrontier, ExperimentTable, Figure, TableRow } from './objects.js';
 import { METRIC_FACTS } from './scores.js';
 
@@ -116,13 +117,10 @@ function tableRow(one: TableRow, isSaidOnce: boolean): string[] {
   ];
 }
 
-/** With fewer nothing is open: nothing was asked. */
-const LEAST_SEEDS = 3;
-
 function heldAndNot(table: ExperimentTable, frontier: ExperimentFrontier | null): string[] {
   const undecided = table.rows.flatMap(({ arm, difference }) => {
     const found = difference?.learned;
-    if (!difference || !found || found.n < LEAST_SEEDS) return [];
+    if (!difference || !found || found.n < LEAST_VALUES) return [];
     const open = `Whether ${arm} learned more than ${difference.to} is open`;
     if (found.half === null)
       return [`${open}: the difference is ${number(found.mean)} in each of ${found.n} seeds, which gives no interval.`];

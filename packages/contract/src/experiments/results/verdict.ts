@@ -1,4 +1,4 @@
-import { bootstrapDifference, shareDifference } from '../../stats/index.js';
+import { bootstrapDifference, LEAST_VALUES, shareDifference } from '../../stats/index.js';
 import type { ExperimentOutcome, RunOutcome } from '../outcome.js';
 import type { Figure, ResultMetric } from './objects.js';
 import {
@@ -213,14 +213,11 @@ function gainOf(scored: Scored, metric: ResultMetric, items: ItemScores | undefi
       n: figure.n,
       over: 'seeds',
     };
-  if (items === undefined) return figure !== null && figure.n >= LEAST_SEEDS ? gainOfShares(scored, metric) : null;
+  if (items === undefined) return figure !== null && figure.n >= LEAST_VALUES ? gainOfShares(scored, metric) : null;
   const signed = (values: readonly number[]): number[] => values.map((value) => sign * value);
   const { difference, low, high, n } = bootstrapDifference(signed(items.tuned), signed(items.base));
   return { mean: difference, low, high, n, over: 'items' };
 }
-
-/** With fewer the scores of the items must say it. */
-const LEAST_SEEDS = 3;
 
 /** By how many of its rows one model of equal seeds is better than the base; null where the metric is no share of them. */
 function gainOfShares([one]: Scored, metric: ResultMetric): Gain | null {
