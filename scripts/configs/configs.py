@@ -158,6 +158,26 @@ def gemma3_text(rng, config: dict) -> None:
         config.pop("tie_word_embeddings", None)
 
 
+def phi3(rng, config: dict) -> None:
+    """Plain rotary constants or LongRoPE, of a part of each head, at the top of the file or inside."""
+    features, context = config["hidden_size"] // config["num_attention_heads"], config["max_position_embeddings"]
+    shares = [share for share in (1.0, 0.75, 0.5, 0.25) if features * share >= 2 and features * share % 2 == 0]
+    share, rope = rng.choice(shares), {}
+    if rng.random() < 0.5:
+        rope["rope_theta"] = rng.choice(THETAS)
+    (config if rng.random() < 0.5 else rope)["partial_rotary_factor"] = share
+    if rng.random() < 0.6:
+        rope["rope_type" if rng.random() < 0.5 else "type"] = rng.choice(["longrope", "longrope", "yarn"])
+        for key in ("short_factor", "long_factor"):
+            rope[key] = [round(rng.uniform(1, 9), 3) for _ in range(int(features * share) // 2)]
+        rope |= some(rng, {"factor": rng.choice([1.0, 4.0])}) | some(rng, {"attention_factor": rng.choice([0.8, 1.3])})
+        config |= some(rng, {"original_max_position_embeddings": rng.choice([24, 64, context])})
+    if rng.random() < 0.6:
+        config["rope_theta"] = rng.choice(THETAS)
+    config[rng.choice(["rope_scaling", "rope_parameters"])] = rope
+    config |= some(rng, {"sliding_window": rng.choice([None, 1, 4, 9]), "resid_pdrop": 0.0, "attention_bias": False})
+
+
 FAMILIES = {
     llama: "LlamaForCausalLM",
     mistral: "MistralForCausalLM",
@@ -166,6 +186,7 @@ FAMILIES = {
     smollm3: "SmolLM3ForCausalLM",
     olmo2: "Olmo2ForCausalLM",
     gemma3_text: "Gemma3ForCausalLM",
+    phi3: "Phi3ForCausalLM",
 }
 
 
@@ -201,7 +222,7 @@ def good(rng) -> dict:
         "eos_token_id": [2, 3],
         "transformers_version": "4.40.1",
     })
-    if family is olmo2:
+    if family in (olmo2, phi3):
         config.pop("head_dim", None)
     family(rng, config)
     return config
@@ -221,7 +242,7 @@ def spoil(rng, config: dict) -> str:
         "rms_norm_eps": 0,
         "tie_word_embeddings": "true",
         "model_type": rng.choice(["gemma2", "qwen2_moe", "gpt_neox"]),
-        "partial_rotary_factor": rng.choice([0.5, 0.25]),
+        "partial_rotary_factor": rng.choice([0.5, 0.25] if family != "phi3" else [1.5, 0.01]),
     }
     if family != "gemma3_text":
         changes |= {
@@ -240,14 +261,24 @@ def spoil(rng, config: dict) -> str:
         }
     if family in ("llama", "gemma3_text") and config["num_attention_heads"] > 1:
         changes["hidden_size"] = config["hidden_size"] + 1
-    if family in ("mistral", "qwen2", "qwen3", "olmo2", "gemma3_text"):
+    if family == "phi3":
+        longrope = {"rope_type": "longrope", "long_factor": [2.0]}
+        changes |= {
+            "resid_pdrop": 0.1,
+            "embd_pdrop": 0.1,
+            "lm_head_bias": True,
+            "attention_bias": True,
+            "rope_scaling.rope_type": {"rope_type": rng.choice(["llama3", "linear"]), "factor": 2.0},
+            "rope_scaling.short_factor": longrope | rng.choice([{}, {"short_factor": [2.0] * 65}, {"short_factor": 2.0}]),
+        }
+    if family in ("mistral", "qwen2", "qwen3", "olmo2", "gemma3_text", "phi3"):
         changes["mlp_bias"] = True
     if family in ("qwen2", "qwen3", "gemma3_text", "smollm3"):
         changes["layer_types"] = rng.choice([["full_attention"] * (layers + 1), ["chunked_attention"] * layers])
     if family == "mistral":
         changes |= {"attention_bias": True, "layer_types": ["sliding_attention"] * layers}
     key = rng.choice(sorted(changes))
-    if "rope" in key:
+    if "rope" in key or "rotary" in key:
         config.pop("rope_scaling", None)
         config.pop("rope_parameters", None)
     config[key.split(".")[0]] = changes[key]

@@ -23,6 +23,7 @@ COMMON = {
     "initializer_range": 0.15,
 }
 LINEAR = {"rope_type": "linear", "factor": 4.0}
+LONG = {"rope_type": "longrope", "short_factor": [1.0 + 0.5 * i for i in range(6)], "long_factor": [4.0 + i for i in range(6)]}
 FAMILIES = {
     "llama": {"rope_scaling": LINEAR, "attention_bias": True},
     "mistral": {"sliding_window": 6, "head_dim": 24},
@@ -30,6 +31,7 @@ FAMILIES = {
     "qwen3": {"head_dim": 32, "tie_word_embeddings": False},
     "smollm3": {"tie_word_embeddings": True},
     "olmo2": {"num_key_value_heads": 4},
+    "phi3": {"max_position_embeddings": 512, "original_max_position_embeddings": 128, "partial_rotary_factor": 0.75, "rope_scaling": LONG, "sliding_window": 40},
     "gemma3_text": {"head_dim": 20, "sliding_window": 7, "query_pre_attn_scalar": 24, "rope_scaling": LINEAR},
 }
 TOLERANCE = 2e-4  # of logits whose size is some tens

@@ -80,6 +80,15 @@ export const RANDOM_MODELS: Record<
     tokenizer: 'smollm3',
     config: { model_type: 'smollm3', architectures: ['SmolLM3ForCausalLM'], tie_word_embeddings: true },
   },
+  'phi 3': {
+    tokenizer: 'mistral-sentencepiece',
+    config: {
+      model_type: 'phi3',
+      architectures: ['Phi3ForCausalLM'],
+      partial_rotary_factor: 0.5,
+      tie_word_embeddings: false,
+    },
+  },
   'gemma 3': {
     tokenizer: 'gemma3',
     config: {

@@ -53,6 +53,7 @@ test('a config takes the defaults of transformers for what it leaves out', () =>
     maxPositions: 256,
     tieEmbeddings: true,
     biases: { qkv: false, output: false, mlp: false },
+    fused: false,
     qkNorm: null,
     norms: {
       beforeAttention: 'input_layernorm',
@@ -65,7 +66,10 @@ test('a config takes the defaults of transformers for what it leaves out', () =>
     activation: 'silu',
     embeddingScale: 1,
     attentionScale: 1 / Math.sqrt(32),
-    layerAttention: Array.from({ length: 5 }, () => ({ rope: { theta: 10_000, scaling: null }, window: null })),
+    layerAttention: Array.from({ length: 5 }, () => ({
+      rope: { theta: 10_000, width: 32, scaling: null },
+      window: null,
+    })),
   });
 });
 
@@ -80,7 +84,7 @@ test('both spellings of the rotary keys are read', () => {
   const expected = { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
   const old = parseModelConfig({ ...json, rope_theta: 5e5, rope_scaling: scaling });
   const recent = parseModelConfig({ ...json, rope_parameters: { rope_theta: 5e5, ...scaling } });
-  expect(old.layerAttention[0]).toEqual({ rope: { theta: 5e5, scaling: expected }, window: null });
+  expect(old.layerAttention[0]).toEqual({ rope: { theta: 5e5, width: 32, scaling: expected }, window: null });
   expect(recent).toEqual(old);
 });
 
@@ -102,7 +106,7 @@ test.each([
   ['rope_parameters beside null', { rope_scaling: null, rope_parameters: { rope_theta: 500 } }, 500],
   ['no theta', {}, 10_000],
 ])('%s counts', (_name, keys, theta) => {
-  expect(parseModelConfig({ ...json, ...keys }).layerAttention[0]?.rope).toEqual({ theta, scaling: null });
+  expect(parseModelConfig({ ...json, ...keys }).layerAttention[0]?.rope).toEqual({ theta, width: 32, scaling: null });
 });
 
 test.each([

@@ -97,19 +97,24 @@ function norm(net: Net, { rmsNormEps, norms }: ModelConfig, path: string, x: Ten
 }
 
 function attentionBlock(net: Net, config: ModelConfig, layer: number, x: Tensor, attend: Attend): Tensor {
-  const { biases, qkNorm } = config;
+  const { biases, fused, heads, kvHeads, headDim, qkNorm } = config;
   const path = `model.layers.${layer}.self_attn`;
-  const paths = [`${path}.q_proj`, `${path}.k_proj`, `${path}.v_proj`];
-  const [q, k, v] = biased(net, paths, net.linears(paths, x), biases.qkv) as [Tensor, Tensor, Tensor]; // [N, H*hd], [N, Hkv*hd] twice
+  const paths = (fused ? ['qkv_proj'] : ['q_proj', 'k_proj', 'v_proj']).map((name) => `${path}.${name}`);
+  const made = biased(net, paths, net.linears(paths, x), biases.qkv);
+  const widths = [heads * headDim, kvHeads * headDim, kvHeads * headDim];
+  const [q, k, v] = (fused ? loadTf().split(at(made, 0), widths, 1) : made) as [Tensor, Tensor, Tensor]; // [N, H*hd], [N, Hkv*hd] twice
   const normed = (name: string, y: Tensor) => (qkNorm === null ? y : norm(net, config, `${path}.${name}`, y));
   const mixed = attend(layer, normed('q_norm', q), normed('k_norm', k), v);
   return project(net, `${path}.o_proj`, mixed, biases.output); // [N, C]
 }
 
-function gatedMlp(net: Net, { activation, biases }: ModelConfig, layer: number, x: Tensor): Tensor {
+function gatedMlp(net: Net, config: ModelConfig, layer: number, x: Tensor): Tensor {
+  const { activation, biases, fused, intermediateSize } = config;
   const path = `model.layers.${layer}.mlp`;
-  const paths = [`${path}.gate_proj`, `${path}.up_proj`];
-  const [gate, up] = biased(net, paths, net.linears(paths, x), biases.mlp) as [Tensor, Tensor]; // [N, F] twice
+  const paths = (fused ? ['gate_up_proj'] : ['gate_proj', 'up_proj']).map((name) => `${path}.${name}`);
+  const made = biased(net, paths, net.linears(paths, x), biases.mlp);
+  const widths = [intermediateSize, intermediateSize];
+  const [gate, up] = (fused ? loadTf().split(at(made, 0), widths, 1) : made) as [Tensor, Tensor]; // [N, F] twice
   return project(net, `${path}.down_proj`, gatedUnit(activation, gate, up), biases.mlp); // [N, C]
 }
 
@@ -161,31 +166,40 @@ export function rotaryTables(
   positions?: Tensor,
 ): RotaryTables {
   const tf = loadTf();
-  const inverse = tf.tensor2d(inverseFrequencies(headDim, rope), [1, headDim / 2]);
+  const width = rope?.width ?? headDim;
+  const inverse = tf.tensor2d(inverseFrequencies(width, rope), [1, width / 2]);
   const steps = positions ?? tf.range(0, time, 1, 'int32');
   const rows = positions === undefined ? 1 : batch;
   const angles = tf.mul(tf.reshape(tf.cast(steps, 'float32'), [rows * time, 1]), inverse); // [rows*T, hd/2]
-  const [cos, sin] = [tf.cos(angles), tf.sin(angles)];
-  const repeated = (halves: Tensor[], count: number, scale: number) => {
-    const table = tf.reshape(tf.concat(halves, 1), [rows, 1, time, headDim]);
+  const magnitude = rope?.scaling?.kind === 'longrope' ? rope.scaling.magnitude : 1;
+  const [cos, sin] = [tf.cos(angles), tf.sin(angles)].map((table) =>
+    magnitude === 1 ? table : tf.mul(table, magnitude),
+  ) as [Tensor, Tensor];
+  /** What the features that pass are multiplied by comes after the halves. */
+  const repeated = (halves: Tensor[], pass: 0 | 1, count: number, scale: number) => {
+    const passing = width === headDim ? [] : [tf.fill([rows * time, headDim - width], pass) as Tensor];
+    const table = tf.reshape(tf.concat([...halves, ...passing], 1), [rows, 1, time, headDim]);
     return tf.mul(table, tf.fill([batch, count, 1, 1], scale)); // [B, heads, T, hd]
   };
   const tables = (count: number, scale: number): Rotary => ({
-    cos: repeated([cos, cos], count, scale),
-    sin: repeated([tf.neg(sin), sin], count, scale),
+    cos: repeated([cos, cos], 1, count, scale),
+    sin: repeated([tf.neg(sin), sin], 0, count, scale),
+    width,
   });
   return { q: tables(heads, attentionScale), k: tables(kvHeads, 1) };
 }
 
 /**
- * Inverse frequencies theta^(-2t/hd), t = 0 … hd/2-1 (Su et al. 2021, arXiv:2104.09864, §3.2.2). Linear scaling divides all of them;
- * Llama 3.1's slows the long wavelengths and blends linearly between its two limits. Without rotary positions they are 0: no rotation.
+ * Inverse frequencies theta^(-2t/width), t = 0 … width/2-1 (Su et al. 2021, arXiv:2104.09864, §3.2.2). Linear scaling divides all of them,
+ * LongRoPE each by a number of its own; Llama 3.1's slows the long wavelengths and blends linearly between its two limits. Without rotary
+ * positions they are 0: no rotation.
  */
-export function inverseFrequencies(headDim: number, rope: Rope | null): Float32Array {
-  if (rope === null) return new Float32Array(headDim / 2);
+export function inverseFrequencies(width: number, rope: Rope | null): Float32Array {
+  if (rope === null) return new Float32Array(width / 2);
   const { theta, scaling } = rope;
-  const plain = Float32Array.from({ length: headDim / 2 }, (_, t) => theta ** ((-2 * t) / headDim));
+  const plain = Float32Array.from({ length: width / 2 }, (_, t) => theta ** ((-2 * t) / width));
   if (scaling === null) return plain;
+  if (scaling.kind === 'longrope') return plain.map((frequency, t) => frequency / (scaling.factors[t] ?? 1));
   if (scaling.kind === 'linear') return plain.map((frequency) => frequency / scaling.factor);
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
   return plain.map((frequency) => {

@@ -77,7 +77,7 @@ export function createNet({ weights, trained = new Map(), adapted, method, dropo
     },
     linears: (paths, x) => {
       const adapters = paths.flatMap((path) => adapted?.get(path) ?? []);
-      const isShared = (dropout?.rate ?? 0) === 0 && adapters.length === paths.length;
+      const isShared = paths.length > 1 && (dropout?.rate ?? 0) === 0 && adapters.length === paths.length;
       if (!isShared || method?.applyAll === undefined) return paths.map((path) => net.linear(path, x));
       return method.applyAll(
         x,

@@ -144,10 +144,11 @@ export function geglu(gate: Tensor, up: Tensor): Tensor {
   );
 }
 
-/** A rotation of halves: (x1, x2) -> (x1·cos - x2·sin, x2·cos + x1·sin). */
+/** A rotation of the halves of a head's first `width` features: (x1, x2) -> (x1·cos - x2·sin, x2·cos + x1·sin). */
 export interface Rotary {
-  cos: Tensor; // cosines twice: (cos, cos)
-  sin: Tensor; // sines with their signs: (-sin, sin)
+  cos: Tensor; // cosines twice: (cos, cos), then 1 for features that pass
+  sin: Tensor; // sines with their signs: (-sin, sin), then 0
+  width: number;
 }
 
 /** The rotary embedding of a whole batch, repeated for every head: plain elementwise products are much faster than broadcast ones. */
@@ -205,8 +206,8 @@ export function attention(
     },
     (dy, [qh, kh, vh, weights, used, oh, qCos, qSin, kCos, kSin]) => {
       const dOut = split(dy, heads);
-      const qTables = { cos: qCos, sin: qSin };
-      const kTables = { cos: kCos, sin: kSin };
+      const qTables = { ...rotary.q, cos: qCos, sin: qSin };
+      const kTables = { ...rotary.k, cos: kCos, sin: kSin };
       const rowSum = tf.sum(tf.mul(dOut, oh), 3, true); // [B, H, T, 1]
       const dUsed = ungrouped(tf.matMul(grouped(dOut), vh, false, true)); // [B, H, T, T]
       // dP = keep∘dUsed, so P∘dP is used∘dUsed; without dropout both are the weights.
@@ -223,22 +224,26 @@ export function attention(
   );
 }
 
-/** Swaps the two halves of the last axis: (x1, x2) -> (x2, x1). */
-function swapHalves(x: Tensor): Tensor {
+/** Swaps the two halves of the last axis' first `width` features: (x1, x2, rest) -> (x2, x1, rest). */
+function swapHalves(x: Tensor, width: number): Tensor {
   const tf = loadTf();
-  const width = x.shape[x.shape.length - 1] ?? 0;
+  const all = x.shape[x.shape.length - 1] ?? 0;
+  if (width < all) {
+    const [x1, x2, rest] = tf.split(x, [width / 2, width / 2, all - width], -1) as [Tensor, Tensor, Tensor];
+    return tf.concat([x2, x1, rest], -1);
+  }
   const halves = tf.reshape(x, [...x.shape.slice(0, -1), 2, width / 2]);
   return tf.reshape(tf.reverse(halves, -2), x.shape);
 }
 
-/** Rotates the halves of the last axis; `rotateBack` is its gradient. For use inside a gradient written by hand. */
-export function rotate(x: Tensor, { cos, sin }: Rotary): Tensor {
+/** Rotates the last axis; `rotateBack` is its gradient. For use inside a gradient written by hand. */
+export function rotate(x: Tensor, { cos, sin, width }: Rotary): Tensor {
   const tf = loadTf();
-  return tf.add(tf.mul(x, cos), tf.mul(swapHalves(x), sin));
+  return tf.add(tf.mul(x, cos), tf.mul(swapHalves(x, width), sin));
 }
 
-/** The inverse of `rotate`, which is its transpose. */
-export function rotateBack(dy: Tensor, { cos, sin }: Rotary): Tensor {
+/** The transpose of `rotate`; its inverse where nothing is scaled. */
+export function rotateBack(dy: Tensor, { cos, sin, width }: Rotary): Tensor {
   const tf = loadTf();
-  return tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy), sin));
+  return tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy, width), sin));
 }

@@ -19,7 +19,7 @@ import {
 } from '../src/index.js';
 import { createRandom, normal } from '../src/random.js';
 import { type Generating, generating, tinyPlan } from './generation-setup.js';
-import { gemmaConfig, idsOf, olmoConfig, smolConfig, tinyConfig } from './tiny.js';
+import { gemmaConfig, idsOf, olmoConfig, phiConfig, smolConfig, tinyConfig } from './tiny.js';
 
 /** The reference is a full pass over the whole row for every token, as training computes it (src/model.ts, no cache). */
 const tf = loadTf();
@@ -81,6 +81,7 @@ const configs = {
   'windows, norms and scales of Gemma 3': gemmaConfig,
   'layers of SmolLM3 without rotation, with a window': smolConfig,
   'norms of OLMo 2': olmoConfig,
+  'matrices and rotation of Phi-3': phiConfig,
 };
 
 const prompts = [idsOf(1, 3), idsOf(2, 17), idsOf(3, 8)];

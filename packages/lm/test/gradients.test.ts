@@ -90,7 +90,7 @@ test.each([
   const shape = { batch, time, heads, kvHeads, headDim };
   const segments = packed ? tf.tensor2d([1, 1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 5, 5, 5], [batch, time], 'int32') : undefined;
   const sizes = { heads, kvHeads, headDim, attentionScale: 1 / Math.sqrt(headDim) };
-  const rotary = rotaryTables(sizes, { theta: 10_000, scaling: null }, batch, time);
+  const rotary = rotaryTables(sizes, { theta: 10_000, width: headDim, scaling: null }, batch, time);
   const mask = attentionMask(batch, time, segments, null);
   const inputs = [
     random([batch * time, heads * headDim], 8),

@@ -48,8 +48,8 @@ test('an untied head is used as it is', () => {
 // under 2048 keep their frequency, over 8192 are slowed by 8, between them blended.
 test('rotary frequencies of long wavelengths are slowed as Llama 3.1 does', () => {
   const limits = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
-  const plain = inverseFrequencies(128, { theta: 5e5, scaling: null });
-  const scaled = inverseFrequencies(128, { theta: 5e5, scaling: { kind: 'llama3', ...limits } });
+  const plain = inverseFrequencies(128, { theta: 5e5, width: 128, scaling: null });
+  const scaled = inverseFrequencies(128, { theta: 5e5, width: 128, scaling: { kind: 'llama3', ...limits } });
   for (const [t, frequency] of plain.entries()) {
     const wavelength = (2 * Math.PI) / frequency;
     const smooth = (8192 / wavelength - 1) / (4 - 1);

@@ -50,6 +50,16 @@ export const smolConfig: ModelConfig = parseModelConfig({
 
 export const olmoConfig: ModelConfig = parseModelConfig({ ...widths, ...context, model_type: 'olmo2' });
 
+/** One matrix for queries, keys and values, half of each head rotated by LongRoPE. */
+export const phiConfig: ModelConfig = parseModelConfig({
+  ...widths,
+  ...context,
+  model_type: 'phi3',
+  partial_rotary_factor: 0.5,
+  original_max_position_embeddings: 2048,
+  rope_scaling: { rope_type: 'longrope', short_factor: [1.5, 3], attention_factor: 1.2 },
+});
+
 export function hostWeights(config: ModelConfig = tinyConfig, seed = 7): Map<string, HostTensor> {
   return initialWeights(config, { seed, std: 0.2 });
 }

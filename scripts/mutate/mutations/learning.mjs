@@ -21,9 +21,21 @@ export const learning = [
   }),
   lm('model.ts', 'golden', {
     name: 'layers without rotary positions are rotated all the same',
-    find: 'if (rope === null) return new Float32Array(headDim / 2);',
-    replace: 'if (rope === null) return inverseFrequencies(headDim, { theta: 5000, scaling: null });',
+    find: 'if (rope === null) return new Float32Array(width / 2);',
+    replace: 'if (rope === null) return inverseFrequencies(width, { theta: 5000, width, scaling: null });',
     test: 'PyTorch and plain > smollm3, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('ops.ts', 'golden', {
+    name: 'features beyond the rotated ones of a head are rotated too',
+    find: 'if (width < all) {',
+    replace: 'if (width < 0) {',
+    test: 'PyTorch and plain > phi3, full: logits, loss and every gradient agree, packed or not',
+  }),
+  lm('model.ts', 'golden', {
+    name: "LongRoPE's magnitude is left out",
+    find: "rope?.scaling?.kind === 'longrope' ? rope.scaling.magnitude : 1",
+    replace: '1',
+    test: 'PyTorch and plain > phi3, full: logits, loss and every gradient agree, packed or not',
   }),
   lm('model.ts', 'golden', {
     name: 'linear scaling of rotary frequencies is left out',

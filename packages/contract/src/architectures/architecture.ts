@@ -1,8 +1,8 @@
 import type { JsonConfig } from './json-config.js';
 import type { ModelShape, ModelTensor } from './tensor.js';
 
-/** How rotary frequencies differ from theta's own: all divided by a factor, or Llama 3.1's change of the long wavelengths alone. */
-export type RopeScaling = { kind: 'linear'; factor: number } | Llama3RopeScaling;
+/** How rotary frequencies differ from theta's own: all divided by a factor, Llama 3.1's change of the long wavelengths alone, or LongRoPE. */
+export type RopeScaling = { kind: 'linear'; factor: number } | Llama3RopeScaling | LongRopeScaling;
 
 export interface Llama3RopeScaling {
   kind: 'llama3';
@@ -12,9 +12,20 @@ export interface Llama3RopeScaling {
   originalMaxPositions: number;
 }
 
+/** LongRoPE (Ding et al. 2024, arXiv:2402.13753) within the original context, where its short factors hold. */
+export interface LongRopeScaling {
+  kind: 'longrope';
+  /** What each frequency is divided by. */
+  factors: readonly number[];
+  /** What rotated queries and keys are multiplied by. */
+  magnitude: number;
+}
+
 /** Rotary positions of one layer. */
 export interface Rope {
   theta: number;
+  /** Features of a head that rotate, the first ones; the others pass. */
+  width: number;
   scaling: RopeScaling | null;
 }
 

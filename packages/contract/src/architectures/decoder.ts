@@ -36,6 +36,7 @@ interface Defaults {
 /** What a family needs to know to say what its layers see. */
 export interface LayerContext {
   layers: number;
+  headDim: number;
   maxPositions: number;
   /** Reads the rotary constants that hold for all layers. */
   rope: () => Rope;
@@ -79,7 +80,7 @@ function parseLlama(config: JsonConfig, { defaults, layerAttention = sameInAll }
   const headDim = readHeadDim(config, hiddenSize, heads, defaults);
   const maxPositions = config.size('max_position_embeddings', defaults.maxPositions);
   const layers = config.size('num_hidden_layers');
-  const rope = () => readRope(config, { theta: defaults.theta ?? 10_000, maxPositions });
+  const rope = () => readRope(config, { theta: defaults.theta ?? 10_000, headDim, maxPositions });
   const { key, missing } = defaults.activation ?? { key: 'hidden_act', missing: 'silu' };
   return {
     vocabSize: config.size('vocab_size'),
@@ -92,13 +93,14 @@ function parseLlama(config: JsonConfig, { defaults, layerAttention = sameInAll }
     maxPositions,
     tieEmbeddings: config.flag('tie_word_embeddings', defaults.tieEmbeddings ?? false),
     biases: NO_BIAS,
+    fused: false,
     qkNorm: null,
     norms: NORMS_BEFORE,
     rmsNormEps: config.positive('rms_norm_eps', defaults.rmsNormEps ?? 1e-6),
     activation: readActivation(config, key, missing),
     embeddingScale: 1,
     attentionScale: 1 / Math.sqrt(headDim),
-    layerAttention: layerAttention(config, { layers, maxPositions, rope }),
+    layerAttention: layerAttention(config, { layers, headDim, maxPositions, rope }),
   };
 }
 
@@ -166,31 +168,34 @@ function tensors(config: ModelShape): ModelTensor[] {
 }
 
 function blockTensors(shape: ModelShape, path: string): ModelTensor[] {
-  const { hiddenSize, intermediateSize, norms, biases } = shape;
+  const { hiddenSize, intermediateSize, norms, biases, fused } = shape;
+  const gateAndUp = fused
+    ? layer(`${path}.mlp.gate_up_proj`, hiddenSize, 2 * intermediateSize, biases.mlp)
+    : ['gate_proj', 'up_proj'].flatMap((name) =>
+        layer(`${path}.mlp.${name}`, hiddenSize, intermediateSize, biases.mlp),
+      );
   const between = (name: string | null) => (name === null ? [] : [norm(`${path}.${name}`, hiddenSize, norms)]);
   return [
     ...between(norms.beforeAttention),
     ...attentionTensors(shape, `${path}.self_attn`),
     ...between(norms.afterAttention),
     ...between(norms.beforeMlp),
-    ...layer(`${path}.mlp.gate_proj`, hiddenSize, intermediateSize, biases.mlp),
-    ...layer(`${path}.mlp.up_proj`, hiddenSize, intermediateSize, biases.mlp),
+    ...gateAndUp,
     ...layer(`${path}.mlp.down_proj`, intermediateSize, hiddenSize, biases.mlp),
     ...between(norms.afterMlp),
   ];
 }
 
 function attentionTensors(shape: ModelShape, path: string): ModelTensor[] {
-  const { hiddenSize, heads, kvHeads, headDim, biases, qkNorm, norms } = shape;
+  const { hiddenSize, heads, kvHeads, headDim, biases, fused, qkNorm, norms } = shape;
   const [q, kv] = [heads * headDim, kvHeads * headDim];
+  const inputs = fused ? { qkv_proj: q + 2 * kv } : { q_proj: q, k_proj: kv, v_proj: kv };
   const qkNorms = (wide: number, narrow: number) => [
     norm(`${path}.q_norm`, wide, norms),
     norm(`${path}.k_norm`, narrow, norms),
   ];
   return [
-    ...layer(`${path}.q_proj`, hiddenSize, q, biases.qkv),
-    ...layer(`${path}.k_proj`, hiddenSize, kv, biases.qkv),
-    ...layer(`${path}.v_proj`, hiddenSize, kv, biases.qkv),
+    ...Object.entries(inputs).flatMap(([name, width]) => layer(`${path}.${name}`, hiddenSize, width, biases.qkv)),
     ...layer(`${path}.o_proj`, q, hiddenSize, biases.output),
     ...(qkNorm === 'head' ? qkNorms(headDim, headDim) : []),
     ...(qkNorm === 'projection' ? qkNorms(q, kv) : []),

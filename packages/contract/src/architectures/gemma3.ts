@@ -19,11 +19,11 @@ export const gemma3 = decoder({
     activation: { key: 'hidden_activation', missing: 'gelu_pytorch_tanh' },
     dividesHidden: true,
   },
-  layerAttention: (config, { layers, maxPositions }) => {
+  layerAttention: (config, { layers, headDim, maxPositions }) => {
     const window = readWindow(config, 4096);
     const pattern = config.size('sliding_window_pattern', 6);
     const sliding = readSliding(config, { layers, window, isSliding: (layer) => (layer + 1) % pattern !== 0 });
-    const { local, global } = readRopes(config, maxPositions);
+    const { local, global } = readRopes(config, headDim, maxPositions);
     return sliding.map((isLocal) => (isLocal ? { rope: local, window } : { rope: global, window: null }));
   },
   differences: (config, { hiddenSize }) => {
@@ -50,7 +50,7 @@ export const gemma3 = decoder({
  * The rotary constants of layers with a window and of those without. Files of transformers 5 have both under `rope_parameters`, by kind of
  * layer; older ones have `rope_local_base_freq`, and `rope_theta` with `rope_scaling`, which change the layers without a window alone.
  */
-function readRopes(config: JsonConfig, maxPositions: number): { local: Rope; global: Rope } {
+function readRopes(config: JsonConfig, width: number, maxPositions: number): { local: Rope; global: Rope } {
   const kinds = config.object('rope_parameters');
   for (const key of kinds?.keys() ?? []) {
     if (key === 'full_attention' || key === 'sliding_attention') continue;
@@ -64,10 +64,12 @@ function readRopes(config: JsonConfig, maxPositions: number): { local: Rope; glo
   const scaled = older ?? full;
   return {
     global: {
+      width,
       theta: (scaled?.has('rope_theta') ? scaled : config).positive('rope_theta', 1_000_000),
       scaling: scaled ? readScaling(scaled, maxPositions) : null,
     },
     local: {
+      width,
       theta: sliding?.has('rope_theta')
         ? sliding.positive('rope_theta')
         : config.positive('rope_local_base_freq', 10_000),

@@ -76,6 +76,15 @@ export class JsonConfig {
     throw this.refuse(key, 'is not a list of whole numbers');
   }
 
+  /** A list of numbers above 0. */
+  positives(key: string): number[] {
+    const value = this.value(key);
+    this.refuseLong(key, value);
+    const isPositive = (one: unknown) => typeof one === 'number' && one >= POSITIVE.min && one <= POSITIVE.max;
+    if (Array.isArray(value) && value.every(isPositive)) return value as number[];
+    throw this.refuse(key, value === undefined ? 'it is missing' : 'is not a list of positive numbers');
+  }
+
   flag(key: string, missing: boolean): boolean {
     const value = this.value(key) ?? missing;
     if (typeof value === 'boolean') return value;
@@ -116,7 +125,7 @@ export class JsonConfig {
 
   /** Refuses every key that holds an object. */
   refuseObjects(problem: string): void {
-    const nested = Object.keys(this.json).find((key) => typeof this.value(key) === 'object');
+    const nested = Object.keys(this.json).find((key) => isObject(this.value(key)));
     if (nested !== undefined) throw this.refuse(nested, problem);
   }
 
@@ -145,3 +154,5 @@ function show(value: unknown): string {
   const part = Array.isArray(value) ? value.slice(0, 50) : value;
   return JSON.stringify(part).slice(0, 200);
 }
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);

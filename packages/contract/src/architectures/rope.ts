@@ -4,6 +4,7 @@ import type { JsonConfig } from './json-config.js';
 /** Rotary constants where config.json is silent. */
 export interface RopeDefaults {
   theta: number;
+  headDim: number;
   /** Longest context, which llama3's scaling takes for the original one. */
   maxPositions: number;
 }
@@ -13,12 +14,13 @@ export interface RopeDefaults {
  * before the one at the top of config.json. The original context of a scaling is read inside of it alone.
  * @throws AppError `invalid_base` with key and value
  */
-export function readRope(config: JsonConfig, { theta, maxPositions }: RopeDefaults): Rope {
+export function readRope(config: JsonConfig, { theta, headDim, maxPositions }: RopeDefaults): Rope {
   const rope = config.object('rope_scaling') ?? config.object('rope_parameters');
   rope?.refuseObjects('asks for rotary constants that differ between layers, which this family does not have');
   refusePartial(config);
   const place = rope?.has('rope_theta') ? rope : config;
-  return { theta: place.positive('rope_theta', theta), scaling: rope ? readScaling(rope, maxPositions) : null };
+  const scaling = rope ? readScaling(rope, maxPositions) : null;
+  return { theta: place.positive('rope_theta', theta), width: headDim, scaling };
 }
 
 /** Scaling of frequencies from `rope_scaling` or `rope_parameters`; null where they are theta's own. */

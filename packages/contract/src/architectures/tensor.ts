@@ -16,6 +16,8 @@ export interface ModelShape {
   tieEmbeddings: boolean;
   /** Which linear layers of a block add a bias. */
   biases: { qkv: boolean; output: boolean; mlp: boolean };
+  /** Queries, keys and values come of one matrix, gate and up of another (Phi-3); otherwise each has its own. */
+  fused: boolean;
   /** Norms of queries and keys before their rotation: over each head (Qwen3), over all heads together (OLMo 2), or none. */
   qkNorm: 'head' | 'projection' | null;
   norms: BlockNorms;

@@ -158,7 +158,7 @@ function blockwise(isRotated: boolean, readsAll: boolean): MoraOperator {
       (dy, saved) => {
         const dz = tf.reshape(extend(fold(dy, summed), width), [rows * blocks, side]);
         const dTurned = tf.reshape(matMul2d(dz, at(saved, 1)), [rows, blocks, side]);
-        const dParts = isRotated ? rotateBack(dTurned, { cos: at(saved, 2), sin: at(saved, 3) }) : dTurned;
+        const dParts = isRotated ? rotateBack(dTurned, { cos: at(saved, 2), sin: at(saved, 3), width: side }) : dTurned;
         const dx = fold(tf.reshape(dParts, [rows, width]), inDim);
         return [dx, matMul2d(dz, at(saved, 0), true)];
       },
@@ -200,7 +200,7 @@ function blockAngles(blocks: number, side: number): Rotary {
   const theta = Float32Array.from({ length: side / 2 }, (_, t) => 10_000 ** ((-2 * t) / side));
   const angles = tf.mul(tf.reshape(tf.range(0, blocks), [blocks, 1]), tf.tensor2d(theta, [1, side / 2])); // [n, R/2]
   const [cos, sin] = [tf.cos(angles), tf.sin(angles)];
-  return { cos: tf.concat([cos, cos], 1), sin: tf.concat([tf.neg(sin), sin], 1) };
+  return { cos: tf.concat([cos, cos], 1), sin: tf.concat([tf.neg(sin), sin], 1), width: side };
 }
 
 const paddedTo = (columns: number, side: number): number => Math.ceil(columns / side) * side;

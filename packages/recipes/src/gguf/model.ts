@@ -31,6 +31,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     pairsNeighbours: false,
     problem: (config) => windowed(config) ?? scaled(config) ?? biased(config),
   },
+  phi3: { arch: 'phi3', pairsNeighbours: false, problem: (config) => windowed(config) ?? scaled(config) },
   gemma3_text: { arch: 'gemma3', pairsNeighbours: false, problem: (config) => biased(config) ?? otherGemma(config) },
 };
 
@@ -52,6 +53,7 @@ function windowed({ layerAttention, maxPositions }: ModelConfig): string | null 
 
 function scaled(config: ModelConfig): string | null {
   const kind = ropeOf(config).scaling?.kind;
+  if (kind === 'longrope') return 'LongRoPE, which holds for the original context alone here';
   return kind === 'llama3' ? 'llama.cpp scales rotary frequencies as Llama 3.1 does in the family llama alone' : null;
 }
 
@@ -83,9 +85,12 @@ function otherGemma({ layerAttention, attentionScale, headDim }: ModelConfig): s
 }
 
 /** Rotary constants of the layers without a window, or of all where all have one. */
-function ropeOf({ layerAttention }: ModelConfig): Rope {
+function ropeOf({ layerAttention, headDim }: ModelConfig): Rope {
   const wide = layerAttention.find(({ window, rope }) => window === null && rope !== null);
-  return wide?.rope ?? layerAttention.find(({ rope }) => rope !== null)?.rope ?? { theta: 10_000, scaling: null };
+  return (
+    wide?.rope ??
+    layerAttention.find(({ rope }) => rope !== null)?.rope ?? { theta: 10_000, width: headDim, scaling: null }
+  );
 }
 
 /** What llama.cpp reads of a model's sizes and constants. */
@@ -108,7 +113,7 @@ export function modelMetadata(name: string, config: ModelConfig, dtype: GgufDtyp
     ['attention.value_length', u32(config.headDim)],
     ['attention.layer_norm_rms_epsilon', f32(config.rmsNormEps)],
     ...(window === null ? [] : [['attention.sliding_window', u32(window)] as [string, GgufValue]]),
-    ['rope.dimension_count', u32(config.headDim)],
+    ['rope.dimension_count', u32(rope.width)],
     ['rope.freq_base', f32(rope.theta)],
   ];
   if (rope.scaling?.kind === 'linear')
@@ -128,6 +133,7 @@ export function modelMetadata(name: string, config: ModelConfig, dtype: GgufDtyp
 
 /** Names of the parts of a block there, by their last words here. */
 const PARTS: Readonly<Record<string, string>> = {
+  'self_attn.qkv_proj': 'attn_qkv',
   'self_attn.q_proj': 'attn_q',
   'self_attn.k_proj': 'attn_k',
   'self_attn.v_proj': 'attn_v',
@@ -136,6 +142,8 @@ const PARTS: Readonly<Record<string, string>> = {
   'self_attn.k_norm': 'attn_k_norm',
   'mlp.gate_proj': 'ffn_gate',
   'mlp.up_proj': 'ffn_up',
+  // Phi-3's gate is the upper half there as here.
+  'mlp.gate_up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
 };
 
