@@ -153,7 +153,7 @@ export function claimsOf(models: readonly ModelDiversity[], last: number): { cla
   const adapters = tunedOf(models).filter((arm) => arm !== 'full');
   const [base] = valuesOf(models, BASE, last, 'unique');
   const verdictOf = (orders: readonly (1 | -1 | 0 | null)[], wanted: 1 | -1): string => {
-    if (orders.includes(null)) return 'Not told: an interval needs three seeds.';
+    if (orders.includes(null)) return 'Not told: an interval needs three seeds that are not all equal.';
     if (orders.every((one) => one === wanted)) return 'Held.';
     return orders.includes(-wanted as 1 | -1) ? 'Did not hold.' : 'Not told apart.';
   };

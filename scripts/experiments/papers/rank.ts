@@ -1,7 +1,7 @@
 import type { CourseFigure, CoursePoint, WeightsCourse } from '@moraine/contract/analyses';
 import { type Panel, plotSvg, type Series, tickText } from '@moraine/contract/plot';
 import { markdownTable, toCsv } from '@moraine/contract/result-text';
-import { meanInterval } from '@moraine/contract/stats';
+import { LEAST_VALUES, meanInterval } from '@moraine/contract/stats';
 
 /** The update of one final run, over its checkpoints. */
 export interface RankRun {
@@ -263,8 +263,9 @@ function claimsOf(runs: readonly RankRun[]): Claim[] {
 function verdictOf(values: readonly number[]): string {
   if (values.length === 0) return 'Not measured';
   const { mean, half, n } = meanInterval(values);
-  if (half === null) return `Not decided by ${n} seed${n === 1 ? '' : 's'} (difference ${tickText(mean)})`;
+  const why = n < LEAST_VALUES ? `by ${n} seed${n === 1 ? '' : 's'}` : `by ${n} seeds that are all equal`;
+  if (half === null) return `Not decided ${why} (difference ${tickText(mean)})`;
   const difference = `difference ${tickText(mean)} ± ${tickText(half)}, ${n} seeds`;
-  if (Math.abs(mean) <= half && half > 0) return `Open (${difference})`;
+  if (Math.abs(mean) <= half) return `Open (${difference})`;
   return `${mean > 0 ? 'Held' : 'Did not hold'} (${difference})`;
 }

@@ -73,14 +73,17 @@ test('no row of the pre-training that chooses or judges was trained on, or does 
   expect(judged.filter(({ text }) => texts[1]?.has(text))).toEqual([]);
 });
 
-// exp(1) and exp(2) by hand: mean 5.0537.
+// By hand: (e + e²)/2 = 5.0537; of e, e, e^1.1 mean 2.8136, half = 4.303 · 0.1651 / √3 = 0.4100. Equal seeds have no interval.
 test('perplexity is the exponential of the loss of each seed, then the mean', () => {
   const row = (arm: string, losses: (number | null)[]) => ({ arm, runs: losses.map((learned) => ({ learned })) });
-  const table = { metric: 'loss', rows: [row('a', [1, 2]), row('b', [1, 1, 1, null]), row('c', [null])] };
+  const table = {
+    metric: 'loss',
+    rows: [row('a', [1, 2]), row('b', [1, 1, 1, null]), row('d', [1, 1, 1.1]), row('c', [null])],
+  };
   const lines = perplexityTable(table as ExperimentTable)
     ?.split('\n')
-    .slice(-3);
-  expect(lines).toEqual(['| a | 5.054 | 2 |', '| b | 2.718 ± 0.000 | 3 |', '| c | – | 0 |']);
+    .slice(-4);
+  expect(lines).toEqual(['| a | 5.054 | 2 |', '| b | 2.718 | 3 |', '| d | 2.814 ± 0.4100 | 3 |', '| c | – | 0 |']);
   expect(perplexityTable({ ...table, metric: 'exact_match' } as ExperimentTable)).toBeNull();
 });
 
@@ -125,19 +128,20 @@ describe('what samples tell', () => {
   test('of arms is set beside each other by seed, and each claim is held, not held or not told', () => {
     const many = ['r1', 'r2', 'r3', 'w1'];
     const few = ['r1', 'r1', 'r1', 'r1'];
+    const fewer = ['r1', 'r1', 'r1', 'w1'];
     const models = [
       of('base', null, ['w1', 'w2', 'w3', 'w4'], ['w1', 'w2', 'w3', 'w4']),
       ...[2, 3, 4].map((seed) => of('LoRA', seed, many, seed === 4 ? ['r1', 'r1', 'r2', 'w1'] : many)),
-      ...[2, 3, 4].map((seed) => of('full', seed, few, few)),
+      ...[2, 3, 4].map((seed) => of('full', seed, few, seed === 3 ? fewer : few)),
     ];
     expect(claimsOf(models, 4).map(({ verdict }) => verdict)).toEqual(['Held.', 'Did not hold.', 'Held.', 'Held.']);
     const text = diversityText(models, 'at temperature 0.8');
-    // Of LoRA 4, 4 and 3.5 different ones: mean 3.83, half = 4.303 · 0.2887 / √3.
-    expect(text).toContain('| LoRA | 75.0 % ± 0.0 % | 100.0 % ± 0.0 % | 100.0 % ± 0.0 % | 3.83 ± 0.72 | 2.83 ± 0.72 |');
-    expect(text).toContain('| LoRA − full | different answers | 2.83 ± 0.72 | 0.0034 |');
+    // Of LoRA 4, 4 and 3.5 different ones: mean 3.83, half = 4.303 · 0.2887 / √3; of full 1, 1.5 and 1. Three equal seeds have no interval.
+    expect(text).toContain('| LoRA | 75.0 % | 100.0 % | 100.0 % | 3.83 ± 0.72 | 2.83 ± 0.72 |');
+    expect(text).toContain('| LoRA − full | different answers | 2.67 ± 0.72 | 0.0039 |');
     expect(diversityCsv(models).split('\n')).toHaveLength(2 + 7 * 3);
     expect(diversitySvg(models)).toContain('Different answers among k samples');
     const single = models.filter(({ seed }) => seed === null || seed === 2);
-    expect(claimsOf(single, 4)[0]?.verdict).toBe('Not told: an interval needs three seeds.');
+    expect(claimsOf(single, 4)[0]?.verdict).toBe('Not told: an interval needs three seeds that are not all equal.');
   });
 });

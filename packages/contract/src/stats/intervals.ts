@@ -53,12 +53,13 @@ export function isAtChance(successes: number, n: number, chance: number): boolea
 export interface MeanInterval {
   mean: number;
   n: number;
-  /** Half width of the 95 % interval of the mean; null with fewer than three values, which allow none. */
+  /** Half width of the 95 % interval of the mean; null with fewer than three values and where all are equal, which allow none. */
   half: number | null;
 }
 
 /**
- * mean ± t(0.975, n − 1) · s / √n, s with n − 1 below (Student 1908). Values that are all equal give half 0: the interval knows only the spread it sees.
+ * mean ± t(0.975, n − 1) · s / √n, s with n − 1 below (Student 1908). Values that are all equal, as three seeds at a ceiling are, have no interval: ± 0 would claim
+ * what three equal counts cannot show.
  * @throws AppError when there is no value, or one is not finite.
  */
 export function meanInterval(values: readonly number[]): MeanInterval {
@@ -66,7 +67,16 @@ export function meanInterval(values: readonly number[]): MeanInterval {
   requireNumbers(values, 'values');
   const n = values.length;
   const mean = meanOf(values);
-  return { mean, n, half: n < LEAST_VALUES ? null : tQuantile95(n - 1) * standardError(values, mean) };
+  const half = n < LEAST_VALUES || areEqual(values) ? null : tQuantile95(n - 1) * standardError(values, mean);
+  return { mean, n, half };
+}
+
+/** Differences of equal numbers are off by their rounding. */
+const ROUNDING = 1e-12;
+
+function areEqual(values: readonly number[]): boolean {
+  const [first = 0] = values;
+  return values.every((value) => Math.abs(value - first) <= ROUNDING * Math.max(1, Math.abs(first)));
 }
 
 const standardError = (values: readonly number[], mean: number): number => {
@@ -87,8 +97,7 @@ export interface PairedT extends MeanInterval {
 export function testPairs(values: readonly number[], baseline: readonly number[]): PairedT {
   const differences = differencesOf(values, baseline);
   const interval = meanInterval(differences);
-  const error = standardError(differences, interval.mean);
-  if (interval.half === null || error === 0) return { ...interval, t: null, p: null };
-  const t = interval.mean / error;
+  if (interval.half === null) return { ...interval, t: null, p: null };
+  const t = interval.mean / standardError(differences, interval.mean);
   return { ...interval, t, p: tTwoSided(t, interval.n - 1) };
 }

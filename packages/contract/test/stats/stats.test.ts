@@ -98,6 +98,12 @@ describe('the interval of a mean', () => {
     expect(meanInterval([3, 5])).toEqual({ mean: 4, n: 2, half: null });
   });
 
+  test('is not given for values that are all equal, if only to rounding', () => {
+    expect(meanInterval([7, 7, 7])).toEqual({ mean: 7, n: 3, half: null });
+    expect(meanInterval([0.1 + 0.2, 0.3, 0.3]).half).toBeNull();
+    expect(meanInterval([1e-3, 1e-3, 1.000001e-3]).half).toBeGreaterThan(0);
+  });
+
   test('is refused for no value and for NaN', () => {
     expect(() => meanInterval([])).toThrow('no value');
     expect(() => meanInterval([1, Number.NaN])).toThrow('values [1] is NaN');
@@ -115,7 +121,7 @@ describe('pairs', () => {
 
   test('have no test with two pairs, nor where every difference is equal', () => {
     expect(testPairs([1, 2], [0, 0])).toEqual({ mean: 1.5, n: 2, half: null, t: null, p: null });
-    expect(testPairs([1, 2, 3], [0, 1, 2])).toEqual({ mean: 1, n: 3, half: 0, t: null, p: null });
+    expect(testPairs([1, 2, 3], [0, 1, 2])).toEqual({ mean: 1, n: 3, half: null, t: null, p: null });
   });
 
   test('that do not match, are none or are infinite are refused', () => {

@@ -1,4 +1,4 @@
-import { meanInterval, wilsonInterval } from '../../stats/index.js';
+import { LEAST_VALUES, meanInterval, wilsonInterval } from '../../stats/index.js';
 import type { ExperimentOutcome, FileScores, RunOutcome } from '../outcome.js';
 import type { Figure, ResultMetric } from './objects.js';
 
@@ -125,18 +125,11 @@ export function rowsInterval(
   return { rows, interval: [low, high] };
 }
 
-/** What sums of shares differ by that are the same. */
-const EQUAL = 1e-12;
-
-/**
- * Mean and interval over seeds; null without a value. Seeds that are all equal, as shares of few rows often are, give none: its width would be 0, as if
- * nothing could be otherwise.
- */
+/** Mean and interval over seeds, and why there is no interval; null without a value. */
 export function figureOf(values: readonly number[]): Figure | null {
   if (values.length === 0) return null;
   const { mean, n, half } = meanInterval(values);
-  if (half === null) return { mean, half, n, reason: `${n} seed${n === 1 ? '' : 's'}: an interval needs three` };
-  if (Math.max(...values) - Math.min(...values) < EQUAL)
-    return { mean, half: null, n, reason: `${n} seeds, all equal` };
-  return { mean, half, n, reason: null };
+  const missing =
+    n < LEAST_VALUES ? `${n} seed${n === 1 ? '' : 's'}: an interval needs three` : `${n} seeds, all equal`;
+  return { mean, half, n, reason: half === null ? missing : null };
 }
