@@ -59,7 +59,7 @@ export function distances(golden: Golden, { evaluation, steps, variables }: TenS
     ...optional(
       'loss of source rows',
       sourceLosses && apart(({ lossByRole }) => lossByRole?.source, sourceLosses),
-      'losses',
+      'sourceLosses',
     ),
     ['gradient norms', apart(({ gradNorm }) => gradNorm, golden.gradNorms), 'gradNorms'],
     [`${name} after the last step`, value, 'parameters'],

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FLOAT32 } from '../../../packages/lm/test/bounds.js';
 import { runJson } from '../child.js';
 import type { GoldenRow } from '../golden-program.js';
 import { largestDifference, tasksOf, worstOf } from '../tasks.js';
@@ -24,12 +25,19 @@ test('the worst distance of the golden rows is found with its place; a number th
     ],
   });
   const lora = row('lora', 2e-5);
-  expect(worstOf([lora], false)).toEqual({ value: 3e-2, at: 'lora: gradient norms' });
-  expect(worstOf([lora], true)).toEqual({ value: 2e-5, at: 'lora: losses' });
-  expect(worstOf([lora, row('mora', Number.NaN)], false)).toMatchObject({ at: 'mora: losses' });
+  expect(worstOf([lora], FLOAT32, false)).toEqual({ value: 3e-2, limit: 1e-4, at: 'lora: gradient norms' });
+  expect(worstOf([lora], FLOAT32, true)).toEqual({ value: 2e-5, limit: 1e-4, at: 'lora: losses' });
+  // Each by its own bound: losses of few rows may be further off.
+  const bounds = { ...FLOAT32, losses: 1e-5, sourceLosses: 1e-3 };
+  const sources: GoldenRow = { name: 'kl', distances: [['loss of source rows', 5e-4, 'sourceLosses']] };
+  expect(worstOf([sources, lora], bounds, true)).toEqual({ value: 2e-5, limit: 1e-5, at: 'lora: losses' });
+  expect(worstOf([lora, row('mora', Number.NaN)], FLOAT32, false)).toMatchObject({ at: 'mora: losses' });
   const sent = JSON.parse(JSON.stringify(row('oft', 2e-5, Number.POSITIVE_INFINITY))) as GoldenRow;
-  expect(worstOf([lora, sent], false)).toEqual({ value: Number.POSITIVE_INFINITY, at: 'oft: q after the last step' });
-  expect(worstOf([], false).value).toBe(Number.POSITIVE_INFINITY);
+  expect(worstOf([lora, sent], FLOAT32, false)).toMatchObject({
+    value: Number.POSITIVE_INFINITY,
+    at: 'oft: q after the last step',
+  });
+  expect(worstOf([], FLOAT32, false).value).toBe(Number.POSITIVE_INFINITY);
 });
 
 describe('the order of the tasks', () => {
