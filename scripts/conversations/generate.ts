@@ -187,6 +187,9 @@ function row(template: TemplateCase, random: Random): Json {
   if (isAt(random, 0.05)) messages.push({ role: 'user', content: text(random) });
   if (isAt(random, 0.03))
     messages.splice(1, 0, { role: pick(random, ['user', 'tool', 'assistant']), content: text(random) });
+  // Answers that nobody asks for: before the first question, or behind another one.
+  if (isAt(random, 0.05)) messages.splice(messages[0]?.role === 'system' ? 1 : 0, 0, answer(template, random));
+  if (isAt(random, 0.05)) messages.splice(messages.length, 0, answer(template, random));
   if (!messages.some(({ role, weight }) => role === 'assistant' && weight !== 0))
     messages.push({ role: 'assistant', content: 'yes' });
   return { messages, ...(callsTools ? { tools: [tool('weather'), tool('delete_message')] } : {}) };

@@ -89,13 +89,14 @@ def rows(base: Base, row):
     text, blocks = base.render(messages, tools)
     spans = dict(zip(answers, blocks, strict=True))
     if all(begins(base, text, messages[: i + 1], tools) for i in learned):
-        kept = [i for i in learned if written(base, messages[i], text, spans[i])]
+        kept = [i for i in learned if written(base, messages[i], text, spans[i]) and heeded(base, messages[: i + 1], tools)]
         spans = {i: without_opening(base, messages, i, tools, text, span) for i, span in spans.items()}
         return [made(base, text, [spans[i] for i in kept], [spans[i] for i in learned])]
     result = []
     for i in learned:
         text, blocks = base.render(messages[: i + 1], tools)
-        kept = [blocks[-1]] if written(base, messages[i], text, blocks[-1]) else []
+        is_kept = written(base, messages[i], text, blocks[-1]) and heeded(base, messages[: i + 1], tools)
+        kept = [blocks[-1]] if is_kept else []
         result.append(made(base, text, kept, [blocks[-1]]))
     return result
 
@@ -145,6 +146,14 @@ def written(base, message, text, span):
         return False
     names = [call["function"]["name"] for call in message.get("tool_calls") or []]
     return all(block.count(name) >= names.count(name) for name in names)
+
+
+def heeded(base, messages, tools):
+    """Whether the template writes the words that stand beside calls: with others the text is another."""
+    *before, last = messages
+    if not last.get("tool_calls") or not (last.get("content") or "").strip():
+        return True
+    return base.render([*before, last | {"content": "\ue0a7"}], tools)[0] != base.render(messages, tools)[0]
 
 
 def main():

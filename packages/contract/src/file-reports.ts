@@ -41,7 +41,7 @@ export const PreviewRow = z.object({
   learned: z.int(),
   /** Why the row is left out. */
   dropped: z.enum(['over_length', 'prompt_too_long', 'not_written', 'nothing_supervised']).nullable(),
-  /** What is done with the row beside: `split`, `end_added`, `special_in_text`, `reasoning_left_out`, `prompt_differs`, `not_written`. */
+  /** What is done with the row beside: `split`, `end_added`, `special_in_text`, `reasoning_left_out`, `tools_left_out`, `prompt_differs`, `not_written`. */
   notes: z.array(z.string()),
   /** Why a run would refuse it. */
   problem: z.string().nullable(),

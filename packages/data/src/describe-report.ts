@@ -15,6 +15,7 @@ const NOTES: Record<RowNote, string> = {
   end_added: 'got an end token behind the answer: the chat template writes none',
   special_in_text: 'hold special tokens of the base inside their texts, which are read as such',
   reasoning_left_out: 'have reasoning that the chat template leaves out; it is not learned',
+  tools_left_out: 'have definitions of tools that the chat template does not write; the model is trained without them',
   prompt_differs:
     'have an answer behind another text than the one that the chat template asks for it with: the model is trained on one and asked with the other',
   not_written: 'have an answer that the chat template does not write as it is; that answer is not learned',

@@ -3,7 +3,7 @@ import type { EncodedRow } from './batch.js';
 import { proveWritten } from './proof.js';
 import type { ChatMessage, Row } from './row.js';
 import type { TextTokenizer } from './tokenizer.js';
-import { isLearned, type RenderedAnswers, renderAnswers, renderLastAnswer } from './turns.js';
+import { isLearned, leavesToolsOut, type RenderedAnswers, renderAnswers, renderLastAnswer } from './turns.js';
 
 /** What was done with a row that its owner should know. */
 export type RowNote =
@@ -15,6 +15,8 @@ export type RowNote =
   | 'special_in_text'
   /** The template leaves the reasoning of an answer out. */
   | 'reasoning_left_out'
+  /** The template leaves the definitions of tools out. */
+  | 'tools_left_out'
   /** The template asks for the answer with another text than the one that stands before it here. */
   | 'prompt_differs'
   /** The template does not write an answer or its calls as the row has them: it is not learned. */
@@ -78,7 +80,10 @@ function* labelConversation(
   tools?: readonly unknown[],
 ): Generator<LabelledRow> {
   const whole = renderAnswers(tokenizer.chatTemplate, messages, tools);
-  const noted: RowNote[] = messages.some((message) => holdsSpecial(message, tokenizer)) ? ['special_in_text'] : [];
+  const noted: RowNote[] = [
+    ...(messages.some((message) => holdsSpecial(message, tokenizer)) ? (['special_in_text'] as const) : []),
+    ...(leavesToolsOut(tokenizer.chatTemplate, messages, tools) ? (['tools_left_out'] as const) : []),
+  ];
   if (whole !== null) {
     yield labelAnswers(whole, messages, tokenizer, noted);
     return;
@@ -98,8 +103,9 @@ function labelAnswers(
   noted: readonly RowNote[],
 ): LabelledRow {
   const notes = new Set(noted);
-  const isProven = rendered.spans.map(({ message, ownStart, end }) => {
-    const written = proveWritten(messages[message] as ChatMessage, rendered.text.slice(ownStart, end));
+  const isProven = rendered.spans.map(({ message, ownStart, end, isWhole }) => {
+    const text = rendered.text.slice(ownStart, end);
+    const written = isWhole ? proveWritten(messages[message] as ChatMessage, text) : 'no';
     if (written === 'no') notes.add('not_written');
     if (written === 'without_reasoning') notes.add('reasoning_left_out');
     return written !== 'no';

@@ -39,6 +39,8 @@ function holdsCall(call: Value, holds: (part: string) => boolean): boolean {
 /** The texts and numbers of a value, keys among them. */
 function leavesOf(value: Value): string[] {
   if (typeof value === 'string') return [value];
+  // `true`, `True`.
+  if (typeof value === 'boolean') return [value ? 'rue' : 'alse'];
   if (typeof value === 'bigint') return [String(value)];
   if (value instanceof Float) return [value.text ?? String(value.value)];
   if (Array.isArray(value)) return value.flatMap(leavesOf);

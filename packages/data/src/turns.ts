@@ -16,6 +16,8 @@ export interface AnswerSpan {
   end: number;
   /** The text before the answer is the one that the template writes when it asks for the answer. */
   isAsked: boolean;
+  /** Its words and each of its calls make a difference to the text: the template leaves none of them out. */
+  isWhole: boolean;
 }
 
 export interface RenderedAnswers {
@@ -28,6 +30,7 @@ type Tools = readonly unknown[] | undefined;
 
 /** A letter of the private use area: no template looks for it, and no answer begins or ends with it. */
 const STAND_IN = '\ue0a7';
+const QUESTION: ChatMessage = { role: 'user', content: STAND_IN };
 
 /**
  * Renders a conversation and finds the answers to learn (weight 1) by the difference of renderings: with and without the answer, with
@@ -65,8 +68,14 @@ export function renderLastAnswer(
   const text = renderings.whole(messages.slice(0, i + 1));
   return {
     text,
-    spans: [{ ...locate(renderings, messages.slice(0, i), text), message: i }],
+    spans: [{ ...locate(renderings, messages, i, text), message: i }],
   };
+}
+
+/** Whether the text of a conversation is the same without its tools: the template does not write them. */
+export function leavesToolsOut(template: ChatTemplate, messages: Messages, tools: Tools): boolean {
+  if (tools === undefined || tools.length === 0) return false;
+  return createRenderings(template, undefined).part(messages) === createRenderings(template, tools).part(messages);
 }
 
 export const isLearned = ({ role, weight }: ChatMessage): boolean => role === 'assistant' && weight !== 0;
@@ -75,21 +84,31 @@ interface Renderings {
   whole(messages: Messages, addGenerationPrompt?: boolean): string;
   /** Null where the template refuses: many look at the first message without asking whether there is one. */
   part(messages: Messages, addGenerationPrompt?: boolean): string | null;
+  /** What the template writes behind a question when it asks for an answer; '' where it writes nothing. */
+  header(): string;
 }
 
 function createRenderings(template: ChatTemplate, tools: Tools): Renderings {
   const options = tools === undefined ? {} : { tools };
   const whole: Renderings['whole'] = (messages, addGenerationPrompt = false) =>
     template.render(messages, { ...options, addGenerationPrompt });
+  const part: Renderings['part'] = (messages, addGenerationPrompt) => {
+    try {
+      return whole(messages, addGenerationPrompt);
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'user_data') return null;
+      throw error;
+    }
+  };
+  let header: string | undefined;
   return {
     whole,
-    part: (messages, addGenerationPrompt) => {
-      try {
-        return whole(messages, addGenerationPrompt);
-      } catch (error) {
-        if (error instanceof AppError && error.code === 'user_data') return null;
-        throw error;
-      }
+    part,
+    header: () => {
+      if (header !== undefined) return header;
+      const [closed, opened] = [part([QUESTION]) ?? '', part([QUESTION], true) ?? ''];
+      header = opened.startsWith(closed) ? opened.slice(closed.length) : '';
+      return header;
     },
   };
 }
@@ -98,7 +117,7 @@ function createRenderings(template: ChatTemplate, tools: Tools): Renderings {
 function fromTheStart(renderings: Renderings, messages: Messages, i: number, text: string): AnswerSpan | null {
   const turn = renderings.part(messages.slice(0, i + 1));
   if (turn === null || !text.startsWith(turn)) return null;
-  return { ...locate(renderings, messages.slice(0, i), turn), message: i };
+  return { ...locate(renderings, messages, i, turn), message: i };
 }
 
 /**
@@ -117,38 +136,91 @@ function afterLastQuestion(
   const lead = messages[0]?.role === 'system' ? 1 : 0;
   if (done === 0 || question <= lead) return null;
   const before = [...messages.slice(0, lead), ...messages.slice(question, done)];
-  const opened = [...before, ...messages.slice(done, i)];
-  const answer = messages[i] as ChatMessage;
+  const talk = [...before, ...messages.slice(done, i + 1)];
   const base = renderings.part(before);
-  const turn = renderings.part([...opened, answer]);
+  const turn = renderings.part(talk);
   if (base === null || turn === null || !turn.startsWith(base)) return null;
   if (!text.startsWith(turn.slice(base.length), at)) return null;
-  const { start, ownStart, ownEnd, end, isAsked } = locate(renderings, opened, turn);
+  const { start, ownStart, ownEnd, end, ...rest } = locate(renderings, talk, talk.length - 1, turn);
   if (ownStart < base.length) return null;
   const shift = at - base.length;
   const moved = { start: start + shift, ownStart: ownStart + shift, ownEnd: ownEnd + shift, end: end + shift };
-  return { message: i, ...moved, isAsked };
+  return { message: i, ...moved, ...rest };
 }
 
-/** Where the answer stands in `turn`, the text of `before` and the answer. */
-function locate(renderings: Renderings, before: Messages, turn: string): Omit<AnswerSpan, 'message'> {
-  const opened = renderings.part(before, true) ?? renderings.part(before) ?? '';
+/** Where answer `i` stands in `turn`, the text of the messages until it. */
+function locate(renderings: Renderings, messages: Messages, i: number, turn: string): Omit<AnswerSpan, 'message'> {
+  const before = messages.slice(0, i);
   const other = renderings.part([...before, { role: 'assistant', content: STAND_IN }]);
   const differs = other === null ? turn.length : sharedStart(turn, other);
   const tail = other === null ? 0 : Math.min(sharedEnd(turn, other), turn.length - differs);
-  const isAsked = turn.startsWith(opened);
   const isOwnFirst = other?.startsWith(STAND_IN, differs) ?? false;
-  const start = isAsked
-    ? answerBehind(turn, opened, isOwnFirst ? differs : opened.length)
-    : answerElsewhere(turn, renderings.part(before) ?? '', opened, differs);
+  const { start, isAsked } = startOf(renderings, before, turn, { differs, isOwnFirst });
   return {
     start,
     ownStart: Math.min(start, differs),
     ownEnd: Math.max(start, turn.length - tail),
     end: turn.length,
     isAsked,
+    isWhole: isWritten(renderings, before, messages[i] as ChatMessage, turn),
   };
 }
+
+/** Where another answer would begin to differ, and whether it is its own words that do. */
+interface Difference {
+  differs: number;
+  isOwnFirst: boolean;
+}
+
+function startOf(
+  renderings: Renderings,
+  before: Messages,
+  turn: string,
+  { differs, isOwnFirst }: Difference,
+): Pick<AnswerSpan, 'start' | 'isAsked'> {
+  const asked = renderings.part(before, true);
+  const closed = renderings.part(before) ?? '';
+  const opened = asked ?? closed;
+  const isAsked = turn.startsWith(opened);
+  const behind = (end: number) => answerBehind(turn, end, isOwnFirst ? differs : end);
+  const behindHeader = (from: number) => headerEnd(turn, from, differs, renderings.header());
+  if (before.length === 0 && (opened === '' || !isAsked)) {
+    // Nobody asks for an answer that stands first, and what the template writes before it, a system message say, is not the answer's.
+    const header = behindHeader(0);
+    return { start: header === null ? differs : behind(header), isAsked: true };
+  }
+  if (opened === closed && isAsked) {
+    // Asked for an answer behind another one some templates open none, though they write its header.
+    const header = behindHeader(closed.length);
+    if (header !== null) return { start: behind(header), isAsked: false };
+  }
+  return { start: isAsked ? behind(opened.length) : answerElsewhere(turn, closed, opened, differs), isAsked };
+}
+
+/**
+ * The end of an answer's header: of the last one from `from` on that begins before another answer would differ, or of the part of it that is there (a
+ * template may open a thought and store none). Null: there is none.
+ */
+function headerEnd(turn: string, from: number, differs: number, header: string): number | null {
+  const whole = header === '' ? -1 : turn.lastIndexOf(header, differs - 1);
+  if (whole >= from) return whole + header.length;
+  for (let length = header.length - 1; length >= SHARED_MIN; length -= 1) {
+    const at = turn.lastIndexOf(header.slice(0, length), differs - length);
+    if (at >= from && at + length <= differs) return at + length;
+  }
+  return null;
+}
+
+/** Whether an answer's words and each of its calls change the text: with others in their place it would be another. */
+function isWritten(renderings: Renderings, before: Messages, answer: ChatMessage, turn: string): boolean {
+  const { content, tool_calls: calls = [] } = answer;
+  if (calls.length === 0) return true;
+  const makesNone = (other: ChatMessage): boolean => renderings.part([...before, other]) === turn;
+  if (content?.trim() && makesNone({ ...answer, content: STAND_IN })) return false;
+  return calls.every((_, k) => !makesNone({ ...answer, tool_calls: calls.with(k, OTHER_CALL) }));
+}
+
+const OTHER_CALL = { id: STAND_IN, type: 'function', function: { name: STAND_IN, arguments: `{"${STAND_IN}":1}` } };
 
 /** How far before the place where another answer would differ the template may begin one: a space, an empty thought. */
 const LEAD_MAX = 64;
@@ -159,8 +231,8 @@ const SHARED_MIN = 4;
  * Generation goes on from the prompt; white space that both the prompt ends with and the answer begins with is the answer's own, where the
  * template writes nothing of its own before another answer.
  */
-const answerBehind = (turn: string, opened: string, differs: number): number =>
-  turn.slice(differs, opened.length).trim() === '' ? Math.min(opened.length, differs) : opened.length;
+const answerBehind = (turn: string, opened: number, differs: number): number =>
+  turn.slice(differs, opened).trim() === '' ? Math.min(opened, differs) : opened;
 
 /** The answer of a turn that does not begin with the prompt: where it has what the prompt ends with, or where it leaves the prompt. */
 const answerElsewhere = (turn: string, closed: string, opened: string, differs: number): number =>

@@ -99,6 +99,45 @@ describe('a template that ends no answer', () => {
   });
 });
 
+describe('an answer that nobody asks for', () => {
+  // As Qwen 2.5 does: the first message is looked at, and a system message of the template's own comes first.
+  const leads =
+    "{% if messages[0].role != 'system' %}<|system|>You help.<|end|>{% endif %}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+
+  test('that stands first is learned without its header and without what the template writes before it', () => {
+    const rows = rowsOf(leads, [answer('Hi!'), ask('q'), answer('a')]);
+    expect(learned(rows)).toEqual(['Hi!<|end|>a<|end|>']);
+    expect(text(rows[0]?.ids ?? [])).toBe(
+      '<|system|>You help.<|end|><|assistant|>Hi!<|end|><|user|>q<|end|><|assistant|>a<|end|>',
+    );
+    expect(notes(rows)).toEqual([[]]);
+  });
+
+  test.each([
+    ['opens a thought', leads.replace('%}<|assistant|>{%', '%}<|assistant|><think>\n{%')],
+    ['has nothing to ask with', leads.replace('%}<|assistant|>{%', '%}{%')],
+    [
+      'writes an empty thought',
+      leads.replace('{{ m.content }}', "{{ '<think></think>' if m.role == 'assistant' }}{{ m.content }}"),
+    ],
+    // As Kimi K2 does: an empty conversation is asked with the header alone, and the system message comes with the first message.
+    ['asks of nothing', leads.replace("messages[0].role != 'system'", "messages and messages[0].role != 'system'")],
+  ])('is learned without its header where the template %s', (_name, template) => {
+    const [first] = learned(rowsOf(template, [answer('Hi!'), ask('q'), { ...answer('a'), weight: 0 }]));
+    expect(first).toMatch(/^(<think><\/think>)?Hi!<\|end\|>$/);
+  });
+
+  test('that follows another is learned without its header, though the template would ask for none, and that is said', () => {
+    const asksUsers = leads.replace(
+      'if add_generation_prompt',
+      "if add_generation_prompt and messages[-1].role == 'user'",
+    );
+    const rows = rowsOf(asksUsers, [ask('q'), answer('AA'), answer('BB')]);
+    expect(learned(rows)).toEqual(['AA<|end|>BB<|end|>']);
+    expect(notes(rows)).toEqual([['prompt_differs']]);
+  });
+});
+
 describe('calls of tools', () => {
   const call = (given: unknown): ChatMessage => ({
     role: 'assistant',
@@ -112,6 +151,47 @@ describe('calls of tools', () => {
     const rows = rowsOf(calls('{{ c.function.arguments | tojson }}'), [ask('Rome?'), call('{"city":"Rome"}')]);
     expect(learned(rows)).toEqual(['<|user|>weather({"city": "Rome"})<|user|><|end|>']);
     expect(notes(rows)).toEqual([[]]);
+  });
+
+  test.each([
+    ['no call', 0, 'Let me call weather for the city Rome.', [{ city: 'Rome' }]],
+    ['the first call alone', 1, null, [{ n: 12 }, { n: 1 }]],
+  ])(
+    'that a template leaves out are not learned, though their words stand elsewhere: it writes %s',
+    (_, most, content, given) => {
+      const source = calls('{{ c.function.arguments | tojson }}').replace(
+        'm.tool_calls or []',
+        `(m.tool_calls or [])[:${most}]`,
+      );
+      const made = given.flatMap((one) => call(JSON.stringify(one)).tool_calls ?? []);
+      const rows = rowsOf(source, [ask('Rome?'), { role: 'assistant', content, tool_calls: made }]);
+      expect([learned(rows), notes(rows)]).toEqual([[''], [['not_written']]]);
+    },
+  );
+
+  test('with a wrong truth value are not what the row has', () => {
+    const source = calls("{{ c.function.arguments | tojson | replace('true', 'false') }}");
+    expect(notes(rowsOf(source, [ask('Rome?'), call('{"rain":true}')]))).toEqual([['not_written']]);
+    expect(notes(rowsOf(calls('{{ c.function.arguments }}'), [ask('Rome?'), call('{"rain":true}')]))).toEqual([[]]);
+  });
+
+  test('whose definitions the template leaves out: that is said', () => {
+    const tools = [{ type: 'function', function: { name: 'weather' } }];
+    const source = calls('{{ c.function.arguments | tojson }}');
+    expect(notes(rowsOf(source, [ask('Rome?'), call('{"city":"Rome"}')], tools))).toEqual([['tools_left_out']]);
+    expect(notes(rowsOf(`{{ tools | tojson }}${source}`, [ask('Rome?'), call('{"city":"Rome"}')], tools))).toEqual([
+      [],
+    ]);
+    expect(notes(rowsOf(source, [ask('Rome?'), call('{"city":"Rome"}')], []))).toEqual([[]]);
+  });
+
+  test('leave words beside them out in some templates: such an answer is not learned', () => {
+    const source = calls('{{ c.function.arguments | tojson }}').replace(
+      'm.content or',
+      'm.content if not m.tool_calls else',
+    );
+    const rows = rowsOf(source, [ask('Rome?'), { ...call('{"city":"Rome"}'), content: 'weather' }]);
+    expect([learned(rows), notes(rows)]).toEqual([[''], [['not_written']]]);
   });
 
   test('keep numbers and the order of keys, from a text and from an object', () => {
