@@ -37,6 +37,9 @@ const DOING: Record<AttemptPhase, string> = {
   export: 'while it wrote the adapter',
 };
 
+/** What comes before the work itself: whoever is stopped there has nothing to save. */
+const PREPARING: ReadonlySet<AttemptPhase> = new Set(['starting', 'loading', 'encoding', 'tracing']);
+
 /** Watches over the progress of a process. Times are milliseconds of a clock that never jumps. */
 export interface ProgressWatch {
   /** The attempt got on; it is now at this. */
@@ -45,6 +48,8 @@ export interface ProgressWatch {
   resumed(): void;
   /** When it got on last. */
   readonly progressAt: number;
+  /** Whether it has come so far that there is something to save. */
+  readonly hasWorked: boolean;
   /** Why the process is to be ended; null while it gets on. */
   stuck(): Death | null;
 }
@@ -54,8 +59,10 @@ export function watchProgress(afterMs: number | null, now: () => number = () => 
   let phase: AttemptPhase = 'starting';
   let at = now();
   let slowestMs = 0;
+  let hasWorked = false;
   return {
     saw(next) {
+      hasWorked ||= !PREPARING.has(next);
       const seenAt = now();
       if (phase === next) slowestMs = Math.max(slowestMs, seenAt - at);
       else slowestMs = 0;
@@ -66,6 +73,9 @@ export function watchProgress(afterMs: number | null, now: () => number = () => 
     },
     get progressAt() {
       return at;
+    },
+    get hasWorked() {
+      return hasWorked;
     },
     stuck() {
       const limit = afterMs ?? Math.max(STUCK_AFTER_MS[phase], SLOWEST_TIMES * slowestMs);

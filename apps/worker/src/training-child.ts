@@ -24,7 +24,10 @@ export interface ChildOptions {
 export interface TrainingChild {
   pid: number | undefined;
   start(spec: JobSpec): void;
-  /** Asks to stop after the step; kills after `deadlineMs`, or after that of an earlier request where that is sooner. */
+  /**
+   * Asks to stop after the step; kills after `deadlineMs`, or after that of an earlier request where that is sooner. A child that still prepares has
+   * nothing to save and may be in a row that takes long: it is killed after a second.
+   */
   stop(reason: StopReason, deadlineMs: number): void;
   kill(): void;
   /** Milliseconds since it got on last. */
@@ -36,6 +39,7 @@ export interface TrainingChild {
 }
 
 const WATCH_MS = 500;
+const PREPARING_MS = 1_000;
 
 /** Starts the process of one attempt. It has no connections but the pipe to us, and ends when that breaks. */
 export function startTrainingChild(options: ChildOptions): TrainingChild {
@@ -93,10 +97,11 @@ export function startTrainingChild(options: ChildOptions): TrainingChild {
     pid: child.pid,
     hold,
     start: (spec) => send(child, { type: 'start', spec }),
-    stop(reason, deadlineMs) {
+    stop(reason, mostMs) {
       // It must hear it, and save what it has.
       hold(false);
       send(child, { type: 'stop', reason });
+      const deadlineMs = progress.hasWorked ? mostMs : Math.min(mostMs, PREPARING_MS);
       if (performance.now() + deadlineMs >= deadlineAt) return;
       deadlineAt = performance.now() + deadlineMs;
       clearTimeout(deadline);

@@ -159,6 +159,17 @@ describe('the process of an attempt', () => {
   });
 });
 
+describe('the process of an attempt that still prepares', () => {
+  it('has nothing to save: in a row that takes long it is killed soon after it was asked to stop', async () => {
+    const { child } = start({ fault: { kind: 'hang', step: 0 } });
+    await until('it encodes', () => child.idleMs() > 300, 20_000);
+    const begun = performance.now();
+    child.stop('cancel', 60_000);
+    expect(await child.ended).toMatchObject({ code: 'process_killed' });
+    expect(performance.now() - begun).toBeLessThan(20_000);
+  });
+});
+
 describe('the probe of the runtime', () => {
   it('says what the training program can compute on', async () => {
     expect(await probeRuntime(childScript, 1)).toEqual({
