@@ -71,6 +71,8 @@ def rotary(rng, config: dict) -> None:
     where = rng.choice(["rope_scaling", "rope_parameters", "both", "neither"])
     if where != "neither":
         config["rope_parameters" if where == "both" else where] = rope
+    if rng.random() < 0.2:
+        config["original_max_position_embeddings"] = rng.choice([8, 32, config["max_position_embeddings"]])
     if where == "both":
         config["rope_scaling"] = rng.choice([None, {}, {"rope_type": "default", "rope_theta": 700.0}])
 

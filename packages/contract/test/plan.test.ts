@@ -109,12 +109,15 @@ test.each([
   expect(parseModelConfig({ ...json, ...keys }).layerAttention[0]?.rope).toEqual({ theta, width: 32, scaling: null });
 });
 
+// The right values are those of the model that transformers 5.24 makes: what its configuration says before is changed once more.
 test.each([
-  ['that in the scaling, not one at the top of the file', { original_max_position_embeddings: 64 }, 64],
-  ['the longest context where the scaling names none', {}, 256],
-])('the original context of llama3 scaling is %s', (_name, keys, original) => {
+  ['the one at the top of the file, before that in the scaling', { original_max_position_embeddings: 64 }, 32, 32],
+  ['the one at the top of the file', {}, 32, 32],
+  ['that in the scaling', { original_max_position_embeddings: 64 }, undefined, 64],
+  ['the longest context where neither names one', {}, null, 256],
+])('the original context of llama3 scaling is %s', (_name, keys, top, original) => {
   const rope_scaling = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, ...keys };
-  const read = parseModelConfig({ ...json, rope_scaling, original_max_position_embeddings: 32 });
+  const read = parseModelConfig({ ...json, rope_scaling, original_max_position_embeddings: top });
   expect(read.layerAttention[0]?.rope?.scaling).toMatchObject({ originalMaxPositions: original });
 });
 
@@ -148,6 +151,11 @@ test.each([
   ['tie_word_embeddings', { tie_word_embeddings: 'yes' }, /"yes" is neither true nor false/],
   ['rope_scaling', { rope_scaling: 4 }, /4 is not an object/],
   ['rope_scaling.rope_type', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, /yarn/],
+  [
+    'rope_parameters.rope_type',
+    { rope_parameters: { rope_type: 'longrope', short_factor: [1, 2] } },
+    /none of default/,
+  ],
   ['rope_parameters.type', { rope_parameters: { type: 'dynamic', factor: 4 } }, /dynamic/],
   [
     'rope_scaling.factor',

@@ -11,7 +11,7 @@ export interface RopeDefaults {
 
 /**
  * Rotary constants of all layers as transformers 5 reads them: `rope_scaling` counts before `rope_parameters`, and a theta inside of it
- * before the one at the top of config.json. The original context of a scaling is read inside of it alone.
+ * before the one at the top of config.json. With the original context of a scaling it is the other way round.
  * @throws AppError `invalid_base` with key and value
  */
 export function readRope(config: JsonConfig, { theta, headDim, maxPositions }: RopeDefaults): Rope {
@@ -19,12 +19,13 @@ export function readRope(config: JsonConfig, { theta, headDim, maxPositions }: R
   rope?.refuseObjects('asks for rotary constants that differ between layers, which this family does not have');
   refusePartial(config);
   const place = rope?.has('rope_theta') ? rope : config;
-  const scaling = rope ? readScaling(rope, maxPositions) : null;
+  const original = config.has('original_max_position_embeddings') ? config : rope;
+  const scaling = rope ? readScaling(rope, maxPositions, original) : null;
   return { theta: place.positive('rope_theta', theta), width: headDim, scaling };
 }
 
-/** Scaling of frequencies from `rope_scaling` or `rope_parameters`; null where they are theta's own. */
-export function readScaling(rope: JsonConfig, maxPositions: number): RopeScaling | null {
+/** Scaling of frequencies from `rope_scaling` or `rope_parameters`, with the original context of `place`; null where they are theta's own. */
+export function readScaling(rope: JsonConfig, maxPositions: number, place: JsonConfig = rope): RopeScaling | null {
   refusePartial(rope);
   const key = rope.has('rope_type') ? 'rope_type' : 'type';
   const type = rope.text(key) ?? 'default';
@@ -36,7 +37,7 @@ export function readScaling(rope: JsonConfig, maxPositions: number): RopeScaling
     factor: rope.positive('factor'),
     lowFreqFactor: rope.positive('low_freq_factor'),
     highFreqFactor: rope.positive('high_freq_factor'),
-    originalMaxPositions: rope.size('original_max_position_embeddings', maxPositions),
+    originalMaxPositions: place.size('original_max_position_embeddings', maxPositions),
   };
 }
 
