@@ -7,7 +7,7 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { CreateRunRequest } from '@moraine/contract';
+import { type CreateRunRequest, isDivergence } from '@moraine/contract';
 import { DEMO_TASK, type HeldOut, readTask, remembered, type Settings, type Task, trainOnTask } from './held-out.js';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -72,8 +72,8 @@ async function dropOf(task: Task, method: string, factor: number): Promise<{ rat
 }
 
 function diverged(error: unknown): HeldOut {
-  const isNan = error instanceof Error && 'code' in error && error.code === 'nan_loss';
-  if (!isNan) throw error;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : null;
+  if (!isDivergence(code)) throw error;
   const none = Number.NaN;
   return { heldoutBefore: none, heldoutLoss: none, trainLoss: none, learningRate: none, seconds: none };
 }

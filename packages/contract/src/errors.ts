@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   // training
   user_data: { status: 400, retryable: false },
   nan_loss: { status: 500, retryable: false },
+  loss_diverged: { status: 500, retryable: false },
   out_of_memory: { status: 500, retryable: true },
   runtime_missing: { status: 503, retryable: true },
   checkpoint_mismatch: { status: 409, retryable: false },
@@ -71,6 +72,9 @@ export class AppError extends Error {
     return ERROR_CODES[this.code].retryable;
   }
 }
+
+/** Whether a run ended because its loss is no number any more, or far above that of guessing: its rate is worse than any of which this is not so. */
+export const isDivergence = (code: string | null): boolean => code === 'nan_loss' || code === 'loss_diverged';
 
 /** The `params` of a schema's check that says under which code it refuses, and what to do. */
 export const refusal = (code: ErrorCode, hint: string): { code: ErrorCode; hint: string } => ({ code, hint });

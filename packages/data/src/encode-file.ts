@@ -174,7 +174,7 @@ function take(encoded: Encoded, line: number, rows: TrainingRow[], report: Encod
     return;
   }
   const { row } = encoded;
-  rows.push(row);
+  rows.push({ ...row, line });
   report.rows += 1;
   report.tokens += row.ids.length;
   report.supervisedTokens += row.supervisedTokens;

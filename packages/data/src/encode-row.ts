@@ -19,6 +19,8 @@ export interface TrainingRow extends EncodedRow {
   promptLength: number;
   supervisedTokens: number;
   isTruncated: boolean;
+  /** The line of its file; absent for a row that is of none. */
+  line?: number;
 }
 
 /**

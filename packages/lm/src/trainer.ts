@@ -89,6 +89,8 @@ export interface Trainer {
   readonly stateShapes: StateShapes;
   /** Copies of the trained variables and those kept with them by name, or of those named, which may be the optimiser's too. */
   variables(only?: readonly string[]): Map<string, HostTensor>;
+  /** Euclidean norm of each trained variable, by name. Reads one after the other. */
+  norms(): Map<string, number>;
   state(): TrainerState;
   /** Starts from other values of all trained variables and those kept with them. @throws AppError `checkpoint_mismatch` naming the first difference. */
   begin(variables: ReadonlyMap<string, HostTensor>): void;
@@ -142,6 +144,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     generator: generation === undefined ? null : createGenerator(session, config, generation),
     stateShapes: stored,
     variables: (only = names) => session.read(only),
+    norms: () => new Map(trained.map(({ name }) => [name, normOf(session.read([name]).get(name)?.data ?? [])])),
     state: () => readState(steps, stored, session),
     begin: (variables) => writeVariables(variables, stored, session),
     load: (state) => {
@@ -151,6 +154,12 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     dispose: () => session.dispose(),
   };
 }
+
+const normOf = (values: ArrayLike<number>): number => {
+  let sum = 0;
+  for (let i = 0; i < values.length; i += 1) sum += (values[i] ?? 0) ** 2;
+  return Math.sqrt(sum);
+};
 
 /** Variables and signatures of a training run, what of them is trained, and the values they start with beside those from files. */
 export function trainingProgram(options: Omit<TrainerOptions, 'schedule' | 'mode'>) {

@@ -37,6 +37,7 @@ export function failureOf(error: unknown): Failure {
   if (!(error instanceof AppError)) return failure('internal', 'internal');
   switch (error.code) {
     case 'nan_loss':
+    case 'loss_diverged':
       return failure('nan', error.code);
     case 'user_data':
     case 'invalid_file':

@@ -11,6 +11,8 @@ export interface ResultLine {
 export interface ResultCsv {
   add(line: ResultLine): void;
   text(): string;
+  /** The training loss of each step so far, to the digits of the file. */
+  trainLosses(): number[];
 }
 
 /** Goes on from the text of a checkpoint, or starts anew. */
@@ -24,5 +26,12 @@ export function createResultCsv(text = `${HEADER}\n`): ResultCsv {
       lines.push(`${columns.join(',')}\n`);
     },
     text: () => lines.join(''),
+    trainLosses: () =>
+      lines
+        .join('')
+        .trim()
+        .split('\n')
+        .slice(1)
+        .map((line) => Number(line.split(',')[1])),
   };
 }

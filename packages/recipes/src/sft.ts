@@ -5,6 +5,7 @@ import { type Adapter, createOptimizer, createTrainer, type TrainerOptions } fro
 import { type Base, loadBase } from './base.js';
 import { hashBase, readProgress } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
+import { describePlaces } from './divergence.js';
 import { createEncode, encodeTraining, StoppedEncoding, sayShares, templateDay } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
 import { pinnedRows } from './export/parity.js';
@@ -43,12 +44,13 @@ export async function openRun(asked: TrainSpec, emit: Emit, control: Control): P
   const adapter = adapterOf(config.adapter);
   const start = await loadStart(spec, base, baseHashes);
   const rows = files.flat();
+  const rowsOf = createRunOrder(
+    config,
+    files.map((file) => file.length),
+  );
   const stepBatches = createStepBatches({
     rows,
-    rowsOf: createRunOrder(
-      config,
-      files.map((file) => file.length),
-    ),
+    rowsOf,
     steps: config.steps,
     model: base.config,
     packing: config.packing,
@@ -78,7 +80,10 @@ export async function openRun(asked: TrainSpec, emit: Emit, control: Control): P
     0,
   );
   const { length } = rows;
-  const run = { spec, print, baseHashes, rows: length, stepBatches, trainer, evaluator, emit, control };
+  const names = ['the training file', ...(spec.mixFiles ?? []).map(({ name }) => name)];
+  const placesOf = (step: number): string => describePlaces(files, names, rowsOf(step));
+  const sizes = { rows: length, vocabSize: base.config.vocabSize };
+  const run = { spec, print, baseHashes, ...sizes, placesOf, stepBatches, trainer, evaluator, emit, control };
   const pinned = pinnedRows(evaluator.validationRows.length > 0 ? evaluator.validationRows : rows);
   return { run: { ...run, totalParameters, begun }, base, adapter, pinned };
 }

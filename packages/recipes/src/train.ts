@@ -12,6 +12,7 @@ import { device } from '@moraine/engine';
 import type { Trainer } from '@moraine/lm';
 import { type BaseHashes, folderBytes, type LoadedCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
+import { explained, watchLoss } from './divergence.js';
 import type { Evaluator, Validation } from './evaluation.js';
 import { type Fingerprint, VALIDATION } from './fingerprint.js';
 import { checkpointsAt, evaluatesAt, filesDuring } from './pace.js';
@@ -26,6 +27,9 @@ export interface Run {
   print: Fingerprint;
   baseHashes: BaseHashes;
   rows: number;
+  vocabSize: number;
+  /** The rows of a step by their files and lines, in words. */
+  placesOf: (step: number) => string;
   stepBatches: StepBatches;
   trainer: Trainer;
   evaluator: Evaluator;
@@ -59,6 +63,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
   const keepsBest = keepBestCount(config.checkpoint) > 0;
   const resumed = resume(run);
   const result = createResultCsv(resumed?.resultCsv);
+  const lossWatch = watchLoss(run.vocabSize, result.trainLosses());
   let trainedTokens = resumed?.trainedTokens ?? 0;
   let watched = watchedBefore(run, resumed);
   let bestDir = watched.best === null ? null : (spec.bestFrom ?? null);
@@ -107,7 +112,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     control.progress?.('step');
     const stepBegun = performance.now();
     const { batches, tokens } = stepBatches.at(trainer.steps + 1);
-    const step = trainer.step(batches);
+    const step = explained(run, trainer.steps + 1, () => trainer.step(batches));
     const stepMs = performance.now() - stepBegun;
     trainedTokens += tokens;
     const measured = { tokens, stepMs, trainedTokens, memoryMb: process.memoryUsage.rss() / 2 ** 20 };
@@ -120,6 +125,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     metrics = checkpointMetrics(step, valid);
     emit({ type: 'metrics', step: step.step, at: Date.now(), values: stepValues(step, valid, measured) });
     result.add({ step: step.step, trainLoss: step.loss, trainAccuracy: accuracyOf(step), valid });
+    explained(run, step.step, () => lossWatch.saw(step));
     const isDue = checkpointsAt(step.step, (performance.now() - savedAt) / 1000, config);
     const isSaved = isDue || isAmongBest(watched, step.step, config) || stoppedEarly !== null;
     // Before the checkpoint, so that whoever goes on from it has them; those of the end are of the result.

@@ -185,7 +185,19 @@ it('a learning rate that explodes fails with its step and what to do, as nan', a
   spec.config.optimizer = { ...spec.config.optimizer, learning_rate: 1e30, max_grad_norm: 0 };
   const error: unknown = await runOf(spec).catch((thrown: unknown) => thrown);
   expect(failureOf(error)).toMatchObject({ cause: 'nan', code: 'nan_loss' });
+  expect(failureOf(error).message).toMatch(
+    /Its rows: lines [\d, ]+ of the training file\. (Largest norms of what is trained: model\.|\d+ of \d+ trained tensors)/,
+  );
   expect(failureOf(error).message).toMatch(/Step \d+: loss is .*Lower the learning rate/);
+});
+
+it('a learning rate under which the loss rises far above guessing ends the run, though every loss is a number', async () => {
+  const spec = specOf(base, sums, method('full'));
+  spec.config.steps = 40;
+  spec.config.optimizer = { ...spec.config.optimizer, learning_rate: 10 };
+  const error: unknown = await runOf(spec).catch((thrown: unknown) => thrown);
+  expect(failureOf(error)).toMatchObject({ cause: 'nan', code: 'loss_diverged' });
+  expect(failureOf(error).message).toMatch(/^Step 16: the training loss rose from .* Its rows: lines .* Largest norms/);
 });
 
 it('a LoRA adapter lies in the layout of PEFT, MoRA in its own, and MoRA type 1 in both', async () => {

@@ -30,6 +30,8 @@ const ADVICE: Record<string, string> = {
   out_of_memory: 'Halve batch_size or raise accumulation, or shorten max_seq_len, and create the run again.',
   nan: 'Lower the learning rate or lengthen the warm-up; the gradient norm before the end shows how it came.',
   nan_loss: 'Lower the learning rate or lengthen the warm-up; the gradient norm before the end shows how it came.',
+  loss_diverged:
+    'Lower the learning rate or lengthen the warm-up; the loss and the gradient norm before the end show how it came.',
   user_data: 'Fix the line that the message names, upload the file again, and create the run again.',
   invalid_file: 'Fix the line that the message names, upload the file again, and create the run again.',
   lost_worker: 'Look at the workers: none could hold on to the run. Then create it again.',

@@ -1,4 +1,4 @@
-import { type ExperimentCell, isTerminal, type RunStatus } from '@moraine/contract';
+import { type ExperimentCell, isDivergence, isTerminal, type RunStatus } from '@moraine/contract';
 import type { CellOutcome } from '@moraine/contract/experiments';
 import type { Services } from '../ground/context.js';
 import { IS_HELD, NOT_PROMOTED } from '../training/hold-run.js';
@@ -50,5 +50,5 @@ export function toOutcome({ arm, phase, learning_rate, seed, run_id, status, sco
   return { ...cell, state: 'failed', reason: `${run_id} (lr ${learning_rate}, seed ${seed}) ${why}` };
 }
 
-/** A loss that is no number says something of the rate; other failures say nothing of it. */
-export const isDiverged = ({ error_code }: Pick<LoadedCell, 'error_code'>): boolean => error_code === 'nan_loss';
+/** A loss that diverged says something of the rate; other failures say nothing of it. */
+export const isDiverged = ({ error_code }: Pick<LoadedCell, 'error_code'>): boolean => isDivergence(error_code);

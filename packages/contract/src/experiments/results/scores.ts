@@ -1,3 +1,4 @@
+import { isDivergence } from '../../errors.js';
 import { LEAST_VALUES, meanInterval, wilsonInterval } from '../../stats/index.js';
 import type { ExperimentOutcome, FileScores, RunOutcome } from '../outcome.js';
 import type { Figure, ResultMetric } from './objects.js';
@@ -75,9 +76,9 @@ function meanOrNull(values: readonly (number | null)[]): number | null {
   return known.reduce((sum, value) => sum + value, 0) / known.length;
 }
 
-/** Whether the run's loss became no number, which is a result: its rate is worse than any whose did not. */
+/** Whether the run's loss diverged, which is a result: its rate is worse than any whose did not. */
 export const isDiverged = (run: RunOutcome): boolean =>
-  run.verdict === 'nan_loss' ||
+  isDivergence(run.verdict) ||
   (resultOf(run)?.scores ?? []).some((one) => one.use === 'validation' && !Number.isFinite(one.loss));
 
 /** Validation loss of the result, nats a token, which rates are chosen by; null where it is none. */
