@@ -12,7 +12,7 @@ const describe = <T extends z.ZodType>(schema: T, description: string): T => sch
 
 /**
  * How a run's numbers are computed: `plain` is the traced graph as TensorFlow runs it, `xla` the same compiled, `bf16` with the frozen
- * matrices in bfloat16, `eager` operation by operation. They differ in the last bits.
+ * matrices in bfloat16, `eager` operation by operation. They differ in the last bits, and `xla` in the masks of dropout.
  */
 export const NumericMode = z.enum(['plain', 'xla', 'bf16', 'eager']);
 export type NumericMode = z.infer<typeof NumericMode>;

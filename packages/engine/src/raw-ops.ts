@@ -228,7 +228,7 @@ export function gatherRows(params: Tensor, ids: Tensor): Tensor {
   return only(rawOp('GatherV2', attrs, [params, ids, axis], [{ shape, dtype: 'float32' }]));
 }
 
-/** Uniform numbers in [0, 1) that depend on the seed (int32 [2]) and the shape alone: Philox, the same on every call. */
+/** Uniform numbers in [0, 1) that depend on the seed (int32 [2]) and the shape alone, the same on every call: Philox, in mode `xla` another generator. */
 export function statelessRandomUniform(shape: number[], seed: Tensor): Tensor {
   const size = loadTf().tensor1d(shape, 'int32');
   const attrs = { dtype: FLOAT, T: INT, Tseed: INT };

@@ -4,7 +4,7 @@ import type { Tensor } from '../raw-ops.js';
 /**
  * How a program's numbers are computed. `plain`: traced into a TensorFlow graph and replayed. `xla`: the same, compiled by XLA. `bf16`: the
  * same with frozen matrices kept and multiplied in bfloat16. `eager`: run operation by operation; slow, the oracle of the others.
- * They differ in the last bits, so a run keeps the mode that it began with.
+ * They differ in the last bits, and `xla` in what it draws at random, so a run keeps the mode that it began with.
  */
 export type NumericMode = 'plain' | 'xla' | 'bf16' | 'eager';
 
