@@ -29,6 +29,13 @@ const firstError = async (content: string | Buffer) => {
 const chat = (...messages: unknown[]): string => JSON.stringify({ messages });
 const user = { role: 'user', content: 'Hi' };
 const assistant = { role: 'assistant', content: 'Hello' };
+/** A text in a wide encoding, without a byte order mark. */
+function wide(text: string, form: 'utf-16le' | 'utf-16be' | 'utf-32le' | 'utf-32be'): Buffer {
+  if (form.startsWith('utf-16'))
+    return form.endsWith('le') ? Buffer.from(text, 'utf16le') : Buffer.from(text, 'utf16le').swap16();
+  const bytes = Buffer.from(Uint32Array.from(text, (letter) => letter.codePointAt(0) ?? 0).buffer);
+  return form.endsWith('le') ? bytes : bytes.swap32();
+}
 
 describe('a good file', () => {
   test('of prompt/completion rows is counted', async () => {
@@ -108,8 +115,10 @@ describe('a good file', () => {
   });
 });
 
+type Case = [name: string, content: string | Buffer, want: object];
+
 describe('a bad line is named with its key, value and fix', () => {
-  const cases: [name: string, content: string | Buffer, want: object][] = [
+  const cases: Case[] = [
     ['broken JSON', '{"text":"a"}\n{"text":\n', { line: 2, key: '', code: 'invalid_json' }],
     [
       'a JSON list',
@@ -140,6 +149,30 @@ describe('a bad line is named with its key, value and fix', () => {
       'UTF-16 of the other order',
       Buffer.from('{"text":"a"}\n', 'utf16le').swap16(),
       { line: 1, message: 'The file is UTF-16 (big endian).' },
+    ],
+    ...(['utf-16le', 'utf-16be', 'utf-32le', 'utf-32be'] as const).flatMap((form) =>
+      ['{"text":"漢字', ' \r\n{"text":"漢字', '\n["漢字', '{"text":"plain'].map((start): Case => {
+        const bytes = wide(start + start.slice(-2).repeat(2_000), form);
+        const message = `The file is ${form.slice(0, 6).toUpperCase()} (${form.endsWith('le') ? 'little' : 'big'} endian).`;
+        const hint = expect.stringContaining(`-f ${form.toUpperCase()} `);
+        return [
+          `${form} that begins ${JSON.stringify(start)}`,
+          bytes,
+          { line: 1, code: 'invalid_encoding', message, hint },
+        ];
+      }),
+    ),
+    ...([1, 2, 3, 4, 61, 62, 63, 64] as const).map(
+      (count): Case => [
+        `${count} NUL bytes before good rows`,
+        `${'\0'.repeat(count)}{"text":"a"}\n{"text":"b"}\n`,
+        { line: 1, message: expect.stringContaining(`holds ${count} NUL byte`) },
+      ],
+    ),
+    [
+      'NUL bytes behind the first letter',
+      `{${'\0'.repeat(8_191)}\n{"text":"a"}\n`,
+      { line: 1, message: 'The line holds 8191 NUL bytes.' },
     ],
     [
       'a compressed file',
