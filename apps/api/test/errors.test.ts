@@ -58,13 +58,20 @@ describe('errors', () => {
     expect([large.status, large.json.error.code]).toEqual([413, 'file_too_large']);
   });
 
-  it('refuse a body that would change prototypes', async () => {
-    const body = '{"model":"m","training_file":"f","__proto__":{"x":1}}';
-    const answer = await api.ask('POST', '/v1/fine_tuning/jobs', {
-      body,
-      headers: { 'content-type': 'application/json' },
-    });
+  it.each([
+    ['__proto__', '{"model":"m","training_file":"f","__proto__":{"x":1}}'],
+    ['metadata.__proto__', '{"model":"m","metadata":{"a":"b","__proto__":"v"}}'],
+    ['integrations[1].__proto__', '{"integrations":[{},{"\\u005f_proto__":null}]}'],
+    ['metadata.constructor.prototype', '\ufeff{"metadata":{"constructor":{"prototype":1}}}'],
+    [
+      `${'.a'.repeat(100_000)}.__proto__`.slice(-200),
+      `${'{"a":'.repeat(100_000)}{"__proto__":1}${'}'.repeat(100_000)}`,
+    ],
+  ])('name the key %s of a body that would change prototypes', async (key, body) => {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await api.ask('POST', '/v1/fine_tuning/jobs', { body, headers });
     expect(answer.status).toBe(400);
+    expect(answer.json).toEqual(error('invalid_request', key, /The body has the key '.*', which is not allowed/));
   });
 
   it('say that a body is no UTF-8, or is nested without end', async () => {
@@ -124,6 +131,23 @@ describe('errors', () => {
   ])('say what is wrong in the address %s', async (path, param) => {
     const answer = await api.ask('GET', path);
     expect([answer.status, answer.json.error.param]).toEqual([400, param]);
+  });
+
+  it.each(['/v1/fine_tuning/jobs', '/v1/runs'])('refuse keys of %s that would filter nothing', async (path) => {
+    for (const [query, param] of [
+      ['metadata[__proto__]=v', 'metadata[__proto__]'],
+      ['metadata%5B%5f_proto__%5D=v', 'metadata[__proto__]'],
+      ['metadata[team]=x&metadata[__proto__]=v', 'metadata[__proto__]'],
+      ['__proto__[team]=v', '__proto__[team]'],
+      ['__proto__=v', '__proto__'],
+      ['metadata[team][lead]=v', 'metadata'],
+      ['metadata[team][]=v', 'metadata'],
+    ]) {
+      const answer = await api.ask('GET', `${path}?${query}`);
+      expect([query, answer.status, answer.json.error?.param]).toEqual([query, 400, param]);
+    }
+    for (const key of ['constructor', 'toString', 'a]b', 'a[b]'])
+      expect((await api.ask('GET', `${path}?metadata[${encodeURIComponent(key)}]=v`)).status, key).toBe(200);
   });
 
   it.each([

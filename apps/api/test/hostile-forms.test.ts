@@ -24,7 +24,12 @@ const part = (field: string, name: string) =>
 const END = '--b--\r\n';
 
 /** Sends bytes as they are. `length` is what the header announces, `null`: chunked. Returns status and text of the answer. */
-async function send(path: string, type: string, body: string, { length = Buffer.byteLength(body), abortMs = 0 } = {}) {
+async function send(
+  path: string,
+  type: string,
+  body: string | Buffer,
+  { length = Buffer.byteLength(body), abortMs = 0 } = {},
+) {
   const { port, hostname } = new URL(api.url);
   const socket = connect(Number(port), hostname);
   let text = '';
@@ -33,8 +38,9 @@ async function send(path: string, type: string, body: string, { length = Buffer.
   });
   socket.on('error', () => undefined);
   socket.write(
-    `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${api.key}\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n\r\n${body}`,
+    `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${api.key}\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n\r\n`,
   );
+  socket.write(body);
   if (abortMs > 0) {
     await sleep(abortMs);
     socket.resetAndDestroy();
@@ -59,6 +65,7 @@ describe.each(UPLOADS)('a form to %s', (path, body) => {
     ['with an empty boundary', 'multipart/form-data; boundary=', body + END, /boundary|cut short/i],
     ['with another boundary than its parts have', 'multipart/form-data; boundary=zz', body + END, /cut short/],
     ['without its end', 'multipart/form-data; boundary=b', body, /cut short/],
+    ['without the -- at its end', 'multipart/form-data; boundary=b', `${body}--b`, /cut short/],
     ['cut inside its file', 'multipart/form-data; boundary=b', body.slice(0, -6), /cut short/],
     ['cut inside a header', 'multipart/form-data; boundary=b', body.slice(0, 40), /cut short/],
     ['of another kind', 'multipart/mixed; boundary=b', body + END, /content type/],
@@ -84,6 +91,46 @@ describe.each(UPLOADS)('a form to %s', (path, body) => {
     expect(logged.filter(({ level }) => level >= 40)).toEqual([]);
     expect(logged.map(({ msg }) => msg).join()).not.toMatch(/server/i);
     expect(await stored()).toEqual(before);
+  });
+});
+
+describe('a name or a value in a form', () => {
+  const PART = '--b\r\nContent-Disposition: form-data; ';
+  /** Letters are bytes. */
+  const upload = (file: string, field = 'name="purpose"\r\n\r\nfine-tune') =>
+    send(
+      '/v1/files',
+      'multipart/form-data; boundary=b',
+      Buffer.from(`${PART}${field}\r\n${PART}name="file"; ${file}\r\n\r\n{"text":"a"}\r\n${END}`, 'latin1'),
+    );
+
+  it.each([
+    ['a byte that begins nothing', 'filename="a\xff.jsonl"', undefined, 'file'],
+    ['half of a surrogate pair', 'filename="a\xed\xa0\xbd.jsonl"', undefined, 'file'],
+    ['Latin-1', 'filename="caf\xe9.jsonl"', undefined, 'file'],
+    ['it behind a name that says U+FFFD', 'filename="\xef\xbf\xbd\xff.jsonl"', undefined, 'file'],
+    ['an escaped byte', "filename*=utf-8''a%ff.jsonl", undefined, 'file'],
+    ['an escaped half', "filename*=UTF-8'en'%ED%A0%BD.jsonl", undefined, 'file'],
+    ['an escaped byte of an unknown encoding', "filename*=shift_jis''%83.jsonl", undefined, 'file'],
+    ['it in the name of a field', 'filename="a.jsonl"', 'name="purp\xffose"\r\n\r\nfine-tune', null],
+    ['it in a value', 'filename="a.jsonl"', 'name="purpose"\r\n\r\nfine\xfftune', 'purpose'],
+    ['a letter that a value’s end cuts', 'filename="a.jsonl"', 'name="purpose"\r\n\r\nfine-tune\xc3', 'purpose'],
+  ])('with %s is refused, and leaves nothing', async (_what, file, field, param) => {
+    const before = await stored();
+    const { status, text } = await upload(file, field);
+    expect([status, text]).toEqual([400, expect.stringContaining('bytes that are not UTF-8')]);
+    expect(JSON.parse(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1)).error.param).toBe(param);
+    expect(await stored()).toEqual(before);
+  });
+
+  it.each([
+    ['U+FFFD itself', 'filename="a\xef\xbf\xbd.jsonl"', 'a\ufffd.jsonl'],
+    ['letters of UTF-8', 'filename="caf\xc3\xa9 \xf0\x9f\x98\x80.jsonl"', 'café 😀.jsonl'],
+    ['escaped UTF-8', "filename*=utf-8''caf%C3%A9.jsonl", 'café.jsonl'],
+    ['escaped Latin-1 that says so', "filename*=iso-8859-1''caf%e9.jsonl", 'café.jsonl'],
+  ])('with %s is taken', async (_what, file, filename) => {
+    const { status, text } = await upload(file);
+    expect([status, text]).toEqual([200, expect.stringContaining(JSON.stringify(filename))]);
   });
 });
 

@@ -37,7 +37,7 @@ export async function formOfFile(file: string): Promise<RowProblem | null> {
 
 function describeForm(head: Uint8Array): RowProblem | null {
   const magic = MAGIC.find(([, bytes]) => bytes.length <= head.length && bytes.every((byte, i) => head[i] === byte));
-  const name = magic?.[0] ?? wideText(head);
+  const name = magic?.[0] ?? wideJson(head) ?? wideText(head);
   if (name === null) return null;
   const isText = name.startsWith('UTF');
   return {
@@ -59,7 +59,30 @@ function describeForm(head: Uint8Array): RowProblem | null {
 
 const iconvName = (name: string): string => name.replace(' (little endian)', 'LE').replace(' (big endian)', 'BE');
 
-/** UTF-16 without a byte order mark: every other byte of a text in Latin letters is NUL. */
+/**
+ * UTF-16 or UTF-32 without a byte order mark, whatever is written in it: the first two letters of a JSON text are ASCII (RFC 4627, section 3),
+ * and so are those of most tables.
+ */
+function wideJson(head: Uint8Array): string | null {
+  const zeros = Array.from(head.subarray(0, 4), (byte) => (byte === 0 ? '0' : byte < 0x80 ? 'x' : '-')).join('');
+  if (zeros === 'x0x0') return 'UTF-16 (little endian)';
+  if (zeros === '0x0x') return 'UTF-16 (big endian)';
+  if (zeros === 'x000' && isUtf32(head, true)) return 'UTF-32 (little endian)';
+  if (zeros === '000x' && isUtf32(head, false)) return 'UTF-32 (big endian)';
+  return null;
+}
+
+/** Whether bytes are the numbers of characters, NUL not among them: a crash leaves zeros as well. */
+function isUtf32(head: Uint8Array, isLittle: boolean): boolean {
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  for (let at = 0; at + 4 <= head.length; at += 4) {
+    const letter = view.getUint32(at, isLittle);
+    if (letter === 0 || letter > 0x10ffff) return false;
+  }
+  return true;
+}
+
+/** UTF-16 without a byte order mark that begins otherwise: every other byte of a text in Latin letters is NUL. */
 function wideText(head: Uint8Array): string | null {
   const pairs = Math.floor(head.length / 2);
   if (pairs === 0) return null;

@@ -2,16 +2,17 @@ import { nearest } from '@moraine/contract';
 import { foreignForm } from './foreign-rows.js';
 import type { Value } from './jinja/values.js';
 import type { ChatRow, Row, RowFormat } from './row.js';
+import { checkTool } from './row-calls.js';
 import { readMessage } from './row-message.js';
 import {
   cut,
-  isBroken,
   isObject,
   type Json,
   Refusal,
   type RowProblem,
   readText,
   refuse,
+  refuseBrokenTexts,
   refuseUnknownKeys,
   show,
 } from './row-problem.js';
@@ -80,16 +81,6 @@ function readRow(value: unknown, { expected, exact }: ParseOptions): Row {
   }
 }
 
-/** JSON can escape half of an emoji; no tokenizer takes it. */
-export function refuseBrokenTexts(value: unknown, at: string): void {
-  if (typeof value === 'string' && isBroken(value)) {
-    const hint = 'Write the whole emoji, or remove the half: whatever made the file cut a text in the middle of one.';
-    refuse(at, 'invalid_value', `The text ${show(value)} holds half of an emoji or other pair.`, hint);
-  }
-  if (typeof value !== 'object' || value === null) return;
-  for (const [key, of] of Object.entries(value)) refuseBrokenTexts(of, `${at}/${cut(key, 60)}`);
-}
-
 function formatOf(value: Json): RowFormat {
   const format = 'messages' in value ? 'chat' : 'prompt' in value || 'completion' in value ? 'prompt_completion' : null;
   const found = format ?? ('text' in value ? 'text' : null);
@@ -145,5 +136,8 @@ function readChat(value: Json, exact: Value | undefined): ChatRow {
   if (!Array.isArray(tools)) {
     refuse('/tools', 'wrong_type', `'tools' is ${show(tools)}, not a list.`, 'Write the tool definitions as a list.');
   }
+  tools.forEach((tool: unknown, i) => {
+    checkTool(tool, `/tools/${i}`);
+  });
   return { format: 'chat', messages: read, tools: exact === undefined ? tools : exactOf('tools') };
 }

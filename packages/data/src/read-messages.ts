@@ -1,10 +1,9 @@
 import { AppError } from '@moraine/contract';
 import { readExact } from './exact-json.js';
 import type { Value } from './jinja/values.js';
-import { refuseBrokenTexts } from './parse-row.js';
 import type { ChatMessage } from './row.js';
 import { readMessage } from './row-message.js';
-import { isObject, Refusal } from './row-problem.js';
+import { isObject, Refusal, refuseBrokenTexts } from './row-problem.js';
 
 /** What a request for an answer says to the chat template. */
 export interface Conversation {

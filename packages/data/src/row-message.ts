@@ -1,6 +1,7 @@
 import { nearest } from '@moraine/contract';
 import type { Value } from './jinja/values.js';
 import type { ChatMessage, Role } from './row.js';
+import { readCalls } from './row-calls.js';
 import { isObject, type Json, readText, refuse, refuseUnknownKeys, show } from './row-problem.js';
 
 const REASONING_KEYS = ['reasoning_content', 'reasoning', 'thinking'] as const;
@@ -18,7 +19,7 @@ export function readMessage(message: unknown, at: string, exact: Value | undefin
   refuseUnknownKeys(withoutEmptyExports(message), MESSAGE_KEYS, at);
   const role = readRole(message, at);
   for (const key of ['name', 'tool_call_id']) optionalText(message, key, at);
-  const calls = readCalls(message, at, exact);
+  const calls = readCalls(message, role, at, exact);
   const weight = readWeight(message, role, at);
   return {
     role,
@@ -62,21 +63,6 @@ function readRole({ role }: Json, at: string): Role {
 
 const optionalText = (message: Json, key: string, at: string): string | undefined =>
   message[key] === undefined || message[key] === null ? undefined : readText(message, key, at);
-
-/** The calls as they are written; undefined where there are none. */
-function readCalls({ tool_calls: calls }: Json, at: string, exact: Value | undefined): unknown[] | undefined {
-  if (calls === undefined || calls === null) return undefined;
-  if (!Array.isArray(calls)) {
-    refuse(
-      `${at}/tool_calls`,
-      'wrong_type',
-      `'tool_calls' is ${show(calls)}, not a list.`,
-      'Write the calls as a list.',
-    );
-  }
-  const exactCalls = exact instanceof Map ? exact.get('tool_calls') : undefined;
-  return calls.length === 0 ? undefined : Array.isArray(exactCalls) ? exactCalls : calls;
-}
 
 /** The content as it is written: absent, null or a text. */
 function readContent(message: Json, role: Role, callsTools: boolean, at: string): { content?: string | null } {

@@ -56,6 +56,23 @@ export function refuse(key: string, code: RowProblemCode, message: string, hint:
   throw new Refusal({ key, code, message, hint });
 }
 
+/** JSON can escape half of an emoji, in a key as in a text; no tokenizer takes it. */
+export function refuseBrokenTexts(value: unknown, at: string): void {
+  if (typeof value === 'string') refuseBroken(value, 'text', at);
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, of] of Object.entries(value)) {
+    const place = `${at}/${cut(key, 60)}`;
+    refuseBroken(key, 'key', place);
+    refuseBrokenTexts(of, place);
+  }
+}
+
+function refuseBroken(text: string, what: 'text' | 'key', at: string): void {
+  if (!isBroken(text)) return;
+  const hint = 'Write the whole emoji, or remove the half: whatever made the file cut a text in the middle of one.';
+  refuse(at, 'invalid_value', `The ${what} ${show(text)} holds half of an emoji or other pair.`, hint);
+}
+
 export function refuseUnknownKeys(value: Json, known: readonly string[], at: string): void {
   for (const key of Object.keys(value)) {
     if (known.includes(key)) continue;

@@ -3,6 +3,7 @@ import { type Duplicates, findDuplicates } from './duplicates.js';
 import { type ExactJson, readExact } from './exact-json.js';
 import { formOfFile } from './file-form.js';
 import { LINE_BYTES_MAX, type Line, readLines } from './lines.js';
+import { isOfMany, VALUES_MAX } from './many-values.js';
 import { parseRow } from './parse-row.js';
 import { type Row, type RowFormat, rowCharacters } from './row.js';
 import { cut, type RowProblem } from './row-problem.js';
@@ -74,7 +75,7 @@ function nulProblem(bytes: Uint8Array): RowProblem {
 
 /** Reads one line that is not blank. */
 export function parseText(text: string, expected: RowFormat | undefined): { row: Row } | { problem: RowProblem } {
-  if (text.length > VALUES_MAX && isOfMany(text)) {
+  if (isOfMany(text)) {
     const message = `The line holds more than ${VALUES_MAX} values.`;
     return { problem: { key: '', code: 'invalid_value', message, hint: 'Each row is a line of its own.' } };
   }
@@ -97,22 +98,6 @@ export function parseText(text: string, expected: RowFormat | undefined): { row:
     return { problem: { key: cut(repeated, 200), code: 'repeated_key', message, hint: 'Keep one of them.' } };
   }
   return parseRow(value, { expected, exact: exact.value });
-}
-
-/** Values of one row: a conversation of 30,000 messages has fewer. Each takes some hundred bytes of memory while it is read. */
-const VALUES_MAX = 2 ** 18;
-
-/** Whether a JSON text holds more values than a row does, found without making any of them. */
-function isOfMany(text: string): boolean {
-  let count = 0;
-  let isText = false;
-  for (let i = 0; i < text.length && count <= VALUES_MAX; i++) {
-    const letter = text.charCodeAt(i);
-    if (letter === 0x22) isText = !isText;
-    else if (isText && letter === 0x5c) i++;
-    else if (!isText && (letter === 0x2c || letter === 0x5b || letter === 0x7b)) count++;
-  }
-  return count > VALUES_MAX;
 }
 
 function noJson(text: string, error: unknown): RowProblem {

@@ -29,6 +29,18 @@ const firstError = async (content: string | Buffer) => {
 const chat = (...messages: unknown[]): string => JSON.stringify({ messages });
 const user = { role: 'user', content: 'Hi' };
 const assistant = { role: 'assistant', content: 'Hello' };
+/** A row whose answer makes these calls, as JSON; `CALL` is the place of the first. */
+const rowOf = (...calls: string[]): string =>
+  `{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":null,"tool_calls":[${calls.join()}]}]}`;
+const calling = (...calls: unknown[]): string => rowOf(...calls.map((call) => JSON.stringify(call)));
+/** A text in a wide encoding, without a byte order mark. */
+function wide(text: string, form: 'utf-16le' | 'utf-16be' | 'utf-32le' | 'utf-32be'): Buffer {
+  if (form.startsWith('utf-16'))
+    return form.endsWith('le') ? Buffer.from(text, 'utf16le') : Buffer.from(text, 'utf16le').swap16();
+  const bytes = Buffer.from(Uint32Array.from(text, (letter) => letter.codePointAt(0) ?? 0).buffer);
+  return form.endsWith('le') ? bytes : bytes.swap32();
+}
+const CALL = '/messages/1/tool_calls/0';
 
 describe('a good file', () => {
   test('of prompt/completion rows is counted', async () => {
@@ -63,7 +75,7 @@ describe('a good file', () => {
       { ...assistant, weight: 1 },
     ];
     const found = await report(
-      `${JSON.stringify({ messages, tools: [{ type: 'function' }], parallel_tool_calls: false })}\n`,
+      `${JSON.stringify({ messages, tools: [{ type: 'function', function: { name: 'f' } }], parallel_tool_calls: false })}\n`,
     );
     expect(found.errors).toEqual([]);
     expect(found.format).toBe('chat');
@@ -82,7 +94,7 @@ describe('a good file', () => {
 
   test('keeps calls and tools as they are written', async () => {
     const row =
-      '{"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"b":1.0,"2":9007199254740993,"1":2}}}]}],"tools":[{"z":1.50,"0":1}]}';
+      '{"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"b":1.0,"2":9007199254740993,"1":2}}}]}],"tools":[{"name":"f","z":1.50,"0":1}]}';
     const rows: Row[] = [];
     for await (const read of readRows(await fileOf(row))) rows.push(read.row);
     const [first] = rows;
@@ -92,7 +104,7 @@ describe('a good file', () => {
     );
     expect(written).toEqual([
       '{"function": {"name": "f", "arguments": {"b": 1.0, "2": 9007199254740993, "1": 2}}}',
-      '{"z": 1.50, "0": 1}',
+      '{"name": "f", "z": 1.50, "0": 1}',
     ]);
   });
 
@@ -108,8 +120,10 @@ describe('a good file', () => {
   });
 });
 
+type Case = [name: string, content: string | Buffer, want: object];
+
 describe('a bad line is named with its key, value and fix', () => {
-  const cases: [name: string, content: string | Buffer, want: object][] = [
+  const cases: Case[] = [
     ['broken JSON', '{"text":"a"}\n{"text":\n', { line: 2, key: '', code: 'invalid_json' }],
     [
       'a JSON list',
@@ -141,6 +155,30 @@ describe('a bad line is named with its key, value and fix', () => {
       Buffer.from('{"text":"a"}\n', 'utf16le').swap16(),
       { line: 1, message: 'The file is UTF-16 (big endian).' },
     ],
+    ...(['utf-16le', 'utf-16be', 'utf-32le', 'utf-32be'] as const).flatMap((form) =>
+      ['{"text":"漢字', ' \r\n{"text":"漢字', '\n["漢字', '{"text":"plain'].map((start): Case => {
+        const bytes = wide(start + start.slice(-2).repeat(2_000), form);
+        const message = `The file is ${form.slice(0, 6).toUpperCase()} (${form.endsWith('le') ? 'little' : 'big'} endian).`;
+        const hint = expect.stringContaining(`-f ${form.toUpperCase()} `);
+        return [
+          `${form} that begins ${JSON.stringify(start)}`,
+          bytes,
+          { line: 1, code: 'invalid_encoding', message, hint },
+        ];
+      }),
+    ),
+    ...([1, 2, 3, 4, 61, 62, 63, 64] as const).map(
+      (count): Case => [
+        `${count} NUL bytes before good rows`,
+        `${'\0'.repeat(count)}{"text":"a"}\n{"text":"b"}\n`,
+        { line: 1, message: expect.stringContaining(`holds ${count} NUL byte`) },
+      ],
+    ),
+    [
+      'NUL bytes behind the first letter',
+      `{${'\0'.repeat(8_191)}\n{"text":"a"}\n`,
+      { line: 1, message: 'The line holds 8191 NUL bytes.' },
+    ],
     [
       'a compressed file',
       gzipSync('{"text":"a"}\n'),
@@ -162,6 +200,24 @@ describe('a bad line is named with its key, value and fix', () => {
       '{"text":"a \\ud83d b"}',
       { line: 1, key: '/text', code: 'invalid_value', hint: expect.stringContaining('emoji') },
     ],
+    [
+      'half an emoji in a key of a definition',
+      '{"messages":[{"role":"assistant","content":"a"}],"tools":[{"name":"f","x\\ud83d":1}]}',
+      { key: '/tools/0/x\ufffd', code: 'invalid_value', message: expect.stringContaining('The key "x') },
+    ],
+    [
+      'half an emoji in a key of arguments',
+      rowOf('{"function":{"name":"f","arguments":{"a\\ude00":1}}}'),
+      { key: `${CALL}/function/arguments/a\ufffd`, code: 'invalid_value', message: expect.stringContaining('The key') },
+    ],
+    ...(['{"a":"\\ud83d"}', '{"of":[{"\\ude00":1}]}'] as const).map((given): Case => {
+      const want = { line: 1, code: 'invalid_value', key: expect.stringContaining(`${CALL}/function/arguments/`) };
+      return [
+        `half an emoji that the text ${given} escapes`,
+        calling({ function: { name: 'f', arguments: given } }),
+        want,
+      ];
+    }),
     [
       'a value nested without end',
       `{"messages":${'['.repeat(300)}${']'.repeat(300)}}`,
@@ -293,6 +349,102 @@ describe('a bad line is named with its key, value and fix', () => {
     expect(error.hint).not.toBe('');
     expect(describeProblem(error)).toContain(`Line ${error.line}`);
   });
+});
+
+describe('a call', () => {
+  const made = (given: object) => ({ id: 'c', type: 'function', function: { name: 'f', ...given } });
+  const callsOf = async (...calls: unknown[]): Promise<string> => {
+    for await (const { row } of readRows(await fileOf(calling(...calls))))
+      if (row.format === 'chat') return toJson(toValue(row.messages[1]?.tool_calls));
+    throw new Error('no conversation');
+  };
+
+  test.each<[what: string, call: unknown, key: string, code: string, says: string]>([
+    ['that is a text', 'x', '', 'wrong_type', '"x"'],
+    ['of nothing', { id: 'x' }, '/function', 'missing_key', 'name'],
+    ['whose function is a text', { function: 'f' }, '/function', 'wrong_type', '"f"'],
+    ['without a name', { function: { arguments: '{}' } }, '/function/name', 'missing_key', 'missing'],
+    ['whose name is a number', { function: { name: 5 } }, '/function/name', 'wrong_type', '5'],
+    ['whose name is empty', { function: { name: ' ' } }, '/function/name', 'empty_value', 'empty'],
+    ['whose name is empty and beside nothing', { name: '', arguments: {} }, '/name', 'empty_value', 'empty'],
+    ['whose id is a number', { ...made({}), id: 7 }, '/id', 'wrong_type', '7'],
+    ['of another type', { ...made({}), type: 'custom' }, '/type', 'invalid_value', 'custom'],
+    ['with a number for arguments', made({ arguments: 5 }), '/function/arguments', 'wrong_type', '5'],
+    ['with a list for arguments', made({ arguments: [1] }), '/function/arguments', 'wrong_type', '[1]'],
+    [
+      'with arguments that are no JSON',
+      made({ arguments: '{not json' }),
+      '/function/arguments',
+      'invalid_json',
+      '{not',
+    ],
+    ['with a list as a text', made({ arguments: '[1]' }), '/function/arguments', 'invalid_value', 'no object'],
+    ['with a number as a text', made({ arguments: '5' }), '/function/arguments', 'invalid_value', 'no object'],
+    ['with JSON in JSON', made({ arguments: '"{}"' }), '/function/arguments', 'invalid_value', 'no object'],
+    ['with a key twice', made({ arguments: '{"a":1,"a":2}' }), '/function/arguments/a', 'repeated_key', '"a"'],
+    [
+      'with arguments nested without end',
+      made({ arguments: `{"a":${'['.repeat(300)}${']'.repeat(300)}}` }),
+      '/function/arguments',
+      'invalid_value',
+      'nested deeper',
+    ],
+    [
+      'with very many arguments',
+      made({ arguments: `{"a":[${'1,'.repeat(2 ** 18)}1]}` }),
+      '/function/arguments',
+      'invalid_value',
+      'more than',
+    ],
+    ['with parameters', made({ parameters: { a: 1 } }), '/function/arguments', 'missing_key', "'parameters'"],
+    ['with arguments elsewhere', { ...made({}), arguments: {} }, '/function/arguments', 'missing_key', 'beside'],
+  ])('%s is named', async (_what, call, key, code, says) => {
+    const { message, hint, ...error } = await firstError(calling(call));
+    expect(error).toMatchObject({ line: 1, key: `${CALL}${key}`, code });
+    expect(`${message} ${hint}`).toContain(says);
+  });
+
+  test('is named by its place among the others', async () => {
+    const error = await firstError(
+      calling(made({ arguments: {} }), made({ arguments: '' }), made({ arguments: 'no' })),
+    );
+    expect(error.key).toBe('/messages/1/tool_calls/2/function/arguments');
+  });
+
+  test('of a user is named', async () => {
+    const error = await firstError(chat({ ...user, tool_calls: [made({})] }, assistant));
+    expect(error).toMatchObject({ key: '/messages/0/tool_calls', code: 'invalid_value' });
+  });
+
+  test.each([[{}], [{ arguments: null }], [{ arguments: '' }], [{ arguments: 'null' }]])(
+    'with %j has no arguments',
+    async (given) => {
+      const written = '"name": "f", "arguments": "{}"}';
+      expect(await callsOf(made(given))).toBe(`[{"id": "c", "type": "function", "function": {${written}}]`);
+      expect(await callsOf({ name: 'f', ...given, function: null })).toMatch(/^\[\{"name": "f".*"arguments": "\{\}"/);
+    },
+  );
+
+  test.each([
+    ['as OpenAI has it', made({ arguments: '{"a": 1.0}' })],
+    ['with an object', made({ arguments: { a: 'b' } })],
+    ['without its frame', { name: 'f', arguments: { a: 'b' } }],
+    ['as it comes out of a stream', { index: 0, ...made({ arguments: ' {"a":"\\ud83d\\ude00"} ' }) }],
+  ])('%s stays as it is', async (_what, call) => {
+    expect(await callsOf(call)).toBe(toJson(toValue([call])));
+  });
+});
+
+test.each<[what: string, tool: unknown, key: string, code: string]>([
+  ['that is a text', 'f', '', 'wrong_type'],
+  ['of nothing', { type: 'function' }, '/function', 'missing_key'],
+  ['without a name', { type: 'function', function: { description: 'x' } }, '/function/name', 'missing_key'],
+  ['of another type', { type: 'custom', function: { name: 'f' } }, '/type', 'invalid_value'],
+  ['whose parameters are a text', { name: 'f', parameters: '{}' }, '/parameters', 'wrong_type'],
+])('the definition of a tool %s is named', async (_what, tool, key, code) => {
+  const good = { type: 'function', function: { name: 'f', parameters: {} } };
+  const error = await firstError(JSON.stringify({ messages: [user, assistant], tools: [good, tool] }));
+  expect(error).toMatchObject({ key: `/tools/1${key}`, code });
 });
 
 test('validation stops at twenty problems and says that it did', async () => {

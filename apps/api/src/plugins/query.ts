@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import { forbidden } from './forbidden.js';
 
 const decode = (text: string): string => decodeURIComponent(text.replaceAll('+', ' '));
 
@@ -21,18 +22,37 @@ const isDecodable = (text: string): boolean => {
   }
 };
 
-/** Refuses bytes that are no UTF-8, such as half of a surrogate pair. @throws AppError naming the key. */
+/** Refuses bytes that are no UTF-8, such as half of a surrogate pair, and names that no route reads. @throws AppError naming the key. */
 export function refuseQuery(url: string): void {
   const start = url.indexOf('?');
   if (start < 0) return;
   for (const [name, value] of piecesOf(url.slice(start + 1))) {
-    if (isDecodable(name) && isDecodable(value)) continue;
     const param = isDecodable(name) ? decode(name) : undefined;
-    throw new AppError('invalid_request', `Malformed percent-encoding in the URL${param ? ` at '${param}'` : ''}.`, {
-      param,
-      hint: 'Encode the bytes of valid UTF-8, as encodeURIComponent does.',
-    });
+    if (param === undefined || !isDecodable(value)) {
+      throw new AppError('invalid_request', `Malformed percent-encoding in the URL${param ? ` at '${param}'` : ''}.`, {
+        param,
+        hint: 'Encode the bytes of valid UTF-8, as encodeURIComponent does.',
+      });
+    }
+    refuseName(param);
   }
+}
+
+/** What would be passed over, or be read as another key than it says, would filter nothing. */
+function refuseName(name: string): void {
+  const [outer, inner] = partsOf(name) ?? [name, ''];
+  if (outer === '__proto__' || inner === '__proto__') throw forbidden('query', name);
+  if (!inner.includes('][')) return;
+  throw new AppError('invalid_request', `'${name}' is nested twice: one key in brackets is read.`, {
+    param: outer,
+    hint: `Write ${outer}[key]=value.`,
+  });
+}
+
+/** `a[b]` as `a` and `b`; null for a plain name. */
+function partsOf(name: string): [outer: string, inner: string] | null {
+  const [, outer, inner] = /^([^[\]]+)\[(.+)\]$/s.exec(name) ?? [];
+  return outer === undefined || inner === undefined ? null : [outer, inner];
 }
 
 /**
@@ -46,8 +66,8 @@ export function parseQuery(text: string): Record<string, unknown> {
   };
   for (const [name, value] of piecesOf(text)) {
     if (!isDecodable(name) || !isDecodable(value)) continue;
-    const [, outer, inner] = /^([^[\]]+)\[(.+)\]$/s.exec(decode(name)) ?? [];
-    if (outer === undefined || inner === undefined) put(query, decode(name), decode(value));
+    const [outer, inner] = partsOf(decode(name)) ?? [decode(name)];
+    if (inner === undefined) put(query, outer, decode(value));
     else if (isPlain(query[outer])) put(query[outer], inner, decode(value));
     else put(query, outer, Object.assign(Object.create(null), { [inner]: decode(value) }));
   }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '@moraine/contract';
 import fp from 'fastify-plugin';
+import { findForbidden, forbidden } from './forbidden.js';
 import { refuseQuery } from './query.js';
 import { refuseTexts } from './text.js';
 
@@ -10,6 +11,16 @@ import { refuseTexts } from './text.js';
 export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && /^[\w.-]{1,128}$/.test(given) ? given : `req_${randomBytes(12).toString('hex')}`;
+}
+
+/** The refusal of a body that is JSON, for a key in it; null for what is none. */
+function refusalOf(text: string): AppError | null {
+  try {
+    const found = findForbidden(JSON.parse(text.replace(/^\uFEFF/, '')));
+    return found === null ? null : forbidden('body', found);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -48,8 +59,10 @@ export const requests = fp(async (app) => {
   const parseJson = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     if (body.length === 0) done(null, undefined);
-    else if (isUtf8(body)) void parseJson(request, body.toString(), done);
-    else
+    else if (isUtf8(body)) {
+      const text = body.toString();
+      void parseJson(request, text, (error, value) => done(error && (refusalOf(text) ?? error), value));
+    } else
       done(
         new AppError('invalid_request', 'The body is not UTF-8.', {
           hint: 'Send JSON in UTF-8; a character cut in two is none.',

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
 import type { FastifyRequest } from 'fastify';
 import { refuseText } from '../plugins/text.js';
+import { FormFrame } from './form-frame.js';
 
 const FIELD_BYTES = 64 * 1024;
 /** The form around the files: boundaries, part headers, fields. */
@@ -52,18 +53,26 @@ const malformed = (why: string, cause?: Error): AppError =>
     cause,
   });
 
-/** The parts of a form. Whatever the parser throws is about the bytes that came: a refusal with a code of its own, or a malformed form. */
+/**
+ * The parts of a form. Whatever the parser throws is about the bytes that came: a refusal with a code of its own, or a malformed form. Names and
+ * values that are not UTF-8 it would make other ones of.
+ */
 async function* partsOf(request: FastifyRequest, options: Parameters<FastifyRequest['parts']>[0]) {
+  const frame = new FormFrame(request.headers['content-type'] ?? '');
+  const see = (piece: Buffer): void => frame.see(piece);
   const parts = request.parts(options);
+  request.raw.on('data', see); // before the parser listens, which it does when the first part is asked for
   try {
     for (;;) {
       const { done, value } = await unlessStuck(request.raw, parts.next());
+      if (frame.fault) throw frame.fault;
       if (done) return;
       yield value;
     }
   } catch (error) {
     throw error instanceof Error && !('code' in error) ? malformed(error.message, error) : error;
   } finally {
+    request.raw.off('data', see);
     void parts.return?.(undefined);
   }
 }
