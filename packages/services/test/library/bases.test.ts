@@ -242,7 +242,7 @@ describe('a chat template', () => {
   test('that could not be rendered in a run is refused with the construct', async () => {
     const cases = [
       ['{{ messages | wordwrap(9) }}', "the filter 'wordwrap'"],
-      ["{% for m in messages %}{{ '%g' % 1.5 }}{% endfor %}", "the directive '%g'"],
+      ['{% for m in messages %}{{ range.name }}{% endfor %}', "the attribute 'name'"],
       ['{% include "other" %}', 'include'],
     ] as const;
     for (const [source, want] of cases) {
