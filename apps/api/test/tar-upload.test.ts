@@ -47,6 +47,14 @@ function send(path: string, name: string, bytes: Buffer<ArrayBuffer>, filename: 
   return api.ask('POST', path, { body: form });
 }
 
+const TOOLS = 'additional_chat_templates/tool_use.jinja';
+
+/** The files of a registered base. */
+async function namesOf(name: string): Promise<string[]> {
+  const { blobPrefix } = await api.services.db.base.findFirstOrThrow({ where: { name } });
+  return (await api.services.blobs.list(blobPrefix)).map(({ path }) => path);
+}
+
 describe('a folder that comes as one tar', () => {
   it.each([
     ['flat.tar', ADAPTER],
@@ -67,6 +75,23 @@ describe('a folder that comes as one tar', () => {
   it('is a base as well', async () => {
     const sent = await send('/v1/bases', 'of-tar', await tarOf(baseFiles()), 'base.tar');
     expect([sent.status, sent.json]).toMatchObject([200, { id: 'of-tar', kind: 'base', context: 128 }]);
+  });
+
+  it.each([
+    ['in a folder of a tar', (files: Record<string, string | Uint8Array>) => below('base/', files)],
+    ['at the top of a tar', (files: Record<string, string | Uint8Array>) => files],
+  ])('keeps chat templates that have a name of their own %s', async (where, place) => {
+    const name = `named-${where.length}`;
+    const sent = await send('/v1/bases', name, await tarOf(place({ ...baseFiles(), [TOOLS]: 'x' })), 'base.tar');
+    expect(sent.json).toMatchObject({ id: name });
+    expect(await namesOf(name)).toContain(TOOLS);
+  });
+
+  it('keeps them where each file comes alone', async () => {
+    const form = baseForm('named-alone');
+    form.append('files', new Blob(['x']), TOOLS);
+    expect((await api.ask('POST', '/v1/bases', { body: form })).json).toMatchObject({ id: 'named-alone' });
+    expect(await namesOf('named-alone')).toContain(TOOLS);
   });
 
   const zeros = (bytes: number) => Buffer.alloc(bytes);

@@ -2,6 +2,7 @@ import { openAsBlob, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { AppError, type ModelObject } from '@moraine/contract';
 import type { Client } from '@moraine/contract/client';
+import { listNamedTemplates } from '@moraine/data/hub';
 import { inRepo } from './paths.js';
 
 /** Name under which the base in examples/base is registered: the one that every example names. */
@@ -20,7 +21,10 @@ export async function registerBase(client: Client, name: string, dir: string): P
     throw new AppError('invalid_base', `${folder} is not a folder.`, {
       hint: 'Give the folder that holds config.json and *.safetensors, or a .tar, .tar.gz or .tgz of it.',
     });
-  const files = readdirSync(folder).filter((file) => WANTED.test(file) && statSync(path.join(folder, file)).isFile());
+  const files = [
+    ...readdirSync(folder).filter((file) => WANTED.test(file) && statSync(path.join(folder, file)).isFile()),
+    ...listNamedTemplates(folder),
+  ];
   for (const [what, isThere] of [
     ['config.json', files.includes('config.json')],
     ['weights (*.safetensors)', files.some((file) => file.endsWith('.safetensors'))],

@@ -70,6 +70,11 @@ test('models and runs say that there are none yet', async () => {
 test('models add registers a folder under a name, and models ls lists it', async () => {
   const base = path.join(dataDir, 'tiny');
   writeTinyBase(base);
+  const template = 'additional_chat_templates/tool_use.jinja';
+  mkdirSync(path.dirname(path.join(base, template)));
+  writeFileSync(path.join(base, template), '{{ cycler(1) }}');
+  expect((await cli('models', 'add', 'tiny', base)).output).toContain("the function 'cycler'");
+  writeFileSync(path.join(base, template), '{{ tools }}');
   const added = await cli('models', 'add', 'tiny', base);
   expect(added.output).toMatch(/^tiny: [\d,]+ parameters, context 256 tokens\.\n$/);
   const { output } = await cli('models', 'ls');

@@ -7,8 +7,11 @@ import { BASE } from './random-adapter.js';
 export const CALL_TEXT = '<tool_call>\n{"name": "look", "arguments": {"at": 1.0}}\n</tool_call>';
 export const CALL_ID = 1023;
 
+/** Only the template for tools writes them. */
+const TOOLS = "{%- for tool in tools -%}{{- (tool.function | tojson) + '\\n' -}}{%- endfor -%}";
+
 const TEMPLATE = [
-  "{%- for tool in tools or [] -%}{{- (tool.function | tojson) + '\\n' -}}{%- endfor -%}",
+  TOOLS,
   '{%- for message in messages -%}',
   "{%- if message.role == 'system' -%}{{- message.content + '\\n' -}}",
   "{%- elif message.role == 'user' -%}{{- '<|user|>' + message.content -}}",
@@ -26,7 +29,7 @@ interface TokenizerJson {
   model: { vocab: Record<string, number>; merges: string[] };
 }
 
-/** The shipped base with a template that writes tools and calls, and with `CALL_TEXT` as a token. Its weights are the same. */
+/** The shipped base with two templates, of which one writes tools and both write calls, and with `CALL_TEXT` as a token. Its weights are the same. */
 export function writeCallingBase(): string {
   const dir = mkdtempSync(join(tmpdir(), 'moraine-base-'));
   cpSync(BASE, dir, { recursive: true });
@@ -34,7 +37,11 @@ export function writeCallingBase(): string {
     const file = join(dir, name);
     writeFileSync(file, JSON.stringify(to(JSON.parse(readFileSync(file, 'utf8')) as T)));
   };
-  change<object>('tokenizer_config.json', (config) => ({ ...config, chat_template: TEMPLATE }));
+  const chat_template = [
+    { name: 'default', template: TEMPLATE.slice(TOOLS.length) },
+    { name: 'tool_use', template: TEMPLATE },
+  ];
+  change<object>('tokenizer_config.json', (config) => ({ ...config, chat_template }));
   change<TokenizerJson>('tokenizer.json', ({ added_tokens, model, ...json }) => {
     const [last] = Object.entries(model.vocab).find(([, id]) => id === CALL_ID) ?? [''];
     const vocab = Object.entries(model.vocab).map(([text, id]) => [id === CALL_ID ? CALL_TEXT : text, id]);

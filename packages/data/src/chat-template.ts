@@ -3,6 +3,7 @@ import { readExact } from './exact-json.js';
 import { compileJinja, type Render } from './jinja/compile.js';
 import { Float, RaisedByTemplate, TemplateError, toJson, Unsupported, type Value } from './jinja/values.js';
 import type { ChatMessage } from './row.js';
+import type { TemplateSources } from './template-files.js';
 
 /**
  * The form for bases that bring no chat template: each message under a heading, an end token after each answer.
@@ -51,10 +52,56 @@ const VARIABLES = [
 ];
 
 /**
- * Compiles a Jinja chat template with the tokens it may name. `day` is what it takes for today.
+ * Compiles the chat templates of a base as one, which renders a conversation as transformers does: with the template for tools where tools are
+ * given and the base has one, else with its default. The plain form stands in where the base has no template at all.
+ * @throws AppError `invalid_base` as `compileTemplate` does.
+ */
+export function compileTemplates(
+  { whole, toolUse, names }: TemplateSources,
+  tokens: TemplateTokens,
+  day: Date = new Date(),
+): ChatTemplate {
+  const source = whole ?? (names.length === 0 ? PLAIN_TEMPLATE : null);
+  const plain = source === null ? refusing(names) : compileTemplate(source, tokens, day);
+  if (toolUse === null) return plain;
+  const withTools = compileTemplate(toolUse, tokens, day, { tools: [PROBED_TOOL] });
+  return {
+    isRendering: () => plain.isRendering() || withTools.isRendering(),
+    namesDay: plain.namesDay || withTools.namesDay,
+    render: (messages, options = {}) => (options.tools === undefined ? plain : withTools).render(messages, options),
+  };
+}
+
+/** What stands for the default template of a base whose templates have other names: transformers asks for a name then. */
+const refusing = (names: readonly string[]): ChatTemplate => ({
+  isRendering: () => false,
+  namesDay: false,
+  render: () => {
+    const without = names.includes('tool_use') ? ' for conversations without tools' : '';
+    throw new AppError('user_data', `The base has no default chat template${without}, only ${names.join(', ')}.`, {
+      param: 'messages',
+      hint: "Name one of the templates 'default' in the base's files and register it anew.",
+    });
+  },
+});
+
+/** A tool for templates that are only used with some. */
+export const PROBED_TOOL = {
+  type: 'function',
+  function: { name: 'probe', description: 'Probes.', parameters: { type: 'object', properties: {} } },
+};
+
+/**
+ * Compiles a Jinja chat template with the tokens it may name. `day` is what it takes for today, `probed` what its way to write calls is found
+ * with.
  * @throws AppError `invalid_base` naming a construct of Jinja that is not known here.
  */
-export function compileTemplate(source: string, tokens: TemplateTokens, day: Date = new Date()): ChatTemplate {
+export function compileTemplate(
+  source: string,
+  tokens: TemplateTokens,
+  day: Date = new Date(),
+  probed: RenderOptions = {},
+): ChatTemplate {
   const run = compile(source, tokens);
   const draw = (messages: readonly Map<Value, Value>[], { addGenerationPrompt, tools }: RenderOptions): string => {
     const values = new Map<string, Value>([
@@ -75,7 +122,7 @@ export function compileTemplate(source: string, tokens: TemplateTokens, day: Dat
       const callsTools = messages.some((message) => message.tool_calls !== undefined);
       isRendering = true;
       try {
-        if (callsTools) form ??= callForm((probe) => draw(probe, {}));
+        if (callsTools) form ??= callForm((probe) => draw(probe, probed));
         return draw(
           messages.map((message) => toTemplateMessage(message, form ?? WITHOUT_CALLS)),
           options,

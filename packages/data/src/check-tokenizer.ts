@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import { PROBED_TOOL, type RenderOptions } from './chat-template.js';
 import { limitTime, TimeUp } from './limit-time.js';
 import type { ChatMessage } from './row.js';
 import { loadTokenizer, openTokenizer, type TextTokenizer } from './tokenizer.js';
@@ -54,12 +55,14 @@ const endless = (what: string, param: string, cause: TimeUp): AppError =>
     cause,
   });
 
-/** What the chat template makes of short conversations; which roles it takes is its own affair. */
-function conversationTexts({ chatTemplate }: TextTokenizer): string[] {
+/** What each chat template makes of short conversations; which roles it takes is its own affair. */
+function conversationTexts({ chatTemplate, templates }: TextTokenizer): string[] {
+  const asked: RenderOptions[] = templates.toolUse === null ? [{}] : [{}, { tools: [PROBED_TOOL] }];
+  const options = asked.flatMap((one) => [one, { ...one, addGenerationPrompt: true }]);
   return CONVERSATIONS.flatMap((messages) =>
-    [false, true].flatMap((addGenerationPrompt) => {
+    options.flatMap((option) => {
       try {
-        return limitTime(TEMPLATE_MS, () => chatTemplate.render(messages, { addGenerationPrompt }));
+        return limitTime(TEMPLATE_MS, () => chatTemplate.render(messages, option));
       } catch (error) {
         if (error instanceof TimeUp) throw endless("The base's chat template", 'chat_template', error);
         if (error instanceof AppError && error.code === 'user_data') return [];

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { isObject, type Json } from './row-problem.js';
 import { parseUserJson } from './stored-folder.js';
+import { TEMPLATE_FILE, type TemplateSources, TOOL_TEMPLATE_FILE, templateSources } from './template-files.js';
 
 /** The files of a base that say how it reads text. */
 export const TOKENIZER_FILES = [
@@ -11,7 +12,8 @@ export const TOKENIZER_FILES = [
   'special_tokens_map.json',
   'config.json',
   'generation_config.json',
-  'chat_template.jinja',
+  TEMPLATE_FILE,
+  TOOL_TEMPLATE_FILE,
 ] as const;
 
 /** The text of a file of a base; null where it has none of that name. */
@@ -23,7 +25,7 @@ export interface Companions {
   map: Json | null;
   model: Json | null;
   generation: Json | null;
-  jinja: string | null;
+  templates: TemplateSources;
 }
 
 /** Reads the files of a Hugging Face folder. */
@@ -48,14 +50,16 @@ export async function readTokenizerFiles(read: ReadText): Promise<{ json: Json; 
       hint: 'Save it once with a fast tokenizer: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).',
     });
   }
+  const config = await readJson('tokenizer_config.json');
+  const [jinja, toolUse] = [await read(TEMPLATE_FILE), await read(TOOL_TEMPLATE_FILE)];
   return {
     json,
     companions: {
-      config: await readJson('tokenizer_config.json'),
+      config,
       map: await readJson('special_tokens_map.json'),
       model: await readJson('config.json'),
       generation: await readJson('generation_config.json'),
-      jinja: await read('chat_template.jinja'),
+      templates: templateSources({ config, jinja, toolUse }),
     },
   };
 }

@@ -1,8 +1,9 @@
 import type { Tokenizer } from '@huggingface/tokenizers';
 import { AppError } from '@moraine/contract';
-import { type ChatTemplate, compileTemplate, PLAIN_TEMPLATE } from './chat-template.js';
+import { type ChatTemplate, compileTemplates } from './chat-template.js';
 import { exactTokenizer } from './exact-tokenizer.js';
 import { isObject, type Json } from './row-problem.js';
+import type { TemplateSources } from './template-files.js';
 import { byteEndsOf, piecesOf, tokenBytes } from './token-bytes.js';
 import { type Companions, folderReader, type ReadText, readTokenizerFiles } from './tokenizer-files.js';
 import { largestId, normalizeTokenizer } from './tokenizer-json.js';
@@ -21,9 +22,12 @@ export interface TextTokenizer {
   padId: number;
   /** Ids of all special tokens. */
   specialIds: ReadonlySet<number>;
+  /** Of all the base's chat templates, the one that a conversation asks for; the plain form where the base has none. */
   chatTemplate: ChatTemplate;
-  /** False: the base has no chat template and the plain form stands in. */
+  /** False: the base has no chat template for conversations without tools. */
   hasChatTemplate: boolean;
+  /** The chat templates as the base's files have them. */
+  templates: TemplateSources;
   /** Special tokens written in the text are recognised. `addSpecialTokens` (default false) adds what the base puts around a text, a begin token say. */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
   decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
@@ -66,7 +70,8 @@ const isByteLevel = ({ pre_tokenizer, decoder }: Json): boolean =>
 
 /**
  * Loads the tokenizer of a Hugging Face folder: tokenizer.json in any of its dialects, special tokens from tokenizer_config.json,
- * special_tokens_map.json, config.json and generation_config.json, the chat template from chat_template.jinja or tokenizer_config.json.
+ * special_tokens_map.json, config.json and generation_config.json, the chat templates from chat_template.jinja and
+ * additional_chat_templates or tokenizer_config.json.
  * `day` is what a template takes for today.
  * @throws AppError `invalid_base` naming the file and what to do.
  */
@@ -101,20 +106,9 @@ function orUnreadable<T>(use: () => T): T {
   }
 }
 
-/** The chat template of a base: chat_template.jinja, or the default one of tokenizer_config.json; null where there is none. */
-function templateSource(jinja: string | null, config: Json | null): string | null {
-  if (jinja !== null) return jinja;
-  const inConfig = config?.chat_template;
-  if (typeof inConfig === 'string') return inConfig;
-  if (!Array.isArray(inConfig)) return null;
-  const named = inConfig.filter(isObject);
-  const chosen = named.find((entry) => entry.name === 'default') ?? named[0];
-  return typeof chosen?.template === 'string' ? chosen.template : null;
-}
-
 function createTokenizer(
   json: Json,
-  { config, map, model, generation, jinja }: Companions,
+  { config, map, model, generation, templates }: Companions,
   day: Date | undefined,
 ): TextTokenizer {
   const unk = modelUnk(json);
@@ -154,11 +148,11 @@ function createTokenizer(
     const ids = text === '' && !special ? [] : idsOf(tokenizer.encode(text, { add_special_tokens: special }));
     return special && addsBos && ids[0] !== bosId ? [bosId, ...ids] : ids;
   };
-  const source = templateSource(jinja, config);
+  const hasTemplate = templates.whole !== null || templates.toolUse !== null || templates.names.length > 0;
   const usesBos = encode('', { addSpecialTokens: true })[0] === bosId;
   const unkText = tokenText('unk_token', config, map);
   const tokens = {
-    bos_token: source !== null || usesBos ? (bosText ?? '') : '',
+    bos_token: hasTemplate || usesBos ? (bosText ?? '') : '',
     eos_token: eosText,
     ...(padText === null ? {} : { pad_token: padText }),
     ...(unkText === null ? {} : { unk_token: unkText }),
@@ -183,8 +177,9 @@ function createTokenizer(
     eosIds,
     padId: idOf(padText) ?? eosId,
     specialIds,
-    chatTemplate: compileTemplate(source ?? PLAIN_TEMPLATE, tokens, day),
-    hasChatTemplate: source !== null,
+    chatTemplate: compileTemplates(templates, tokens, day),
+    hasChatTemplate: templates.whole !== null,
+    templates,
     encode,
     decode: (ids, options = {}) =>
       ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: options.skipSpecialTokens ?? true }),

@@ -175,6 +175,9 @@ describe('what Python raises, is raised', () => {
 describe('a construct that is not known is named when the template is read', () => {
   test.each([
     ['{{ x | wordwrap(3) }}', "the filter 'wordwrap'"],
+    ['{{ x | map("wordwrap") | list }}', "the filter 'wordwrap'"],
+    ['{{ x | rejectattr("y", "escaped") | list }}', "the test 'escaped'"],
+    ['{{ dict(a=1, a=2) }}', "the argument 'a' stands twice"],
     ['{{ x is escaped }}', "the test 'escaped'"],
     ['{{ cycler(1, 2) }}', "the function 'cycler'"],
     ['{{ x.encode() }}', "the method 'encode'"],
@@ -196,8 +199,8 @@ describe('a construct that is not known is named when the template is read', () 
   });
 
   test('and so is one that shows only when it is rendered', () => {
-    const template = compileTemplate('{% for m in messages %}{{ "%g" % 1.5 }}{% endfor %}', {});
-    expect(() => template.render([{ role: 'user', content: 'x' }])).toThrow("the directive '%g'");
+    const template = compileTemplate('{% for m in messages %}{{ range.name }}{% endfor %}', {});
+    expect(() => template.render([{ role: 'user', content: 'x' }])).toThrow("the attribute 'name' of a function");
   });
 });
 

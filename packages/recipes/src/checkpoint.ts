@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, wr
 import { join } from 'node:path';
 import { AppError, type NumericMode, type RunConfig } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
+import { TEMPLATE_FILE, TOOL_TEMPLATE_FILE } from '@moraine/data';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor, Trainer, TrainerState } from '@moraine/lm';
 import type { Base } from './base.js';
@@ -42,7 +43,13 @@ export interface LoadedCheckpoint extends CheckpointState {
 }
 
 /** Files of a base that decide how rows are written as tokens, and that the fingerprint does not have. */
-const WRITING = ['tokenizer_config.json', 'special_tokens_map.json', 'generation_config.json', 'chat_template.jinja'];
+const WRITING = [
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'generation_config.json',
+  TEMPLATE_FILE,
+  TOOL_TEMPLATE_FILE,
+];
 
 /** Hashes of the weights and of the files that decide how rows are written. @throws AppError `invalid_base` for weights that are not finite. */
 export async function hashBase(baseDir: string, { weights }: Base): Promise<BaseHashes> {
@@ -157,7 +164,8 @@ export function checkpointTensors(dir: string, name: string): Map<string, HostTe
 
 function refuseOtherBase({ step, base }: CheckpointState, expected: BaseHashes | undefined): void {
   if (base === undefined || expected === undefined) return;
-  const changed = Object.keys(expected).find((part) => expected[part] !== base[part]);
+  // A file that an earlier version did not hash was read by none of its runs.
+  const changed = Object.keys(expected).find((part) => expected[part] !== (base[part] ?? null));
   if (changed === undefined) return;
   const what = changed === 'weights' ? 'The weights' : changed;
   throw new AppError('checkpoint_mismatch', `${what} of the base changed since the checkpoint at step ${step}.`, {

@@ -9,7 +9,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { TOOL_TEMPLATE_FILE } from '@moraine/data';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import type { HostTensor } from '@moraine/lm';
 import { describe, expect, it } from 'vitest';
@@ -128,6 +129,8 @@ describe('a checkpoint', () => {
     expect(read({}).step).toBe(7);
     expect(() => read({ weights: 'v' })).toThrow('The weights of the base changed since the checkpoint at step 7.');
     expect(() => read({ 'chat_template.jinja': 't' })).toThrow('chat_template.jinja of the base changed since');
+    expect(read({ [TOOL_TEMPLATE_FILE]: null }).step).toBe(7);
+    expect(() => read({ [TOOL_TEMPLATE_FILE]: 't' })).toThrow('tool_use.jinja of the base changed since');
     const old = writeCheckpoint(freshFolder(), state, trained, 'csv');
     expect(readCheckpoint(old, { ...expected, base: hashes }).step).toBe(7);
   });
@@ -238,6 +241,10 @@ describe('the hashes of a base', () => {
     change(dir);
     return dir;
   };
+  const writeTemplate = (dir: string, name: string, text: string): void => {
+    mkdirSync(dirname(join(dir, name)), { recursive: true });
+    writeFileSync(join(dir, name), text);
+  };
   const hashesOf = (dir: string) => hashBase(dir, loadBase(dir));
   const editNorm = (dir: string, change: (norm: Float32Array) => void): void => {
     const file = join(dir, 'model.safetensors');
@@ -254,6 +261,8 @@ describe('the hashes of a base', () => {
     expect(nudged).toEqual({ ...first, weights: expect.not.stringMatching(String(first.weights)) });
     const written = await hashesOf(copy((dir) => writeFileSync(join(dir, 'chat_template.jinja'), '{{ messages }}')));
     expect(written).toEqual({ ...first, 'chat_template.jinja': expect.stringMatching(/^[0-9a-f]{64}$/) });
+    const withTools = await hashesOf(copy((dir) => writeTemplate(dir, TOOL_TEMPLATE_FILE, '{{ tools }}')));
+    expect(withTools).toEqual({ ...first, [TOOL_TEMPLATE_FILE]: expect.stringMatching(/^[0-9a-f]{64}$/) });
   });
 
   it('are not made of weights with NaN: a run on them is refused by the tensor and the place in it', async () => {

@@ -100,6 +100,21 @@ describe('the GGUF of a model', () => {
     expect([...stored]).toEqual(new Array(32).fill(1));
   });
 
+  it('has the default chat template, and the one for tools under its name', async () => {
+    const dir = writeTinyBase();
+    const templates = ['default', 'tool_use', 'rag'].map((name) => ({ name, template: `{{ '${name}' }}` }));
+    writeFileSync(
+      join(dir, 'tokenizer_config.json'),
+      JSON.stringify({ eos_token: '<|end|>', chat_template: templates }),
+    );
+    const { metadata } = readHeader(Buffer.concat([...(await ggufOfFolder(dir, 'tiny')).pieces()]));
+    expect(metadata).toMatchObject({
+      'tokenizer.chat_template': "{{ 'default' }}",
+      'tokenizer.chat_template.tool_use': "{{ 'tool_use' }}",
+      'tokenizer.chat_templates': ['tool_use'],
+    });
+  });
+
   it('has its matrices in float32 where that is asked for', async () => {
     const dir = writeTinyBase();
     const { sizeBytes, pieces } = await ggufOfFolder(dir, 'tiny', 'F32');

@@ -1,5 +1,5 @@
 // Expected numbers: the merged weights are W0 + λ(W − W0), a truncated update misses the singular values left out.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExportOrder, MethodConfig } from '@moraine/contract';
@@ -80,6 +80,21 @@ describe('a merged model that is made when it is asked for', () => {
       if (file !== 'export.json' && file !== 'README.md')
         expect(made.get(file)?.equals(readFileSync(join(folderOf(name, 'merged'), file))), file).toBe(true);
     expect(JSON.parse(String(made.get('export.json')))).toMatchObject({ format: 'merged', lambda: 1, base: 'tiny' });
+  });
+
+  it('has all chat templates of its base, each in its place', () => {
+    const from = mkdtempSync(join(tmpdir(), 'moraine-base-'));
+    cpSync(base, from, { recursive: true });
+    const templates = {
+      'chat_template.jinja': 'a',
+      'additional_chat_templates/tool_use.jinja': 'b',
+      'additional_chat_templates/rag.jinja': 'c',
+    };
+    mkdirSync(join(from, 'additional_chat_templates'));
+    for (const [name, text] of Object.entries(templates)) writeFileSync(join(from, name), text);
+    const out = newFolder();
+    writeFolder(out, makeExport(order('lora', { baseDir: from })));
+    for (const [name, text] of Object.entries(templates)) expect(readFileSync(join(out, name), 'utf8')).toBe(text);
   });
 
   it.each(Object.keys(trained))('of %s at lambda 0 has the weights of the base, bit for bit', (name) => {

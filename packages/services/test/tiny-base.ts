@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { smallTokenizer } from '@moraine/testing';
 import type { Actor, Services } from '../src/index.js';
@@ -88,7 +88,10 @@ export const tinyFiles = (): Record<string, Buffer | string> => ({
 export async function writeFolder(files: Record<string, Buffer | string>): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'moraine-base-'));
   await mkdir(dir, { recursive: true });
-  for (const [name, bytes] of Object.entries(files)) await writeFile(join(dir, name), bytes);
+  for (const [name, bytes] of Object.entries(files)) {
+    await mkdir(dirname(join(dir, name)), { recursive: true });
+    await writeFile(join(dir, name), bytes);
+  }
   return dir;
 }
 

@@ -38,6 +38,18 @@ export const files = [
     replace: 'value instanceof View && !(value instanceof View)',
     test: 'tuples are no lists > {{ 1, 2 }} {{ 1, }}',
   }),
+  data('jinja/filters.ts', 'jinja-python', {
+    name: 'templates: filters go through what is not true',
+    find: 'if (!isTrue(value)) return;',
+    replace: 'if (value === false) return;',
+    test: 'filters that choose and change take whatever is not true for nothing > {{ none | selectattr("a") | list }}',
+  }),
+  data('chat-template.ts', 'named-templates', {
+    name: 'templates: rows with tools are written by the default',
+    find: 'options.tools === undefined ? plain : withTools',
+    replace: 'options.tools !== undefined ? plain : plain',
+    test: 'rows with tools are learned as the template for tools writes them',
+  }),
   data('duplicates.ts', 'preview-file', {
     name: 'duplicates: long numbers of calls are rounded',
     find: "typeof value === 'bigint' ?",

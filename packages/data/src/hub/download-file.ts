@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AppError } from '@moraine/contract';
+import { makeFolder } from '@moraine/contract/make-folder';
 import { describeBytes } from './describe-bytes.js';
 import { Hiccup, type Hub, persist } from './hub.js';
 import type { HubFile, HubRecord } from './read-record.js';
@@ -42,6 +43,7 @@ export async function downloadFile(
     if (isLast) throw otherBytes(hub, file, `have the ${file.hash.kind} hash ${hex}, not ${file.hash.hex}`);
     hub.onWait(`${file.name} arrived with another hash than its record has; it is fetched anew`, 0);
   }
+  makeFolder(dirname(place), 0o700);
   await rename(part, place);
   return place;
 }
@@ -85,7 +87,7 @@ async function fetchOnce(hub: Hub, record: HubRecord, file: HubFile, { part, sta
   };
   if (state.at > file.sizeBytes) await begin();
   if (state.at === file.sizeBytes) return;
-  const path = `/${record.repo}/resolve/${record.commit}/${encodeURIComponent(file.name)}`;
+  const path = `/${record.repo}/resolve/${record.commit}/${file.name.split('/').map(encodeURIComponent).join('/')}`;
   const { response, body } = await get(hub, path, { ...record, file: file.name }, rangeFrom(state));
   if (state.at > 0 && !goesOnAt(response, state.at)) await begin();
   const etag = response.headers.get('etag');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { INDEX_FILE, parseModelConfig, WEIGHTS_FILE, weightFiles } from '@moraine/contract/plan';
+import { isNamedTemplate } from '../template-files.js';
 import { describeBytes } from './describe-bytes.js';
 import { bytesHere, downloadFile } from './download-file.js';
 import type { Hub } from './hub.js';
@@ -76,7 +77,7 @@ async function readComplete(hub: Hub, source: HubSource): Promise<HubRecord> {
 /** Downloads what `fetchBase` says into `dir` itself. Returns the paths by their names in the repository. */
 async function fetchFiles(hub: Hub, record: HubRecord, options: FetchOptions): Promise<Map<string, string>> {
   const { dir } = options;
-  const companions = [...record.files.values()].filter(({ name }) => COMPANIONS.test(name));
+  const companions = [...record.files.values()].filter(({ name }) => COMPANIONS.test(name) || isNamedTemplate(name));
   const small = [need(record, 'config.json'), ...present(record, [INDEX_FILE])];
   refuseLarge(record, [...small, ...companions]);
   const fetchSmall = (file: HubFile): Promise<string> => downloadFile(hub, record, file, { dir, onBytes: () => {} });

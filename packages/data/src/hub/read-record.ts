@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import { isNamedTemplate } from '../template-files.js';
 import { Hiccup, type Hub, persist } from './hub.js';
 import { get } from './request.js';
 import type { HubSource } from './source.js';
@@ -14,7 +15,7 @@ export interface HubFile {
 export interface HubRecord extends HubSource {
   /** What the revision was when it was asked for; files are fetched by it. */
   commit: string;
-  /** By name; files in folders are left out. */
+  /** By name; files in folders are left out, but for chat templates. */
   files: Map<string, HubFile>;
 }
 
@@ -31,7 +32,9 @@ export async function readRecord(hub: Hub, source: HubSource): Promise<HubRecord
   if (!Array.isArray(siblings)) throw noHub(hub, `no list of files for ${repo}`);
   const files = siblings.map(fieldsOf).flatMap((sibling) => {
     const name = sibling.rfilename;
-    return typeof name !== 'string' || /[/\\]/.test(name) ? [] : [[name, toFile(hub, name, sibling)] as const];
+    return typeof name !== 'string' || (/[/\\]/.test(name) && !isNamedTemplate(name))
+      ? []
+      : [[name, toFile(hub, name, sibling)] as const];
   });
   return { ...source, commit, files: new Map(files) };
 }

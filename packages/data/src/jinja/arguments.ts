@@ -1,12 +1,14 @@
 import { type Arguments, Float, orElse, TemplateError, typeName, Undefined, type Value } from './values.js';
 
-/** Arguments in the order of their names; undefined where none was given. @throws TemplateError for one too many or an unknown name. */
+/** Arguments in the order of their names; undefined where none was given. @throws TemplateError for one too many, one given twice or an unknown name. */
 export function bind({ args, named }: Arguments, names: readonly string[], of: string): (Value | undefined)[] {
   if (args.length > names.length) {
     throw new TemplateError(`${of}() takes ${names.length} arguments but ${args.length} were given`);
   }
   const unknown = [...named.keys()].find((name) => !names.includes(name));
   if (unknown !== undefined) throw new TemplateError(`${of}() got an unexpected keyword argument '${unknown}'`);
+  const twice = names.slice(0, args.length).find((name) => named.has(name));
+  if (twice !== undefined) throw new TemplateError(`${of}() got multiple values for argument '${twice}'`);
   return names.map((name, i) => orElse(args[i], named.get(name)));
 }
 

@@ -10,9 +10,10 @@ import {
 } from './ast.js';
 import { Written } from './bounds.js';
 import { argumentsOf, call, expression, filtered } from './expressions.js';
-import { GLOBAL_NAMES, globalsOn, Loop } from './globals.js';
+import { GLOBAL_NAMES, globalsOn, Loop, Macro } from './globals.js';
 import { type Context, type Execute, Scope } from './scope.js';
 import {
+  type Arguments,
   type Callable,
   isTrue,
   itemsOf,
@@ -121,17 +122,20 @@ function forStatement(node: Of<'For'>, context: Context): Execute {
       return written.text();
     };
     const items = test === null ? all : all.filter((item) => isTrue(test(inner(item))));
-    if (items.length === 0) otherwise(new Scope(scope), out);
+    // Jinja takes a round that `break` or `continue` ends for none.
+    let wentThrough = false;
     for (const [i, item] of items.entries()) {
       const iteration = inner(item);
       iteration.set('loop', new Loop(items, i, depth, isRecursive ? again : null));
       try {
         body(iteration, out);
+        wentThrough = true;
       } catch (signal) {
         if (!(signal instanceof LoopSignal)) throw signal;
         if (signal.isBreak) break;
       }
     }
+    if (!wentThrough) otherwise(new Scope(scope), out);
   };
   return (scope, out) => goThrough(itemsOf(iterable(scope)), 1, scope, out);
 }
@@ -158,7 +162,8 @@ function setStatement(node: Of<'Set'>, context: Context): Execute {
   if (property.type !== 'Identifier') throw new Unsupported('a value for an item of a list or dictionary');
   return (scope) => {
     const self = object(scope);
-    if (!(self instanceof Namespace)) throw new TemplateError('cannot assign attribute on non-namespace object');
+    if (!(self instanceof Namespace) || self instanceof Loop || self instanceof Macro)
+      throw new TemplateError('cannot assign attribute on non-namespace object');
     self.values.set(property.value, value(scope));
   };
 }
@@ -173,34 +178,44 @@ const captured =
   };
 
 function macro(
-  name: string,
+  name: string | null,
   parameters: readonly Parameter[],
   body: readonly Node[],
   context: Context,
-): (scope: Scope, caller?: Callable) => Callable {
+): (scope: Scope) => Macro {
   const names = parameters.map((one) => (one.type === 'Identifier' ? one.value : one.key.value));
   const defaults = parameters.map((one) => (one.type === 'Identifier' ? null : expression(one.value, context)));
   const inner = { names: new Set([...context.names, 'kwargs', 'varargs']) };
   const run = captured(block(body, inner));
-  return (scope) =>
-    ({ args, named }) => {
-      const made = new Scope(scope);
-      for (const [i, of] of names.entries()) {
-        made.set(of, orElse(orElse(orElse(args[i], named.get(of)), defaults[i]?.(made)), new Undefined(of)));
-      }
-      const rest = [...named].filter(([key]) => !names.includes(key) && key !== 'caller');
-      if (args.length > names.length && !usesName(body, 'varargs')) {
-        throw new TemplateError(`macro '${name}' takes not more than ${names.length} argument(s)`);
-      }
-      const [unknown] = rest;
-      if (unknown && !usesName(body, 'kwargs')) {
-        throw new TemplateError(`macro '${name}' takes no keyword argument '${unknown[0]}'`);
-      }
-      made.set('varargs', tupleOf(args.slice(names.length)));
-      made.set('kwargs', new Map<Value, Value>(rest));
-      made.set('caller', named.get('caller') ?? new Undefined('caller'));
-      return run(made);
-    };
+  const takes = {
+    varargs: usesName(body, 'varargs'),
+    kwargs: usesName(body, 'kwargs'),
+    caller: usesName(body, 'caller'),
+  };
+  const about = new Map<string, Value>([
+    ['name', name],
+    ['arguments', tupleOf(names)],
+    ['catch_varargs', takes.varargs],
+    ['catch_kwargs', takes.kwargs],
+    ['caller', takes.caller],
+  ]);
+  const called = (scope: Scope, { args, named }: Arguments): Value => {
+    const byName = names.slice(args.length);
+    const rest = [...named].filter(([key]) => !byName.includes(key) && (key !== 'caller' || !takes.caller));
+    const of = `macro ${name === null ? 'None' : `'${name}'`}`;
+    if (args.length > names.length && !takes.varargs)
+      throw new TemplateError(`${of} takes not more than ${names.length} argument(s)`);
+    if (rest[0] !== undefined && !takes.kwargs)
+      throw new TemplateError(`${of} takes no keyword argument '${rest[0][0]}'`);
+    const made = new Scope(scope);
+    for (const [i, key] of names.entries())
+      made.set(key, orElse(orElse(orElse(args[i], named.get(key)), defaults[i]?.(made)), new Undefined(key)));
+    made.set('varargs', tupleOf(args.slice(names.length)));
+    made.set('kwargs', new Map<Value, Value>(rest));
+    made.set('caller', named.get('caller') ?? new Undefined('caller'));
+    return run(made);
+  };
+  return (scope) => new Macro((given) => called(scope, given), about);
 }
 
 const usesName = (nodes: readonly Node[], name: string): boolean => JSON.stringify(nodes).includes(`"value":"${name}"`);
@@ -208,7 +223,7 @@ const usesName = (nodes: readonly Node[], name: string): boolean => JSON.stringi
 function callStatement(node: Of<'CallStatement'>, context: Context): Execute {
   const called = expression(node.call.callee, context);
   const given = argumentsOf(node.call.args, context);
-  const caller = macro('caller', node.callerArgs ?? [], node.body, context);
+  const caller = macro(null, node.callerArgs ?? [], node.body, context);
   return (scope, out) => {
     const { args, named } = given(scope);
     out.push(toText(call(called(scope), { args, named: new Map(named).set('caller', caller(scope)) })));

@@ -1,3 +1,4 @@
+import { needText } from './arguments.js';
 import { type CallExpression, type Expression, type Identifier, type Member, type Node, partsOf } from './ast.js';
 import { filterOf } from './filters.js';
 import { attributeOf, isMethod } from './methods.js';
@@ -13,7 +14,6 @@ import {
   Namespace,
   orElse,
   TemplateError,
-  toText,
   tupleOf,
   typeName,
   Undefined,
@@ -164,8 +164,26 @@ export function filtered(filter: Identifier | CallExpression, context: Context):
   if (callee.type !== 'Identifier') throw new Unsupported(`the filter ${callee.type}`);
   if (callee.value.startsWith(TEST_FILTER)) return testWith(callee.value, isPlain ? [] : filter.args, context);
   const change = filterOf(callee.value);
-  const given = argumentsOf(isPlain ? [] : filter.args, context);
+  const args = isPlain ? [] : filter.args;
+  refuseUnknownNames(callee.value, args);
+  const given = argumentsOf(args, context);
   return (value, scope) => change(value, given(scope));
+}
+
+/** Filters whose argument names a filter or a test, by its place. */
+const NAMING: Record<string, { at: number; find: (name: string) => unknown }> = {
+  map: { at: 0, find: filterOf },
+  select: { at: 0, find: testNamed },
+  reject: { at: 0, find: testNamed },
+  selectattr: { at: 1, find: testNamed },
+  rejectattr: { at: 1, find: testNamed },
+};
+
+/** A filter or a test that is named by a text is known before anything is rendered. */
+function refuseUnknownNames(filter: string, args: readonly Expression[]): void {
+  const naming = Object.hasOwn(NAMING, filter) ? NAMING[filter] : undefined;
+  const name = naming && args[naming.at];
+  if (name?.type === 'StringLiteral') naming?.find(name.value);
 }
 
 /** A test with arguments, which comes as a filter. */
@@ -187,15 +205,33 @@ export function argumentsOf(nodes: readonly Expression[], context: Context): (sc
     if (node.type === 'KeywordSpreadExpression') return ['**', expression(node.argument, context)] as const;
     return [null, expression(node, context)] as const;
   });
+  refuseTwice(parts.map(([name]) => name));
   return (scope) => {
     const given: Arguments = { args: [], named: new Map() };
     for (const [name, evaluate] of parts) {
       const value = evaluate(scope);
       if (name === null) given.args.push(value);
       else if (name === '*') given.args.push(...itemsOf(value));
-      else if (name !== '**') given.named.set(name, value);
-      else if (value instanceof Map) for (const [key, of] of value) given.named.set(toText(key), of);
+      else for (const [key, of] of name === '**' ? namesOf(value) : [[name, value] as const]) addNamed(given, key, of);
     }
     return given;
   };
+}
+
+function refuseTwice(names: readonly (string | null)[]): void {
+  const named = names.filter((name) => name !== null && !name.startsWith('*'));
+  const twice = named.find((name, i) => named.indexOf(name) !== i);
+  if (twice !== undefined) throw new Error(`the argument '${twice}' stands twice in a call`);
+}
+
+/** What `**` of a value gives by name. */
+function namesOf(value: Value): [string, Value][] {
+  if (value instanceof Undefined) throw new TemplateError(`'${value.name}' is undefined`);
+  if (!(value instanceof Map)) throw new TemplateError(`argument after ** must be a mapping, not ${typeName(value)}`);
+  return [...value].map(([key, of]) => [needText(key, 'a name of an argument'), of]);
+}
+
+function addNamed({ named }: Arguments, name: string, value: Value): void {
+  if (named.has(name)) throw new TemplateError(`got multiple values for keyword argument '${name}'`);
+  named.set(name, value);
 }

@@ -1,5 +1,6 @@
 import { bind, needInt, needText } from './arguments.js';
 import {
+  type Arguments,
   type Callable,
   itemsOf,
   Namespace,
@@ -31,17 +32,25 @@ const range: Callable = (given) => {
 
 function pairsOf(value: Value | undefined): [Value, Value][] {
   if (value === undefined) return [];
+  if (value instanceof Undefined) throw new TemplateError(`'${value.name}' is undefined`);
   if (value instanceof Map) return [...value];
   return itemsOf(value).map((pair) => {
-    const [key, of] = itemsOf(pair);
-    if (key === undefined || of === undefined) throw new TemplateError('a dictionary is made of pairs');
+    const [key, of, ...more] = itemsOf(pair);
+    if (key === undefined || of === undefined || more.length > 0)
+      throw new TemplateError('a dictionary is made of pairs');
     return [key, of];
   });
 }
 
-const namespace: Callable = ({ args, named }) => {
+/** What `dict` and `namespace` take: pairs or a dictionary, and values by name. */
+function entriesOf({ args, named }: Arguments): [Value, Value][] {
+  if (args.length > 1) throw new TemplateError(`dict expected at most 1 argument, got ${args.length}`);
+  return [...pairsOf(args[0]), ...named];
+}
+
+const namespace: Callable = (given) => {
   const made = new Namespace();
-  for (const [key, value] of [...pairsOf(args[0]), ...named]) made.values.set(toText(key), value);
+  for (const [key, value] of entriesOf(given)) made.values.set(toText(key), value);
   return made;
 };
 
@@ -90,7 +99,7 @@ export function globalsOn(day: Date): Map<string, Value> {
     ['None', null],
     ['range', range],
     ['namespace', namespace],
-    ['dict', ({ args, named }) => new Map<Value, Value>([...pairsOf(args[0]), ...named])],
+    ['dict', (given) => new Map(entriesOf(given))],
     [
       'raise_exception',
       ({ args }) => {
@@ -102,6 +111,20 @@ export function globalsOn(day: Date): Map<string, Value> {
 }
 
 export const GLOBAL_NAMES: ReadonlySet<string> = new Set([...globalsOn(new Date(0)).keys(), 'caller', 'loop']);
+
+/** A macro: called, and asked for what it is named and takes. */
+export class Macro extends Namespace {
+  constructor(
+    call: Callable,
+    private readonly about: ReadonlyMap<string, Value>,
+  ) {
+    super(call);
+  }
+
+  override get(name: string): Value | undefined {
+    return this.about.get(name);
+  }
+}
 
 /** What `loop` is in the iteration `i` over `items`; `again` is what it does when a recursive loop calls it. */
 export class Loop extends Namespace {

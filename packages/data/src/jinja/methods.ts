@@ -1,5 +1,6 @@
 import { bind, needInt, needText, optionalText } from './arguments.js';
 import { joinTexts, refuseLongText } from './bounds.js';
+import { isDigit, isLower, isNumeric, isUpper } from './letters.js';
 import { capitalize, countOf, isSpace, replace, split, splitLines, splitRight, strip, titleCase } from './text.js';
 import {
   type Arguments,
@@ -109,11 +110,13 @@ export const TEXT_METHODS: Record<string, Method<string>> = {
   index: needed('index', (text, part) => text.indexOf(part)),
   rindex: needed('rindex', (text, part) => text.lastIndexOf(part)),
   isspace: every(isSpace),
-  isdigit: every((letter) => /^\p{Nd}$/u.test(letter)),
+  isdecimal: every((letter) => /^\p{Nd}$/u.test(letter)),
+  isdigit: every(isDigit),
+  isnumeric: every(isNumeric),
   isalpha: every((letter) => /^\p{L}$/u.test(letter)),
-  isalnum: every((letter) => /^[\p{L}\p{N}]$/u.test(letter)),
-  isupper: textMethod((text) => text !== text.toLowerCase() && text === text.toUpperCase()),
-  islower: textMethod((text) => text !== text.toUpperCase() && text === text.toLowerCase()),
+  isalnum: every((letter) => isNumeric(letter) || /^\p{L}$/u.test(letter)),
+  isupper: textMethod(isUpper),
+  islower: textMethod(isLower),
   partition: partition(
     'partition',
     (text, part) => text.indexOf(part),
@@ -200,6 +203,12 @@ export function attributeOf(self: Value, name: Value, isDotted: boolean): Value 
   const method = typeof name === 'string' ? methodOf(self, name) : undefined;
   if (isDotted && method) return method;
   return orElse(orElse(itemAt(self, name), method), new Undefined(toText(name)));
+}
+
+/** A value's own attribute, as the filter `attr` reads it: no item of a list or dictionary stands in. */
+export function ownAttribute(self: Value, name: string): Value {
+  const isItem = self instanceof Map && methodOf(self, name) === undefined;
+  return isItem ? new Undefined(name) : attributeOf(self, name, true);
 }
 
 function itemAt(self: Value, key: Value): Value | undefined {

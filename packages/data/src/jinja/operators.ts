@@ -46,9 +46,9 @@ export function operate(operator: string, left: Value, right: Value): Value {
 }
 
 function calculate(operator: string, left: Value, right: Value): Value {
+  if (operator === '%' && typeof left === 'string') return formatPercent(left, right);
   for (const side of [left, right])
     if (side instanceof Undefined) throw new TemplateError(`'${side.name}' is undefined`);
-  if (operator === '%' && typeof left === 'string') return formatPercent(left, right);
   if (operator === '+' && typeof left === 'string' && typeof right === 'string') return joinTexts([left, right]);
   if (operator === '+' && Array.isArray(left) && Array.isArray(right) && left.constructor === right.constructor) {
     refuseLongList(left.length + right.length);

@@ -1,4 +1,5 @@
 import { bind } from './arguments.js';
+import { isLower, isUpper } from './letters.js';
 import {
   type Arguments,
   compare,
@@ -7,7 +8,9 @@ import {
   isNumber,
   itemsOf,
   Lazy,
+  Namespace,
   TemplateError,
+  toText,
   typeName,
   Undefined,
   Unsupported,
@@ -33,12 +36,20 @@ export function isIn(value: Value, container: Value): boolean {
     throw new TemplateError(`'in <string>' requires string as left operand, not ${typeName(value)}`);
   }
   if (container instanceof Map) return container.has(value);
+  if (container instanceof Lazy) return isAhead(value, container);
   return itemsOf(container).some((item) => isEqual(item, value));
+}
+
+/** Whether a value comes yet; what comes behind it is left. */
+function isAhead(value: Value, items: Lazy): boolean {
+  for (let item = items.next(); item !== undefined; item = items.next()) if (isEqual(item, value)) return true;
+  return false;
 }
 
 const TESTS: Record<string, Test> = {
   boolean: (value) => typeof value === 'boolean',
-  callable: (value) => typeof value === 'function' || value instanceof Undefined,
+  callable: (value) =>
+    typeof value === 'function' || value instanceof Undefined || (value instanceof Namespace && value.call !== null),
   defined: (value) => !(value instanceof Undefined),
   divisibleby: (value, given) => {
     const [by] = bind(given, ['num'], 'divisibleby');
@@ -54,7 +65,7 @@ const TESTS: Record<string, Test> = {
   integer: (value) => typeof value === 'bigint',
   iterable: (value) => isSequence(value) || value instanceof Lazy || value instanceof Undefined,
   le: (value, given) => compare(value, other(given, 'le')) <= 0,
-  lower: (value) => typeof value === 'string' && value !== value.toUpperCase() && value === value.toLowerCase(),
+  lower: (value) => isLower(toText(value)),
   lt: (value, given) => compare(value, other(given, 'lt')) < 0,
   mapping: (value) => value instanceof Map,
   ne: (value, given) => !isEqual(value, other(given, 'ne')),
@@ -66,7 +77,7 @@ const TESTS: Record<string, Test> = {
   string: (value) => typeof value === 'string',
   true: (value) => value === true,
   undefined: (value) => value instanceof Undefined,
-  upper: (value) => typeof value === 'string' && value !== value.toLowerCase() && value === value.toUpperCase(),
+  upper: (value) => isUpper(toText(value)),
 };
 
 const ALIASES: Record<string, string> = {

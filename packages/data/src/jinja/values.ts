@@ -48,11 +48,22 @@ export const viewOf = (items: Iterable<Value>): View => View.from(items) as View
 
 /** What Python makes while it is asked: true, without a length, and empty once it was gone through. */
 export class Lazy {
-  constructor(private items: Value[]) {}
+  private readonly items: Iterator<Value>;
 
+  constructor(items: Iterable<Value>) {
+    this.items = items[Symbol.iterator]();
+  }
+
+  /** The next item; undefined where none is left. */
+  next(): Value | undefined {
+    const { done, value } = this.items.next();
+    return done ? undefined : value;
+  }
+
+  /** All that are left. */
   take(): Value[] {
-    const { items } = this;
-    this.items = [];
+    const items: Value[] = [];
+    for (let item = this.next(); item !== undefined; item = this.next()) items.push(item);
     return items;
   }
 }

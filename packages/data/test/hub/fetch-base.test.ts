@@ -105,6 +105,16 @@ test('a base is its configuration, tokenizer and safetensors; nothing pickled, e
   expect(seen.at(-1)).toEqual({ file: 'model.safetensors', bytes: sizeBytes, sizeBytes });
 });
 
+test('chat templates with a name of their own come along in their folder, and no other file of it', async () => {
+  const name = 'additional_chat_templates/tool_use.jinja';
+  const others = { 'additional_chat_templates/run.py': 'import os', 'other/tool_use.jinja': 'x' };
+  hub.repos['org/tiny'] = tinyRepo({ [name]: '{{ tools }}', ...others });
+  const fetched = await fetchTiny();
+  expect([...fetched.files.keys()].filter((one) => one.includes('/'))).toEqual([name]);
+  expect(readFileSync(fetched.files.get(name) ?? '', 'utf8')).toBe('{{ tools }}');
+  expect(readdirSync(folder)).toContain('additional_chat_templates');
+});
+
 test('of several weight files those are fetched that the index names', async () => {
   const [a, b] = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
   const files = tinyRepo({

@@ -71,6 +71,7 @@ export function addFiles(dir: string, files: readonly ExportFile[]): void {
 const CHUNK_BYTES = 2 ** 30;
 
 function writeOne(path: string, file: ExportFile): void {
+  makeFolder(dirname(path));
   const to = openSync(path, 'wx');
   try {
     for (const piece of file.open().pieces)

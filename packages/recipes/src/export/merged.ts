@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Rounding } from '@moraine/contract';
+import { listNamedTemplates, TEMPLATE_FILE } from '@moraine/data';
 import { decode, encode, type LazyTensor, type StoredTensor, type TensorDtype } from '@moraine/engine';
 import type { HostTensor } from '@moraine/lm';
 import { type Base, readWeight } from '../base.js';
 import { piecesOf } from '../weight-bytes.js';
 import { copiedFile, type ExportFile, jsonFile, tensorsFile } from './files.js';
 
-/** Files of a base that belong to a whole model besides its weights. */
+/** Files of a base that belong to a whole model besides its weights and chat templates. */
 const COMPANIONS = [
   'generation_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
   'added_tokens.json',
-  'chat_template.jinja',
   'vocab.json',
   'merges.txt',
   'tokenizer.model',
@@ -39,7 +39,7 @@ export function mergedFiles(baseDir: string, base: Base, { isChanged, weightOf }
   );
   return [
     configFile(baseDir, base),
-    ...COMPANIONS.flatMap((name) => copiedFile(baseDir, name)),
+    ...[...COMPANIONS, TEMPLATE_FILE, ...listNamedTemplates(baseDir)].flatMap((name) => copiedFile(baseDir, name)),
     tensorsFile('model.safetensors', tensors),
   ];
 }

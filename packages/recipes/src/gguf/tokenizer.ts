@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import type { TextTokenizer } from '@moraine/data';
@@ -81,7 +81,6 @@ export function tokenizerMetadata(
   const parts = partsOf(json);
   const own = parts.some(({ type }) => type === 'ByteLevel') ? byteLevel(json, merges) : sentencePiece(json, merges);
   const tokens = [...listTokens(json, vocabSize), ...extra.texts.map((word) => ({ text: word, type: TYPES.byte }))];
-  const template = chatTemplateOf(dir);
   const id = (key: string, value: number | null): [string, GgufValue][] =>
     value === null || value < 0 ? [] : [[`tokenizer.ggml.${key}`, { type: 'u32', value }]];
   const framed = tokenizer.encode('a', { addSpecialTokens: true });
@@ -100,7 +99,7 @@ export function tokenizerMetadata(
       { type: 'bool', value: tokenizer.bosId !== null && framed[0] === tokenizer.bosId },
     ],
     ['tokenizer.ggml.add_eos_token', { type: 'bool', value: framed.length > 1 && framed.at(-1) === tokenizer.eosId }],
-    ...(template === null ? [] : [['tokenizer.chat_template', { type: 'string', value: template }] as const]),
+    ...templateMetadata(tokenizer.templates),
   ];
 }
 
@@ -227,15 +226,16 @@ function kindsOf(part: Part | null, inner: string): string[] {
   return part.type === 'Sequence' ? (part[inner] as Part[]).map(({ type }) => type ?? '') : [part.type ?? ''];
 }
 
-/** The base's own chat template, as it is written. */
-function chatTemplateOf(dir: string): string | null {
-  const file = join(dir, 'chat_template.jinja');
-  if (existsSync(file)) return readFileSync(file, 'utf8');
-  const config = join(dir, 'tokenizer_config.json');
-  if (!existsSync(config)) return null;
-  const { chat_template: template } = JSON.parse(readFileSync(config, 'utf8')) as { chat_template?: unknown };
-  return typeof template === 'string' ? template : null;
-}
+/** The base's own chat templates, as they are written: the default one, and one for tools under its name. */
+const templateMetadata = ({ whole, toolUse }: TextTokenizer['templates']): GgufMetadata => [
+  ...(toolUse === null
+    ? []
+    : ([
+        ['tokenizer.chat_template.tool_use', { type: 'string', value: toolUse }],
+        ['tokenizer.chat_templates', { type: 'strings', value: ['tool_use'] }],
+      ] as const)),
+  ...(whole === null ? [] : ([['tokenizer.chat_template', { type: 'string', value: whole }]] as const)),
+];
 
 const unsupported = (problem: string): AppError =>
   new AppError('unsupported_format', `The model has no GGUF form: ${problem}.`, {

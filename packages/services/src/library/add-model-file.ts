@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { AppError } from '@moraine/contract';
+import { isNamedTemplate } from '@moraine/data';
 import { extract } from 'tar-stream';
 import type { Services } from '../ground/context.js';
 import { addToUpload, type Upload } from '../ground/upload.js';
@@ -84,10 +85,11 @@ async function unpack(s: Services, upload: Upload, { filename, stream, sizeBytes
   return { sizeBytes };
 }
 
-/** `./folder/file` as its folder and its name. */
+/** `./folder/file` as its folder and its name; a chat template with a name of its own is named with the folder that it always has. */
 function splitName(name: string): [folder: string, base: string] {
   const parts = name.split('/').filter((part) => part !== '.' && part !== '');
-  return [`${parts.slice(0, -1).join('/')}/`, parts.at(-1) ?? ''];
+  const at = isNamedTemplate(parts.slice(-2).join('/')) ? -2 : -1;
+  return [`${parts.slice(0, at).join('/')}/`, parts.slice(at).join('/')];
 }
 
 const tooLarge = (filename: string, sizeBytesMax: number): AppError =>

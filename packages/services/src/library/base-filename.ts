@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import { isNamedTemplate } from '@moraine/data';
 
 /** What a base may consist of: weights as safetensors, small text beside them, and SentencePiece's tokenizer.model, which is data. */
 const TAKEN = /^[A-Za-z0-9][A-Za-z0-9._-]*\.(safetensors|json|jinja|txt|md|model)$|^(LICENSE|NOTICE|README)$/;
@@ -17,10 +18,10 @@ export function assertBaseFilename(filename: string): void {
       },
     );
   }
-  if (!TAKEN.test(filename) || filename.length > 128) {
+  if (!(TAKEN.test(filename) || isNamedTemplate(filename)) || filename.length > 128) {
     throw new AppError('invalid_base', `A file named '${filename.slice(0, 128)}' is not part of a base model.`, {
       param: 'files',
-      hint: 'Send config.json, tokenizer.json, tokenizer_config.json, generation_config.json and the .safetensors files, without folders.',
+      hint: 'Send config.json, tokenizer.json, tokenizer_config.json, generation_config.json and the .safetensors files, without folders; of folders only additional_chat_templates/NAME.jinja is taken.',
     });
   }
 }

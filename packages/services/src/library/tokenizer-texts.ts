@@ -14,7 +14,10 @@ export async function tokenizerTexts(read: (name: string) => Promise<string | nu
 }
 
 /** Those of a registered base. */
-export const storedTokenizerTexts = (s: Services, { blobPrefix }: BaseModel): Promise<Record<string, string>> =>
+export const storedTokenizerTexts = (
+  s: Services,
+  { blobPrefix }: Pick<BaseModel, 'blobPrefix'>,
+): Promise<Record<string, string>> =>
   tokenizerTexts(async (name) => {
     const key = `${blobPrefix}/${name}`;
     return (await s.blobs.size(key)) === null ? null : text(await s.blobs.open(key));

@@ -9,6 +9,7 @@ import {
   listModels,
   type Services,
 } from '../../src/index.js';
+import { storedTokenizerTexts } from '../../src/library/tokenizer-texts.js';
 import {
   defaultActor,
   layOut,
@@ -242,7 +243,7 @@ describe('a chat template', () => {
   test('that could not be rendered in a run is refused with the construct', async () => {
     const cases = [
       ['{{ messages | wordwrap(9) }}', "the filter 'wordwrap'"],
-      ["{% for m in messages %}{{ '%g' % 1.5 }}{% endfor %}", "the directive '%g'"],
+      ['{% for m in messages %}{{ range.name }}{% endfor %}', "the attribute 'name'"],
       ['{% include "other" %}', 'include'],
     ] as const;
     for (const [source, want] of cases) {
@@ -254,6 +255,24 @@ describe('a chat template', () => {
     }
     const files = { ...tinyFiles(), 'chat_template.jinja': '{{ cycler(1) }}' };
     await expect(register('odd-template', files)).rejects.toThrow("the function 'cycler'");
+  });
+
+  const TOOLS = 'additional_chat_templates/tool_use.jinja';
+
+  test('for tools is checked and kept in its folder, from a folder and from an upload', async () => {
+    const files = { ...tinyFiles(), 'chat_template.jinja': 'a', [TOOLS]: '{{ tools }}' };
+    const dir = await writeFolder(files);
+    await createBaseFromDir(s, actor, { name: 'tools-of-folder', dir });
+    await register('tools-of-upload', files);
+    for (const name of ['tools-of-folder', 'tools-of-upload']) {
+      const { blobPrefix } = await s.db.base.findFirstOrThrow({ where: { name } });
+      const paths = (await s.blobs.list(blobPrefix)).map(({ path }) => path);
+      expect(paths).toEqual(expect.arrayContaining([TOOLS, 'chat_template.jinja']));
+      expect(await storedTokenizerTexts(s, { blobPrefix })).toMatchObject({ [TOOLS]: '{{ tools }}' });
+    }
+    await expect(register('odd-tools', { ...files, [TOOLS]: '{{ cycler(1) }}' })).rejects.toThrow("function 'cycler'");
+    for (const name of ['additional_chat_templates/../x.jinja', 'other/x.jinja', 'additional_chat_templates/x.py'])
+      await expect(register('odd-tools', { ...files, [name]: 'x' })).rejects.toMatchObject({ param: 'files' });
   });
 
   test('that formats as Python does, or refuses roles, is taken', async () => {
