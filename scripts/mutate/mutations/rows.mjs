@@ -131,9 +131,9 @@ export const rows = [
   }),
   recipes('sft.ts', 'run-rows', {
     name: 'order of rows: one method sees those of a step reversed',
-    find: 'rowsOf: createRunOrder(\n      config,\n      files.map((file) => file.length),\n    ),',
+    find: '    rows,\n    rowsOf,\n',
     replace:
-      "rowsOf: (step) => {\n      const lengths = files.map((file) => file.length);\n      const order = createRunOrder(config, lengths)(step);\n      return config.adapter.type === 'mora' ? order.reverse() : order;\n    },",
+      "    rows,\n    rowsOf: (step) => (config.adapter.type === 'mora' ? rowsOf(step).toReversed() : rowsOf(step)),\n",
     test: 'a run with mora type 6 learns from the rows of a step in their order, to the bit',
   }),
 ];
