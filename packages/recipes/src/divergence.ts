@@ -1,7 +1,6 @@
 import { AppError } from '@moraine/contract';
 import type { TrainingRow } from '@moraine/data';
-import type { StepResult } from '@moraine/lm';
-import type { Run } from './train.js';
+import type { StepResult, Trainer } from '@moraine/lm';
 
 /** Losses at either end that are looked at together, so that one batch decides nothing. */
 const WINDOW = 8;
@@ -47,8 +46,15 @@ export function watchLoss(vocabSize: number, before: readonly number[] = []): Lo
   };
 }
 
+/** What of a run an error of its numbers is explained by. */
+interface Explaining {
+  /** The rows of a step by their files and lines, in words. */
+  placesOf(step: number): string;
+  trainer: Pick<Trainer, 'norms'>;
+}
+
 /** Calls a step; an error of its numbers gets the rows of the batch and what is largest of the trained variables. */
-export function explained<T>(run: Pick<Run, 'placesOf' | 'trainer'>, step: number, call: () => T): T {
+export function explained<T>(run: Explaining, step: number, call: () => T): T {
   try {
     return call();
   } catch (error) {
