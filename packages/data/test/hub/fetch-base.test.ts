@@ -313,6 +313,42 @@ describe('refused with what, where and what to do', () => {
     });
   });
 
+  test.each([
+    [403, '{"error":"Access to model org/tiny is restricted and you are not in the authorized list."}', null],
+    [401, '{"error":"Access to model org/tiny is restricted. You must be authenticated to access it."}', null],
+    [401, 'Access to model org/tiny is restricted. Please log in.', null],
+    [403, '{"error":"org/tiny is a gated model"}', 'hf_other'],
+    [403, '{"error":"Your request to access model org/tiny is awaiting a review from the repo authors."}', 'hf_other'],
+  ])('a gated model, said in words alone: %i %s', async (status, body, token) => {
+    hub.fail(/^\/api/, { status, body });
+    await expect(fetchTiny('hf:org/tiny', { token })).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringMatching(/^org\/tiny is gated at http:\S+: [^.]+[.]/),
+      hint: expect.stringMatching(
+        token === null ? /^Accept its terms at .*HF_TOKEN/ : /^The account of HF_TOKEN has no/,
+      ),
+    });
+  });
+
+  test.each([
+    ['no words', '', null, /answers 403 for org\/tiny\.$/, /^Set HF_TOKEN .*org\/tiny asks to accept terms/],
+    ['a page', '<h1>403 restricted</h1>', null, /answers 403 for org\/tiny\.$/, /^Set HF_TOKEN/],
+    [
+      'other words',
+      '{"error":"Not today."}',
+      'hf_x',
+      /answers 403 for org\/tiny: Not today\.$/,
+      /^HF_TOKEN must be of/,
+    ],
+  ])('an answer 403 that says no reason: %s', async (_, body, token, message, hint) => {
+    hub.fail(/^\/api/, { status: 403, body });
+    await expect(fetchTiny('hf:org/tiny', { token })).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringMatching(message),
+      hint: expect.stringMatching(hint),
+    });
+  });
+
   test('a record without hashes, because nothing could be checked', async () => {
     const body = JSON.stringify({ sha: COMMIT, siblings: [{ rfilename: 'config.json' }] });
     hub.fail(/^\/api/, { status: 200, body });
