@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { describeBytes } from './describe-bytes.js';
 import { Hiccup, type Hub, persist } from './hub.js';
-import type { HubFile, HubRecord } from './read-record.js';
+import { type HubFile, type HubRecord, resolvePath } from './read-record.js';
 import { get } from './request.js';
 
 /** Bytes of a file that are here already, whole or the beginning. */
@@ -85,8 +85,12 @@ async function fetchOnce(hub: Hub, record: HubRecord, file: HubFile, { part, sta
   };
   if (state.at > file.sizeBytes) await begin();
   if (state.at === file.sizeBytes) return;
-  const path = `/${record.repo}/resolve/${record.commit}/${encodeURIComponent(file.name)}`;
-  const { response, body } = await get(hub, path, { ...record, file: file.name }, rangeFrom(state));
+  const { response, body } = await get(
+    hub,
+    resolvePath(record, file.name),
+    { ...record, file: file.name },
+    rangeFrom(state),
+  );
   if (state.at > 0 && !goesOnAt(response, state.at)) await begin();
   const etag = response.headers.get('etag');
   state.etag = etag?.startsWith('"') ? etag : null;
