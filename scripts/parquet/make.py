@@ -82,6 +82,7 @@ def small():
     write("pairs", pa.table(pairs))
     expect("pairs", pa.table(pairs))
     write("texts", pa.table({"messages": ['[{"role": "user", "content": "a"},\n {"role": "assistant", "content": "b"}]'], "tools": [None]}))
+    write("nulls", pa.table({"instruction": ["a", "é😀", None], "input": ["", None, "x"], "output": ["o", "p", "q"]}))
     write("decimals", pa.table({"text": ["a"], "price": pa.array([decimal.Decimal("1.25")], pa.decimal128(38, 2))}))
     latin = pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0\4\0\0\0"), pa.py_buffer(b"okgr\xfc"[:2] + b"\xe9\xe8")])
     write("latin", pa.table({"text": latin}))

@@ -1,6 +1,6 @@
 // The header of a safetensors file (https://huggingface.co/docs/safetensors): 8 bytes little-endian header length, JSON header, data.
 
-/** The element types of the safetensors format that this project reads, with their size in bytes. */
+/** The element types whose numbers this project reads and writes, with their size in bytes. */
 export const dtypeBytes = {
   F64: 8,
   F32: 4,
@@ -19,12 +19,43 @@ export const dtypeBytes = {
 
 export type TensorDtype = keyof typeof dtypeBytes;
 
-export const isDtype = (name: unknown): name is TensorDtype =>
-  typeof name === 'string' && Object.hasOwn(dtypeBytes, name);
+/** Whether numbers of a type are read and written here. */
+export const isDtype = (name: string): name is TensorDtype => Object.hasOwn(dtypeBytes, name);
+
+/** Every element type that the format has, with its size in bits: a file of one that is not read here is a valid file. */
+const dtypeBits = {
+  F64: 64,
+  F32: 32,
+  F16: 16,
+  BF16: 16,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F4: 4,
+  C64: 64,
+  I64: 64,
+  U64: 64,
+  I32: 32,
+  U32: 32,
+  I16: 16,
+  U16: 16,
+  I8: 8,
+  U8: 8,
+  BOOL: 8,
+} as const satisfies Record<TensorDtype, number> & Record<string, number>;
+
+export type StoredDtype = keyof typeof dtypeBits;
+
+const isStoredDtype = (name: unknown): name is StoredDtype =>
+  typeof name === 'string' && Object.hasOwn(dtypeBits, name);
 
 export interface TensorEntry {
   name: string;
-  dtype: TensorDtype;
+  dtype: StoredDtype;
   shape: number[];
   /** First byte and the byte after the last, counted from the end of the header. */
   begin: number;
@@ -119,14 +150,14 @@ function refuseGaps(entries: readonly TensorEntry[], dataBytes: number): void {
 function parseEntry(name: string, value: unknown): TensorEntry {
   if (!isRecord(value)) throw new SafetensorsError(`the entry of ${name} is not an object`);
   const { dtype, shape, data_offsets: offsets } = value;
-  if (!isDtype(dtype)) {
-    throw new SafetensorsError(`${name} has type ${String(dtype)}; known are ${Object.keys(dtypeBytes).join(', ')}`);
+  if (!isStoredDtype(dtype)) {
+    throw new SafetensorsError(`${name} has type ${String(dtype)}; known are ${Object.keys(dtypeBits).join(', ')}`);
   }
   if (!isSizes(shape)) throw new SafetensorsError(`the shape of ${name} is not a list of sizes`);
   if (!isSizes(offsets) || offsets.length !== 2)
     throw new SafetensorsError(`data_offsets of ${name} is not a pair of sizes`);
   const [begin = 0, end = 0] = offsets;
-  const needed = shape.reduce((product, size) => product * size, 1) * dtypeBytes[dtype];
+  const needed = (shape.reduce((product, size) => product * size, 1) * dtypeBits[dtype]) / 8;
   if (end - begin !== needed) {
     throw new SafetensorsError(`${name} ${dtype} [${shape.join(', ')}] needs ${needed} bytes but has ${end - begin}`);
   }

@@ -20,7 +20,7 @@ export interface AdapterToCheck {
   baseConfig: unknown;
 }
 
-const FLOATING = ['F64', 'F32', 'F16', 'BF16'];
+const FLOATS = ['F64', 'F32', 'F16', 'BF16'];
 /** No form stores more tensors of a layer; modules that were trained whole, and biases, are among them. */
 const TENSORS_A_LAYER = 8;
 
@@ -59,11 +59,15 @@ function readHeader(folder: StoredFolder, file: string, bytesMax: number): Safet
 
 function refuseBadNumbers(folder: StoredFolder, file: string, { entries, dataStart }: SafetensorsHeader): void {
   for (const entry of entries) {
-    if (!FLOATING.includes(entry.dtype))
-      throw new AppError('unsupported_format', `${file}: ${entry.name} is ${entry.dtype}, not of a floating type.`, {
-        param: file,
-        hint: 'Save the adapter in float32, float16 or bfloat16.',
-      });
+    if (!FLOATS.includes(entry.dtype))
+      throw new AppError(
+        'unsupported_format',
+        `${file}: ${entry.name} is stored as ${entry.dtype}, which is none of ${FLOATS.join(', ')}.`,
+        {
+          param: file,
+          hint: 'Save the adapter in float32, float16 or bfloat16.',
+        },
+      );
     let from = 0;
     for (const piece of folder.pieces(file, dataStart + entry.begin, dataStart + entry.end, CHECKED_BYTES)) {
       refuseNonFinite(entry, piece, from);

@@ -1,35 +1,69 @@
 import { type AddedToken, Tokenizer } from '@huggingface/tokenizers';
 import { createBpe } from './bpe.js';
 import { isObject, type Json } from './row-problem.js';
-import { createTextEncoder, type EncodeText, type Sections } from './text-encoder.js';
+import { type CutText, createTextEncoder, type EncodeText, type Section } from './text-encoder.js';
 import { lettersOf } from './token-bytes.js';
 
-interface Inside extends Sections {
+/** What the library keeps to itself of its added tokens, and of how it cuts a text at them before it is normalized and after. */
+interface Inside {
+  added_tokens: readonly AddedToken[];
+  added_tokens_map: Map<string, AddedToken>;
+  splitter_unnormalized: Splitter;
+  splitter_normalized: Splitter;
   encode_text: EncodeText;
 }
+
+interface Splitter {
+  split(text: string): string[];
+}
+
+/** Where nothing is normalized, tokens of the normalized text are still looked for behind the others, which the library does not. */
+const AS_IT_IS: Json = { type: 'Sequence', normalizers: [] };
 
 /** A tokenizer of the library, corrected where its added tokens, its merges and its decoding differ from Hugging Face's own. */
 export function exactTokenizer(json: Json & { model: Json }, config: object): Tokenizer {
   const { model } = json;
   const isBpe = model.type === 'BPE';
   // The library would read the list of merges for nothing.
-  const tokenizer = new Tokenizer(isBpe ? { ...json, model: { ...model, merges: [] } } : json, config);
+  const read = isBpe ? { ...json, model: { ...model, merges: [] } } : json;
+  const tokenizer = new Tokenizer({ ...read, normalizer: json.normalizer ?? AS_IT_IS }, config);
   if (isBpe && tokenizer.model) Object.assign(tokenizer.model, { encode: createBpe(model), fuse_unk: false });
   // What the library keeps to itself.
   const inside = tokenizer as unknown as Inside;
-  const { added_tokens_map: added, ...splitters } = inside;
-  const taking = new Map([...added].map(([text, { lstrip, rstrip }]) => [text, { lstrip, rstrip }]));
-  for (const splitter of [splitters.splitter_unnormalized, splitters.splitter_normalized]) {
-    const split = splitter.split.bind(splitter);
-    splitter.split = (text: string): string[] => takeSpace(wordsAlone(split(text), added), taking);
-  }
-  // The library would take the white space of JavaScript.
-  for (const token of added.values()) Object.assign(token, { lstrip: false, rstrip: false });
+  const { written, normalized } = addedTexts(
+    inside.added_tokens,
+    (text) => tokenizer.normalizer?.normalize(text) ?? text,
+  );
+  inside.encode_text = createTextEncoder(tokenizer, {
+    written: cutAt(inside.splitter_unnormalized, written),
+    normalized: cutAt(inside.splitter_normalized, normalized),
+  });
+  // The library has the normalized texts among them, which are pieces of text, too.
+  inside.added_tokens_map.clear();
+  for (const token of inside.added_tokens) inside.added_tokens_map.set(token.content, token);
   keepByteOrderMark(tokenizer.decoder);
   writeBytesFast(tokenizer.pre_tokenizer);
-  inside.encode_text = createTextEncoder(tokenizer, inside);
   return tokenizer;
 }
+
+type Added = ReadonlyMap<string, AddedToken>;
+
+/** The added tokens by what is looked for: in a text as it is written, and in what the normalizer makes of it. */
+function addedTexts(
+  tokens: readonly AddedToken[],
+  normalize: (text: string) => string,
+): Record<'written' | 'normalized', Added> {
+  const textOf = ({ content, normalized }: AddedToken): string => (normalized ? normalize(content) : content);
+  // Of two that the normalizer makes the same, Hugging Face takes any.
+  const byText = (isNormalized: boolean): Added =>
+    new Map(tokens.filter((token) => token.normalized === isNormalized).map((token) => [textOf(token), token]));
+  return { written: byText(false), normalized: byText(true) };
+}
+
+const cutAt =
+  (splitter: Splitter, added: Added): CutText =>
+  (text) =>
+    takeSpace(wordsAlone(splitter.split(text).map((part) => ({ text: part, token: added.get(part) ?? null }))));
 
 /** What Rust's `\w` and `\s` are. */
 const WORD_END = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
@@ -38,29 +72,26 @@ const SPACE = /\p{White_Space}/u;
 const SPACE_START = /^\p{White_Space}+/u;
 
 /** Tokens that must stand alone are text where a letter or digit is beside them; the library looks at none. */
-function wordsAlone(sections: string[], added: ReadonlyMap<string, AddedToken>): string[] {
-  if (!sections.some((section) => added.get(section)?.single_word)) return sections;
-  const out: string[] = [];
-  let isText = false;
-  sections.forEach((section, i) => {
-    const token = added.get(section);
-    const before = sections[i - 1] ?? '';
-    const after = sections[i + 1] ?? '';
-    const isToken = token !== undefined && !(token.single_word && (WORD_END.test(before) || WORD_START.test(after)));
-    if (isText && !isToken) out.push(`${out.pop() ?? ''}${section}`);
-    else out.push(section);
-    isText = !isToken;
+function wordsAlone(sections: Section[]): Section[] {
+  if (!sections.some(({ token }) => token?.single_word)) return sections;
+  const out: Section[] = [];
+  sections.forEach(({ text, token }, i) => {
+    const before = sections[i - 1]?.text ?? '';
+    const after = sections[i + 1]?.text ?? '';
+    const isToken = token !== null && !(token.single_word && (WORD_END.test(before) || WORD_START.test(after)));
+    const last = out.at(-1);
+    if (isToken || last === undefined || last.token !== null) out.push({ text, token: isToken ? token : null });
+    else last.text += text;
   });
   return out;
 }
 
 /** The white space beside a token that takes it. */
-function takeSpace(sections: string[], taking: ReadonlyMap<string, { lstrip: boolean; rstrip: boolean }>): string[] {
-  sections.forEach((section, i) => {
-    const token = taking.get(section);
+function takeSpace(sections: Section[]): Section[] {
+  sections.forEach(({ token }, i) => {
     const [before, after] = [sections[i - 1], sections[i + 1]];
-    if (token?.lstrip && before !== undefined && !taking.has(before)) sections[i - 1] = trimEnd(before);
-    if (token?.rstrip && after !== undefined && !taking.has(after)) sections[i + 1] = after.replace(SPACE_START, '');
+    if (token?.lstrip && before?.token === null) before.text = trimEnd(before.text);
+    if (token?.rstrip && after?.token === null) after.text = after.text.replace(SPACE_START, '');
   });
   return sections;
 }

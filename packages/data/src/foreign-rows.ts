@@ -8,29 +8,12 @@ export interface ForeignForm {
   name: string;
   /** Why such rows cannot be learned from here; null where they can be converted. */
   refusal: string | null;
+  /** The keys that a row of it cannot do without. */
+  needs: readonly string[];
 }
 
-const has = (value: Json, ...keys: string[]): boolean => keys.every((key) => key in value);
-
-const CONVERTED = (name: string): ForeignForm => ({ name, refusal: null });
 const PREFERENCES =
   'that are ranked; here a row shows one answer to learn. Keep the preferred one as {"messages": [...]}.';
-
-/** The form of another tool that a row has; null where none is known. */
-export function foreignForm(value: Json): ForeignForm | null {
-  if (has(value, 'preferred_output') || has(value, 'chosen', 'rejected')) {
-    return { name: 'DPO (preferences)', refusal: PREFERENCES };
-  }
-  if (has(value, 'completion', 'label') && typeof value.label === 'boolean') {
-    return { name: 'KTO (rated answers)', refusal: PREFERENCES };
-  }
-  if (['conversations', 'conversation'].some((key) => Array.isArray(value[key]))) return CONVERTED('ShareGPT');
-  if (has(value, 'instruction', 'output')) return CONVERTED('Alpaca');
-  if (has(value, 'instruction', 'response')) return CONVERTED('Dolly');
-  if (PAIRS.some(([asked, answered]) => has(value, asked, answered))) return CONVERTED('question and answer');
-  return null;
-}
-
 const PAIRS = [
   ['question', 'answer'],
   ['query', 'response'],
@@ -38,6 +21,37 @@ const PAIRS = [
   ['prompt', 'answer'],
   ['input', 'output'],
 ] as const;
+
+/** The first that a row has is its form. */
+const FORMS: readonly ForeignForm[] = [
+  { name: 'DPO (preferences)', refusal: PREFERENCES, needs: ['preferred_output'] },
+  { name: 'DPO (preferences)', refusal: PREFERENCES, needs: ['chosen', 'rejected'] },
+  { name: 'KTO (rated answers)', refusal: PREFERENCES, needs: ['completion', 'label'] },
+  { name: 'ShareGPT', refusal: null, needs: ['conversations'] },
+  { name: 'ShareGPT', refusal: null, needs: ['conversation'] },
+  { name: 'Alpaca', refusal: null, needs: ['instruction', 'output'] },
+  { name: 'Dolly', refusal: null, needs: ['instruction', 'response'] },
+  ...PAIRS.map((needs) => ({ name: 'question and answer', refusal: null, needs })),
+];
+
+/** What a key must hold beside its name to say what a row is. */
+const HOLDS: Record<string, (value: unknown) => boolean> = {
+  label: (value) => typeof value === 'boolean',
+  conversations: Array.isArray,
+  conversation: Array.isArray,
+};
+
+/** The form of another tool that a row has; null where none is known. A key that is null is there, but not all of a form's are null. */
+export const foreignForm = (value: Json): ForeignForm | null =>
+  FORMS.find(
+    ({ needs }) =>
+      needs.every((key) => key in value && (HOLDS[key]?.(value[key]) ?? true)) &&
+      missingKeys(needs, value).length < needs.length,
+  ) ?? null;
+
+/** Those of some keys that a row has not, or null at. */
+export const missingKeys = (keys: readonly string[], value: Json): string[] =>
+  keys.filter((key) => value[key] === undefined || value[key] === null);
 
 const SPEAKERS: Record<string, string> = {
   human: 'user',
@@ -73,12 +87,12 @@ export interface Conversion {
   how: string;
 }
 
-/** The row as one of ours; null where its form is not known or a part of it has no place here. Numbers may be exact. */
+/** The row as one of ours; null where its form is not known, a key of it is missing or a part has no place here. Numbers may be exact. */
 export function convertRow(row: unknown): Conversion | null {
   const value = byKey(toValue(row));
   if (!isObject(value)) return null;
   const form = foreignForm(value);
-  if (form === null || form.refusal !== null) return null;
+  if (form === null || form.refusal !== null || missingKeys(form.needs, value).length > 0) return null;
   switch (form.name) {
     case 'ShareGPT':
       return convertConversation(value);
@@ -87,7 +101,7 @@ export function convertRow(row: unknown): Conversion | null {
     case 'Dolly':
       return converse(value, { system: 'system', asked: 'instruction', input: 'context', answered: 'response' });
     default: {
-      const [asked, answered] = PAIRS.find(([question, answer]) => has(value, question, answer)) ?? PAIRS[0];
+      const [asked = '', answered = ''] = form.needs;
       const [prompt, completion] = [textOf(value[asked]), textOf(value[answered])];
       if (prompt === null || completion === null) return null;
       const how = `'${asked}' is the prompt, '${answered}' the completion`;

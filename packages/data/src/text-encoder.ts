@@ -2,35 +2,33 @@ import type { AddedToken, Tokenizer } from '@huggingface/tokenizers';
 
 export type EncodeText = (text: string | null) => string[] | null;
 
-/** What the library keeps to itself of how it cuts a text at added tokens, before it is normalized and after. */
-export interface Sections {
-  added_tokens_map: ReadonlyMap<string, AddedToken>;
-  splitter_unnormalized: Splitter;
-  splitter_normalized: Splitter;
+/** A stretch of a text: an added token, or what lies between, whose token is null. */
+export interface Section {
+  text: string;
+  token: AddedToken | null;
 }
 
-interface Splitter {
-  split(text: string): string[];
-}
+export type CutText = (text: string) => Section[];
 
 /** Letters of the texts whose tokens are kept; they are forgotten together when there are so many. */
 const KEPT_LETTERS_MAX = 2 ** 21;
 
 /**
- * The tokens of a text: those of what lies between its added tokens, each by itself. They are kept a while, because a template that changes
- * earlier turns writes each turn into many rows.
+ * The tokens of a text: its added tokens, which `cut` finds before the text is normalized and after, and those of what lies between, each by
+ * itself. They are kept a while, because a template that changes earlier turns writes each turn into many rows.
  */
-export function createTextEncoder(tokenizer: Tokenizer, sections: Sections): EncodeText {
-  const { added_tokens_map: added, splitter_unnormalized, splitter_normalized } = sections;
+export function createTextEncoder(tokenizer: Tokenizer, cut: Record<'written' | 'normalized', CutText>): EncodeText {
   const { normalizer, pre_tokenizer: preTokenizer, model } = tokenizer;
   const encodeWords = (text: string, section_index: number): string[] => {
-    if (added.has(text)) return [text];
+    if (text === '') return [];
     const words = preTokenizer === null ? [text] : preTokenizer.pre_tokenize(text, { section_index });
     return model?._call(words) ?? [];
   };
   const encodeSection = (section: string, i: number): string[] => {
     const text = normalizer === null ? section : normalizer.normalize(section);
-    return splitter_normalized.split(text).flatMap((part) => (part === '' ? [] : encodeWords(part, i)));
+    return cut
+      .normalized(text)
+      .flatMap(({ text: part, token }, j) => (token === null ? encodeWords(part, i + j) : [token.content]));
   };
   const kept = [new Map<string, string[]>(), new Map<string, string[]>()] as const;
   let letters = 0;
@@ -51,9 +49,10 @@ export function createTextEncoder(tokenizer: Tokenizer, sections: Sections): Enc
   return (text) =>
     text === null
       ? null
-      : splitter_unnormalized
-          .split(text)
-          .flatMap((section, i) => (section === '' ? [] : added.has(section) ? [section] : encodeKept(section, i)));
+      : cut.written(text).flatMap(({ text: section, token }, i) => {
+          if (token !== null) return [token.content];
+          return section === '' ? [] : encodeKept(section, i);
+        });
 }
 
 /** The same letters, without the long text that they were cut from. */

@@ -26,7 +26,7 @@ async function convert(
 }
 
 const NOTHING = { leftOut: {}, duplicates: { rows: 0, first: null }, skipped: { rows: 0, first: null } };
-const alpaca = (instruction: string, input: unknown, output: unknown, rest = {}) => ({
+const alpaca = (instruction: unknown, input: unknown, output: unknown, rest = {}) => ({
   instruction,
   input,
   output,
@@ -306,6 +306,67 @@ describe('a row that has no place', () => {
     await expect(convert(lines({ question: 'a', answer: '' }), { skipsBad: true })).rejects.toThrow(
       /holds no rows to learn from. Line 1/,
     );
+  });
+});
+
+describe("a row without a key of its file's form is named by form and key, not by what is left of it", () => {
+  const whole = alpaca('a', '', 'o');
+  const missing = (of: string): RegExp => new RegExp(`^Line 2: /\\S+: This is a row of the form ${of}\\.$`);
+  test.each([
+    ['null', [whole, alpaca(null, 'x', 'q')], missing("Alpaca without 'instruction'")],
+    ['absent', [whole, { input: 'x', output: 'q' }], missing("Alpaca without 'instruction'")],
+    ['an answer that is null', [whole, alpaca('a', 'x', null)], missing("Alpaca without 'output'")],
+    ['a text beside', [whole, { ...alpaca('a', 'x', null), text: 't' }], missing("Alpaca without 'output'")],
+    ['a text beside, absent', [whole, { instruction: 'a', text: 't' }], missing("Alpaca without 'output'")],
+    [
+      'both',
+      [
+        { instruction: 'a', response: 'b' },
+        { instruction: null, context: 'c', response: null },
+      ],
+      missing("Dolly without 'instruction' and 'response'"),
+    ],
+    [
+      'of a pair',
+      [
+        { question: 'a', answer: 'b' },
+        { question: null, answer: 'b' },
+      ],
+      missing("question and answer without 'question'"),
+    ],
+    [
+      'a conversation',
+      [{ conversations: [{ from: 'gpt', value: 'b' }] }, { conversations: null }],
+      missing("ShareGPT without 'conversations'"),
+    ],
+  ])('%s', async (_, rows, why) => {
+    await expect(convert(lines(...rows))).rejects.toMatchObject({
+      message: expect.stringMatching(why),
+      param: 'line 2',
+      hint: expect.stringContaining('--skip-bad'),
+    });
+    const { said } = await convert(lines(...rows), { skipsBad: true });
+    expect(said.skipped).toEqual({ rows: 1, first: expect.stringContaining('Line 2: ') });
+  });
+
+  test('in the first row, too', async () => {
+    await expect(convert(lines(alpaca(null, 'x', 'q'), whole))).rejects.toThrow("Alpaca without 'instruction'");
+  });
+
+  test.each([
+    ['a row of ours', { prompt: 'a', completion: 'b', response: null }, { prompt: 'a', completion: 'b' }],
+    ['a pair', { instruction: null, output: null, question: 'a', answer: 'b' }, { prompt: 'a', completion: 'b' }],
+    ['a pair', { preferred_output: null, question: 'a', answer: 'b' }, { prompt: 'a', completion: 'b' }],
+  ])('but keys of another form that nothing fills leave %s what it is: %j', async (_, row, want) => {
+    const [line = ''] = (await convert(lines(row))).lines;
+    expect(JSON.parse(line)).toEqual(want);
+  });
+
+  test('and a whole row of another form is still one of another', async () => {
+    const rows = lines(whole, { question: 'a', answer: 'b' });
+    await expect(convert(rows)).rejects.toThrow('This row is prompt_completion, the rows before it are chat');
+    const other = lines({ input: 'a', output: 'b' }, whole);
+    await expect(convert(other)).rejects.toThrow('This row is chat, the rows before it are prompt_completion');
   });
 });
 

@@ -56,6 +56,25 @@ describe('a table', () => {
   });
 });
 
+test('an empty cell of a table is null, not a row of another form', async () => {
+  const to = join(dir, 'nulls.jsonl');
+  const why = "Line 3: /instruction: This is a row of the form Alpaca without 'instruction'.";
+  await expect(convertFile(tableOf('nulls'), to)).rejects.toMatchObject({ code: 'invalid_file', message: why });
+  const said = await convertFile(tableOf('nulls'), to, { skipsBad: true });
+  expect(said).toMatchObject({
+    rows: 2,
+    form: 'Alpaca',
+    leftOut: {},
+    skipped: { rows: 1, first: expect.stringContaining(why) },
+  });
+  expect(
+    readFileSync(to, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).messages[0].content),
+  ).toEqual(['a', 'é😀']);
+});
+
 describe('a table that cannot be read', () => {
   const refusal = async (path: string): Promise<string> =>
     rowsOf(path).then(

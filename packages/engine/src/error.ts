@@ -43,6 +43,7 @@ export type EngineErrorCode =
   | 'runtime_lock_invalid'
   | 'zip_invalid'
   | 'safetensors_invalid'
+  | 'safetensors_unsupported'
   | 'safetensors_write_failed'
   | 'unknown_signature'
   | 'unknown_output'

@@ -4,6 +4,7 @@ import path from 'node:path';
 import {
   dtypeBytes,
   headerEnd,
+  isDtype,
   parseHeader,
   SafetensorsError,
   type SafetensorsHeader,
@@ -57,7 +58,7 @@ export function readSafetensorsHeader(file: string, bytesMax?: number): Safetens
 /**
  * Reads a safetensors file. Float types arrive as Float32Array, one allocation a tensor, so the peak is the result's own size.
  * @param only names to read; the others are skipped.
- * @throws EngineError `safetensors_invalid` for anything that the format does not allow.
+ * @throws EngineError `safetensors_invalid` for anything that the format does not allow, `safetensors_unsupported` for a tensor of a type that is not read.
  */
 export function readSafetensors(file: string, only: (name: string) => boolean = () => true): SafetensorsFile {
   return withFile(file, (fd) => {
@@ -65,6 +66,7 @@ export function readSafetensors(file: string, only: (name: string) => boolean = 
     const tensors = new Map<string, SafetensorsTensor>();
     for (const { name, dtype, shape, begin, end } of entries) {
       if (!only(name)) continue;
+      if (!isDtype(dtype)) throw unread(file, name, dtype);
       const bytes = new ArrayBuffer(end - begin);
       readExactly(file, fd, new Uint8Array(bytes), dataStart + begin);
       tensors.set(name, { dtype, shape, data: decode(dtype, bytes) });
@@ -176,6 +178,13 @@ function invalid(file: string, what: string, cause?: unknown): EngineError {
     { cause },
   );
 }
+
+const unread = (file: string, name: string, dtype: string): EngineError =>
+  new EngineError(
+    'safetensors_unsupported',
+    `${file}: ${name} is stored as ${dtype}, whose numbers are not read.`,
+    'Save it in float32, float16 or bfloat16.',
+  );
 
 function withFile<T>(file: string, use: (fd: number) => T): T {
   const fd = openSync(file, 'r');

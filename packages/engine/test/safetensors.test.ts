@@ -141,7 +141,8 @@ describe('a damaged file is refused with the reason', () => {
     ['missing bytes', () => raw({ a }, 7), /8 bytes of tensors are announced, 7 are there/],
     ['bytes that belong to nothing', () => raw({ a }, 9), /1 bytes after the last tensor/],
     ['a size that disagrees with the shape', () => raw({ a: tensor('F32', [3], 0, 8) }, 8), /needs 12 bytes but has 8/],
-    ['an unknown type', () => raw({ a: tensor('F8_E4M3', [8], 0, 8) }, 8), /has type F8_E4M3/],
+    ['an unknown type', () => raw({ a: tensor('F3', [8], 0, 8) }, 8), /has type F3/],
+    ['half a byte', () => raw({ a: tensor('F4', [3], 0, 2) }, 2), /a F4 \[3\] needs 1\.5 bytes but has 2/],
     ['a negative size', () => raw({ a: tensor('F32', [-2], 0, 8) }, 8), /not a list of sizes/],
     ['a fraction as offset', () => raw({ a: tensor('F32', [2], 0, 8.5) }, 8), /not a pair of sizes/],
     ['metadata that is not text', () => raw({ __metadata__: { a: 1 } }, 0), /__metadata__.a is not a string/],
@@ -150,6 +151,18 @@ describe('a damaged file is refused with the reason', () => {
     const file = make();
     expect(() => readSafetensors(file)).toThrow(reason);
     expect(() => readSafetensors(file)).toThrow(expect.objectContaining({ code: 'safetensors_invalid' }));
+  });
+
+  test('a tensor of a type that is not read leaves the file valid and the others readable', () => {
+    const file = raw({ a: tensor('F8_E4M3', [2], 0, 2), b: tensor('F4', [3, 2], 2, 5), c: tensor('U8', [1], 5, 6) }, 6);
+    expect(readSafetensorsHeader(file).entries.map(({ dtype }) => dtype)).toEqual(['F8_E4M3', 'F4', 'U8']);
+    expect(readSafetensors(file, (name) => name === 'c').tensors.get('c')?.data).toEqual(new Uint8Array([0]));
+    expect(() => readSafetensors(file)).toThrow(
+      expect.objectContaining({
+        code: 'safetensors_unsupported',
+        message: `${file}: a is stored as F8_E4M3, whose numbers are not read.`,
+      }),
+    );
   });
 
   test('fewer than eight bytes', () => {

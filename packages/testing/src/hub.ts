@@ -8,6 +8,8 @@ export interface HubRepo {
   /** Branches and tags that are this commit. */
   names: string[];
   files: Record<string, Buffer | string>;
+  /** Whether the record has sizes and hashes, as the public hub's; a mirror's may not. Default: it has. */
+  isDescribed?: boolean;
   /** Only with this token; without it the hub says `code`, and `GatedRepo` still shows the record. */
   needs?: { token: string; code: 'GatedRepo' | 'RepoNotFound' };
 }
@@ -26,6 +28,7 @@ export type Fault =
 
 export interface HubRequest {
   server: 'hub' | 'cdn';
+  method: string;
   path: string;
   authorization: string | null;
   range: string | null;
@@ -34,6 +37,8 @@ export interface HubRequest {
 
 export interface TestHub {
   endpoint: string;
+  /** Address of the second server. */
+  cdn: string;
   repos: Record<string, HubRepo>;
   /** Every request so far. */
   requests: HubRequest[];
@@ -53,7 +58,14 @@ export async function startHub(repos: Record<string, HubRepo>): Promise<TestHub>
     const http = createServer((req, res) => {
       const path = req.url ?? '';
       const { authorization = null, range = null, 'if-range': ifRange = null } = req.headers;
-      requests.push({ server, path, authorization, range, ifRange: ifRange?.toString() ?? null });
+      requests.push({
+        server,
+        method: req.method ?? '',
+        path,
+        authorization,
+        range,
+        ifRange: ifRange?.toString() ?? null,
+      });
       const at = faults.findIndex((one) => one.path.test(path));
       const [found] = at < 0 ? [] : faults.splice(at, 1);
       if (found && 'status' in found.fault)
@@ -69,13 +81,14 @@ export async function startHub(repos: Record<string, HubRepo>): Promise<TestHub>
   const [cdn, cdnAddress] = await listen('cdn', (req, res, fault) => {
     const bytes = blobs.get((req.url ?? '').slice(1));
     if (req.headers.authorization !== undefined || !bytes) res.writeHead(400).end('no token belongs here');
-    else sendBytes(req, res, bytes, fault);
+    else sendBytes(req, res, { bytes, hash: sha256(bytes) }, fault);
   });
   const [hub, endpoint] = await listen('hub', (req, res, fault) =>
     answerHub(repos, blobs, cdnAddress, req, res, fault),
   );
   return {
     endpoint,
+    cdn: cdnAddress,
     repos,
     requests,
     fail: (path, ...list) => void faults.push(...list.map((fault) => ({ path, fault }))),
@@ -114,8 +127,10 @@ function answerHub(
   else if (record !== undefined) res.end(JSON.stringify(recordOf(repo)));
   else if (isDenied) refuse(403, 'GatedRepo', `Access to model ${name} is restricted.`);
   else if (content === undefined) refuse(404, 'EntryNotFound', 'Entry not found');
-  else if (!isLarge(file)) sendBytes(req, res, Buffer.from(content), fault);
-  else {
+  else if (!isLarge(file)) {
+    const bytes = Buffer.from(content);
+    sendBytes(req, res, { bytes, hash: gitHash(bytes) }, fault);
+  } else {
     const bytes = Buffer.from(content);
     blobs.set(sha256(bytes), bytes);
     const linked = { 'x-linked-size': bytes.length, 'x-linked-etag': `"${sha256(bytes)}"` };
@@ -127,19 +142,28 @@ const isLarge = (file: string): boolean => file.endsWith('.safetensors');
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
+const gitHash = (bytes: Buffer): string =>
+  createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
+
 /** As `GET /api/models/{repo}/revision/{rev}?blobs=true` has it. */
-const recordOf = ({ commit, files }: HubRepo): unknown => ({
+const recordOf = ({ commit, files, isDescribed = true }: HubRepo): unknown => ({
   sha: commit,
   siblings: Object.entries(files).map(([rfilename, content]) => {
+    if (!isDescribed) return { rfilename };
     const bytes = Buffer.from(content);
-    const blobId = createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
+    const blobId = gitHash(bytes);
     const lfs = { sha256: sha256(bytes), size: bytes.length, pointerSize: 134 };
     return { rfilename, size: bytes.length, blobId, ...(isLarge(rfilename) && { lfs }) };
   }),
 });
 
-function sendBytes(req: IncomingMessage, res: ServerResponse, whole: Buffer, fault: Fault | null): void {
-  const etag = `"${sha256(whole)}"`;
+function sendBytes(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { bytes: whole, hash }: { bytes: Buffer; hash: string },
+  fault: Fault | null,
+): void {
+  const etag = `"${hash}"`;
   const bytes = fault && 'bytes' in fault ? fault.bytes : whole;
   const condition = req.headers['if-range'];
   const isWhole = fault !== null && 'ignoreRange' in fault;

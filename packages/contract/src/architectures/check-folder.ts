@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js';
-import { SafetensorsError, type SafetensorsHeader, type TensorEntry } from '../safetensors.js';
+import { SafetensorsError, type SafetensorsHeader, type StoredDtype, type TensorEntry } from '../safetensors.js';
 import { nearest } from '../suggest.js';
 import { architectureOf } from './registry.js';
 import type { ModelShape } from './tensor.js';
@@ -7,9 +7,18 @@ import type { ModelShape } from './tensor.js';
 export const WEIGHTS_FILE = 'model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
 
-/** A weight of a model: the file and the name it is stored under, which for a tied head may not be the model's. */
-export interface StoredWeight extends TensorEntry {
+/** A tensor of a folder, of whatever type: its bytes counted from the beginning of its file. */
+interface StoredTensor extends TensorEntry {
   file: string;
+}
+
+/** The types that a weight may be stored as. */
+const FLOATS = ['F32', 'F16', 'BF16', 'F64'] as const;
+type FloatDtype = (typeof FLOATS)[number];
+
+/** A weight of a model: the file and the name it is stored under, which for a tied head may not be the model's. */
+export interface StoredWeight extends StoredTensor {
+  dtype: FloatDtype;
 }
 
 /** How a folder's files are read, by name. Each may throw for a file that cannot be read. */
@@ -32,7 +41,6 @@ export interface CheckedFolder<Shape extends ModelShape> {
 }
 
 const HINT = 'A base is a complete Hugging Face folder: config.json, tokenizer.json and safetensors weights.';
-const FLOATS = ['F32', 'F16', 'BF16', 'F64'];
 
 /**
  * Returns the files that hold the weights of a folder with these files: the shards that the index names, else `model.safetensors`.
@@ -72,15 +80,15 @@ export function checkFolder<Shape extends ModelShape>(
   const expected = new Map(tensors(config).map(({ name, shape }) => [name, shape]));
   refuseSizes(files, read, expected, config);
   const headerBytes = headerBytesFor(expected.size);
-  const weights = new Map<string, StoredWeight>();
-  for (const weight of files.flatMap((file) => storedIn(file, read, headerBytes))) {
-    const { name } = weight;
-    if (weights.has(name)) throw refused(`Two files have the tensor ${name}.`, name, 'Keep each shard once.');
-    weights.set(name, weight);
+  const found = new Map<string, StoredTensor>();
+  for (const tensor of files.flatMap((file) => storedIn(file, read, headerBytes))) {
+    const { name } = tensor;
+    if (found.has(name)) throw refused(`Two files have the tensor ${name}.`, name, 'Keep each shard once.');
+    found.set(name, tensor);
   }
-  const optional = config.tieEmbeddings && weights.has(head);
+  const optional = config.tieEmbeddings && found.has(head);
   if (optional) expected.set(head, [config.vocabSize, config.hiddenSize]);
-  for (const weight of weights.values()) checkWeight(weight, expected);
+  const weights = new Map([...found].map(([name, tensor]) => [name, toWeight(tensor, expected)]));
   const stored = { embedding: weights.get(embedding), head: weights.get(head) };
   const isUntied = optional && stored.embedding && stored.head && !read.isSame(stored.embedding, stored.head);
   if (optional && !isUntied) {
@@ -108,8 +116,9 @@ function refuseSizes(
   const bytes = files.reduce((sum, file) => sum + read.sizeOf(file), 0);
   const counts = [...expected.values()].map((shape) => shape.reduce((a, b) => a * b, 1));
   const numbers = counts.reduce((a, b) => a + b, 0);
+  // The smallest type has four bits a number: a weight of it is refused by its type.
   const [least, most] = [
-    numbers,
+    numbers / 2,
     16 * (numbers + vocabSize * hiddenSize) + files.length * headerBytesFor(counts.length),
   ];
   if (bytes >= least - SLACK_BYTES && bytes <= most + SLACK_BYTES) return;
@@ -120,7 +129,7 @@ function refuseSizes(
   );
 }
 
-function storedIn(file: string, read: FolderReader, headerBytes: number): StoredWeight[] {
+function storedIn(file: string, read: FolderReader, headerBytes: number): StoredTensor[] {
   try {
     const { entries, dataStart } = read.header(file, headerBytes);
     return entries
@@ -137,7 +146,8 @@ function storedIn(file: string, read: FolderReader, headerBytes: number): Stored
   }
 }
 
-function checkWeight({ name, dtype, shape }: StoredWeight, expected: ReadonlyMap<string, number[]>): void {
+function toWeight(tensor: StoredTensor, expected: ReadonlyMap<string, number[]>): StoredWeight {
+  const { name, dtype, shape } = tensor;
   const wanted = expected.get(name);
   if (!wanted) {
     const near = nearest(name, [...expected.keys()]);
@@ -154,9 +164,16 @@ function checkWeight({ name, dtype, shape }: StoredWeight, expected: ReadonlyMap
       'config.json and the weights belong to different models, or one of them was edited.',
     );
   }
-  if (!FLOATS.includes(dtype))
-    throw refused(`${name} is stored as ${dtype}, which is none of ${FLOATS.join(', ')}.`, name);
+  if (!isFloat(dtype))
+    throw refused(
+      `${name} is stored as ${dtype}, which is none of ${FLOATS.join(', ')}.`,
+      name,
+      'Take the model with weights that are not quantised, or convert them to one of these types.',
+    );
+  return { ...tensor, dtype };
 }
+
+const isFloat = (dtype: StoredDtype): dtype is FloatDtype => (FLOATS as readonly string[]).includes(dtype);
 
 function refuseMissing(missing: readonly string[]): void {
   const [first] = missing;

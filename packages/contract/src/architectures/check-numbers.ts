@@ -1,6 +1,5 @@
 import { AppError } from '../errors.js';
-import type { TensorDtype } from '../safetensors.js';
-import type { StoredWeight } from './check-folder.js';
+import type { StoredDtype, TensorEntry } from '../safetensors.js';
 
 /** Bytes of one read while the numbers of weights are looked at: a multiple of every element's size. */
 export const CHECKED_BYTES = 4 * 1024 ** 2;
@@ -11,7 +10,7 @@ export const CHECKED_BYTES = 4 * 1024 ** 2;
  * @throws AppError `invalid_base` naming the tensor, the place in it and the value
  */
 export function refuseNonFinite(
-  { name, dtype, shape }: Pick<StoredWeight, 'name' | 'dtype' | 'shape'>,
+  { name, dtype, shape }: Pick<TensorEntry, 'name' | 'dtype' | 'shape'>,
   bytes: Uint8Array,
   from: number,
 ): void {
@@ -25,10 +24,10 @@ export function refuseNonFinite(
 }
 
 /** The floating types: size in bytes, and the bits of a word that are all set in NaN and infinity alone. F64 is looked at by value. */
-const SIZES: Partial<Record<TensorDtype, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
-const EXPONENTS: Partial<Record<TensorDtype, number>> = { F32: 0x7f800000, F16: 0x7c00, BF16: 0x7f80 };
+const SIZES: Partial<Record<StoredDtype, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
+const EXPONENTS: Partial<Record<StoredDtype, number>> = { F32: 0x7f800000, F16: 0x7c00, BF16: 0x7f80 };
 
-function findNonFinite(dtype: TensorDtype, bytes: Uint8Array): number {
+function findNonFinite(dtype: StoredDtype, bytes: Uint8Array): number {
   const size = SIZES[dtype];
   if (size === undefined) return -1;
   const { buffer, byteOffset, length } = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
@@ -42,7 +41,7 @@ function findNonFinite(dtype: TensorDtype, bytes: Uint8Array): number {
   return -1;
 }
 
-function valueAt(dtype: TensorDtype, bytes: Uint8Array, at: number): string {
+function valueAt(dtype: StoredDtype, bytes: Uint8Array, at: number): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (dtype === 'F64') return String(view.getFloat64(8 * at, true));
   const word = dtype === 'F32' ? view.getUint32(4 * at, true) : view.getUint16(2 * at, true);

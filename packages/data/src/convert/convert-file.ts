@@ -5,10 +5,10 @@ import { AppError, explain } from '@moraine/contract';
 import { type Duplicates, findDuplicates } from '../duplicates.js';
 import { type ExactJson, readExact } from '../exact-json.js';
 import { formOfFile, isParquet } from '../file-form.js';
-import { byKey, convertRow, foreignForm, writeExact } from '../foreign-rows.js';
+import { byKey, convertRow, type ForeignForm, foreignForm, missingKeys, writeExact } from '../foreign-rows.js';
 import { readLines } from '../lines.js';
-import type { Row, RowFormat } from '../row.js';
-import { isObject, show } from '../row-problem.js';
+import type { RowFormat } from '../row.js';
+import { isObject, type Json, type RowProblem, show } from '../row-problem.js';
 import { parseText } from '../validate-file.js';
 import { readCsv } from './csv-rows.js';
 import { readItems } from './list-items.js';
@@ -96,7 +96,7 @@ function decodeLine(bytes: Buffer, line: number): string {
 
 class Converter {
   private rows = 0;
-  private form: string | null = null;
+  private form: ForeignForm | null = null;
   private how: string | null = null;
   private format: RowFormat | undefined;
   private readonly leftOut: Record<string, number> = {};
@@ -133,12 +133,16 @@ class Converter {
         hint: 'Name a file with rows.',
       });
     }
-    return { rows, form, how, leftOut, duplicates: this.duplicates.found(), skipped };
+    return { rows, form: form?.name ?? null, how, leftOut, duplicates: this.duplicates.found(), skipped };
   }
 
-  private convert({ line, written }: SourceRow): string | null {
-    const { text, leftOut, form, how } = convertText(written, line);
-    const row = check(text, line, this.format);
+  private convert(source: SourceRow): string | null {
+    const { line } = source;
+    const value = readRow(source);
+    const { text, leftOut, form, how } = convertText(value, source);
+    const read = parseText(text, this.format);
+    if ('problem' in read) throw this.refusal(line, value, read.problem);
+    const { row } = read;
     if (this.duplicates.see(line, row) !== null && this.options.isUnique) return null;
     this.format ??= row.format;
     this.form ??= form;
@@ -147,25 +151,54 @@ class Converter {
     this.rows += 1;
     return text;
   }
+
+  /** Why the row cannot be written; one that is no whole row of the file's form is named as such, not by what is left of it. */
+  private refusal(line: number, value: unknown, { code, key, message, hint }: RowProblem): AppError {
+    const isOtherForm = code === 'mixed_formats' || code === 'unknown_format';
+    if (isOtherForm && this.form !== null && isObject(value) && this.form.needs.some((need) => need in value)) {
+      const missing = missingKeys(this.form.needs, value);
+      if (missing.length > 0) return incomplete(line, this.form, missing);
+    }
+    return badFile(line, `${key === '' ? '' : `${key}: `}${message}`, hint);
+  }
+}
+
+function incomplete(line: number, { name }: ForeignForm, missing: readonly string[]): AppError {
+  const keys = missing.map((key) => `'${key}'`).join(' and ');
+  return badFile(
+    line,
+    `/${missing[0]}: This is a row of the form ${name} without ${keys}.`,
+    'Write what is missing, drop the row, or have such rows left out with --skip-bad.',
+  );
+}
+
+/** A row by its keys, those that are null among them. */
+function readRow({ line, written, nulls = [] }: SourceRow): unknown {
+  const value = byKey(parse(written, line));
+  return isObject(value) && nulls.length > 0
+    ? { ...value, ...Object.fromEntries(nulls.map((key) => [key, null])) }
+    : value;
 }
 
 interface ConvertedText {
   text: string;
   leftOut: string[];
-  form: string | null;
+  form: ForeignForm | null;
   how: string | null;
 }
 
-function convertText(written: string, line: number): ConvertedText {
-  const value = byKey(parse(written, line));
+function convertText(value: unknown, source: SourceRow): ConvertedText {
+  const { line, written } = source;
   const form = isObject(value) ? foreignForm(value) : null;
-  if (!isObject(value) || form === null) return { ...keepOurs(value, written), form: null, how: null };
+  const missing = isObject(value) && form !== null ? missingKeys(form.needs, value) : [];
+  if (!isObject(value) || form === null || (missing.length > 0 && isWholeOfOurs(value)))
+    return { ...keepOurs(value, source), form: null, how: null };
   const converted = convertRow(value);
   if (converted !== null) {
     const { text, used, how } = converted;
-    const leftOut = Object.keys(value).filter((key) => !used.includes(key));
-    return { text, leftOut, form: form.name, how };
+    return { text, leftOut: keysWithout(value, used, source), form, how };
   }
+  if (form.refusal === null && missing.length > 0) throw incomplete(line, form, missing);
   const why =
     form.refusal === null
       ? `a part of ${show(JSON.parse(written))} has no place in a row.`
@@ -176,14 +209,25 @@ function convertText(written: string, line: number): ConvertedText {
 /** Keys of our own rows; a row of ours that has others beside them is written without. */
 const OURS = [['messages', 'tools', 'parallel_tool_calls'], ['prompt', 'completion'], ['text']] as const;
 
-function keepOurs(value: unknown, written: string): Pick<ConvertedText, 'text' | 'leftOut'> {
-  const ours = OURS.find(([first]) => isObject(value) && first in value);
+function keepOurs(value: unknown, source: SourceRow): Pick<ConvertedText, 'text' | 'leftOut'> {
+  const { written, nulls = [] } = source;
+  const ours = OURS.find(([first]) => isObject(value) && first in value && !nulls.includes(first));
   if (!isObject(value) || ours === undefined) return { text: written, leftOut: [] };
-  const leftOut = Object.keys(value).filter((key) => !(ours as readonly string[]).includes(key));
+  const leftOut = keysWithout(value, ours, source);
   if (leftOut.length === 0) return { text: written, leftOut };
-  const kept = Object.fromEntries(Object.entries(value).filter(([key]) => !leftOut.includes(key)));
+  const kept = Object.fromEntries(
+    Object.entries(value).filter(([key]) => !leftOut.includes(key) && !nulls.includes(key)),
+  );
   return { text: writeExact(kept), leftOut };
 }
+
+/** Whether a row of ours lacks nothing, so that an unfilled key beside it does not make it one of another form. A text may be a column beside. */
+const isWholeOfOurs = (value: Json): boolean =>
+  [['messages'], ['prompt', 'completion']].some((keys) => missingKeys(keys, value).length === 0);
+
+/** The keys that are written and have no place. */
+const keysWithout = (value: Json, used: readonly string[], { nulls = [] }: SourceRow): string[] =>
+  Object.keys(value).filter((key) => !used.includes(key) && !nulls.includes(key));
 
 /** Numbers and the order of keys as they are written. */
 function parse(written: string, line: number): unknown {
@@ -204,12 +248,4 @@ function readAll(written: string, line: number): ExactJson {
   } catch (cause) {
     throw badFile(line, `${explain(cause)}.`, 'Write it flatter, or as a text.');
   }
-}
-
-/** Reads the row as an upload of the written file will. */
-function check(text: string, line: number, expected: RowFormat | undefined): Row {
-  const read = parseText(text, expected);
-  if ('row' in read) return read.row;
-  const { key, message, hint } = read.problem;
-  throw badFile(line, `${key === '' ? '' : `${key}: `}${message}`, hint);
 }

@@ -15,7 +15,7 @@ const ROWS_AT_ONCE = 1024;
 
 /**
  * Streams the rows of a Parquet table as objects of its columns, numbered from 1. A page of each column is in memory, whatever the size of
- * its row groups. Null is as a key that is absent; `messages`, `tools` and `conversations` are lists, or texts that hold one as JSON.
+ * its row groups. Null is not written, but named; `messages`, `tools` and `conversations` are lists, or texts that hold one as JSON.
  * @throws AppError `invalid_file` for a file that is cut or broken, a codec that is not known, decimals that a number does not hold, and bytes
  * that are no UTF-8 in a column of texts.
  */
@@ -34,7 +34,7 @@ export async function* readParquet(path: string): AsyncGenerator<SourceRow> {
     const schema = parquetSchema(metadata);
     for (const group of metadata.row_groups) {
       for await (const cells of rowsOf(file, group, schema)) {
-        yield { line: row, written: writeRow(cells, row) };
+        yield toSource(cells, row);
         row += 1;
       }
     }
@@ -79,13 +79,16 @@ function assemble(parts: Map<string, unknown[]>, { path, element, children }: Sc
   return [[element.name, own.get(prefix) ?? []]];
 }
 
-function writeRow(cells: Cells, line: number): string {
-  const written = Object.entries(cells).flatMap(([name, value]) => {
+function toSource(cells: Cells, line: number): SourceRow {
+  const nulls: string[] = [];
+  const cellsWritten = Object.entries(cells).flatMap(([name, value]) => {
     const json = typeof value === 'string' ? jsonCell(name, value, line) : toJson(value);
-    return json === undefined ? [] : [`${JSON.stringify(name)}:${json}`];
+    if (json !== undefined) return [`${JSON.stringify(name)}:${json}`];
+    nulls.push(name);
+    return [];
   });
-  const row = `{${written.join(',')}}`;
-  if (row.length <= LINE_BYTES_MAX) return row;
+  const written = `{${cellsWritten.join(',')}}`;
+  if (written.length <= LINE_BYTES_MAX) return { line, written, nulls };
   throw badFile(line, 'the row is longer than 16 MiB.', 'Leave it out of the table.');
 }
 

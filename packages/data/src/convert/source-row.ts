@@ -6,6 +6,8 @@ export interface SourceRow {
   line: number;
   /** Its JSON, in one line. */
   written: string;
+  /** Keys that it has and that are not written, because they are null. */
+  nulls?: readonly string[];
 }
 
 export const badFile = (line: number, message: string, hint: string): AppError =>

@@ -6,7 +6,7 @@ import { AppError } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { describeBytes } from './describe-bytes.js';
 import { Hiccup, type Hub, persist } from './hub.js';
-import type { HubFile, HubRecord } from './read-record.js';
+import { type HubFile, type HubRecord, resolvePath } from './read-record.js';
 import { get } from './request.js';
 
 /** Bytes of a file that are here already, whole or the beginning. */
@@ -87,8 +87,17 @@ async function fetchOnce(hub: Hub, record: HubRecord, file: HubFile, { part, sta
   };
   if (state.at > file.sizeBytes) await begin();
   if (state.at === file.sizeBytes) return;
+<<<<<<< HEAD
   const path = `/${record.repo}/resolve/${record.commit}/${file.name.split('/').map(encodeURIComponent).join('/')}`;
   const { response, body } = await get(hub, path, { ...record, file: file.name }, rangeFrom(state));
+=======
+  const { response, body } = await get(
+    hub,
+    resolvePath(record, file.name),
+    { ...record, file: file.name },
+    rangeFrom(state),
+  );
+>>>>>>> eleven
   if (state.at > 0 && !goesOnAt(response, state.at)) await begin();
   const etag = response.headers.get('etag');
   state.etag = etag?.startsWith('"') ? etag : null;

@@ -8,7 +8,7 @@ import { describeBytes } from './describe-bytes.js';
 import { bytesHere, downloadFile } from './download-file.js';
 import type { Hub } from './hub.js';
 import { lockFolder } from './lock-folder.js';
-import { type HubFile, type HubRecord, readRecord } from './read-record.js';
+import { describeFiles, type HubFile, type HubRecord, readRecord } from './read-record.js';
 import type { HubSource } from './source.js';
 
 /** What a base has beside its weights; nothing that would be executed or unpickled. */
@@ -77,14 +77,26 @@ async function readComplete(hub: Hub, source: HubSource): Promise<HubRecord> {
 /** Downloads what `fetchBase` says into `dir` itself. Returns the paths by their names in the repository. */
 async function fetchFiles(hub: Hub, record: HubRecord, options: FetchOptions): Promise<Map<string, string>> {
   const { dir } = options;
+<<<<<<< HEAD
   const companions = [...record.files.values()].filter(({ name }) => COMPANIONS.test(name) || isNamedTemplate(name));
   const small = [need(record, 'config.json'), ...present(record, [INDEX_FILE])];
+=======
+  const names = [...record.files.keys()];
+  const companions = await describeFiles(
+    hub,
+    record,
+    names.filter((name) => COMPANIONS.test(name)),
+  );
+  const isIndexed = record.files.has(INDEX_FILE);
+  const small = await describeFiles(hub, record, isIndexed ? ['config.json', INDEX_FILE] : ['config.json']);
+>>>>>>> eleven
   refuseLarge(record, [...small, ...companions]);
   const fetchSmall = (file: HubFile): Promise<string> => downloadFile(hub, record, file, { dir, onBytes: () => {} });
   for (const file of small) await fetchSmall(file);
-  parseModelConfig(await readJson(dir, need(record, 'config.json')));
+  parseModelConfig(await readJson(dir, 'config.json'));
 
-  const weights = await listWeights(dir, record);
+  const index = isIndexed ? await readJson(dir, INDEX_FILE) : undefined;
+  const weights = await describeFiles(hub, record, weightFiles(names, index));
   const all = [...new Set([...small, ...companions, ...weights])];
   const sizeBytes = all.reduce((sum, file) => sum + file.sizeBytes, 0);
   const here = new Map<HubFile, number>();
@@ -104,12 +116,8 @@ async function fetchFiles(hub: Hub, record: HubRecord, options: FetchOptions): P
   return files;
 }
 
-const present = ({ files }: HubRecord, names: readonly string[]): HubFile[] =>
-  names.flatMap((name) => files.get(name) ?? []);
-
-function need({ repo, files }: HubRecord, name: string): HubFile {
-  const file = files.get(name);
-  if (file) return file;
+function need({ repo, files }: HubRecord, name: string): void {
+  if (files.has(name)) return;
   throw new AppError('invalid_base', `${repo} has no ${name}.`, {
     param: name,
     hint: `A base has config.json, tokenizer.json and safetensors weights; this one has ${[...files.keys()].slice(0, 12).join(', ') || 'no files'}.`,
@@ -150,18 +158,12 @@ function refuseLarge({ repo }: HubRecord, files: HubFile[]): void {
       );
 }
 
-async function listWeights(dir: string, record: HubRecord): Promise<HubFile[]> {
-  const index = record.files.get(INDEX_FILE);
-  const names = weightFiles([...record.files.keys()], index && (await readJson(dir, index)));
-  return present(record, names);
-}
-
-async function readJson(dir: string, file: HubFile): Promise<unknown> {
-  const text = await readFile(join(dir, file.name), 'utf8');
+async function readJson(dir: string, name: string): Promise<unknown> {
+  const text = await readFile(join(dir, name), 'utf8');
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new AppError('invalid_base', `${file.name} is not JSON: ${String(cause)}.`, { param: file.name, cause });
+    throw new AppError('invalid_base', `${name} is not JSON: ${String(cause)}.`, { param: name, cause });
   }
 }
 

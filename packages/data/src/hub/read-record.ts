@@ -1,25 +1,46 @@
 import { AppError } from '@moraine/contract';
 import { isNamedTemplate } from '../template-files.js';
 import { Hiccup, type Hub, persist } from './hub.js';
-import { get } from './request.js';
+import { get, head } from './request.js';
 import type { HubSource } from './source.js';
 
-/** What the hub's record says of a file. */
+/** What the hub says of a file. */
 export interface HubFile {
   name: string;
   sizeBytes: number;
-  /** `sha256` of the bytes, or `git`: sha1 of `blob <size>\0` and the bytes. */
-  hash: { kind: 'sha256' | 'git'; hex: string };
+  hash: FileHash;
+}
+
+/** `sha256` of the bytes, or `git`: sha1 of `blob <size>\0` and the bytes. */
+interface FileHash {
+  kind: 'sha256' | 'git';
+  hex: string;
+}
+
+/** A file of which the hub's record does not say all; its answer to a HEAD may. */
+interface NamedFile {
+  name: string;
+  sizeBytes: number | null;
+  hash: FileHash | null;
 }
 
 export interface HubRecord extends HubSource {
   /** What the revision was when it was asked for; files are fetched by it. */
   commit: string;
+<<<<<<< HEAD
   /** By name; files in folders are left out, but for chat templates. */
   files: Map<string, HubFile>;
+=======
+  /** By name; files in folders are left out. */
+  files: Map<string, HubFile | NamedFile>;
+>>>>>>> eleven
 }
 
-/** Asks what a revision is: its commit and its files with sizes and hashes. @throws AppError saying what is missing. */
+/** Where the bytes of a file of a model are. */
+export const resolvePath = ({ repo, commit }: HubRecord, name: string): string =>
+  `/${repo}/resolve/${commit}/${name.split('/').map(encodeURIComponent).join('/')}`;
+
+/** Asks what a revision is: its commit and its files, with what the record says of them. @throws AppError saying what is missing. */
 export async function readRecord(hub: Hub, source: HubSource): Promise<HubRecord> {
   const { repo, revision } = source;
   const record = await persist(hub, async () => {
@@ -32,22 +53,81 @@ export async function readRecord(hub: Hub, source: HubSource): Promise<HubRecord
   if (!Array.isArray(siblings)) throw noHub(hub, `no list of files for ${repo}`);
   const files = siblings.map(fieldsOf).flatMap((sibling) => {
     const name = sibling.rfilename;
+<<<<<<< HEAD
     return typeof name !== 'string' || (/[/\\]/.test(name) && !isNamedTemplate(name))
       ? []
       : [[name, toFile(hub, name, sibling)] as const];
+=======
+    return typeof name !== 'string' || /[/\\]/.test(name) ? [] : [[name, toFile(name, sibling)] as const];
+>>>>>>> eleven
   });
   return { ...source, commit, files: new Map(files) };
 }
 
-function toFile(hub: Hub, name: string, { size, blobId, lfs }: Record<string, unknown>): HubFile {
+/**
+ * Size and hash of files of a model. What the record leaves out is asked of each file's own address, as mirrors without them need it.
+ * @throws AppError `unavailable` where neither says it
+ */
+export async function describeFiles(hub: Hub, record: HubRecord, names: readonly string[]): Promise<HubFile[]> {
+  const files: HubFile[] = [];
+  for (const name of names) files.push(await describeFile(hub, record, name));
+  return files;
+}
+
+async function describeFile(hub: Hub, record: HubRecord, name: string): Promise<HubFile> {
+  const known = record.files.get(name) ?? { name, sizeBytes: null, hash: null };
+  if (isWhole(known)) return known;
+  const asked = { ...record, file: name };
+  const answers = await persist(hub, () => head(hub, resolvePath(record, name), asked, saysAll));
+  const said = saidBy(answers);
+  const file = { name, sizeBytes: known.sizeBytes ?? said.sizeBytes, hash: known.hash ?? said.hash };
+  if (!isWhole(file)) throw noHub(hub, `neither size nor hash of ${name}`);
+  record.files.set(name, file);
+  return file;
+}
+
+const isWhole = (file: HubFile | NamedFile): file is HubFile => file.sizeBytes !== null && file.hash !== null;
+
+function toFile(name: string, { size, blobId, lfs }: Record<string, unknown>): NamedFile {
   const { sha256, size: lfsSize } = fieldsOf(lfs);
-  const hex = sha256 ?? blobId;
-  const sizeBytes = size ?? lfsSize;
-  const kind = sha256 === undefined ? 'git' : 'sha256';
-  const isHash = typeof hex === 'string' && (kind === 'git' ? /^[0-9a-f]{40}$/ : /^[0-9a-f]{64}$/).test(hex);
-  if (!isHash || typeof sizeBytes !== 'number' || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0)
-    throw noHub(hub, `neither size nor hash of ${name}`);
-  return { name, sizeBytes, hash: { kind, hex } };
+  // The git hash of a large file is its pointer's.
+  const hash = lfs === undefined || lfs === null ? toHash(blobId, 'git') : toHash(sha256, 'sha256');
+  return { name, sizeBytes: toSize(size ?? lfsSize), hash };
+}
+
+const toSize = (size: unknown): number | null =>
+  typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? size : null;
+
+const HASHES = { sha256: /^[0-9a-f]{64}$/, git: /^[0-9a-f]{40}$/ };
+
+const toHash = (hex: unknown, kind: FileHash['kind']): FileHash | null =>
+  typeof hex === 'string' && HASHES[kind].test(hex) ? { kind, hex } : null;
+
+/** What the first answer that redirects says of the file, else the last of its own bytes. */
+function saidBy(answers: readonly Response[]): Pick<NamedFile, 'sizeBytes' | 'hash'> {
+  const linked = answers.map(({ headers }) => ({
+    sizeBytes: sizeIn(headers.get('x-linked-size')),
+    hash: hashIn(headers.get('x-linked-etag')),
+  }));
+  const last = answers.findLast(({ ok }) => ok);
+  // The length of a packed answer is not the file's.
+  const length = last?.headers.has('content-encoding') ? null : (last?.headers.get('content-length') ?? null);
+  return {
+    sizeBytes: linked.find(({ sizeBytes }) => sizeBytes !== null)?.sizeBytes ?? sizeIn(length),
+    hash: linked.find(({ hash }) => hash !== null)?.hash ?? hashIn(last?.headers.get('etag') ?? null),
+  };
+}
+
+const saysAll = ({ headers }: Response): boolean =>
+  sizeIn(headers.get('x-linked-size')) !== null && hashIn(headers.get('x-linked-etag')) !== null;
+
+const sizeIn = (header: string | null): number | null =>
+  header === null || !/^\d+$/.test(header) ? null : toSize(Number(header));
+
+/** A hash by its length. */
+function hashIn(etag: string | null): FileHash | null {
+  const hex = etag?.replace(/^W\//, '').replaceAll('"', '');
+  return toHash(hex, 'sha256') ?? toHash(hex, 'git');
 }
 
 const fieldsOf = (value: unknown): Record<string, unknown> =>

@@ -12,25 +12,33 @@ export interface Asked extends HubSource {
 export async function refusalOf(hub: Hub, response: Response, text: string, asked: Asked): Promise<AppError> {
   const code = response.headers.get('x-error-code');
   const said = response.headers.get('x-error-message') ?? messageIn(text);
-  if (code === 'GatedRepo') return gated(hub, asked, said);
+  const isRefused = response.status === 401 || response.status === 403;
+  if (code === 'GatedRepo' || (code === null && isRefused && GATED.test(said))) return gated(hub, asked, said);
   if (code === 'RevisionNotFound') return missingRevision(hub, asked);
   if (code === 'EntryNotFound') return missingFile(hub, asked);
   if (response.status === 401 && /invalid (credentials|username|user access token)/i.test(said))
     return wrongToken(hub, said);
   if (code === 'RepoNotFound' || response.status === 401 || response.status === 404)
     return missingRepo(hub, asked, code);
-  return new AppError(
-    response.status === 403 ? 'forbidden' : 'unavailable',
-    `${hub.endpoint} answers ${response.status} for ${asked.repo}${said && `: ${said}`}.`,
-  );
+  return isRefused
+    ? forbidden(hub, response, asked, said)
+    : new AppError('unavailable', answered(hub, response, asked, said));
 }
 
+/** How a hub or a mirror of one says without a code that somebody must grant access. */
+const GATED = /\b(restricted|gated)\b|awaiting (a )?review/i;
+
+const answered = ({ endpoint }: Hub, { status }: Response, { repo }: Asked, said: string): string =>
+  `${endpoint} answers ${status} for ${repo}${said && `: ${said.replace(/\.$/, '')}`}.`;
+
+/** What a body says: the error of an object, or a line of plain text. */
 function messageIn(text: string): string {
   try {
     const { error }: { error?: unknown } = JSON.parse(text);
     return typeof error === 'string' ? error : '';
   } catch {
-    return '';
+    const line = text.trim();
+    return line.length > 300 || /[<\n]/.test(line) ? '' : line;
   }
 }
 
@@ -40,6 +48,16 @@ const gated = ({ endpoint, token }: Hub, { repo }: Asked, said: string): AppErro
       token === null
         ? `Accept its terms at ${endpoint}/${repo}, then set HF_TOKEN to a token of that account.`
         : `The account of HF_TOKEN has no access to it: accept its terms at ${endpoint}/${repo}, wait until they are granted, and give the token the right to read gated repositories.`,
+  });
+
+const forbidden = (hub: Hub, response: Response, asked: Asked, said: string): AppError =>
+  new AppError('forbidden', answered(hub, response, asked, said), {
+    hint: [
+      hub.token === null
+        ? 'Set HF_TOKEN to a token of an account that may read the model.'
+        : 'HF_TOKEN must be of an account that may read the model, and have the right to.',
+      `Where ${hub.endpoint}/${asked.repo} asks to accept terms, accept them.`,
+    ].join(' '),
   });
 
 const missingRepo = ({ endpoint, token }: Hub, { repo }: Asked, code: string | null): AppError =>

@@ -225,6 +225,101 @@ describe('bytes that are not those of the record', () => {
   });
 });
 
+describe('a mirror whose record has neither sizes nor hashes', () => {
+  beforeEach(() => {
+    hub.repos['org/tiny'] = { ...tinyRepo(), isDescribed: false };
+  });
+  const asked = (): string[] =>
+    hub.requests
+      .filter(({ method }) => method === 'HEAD')
+      .map(({ server, path }) => `${server} ${path.split('/').at(-1)}`);
+  const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+  test('is asked for them file by file, for those of a base alone', async () => {
+    const plans: { sizeBytes: number }[] = [];
+    const opened = openHub({ endpoint: hub.endpoint, token: 'hf_secret' });
+    const onPlan = (plan: { sizeBytes: number }): void => void plans.push(plan);
+    const { files, free } = await fetchBase(opened, parseHubSource('hf:org/tiny'), {
+      dir,
+      onPlan,
+      onProgress: () => {},
+    });
+    await free();
+    const names = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+    expect(asked().sort()).toEqual([...names, 'model.safetensors'].map((name) => `hub ${name}`).sort());
+    expect(arrived().equals(weights())).toBe(true);
+    expect(plans).toMatchObject([
+      { sizeBytes: [...files.keys()].reduce((sum, name) => sum + arrived(name).length, 0) },
+    ]);
+  });
+
+  test.each([
+    ['the weights', /^\/[0-9a-f]{64}$/, randomBytes(300_000), /model\.safetensors .*sha256 hash/],
+    [
+      'a small file',
+      /tokenizer_config\.json$/,
+      Buffer.from('{"eos_token": "</S>"}'),
+      /tokenizer_config\.json .*git hash/,
+    ],
+  ])('has what it sends held against them: %s', async (_, path, bytes, message) => {
+    const opened = openHub({ endpoint: hub.endpoint, patience });
+    const options = { dir, onProgress: () => {}, onPlan: () => hub.fail(path, { bytes }, { bytes }) };
+    await expect(fetchBase(opened, parseHubSource('hf:org/tiny'), options)).rejects.toMatchObject({
+      code: 'invalid_base',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test.each([
+    ['both', () => ({})],
+    ['the hash', () => ({ 'x-linked-size': '300000' })],
+    ['the size', (hash: string) => ({ 'x-linked-etag': `W/"${hash}"` })],
+  ])('may leave %s to the host that it redirects to, which hears no token', async (_, linked) => {
+    await fetchTiny();
+    rmSync(folder, { recursive: true });
+    const hash = digest(weights());
+    const location = `${hub.cdn}/${hash}`;
+    hub.requests.length = 0;
+    hub.fail(/model\.safetensors$/, { status: 302, headers: { location, ...linked(hash) } });
+    await fetchTiny('hf:org/tiny', { token: 'hf_secret' });
+    expect(asked()).toContain(`cdn ${hash}`);
+    expect(hub.requests.filter(({ server }) => server === 'cdn').map(({ authorization }) => authorization)).toEqual([
+      null,
+      null,
+    ]);
+    expect(arrived().equals(weights())).toBe(true);
+  });
+
+  test.each([
+    ['no length', { etag: `"${'0'.repeat(40)}"`, 'transfer-encoding': 'chunked' }],
+    [
+      'the length of a packed answer',
+      { etag: `"${'0'.repeat(40)}"`, 'content-length': '20', 'content-encoding': 'gzip' },
+    ],
+    ['another hash', { etag: '"d41d8cd98f00b204e9800998ecf8427e"', 'content-length': '2' }],
+  ])('and says nothing to be checked by is refused: %s', async (_, headers) => {
+    hub.fail(/\/tokenizer\.json$/, { status: 200, headers });
+    await expect(fetchTiny()).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('gives neither size nor hash of tokenizer.json'),
+      param: 'HF_ENDPOINT',
+    });
+  });
+
+  test.each([405, 501, 404])('and takes no HEAD (%i) is refused, too', async (status) => {
+    hub.fail(/\/tokenizer\.json$/, { status });
+    await expect(fetchTiny()).rejects.toThrow(/gives neither size nor hash of tokenizer\.json/);
+  });
+
+  test('is asked again where it is busy, and a gated file is named as one', async () => {
+    hub.fail(/\/tokenizer\.json$/, { status: 503 });
+    await fetchTiny();
+    expect(waits).toEqual([expect.stringContaining('answers 503')]);
+    hub.repos['org/tiny'] = { ...tinyRepo(), isDescribed: false, needs: { token: 'hf_right', code: 'GatedRepo' } };
+    await expect(fetchTiny()).rejects.toThrow(/org\/tiny is gated at/);
+  });
+});
+
 describe('a busy hub', () => {
   test.each([
     ['seconds', { 'retry-after': '1' }],
@@ -323,10 +418,40 @@ describe('refused with what, where and what to do', () => {
     });
   });
 
-  test('a record without hashes, because nothing could be checked', async () => {
-    const body = JSON.stringify({ sha: COMMIT, siblings: [{ rfilename: 'config.json' }] });
-    hub.fail(/^\/api/, { status: 200, body });
-    await expect(fetchTiny()).rejects.toThrow(/gives neither size nor hash of config\.json/);
+  test.each([
+    [403, '{"error":"Access to model org/tiny is restricted and you are not in the authorized list."}', null],
+    [401, '{"error":"Access to model org/tiny is restricted. You must be authenticated to access it."}', null],
+    [401, 'Access to model org/tiny is restricted. Please log in.', null],
+    [403, '{"error":"org/tiny is a gated model"}', 'hf_other'],
+    [403, '{"error":"Your request to access model org/tiny is awaiting a review from the repo authors."}', 'hf_other'],
+  ])('a gated model, said in words alone: %i %s', async (status, body, token) => {
+    hub.fail(/^\/api/, { status, body });
+    await expect(fetchTiny('hf:org/tiny', { token })).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringMatching(/^org\/tiny is gated at http:\S+: [^.]+[.]/),
+      hint: expect.stringMatching(
+        token === null ? /^Accept its terms at .*HF_TOKEN/ : /^The account of HF_TOKEN has no/,
+      ),
+    });
+  });
+
+  test.each([
+    ['no words', '', null, /answers 403 for org\/tiny\.$/, /^Set HF_TOKEN .*org\/tiny asks to accept terms/],
+    ['a page', '<h1>403 restricted</h1>', null, /answers 403 for org\/tiny\.$/, /^Set HF_TOKEN/],
+    [
+      'other words',
+      '{"error":"Not today."}',
+      'hf_x',
+      /answers 403 for org\/tiny: Not today\.$/,
+      /^HF_TOKEN must be of/,
+    ],
+  ])('an answer 403 that says no reason: %s', async (_, body, token, message, hint) => {
+    hub.fail(/^\/api/, { status: 403, body });
+    await expect(fetchTiny('hf:org/tiny', { token })).rejects.toMatchObject({
+      code: 'forbidden',
+      message: expect.stringMatching(message),
+      hint: expect.stringMatching(hint),
+    });
   });
 
   test('an address where no server is', async () => {
