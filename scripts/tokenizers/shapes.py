@@ -88,6 +88,33 @@ def train_pieces(normalizer, pre_tokenizer, decoder, added):
     return tokenizer
 
 
+def train_unigram(normalizer, pre_tokenizer, decoder, added):
+    """SentencePiece's unigram model: bytes for what is not in the vocabulary."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    data = json.loads(tokenizer.to_str())
+    pieces = [[text, round(score, 4)] for text, score in data["model"]["vocab"] if len(text) > 1 or text.isascii() or text == "▁"]
+    data["model"] |= {"byte_fallback": True, "vocab": [*pieces, *([f"<0x{byte:02X}>", -20.0] for byte in range(256))]}
+    tokenizer = Tokenizer.from_str(json.dumps(data))
+    tokenizer.decoder = decoder
+    add(tokenizer, added)
+    return tokenizer
+
+
+def train_word_pieces():
+    """BERT's own."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<|endoftext|>"]
+    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=520, special_tokens=specials, limit_alphabet=150, show_progress=False))
+    return tokenizer
+
+
 def add(tokenizer, added):
     for token in added:
         (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
@@ -169,6 +196,14 @@ SHAPES = {
         ),
         added=CHAT,
     ),
+    "unigram": lambda: train_unigram(
+        normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]),
+        pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always"),
+        decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="always")]),
+        special("<unk>", "<s>", "</s>"),
+    ),
+    "bert": train_word_pieces,
+    "roberta": lambda: train_bytes(pre_tokenizers.ByteLevel(add_prefix_space=True), added=CHAT),
     "gpt-neox": lambda: train_bytes(byte_level(), normalizers.NFC(), [*special("<|endoftext|>"), *plain("  ", "    ", "        ", normalized=True)]),
 }
 

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { editDistance } from './suggest.js';
 
-/** What other tools call a key of ours: transformers, PEFT, axolotl, LLaMA-Factory, torchtune. Names that differ only in writing need no entry. */
+/**
+ * What other tools call a key of ours: transformers, TRL, PEFT, axolotl, LLaMA-Factory, Unsloth, torchtune. Names that differ only in writing,
+ * or in a prefix of PREFIXES, need no entry. A name of two keys is meant for both.
+ */
 export const ALIASES: Readonly<Record<string, readonly string[]>> = {
   learning_rate: ['lr', 'peak_lr', 'max_lr', 'base_lr'],
   learning_rate_multiplier: ['lr_multiplier'],
@@ -12,36 +15,120 @@ export const ALIASES: Readonly<Record<string, readonly string[]>> = {
   max_seq_len: [
     'max_length',
     'max_seq_length',
+    'model_max_length',
     'seq_len',
     'seq_length',
     'sequence_len',
+    'sequence_length',
     'cutoff_len',
     'context_length',
+    'block_length',
   ],
+  adapter: ['lora', 'lora_config', 'peft_config'],
   rank: ['r', 'dim'],
   alpha: ['scale', 'scaling'],
-  target_modules: ['target', 'targets', 'modules', 'attn_modules'],
+  use_rslora: ['rslora'],
+  lora_plus_ratio: ['loraplus_lr_ratio', 'loraplus_ratio'],
+  target_modules: ['target', 'targets', 'modules', 'attn_modules', 'target_linear', 'target_layers'],
+  modules_to_save: ['additional_target'],
+  init: ['init_lora_weights'],
   max_grad_norm: ['grad_clip', 'gradient_clip', 'gradient_clipping', 'clip_grad_norm', 'clip'],
   weight_decay: ['wd', 'decay'],
   betas: ['adam_betas', 'adam_beta1', 'adam_beta2', 'beta1', 'beta2'],
   eps: ['epsilon', 'adam_epsilon'],
-  warmup_steps: ['num_warmup_steps', 'warmup_iters'],
-  'schedule.type': ['lr_scheduler', 'lr_scheduler_type', 'scheduler', 'lr_schedule'],
-  'optimizer.type': ['optim', 'optimiser'],
-  'adapter.type': ['peft', 'peft_type', 'method_type', 'adapter_type', 'finetuning_type'],
-  'evaluation.every_steps': ['eval_steps', 'eval_every', 'eval_interval'],
-  'checkpoint.every_steps': ['save_steps', 'save_every', 'checkpoint_steps', 'save_interval'],
+  warmup_steps: ['num_warmup_steps', 'lr_warmup_steps', 'warmup_iters', 'warmup'],
+  warmup_ratio: ['warmup', 'warmup_fraction', 'warmup_proportion'],
+  min_ratio: [
+    'min_lr',
+    'lr_min',
+    'min_lr_ratio',
+    'min_lr_rate',
+    'cosine_min_lr_ratio',
+    'eta_min',
+    'lr_end',
+    'final_lr',
+  ],
+  'schedule.type': ['lr_scheduler', 'lr_scheduler_type', 'scheduler', 'scheduler_type', 'lr_schedule'],
+  'optimizer.type': ['optim', 'optimiser', 'optimizer_name'],
+  'adapter.type': [
+    'peft',
+    'peft_type',
+    'peft_method',
+    'method_type',
+    'finetuning_type',
+    'use_peft',
+    'use_lora',
+    'use_dora',
+    'dora',
+    'use_mora',
+    'pissa',
+    'pissa_init',
+    'init_lora_weights',
+  ],
+  'evaluation.every_steps': ['eval_steps', 'eval_every', 'eval_interval', 'eval_every_n_steps', 'evals_per_epoch'],
+  'evaluation.files': [
+    'test_file',
+    'test_files',
+    'test_data',
+    'test_dataset',
+    'test_datasets',
+    'test_set',
+    'eval_files',
+  ],
+  'evaluation.samples': ['num_eval_samples'],
+  'checkpoint.every_steps': [
+    'save_steps',
+    'save_every',
+    'save_every_n_steps',
+    'save_interval',
+    'saves_per_epoch',
+    'checkpoint_steps',
+    'checkpoint_every',
+    'checkpoint_interval',
+  ],
   keep_last: ['save_total_limit', 'keep'],
   keep_best: ['load_best_model_at_end', 'save_best'],
   'early_stopping.patience': ['early_stopping_patience', 'early_stop_patience'],
   'early_stopping.min_delta': ['early_stopping_threshold', 'min_improvement'],
-  model: ['base_model', 'model_name', 'model_name_or_path', 'base'],
-  training_file: ['train_file', 'dataset', 'data', 'train_data', 'file'],
-  validation_file: ['valid_file', 'val_file', 'eval_file', 'validation_data'],
-  validation_split: ['val_set_size', 'val_size', 'test_size', 'eval_split', 'validation_ratio'],
-  packing: ['sample_packing', 'pack'],
-  mode: ['precision', 'dtype', 'bf16'],
+  model: ['base_model', 'model_name', 'model_name_or_path', 'model_id', 'base', 'pretrained_model_name_or_path'],
+  training_file: [
+    'train_file',
+    'train_files',
+    'train_data',
+    'train_dataset',
+    'training_data',
+    'dataset',
+    'datasets',
+    'dataset_name',
+    'dataset_path',
+    'data',
+    'data_files',
+    'data_path',
+    'data_dir',
+    'file',
+  ],
+  data_mix: ['datasets', 'data_files', 'dataset_mixer', 'mix'],
+  validation_file: [
+    'valid_file',
+    'val_file',
+    'val_data',
+    'val_dataset',
+    'eval_file',
+    'eval_data',
+    'eval_dataset',
+    'validation_data',
+    'validation_dataset',
+  ],
+  validation_split: ['val_set_size', 'val_size', 'test_size', 'eval_split', 'val_split', 'validation_ratio'],
+  suffix: ['name', 'run_name', 'output_name', 'model_suffix', 'display_name', 'experiment_name'],
+  seed: ['random_seed', 'random_state', 'data_seed', 'manual_seed'],
+  metadata: ['tags', 'labels'],
+  packing: ['sample_packing', 'pack', 'pack_sequences'],
+  mode: ['precision', 'dtype', 'torch_dtype', 'bf16'],
 };
+
+/** What other tools write before the name of a key: what it is of, as in `lora_alpha` and `adam_weight_decay`. */
+const PREFIXES = /^(lora|dora|mora|peft|adapter|adamw?|optim|optimizer|train|training)_/;
 
 /** The schemas right inside one: what optional, nullable, default, pipes and unions are around. */
 export function partsOf(schema: unknown): unknown[] {
@@ -83,14 +170,14 @@ function distanceTo(path: Path, typed: string, here: string): number {
   if (name === typed) return isHere || path.length <= 2 ? 0 : 2.5;
   if (plain(path.join('_')) === typed) return 0;
   if (isAlias(typed, path)) return isHere ? 0.5 : 1;
-  // A method's name in front, as other tools write their keys.
-  if (isAlias(typed.replace(/^[a-z]+_/, ''), path)) return isHere ? 1.5 : 1.6;
+  const bare = typed.replace(PREFIXES, '');
+  if (isAlias(bare, path)) return isHere ? 1.5 : 1.6;
   const edits = editDistance(typed, name);
   if (isHere && edits <= Math.max(1, Math.floor(name.length / 3))) return 1 + edits / 100;
-  // `adam_weight_decay`, a method's name before `rank`; and `warmup` for what begins with it.
-  if (typed.endsWith(`_${name}`) || name.startsWith(`${typed}_`)) return isHere ? 2 : 3;
+  // `adam_weight_decay`; and `cooldown` for what begins with it.
+  if (bare === name || name.startsWith(`${typed}_`)) return isHere ? 2 : 3;
   if (edits <= Math.max(1, Math.floor(name.length / 4))) return 4 + edits / 100;
-  return isHere && edits <= Math.max(2, Math.floor(name.length / 2)) ? 5 + edits / 100 : Number.POSITIVE_INFINITY;
+  return isHere && edits <= 2 ? 5 + edits / 100 : Number.POSITIVE_INFINITY;
 }
 
 /** At most so many places are named. */

@@ -1,20 +1,26 @@
 import { z } from 'zod';
 import { AppError, ERROR_CODES, type ErrorCode, refusal } from './errors.js';
 import { nearest } from './suggest.js';
+import { formOf } from './suggest-form.js';
 import { meantKeys, partsOf } from './suggest-key.js';
 
 type Path = readonly PropertyKey[];
 
-/** Names that an object at `path` inside `schema` takes; empty where there is no object. */
-function namesAt(schema: z.ZodType, path: Path): string[] {
+/** The schemas at `path` inside `schema`. */
+function schemasAt(schema: z.ZodType, path: Path): unknown[] {
   let here = partsOf(schema);
   for (const key of path)
     here = here.flatMap((part) => {
       if (part instanceof z.ZodObject) return partsOf((part.shape as Record<PropertyKey, unknown>)[key]);
       return part instanceof z.ZodArray ? partsOf(part.element) : [];
     });
-  return [...new Set(here.flatMap((part) => (part instanceof z.ZodObject ? Object.keys(part.shape as object) : [])))];
+  return here;
 }
+
+/** Names that objects of some schemas take; empty where there is no object. */
+const namesOf = (schemas: readonly unknown[]): string[] => [
+  ...new Set(schemas.flatMap((part) => (part instanceof z.ZodObject ? Object.keys(part.shape as object) : []))),
+];
 
 type Issue = z.core.$ZodIssue;
 
@@ -71,6 +77,15 @@ const nearIn = (valid: readonly string[], key: string, param: string): string[] 
   return near === null ? [] : [`${param}.${near}`];
 };
 
+/** What to write where an object or a list must stand and something simpler came; null where neither must. */
+function formHint(schemas: readonly unknown[], got: unknown, { code }: Issue): string | null {
+  if (code !== 'invalid_type' && code !== 'invalid_union') return null;
+  const form = formOf(schemas, got);
+  if (form !== undefined) return `Write ${show(form)}.`;
+  const names = code === 'invalid_type' ? namesOf(schemas) : [];
+  return names.length === 0 ? null : `Write an object with keys of these: ${names.join(', ')}.`;
+}
+
 /** The first problem zod found, said so that the caller can fix it: the key, the value that came, and the nearest valid name or value. */
 export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown, where = ''): AppError {
   const first = firstOf(error.issues);
@@ -79,7 +94,7 @@ export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown,
   const param = dotted(issue.path);
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0] ?? '';
-    const valid = namesAt(schema, issue.path);
+    const valid = namesOf(schemasAt(schema, issue.path));
     const meant = param.endsWith(']') ? nearIn(valid, key, param) : meantKeys(schema, param, key);
     const full = param ? `${param}.${key}` : key;
     return new AppError('unknown_key', `Unknown key '${full}'${where}.`, {
@@ -108,10 +123,11 @@ export function toAppError(error: z.ZodError, schema: z.ZodType, input: unknown,
       },
     );
   }
+  const form = got === undefined ? null : formHint(schemasAt(schema, issue.path), got, issue);
   const what = got === undefined ? 'is missing' : `is ${show(got)}`;
   return new AppError('invalid_value', `'${param || 'body'}' ${what}${where}: ${issue.message}.`, {
     param: param || undefined,
-    hint: 'Correct this value and send the request again.',
+    hint: form ?? 'Correct this value and send the request again.',
     cause: error,
   });
 }

@@ -88,6 +88,28 @@ describe('a request that is refused', () => {
     );
   });
 
+  test.each([
+    [{ optimizer: 'adamw' }, 'optimizer', 'Write {"type":"adamw"}.'],
+    [{ schedule: 'cosine' }, 'schedule', 'Write {"type":"cosine"}.'],
+    [{ adapter: 'LoRA' }, 'adapter', 'Write {"type":"lora"}.'],
+    [{ method: 'supervised' }, 'method', 'Write {"type":"supervised"}.'],
+    [{ checkpoint: 'best' }, 'checkpoint', 'Write {"result":"best"}.'],
+    [{ early_stopping: 5 }, 'early_stopping', 'Write {"patience":5}.'],
+    [{ hyperparameters: 3 }, 'hyperparameters', 'Write an object with keys of these: n_epochs, batch_size, '],
+    [{ adapter: null }, 'adapter', 'Write an object with keys of these: type, rank, '],
+    [{ adapter: { target_modules: 'q_proj' } }, 'adapter.target_modules', 'Write ["q_proj"].'],
+    [{ evaluation: { files: 'file-1' } }, 'evaluation.files', 'Write ["file-1"].'],
+    [{ data_mix: 'file-1' }, 'data_mix', 'Write [{"file_id":"file-1"}].'],
+    [{ data_mix: { file_id: 'file-1' } }, 'data_mix', 'Write [{"file_id":"file-1"}].'],
+    [{ seed: '7' }, 'seed', 'Correct this value and send the request again.'],
+  ])('shows the object or list to write where something simpler came: %j', (body, param, hint) => {
+    expect(refusal(CreateRunRequest, { ...good, ...body })).toMatchObject({
+      code: 'invalid_value',
+      param,
+      hint: expect.stringContaining(hint),
+    });
+  });
+
   test('says where the value stood', () => {
     expect(refusal(z.object({ PORT: z.coerce.number() }), { PORT: 'x' }, ' in the environment').message).toContain(
       '\'PORT\' is "x" in the environment',

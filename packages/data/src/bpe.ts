@@ -1,5 +1,6 @@
 import { AppError } from '@moraine/contract';
 import { isObject, type Json } from './row-problem.js';
+import { byteTexts } from './token-bytes.js';
 
 /** Words that are kept with their tokens; they are forgotten together when there are so many. */
 const KEPT_MAX = 10_000;
@@ -44,7 +45,8 @@ function createLetters(model: Json, ids: ReadonlyMap<string, number>): (word: st
   const { byte_fallback: fallsBack, fuse_unk: fuses } = model;
   const prefix = textOf(model.continuing_subword_prefix);
   const suffix = textOf(model.end_of_word_suffix);
-  const unk = ids.get(textOf(model.unk_token));
+  const named = model.unk_token;
+  const unk = typeof named === 'string' ? ids.get(named) : undefined;
   return (word) => {
     const tokens: number[] = [];
     // An unknown token is written when the next known letter comes, behind the bytes of letters in between.
@@ -62,7 +64,8 @@ function createLetters(model: Json, ids: ReadonlyMap<string, number>): (word: st
       }
       const bytes = fallsBack === true ? bytesOf(text, ids) : null;
       if (bytes !== null) tokens.push(...bytes);
-      else if (unk !== undefined) {
+      else if (typeof named === 'string') {
+        if (unk === undefined) refuseUnknown(named);
         if (isUnknown && fuses !== true) tokens.push(unk);
         isUnknown = true;
       }
@@ -72,14 +75,17 @@ function createLetters(model: Json, ids: ReadonlyMap<string, number>): (word: st
   };
 }
 
+function refuseUnknown(unk: string): never {
+  throw new AppError('invalid_base', `The unknown token of tokenizer.json, ${unk}, is not in its vocabulary.`, {
+    param: 'tokenizer.json model.unk_token',
+    hint: 'Take the file as the model came with it.',
+  });
+}
+
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-const encoder = new TextEncoder();
-
 function bytesOf(text: string, ids: ReadonlyMap<string, number>): number[] | null {
-  const bytes = Array.from(encoder.encode(text), (byte) =>
-    ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
-  );
+  const bytes = byteTexts(text).map((byte) => ids.get(byte));
   return bytes.every((id) => id !== undefined) ? bytes : null;
 }
 

@@ -1,40 +1,35 @@
-import type { AddedToken, Tokenizer } from '@huggingface/tokenizers';
+import { AppError } from '@moraine/contract';
+import { type AddedToken, type CutAtTokens, createCut } from './added-tokens.js';
+import { createNormalizer } from './normalizers.js';
+import { cutPiece, type Piece } from './piece.js';
+import { createPreTokenizer } from './pre-tokenizers.js';
+import { isObject, type Json } from './row-problem.js';
 
 export type EncodeText = (text: string | null) => string[] | null;
-
-/** A stretch of a text: an added token, or what lies between, whose token is null. */
-export interface Section {
-  text: string;
-  token: AddedToken | null;
-}
-
-export type CutText = (text: string) => Section[];
 
 /** Letters of the texts whose tokens are kept; they are forgotten together when there are so many. */
 const KEPT_LETTERS_MAX = 2 ** 21;
 
 /**
- * The tokens of a text: its added tokens, which `cut` finds before the text is normalized and after, and those of what lies between, each by
- * itself. They are kept a while, because a template that changes earlier turns writes each turn into many rows.
+ * The tokens of a text, as Hugging Face's tokenizers makes them by a tokenizer.json: those of what lies between its added tokens, each by
+ * itself. They are kept a while, because a template that changes earlier turns writes each turn into many rows. `encodeWords` is the model.
+ * @throws AppError `invalid_base` for a normalizer or pre-tokenizer that is not computed here.
  */
-export function createTextEncoder(tokenizer: Tokenizer, cut: Record<'written' | 'normalized', CutText>): EncodeText {
-  const { normalizer, pre_tokenizer: preTokenizer, model } = tokenizer;
-  const encodeWords = (text: string, section_index: number): string[] => {
-    if (text === '') return [];
-    const words = preTokenizer === null ? [text] : preTokenizer.pre_tokenize(text, { section_index });
-    return model?._call(words) ?? [];
-  };
-  const encodeSection = (section: string, i: number): string[] => {
-    const text = normalizer === null ? section : normalizer.normalize(section);
-    return cut
-      .normalized(text)
-      .flatMap(({ text: part, token }, j) => (token === null ? encodeWords(part, i + j) : [token.content]));
+export function createTextEncoder(json: Json, encodeWords: (words: readonly string[]) => string[]): EncodeText {
+  const normalize = createNormalizer(json.normalizer);
+  const preTokenize = createPreTokenizer(json.pre_tokenizer);
+  const [cutTyped, cutNormalized] = cutsOf(json.added_tokens, (text) => normalize({ text, lead: 0 }).text);
+  const encodePiece = (typed: Piece): string[] => {
+    const piece = normalize(typed);
+    return cutNormalized(piece.text).flatMap(({ start, end, token }) =>
+      token === null ? encodeWords(preTokenize([cutPiece(piece, start, end)]).map(({ text }) => text)) : [token],
+    );
   };
   const kept = [new Map<string, string[]>(), new Map<string, string[]>()] as const;
   let letters = 0;
-  const encodeKept = (section: string, i: number): string[] => {
+  const encodeKept = (section: string, isFirst: boolean): string[] => {
     // Only the first section of a text is another, for tokenizers that put a space before it.
-    const of = i === 0 ? kept[0] : kept[1];
+    const of = isFirst ? kept[0] : kept[1];
     const known = of.get(section);
     if (known !== undefined) return known;
     letters += section.length;
@@ -42,18 +37,45 @@ export function createTextEncoder(tokenizer: Tokenizer, cut: Record<'written' | 
       for (const map of kept) map.clear();
       letters = section.length;
     }
-    const tokens = encodeSection(section, i);
+    const tokens = encodePiece({ text: section, lead: isFirst ? firstLength(section) : 0 });
     of.set(copyOf(section), tokens);
     return tokens;
   };
   return (text) =>
     text === null
       ? null
-      : cut.written(text).flatMap(({ text: section, token }, i) => {
-          if (token !== null) return [token.content];
-          return section === '' ? [] : encodeKept(section, i);
-        });
+      : cutTyped(text).flatMap(({ start, end, token }) =>
+          token === null ? encodeKept(text.slice(start, end), start === 0) : [token],
+        );
 }
+
+/** Cuts at the tokens that are looked for in a text as it is typed, and at those that are looked for once it is normalized. */
+function cutsOf(list: unknown, normalize: (text: string) => string): readonly [CutAtTokens, CutAtTokens] {
+  const typed = new Map<string, AddedToken>();
+  const normalized = new Map<string, AddedToken>();
+  for (const json of Array.isArray(list) ? list.filter(isObject) : []) {
+    const { content, special = false, normalized: isNormalized = special !== true } = json;
+    if (typeof content !== 'string') continue;
+    const token = {
+      content,
+      single_word: json.single_word === true,
+      lstrip: json.lstrip === true,
+      rstrip: json.rstrip === true,
+    };
+    const text = isNormalized === true ? normalize(content) : content;
+    if (text === '') throw emptyToken(content);
+    (isNormalized === true ? normalized : typed).set(text, token);
+  }
+  return [createCut(typed), createCut(normalized)];
+}
+
+const emptyToken = (content: string): AppError =>
+  new AppError('invalid_base', `Nothing is left of the added token ${JSON.stringify(content)} once it is normalized.`, {
+    param: 'tokenizer.json added_tokens',
+    hint: 'Set its "normalized" to false, or take the file as the model came with it.',
+  });
+
+const firstLength = (text: string): number => ((text.codePointAt(0) ?? 0) > 0xffff ? 2 : 1);
 
 /** The same letters, without the long text that they were cut from. */
 const copyOf = (text: string): string => Buffer.from(text, 'utf16le').toString('utf16le');

@@ -31,6 +31,10 @@ export function lettersOf(word: string): string {
 
 const encoder = new TextEncoder();
 
+/** The tokens that write the bytes of a text as SentencePiece does: `<0x0A>`. */
+export const byteTexts = (text: string): string[] =>
+  Array.from(encoder.encode(text), (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
+
 /** Bytes of tokens of a byte-level vocabulary, or of one that writes spaces as `▁` and single bytes as `<0x0A>`. */
 export function tokenBytes(
   textOf: (id: number) => string | undefined,

@@ -61,8 +61,12 @@ function idList(value: unknown): number[] {
 const KNOWN_END_TOKENS = ['<|endoftext|>', '</s>', '<|end_of_text|>', '<|im_end|>', '<eos>'];
 
 /** The token that stands for letters that the vocabulary does not have. */
-const modelUnk = ({ model }: Json): string | null =>
-  isObject(model) && typeof model.unk_token === 'string' ? model.unk_token : null;
+function modelUnk({ model }: Json): string | null {
+  const { unk_token, unk_id, vocab } = isObject(model) ? model : {};
+  const piece: unknown = Array.isArray(vocab) ? vocab[Number(unk_id ?? Number.NaN)] : null;
+  const unk: unknown = Array.isArray(piece) ? piece[0] : unk_token;
+  return typeof unk === 'string' ? unk : null;
+}
 
 /** Whether the tokens are written in the letters of bytes. */
 const isByteLevel = ({ pre_tokenizer, decoder }: Json): boolean =>

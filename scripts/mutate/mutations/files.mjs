@@ -62,10 +62,10 @@ export const files = [
     replace: 'if (training.some((file) => file.has(row) === undefined)) ',
     test: 'duplicates > rows of a file that are in the training file too are counted',
   }),
-  data('exact-tokenizer.ts', 'tokenizer-shapes', {
+  data('added-tokens.ts', 'tokenizer-shapes', {
     name: 'tokenizer: a token that must stand alone is found inside words',
-    find: 'token.single_word && (',
-    replace: 'token.single_word === null && (',
+    find: 'token.single_word && isInWord',
+    replace: 'token.single_word === null && isInWord',
     test: 'added-tokens > gives Hugging Face’s ids and texts',
   }),
 ];

@@ -25,10 +25,10 @@ export const rows = [
     replace: 'segments: new Int32Array(size)',
     test: 'collate > pads to the longest row, rounded up, with ignored labels and a segment of their own',
   }),
-  data('tokenizer-json.ts', 'tokenizer', {
+  data('pre-tokenizers.ts', 'tokenizer', {
     name: 'tokenizer: digits are not split',
-    find: "isIndividual === true ? '\\\\p{N}' : '\\\\p{N}+'",
-    replace: "isIndividual === true ? '\\\\p{N}+' : '\\\\p{N}'",
+    find: 'isIndividual === true ? /\\p{N}/gu : /\\p{N}+/gu',
+    replace: 'isIndividual === true ? /\\p{N}+/gu : /\\p{N}/gu',
     test: 'digits are split one by one, or stay together where the base says so',
   }),
   data('bpe.ts', 'bpe', {
@@ -37,17 +37,23 @@ export const rows = [
     replace: '',
     test: 'generated tokenizer 22 gives the ids of Hugging Face',
   }),
-  data('tokenizer-json.ts', 'bpe', {
+  data('patterns.ts', 'bpe', {
     name: 'tokenizer: what JavaScript takes for white space is stripped',
-    find: "if (type !== 'Strip') return normalizer;",
-    replace: "if (type !== 'strip') return normalizer;",
+    find: "const SPACE = '\\\\p{White_Space}'",
+    replace: "const SPACE = '\\\\s'",
     test: 'generated tokenizer 18 gives the ids of Hugging Face',
   }),
   data('text-encoder.ts', 'tokenizer', {
     name: 'tokenizer: the first part of a text is kept as any other',
-    find: 'i === 0 ? kept[0] : kept[1]',
-    replace: 'i === 0 ? kept[1] : kept[1]',
+    find: 'isFirst ? kept[0] : kept[1]',
+    replace: 'isFirst ? kept[1] : kept[1]',
     test: 'a text has its tokens wherever else it stood before: behind a special token, or first with a space before it',
+  }),
+  data('unigram.ts', 'tokenizer-variants', {
+    name: 'tokenizer: a unigram model writes no bytes',
+    find: 'const areKnown = fallsBack && ',
+    replace: 'const areKnown = !fallsBack && ',
+    test: 'a unigram model > writes letters that it does not know in bytes where it says so, else as one unknown token',
   }),
   data('check-base.ts', 'check-base', {
     name: 'a base is registered whose tokenizer no run can load',

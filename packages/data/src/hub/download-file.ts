@@ -87,17 +87,8 @@ async function fetchOnce(hub: Hub, record: HubRecord, file: HubFile, { part, sta
   };
   if (state.at > file.sizeBytes) await begin();
   if (state.at === file.sizeBytes) return;
-<<<<<<< HEAD
-  const path = `/${record.repo}/resolve/${record.commit}/${file.name.split('/').map(encodeURIComponent).join('/')}`;
-  const { response, body } = await get(hub, path, { ...record, file: file.name }, rangeFrom(state));
-=======
-  const { response, body } = await get(
-    hub,
-    resolvePath(record, file.name),
-    { ...record, file: file.name },
-    rangeFrom(state),
-  );
->>>>>>> eleven
+  const asked = { ...record, file: file.name };
+  const { response, body } = await get(hub, resolvePath(record, file.name), asked, rangeFrom(state));
   if (state.at > 0 && !goesOnAt(response, state.at)) await begin();
   const etag = response.headers.get('etag');
   state.etag = etag?.startsWith('"') ? etag : null;

@@ -77,19 +77,14 @@ async function readComplete(hub: Hub, source: HubSource): Promise<HubRecord> {
 /** Downloads what `fetchBase` says into `dir` itself. Returns the paths by their names in the repository. */
 async function fetchFiles(hub: Hub, record: HubRecord, options: FetchOptions): Promise<Map<string, string>> {
   const { dir } = options;
-<<<<<<< HEAD
-  const companions = [...record.files.values()].filter(({ name }) => COMPANIONS.test(name) || isNamedTemplate(name));
-  const small = [need(record, 'config.json'), ...present(record, [INDEX_FILE])];
-=======
   const names = [...record.files.keys()];
   const companions = await describeFiles(
     hub,
     record,
-    names.filter((name) => COMPANIONS.test(name)),
+    names.filter((name) => COMPANIONS.test(name) || isNamedTemplate(name)),
   );
   const isIndexed = record.files.has(INDEX_FILE);
   const small = await describeFiles(hub, record, isIndexed ? ['config.json', INDEX_FILE] : ['config.json']);
->>>>>>> eleven
   refuseLarge(record, [...small, ...companions]);
   const fetchSmall = (file: HubFile): Promise<string> => downloadFile(hub, record, file, { dir, onBytes: () => {} });
   for (const file of small) await fetchSmall(file);

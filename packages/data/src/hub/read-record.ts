@@ -27,13 +27,8 @@ interface NamedFile {
 export interface HubRecord extends HubSource {
   /** What the revision was when it was asked for; files are fetched by it. */
   commit: string;
-<<<<<<< HEAD
   /** By name; files in folders are left out, but for chat templates. */
-  files: Map<string, HubFile>;
-=======
-  /** By name; files in folders are left out. */
   files: Map<string, HubFile | NamedFile>;
->>>>>>> eleven
 }
 
 /** Where the bytes of a file of a model are. */
@@ -53,13 +48,9 @@ export async function readRecord(hub: Hub, source: HubSource): Promise<HubRecord
   if (!Array.isArray(siblings)) throw noHub(hub, `no list of files for ${repo}`);
   const files = siblings.map(fieldsOf).flatMap((sibling) => {
     const name = sibling.rfilename;
-<<<<<<< HEAD
     return typeof name !== 'string' || (/[/\\]/.test(name) && !isNamedTemplate(name))
       ? []
-      : [[name, toFile(hub, name, sibling)] as const];
-=======
-    return typeof name !== 'string' || /[/\\]/.test(name) ? [] : [[name, toFile(name, sibling)] as const];
->>>>>>> eleven
+      : [[name, toFile(name, sibling)] as const];
   });
   return { ...source, commit, files: new Map(files) };
 }
