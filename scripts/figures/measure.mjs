@@ -78,8 +78,10 @@ function methodsOf(root) {
     .filter((name) => rows.includes(name) && !/^(index|method|registry|full)$/.test(name));
 }
 
-/** Where a method may be named: its rows, the demo, which is three runs with chosen methods, and what other programs read of an adapter's files. */
+/** Where a method may be named: its rows, the demo, which is three runs with chosen methods, and what other programs call its keys or read of an adapter's files. */
 const rowFolders = [
+  // What other tools call the keys of a method.
+  'packages/contract/src/suggest-key.ts',
   'packages/contract/src/methods/',
   'packages/lm/src/methods/',
   'apps/cli/src/demo/',

@@ -17,7 +17,11 @@ function variablesOf(file: string): Map<string, VariableSpec> {
   return new Map(
     entries.map(({ name, shape, dtype, begin, end }) => [
       name,
-      { shape, isFrozen: true, from: { path: file, offset: dataStart + begin, bytes: end - begin, dtype } },
+      {
+        shape,
+        isFrozen: true,
+        from: { path: file, offset: dataStart + begin, bytes: end - begin, dtype: dtype as TensorDtype },
+      },
     ]),
   );
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Batch, NumericMode } from '@moraine/contract';
 import { linearShapes, matchModules, wholeWeights } from '@moraine/contract/plan';
-import { readSafetensors, readSafetensorsHeader } from '@moraine/engine';
+import { readSafetensors, readSafetensorsHeader, type TensorDtype } from '@moraine/engine';
 import type {
   Adapter,
   HostTensor,
@@ -208,7 +208,7 @@ function slices(path: string): Map<string, WeightSource> {
   return new Map(
     entries.map(({ name, dtype, shape, begin, end }) => [
       name,
-      { path, offset: dataStart + begin, bytes: end - begin, dtype, shape },
+      { path, offset: dataStart + begin, bytes: end - begin, dtype: dtype as TensorDtype, shape },
     ]),
   );
 }
