@@ -6,7 +6,7 @@ import type { ChatMessage } from './row.js';
 export type Written = 'whole' | 'without_reasoning' | 'no';
 
 /** Templates may set white space, as Python knows it, otherwise; nothing else. */
-const squeeze = (text: string): string => text.replace(SPACES, '');
+export const squeeze = (text: string): string => text.replace(SPACES, '');
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: separators are white space to Python
 const SPACES = /[\s\u0085\u001c-\u001f]+/g;

@@ -1,5 +1,6 @@
 import { AppError } from '@moraine/contract';
 import type { ChatTemplate } from './chat-template.js';
+import { squeeze } from './proof.js';
 import type { ChatMessage } from './row.js';
 
 /** Where the answer that a conversation learns stands in its text, as character positions. */
@@ -121,7 +122,7 @@ function fromTheStart(renderings: Renderings, messages: Messages, i: number, tex
 }
 
 /**
- * The span of answer `i` from a short beginning: what a leading system message and the messages since the question before make. Null when
+ * The span of answer `i` from a short beginning: what a leading system message, the question before, the answer before and what follows make. Null when
  * these do not make the same text as in the whole conversation; `done` messages make the text until `at`.
  */
 function afterLastQuestion(
@@ -134,8 +135,10 @@ function afterLastQuestion(
 ): AnswerSpan | null {
   const question = messages.findLastIndex(({ role }, k) => role === 'user' && k < done - 1);
   const lead = messages[0]?.role === 'system' ? 1 : 0;
-  if (done === 0 || question <= lead) return null;
-  const before = [...messages.slice(0, lead), ...messages.slice(question, done)];
+  // Of what followed the question the answer before is enough: an agent may call tools a hundred times.
+  const [asked, answered] = [messages[question], messages[done - 1]];
+  if (asked === undefined || answered === undefined || done <= lead + 2) return null;
+  const before = [...messages.slice(0, lead), asked, answered];
   const talk = [...before, ...messages.slice(done, i + 1)];
   const base = renderings.part(before);
   const turn = renderings.part(talk);
@@ -162,7 +165,7 @@ function locate(renderings: Renderings, messages: Messages, i: number, turn: str
     ownEnd: Math.max(start, turn.length - tail),
     end: turn.length,
     isAsked,
-    isWhole: isWritten(renderings, before, messages[i] as ChatMessage, turn),
+    isWhole: isWritten(renderings, before, messages[i] as ChatMessage),
   };
 }
 
@@ -178,9 +181,7 @@ function startOf(
   turn: string,
   { differs, isOwnFirst }: Difference,
 ): Pick<AnswerSpan, 'start' | 'isAsked'> {
-  const asked = renderings.part(before, true);
-  const closed = renderings.part(before) ?? '';
-  const opened = asked ?? closed;
+  const opened = renderings.part(before, true) ?? renderings.part(before) ?? '';
   const isAsked = turn.startsWith(opened);
   const behind = (end: number) => answerBehind(turn, end, isOwnFirst ? differs : end);
   const behindHeader = (from: number) => headerEnd(turn, from, differs, renderings.header());
@@ -189,12 +190,13 @@ function startOf(
     const header = behindHeader(0);
     return { start: header === null ? differs : behind(header), isAsked: true };
   }
-  if (opened === closed && isAsked) {
+  if (isAsked && !opened.endsWith(renderings.header()) && opened === renderings.part(before)) {
     // Asked for an answer behind another one some templates open none, though they write its header.
-    const header = behindHeader(closed.length);
+    const header = behindHeader(opened.length);
     if (header !== null) return { start: behind(header), isAsked: false };
   }
-  return { start: isAsked ? behind(opened.length) : answerElsewhere(turn, closed, opened, differs), isAsked };
+  if (isAsked) return { start: behind(opened.length), isAsked };
+  return { start: answerElsewhere(turn, renderings.part(before) ?? '', opened, differs), isAsked };
 }
 
 /**
@@ -211,16 +213,27 @@ function headerEnd(turn: string, from: number, differs: number, header: string):
   return null;
 }
 
-/** Whether an answer's words and each of its calls change the text: with others in their place it would be another. */
-function isWritten(renderings: Renderings, before: Messages, answer: ChatMessage, turn: string): boolean {
+/**
+ * Whether the template writes an answer's words and each of its calls: with marks in their places, all at once, it writes every mark. Where it refuses
+ * them nothing is known, and the proof by the answer's own text stands alone.
+ */
+function isWritten(renderings: Renderings, before: Messages, answer: ChatMessage): boolean {
   const { content, tool_calls: calls = [] } = answer;
   if (calls.length === 0) return true;
-  const makesNone = (other: ChatMessage): boolean => renderings.part([...before, other]) === turn;
-  if (content?.trim() && makesNone({ ...answer, content: STAND_IN })) return false;
-  return calls.every((_, k) => !makesNone({ ...answer, tool_calls: calls.with(k, OTHER_CALL) }));
+  const hasWords = squeeze(content ?? '') !== '';
+  const words = hasWords ? { content: markOf('words') } : {};
+  const marked = calls.map((_, k) => ({
+    id: `${k}`.padStart(9, '0'),
+    type: 'function',
+    function: { name: markOf(`${k}`), arguments: '{}' },
+  }));
+  const text = renderings.part([...before, { ...answer, ...words, tool_calls: marked }]);
+  if (text === null) return true;
+  const holds = (mark: string): boolean => text.includes(mark) || text.includes(mark.replaceAll(STAND_IN, '\\ue0a7'));
+  return (!hasWords || holds(markOf('words'))) && calls.every((_, k) => holds(markOf(`${k}`)));
 }
 
-const OTHER_CALL = { id: STAND_IN, type: 'function', function: { name: STAND_IN, arguments: `{"${STAND_IN}":1}` } };
+const markOf = (name: string): string => STAND_IN + name + STAND_IN;
 
 /** How far before the place where another answer would differ the template may begin one: a space, an empty thought. */
 const LEAD_MAX = 64;

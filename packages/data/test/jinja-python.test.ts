@@ -204,6 +204,18 @@ describe('calls take each argument once', () => {
   ])('%s', (source, want) => expect(render(source)).toBe(want));
 });
 
+test('a macro that names caller in a text alone takes none', () => {
+  expect(() => render("{% macro m() %}{{ 'caller' }}{% endmacro %}{% call m() %}x{% endcall %}")).toThrow("'caller'");
+});
+
+test('a long text that is nearly a number is read in time', () => {
+  const begun = performance.now();
+  expect(
+    render(`{{ '${'1'.repeat(100_000)}x' | float }} {{ '1.' | float }} {{ '.5' | float }} {{ '1_0.0_1e1_0' | float }}`),
+  ).toBe('0.0 1.0 0.5 100100000000.0');
+  expect(performance.now() - begun).toBeLessThan(10_000);
+});
+
 describe('a macro says what it is named and takes', () => {
   test.each([
     [
@@ -217,6 +229,11 @@ describe('a macro says what it is named and takes', () => {
     [
       '{% macro f() %}{% endmacro %}{{ f.other is defined }} {{ f is callable }} {{ f is mapping }}',
       'False True False',
+    ],
+    ["{% macro m() %}{{ {'a': caller()}['a'] }}{% endmacro %}{% call m() %}x{% endcall %}", 'x'],
+    [
+      "{% macro m() %}{{ {'a': kwargs}['a'] | length }}{{ {'a': varargs}['a'] | length }}{% endmacro %}{{ m(1, 2, z=1) }}",
+      '12',
     ],
     ['{% for x in [1] recursive %}{{ loop is callable }}{% endfor %}{{ namespace() is callable }}', 'TrueFalse'],
   ])('%s', (source, want) => expect(render(source)).toBe(want));

@@ -175,6 +175,40 @@ describe('calls of tools', () => {
     expect(notes(rowsOf(calls('{{ c.function.arguments }}'), [ask('Rome?'), call('{"rain":true}')]))).toEqual([[]]);
   });
 
+  test('cost no more renderings the more of them there are, nor the more turns came before', () => {
+    const source = `{{ tools | tojson if tools }}${calls('{{ c.function.arguments | tojson }}')}`;
+    const { chatTemplate, ...tokenizer } = withTemplate(source);
+    let messages = 0;
+    const render: typeof chatTemplate.render = (given, options) => {
+      messages += given.length;
+      return chatTemplate.render(given, options);
+    };
+    const rendered = (talk: ChatMessage[]): number => {
+      messages = 0;
+      const made = [
+        ...labelRow({ format: 'chat', messages: talk }, { ...tokenizer, chatTemplate: { ...chatTemplate, render } }),
+      ];
+      expect([notes(made), made[0]?.labels.filter((label) => label !== IGNORED).length]).toEqual([
+        [[]],
+        expect.any(Number),
+      ]);
+      return messages;
+    };
+    const many = Array.from({ length: 50 }, () => call('{"city":"Rome"}').tool_calls ?? []).flat();
+    expect(rendered([ask('Rome?'), { role: 'assistant', content: null, tool_calls: many }])).toBeLessThan(25);
+    // One question, and an agent that goes on by itself.
+    const steps = (count: number): ChatMessage[] =>
+      Array.from({ length: count }, (): ChatMessage[] => [
+        call('{"city":"Rome"}'),
+        { role: 'tool', content: '20' },
+      ]).flat();
+    const [short, long] = [20, 80].map((count) => rendered([ask('Rome?'), ...steps(count), answer('20')])) as [
+      number,
+      number,
+    ];
+    expect(long / short).toBeLessThan(5);
+  });
+
   test('whose definitions the template leaves out: that is said', () => {
     const tools = [{ type: 'function', function: { name: 'weather' } }];
     const source = calls('{{ c.function.arguments | tojson }}');

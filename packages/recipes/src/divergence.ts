@@ -2,39 +2,43 @@ import { AppError } from '@moraine/contract';
 import type { TrainingRow } from '@moraine/data';
 import type { StepResult, Trainer } from '@moraine/lm';
 
-/** Losses at either end that are looked at together, so that one batch decides nothing. */
-const WINDOW = 8;
-/** Of the loss of guessing: a model that is so much worse knows less than nothing, and its updates made it so. */
-const WORSE_THAN_GUESSING = 1.5;
+/** Steps, and supervised tokens, of a window at least: one batch decides nothing, nor do a few tokens. */
+const STEPS = 8;
+const TOKENS = 256;
+/** So many times the loss of guessing is where no base starts and only updates lead; the second where the first step has too few tokens to tell where it started. */
+const BEYOND = [3, 10] as const;
 
-/** Watches the training loss of a run. `before` are the losses up to where it goes on, so that it ends where it would have ended without a stop. */
+/** Watches the training loss of a run. */
 export interface LossWatch {
   /** @throws AppError `loss_diverged`. */
   saw(step: Pick<StepResult, 'step' | 'loss' | 'gradNorm' | 'learningRate'>): void;
 }
 
 /**
- * Ends a run that diverged although its loss is a number: the median of the last eight losses is above one and a half times that of guessing, ln V nats for a
- * vocabulary of V, and above twice that of the first eight (or the first one, where it was lower) and a nat. A loss that starts there, as that of random weights,
- * does not end a run while it falls.
+ * Ends a run that diverged although its loss is a number. The median loss of its last steps is above twice its beginning and a nat, and
+ * - above three times that of guessing, ln V nats for a vocabulary of V (ten times in steps of a few tokens); or
+ * - above that of guessing, and not lower than that of as many steps before. As the beginning then counts the higher of the first step and the first steps, as the first
+ *   rows may be easy ones.
+ * A loss that starts there, as that of random weights, ends no run.
+ * @param tokensPerStep supervised tokens of a step on average, which decide how many steps are looked at together
+ * @param losses those up to where the run goes on, so that it ends where it would have ended without a stop
  */
-export function watchLoss(vocabSize: number, before: readonly number[] = []): LossWatch {
-  const first = before.slice(0, WINDOW);
-  const last = before.slice(WINDOW).slice(-WINDOW);
+export function watchLoss(vocabSize: number, tokensPerStep: number, losses: readonly number[] = []): LossWatch {
+  const seen = [...losses];
+  const window = Math.max(STEPS, Math.ceil(TOKENS / Math.max(1, tokensPerStep)));
   const guessing = Math.log(vocabSize);
+  const beyond = BEYOND[tokensPerStep < TOKENS / STEPS ? 1 : 0];
+  const isFar = (start: number, end: number): boolean => end > 2 * start + 1;
   return {
     saw({ step, loss, gradNorm, learningRate }) {
-      if (first.length < WINDOW) {
-        first.push(loss);
-        return;
-      }
-      last.push(loss);
-      if (last.length > WINDOW) last.shift();
-      if (last.length < WINDOW) return;
-      const start = Math.min(first[0] ?? loss, median(first));
-      const end = median(last);
-      if (end <= Math.max(2 * start + 1, WORSE_THAN_GUESSING * guessing)) return;
-      const rose = `rose from ${shown(start)} to ${shown(end)} nats a token, where guessing among ${vocabSize} tokens is ${shown(guessing)}`;
+      seen.push(loss);
+      if (seen.length < 2 * window) return;
+      const [before, end] = [median(seen.slice(-2 * window, -window)), median(seen.slice(-window))];
+      const [first, early] = [seen[0] ?? loss, median(seen.slice(0, window))];
+      const isBeyond = isFar(first, end) && end > beyond * guessing;
+      const rises = isFar(Math.max(first, early), end) && end > guessing && end >= before;
+      if (!isBeyond && !rises) return;
+      const rose = `rose from ${shown(first)} to ${shown(end)} nats a token, where guessing among ${vocabSize} tokens is ${shown(guessing)}`;
       throw new AppError(
         'loss_diverged',
         `Step ${step}: the training loss ${rose}; gradient norm ${shown(gradNorm)}, learning rate ${learningRate}.`,
@@ -60,7 +64,7 @@ export function explained<T>(run: Explaining, step: number, call: () => T): T {
   } catch (error) {
     if (!(error instanceof AppError) || (error.code !== 'nan_loss' && error.code !== 'loss_diverged')) throw error;
     const { hint, param } = error;
-    const message = `${error.message} Its rows: ${run.placesOf(step)}. ${describeNorms(run.trainer.norms())}`;
+    const message = `${error.message} Its rows: ${run.placesOf(step)}.${largest(run.trainer)}`;
     throw new AppError(error.code, message, {
       cause: error,
       ...(hint === null ? {} : { hint }),
@@ -71,12 +75,21 @@ export function explained<T>(run: Explaining, step: number, call: () => T): T {
 
 const NAMED = 3;
 
+/** Nothing where they cannot be read: what ended the run is what counts. */
+function largest(trainer: Pick<Trainer, 'norms'>): string {
+  try {
+    return ` ${describeNorms(trainer.norms())}`;
+  } catch {
+    return '';
+  }
+}
+
 function describeNorms(norms: ReadonlyMap<string, number>): string {
   const broken = [...norms].filter(([, norm]) => !Number.isFinite(norm)).map(([name]) => name);
   if (broken.length > 0)
     return `${broken.length} of ${norms.size} trained tensors are no longer numbers: ${listed(broken, NAMED)}.`;
-  const largest = [...norms].sort((a, b) => b[1] - a[1]).map(([name, norm]) => `${name} ${shown(norm)}`);
-  return `Largest norms of what is trained: ${listed(largest, NAMED)}.`;
+  const sorted = [...norms].sort((a, b) => b[1] - a[1]).map(([name, norm]) => `${name} ${shown(norm)}`);
+  return `Largest norms of what is trained: ${listed(sorted, NAMED)}.`;
 }
 
 const LINES = 16;

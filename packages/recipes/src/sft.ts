@@ -82,7 +82,9 @@ export async function openRun(asked: TrainSpec, emit: Emit, control: Control): P
   const { length } = rows;
   const names = ['the training file', ...(spec.mixFiles ?? []).map(({ name }) => name)];
   const placesOf = (step: number): string => describePlaces(files, names, rowsOf(step));
-  const sizes = { rows: length, vocabSize: base.config.vocabSize };
+  const supervised = rows.reduce((sum, { supervisedTokens }) => sum + supervisedTokens, 0);
+  const tokensPerStep = (supervised / length) * config.batch_size;
+  const sizes = { rows: length, vocabSize: base.config.vocabSize, tokensPerStep };
   const run = { spec, print, baseHashes, ...sizes, placesOf, stepBatches, trainer, evaluator, emit, control };
   const pinned = pinnedRows(evaluator.validationRows.length > 0 ? evaluator.validationRows : rows);
   return { run: { ...run, totalParameters, begun }, base, adapter, pinned };

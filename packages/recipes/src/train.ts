@@ -1,18 +1,21 @@
 import { join } from 'node:path';
 import {
+  AppError,
   type AttemptEvent,
   type CheckpointMetrics,
+  explain,
   keepBestCount,
   type StepRecord,
   type StopReason,
   type TrainSpec,
+  takesBest,
 } from '@moraine/contract';
 import { makeFolder } from '@moraine/contract/make-folder';
 import { device } from '@moraine/engine';
-import type { Trainer } from '@moraine/lm';
+import type { StepResult, Trainer } from '@moraine/lm';
 import { type BaseHashes, folderBytes, type LoadedCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
-import { explained, watchLoss } from './divergence.js';
+import { explained, type LossWatch, watchLoss } from './divergence.js';
 import type { Evaluator, Validation } from './evaluation.js';
 import { type Fingerprint, VALIDATION } from './fingerprint.js';
 import { checkpointsAt, evaluatesAt, filesDuring } from './pace.js';
@@ -28,6 +31,8 @@ export interface Run {
   baseHashes: BaseHashes;
   rows: number;
   vocabSize: number;
+  /** Supervised tokens of a step on average. */
+  tokensPerStep: number;
   /** The rows of a step by their files and lines, in words. */
   placesOf: (step: number) => string;
   stepBatches: StepBatches;
@@ -63,7 +68,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
   const keepsBest = keepBestCount(config.checkpoint) > 0;
   const resumed = resume(run);
   const result = createResultCsv(resumed?.resultCsv);
-  const lossWatch = watchLoss(run.vocabSize, result.trainLosses());
+  const lossWatch = watchLoss(run.vocabSize, run.tokensPerStep, result.trainLosses());
   let trainedTokens = resumed?.trainedTokens ?? 0;
   let watched = watchedBefore(run, resumed);
   let bestDir = watched.best === null ? null : (spec.bestFrom ?? null);
@@ -125,7 +130,7 @@ export async function train(run: Run): Promise<TrainedRun | null> {
     metrics = checkpointMetrics(step, valid);
     emit({ type: 'metrics', step: step.step, at: Date.now(), values: stepValues(step, valid, measured) });
     result.add({ step: step.step, trainLoss: step.loss, trainAccuracy: accuracyOf(step), valid });
-    explained(run, step.step, () => lossWatch.saw(step));
+    stoppedEarly ??= endOfDivergence(run, step, lossWatch, takesBest(config) && bestDir !== null);
     const isDue = checkpointsAt(step.step, (performance.now() - savedAt) / 1000, config);
     const isSaved = isDue || isAmongBest(watched, step.step, config) || stoppedEarly !== null;
     // Before the checkpoint, so that whoever goes on from it has them; those of the end are of the result.
@@ -140,6 +145,17 @@ export async function train(run: Run): Promise<TrainedRun | null> {
 /** Why the run stops before its next step; null: it goes on. What somebody asks for meanwhile comes before a hold. */
 function stopReasonOf({ spec, trainer, control }: Run): StopReason | 'hold' | null {
   return control.stopRequested() ?? (spec.holdAt === trainer.steps ? 'hold' : null);
+}
+
+/** Why a run that diverged ends with its best checkpoint; null where it did not. @throws AppError `loss_diverged` where it has none to end with. */
+function endOfDivergence(run: Run, step: StepResult, watch: LossWatch, hasBest: boolean): string | null {
+  try {
+    explained(run, step.step, () => watch.saw(step));
+    return null;
+  } catch (error) {
+    if (hasBest && error instanceof AppError && error.code === 'loss_diverged') return explain(error);
+    throw error;
+  }
 }
 
 /** The validation that is due after a step; null where none is. */

@@ -218,7 +218,13 @@ function macro(
   return (scope) => new Macro((given) => called(scope, given), about);
 }
 
-const usesName = (nodes: readonly Node[], name: string): boolean => JSON.stringify(nodes).includes(`"value":"${name}"`);
+/** Whether a name stands anywhere in a part of the tree; literals of dictionaries are maps in it. */
+function usesName(part: unknown, name: string): boolean {
+  if (typeof part !== 'object' || part === null) return false;
+  if (part instanceof Map) return [...part].some(([key, value]) => usesName(key, name) || usesName(value, name));
+  if ('type' in part && part.type === 'Identifier' && 'value' in part) return part.value === name;
+  return Object.values(part).some((inner) => usesName(inner, name));
+}
 
 function callStatement(node: Of<'CallStatement'>, context: Context): Execute {
   const called = expression(node.call.callee, context);

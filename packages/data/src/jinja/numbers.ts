@@ -4,7 +4,7 @@ import { strip } from './text.js';
 /** Python refuses longer texts of whole numbers, but for bases whose digits are whole bits. */
 const DIGITS_MAX = 4300;
 const DIGITS = String.raw`\d(?:_?\d)*`;
-const FLOAT = new RegExp(`^[+-]?(?:${DIGITS}\\.?(?:${DIGITS})?|\\.${DIGITS})(?:[eE][+-]?${DIGITS})?$`);
+const FLOAT = new RegExp(`^[+-]?(?:${DIGITS}(?:\\.(?:${DIGITS})?)?|\\.${DIGITS})(?:[eE][+-]?${DIGITS})?$`);
 const INFINITE = /^([+-]?)inf(?:inity)?$/i;
 const NONE = /^[+-]?nan$/i;
 const PREFIXES: Record<string, bigint> = { x: 16n, o: 8n, b: 2n };

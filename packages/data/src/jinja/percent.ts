@@ -208,6 +208,8 @@ function signed(isNegative: boolean, prefix: string, digits: string, directive: 
 }
 
 function padded(text: string, { flags, width }: Directive): string {
+  // Most have no width, and a text may have millions of letters.
+  if (width === 0) return text;
   const fill = repeatText(' ', width - [...text].length);
   return flags.includes('-') ? text + fill : fill + text;
 }
