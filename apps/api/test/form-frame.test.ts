@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { FormFrame } from '../src/routes/form-frame.js';
 
 const seen = (form: string, pieceBytes: number, contentType = 'multipart/form-data; boundary=b') => {
@@ -42,12 +42,44 @@ test.each([
   expect([seen(form('x'), 1, contentType), seen(form('\xc3'), 1, contentType)]).toEqual(['good', 'f']);
 });
 
-test('a head without end is not kept, nor searched again and again', () => {
-  const frame = new FormFrame('multipart/form-data; boundary=b');
-  frame.see(Buffer.from(`--b\r\n${'filename*=*=x; name="'.repeat(7_000)}`));
-  expect(frame.fault).toMatchObject({ code: 'invalid_request' });
-  const long = new FormFrame('multipart/form-data; boundary=b');
-  const before = performance.now();
-  long.see(Buffer.from(`--b\r\n${'; filename*=*=x\'; name="'.repeat(5_000)}\r\n\r\n`));
-  expect(performance.now() - before).toBeLessThan(1_000);
+test.each([
+  ['in quotation marks is a name', `filename="a*='x'%ff.jsonl"`, 'good'],
+  ['behind an escaped mark is a name', String.raw`filename="\"*='x'%ff.jsonl"`, 'good'],
+  ['in a folded text is a name', `filename="a\r\n *='x'%ff.jsonl"`, 'good'],
+  ['behind a text is a parameter', `filename="a"; filename*=utf-8''%ff`, 'f'],
+  ['behind an open mark of another line is a parameter', `x="\r\nx: y; filename*=utf-8''%ff`, 'f'],
+])('what looks like an extended parameter %s', (_what, rest, found) => {
+  for (const pieceBytes of [1, 1_000])
+    expect(seen(`--b\r\n${FIELD}; ${rest}\r\n\r\n\r\n--b--`, pieceBytes)).toBe(found);
+});
+
+test('a head is at most 16 kB long, in pieces of any size', () => {
+  const headed = (bytes: number) => `--b\r\n${FIELD}; x="${'y'.repeat(bytes)}"\r\n\r\n\r\n--b--`;
+  for (const pieceBytes of [1, 1_000, 100_000]) {
+    expect(seen(headed(16_000), pieceBytes)).toBe('good');
+    expect(seen(headed(16_400), pieceBytes)).toBeNull();
+  }
+});
+
+test('a head in small pieces is not copied again and again', () => {
+  const concat = vi.spyOn(Buffer, 'concat');
+  expect(seen(`--b\r\n${FIELD}; x="${'y'.repeat(16_000)}"\r\n\r\n\r\n--b--`, 1)).toBe('good');
+  const copied = concat.mock.calls.flatMap(([pieces]) => pieces).reduce((sum, piece) => sum + piece.length, 0);
+  concat.mockRestore();
+  expect(copied).toBeLessThan(200_000);
+});
+
+test.each(['filename*=*=x; name="', '; filename*=*=x\'; name="', '\\"', '"', "*='", '"\\'])(
+  'a head of %j over and over is read in no time',
+  (text) => {
+    const form = `--b\r\n${text.repeat(16_000 / text.length)}\r\n\r\n`;
+    const before = performance.now();
+    seen(form, form.length);
+    expect(performance.now() - before).toBeLessThan(1_000);
+  },
+);
+
+test('many heads are each at most so long', () => {
+  const part = `--b\r\n${FIELD}; x="${'y'.repeat(10_000)}"\r\n\r\nz\r\n`;
+  for (const pieceBytes of [7, 100_000]) expect(seen(`${part.repeat(4)}--b--`, pieceBytes)).toBe('good');
 });

@@ -10,6 +10,8 @@ export interface ForeignForm {
   refusal: string | null;
   /** The keys that a row of it cannot do without. */
   needs: readonly string[];
+  /** A key that no row of it has, not even as null: such are of another form. */
+  lacks?: string;
 }
 
 const PREFERENCES =
@@ -19,7 +21,6 @@ const PAIRS = [
   ['query', 'response'],
   ['prompt', 'response'],
   ['prompt', 'answer'],
-  ['input', 'output'],
 ] as const;
 
 /** The first that a row has is its form. */
@@ -32,6 +33,8 @@ const FORMS: readonly ForeignForm[] = [
   { name: 'Alpaca', refusal: null, needs: ['instruction', 'output'] },
   { name: 'Dolly', refusal: null, needs: ['instruction', 'response'] },
   ...PAIRS.map((needs) => ({ name: 'question and answer', refusal: null, needs })),
+  // With an instruction that is null, it is half of an Alpaca row.
+  { name: 'question and answer', refusal: null, needs: ['input', 'output'], lacks: 'instruction' },
 ];
 
 /** What a key must hold beside its name to say what a row is. */
@@ -41,13 +44,32 @@ const HOLDS: Record<string, (value: unknown) => boolean> = {
   conversation: Array.isArray,
 };
 
-/** The form of another tool that a row has; null where none is known. A key that is null is there, but not all of a form's are null. */
+/** Our own forms: the keys that a row of one cannot do without, and all that it may have. */
+export const OURS = [
+  { needs: ['messages'], keys: ['messages', 'tools', 'parallel_tool_calls'] },
+  { needs: ['prompt', 'completion'], keys: ['prompt', 'completion'] },
+  { needs: ['text'], keys: ['text'] },
+] as const;
+
+/**
+ * The form of another tool that a row has; null where it is a whole row of ours, or none is known. In the rows of merged tables the keys of other
+ * forms are null: the first form that is whole counts, and only where none is, ours neither, the first that has some of its keys.
+ */
 export const foreignForm = (value: Json): ForeignForm | null =>
-  FORMS.find(
-    ({ needs }) =>
-      needs.every((key) => key in value && (HOLDS[key]?.(value[key]) ?? true)) &&
-      missingKeys(needs, value).length < needs.length,
-  ) ?? null;
+  wholeForm(value) ?? (OURS.some(({ needs }) => isWhole(needs, value)) ? null : partialForm(value));
+
+const wholeForm = (value: Json): ForeignForm | null =>
+  FORMS.find((form) => hasKeys(form, value) && isWhole(form.needs, value)) ?? null;
+
+const partialForm = (value: Json): ForeignForm | null =>
+  FORMS.find((form) => hasKeys(form, value) && missingKeys(form.needs, value).length < form.needs.length) ?? null;
+
+const hasKeys = ({ needs, lacks }: ForeignForm, value: Json): boolean =>
+  needs.every((key) => key in value && (HOLDS[key]?.(value[key]) ?? true)) &&
+  (lacks === undefined || !(lacks in value));
+
+/** Whether a row has something at each of some keys. */
+export const isWhole = (keys: readonly string[], value: Json): boolean => missingKeys(keys, value).length === 0;
 
 /** Those of some keys that a row has not, or null at. */
 export const missingKeys = (keys: readonly string[], value: Json): string[] =>
@@ -91,8 +113,8 @@ export interface Conversion {
 export function convertRow(row: unknown): Conversion | null {
   const value = byKey(toValue(row));
   if (!isObject(value)) return null;
-  const form = foreignForm(value);
-  if (form === null || form.refusal !== null || missingKeys(form.needs, value).length > 0) return null;
+  const form = wholeForm(value);
+  if (form === null || form.refusal !== null) return null;
   switch (form.name) {
     case 'ShareGPT':
       return convertConversation(value);

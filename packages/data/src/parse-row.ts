@@ -2,7 +2,7 @@ import { nearest } from '@moraine/contract';
 import { foreignForm } from './foreign-rows.js';
 import type { Value } from './jinja/values.js';
 import type { ChatRow, Row, RowFormat } from './row.js';
-import { checkTool } from './row-calls.js';
+import { readTools } from './row-calls.js';
 import { readMessage } from './row-message.js';
 import {
   cut,
@@ -136,8 +136,6 @@ function readChat(value: Json, exact: Value | undefined): ChatRow {
   if (!Array.isArray(tools)) {
     refuse('/tools', 'wrong_type', `'tools' is ${show(tools)}, not a list.`, 'Write the tool definitions as a list.');
   }
-  tools.forEach((tool: unknown, i) => {
-    checkTool(tool, `/tools/${i}`);
-  });
-  return { format: 'chat', messages: read, tools: exact === undefined ? tools : exactOf('tools') };
+  const exactTools = exact === undefined ? undefined : exactOf('tools');
+  return { format: 'chat', messages: read, tools: readTools(tools, '/tools', exactTools) };
 }

@@ -12,7 +12,11 @@ const ARGUMENTS = 'Write an object, or its JSON as a text: {"city": "Rome"}, or 
 /** What stands in a call, or in its function, beside the arguments. */
 const CALL_KEYS = ['id', 'type', 'index', 'function', 'name', 'arguments'];
 
-/** The calls of a message as they are written, and `{}` for the arguments that one lacks; undefined where there are none. */
+/** What stands for an empty object where it is read as a list or a text: PHP writes none as a list. */
+const isEmpty = (value: unknown): boolean =>
+  Array.isArray(value) ? value.length === 0 : typeof value === 'string' && /^\s*(\[\s*\])?\s*$/.test(value);
+
+/** The calls of a message as they are written, but with `{}` for the arguments that one lacks; undefined where there are none. */
 export function readCalls(
   { tool_calls: calls }: Json,
   role: Role,
@@ -33,20 +37,32 @@ export function readCalls(
   const written: readonly unknown[] = Array.isArray(exactCalls) ? exactCalls : calls;
   return calls.map((call: unknown, i) => {
     const hasArguments = checkCall(call, `${key}/${i}`);
-    return hasArguments ? written[i] : withoutArguments(toValue(written[i]));
+    return mended(written[i], hasArguments ? {} : { arguments: '{}' });
   });
 }
 
-/** Refuses what defines no function: templates would write it without a name. */
-export function checkTool(tool: unknown, at: string): void {
+/** The definitions of tools as they are written, but with an object for parameters that are none; refuses what defines no function. */
+export function readTools(tools: readonly unknown[], at: string, exact: readonly Value[] | undefined): unknown[] {
+  return tools.map((tool, i) => {
+    const hasEmpty = checkTool(tool, `${at}/${i}`);
+    return mended((exact ?? tools)[i], hasEmpty ? { parameters: new Map() } : {});
+  });
+}
+
+/** Whether a tool has parameters that are none and no object; refuses what templates would write without a name. */
+function checkTool(tool: unknown, at: string): boolean {
   if (!isObject(tool)) {
     refuse(at, 'wrong_type', `The definition of a tool is ${show(tool)}, not an object.`, `Write ${TOOL}.`);
   }
   const { named, place } = functionOf(tool, at, TOOL);
   const { parameters } = named;
-  if (parameters === undefined || parameters === null || isObject(parameters)) return;
-  const hint = 'Write their JSON schema as an object: {"type": "object", "properties": {...}}.';
-  refuse(`${place}/parameters`, 'wrong_type', `'parameters' is ${show(parameters)}, not an object.`, hint);
+  if (parameters === undefined || parameters === null || isObject(parameters)) return false;
+  if (isEmpty(parameters) || (typeof parameters === 'string' && /^\s*\{\s*\}\s*$/.test(parameters))) return true;
+  const hint =
+    typeof parameters === 'string'
+      ? 'Write the object itself, without quotation marks around it: {"type": "object", "properties": {...}}.'
+      : 'Write their JSON schema as an object: {"type": "object", "properties": {...}}.';
+  return refuse(`${place}/parameters`, 'wrong_type', `'parameters' is ${show(parameters)}, not an object.`, hint);
 }
 
 /** Whether a call has arguments; refuses one that calls nothing, or that says with what in a way that templates do not read. */
@@ -69,7 +85,7 @@ function functionOf(whole: Json, at: string, form: string): { named: Json; place
   const place = isFlat ? at : `${at}/function`;
   const named = isFlat ? whole : inner;
   if (!isObject(named)) refuse(place, 'wrong_type', `'function' is ${show(named)}, not an object.`, `Write ${form}.`);
-  if (!isFlat && type !== undefined && type !== null && type !== 'function') {
+  if (!isFlat && type !== undefined && type !== null && typeof type !== 'string') {
     refuse(`${at}/type`, 'invalid_value', `'type' is ${show(type)}.`, 'Only functions are called: write "function".');
   }
   if (readText(named, 'name', place).trim() === '') {
@@ -79,7 +95,7 @@ function functionOf(whole: Json, at: string, form: string): { named: Json; place
 }
 
 function checkArguments(given: unknown, key: string): boolean {
-  if (given === undefined || given === null) return false;
+  if (given === undefined || given === null || isEmpty(given)) return false;
   if (typeof given === 'string') return checkWritten(given, key);
   if (isObject(given)) return true;
   return refuse(key, 'wrong_type', `'arguments' is ${show(given)}, not an object.`, ARGUMENTS);
@@ -87,7 +103,6 @@ function checkArguments(given: unknown, key: string): boolean {
 
 /** Arguments as a JSON text: what is wrong in them would be found only when a template reads them, or be learned. */
 function checkWritten(text: string, key: string): boolean {
-  if (text.trim() === '') return false;
   if (isOfMany(text)) {
     const hint = 'A call has not so many arguments: is this one row?';
     refuse(key, 'invalid_value', `'arguments' holds more than ${VALUES_MAX} values.`, hint);
@@ -114,10 +129,11 @@ function parseWritten(text: string, key: string): { value: unknown; repeated: Ex
   }
 }
 
-/** What a call without arguments has under another name, or beside its function, would be lost. */
+/** What a call without arguments has under another name, or beside its function, would be lost. Null is nothing, as in tables whose rows share their columns. */
 function refuseStrayArguments(call: Json, named: Json, place: string): void {
-  const other = Object.keys(named).find((key) => !CALL_KEYS.includes(key));
-  const isBeside = call !== named && call.arguments !== undefined && call.arguments !== null;
+  const isThere = (value: unknown): boolean => value !== undefined && value !== null && !isEmpty(value);
+  const other = Object.keys(named).find((key) => !CALL_KEYS.includes(key) && named[key] !== null);
+  const isBeside = call !== named && isThere(call.arguments);
   if (other === undefined && !isBeside) return;
   const hint = isBeside
     ? 'They stand beside the function: write them in it.'
@@ -125,10 +141,16 @@ function refuseStrayArguments(call: Json, named: Json, place: string): void {
   refuse(`${place}/arguments`, 'missing_key', "'arguments' is missing.", hint);
 }
 
-function withoutArguments(call: Value): Value {
-  if (!(call instanceof Map)) return call;
-  const called = call.get('function');
-  return called instanceof Map
-    ? new Map(call).set('function', withoutArguments(called))
-    : new Map(call).set('arguments', '{}');
+/** A call or tool with some keys of its function as they are to be read; and of the type `function`, which templates write, where it says something else. */
+function mended(written: unknown, keys: Record<string, Value>): unknown {
+  const whole = toValue(written);
+  if (!(whole instanceof Map)) return written;
+  const called = whole.get('function');
+  const isFlat = !(called instanceof Map);
+  const type = whole.get('type');
+  const hasOtherType = !isFlat && typeof type === 'string' && type !== 'function';
+  if (Object.keys(keys).length === 0 && !hasOtherType) return written;
+  const named = new Map([...(isFlat ? whole : called), ...Object.entries(keys)]);
+  if (isFlat) return named;
+  return new Map([...whole, ...(hasOtherType ? ([['type', 'function']] as const) : []), ['function', named]]);
 }

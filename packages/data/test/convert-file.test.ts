@@ -362,6 +362,30 @@ describe("a row without a key of its file's form is named by form and key, not b
     expect(JSON.parse(line)).toEqual(want);
   });
 
+  test.each([
+    [
+      'Dolly',
+      { instruction: 'a', output: null, response: 'b' },
+      {
+        messages: [
+          { role: 'user', content: 'a' },
+          { role: 'assistant', content: 'b' },
+        ],
+      },
+    ],
+    ['a pair', { prompt: 'p', response: 'r', query: null }, { prompt: 'p', completion: 'r' }],
+    ['a text', { text: 'hello', input: 'x', output: null }, { text: 'hello' }],
+    ['a text', { text: 'hello', messages: null, prompt: null, completion: null }, { text: 'hello' }],
+  ])('and the row is what is whole in it, %s, whatever form it has in part: %j', async (_, row, want) => {
+    const [line = ''] = (await convert(lines(row))).lines;
+    expect(JSON.parse(line)).toEqual(want);
+  });
+
+  test('and what is whole in no form is named by the first that it has in part', async () => {
+    const row = { instruction: 'a', output: null, response: null, text: null };
+    await expect(convert(lines(row))).rejects.toThrow("Alpaca without 'output'");
+  });
+
   test('and a whole row of another form is still one of another', async () => {
     const rows = lines(whole, { question: 'a', answer: 'b' });
     await expect(convert(rows)).rejects.toThrow('This row is prompt_completion, the rows before it are chat');

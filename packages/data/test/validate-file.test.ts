@@ -368,7 +368,7 @@ describe('a call', () => {
     ['whose name is empty', { function: { name: ' ' } }, '/function/name', 'empty_value', 'empty'],
     ['whose name is empty and beside nothing', { name: '', arguments: {} }, '/name', 'empty_value', 'empty'],
     ['whose id is a number', { ...made({}), id: 7 }, '/id', 'wrong_type', '7'],
-    ['of another type', { ...made({}), type: 'custom' }, '/type', 'invalid_value', 'custom'],
+    ['whose type is a number', { ...made({}), type: 7 }, '/type', 'invalid_value', '7'],
     ['with a number for arguments', made({ arguments: 5 }), '/function/arguments', 'wrong_type', '5'],
     ['with a list for arguments', made({ arguments: [1] }), '/function/arguments', 'wrong_type', '[1]'],
     [
@@ -416,7 +416,7 @@ describe('a call', () => {
     expect(error).toMatchObject({ key: '/messages/0/tool_calls', code: 'invalid_value' });
   });
 
-  test.each([[{}], [{ arguments: null }], [{ arguments: '' }], [{ arguments: 'null' }]])(
+  test.each([[{}], ...[null, '', 'null', [], '[]', ' [ ] '].map((none) => [{ arguments: none }])])(
     'with %j has no arguments',
     async (given) => {
       const written = '"name": "f", "arguments": "{}"}';
@@ -424,6 +424,21 @@ describe('a call', () => {
       expect(await callsOf({ name: 'f', ...given, function: null })).toMatch(/^\[\{"name": "f".*"arguments": "\{\}"/);
     },
   );
+
+  test('may have keys of others of its column, which are null', async () => {
+    for (const nulls of [{ parsed_arguments: null }, { description: null }, { output: null, arguments: [] }]) {
+      const want = { arguments: null, ...nulls };
+      const written = toJson(toValue({ name: 'f', ...want, arguments: '{}' }));
+      expect(await callsOf({ function: { name: 'f', ...want }, arguments: [] })).toContain(`"function": ${written}`);
+      expect(await callsOf({ name: 'f', ...want })).toBe(`[${written}]`);
+    }
+  });
+
+  test.each(['', 'tool_call'])('whose type is %j is one of a function, and written so', async (type) => {
+    const call = made({ arguments: '{"a": 1.0}' });
+    expect(await callsOf({ ...call, type })).toBe(toJson(toValue([call])));
+    expect(await callsOf({ ...made({}), type })).toBe(toJson(toValue([made({ arguments: '{}' })])));
+  });
 
   test.each([
     ['as OpenAI has it', made({ arguments: '{"a": 1.0}' })],
@@ -439,13 +454,32 @@ test.each<[what: string, tool: unknown, key: string, code: string]>([
   ['that is a text', 'f', '', 'wrong_type'],
   ['of nothing', { type: 'function' }, '/function', 'missing_key'],
   ['without a name', { type: 'function', function: { description: 'x' } }, '/function/name', 'missing_key'],
-  ['of another type', { type: 'custom', function: { name: 'f' } }, '/type', 'invalid_value'],
-  ['whose parameters are a text', { name: 'f', parameters: '{}' }, '/parameters', 'wrong_type'],
+  ['whose type is a number', { type: 7, function: { name: 'f' } }, '/type', 'invalid_value'],
+  ['whose parameters are a text', { name: 'f', parameters: '{"a": 1}' }, '/parameters', 'wrong_type'],
+  ['whose parameters are a list', { name: 'f', parameters: [1] }, '/parameters', 'wrong_type'],
 ])('the definition of a tool %s is named', async (_what, tool, key, code) => {
   const good = { type: 'function', function: { name: 'f', parameters: {} } };
   const error = await firstError(JSON.stringify({ messages: [user, assistant], tools: [good, tool] }));
   expect(error).toMatchObject({ key: `/tools/1${key}`, code });
 });
+
+test.each([[[]], [''], ['[]'], ['{}'], [' { } ']])('parameters of a tool that are %j are none', async (parameters) => {
+  const tools = [
+    { type: 'tool', function: { name: 'f', parameters, strict: true } },
+    { name: 'f', parameters },
+  ];
+  const want = [
+    { type: 'function', function: { name: 'f', parameters: {}, strict: true } },
+    { name: 'f', parameters: {} },
+  ];
+  const read = await rowTools(JSON.stringify({ messages: [user, assistant], tools }));
+  expect(toJson(toValue(read))).toBe(toJson(toValue(want)));
+});
+
+const rowTools = async (content: string): Promise<unknown> => {
+  for await (const { row } of readRows(await fileOf(content))) if (row.format === 'chat') return row.tools;
+  throw new Error('no conversation');
+};
 
 test('validation stops at twenty problems and says that it did', async () => {
   const found = await report(`${'{"text":1}\n'.repeat(50)}`);

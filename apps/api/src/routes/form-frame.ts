@@ -1,15 +1,15 @@
 import { isUtf8 } from 'node:buffer';
 import { AppError } from '@moraine/contract';
 
-const HEAD_BYTES_MAX = 128 * 1024;
+const HEAD_BYTES_MAX = 16 * 1024;
 const CRLF = Buffer.from('\r\n');
 const HEAD_END = Buffer.from('\r\n\r\n');
 /** Encodings that the parser of forms knows beside UTF-8; a name or value in any other is read as UTF-8. */
 const OTHER_ENCODING =
   /^(latin-?1|(us-)?ascii|iso-?_?8859-1(:1987)?|windows-1252|(x-)?cp1252|utf-?16le|ucs-?2|base64)$/i;
 
-/** A parameter as RFC 5987 has it, `filename*=utf-8''a%20b`. */
-const EXTENDED = /\*\s{0,9}=\s{0,9}([\w:-]{0,40})'[\w-]{0,40}'([^;\r\n]*)/g;
+/** A text in quotation marks, to be passed over; or a parameter as RFC 5987 has it, `filename*=utf-8''a%20b`. */
+const EXTENDED = /"(?:\\.|[^"\\\r\n]|\r\n[ \t])*"?|\*\s{0,9}=\s{0,9}([\w:-]{0,40})'[\w-]{0,40}'([^;\r\n]*)/g;
 
 /** Whether what a head escapes in its names is UTF-8, where it does not say that it is something else. */
 const hasWholeNames = (head: string): boolean =>
@@ -35,6 +35,9 @@ export class FormFrame {
   fault: AppError | null = null;
   private readonly boundary: Buffer;
   private left: Buffer = CRLF;
+  /** The bytes of an open head before those that are left: searched, in pieces. */
+  private head: Buffer[] = [];
+  private headBytes = 0;
   private isHead = false;
   /** Whether the boundary has come that ends the form. */
   private isOver = false;
@@ -69,21 +72,31 @@ export class FormFrame {
     return true;
   }
 
-  /** Reads the head of a part, whose last line end stays: a boundary may begin with it. */
+  /** Reads the head of a part, whose last line end stays: a boundary may begin with it. False where more must come. */
   private readHead(): boolean {
     const end = this.left.indexOf(HEAD_END);
     const next = this.left.indexOf(this.boundary);
     const isCut = next >= 0 && (end < 0 || next < end);
-    if (!isCut && end < 0) {
-      if (this.left.length > HEAD_BYTES_MAX)
-        this.fault = new AppError('invalid_request', `The head of a part is longer than ${HEAD_BYTES_MAX} bytes.`);
-      return false;
-    }
-    const head = this.left.subarray(0, isCut ? next : end);
-    this.left = this.left.subarray(isCut ? next : end + CRLF.length);
+    const isOpen = !isCut && end < 0;
+    // What may be the beginning of either stays.
+    const ahead = Math.max(HEAD_END.length, this.boundary.length) - 1;
+    this.collectHead(isOpen ? Math.max(0, this.left.length - ahead) : isCut ? next : end);
+    if (this.headBytes > HEAD_BYTES_MAX)
+      this.fault = new AppError('invalid_request', `The head of a part is longer than ${HEAD_BYTES_MAX} bytes.`);
+    if (isOpen || this.fault) return false;
+    const head = Buffer.concat(this.head);
+    if (!isCut) this.left = this.left.subarray(CRLF.length);
+    this.head = [];
+    this.headBytes = 0;
     this.isHead = false;
     this.checkHead(head);
     return true;
+  }
+
+  private collectHead(count: number): void {
+    this.head.push(this.left.subarray(0, count));
+    this.headBytes += count;
+    this.left = this.left.subarray(count);
   }
 
   private checkHead(head: Buffer): void {

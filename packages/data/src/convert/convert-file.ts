@@ -5,7 +5,16 @@ import { AppError, explain } from '@moraine/contract';
 import { type Duplicates, findDuplicates } from '../duplicates.js';
 import { type ExactJson, readExact } from '../exact-json.js';
 import { formOfFile, isParquet } from '../file-form.js';
-import { byKey, convertRow, type ForeignForm, foreignForm, missingKeys, writeExact } from '../foreign-rows.js';
+import {
+  byKey,
+  convertRow,
+  type ForeignForm,
+  foreignForm,
+  isWhole,
+  missingKeys,
+  OURS,
+  writeExact,
+} from '../foreign-rows.js';
 import { readLines } from '../lines.js';
 import type { RowFormat } from '../row.js';
 import { isObject, type Json, type RowProblem, show } from '../row-problem.js';
@@ -190,14 +199,13 @@ interface ConvertedText {
 function convertText(value: unknown, source: SourceRow): ConvertedText {
   const { line, written } = source;
   const form = isObject(value) ? foreignForm(value) : null;
-  const missing = isObject(value) && form !== null ? missingKeys(form.needs, value) : [];
-  if (!isObject(value) || form === null || (missing.length > 0 && isWholeOfOurs(value)))
-    return { ...keepOurs(value, source), form: null, how: null };
+  if (!isObject(value) || form === null) return { ...keepOurs(value, source), form: null, how: null };
   const converted = convertRow(value);
   if (converted !== null) {
     const { text, used, how } = converted;
     return { text, leftOut: keysWithout(value, used, source), form, how };
   }
+  const missing = missingKeys(form.needs, value);
   if (form.refusal === null && missing.length > 0) throw incomplete(line, form, missing);
   const why =
     form.refusal === null
@@ -206,14 +214,12 @@ function convertText(value: unknown, source: SourceRow): ConvertedText {
   throw badFile(line, why, 'Change or drop the row, or have such rows left out with --skip-bad.');
 }
 
-/** Keys of our own rows; a row of ours that has others beside them is written without. */
-const OURS = [['messages', 'tools', 'parallel_tool_calls'], ['prompt', 'completion'], ['text']] as const;
-
+/** A row of ours that has keys beside its own is written without them. */
 function keepOurs(value: unknown, source: SourceRow): Pick<ConvertedText, 'text' | 'leftOut'> {
   const { written, nulls = [] } = source;
-  const ours = OURS.find(([first]) => isObject(value) && first in value && !nulls.includes(first));
+  const ours = isObject(value) ? oursOf(value, nulls) : undefined;
   if (!isObject(value) || ours === undefined) return { text: written, leftOut: [] };
-  const leftOut = keysWithout(value, ours, source);
+  const leftOut = keysWithout(value, ours.keys, source);
   if (leftOut.length === 0) return { text: written, leftOut };
   const kept = Object.fromEntries(
     Object.entries(value).filter(([key]) => !leftOut.includes(key) && !nulls.includes(key)),
@@ -221,9 +227,10 @@ function keepOurs(value: unknown, source: SourceRow): Pick<ConvertedText, 'text'
   return { text: writeExact(kept), leftOut };
 }
 
-/** Whether a row of ours lacks nothing, so that an unfilled key beside it does not make it one of another form. A text may be a column beside. */
-const isWholeOfOurs = (value: Json): boolean =>
-  [['messages'], ['prompt', 'completion']].some((keys) => missingKeys(keys, value).length === 0);
+/** Which of our forms a row has: the first that is whole, else the first whose first key is written. */
+const oursOf = (value: Json, nulls: readonly string[]): (typeof OURS)[number] | undefined =>
+  OURS.find(({ needs }) => isWhole(needs, value)) ??
+  OURS.find(({ needs: [first] }) => first in value && !nulls.includes(first));
 
 /** The keys that are written and have no place. */
 const keysWithout = (value: Json, used: readonly string[], { nulls = [] }: SourceRow): string[] =>
