@@ -416,7 +416,7 @@ describe('a call', () => {
     expect(error).toMatchObject({ key: '/messages/0/tool_calls', code: 'invalid_value' });
   });
 
-  test.each([[{}], ...[null, '', 'null', [], '[]', ' [ ] '].map((none) => [{ arguments: none }])])(
+  test.each<[object]>([[{}], ...[null, '', 'null', [], '[]', ' [ ] '].map((none): [object] => [{ arguments: none }])])(
     'with %j has no arguments',
     async (given) => {
       const written = '"name": "f", "arguments": "{}"}';
