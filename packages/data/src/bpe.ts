@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import { copyOf } from './copy-text.js';
 import { isObject, type Json } from './row-problem.js';
 import { byteTexts } from './token-bytes.js';
 
@@ -30,7 +31,7 @@ export function createBpe(model: Json): (words: readonly string[]) => string[] {
     const tokens = merge(lettersOf(word), merges);
     if (word.length > KEPT_LENGTH_MAX) return tokens;
     if (kept.size >= KEPT_MAX) kept.clear();
-    kept.set(word, tokens);
+    kept.set(copyOf(word), tokens);
     return tokens;
   };
   return (words) => {

@@ -1,5 +1,6 @@
 import { AppError } from '@moraine/contract';
 import { type AddedToken, type CutAtTokens, createCut } from './added-tokens.js';
+import { copyOf } from './copy-text.js';
 import { createNormalizer } from './normalizers.js';
 import { cutPiece, type Piece } from './piece.js';
 import { createPreTokenizer } from './pre-tokenizers.js';
@@ -32,12 +33,13 @@ export function createTextEncoder(json: Json, encodeWords: (words: readonly stri
     const of = isFirst ? kept[0] : kept[1];
     const known = of.get(section);
     if (known !== undefined) return known;
+    const tokens = encodePiece({ text: section, lead: isFirst ? firstLength(section) : 0 });
+    if (section.length > KEPT_LETTERS_MAX) return tokens;
     letters += section.length;
     if (letters > KEPT_LETTERS_MAX) {
       for (const map of kept) map.clear();
       letters = section.length;
     }
-    const tokens = encodePiece({ text: section, lead: isFirst ? firstLength(section) : 0 });
     of.set(copyOf(section), tokens);
     return tokens;
   };
@@ -76,6 +78,3 @@ const emptyToken = (content: string): AppError =>
   });
 
 const firstLength = (text: string): number => ((text.codePointAt(0) ?? 0) > 0xffff ? 2 : 1);
-
-/** The same letters, without the long text that they were cut from. */
-const copyOf = (text: string): string => Buffer.from(text, 'utf16le').toString('utf16le');
