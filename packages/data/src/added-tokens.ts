@@ -36,6 +36,7 @@ export function createCut(tokens: ReadonlyMap<string, AddedToken>): CutAtTokens 
       if (start < end) sections.push({ start, end, token });
       at = end;
     };
+    const spaceBehind = spaceReader(text);
     for (let i = 0; i < text.length; ) {
       const found = longestAt(root, text, i);
       if (found === null) {
@@ -46,9 +47,9 @@ export function createCut(tokens: ReadonlyMap<string, AddedToken>): CutAtTokens 
       // Two units hold any letter.
       const isInWord = WORD_END.test(text.slice(Math.max(0, i - 2), i)) || WORD_START.test(text.slice(end, end + 2));
       if (!(token.single_word && isInWord)) {
-        const start = token.lstrip ? Math.max(at, spaceBefore(text, i)) : i;
+        const start = token.lstrip ? Math.max(at, spaceBefore(text, i, at)) : i;
         take(at, start, null);
-        take(start, token.rstrip ? spaceBehind(text, end) : end, token.content);
+        take(start, token.rstrip ? spaceBehind(end) : end, token.content);
       }
       i = end;
     }
@@ -57,16 +58,22 @@ export function createCut(tokens: ReadonlyMap<string, AddedToken>): CutAtTokens 
   };
 }
 
-function spaceBefore(text: string, from: number): number {
+/** Where the white space before `from` begins, no further back than `least`. */
+function spaceBefore(text: string, from: number, least: number): number {
   let start = from;
-  while (start > 0 && WHITE.test(text[start - 1] ?? '')) start -= 1;
+  while (start > least && WHITE.test(text[start - 1] ?? '')) start -= 1;
   return start;
 }
 
-function spaceBehind(text: string, from: number): number {
-  let end = from;
-  while (end < text.length && WHITE.test(text[end] ?? '')) end += 1;
-  return end;
+/** Finds where the white space behind a place ends. It reads each letter once, for places that are asked for in order. */
+function spaceReader(text: string): (from: number) => number {
+  let end = 0;
+  return (from) => {
+    // Behind the last place all is white up to `end`.
+    if (from > end) end = from;
+    while (end < text.length && WHITE.test(text[end] ?? '')) end += 1;
+    return end;
+  };
 }
 
 interface Branch {

@@ -1,5 +1,7 @@
 import { AppError } from '@moraine/contract';
+import { copyOf } from './copy-text.js';
 import { isObject, type Json } from './row-problem.js';
+import type { EncodeWord } from './text-encoder.js';
 import { byteTexts } from './token-bytes.js';
 
 /** Words that are kept with their tokens; they are forgotten together when there are so many. */
@@ -10,33 +12,27 @@ const KEPT_LENGTH_MAX = 64;
  * Byte pair encoding as Hugging Face's tokenizers computes it: the letters of a word become tokens, and the pair whose merge stands first in
  * the list is merged until none is left, at the same place the left one first. In n log n for a word of n letters: where nothing splits a
  * text, all of it is one word.
- * `model` is that of a tokenizer.json. The result returns the tokens of words, end to end.
+ * `model` is that of a tokenizer.json. The result returns the tokens of a word.
  * @throws AppError `invalid_base` for a merge of tokens that the vocabulary does not have.
  */
-export function createBpe(model: Json): (words: readonly string[]) => string[] {
+export function createBpe(model: Json): EncodeWord {
   const ids = new Map(Object.entries(isObject(model.vocab) ? (model.vocab as Record<string, number>) : {}));
   const texts: string[] = [];
   for (const [text, id] of ids) texts[id] = text;
   const lettersOf = createLetters(model, ids);
   const merges = readMerges(model, ids);
   const keepsWhole = model.ignore_merges === true;
-  const kept = new Map<string, readonly number[]>();
+  const kept = new Map<string, readonly string[]>();
 
-  const tokensOf = (word: string): readonly number[] => {
-    const whole = keepsWhole ? ids.get(word) : undefined;
-    if (whole !== undefined) return [whole];
+  return (word) => {
+    if (keepsWhole && ids.has(word)) return [word];
     const known = kept.get(word);
     if (known !== undefined) return known;
-    const tokens = merge(lettersOf(word), merges);
+    const tokens = merge(lettersOf(word), merges).map((id) => texts[id] ?? '');
     if (word.length > KEPT_LENGTH_MAX) return tokens;
     if (kept.size >= KEPT_MAX) kept.clear();
-    kept.set(word, tokens);
+    kept.set(copyOf(word), tokens);
     return tokens;
-  };
-  return (words) => {
-    const out: string[] = [];
-    for (const word of words) for (const id of tokensOf(word)) out.push(texts[id] ?? '');
-    return out;
   };
 }
 

@@ -1,7 +1,7 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { createBpe } from './bpe.js';
 import { isObject, type Json } from './row-problem.js';
-import { createTextEncoder } from './text-encoder.js';
+import { createTextEncoder, type EncodeWord } from './text-encoder.js';
 import { createUnigram } from './unigram.js';
 import { createWordLevel, createWordPiece } from './word-models.js';
 
@@ -18,7 +18,7 @@ export function exactTokenizer(json: Json & { model: Json }, config: object): To
   return Object.assign(tokenizer, { encode_text: createTextEncoder(json, createModel(model)) });
 }
 
-function createModel(model: Json): (words: readonly string[]) => string[] {
+function createModel(model: Json): EncodeWord {
   switch (model.type) {
     case 'BPE':
       return createBpe(model);

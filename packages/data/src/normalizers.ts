@@ -96,7 +96,7 @@ function strip(stripsLeft: boolean, stripsRight: boolean): Normalize {
  * @throws AppError `invalid_base` where it may stand for nothing: Hugging Face's tokenizers then writes it twice before some pre-tokenizers.
  */
 function replace(pattern: RegExp, content: string): Normalize {
-  const spans = [' ', 'a'].flatMap((text) => spansOf(text, pattern));
+  const spans = [' ', 'a'].flatMap((text) => [...spansOf(text, pattern)]);
   if (content !== '' && spans.some(({ start, end }) => start === end)) throw insertion(content);
   return ({ text, lead }) => {
     const made = { text: '', lead: 0 };

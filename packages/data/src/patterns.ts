@@ -44,11 +44,10 @@ const withLineStarts = ({ source, flags }: RegExp): RegExp =>
 export const literally = (text: string): RegExp => new RegExp(text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'), 'gu');
 
 /**
- * The matches of a pattern and what lies between them, in order. An empty match right behind another is none, as in Rust; nor is one inside a
+ * The matches of a pattern and what lies between them, in order, each as it is asked for. An empty match right behind another is none, as in Rust; nor is one inside a
  * letter of two units, where V8 finds some that begin by looking behind.
  */
-export function spansOf(text: string, pattern: RegExp): Span[] {
-  const spans: Span[] = [];
+export function* spansOf(text: string, pattern: RegExp): Generator<Span> {
   let at = 0;
   let last = -1;
   for (const {
@@ -56,13 +55,12 @@ export function spansOf(text: string, pattern: RegExp): Span[] {
     index,
   } of text === '' ? [] : text.matchAll(pattern)) {
     if ((length === 0 && index === last) || isInside(text, index)) continue;
-    if (at < index) spans.push({ start: at, end: index, isMatch: false });
+    if (at < index) yield { start: at, end: index, isMatch: false };
     at = index + length;
     last = at;
-    spans.push({ start: index, end: at, isMatch: true });
+    yield { start: index, end: at, isMatch: true };
   }
-  if (at < text.length) spans.push({ start: at, end: text.length, isMatch: false });
-  return spans;
+  if (at < text.length) yield { start: at, end: text.length, isMatch: false };
 }
 
 const isInside = (text: string, at: number): boolean => at > 0 && (text.codePointAt(at - 1) ?? 0) > 0xffff;

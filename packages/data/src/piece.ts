@@ -10,8 +10,14 @@ export interface Piece {
 /** What a tokenizer's normalizer makes of a part of a text. */
 export type Normalize = (piece: Piece) => Piece;
 
-/** Cuts parts of a text into words. */
-export type PreTokenize = (pieces: readonly Piece[]) => readonly Piece[];
+/** Cuts parts of a text into words, each as it is asked for: a list of all would take many times the memory of a long text. */
+export type PreTokenize = (pieces: Iterable<Piece>) => Iterable<Piece>;
+
+/** A change that each part undergoes by itself. */
+export const each = (change: Normalize): PreTokenize =>
+  function* (pieces) {
+    for (const piece of pieces) yield change(piece);
+  };
 
 /** A part with a text before it, which counts as made of the part's first letter. */
 export const prefixed = ({ text, lead }: Piece, prefix: string): Piece => ({

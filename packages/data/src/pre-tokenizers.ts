@@ -1,6 +1,6 @@
 import { AppError } from '@moraine/contract';
 import { literally, patternOf, SPACE, type Span, spansOf, WORD } from './patterns.js';
-import { cutPiece, mapped, type Piece, type PreTokenize, prefixed } from './piece.js';
+import { cutPiece, each, mapped, type Piece, type PreTokenize, prefixed } from './piece.js';
 import { isObject, type Json } from './row-problem.js';
 import { lettersOf } from './token-bytes.js';
 
@@ -39,9 +39,9 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   Sequence: ({ pretokenizers }) => chain((Array.isArray(pretokenizers) ? pretokenizers : []).map(createPreTokenizer)),
   ByteLevel: ({ add_prefix_space, use_regex }) =>
     chain([
-      ...(add_prefix_space === true ? [(pieces: readonly Piece[]) => pieces.map(withSpace)] : []),
+      ...(add_prefix_space === true ? [each(withSpace)] : []),
       ...(use_regex === false ? [] : [split(BYTE_LEVEL, 'Isolated')]),
-      (pieces) => pieces.map(inBytes),
+      each(inBytes),
     ]),
   Metaspace: metaspace,
   Split: ({ pattern, behavior, invert }) =>
@@ -60,41 +60,46 @@ const withSpace = (piece: Piece): Piece => (piece.text.startsWith(' ') ? piece :
 
 const inBytes = mapped(lettersOf);
 
-type Join = (spans: Span[]) => Span[];
+type Join = (spans: Iterable<Span>) => Iterable<Span>;
 
 /** What becomes of the matches of a pattern and of what lies between them. */
 const BEHAVIORS: Readonly<Record<string, Join>> = {
   Isolated: (spans) => spans,
-  Removed: (spans) => spans.filter(({ isMatch }) => !isMatch),
+  Removed: function* (spans) {
+    for (const span of spans) if (!span.isMatch) yield span;
+  },
   Contiguous: (spans) => joinedWhere(spans, (span, before) => span.isMatch === before.isMatch),
   MergedWithPrevious: (spans) => joinedWhere(spans, (span, before) => span.isMatch && !before.isMatch),
   MergedWithNext: (spans) => joinedWhere(spans, (span, before) => !span.isMatch && before.isMatch),
 };
 
 /** Spans of which some are one with the one before them. */
-function joinedWhere(spans: readonly Span[], isOne: (span: Span, before: Span) => boolean): Span[] {
-  const joined: Span[] = [];
-  spans.forEach((span, i) => {
-    const before = spans[i - 1];
-    const last = joined.at(-1);
-    if (before && last && isOne(span, before)) last.end = span.end;
-    else joined.push({ ...span });
-  });
-  return joined;
+function* joinedWhere(spans: Iterable<Span>, isOne: (span: Span, before: Span) => boolean): Generator<Span> {
+  let before: Span | null = null;
+  let start = 0;
+  for (const span of spans) {
+    if (before !== null && !isOne(span, before)) {
+      yield { ...before, start };
+      start = span.start;
+    }
+    before = span;
+  }
+  if (before !== null) yield { ...before, start };
+}
+
+function* inverted(spans: Iterable<Span>): Generator<Span> {
+  for (const span of spans) yield { ...span, isMatch: !span.isMatch };
 }
 
 function split(pattern: RegExp, behavior: unknown, isInverted = false): PreTokenize {
   const join = typeof behavior === 'string' && Object.hasOwn(BEHAVIORS, behavior) ? BEHAVIORS[behavior] : undefined;
   if (join === undefined) throw unknownBehavior(behavior);
-  const inverted = (spans: Span[]): Span[] => spans.map((span) => ({ ...span, isMatch: !span.isMatch }));
-  return (pieces) => {
-    const out: Piece[] = [];
+  return function* (pieces) {
     for (const piece of pieces) {
       const spans = spansOf(piece.text, pattern);
       for (const { start, end } of join(isInverted ? inverted(spans) : spans))
-        if (start < end) out.push(cutPiece(piece, start, end));
+        if (start < end) yield cutPiece(piece, start, end);
     }
-    return out;
   };
 }
 
@@ -115,7 +120,7 @@ function metaspace({ replacement = '▁', prepend_scheme, add_prefix_space, spli
     return isBegun && !made.text.startsWith(sign) ? prefixed(made, sign) : made;
   };
   const cut = split(literally(sign), 'MergedWithNext');
-  return (pieces) => (splits === false ? pieces.map(begun) : cut(pieces.map(begun)));
+  return (pieces) => (splits === false ? each(begun)(pieces) : cut(each(begun)(pieces)));
 }
 
 function fixedLength({ length = 5 }: Json): PreTokenize {

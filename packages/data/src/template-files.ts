@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isObject, type Json } from './row-problem.js';
 
@@ -17,7 +17,9 @@ export const isNamedTemplate = (name: string): boolean => NAMED.test(name);
 /** The chat templates with a name of their own in the folder of a base, named below it. */
 export function listNamedTemplates(dir: string): string[] {
   const folder = join(dir, FOLDER);
-  const entries = existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : [];
+  const entries = statSync(folder, { throwIfNoEntry: false })?.isDirectory()
+    ? readdirSync(folder, { withFileTypes: true })
+    : [];
   const names = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => `${FOLDER}/${name}`);
   return names.filter(isNamedTemplate).sort();
 }

@@ -1,3 +1,5 @@
+import { copyOf } from './copy-text.js';
+
 /** The bytes that a token stands for; null where that is not known, as of the unknown token. */
 export type TokenBytes = (id: number) => Uint8Array | null;
 
@@ -25,7 +27,7 @@ export function lettersOf(word: string): string {
   for (const byte of encoder.encode(word)) letters += LETTER_OF_BYTE[byte];
   if (word.length > KEPT_LENGTH_MAX) return letters;
   if (kept.size >= KEPT_MAX) kept.clear();
-  kept.set(word, letters);
+  kept.set(copyOf(word), letters);
   return letters;
 }
 

@@ -1,5 +1,6 @@
 import { AppError } from '@moraine/contract';
 import type { Json } from './row-problem.js';
+import type { EncodeWord } from './text-encoder.js';
 import { byteTexts } from './token-bytes.js';
 
 /** A letter that no piece begins with costs so much more than the dearest piece. */
@@ -9,18 +10,18 @@ const UNKNOWN_PENALTY = 10;
  * The unigram model as Hugging Face's tokenizers computes it: of all ways to write a word in pieces the one whose scores add up to most.
  * Unknown letters that stand together are one: a piece if there is such a one, else its bytes where the vocabulary has them all and the model
  * says `byte_fallback`, else the unknown token.
- * `model` is that of a tokenizer.json. The result returns the tokens of words, end to end.
+ * `model` is that of a tokenizer.json. The result returns the tokens of a word.
  * @throws AppError `invalid_base` for a vocabulary that is no list of pieces with scores, or an unknown token outside of it.
  */
-export function createUnigram(model: Json): (words: readonly string[]) => string[] {
+export function createUnigram(model: Json): EncodeWord {
   const pieces = piecesOf(model);
   const ids = new Map(pieces.map(([text], id) => [text, id]));
   const unkId = typeof model.unk_id === 'number' ? model.unk_id : null;
   const unk = unkId === null ? null : (pieces[unkId]?.[0] ?? refuseVocabulary('unk_id'));
   const best = createSearch(pieces, unkId);
   const fallsBack = model.byte_fallback === true;
-  return (words) =>
-    words.flatMap(best).flatMap((text) => {
+  return (word) =>
+    best(word).flatMap((text) => {
       if (ids.has(text)) return [text];
       const bytes = fallsBack ? byteTexts(text) : [];
       const areKnown = fallsBack && bytes.every((byte) => ids.has(byte));

@@ -1,26 +1,25 @@
 import { isObject, type Json } from './row-problem.js';
 
-/** Tokens of words, end to end. */
-type EncodeWords = (words: readonly string[]) => string[];
+import type { EncodeWord } from './text-encoder.js';
 
 const idsOf = ({ vocab }: Json): ReadonlySet<string> => new Set(Object.keys(isObject(vocab) ? vocab : {}));
 
 /** A model whose every word is a token, or unknown. `model` is that of a tokenizer.json. */
-export function createWordLevel(model: Json): EncodeWords {
+export function createWordLevel(model: Json): EncodeWord {
   const known = idsOf(model);
   const { unk_token: unk = '<unk>' } = model;
-  return (words) => words.map((word) => (known.has(word) ? word : String(unk)));
+  return (word) => [known.has(word) ? word : String(unk)];
 }
 
 /** BERT's model: of a word the longest token that it begins with, and so on with the rest. `model` is that of a tokenizer.json. */
-export function createWordPiece(model: Json): EncodeWords {
+export function createWordPiece(model: Json): EncodeWord {
   const known = idsOf(model);
   const {
     unk_token: unk = '[UNK]',
     continuing_subword_prefix: prefix = '##',
     max_input_chars_per_word: most = 100,
   } = model;
-  const tokensOf = (word: string): string[] => {
+  return (word) => {
     const letters = Array.from(word);
     if (letters.length > Number(most)) return [String(unk)];
     const tokens: string[] = [];
@@ -34,5 +33,4 @@ export function createWordPiece(model: Json): EncodeWords {
     }
     return tokens;
   };
-  return (words) => words.flatMap(tokensOf);
 }

@@ -1,5 +1,6 @@
 // Expected ids: Hugging Face's tokenizers, on these same files.
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { createCut } from '../src/added-tokens.js';
 import { openTokenizer, type TextTokenizer } from '../src/tokenizer.js';
 
 const VOCAB = ['<unk>', '<|a|>', '<|end|>', '▁', '<', '|', '>', 'a', 'e', 'n', 'd', 'u', 'k', '\n', 'an', '▁a'];
@@ -80,3 +81,28 @@ test.each([
     expect(encode(text)).toEqual(ids);
   },
 );
+
+const tokensOf = (text: string, options: object): string[] => {
+  const plain = { content: '\n', single_word: false, lstrip: false, rstrip: false };
+  const cut = createCut(new Map([['\n', { ...plain, ...options }]]));
+  return cut(text).map(({ start, end, token }) => `${start}-${end}${token === null ? '' : '!'}`);
+};
+
+describe('a token that is white space and takes the white space beside it', () => {
+  test.each([
+    [{ lstrip: true }, ['0-1', '1-3!', '3-4!', '4-6!', '6-8', '8-9!']],
+    [{ rstrip: true }, ['0-2', '2-6!', '3-6!', '5-6!', '6-8', '8-9!']],
+    [{ lstrip: true, rstrip: true }, ['0-1', '1-6!', '6-8', '8-9!']],
+  ])('%j, takes what Hugging Face’s takes', (options, parts) => {
+    expect(tokensOf('a \n\n \nbc\n', options)).toEqual(parts);
+  });
+
+  test.each([[{ lstrip: true }], [{ rstrip: true }], [{ lstrip: true, rstrip: true }]])(
+    '%j, is found in no more than the length of a text',
+    (options) => {
+      const begun = performance.now();
+      expect(tokensOf('\n'.repeat(200_000), options).length).toBeGreaterThan(0);
+      expect(performance.now() - begun).toBeLessThan(3_000);
+    },
+  );
+});

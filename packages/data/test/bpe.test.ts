@@ -38,7 +38,7 @@ test.each(cases.map((one, i) => [i, one] as const))(
 test('a text that nothing splits is merged in no more than its length times the logarithm', () => {
   const encode = createBpe({ vocab: { a: 0, b: 1, ab: 2, abab: 3 }, merges: ['a b', 'ab ab'] });
   const begun = performance.now();
-  expect(encode(['ab'.repeat(100_000)])).toHaveLength(50_000);
+  expect(encode('ab'.repeat(100_000))).toHaveLength(50_000);
   expect(performance.now() - begun).toBeLessThan(10_000);
 });
 

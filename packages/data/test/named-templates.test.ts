@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -131,6 +131,9 @@ describe('registration', () => {
 test('templates with a name of their own are jinja files of one folder', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'moraine-templates-'));
   expect(listNamedTemplates(dir)).toEqual([]);
+  await writeFile(join(dir, FOLDER), '');
+  expect(listNamedTemplates(dir)).toEqual([]);
+  await rm(join(dir, FOLDER));
   await mkdir(join(dir, FOLDER, 'deep.jinja'), { recursive: true });
   for (const name of ['tool_use.jinja', 'rag.jinja', 'notes.txt', '.hidden.jinja'])
     await writeFile(join(dir, FOLDER, name), '');
