@@ -7,8 +7,8 @@ import { parseRow } from '../../packages/data/src/parse-row.js';
 import { loadTokenizer, type TextTokenizer } from '../../packages/data/src/tokenizer.js';
 import { DAY, TEMPLATES } from './generate.js';
 
-/** What becomes of a conversation: ids and mask of each row, or why it is refused. */
-export type Outcome = { rows: [ids: number[], mask: number[]][] } | { refused: string };
+/** What becomes of a conversation: ids and mask of each row, and what is said of them, or why it is refused. */
+export type Outcome = { rows: [ids: number[], mask: number[]][]; notes?: string[] } | { refused: string };
 
 /** The tokenizers of the folders that `writeBases` made, by template. */
 export async function loadBases(folder: string): Promise<(name: string) => TextTokenizer> {
@@ -28,7 +28,8 @@ export function outcomeOf(line: string, tokenizer: TextTokenizer): Outcome {
   if ('problem' in read) return { refused: read.problem.message };
   try {
     const rows = [...labelRow(read.row, tokenizer)];
-    return { rows: rows.map(({ ids, labels }) => [ids, labels.map((label) => Number(label !== IGNORED))]) };
+    const notes = rows.flatMap((row) => [...row.notes]);
+    return { rows: rows.map(({ ids, labels }) => [ids, labels.map((label) => Number(label !== IGNORED))]), notes };
   } catch (error) {
     return { refused: error instanceof Error ? error.message : String(error) };
   }
