@@ -1,3 +1,4 @@
+import { median } from '@moraine/contract/stats';
 import { type Figures, numberIn } from './sides.js';
 
 /** What of a job's runs is compared, and what it must reach. */
@@ -122,9 +123,4 @@ export function measureRounds(measure: Measure, rounds: readonly Record<string, 
     ratioOfBest: best(oursValues) / best(theirsValues),
     isMet: measure.better === 'more' ? judged >= measure.must : judged <= measure.must,
   };
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return ((sorted[(sorted.length - 1) >> 1] ?? Number.NaN) + (sorted[sorted.length >> 1] ?? Number.NaN)) / 2;
 }

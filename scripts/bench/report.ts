@@ -1,5 +1,6 @@
 import { cpus, release, totalmem } from 'node:os';
-import { type Measured, median } from './measures.js';
+import { median } from '@moraine/contract/stats';
+import type { Measured } from './measures.js';
 import type { Figures } from './sides.js';
 
 export interface JobReport {

@@ -17,7 +17,7 @@ export interface AnswerSpan {
   end: number;
   /** The text before the answer is the one that the template writes when it asks for the answer. */
   isAsked: boolean;
-  /** Its words and each of its calls make a difference to the text: the template leaves none of them out. */
+  /** The template writes its words and each of its calls, as far as can be told by marks in their places. */
   isWhole: boolean;
 }
 
@@ -35,8 +35,8 @@ const QUESTION: ChatMessage = { role: 'user', content: STAND_IN };
 
 /**
  * Renders a conversation and finds the answers to learn (weight 1) by the difference of renderings: with and without the answer, with
- * another answer in its place, with a generation prompt instead. Every answer's turn is rendered once more without what follows it, after
- * its last question only, so that the time is linear in the conversation's length.
+ * another answer in its place, with a generation prompt instead. Every answer's turn is rendered once more without what follows it, behind
+ * the question and the answer before it only, so that the time is linear in the conversation's length.
  * Returns null when the template writes a turn otherwise once others follow it: then each answer needs a text of its own.
  * @throws AppError `user_data` when the template refuses the conversation.
  */

@@ -1,5 +1,4 @@
 import { isObject, type Json } from './row-problem.js';
-
 import type { EncodeWord } from './text-encoder.js';
 
 const idsOf = ({ vocab }: Json): ReadonlySet<string> => new Set(Object.keys(isObject(vocab) ? vocab : {}));

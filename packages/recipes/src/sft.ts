@@ -5,9 +5,9 @@ import { type Adapter, createOptimizer, createTrainer, type TrainerOptions } fro
 import { type Base, loadBase } from './base.js';
 import { hashBase, readProgress } from './checkpoint.js';
 import type { Control, Emit } from './control.js';
-import { describePlaces } from './divergence.js';
 import { createEncode, encodeTraining, StoppedEncoding, sayShares, templateDay } from './encode.js';
 import { createEvaluator, type Evaluator } from './evaluation.js';
+import { describePlaces } from './explain-step.js';
 import { pinnedRows } from './export/parity.js';
 import { fingerprint } from './fingerprint.js';
 import { adapterOf } from './method.js';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { describePlaces, watchLoss } from '../src/divergence.js';
+import { watchLoss } from '../src/divergence.js';
+import { describePlaces } from '../src/explain-step.js';
 
 /** The step at which a run of these losses ends; null where it comes to its end. */
 function endOf(losses: readonly number[], { vocabSize = 1024, tokens = 100, before = 0 } = {}): number | null {

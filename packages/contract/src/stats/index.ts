@@ -18,5 +18,6 @@ export {
   mcnemarP,
   passAtK,
 } from './items.js';
+export { median } from './median.js';
 export { type Place, paretoFront } from './pareto-front.js';
 export { evaluatePolynomial, fitPolynomial, leaveOneGroupOutR2, type Polynomial } from './polynomial.js';

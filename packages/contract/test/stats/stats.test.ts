@@ -11,6 +11,7 @@ import {
   leaveOneGroupOutR2,
   mcnemarP,
   meanInterval,
+  median,
   paretoFront,
   passAtK,
   shareDifference,
@@ -108,6 +109,11 @@ describe('the interval of a mean', () => {
     expect(() => meanInterval([])).toThrow('no value');
     expect(() => meanInterval([1, Number.NaN])).toThrow('values [1] is NaN');
   });
+});
+
+test('the median is the middle value, or between the two', () => {
+  expect([median([3, 1, 2]), median([4, 1]), median([10, 9, 1, 2])]).toEqual([2, 2.5, 5.5]);
+  expect(median([])).toBeNaN();
 });
 
 describe('pairs', () => {

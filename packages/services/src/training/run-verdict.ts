@@ -1,4 +1,5 @@
 import type { RunVerdict } from '@moraine/contract';
+import { median } from '@moraine/contract/stats';
 import type { Queryable } from '../ground/transaction.js';
 import { IS_FINITE } from './rewind.js';
 
@@ -53,13 +54,6 @@ export function validationVerdict({ name, last, count, best, result_step }: Loss
   if (!(end > RISE.share * best.value && end > best.value + RISE.nats)) return null;
   const message = `The validation loss was best at step ${best.step} (${shown(best.value)} nats per token) and rose to ${shown(last[0] ?? end)}. Train for fewer steps, or on more rows.`;
   return { code: 'overfitted', message };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const high = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 ? high : ((sorted[middle - 1] ?? high) + high) / 2;
 }
 
 const shown = (loss: number): string =>
