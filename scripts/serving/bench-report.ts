@@ -1,4 +1,4 @@
-import { median } from '../bench/measures.js';
+import { median } from '@moraine/contract/stats';
 
 /** Loads that one program answered, a round each. */
 export interface Figures {

@@ -7,9 +7,9 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { median } from '@moraine/contract/stats';
 import { type BenchShape, hashTrained, writeRandomBase } from '@moraine/recipes';
 import { writeAdapter } from '../../packages/recipes/test/serve/trained-folders.js';
-import { median } from '../bench/measures.js';
 import { environmentOf } from '../bench/report.js';
 import {
   type Figures,
