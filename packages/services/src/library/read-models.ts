@@ -1,22 +1,6 @@
 import type { ModelObject } from '@moraine/contract';
 import type { Actor, Services } from '../ground/context.js';
-import { prepared } from '../ground/prepared.js';
-import { toSeconds } from '../ground/time.js';
-
-interface ModelRow {
-  name: string;
-  created: Date;
-  kind: ModelObject['kind'];
-  parent: string | null;
-  run_id: string | null;
-  parameters: number | null;
-  context: number | null;
-  status: ModelObject['status'];
-  source: string | null;
-  commit: string | null;
-  download: ModelObject['download'];
-  error: ModelObject['error'];
-}
+import { jsonRows, seconds } from '../ground/json-rows.js';
 
 /** Bases, those that are on their way from a hub or could not come, and registered adapters, of the project `$1`. */
 const named = (where: (table: string) => string): string => `
@@ -33,42 +17,28 @@ const named = (where: (table: string) => string): string => `
   FROM uploaded_adapters a JOIN bases b ON b.id = a.base_id
   WHERE a.project_id = $1 AND a.deleted_at IS NULL ${where('a')}`;
 
-const ALL = `${named(() => '')}
+const EVERY = `${named(() => '')}
   UNION ALL
   SELECT 4, r.fine_tuned_model, coalesce(t.finished_at, t.created_at), 'fine_tuned', b.name, r.id, b.parameters::float8, b.context, 'ready',
     NULL, NULL, NULL, NULL, t.created_at
   FROM tasks t JOIN runs r ON r.id = t.id JOIN bases b ON b.id = r.base_id
-  WHERE t.project_id = $1 AND t.deleted_at IS NULL AND t.status = 'succeeded' AND r.fine_tuned_model IS NOT NULL
-  ORDER BY part, queued DESC, run_id DESC, name`;
+  WHERE t.project_id = $1 AND t.deleted_at IS NULL AND t.status = 'succeeded' AND r.fine_tuned_model IS NOT NULL`;
 
-const NAMED = named((table) => `AND ${table}.name = $2`);
+/** Rows that are wire objects as they stand: there may be tens of thousands. */
+const objects = (rows: string): string => `
+  SELECT name AS id, 'model' AS object, ${seconds('created')} AS created, $1 AS owned_by, kind, parent, run_id, parameters, context, status, source,
+    commit, download, error
+  FROM (${rows}) every ORDER BY part, queued DESC, run_id DESC, name`;
+
+const ALL = objects(EVERY);
+const NAMED = objects(named((table) => `AND ${table}.name = $2`));
 
 /** Models of the caller's project: bases by name, then downloads, then adapters, then results of runs, the newest first. */
-export async function readModels(s: Services, { projectId }: Actor): Promise<ModelObject[]> {
-  const { rows } = await s.pg.query<ModelRow>(prepared(ALL, [projectId]));
-  return rows.map((row) => toModelObject(row, projectId));
-}
+export const readModels = (s: Services, { projectId }: Actor): Promise<ModelObject[]> =>
+  jsonRows<ModelObject>(s, { text: ALL, values: [projectId], keepPlan: true });
 
 /** A base by its name, else a registered adapter, else one that is being downloaded. */
 export async function readNamedModel(s: Services, { projectId }: Actor, name: string): Promise<ModelObject | null> {
-  const { rows } = await s.pg.query<ModelRow>(prepared(NAMED, [projectId, name]));
-  const row = rows.find(({ status }) => status === 'ready') ?? rows[0];
-  return row ? toModelObject(row, projectId) : null;
+  const models = await jsonRows<ModelObject>(s, { text: NAMED, values: [projectId, name], keepPlan: true });
+  return models.find(({ status }) => status === 'ready') ?? models[0] ?? null;
 }
-
-const toModelObject = ({ name, created, ...row }: ModelRow, projectId: string): ModelObject => ({
-  id: name,
-  object: 'model',
-  created: toSeconds(created),
-  owned_by: projectId,
-  kind: row.kind,
-  parent: row.parent,
-  run_id: row.run_id,
-  parameters: row.parameters,
-  context: row.context,
-  status: row.status,
-  source: row.source,
-  commit: row.commit,
-  download: row.download,
-  error: row.error,
-});
