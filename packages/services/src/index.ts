@@ -118,7 +118,7 @@ export type { Job, JobCheckpoint, JobFile } from './training/load-job.js';
 export type { VerifyJob } from './training/load-verify-job.js';
 export { type ExportQuery, type MakeExport, openAdapter } from './training/open-adapter.js';
 export { pauseRun, resumeRun } from './training/pause-run.js';
-export { type MetricsQuery, readMetrics } from './training/read-metrics.js';
+export { type MetricsQuery, readMetrics, readMetricsText } from './training/read-metrics.js';
 export {
   cancelVerification,
   checkEvent,

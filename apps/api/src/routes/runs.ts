@@ -3,7 +3,7 @@ import {
   listEvaluations,
   listLogs,
   openAdapter,
-  readMetrics,
+  readMetricsText,
   restoreRun,
   searchRuns,
   verifyRun,
@@ -38,10 +38,10 @@ export const runHandlers: Handlers<
       count: query.count === 'true',
       deleted: query.deleted === 'true',
     };
-    return tagged(request, reply, await searchRuns(s, actor, search));
+    return tagged(request, reply, JSON.stringify(await searchRuns(s, actor, search)));
   },
   async getRunMetrics({ s, actor, params, query, request, reply }) {
-    return tagged(request, reply, await readMetrics(s, actor, params.id, { ...query, names: listOf(query.names) }));
+    return tagged(request, reply, await readMetricsText(s, actor, params.id, { ...query, names: listOf(query.names) }));
   },
   streamRun,
   streamRuns,

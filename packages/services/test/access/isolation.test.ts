@@ -117,6 +117,7 @@ const BY_ID: Record<string, Call> = {
   listCheckpoints: (actor) => services.listCheckpoints(s, actor, ours.run, { limit: 10 }),
   listEvaluations: (actor) => services.listEvaluations(s, actor, ours.run),
   readMetrics: (actor) => services.readMetrics(s, actor, ours.run, { buckets: 10 }),
+  readMetricsText: (actor) => services.readMetricsText(s, actor, ours.run, { buckets: 10 }),
   openAdapter: (actor) => services.openAdapter(s, actor, ours.run, { format: 'native', lambda: 1 }, noExport),
   createRun: (actor) => services.createRun(s, actor, { model: ours.base, training_file: ours.file }),
   createEvaluation: (actor) =>
