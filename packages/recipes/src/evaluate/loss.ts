@@ -1,6 +1,13 @@
 import { AppError, IGNORED } from '@moraine/contract';
 import type { EvaluationItem } from '@moraine/contract/suites';
-import { encodeRow, type RowTask, type SuiteItem, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import {
+  encodeRow,
+  isTextToken,
+  type RowTask,
+  type SuiteItem,
+  type TextTokenizer,
+  type TrainingRow,
+} from '@moraine/data';
 import type { Request, RequestScores } from './requests.js';
 
 /** A row as a run reads it: one pass, or several where each answer of a conversation makes one. */
@@ -17,7 +24,7 @@ export function lossRequests(
   maxPositions: number,
 ): LossRequests {
   const rows: TrainingRow[] = [];
-  for (const encoded of encodeRow(row, tokenizer, { maxSeqLen: maxPositions }))
+  for (const encoded of encodeRow(row, tokenizer, { maxSeqLen: maxPositions, countsBytes: true }))
     if ('row' in encoded) rows.push(encoded.row);
   if (rows.length > 0) return { rows, requests: rows.map(requestOf) };
   throw new AppError(
@@ -58,9 +65,9 @@ export function judgeRow(
       sums.nats += nats;
       sums.tokens += 1;
       if (isBest[t]) sums.correct += 1;
-      if (!tokenizer.specialIds.has(target)) sums.text_nats += nats;
+      if (isTextToken(target, tokenizer)) sums.text_nats += nats;
     }
-    sums.bytes += textBytes(targets, tokenizer);
+    sums.bytes += rows[i]?.bytes ?? 0;
   }
   const isAsked =
     rows.every(({ promptLength, isTruncated }) => promptLength > 0 && !isTruncated) && row.format !== 'text';
@@ -74,10 +81,4 @@ export function judgeRow(
     metrics: isAsked ? { ...sums, exact_match: isExact ? 1 : 0 } : sums,
     verdict: isAsked ? (isExact ? 'right' : 'wrong') : null,
   };
-}
-
-/** Bytes of what the tokens say; special ones say nothing. */
-export function textBytes(ids: readonly number[], tokenizer: TextTokenizer): number {
-  const text = ids.filter((id) => !tokenizer.specialIds.has(id));
-  return Buffer.byteLength(tokenizer.pieces(text).join(''));
 }
