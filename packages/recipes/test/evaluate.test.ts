@@ -71,6 +71,22 @@ const QUESTIONS = Array.from({ length: 9 }, (_, i) => ({
 }));
 
 describe('questions with choices', () => {
+  it('whose choices are equal have every figure all the same, the first of them is preferred', async () => {
+    const rows = [
+      { query: 'Which?', choices: ['a b', 'a b'], gold: 0 },
+      { query: 'Which?', choices: ['é', 'é'], gold: 1 },
+    ];
+    const items = await evaluate(await read('choices', rows));
+    expect(items.map(({ metrics }) => metrics)).toEqual([1, 0].map((is) => ({ acc: is, acc_norm: is, acc_bytes: is })));
+    const { metrics } = summarise('choices', items);
+    expect(metrics.acc_norm).toMatchObject({ value: 0.5, chance: 0.5 });
+    const ended = { ctx_a: 'It', ctx_b: 'ends', activity_label: 'End', endings: ['so.', 'so.'], label: '0' };
+    expect((await evaluate(await read('hellaswag', [ended])))[0]).toMatchObject({
+      verdict: 'right',
+      metrics: { acc_norm: 1 },
+    });
+  });
+
   it('are scored by the log-probability of each choice after its context', async () => {
     const items = await evaluate(await read('choices', QUESTIONS));
     expect(items.map(({ index }) => index)).toEqual(QUESTIONS.map((_, i) => i));
@@ -155,6 +171,8 @@ describe('plain rows', () => {
   it('of text alone have no right and wrong', async () => {
     const [item] = await evaluate(await read('file', [{ text: 'Grüße' }]));
     expect(item).toMatchObject({ verdict: null, metrics: { bytes: 6 } }); // nothing is before the first token
+    const [cut] = await evaluate(await read('file', [{ text: '日本' }])); // its first byte
+    expect(cut?.metrics.bytes).toBe(5);
     expect(item?.metrics).not.toHaveProperty('exact_match');
   });
 });
