@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EvaluationItem, SUITES, type Suite, summarise } from '@moraine/contract/suites';
@@ -277,6 +277,11 @@ describe('what was trained', () => {
       const result = join(spec.outDir, 'exports', name === 'full' ? 'merged' : 'adapter');
       expect(await lossOf(result)).toBeLessThan(half as number);
       expect(await lossOf(result, 0)).toBe(plain);
+      // A `local train` leaves its parts and its run.json in one folder.
+      const run = mkdtempSync(join(tmpdir(), 'moraine-run-'));
+      cpSync(join(spec.outDir, 'exports'), run, { recursive: true });
+      writeFileSync(join(run, 'run.json'), '{}');
+      expect(await lossOf(run)).toBe(await lossOf(result));
     },
   );
 });
