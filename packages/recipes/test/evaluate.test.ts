@@ -71,6 +71,19 @@ const QUESTIONS = Array.from({ length: 9 }, (_, i) => ({
 }));
 
 describe('questions with choices', () => {
+  it('after a context of nothing but white space stand behind the begin token, with that space', async () => {
+    const request = (context: string, continuation: string) => ({
+      doc_id: 1,
+      label: 0,
+      request: { context, continuation },
+    });
+    const asked = (context: string) => read('rc_5shot', [request(context, ' a'), request(context, ' b c')]);
+    const [[blank], [none]] = [await evaluate(await asked(' ')), await evaluate(await asked(''))];
+    const spaced = await read('rc_5shot', [request('', '  a'), request('', '  b c')]);
+    expect(blank?.scores).toEqual((await evaluate(spaced))[0]?.scores);
+    expect(blank?.scores).not.toEqual(none?.scores);
+  });
+
   it('whose choices are equal have every figure all the same, the first of them is preferred', async () => {
     const rows = [
       { query: 'Which?', choices: ['a b', 'a b'], gold: 0 },
