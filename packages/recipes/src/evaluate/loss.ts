@@ -1,4 +1,4 @@
-import { AppError, IGNORED } from '@moraine/contract';
+import { AppError, IGNORED, type ReadAs } from '@moraine/contract';
 import type { EvaluationItem } from '@moraine/contract/suites';
 import {
   encodeRow,
@@ -10,23 +10,25 @@ import {
 } from '@moraine/data';
 import type { Request, RequestScores } from './requests.js';
 
-/** A row as a run reads it: one pass, or several where each answer of a conversation makes one. */
+/** A row as a run reads it: one pass, several where each answer of a conversation makes one, or none where it is left out. */
 export interface LossRequests {
   rows: TrainingRow[];
   requests: Request[];
 }
 
-/** @throws AppError `user_data` where nothing of the row is scored. */
+/** @throws AppError `user_data` where nothing of the row is scored, unless it is read as runs read it, which leave such rows out. */
 export function lossRequests(
   { id }: SuiteItem,
   { row }: RowTask,
   tokenizer: TextTokenizer,
-  maxPositions: number,
+  { maxPositions, readAs }: { maxPositions: number; readAs: ReadAs | null },
 ): LossRequests {
+  const maxSeqLen = Math.min(maxPositions, readAs?.maxSeqLen ?? maxPositions);
+  const overLength = readAs?.overLength ?? 'truncate';
   const rows: TrainingRow[] = [];
-  for (const encoded of encodeRow(row, tokenizer, { maxSeqLen: maxPositions, countsBytes: true }))
+  for (const encoded of encodeRow(row, tokenizer, { maxSeqLen, overLength, countsBytes: true }))
     if ('row' in encoded) rows.push(encoded.row);
-  if (rows.length > 0) return { rows, requests: rows.map(requestOf) };
+  if (rows.length > 0 || readAs !== null) return { rows, requests: rows.map(requestOf) };
   throw new AppError(
     'user_data',
     `Line ${id}: nothing of the row is scored: its prompt fills the base's context, or it has no answer.`,
@@ -70,7 +72,9 @@ export function judgeRow(
     sums.bytes += rows[i]?.bytes ?? 0;
   }
   const isAsked =
-    rows.every(({ promptLength, isTruncated }) => promptLength > 0 && !isTruncated) && row.format !== 'text';
+    rows.length > 0 &&
+    rows.every(({ promptLength, isTruncated }) => promptLength > 0 && !isTruncated) &&
+    row.format !== 'text';
   const isExact = sums.correct === sums.tokens;
   return {
     index,
