@@ -23,12 +23,12 @@ export function evaluateWork(
 ): Work {
   return {
     async prepare({ cacheDir, outDir, threads, log, persist }) {
-      const { lambda, suite, fewshot, limit, seed, sampling, done } = job;
+      const { lambda, suite, fewshot, limit, seed, sampling, readAs, done } = job;
       await persist(() => startEvaluation(s, token, done));
       const inputs = await within(FETCHING_MS, 'Fetching the inputs', fetchInputs(s, job, cacheDir));
       log.info({ done }, 'the inputs are on this machine');
       const { taskId, attempt } = token;
-      const asked = { lambda, suite, fewshot, limit, seed, sampling, from: done };
+      const asked = { lambda, suite, fewshot, limit, seed, sampling, readAs, from: done };
       return { kind: 'evaluate', taskId, attempt, ...inputs, ...asked, outDir, threads };
     },
     sink: () => evaluateSink(s, token),

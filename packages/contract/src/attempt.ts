@@ -61,6 +61,15 @@ export interface VerifySpec extends Omit<TrainSpec, 'kind' | 'resumeFrom'> {
   recorded: StepRecord[];
 }
 
+/** How the runs of an experiment read the rows that they are scored on, so that what is scored beside them is the same. */
+export interface ReadAs {
+  /** Longest row in tokens; null: the context of the base. */
+  maxSeqLen: number | null;
+  overLength: 'truncate' | 'drop' | 'error';
+  /** The day that a chat template takes for today, YYYY-MM-DD. */
+  templateDate: string;
+}
+
 /** What the child of an attempt that evaluates a model is given. */
 export interface EvaluateSpec {
   kind: 'evaluate';
@@ -81,6 +90,8 @@ export interface EvaluateSpec {
   seed: number | null;
   /** Null: one answer to each item, of the likeliest tokens. */
   sampling: Sampling | null;
+  /** Of plain rows that an experiment asks for; null or absent: whole rows, up to the context of the base. */
+  readAs?: ReadAs | null;
   /** Index of the first item that is not stored yet. */
   from: number;
   outDir: string;

@@ -16,7 +16,15 @@ function cell(value: CsvValue): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-const row = (cells: readonly string[]): string => `| ${cells.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
+/** A cell ends at a bar that no backslash escapes, and a row at a line break. */
+const inRow = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('|', '\\|').replace(/\r?\n/g, ' ');
+const row = (cells: readonly string[]): string => `| ${cells.map(inRow).join(' | ')} |`;
+
+export const escapeHtml = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+
+/** Text of a user's as a cell of a table in Markdown shows it: letter by letter, line by line. */
+export const textCell = (text: string): string => escapeHtml(text).replace(/\r?\n/g, '<br>');
 
 /** Lines of a table in Markdown, and an empty one behind it. */
 export const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [

@@ -2,6 +2,7 @@ import { AppError, IGNORED } from '@moraine/contract';
 import type { EncodedRow } from './batch.js';
 import { type LabelledRow, labelRow, type PromptFormat, type RowNote } from './label-row.js';
 import type { Row } from './row.js';
+import { bytesOfTokens } from './text-bytes.js';
 import type { TextTokenizer } from './tokenizer.js';
 
 export interface EncodeOptions {
@@ -11,6 +12,8 @@ export interface EncodeOptions {
   overLength?: 'truncate' | 'drop' | 'error';
   /** Default auto. */
   promptFormat?: PromptFormat;
+  /** Whether the bytes of what a row supervises are counted, for rows that are scored. Default false. */
+  countsBytes?: boolean;
 }
 
 /** An encoded row and what became of it. */
@@ -21,6 +24,8 @@ export interface TrainingRow extends EncodedRow {
   isTruncated: boolean;
   /** The line of its file; absent for a row that is of none. */
   line?: number;
+  /** UTF-8 bytes of the text that is supervised; absent unless they were asked for. */
+  bytes?: number;
 }
 
 /**
@@ -41,7 +46,16 @@ export type Encoded = { notes: ReadonlySet<RowNote> } & (
  * @throws AppError `user_data` for a row that is too long under `error`, or that the chat template refuses.
  */
 export function* encodeRow(row: Row, tokenizer: TextTokenizer, options: EncodeOptions): Generator<Encoded> {
-  for (const labelled of labelRow(row, tokenizer, options.promptFormat)) yield fitRow(labelled, options);
+  for (const labelled of labelRow(row, tokenizer, options.promptFormat)) {
+    const fitted = fitRow(labelled, options);
+    if (options.countsBytes !== true || 'dropped' in fitted) yield fitted;
+    else yield { ...fitted, row: { ...fitted.row, bytes: supervisedBytes(labelled, fitted.row, tokenizer) } };
+  }
+}
+
+function supervisedBytes({ ids, texts }: LabelledRow, { labels }: TrainingRow, tokenizer: TextTokenizer): number {
+  const counts = bytesOfTokens(ids, texts, tokenizer);
+  return labels.reduce((sum, label, i) => (i > 0 && label !== IGNORED ? sum + (counts[i] ?? 0) : sum), 0);
 }
 
 /** What of a labelled row is trained on, at most maxSeqLen tokens. @throws AppError `user_data` as `encodeRow` does. */

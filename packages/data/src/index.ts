@@ -51,6 +51,7 @@ export { type SplitPart, type SplitReport, splitFile } from './split-file.js';
 export { parseUserJson, type StoredFile } from './stored-folder.js';
 export * from './suites/index.js';
 export { isNamedTemplate, listNamedTemplates, TEMPLATE_FILE, TOOL_TEMPLATE_FILE } from './template-files.js';
+export { isTextToken } from './text-bytes.js';
 export { loadTokenizer, type TextTokenizer } from './tokenizer.js';
 export { TOKENIZER_FILES } from './tokenizer-files.js';
 export {

@@ -25,6 +25,8 @@ export type RowNote =
 /** Ids and labels of a row, before its length is looked at. */
 export interface LabelledRow extends EncodedRow {
   notes: Set<RowNote>;
+  /** The texts that its tokens were made of, one behind the other. */
+  texts: readonly string[];
 }
 
 /** How prompt/completion rows are written: as turns of the base's chat template, end to end, or the first where the base has a template. */
@@ -42,7 +44,7 @@ export function labelRow(
   switch (row.format) {
     case 'text': {
       const ids = withEnd(row.text, tokenizer);
-      return [{ ids, labels: [...ids], notes: new Set() }];
+      return [{ ids, labels: [...ids], notes: new Set(), texts: [row.text] }];
     }
     case 'chat':
       return labelConversation(row.messages, tokenizer, row.tools);
@@ -54,7 +56,8 @@ export function labelRow(
       }
       const ids = withEnd(prompt + completion, tokenizer);
       const promptLength = commonLength(tokenizer.encode(prompt, { addSpecialTokens: true }), ids);
-      return [{ ids, labels: ids.map((id, i) => (i < promptLength ? IGNORED : id)), notes: new Set() }];
+      const labels = ids.map((id, i) => (i < promptLength ? IGNORED : id));
+      return [{ ids, labels, notes: new Set(), texts: [prompt + completion] }];
     }
     default:
       return row satisfies never;
@@ -114,13 +117,13 @@ function labelAnswers(
   const mayEnd = rendered.spans.length === 0 || tokenizer.mayMakeSpecial(rendered.text);
   const asWritten = mayEnd ? encodeAnswers(rendered, tokenizer) : null;
   if (asWritten === null) notes.add('end_added');
-  const { ids, answers } =
+  const { ids, answers, texts } =
     asWritten ?? encodeAnswers(withEnds(rendered, tokenizer.eosText), tokenizer) ?? encodePieces(rendered, tokenizer);
   const labels = ids.map(() => IGNORED);
   for (const [k, { first, stop }] of answers.entries()) {
     if (isProven[k]) for (let i = first; i < stop; i += 1) labels[i] = ids[i] as number;
   }
-  return { ids, labels, notes };
+  return { ids, labels, notes, texts };
 }
 
 /** The text with an end token written behind each answer. */
@@ -149,6 +152,7 @@ interface AnswerTokens {
 
 interface EncodedAnswers {
   ids: number[];
+  texts: string[];
   answers: AnswerTokens[];
 }
 
@@ -164,23 +168,26 @@ function encodeAnswers({ text, spans }: RenderedAnswers, tokenizer: TextTokenize
     if (stop === null) return null;
     answers.push({ first, stop });
   }
-  return { ids, answers };
+  return { ids, answers, texts: [text] };
 }
 
 /** The tokens of a text with an end token behind each answer, for tokenizers that do not read the one that is written there. */
 function encodePieces({ text, spans }: RenderedAnswers, tokenizer: TextTokenizer): EncodedAnswers {
   const ids: number[] = [];
+  const texts: string[] = [];
   let from = 0;
   const answers = spans.map(({ start, ownEnd }) => {
     const piece = text.slice(from, ownEnd);
     const pieceIds = tokenizer.encode(piece);
     const first = ids.length + tokenCounter(piece, pieceIds, tokenizer)(start - from);
     ids.push(...pieceIds, tokenizer.eosId);
+    texts.push(piece);
     from = ownEnd + (text.startsWith(tokenizer.eosText, ownEnd) ? tokenizer.eosText.length : 0);
     return { first, stop: ids.length };
   });
-  ids.push(...tokenizer.encode(text.slice(from)));
-  return { ids, answers };
+  const rest = text.slice(from);
+  ids.push(...tokenizer.encode(rest));
+  return { ids, answers, texts: [...texts, rest] };
 }
 
 /**

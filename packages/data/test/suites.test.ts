@@ -186,11 +186,14 @@ describe('exported OpenAI evals', () => {
   const refused: [string, object, RegExp][] = [
     [
       'score_model',
-      { type: 'score_model' },
+      // Graders that ask a model give it messages, and one made of several has no input of its own.
+      { type: 'score_model', model: 'gpt-4o', input: [{ role: 'user', content: 'Score {{item.label}}.' }] },
       /^Line 1: The grader 'score_model' is not taken: it asks another model\.$/,
     ],
     ['a program without the function', { type: 'python', source: 'x = 1' }, /The program has no function grade/],
-    ['multi', { type: 'multi' }, /'multi' is not taken: it is made of several/],
+    ['label_model', { type: 'label_model', input: [], labels: ['a'] }, /'label_model' is not taken: it asks/],
+    ['multi', { type: 'multi', input: undefined, graders: {} }, /'multi' is not taken: it is made of several/],
+    ['an unknown one', { type: 'toString', input: undefined }, /The grader 'toString' is not known/],
     ['cosine', { type: 'text_similarity', evaluation_metric: 'cosine' }, /The similarity "cosine" is not taken/],
     ['another input', { input: '{{item.label}}' }, /The grader looks at "\{\{item\.label\}\}"/],
     ['a column that the item lacks', { reference: '{{item.name}}' }, /^Line 3: The item has no text 'name'\.$/],

@@ -44,7 +44,7 @@ export function createEncode({ config, tokenizer, emit, control }: EncodeInput):
       saidAt = performance.now();
       say('info', `${label}: ${rowsRead} rows are encoded so far.`, { rows_read: rowsRead });
     };
-    const options = { ...limits, onProgress, training, isTraining };
+    const options = { ...limits, onProgress, training, isTraining, countsBytes: !isTraining };
     const { rows, report, warnings, seen } = await encodeNamed(label, path, tokenizer, options);
     if (isTraining) training.push(seen);
     for (const message of warnings) say('warn', message, report);

@@ -1,6 +1,6 @@
-import { type Batch, type BatchShape, type EvaluationResult, IGNORED, type TrainSpec } from '@moraine/contract';
+import type { Batch, BatchShape, EvaluationResult, TrainSpec } from '@moraine/contract';
 import type { ModelConfig } from '@moraine/contract/plan';
-import { layOut, planEvaluation, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import { isTextToken, layOut, planEvaluation, type TextTokenizer, type TrainingRow } from '@moraine/data';
 import { device } from '@moraine/engine';
 import {
   type Evaluation,
@@ -11,7 +11,6 @@ import {
   type TokenScores,
 } from '@moraine/lm';
 import type { Encode } from './encode.js';
-import { textBytes } from './evaluate/loss.js';
 import { sample, samplePlan, sampleRows } from './samples.js';
 
 /** What is evaluated: a trainer as it is, or a model. */
@@ -66,7 +65,7 @@ export async function createEvaluator(
       return {
         ...file,
         rows,
-        bytes: rowsBytes(rows, tokenizer),
+        bytes: rows.reduce((sum, row) => sum + (row.bytes ?? 0), 0),
         sampled: sampleRows(rows, spec.config.evaluation.samples),
       };
     }),
@@ -129,24 +128,12 @@ export async function createEvaluator(
   }
 }
 
-/** UTF-8 bytes of all that the rows supervise. */
-const rowsBytes = (rows: readonly TrainingRow[], tokenizer: TextTokenizer): number =>
-  rows.reduce(
-    (sum, { labels }) =>
-      sum +
-      textBytes(
-        labels.filter((label, i) => i > 0 && label !== IGNORED),
-        tokenizer,
-      ),
-    0,
-  );
-
 /** The score, which adds up what the supervised text costs: tokens that end an answer are none of it. */
-function addTextNats(sum: { nats: number }, score: Scored['score'], { specialIds }: TextTokenizer): Scored['score'] {
+function addTextNats(sum: { nats: number }, score: Scored['score'], tokenizer: TextTokenizer): Scored['score'] {
   return (batch) => {
     const scores = score(batch);
     for (const [i, target] of supervised(batch).targets.entries())
-      if (!specialIds.has(target)) sum.nats += scores.losses[i] ?? Number.NaN;
+      if (isTextToken(target, tokenizer)) sum.nats += scores.losses[i] ?? Number.NaN;
     return scores;
   };
 }

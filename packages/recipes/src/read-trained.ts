@@ -13,10 +13,10 @@ export type Trained =
   | { kind: 'adapter'; adapter: Adapter; variables: ReadonlyMap<string, HostTensor>; options: object }
   | { kind: 'whole'; weightOf(name: string): HostTensor | undefined };
 
-/** Where the result of a `local train` lies in its folder; another folder itself. */
+/** Where the result of a `local train` lies in its folder: its adapter, or the model where that was trained itself; another folder itself. */
 export function resultDir(dir: string): string {
-  const result = join(dir, 'adapter');
-  return existsSync(join(dir, 'run.json')) && existsSync(result) ? result : dir;
+  const result = ['adapter', 'merged'].map((name) => join(dir, name)).find((folder) => existsSync(folder));
+  return existsSync(join(dir, 'run.json')) && result !== undefined ? result : dir;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { EvaluateSpec } from '@moraine/contract';
+import type { EvaluateSpec, ReadAs } from '@moraine/contract';
 import type { EvaluationItem } from '@moraine/contract/suites';
 import { readSuite, type SuiteItems } from '@moraine/data';
 import { device } from '@moraine/engine';
@@ -15,7 +15,7 @@ import { gather } from './gather.js';
  */
 export async function runEvaluate(spec: EvaluateSpec, emit: Emit, control: Control): Promise<void> {
   const begun = performance.now();
-  const { from, threads, baseDir, tunedDir, lambda, sampling } = spec;
+  const { from, threads, baseDir, tunedDir, lambda, sampling, readAs = null } = spec;
   control.progress?.('encoding');
   const asked = await readSuite(spec);
   const { suite, items, fewshot } = asked;
@@ -24,17 +24,20 @@ export async function runEvaluate(spec: EvaluateSpec, emit: Emit, control: Contr
     const { kind, name, tensorflow } = device();
     const secondsToReady = (performance.now() - begun) / 1000;
     const where = { kind, name, tensorflow, threads };
-    const items = { from, total, itemsSha256: hashItems(asked), fewshot };
+    const items = { from, total, itemsSha256: hashItems(asked, readAs), fewshot };
     emit({ type: 'evaluating', at: Date.now(), device: where, ...items, secondsToReady });
   };
   control.progress?.('loading');
-  const model = await openModel({ baseDir, tunedDir, lambda });
+  const model = await openModel({ baseDir, tunedDir, lambda, day: readAs && new Date(readAs.templateDate) });
   control.progress?.('tracing');
   if (from >= total) onReady();
   const scored = gather<EvaluationItem>((batch) => emit({ type: 'items', at: Date.now(), items: batch }));
   const isStopped = (): boolean => control.stopRequested() !== null;
   const onPass = (): void => control.progress?.('evaluation');
-  const end = await evaluateItems({ model, suite, items, sampling, from, isStopped, onPass, onReady }, scored.add);
+  const end = await evaluateItems(
+    { model, suite, items, sampling, readAs, from, isStopped, onPass, onReady },
+    scored.add,
+  );
   scored.flush();
   const step = from + scored.count();
   const at = { at: Date.now(), step, trainedTokens: 0 };
@@ -43,8 +46,10 @@ export async function runEvaluate(spec: EvaluateSpec, emit: Emit, control: Contr
 }
 
 /** Of all that is asked and how it is judged. */
-function hashItems({ suite, items }: SuiteItems): string {
+function hashItems({ suite, items }: SuiteItems, readAs: ReadAs | null): string {
   const hash = createHash('sha256').update(suite.name);
+  const { maxSeqLen = null, overLength = 'truncate' } = readAs ?? {};
+  if (maxSeqLen !== null || overLength !== 'truncate') hash.update(`\n${JSON.stringify([maxSeqLen, overLength])}`);
   for (const { id, prompt, task } of items) hash.update(`\n${JSON.stringify([id, prompt, task])}`);
   return hash.digest('hex');
 }

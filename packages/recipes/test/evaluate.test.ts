@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EvaluationItem, SUITES, type Suite, summarise } from '@moraine/contract/suites';
@@ -71,6 +71,35 @@ const QUESTIONS = Array.from({ length: 9 }, (_, i) => ({
 }));
 
 describe('questions with choices', () => {
+  it('after a context of nothing but white space stand behind the begin token, with that space', async () => {
+    const request = (context: string, continuation: string) => ({
+      doc_id: 1,
+      label: 0,
+      request: { context, continuation },
+    });
+    const asked = (context: string) => read('rc_5shot', [request(context, ' a'), request(context, ' b c')]);
+    const [[blank], [none]] = [await evaluate(await asked(' ')), await evaluate(await asked(''))];
+    const spaced = await read('rc_5shot', [request('', '  a'), request('', '  b c')]);
+    expect(blank?.scores).toEqual((await evaluate(spaced))[0]?.scores);
+    expect(blank?.scores).not.toEqual(none?.scores);
+  });
+
+  it('whose choices are equal have every figure all the same, the first of them is preferred', async () => {
+    const rows = [
+      { query: 'Which?', choices: ['a b', 'a b'], gold: 0 },
+      { query: 'Which?', choices: ['é', 'é'], gold: 1 },
+    ];
+    const items = await evaluate(await read('choices', rows));
+    expect(items.map(({ metrics }) => metrics)).toEqual([1, 0].map((is) => ({ acc: is, acc_norm: is, acc_bytes: is })));
+    const { metrics } = summarise('choices', items);
+    expect(metrics.acc_norm).toMatchObject({ value: 0.5, chance: 0.5 });
+    const ended = { ctx_a: 'It', ctx_b: 'ends', activity_label: 'End', endings: ['so.', 'so.'], label: '0' };
+    expect((await evaluate(await read('hellaswag', [ended])))[0]).toMatchObject({
+      verdict: 'right',
+      metrics: { acc_norm: 1 },
+    });
+  });
+
   it('are scored by the log-probability of each choice after its context', async () => {
     const items = await evaluate(await read('choices', QUESTIONS));
     expect(items.map(({ index }) => index)).toEqual(QUESTIONS.map((_, i) => i));
@@ -155,6 +184,8 @@ describe('plain rows', () => {
   it('of text alone have no right and wrong', async () => {
     const [item] = await evaluate(await read('file', [{ text: 'Grüße' }]));
     expect(item).toMatchObject({ verdict: null, metrics: { bytes: 6 } }); // nothing is before the first token
+    const [cut] = await evaluate(await read('file', [{ text: '日本' }])); // its first byte
+    expect(cut?.metrics.bytes).toBe(5);
     expect(item?.metrics).not.toHaveProperty('exact_match');
   });
 });
@@ -259,6 +290,11 @@ describe('what was trained', () => {
       const result = join(spec.outDir, 'exports', name === 'full' ? 'merged' : 'adapter');
       expect(await lossOf(result)).toBeLessThan(half as number);
       expect(await lossOf(result, 0)).toBe(plain);
+      // A `local train` leaves its parts and its run.json in one folder.
+      const run = mkdtempSync(join(tmpdir(), 'moraine-run-'));
+      cpSync(join(spec.outDir, 'exports'), run, { recursive: true });
+      writeFileSync(join(run, 'run.json'), '{}');
+      expect(await lossOf(run)).toBe(await lossOf(result));
     },
   );
 });

@@ -5,7 +5,7 @@ import { type EvaluationItem, summarise } from '@moraine/contract/suites';
 import { encodeFile, loadTokenizer, readSuite, type TrainingRow } from '@moraine/data';
 import { readSafetensors, writeSafetensors } from '@moraine/engine';
 import { describe, expect, it } from 'vitest';
-import { evaluateItems, openModel, scoreFile } from '../src/index.js';
+import { type EvaluateOptions, evaluateItems, openModel, scoreFile } from '../src/index.js';
 import { samplePlan, sampleRows } from '../src/samples.js';
 import { METHODS, ofType, runOf, specOf, writeSums, writeTinyBase } from './tiny-base.js';
 
@@ -152,6 +152,37 @@ describe('the evaluations of a run', () => {
       expect(results[i]?.result.bitsPerByte).toBeCloseTo(expected ?? Number.NaN, 5);
     }
   });
+
+  it.each(['truncate', 'drop'] as const)(
+    'of rows that the run cuts or leaves out are what an evaluation gives that reads as it (%s)',
+    async (overLength) => {
+      const sumsOf = (count: number) => ({ prompt: '1+'.repeat(count), completion: '='.repeat(6) });
+      const long = fileOf('long.jsonl', [1, 2, 3, 4, 5].map(sumsOf));
+      const evaluationFiles = [{ id: 'file-1', name: 'long', path: long }];
+      const spec = specOf(base, sums, lora, { evaluationFiles });
+      const config = { ...spec.config, max_seq_len: 10, over_length: overLength };
+      const [found] = ofType(await runOf({ ...spec, config }, 1), 'evaluation');
+      const model = await openModel({ baseDir: base, tunedDir: null, lambda: 1 });
+      const figures = async (readAs: EvaluateOptions['readAs']) => {
+        const items: EvaluationItem[] = [];
+        const asked = await readSuite({ suite: 'file', file: long });
+        await evaluateItems(
+          { model, ...asked, ...(readAs === undefined ? {} : { readAs }) },
+          (item) => void items.push(item),
+        );
+        return { items, ...summarise('file', items).metrics };
+      };
+      const { items, ...same } = await figures({ maxSeqLen: 10, overLength, templateDate: '2026-01-01' });
+      expect(same.nats_per_token?.value).toBeCloseTo(found?.result.loss ?? Number.NaN, 5);
+      expect(same.bits_per_byte?.value).toBeCloseTo(found?.result.bitsPerByte ?? Number.NaN, 5);
+      const scored = items.filter(({ metrics }) => (metrics.tokens ?? 0) > 0);
+      expect(scored).toHaveLength(found?.result.rows ?? 0);
+      expect(scored.length).toBeLessThan(items.length);
+      for (const { metrics, verdict } of items)
+        if (metrics.tokens === 0) expect([verdict, metrics.exact_match]).toEqual([null, undefined]);
+      expect((await figures(undefined)).nats_per_token?.value).not.toBeCloseTo(found?.result.loss ?? Number.NaN, 3);
+    },
+  );
 
   it('are not repeated at the start of a run that is resumed', async () => {
     const evaluationFiles = [{ id: 'file-1', name: 'sums', path: sums }];

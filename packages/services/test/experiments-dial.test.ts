@@ -1,6 +1,7 @@
 import { newId } from '@moraine/contract';
 import { testServices } from '@moraine/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadEvaluateJob } from '../src/evaluation/load-evaluate-job.js';
 import {
   type Actor,
   advanceExperiment,
@@ -27,13 +28,13 @@ beforeAll(async () => {
 
 let names = 0;
 /** With its runs ended as a worker would have, whose result is of a step. */
-async function trained(lambdas: number[], resultStep = 8, final = [2, 3, 4]): Promise<string> {
+async function trained(lambdas: number[], resultStep = 8, final = [2, 3, 4], fixed: object = {}): Promise<string> {
   const { id, cells } = await createExperiment(s, actor, {
     name: `dial ${++names}`,
     model: 'tiny',
     training_file: files.train,
     evaluation: { validation: files.valid, test: files.test, source: [files.source], every_steps: 4 },
-    fixed: { max_steps: 8, batch_size: 4 },
+    fixed: { max_steps: 8, batch_size: 4, ...fixed },
     arms: [{ name: 'lora', adapter: { type: 'lora', rank: 2 }, learning_rates: [1e-3] }],
     seeds: { final },
     lambdas,
@@ -83,6 +84,22 @@ const statusOf = async (id: string) => {
   const { status, reason } = await getExperiment(s, actor, id);
   return reason ?? status;
 };
+
+test('scores read rows as the runs do: as long, and on the day that their template takes for today', async () => {
+  const [plain, cut] = [
+    await trained([0.5]),
+    await trained([0.5], 8, [2, 3, 4], { max_seq_len: 16, over_length: 'drop' }),
+  ];
+  for (const id of [plain, cut]) await advanceExperiment(s, id);
+  const readAs = async (id: string) => {
+    const [asked] = await askedOf(id);
+    const job = await loadEvaluateJob(s, { taskId: asked?.id ?? '', attempt: 1, workerId: 'w' });
+    return job.readAs;
+  };
+  const { templateDate } = await s.db.experiment.findUniqueOrThrow({ where: { id: cut } });
+  expect(await readAs(plain)).toEqual({ maxSeqLen: null, overLength: 'truncate', templateDate });
+  expect(await readAs(cut)).toEqual({ maxSeqLen: 16, overLength: 'drop', templateDate });
+});
 
 test('final runs are scored at the share, each score once however many rounds there are; then test rows, where it is the better one', async () => {
   const id = await trained([0.5]);

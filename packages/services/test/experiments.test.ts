@@ -662,6 +662,20 @@ describe('the outcome', () => {
   });
 });
 
+test('a second upload of the rows that choose is not taken for rows to report on, nor for rows to train on', async () => {
+  const rows = goodRows(17);
+  const [valid, copy] = [(await uploadRows(s, actor, rows)).id, (await uploadRows(s, actor, rows)).id];
+  expect(copy).not.toBe(valid);
+  await expect(create({ evaluation: { validation: valid, test: copy } })).rejects.toMatchObject({
+    code: 'invalid_value',
+    param: 'evaluation.test',
+    message: expect.stringContaining(`which holds the rows of '${valid}', evaluation.validation`),
+  });
+  await expect(create({ training_file: copy, evaluation: { validation: valid } })).rejects.toMatchObject({
+    param: 'evaluation.validation',
+  });
+});
+
 test('files that an experiment will need are not deleted while it has not ended', async () => {
   const test = (await uploadRows(s, actor, goodRows(11))).id;
   const { id } = await create({ evaluation: { validation: files.valid, test } });

@@ -1,4 +1,4 @@
-import { markdownTable } from '../result-text.js';
+import { escapeHtml, markdownTable, textCell } from '../result-text.js';
 import type { AnswerComparison, AnsweredRow, Share } from './compare-answers.js';
 
 /** What a report says beside the figures. */
@@ -121,13 +121,10 @@ export function compareMarkdown(compared: AnswerComparison, facts: CompareFacts)
 }
 
 const rightOf = ({ isOursRight }: AnsweredRow): string => (isOursRight ? 'ours' : 'theirs');
-const inCell = (text: string): string => escapeHtml(short(text)).replaceAll('\n', '<br>');
+const inCell = (text: string): string => textCell(short(text));
 const short = (text: string): string => ([...text].length > 400 ? `${[...text].slice(0, 400).join('')}…` : text);
 const changedTitle = ({ changed }: AnswerComparison, listed: readonly AnsweredRow[]): string =>
   `## Rows that one of them alone got right${listed.length < changed.length ? ` (${listed.length} of ${changed.length})` : ''}`;
-
-export const escapeHtml = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
 /** As a page of its own for a browser: no script, nothing fetched. */
 export function compareHtml(compared: AnswerComparison, facts: CompareFacts): string {

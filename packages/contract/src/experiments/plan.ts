@@ -20,6 +20,7 @@ import type { RunConfig } from '../run-config.js';
 import { CreateRunRequest } from '../run-request.js';
 import { parse } from '../validate.js';
 import { planRungs, type RungPlan, rungsOf } from './asha.js';
+import { checkFiles } from './check-files.js';
 import { type MatchedArm, matchParameters, type Sized } from './match.js';
 import { type ArmPlan, type Cell, nextStep } from './next.js';
 import { notComparable } from './not-comparable.js';
@@ -32,6 +33,8 @@ export interface PlanInput {
   base: ModelShape;
   /** Rows of a file, by its id. */
   rowsOf: (fileId: string) => number;
+  /** What a file holds, by its id: equal for equal contents, as its hash is. Default: the id itself. */
+  contentOf?: (fileId: string) => string;
   /** The day that a chat template takes for today in every run, YYYY-MM-DD. */
   templateDate: string;
 }
@@ -72,7 +75,7 @@ export interface ExperimentPlan {
  */
 export function planExperiment(input: PlanInput): ExperimentPlan {
   const { spec, base } = input;
-  checkFiles(spec);
+  checkFiles(spec, input.contentOf ?? ((id) => id));
   checkOwn(spec, 'data_mix', 'data', 'other rows');
   checkOwn(spec, 'settings', 'settings', 'other settings');
   const named = nameArms(spec.arms);
@@ -257,24 +260,6 @@ function replayShareOf(mix: RunConfig['data_mix']): number | null {
   const sum = (files: NonNullable<RunConfig['data_mix']>): number => files.reduce((a, { weight }) => a + weight, 0);
   const source = mix?.filter(({ role }) => role === 'source') ?? [];
   return mix === undefined || source.length === 0 ? null : sum(source) / sum(mix);
-}
-
-/** Rows that choose must not be those that are reported, nor those that are trained on. */
-function checkFiles({ training_file: training, evaluation }: ExperimentSpec): void {
-  const { validation, test, source } = evaluation;
-  const seen = new Map([[training, 'training_file']]);
-  const named = [
-    ['evaluation.validation', validation],
-    ['evaluation.test', test],
-    ...source.map((file, i) => [`evaluation.source[${i}]`, file] as const),
-  ] as const;
-  for (const [param, file] of named) {
-    if (file === undefined) continue;
-    const before = seen.get(file);
-    if (before !== undefined)
-      throw invalid(param, `'${file}', which is ${before} too`, 'Choose, report and train on different rows.');
-    seen.set(file, param);
-  }
 }
 
 /** What an arm has of its own, and the others have not, must be what the question asks about. */

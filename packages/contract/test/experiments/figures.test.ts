@@ -182,7 +182,10 @@ describe('the report', () => {
       name: 'demo',
       model: 'tiny',
       status: 'succeeded',
-      request: { model: 'tiny', fixed: { batch_size: 4 }, seeds: { search: 1, final: [2, 3, 4] } },
+      request: {
+        ...{ model: 'tiny', fixed: { batch_size: 4 }, seeds: { search: 1, final: [2, 3, 4] } },
+        metadata: { note: 'one\r\ntwo <b>three</b> \\| four' },
+      },
       configs,
       table: experimentTable(outcome),
       frontier: experimentFrontier(outcome),
@@ -212,6 +215,8 @@ describe('the report', () => {
     ])
       expect(text).toContain(line);
     expect(text).not.toContain('| `adapter.type` | lora | lora |');
+    // Text of a user's stays one cell, and is no markup.
+    expect(text).toContain('| `metadata.note` | one<br>two &lt;b&gt;three&lt;/b&gt; \\\\\\| four |\n');
   });
 
   test('says why arms are not comparable, and what is open', () => {

@@ -224,6 +224,38 @@ describe('budgets', () => {
     ).toEqual([]);
   });
 
+  test('rows that are trained on, choose and are reported are different ones, whichever key and upload they come by', () => {
+    const mix = [
+      { file_id: 'file-train', weight: 1 },
+      { file_id: 'file-replay', weight: 1, role: 'source' as const },
+    ];
+    expect(plan({ data_mix: mix }).arms).toHaveLength(4);
+    const judged = ['file-valid', 'file-test', 'file-source'];
+    for (const [i, file_id] of judged.entries()) {
+      const leaking = [...mix, { file_id, weight: 1 }];
+      const key = ['validation', 'test', 'source[0]'][i];
+      expect(refusal({ data_mix: leaking }).message).toBe(
+        `'evaluation.${key}' is '${file_id}', which is data_mix[2].file_id too.`,
+      );
+      const arms = [{ adapter: 'lora' }, { name: 'other', adapter: 'lora', data_mix: leaking }];
+      expect(refusal({ arms, match: undefined, varies: ['data'] }).param).toBe(`evaluation.${key}`);
+    }
+    const spec = parse(ExperimentRequest, request());
+    const copies = (first: string, second: string) => () =>
+      planExperiment({
+        spec,
+        base,
+        rowsOf: () => 256,
+        contentOf: (id) => (id === second ? first : id),
+        templateDate: '2026-01-01',
+      });
+    expect(copies('file-valid', 'file-test')).toThrow(
+      "'evaluation.test' is 'file-test', which holds the rows of 'file-valid', evaluation.validation.",
+    );
+    expect(copies('file-train', 'file-valid')).toThrow("'evaluation.validation' is 'file-valid', which holds the rows");
+    expect(copies('file-test', 'file-source')).toThrow("'evaluation.source[0]' is 'file-source'");
+  });
+
   test('a size that an arm gives itself is kept, and refused where it is too far off', () => {
     const arms = [{ adapter: { type: 'lora', rank: 16 } }, { adapter: { type: 'mora', rank: 12 } }];
     expect(refusal({ arms }).message).toContain('mora r12 140,460, more than 5 % apart');

@@ -1,6 +1,11 @@
 // Expected intervals: SciPy 1.17.1 (stats.t.interval over the gains in the test); the bootstrap has its own references in test/stats.
 import { describe, expect, test } from 'vitest';
-import { experimentVerdict, type RunOutcome, type VerdictOptions } from '../../src/experiments/index.js';
+import {
+  experimentTable,
+  experimentVerdict,
+  type RunOutcome,
+  type VerdictOptions,
+} from '../../src/experiments/index.js';
 import { arm, compared, dial, experiment, finals, point, run, search } from './outcomes.js';
 
 /** One final run an entry, by exact match on 200 test rows: of the base, and tuned. */
@@ -190,6 +195,24 @@ describe('the verdict', () => {
     expect(verdict.gain?.mean).toBeCloseTo(1.97, 12);
     expect(verdict.forgotten?.mean).toBeCloseTo(0.2, 12);
     expect(verdict.next_command).toBe(`moraine runs download ${verdict.chosen?.run_id} --format merged`);
+  });
+
+  test('and the table are of one share for an arm, that of the least loss over its seeds', () => {
+    // Of seed 4 alone the whole update is better.
+    const seeds = [2, 3, 4].map((seed) => {
+      const points = [point(0, { valid: 3, test: 3, source: 2 }), point(100, { valid: 1, test: 1, source: 2.5 })];
+      const back = dial(0.5, { valid: seed === 4 ? 1.1 : 0.6, test: 0.7 + seed / 100, source: 2.1 });
+      return run('lora', { seed, points, dial: [back] });
+    });
+    const tableOf = (runs: RunOutcome[]) =>
+      experimentTable(experiment([arm('lora')], [...search('lora'), ...runs])).rows[0];
+    expect(tableOf(seeds)?.runs.map(({ lambda }) => lambda)).toEqual([0.5, 0.5, 0.5]);
+    expect(tableOf(seeds)?.learned?.mean).toBeCloseTo(0.73, 12);
+    expect(one(seeds)).toMatchObject({ tuned: tableOf(seeds)?.learned?.mean, chosen: { lambda: 0.5 } });
+    // An evaluation that failed leaves its run without the share.
+    const failed = seeds.map((each) => (each.seed === 2 ? { ...each, dial: [] } : each));
+    expect(tableOf(failed)?.runs.map(({ lambda }) => lambda)).toEqual([1, 1, 1]);
+    expect(one(failed)).toMatchObject({ tuned: tableOf(failed)?.learned?.mean, chosen: { lambda: 1 } });
   });
 
   test('on the way back to the base is of the same checkpoint', () => {

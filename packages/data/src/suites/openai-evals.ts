@@ -94,36 +94,36 @@ const NOT_TAKEN: Readonly<Record<string, string>> = {
 /** How an answer to an item is judged. */
 function checkOf(criterion: Json): (item: Json) => Check {
   const type = textOf(criterion, 'type');
-  const input = (type === 'python' ? '' : textOf(criterion, 'input')).replace(/\s/g, '');
-  if (type in NOT_TAKEN)
-    return refuse(
-      '/testing_criteria/0/type',
-      'invalid_value',
-      `The grader '${type}' is not taken: ${NOT_TAKEN[type]}.`,
-      TAKEN,
-    );
+  const why = Object.hasOwn(NOT_TAKEN, type) ? NOT_TAKEN[type] : undefined;
+  if (why !== undefined)
+    return refuse('/testing_criteria/0/type', 'invalid_value', `The grader '${type}' is not taken: ${why}.`, TAKEN);
   if (type === 'python') {
     const source = sourceOf(criterion);
     const least = thresholdOf({ pass_threshold: 1, ...criterion });
     return (item) => ({ type: 'python', source, item, least });
   }
-  if (input !== '{{sample.output_text}}')
-    return refuse(
-      '/testing_criteria/0/input',
-      'invalid_value',
-      `The grader looks at ${show(criterion.input)}.`,
-      'What is judged is {{sample.output_text}}.',
-    );
   if (type === 'string_check') {
+    refuseInput(criterion);
     const operation = readOperation(criterion);
     return () => ({ type: 'string', operation });
   }
   if (type === 'text_similarity') {
+    refuseInput(criterion);
     refuseMetric(criterion);
     const least = thresholdOf(criterion);
     return () => ({ type: 'similarity', least });
   }
   return refuse('/testing_criteria/0/type', 'invalid_value', `The grader '${type}' is not known.`, TAKEN);
+}
+
+function refuseInput(criterion: Json): void {
+  if (textOf(criterion, 'input').replace(/\s/g, '') !== '{{sample.output_text}}')
+    refuse(
+      '/testing_criteria/0/input',
+      'invalid_value',
+      `The grader looks at ${show(criterion.input)}.`,
+      'What is judged is {{sample.output_text}}.',
+    );
 }
 
 const TAKEN = 'Taken: string_check, text_similarity by fuzzy_match, and python.';

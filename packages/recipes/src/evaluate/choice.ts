@@ -65,16 +65,12 @@ export function judgeChoice(
 }
 
 /** The choice that each figure prefers. Characters are counted as Python does. */
-function preferred(
-  scores: readonly number[],
-  { choices, continuations }: ChoiceTask,
-  suite: Suite,
-): Record<string, number> {
+function preferred(scores: readonly number[], { choices, contexts }: ChoiceTask, suite: Suite): Record<string, number> {
   const whole = highest(scores);
   const byCharacter = highest(scores.map((score, i) => score / [...(choices[i] ?? '')].length));
   if (suite.metric === 'acc_per_char') return { acc_raw: whole, acc_per_char: byCharacter };
   // One text after contexts that differ: there is nothing to normalise.
-  if (continuations.every((text) => text === continuations[0])) return { acc: whole };
+  if (contexts.some((context) => context !== contexts[0])) return { acc: whole };
   const byByte = highest(scores.map((score, i) => score / Buffer.byteLength(choices[i] ?? '')));
   return { acc: whole, acc_norm: byCharacter, acc_bytes: byByte };
 }

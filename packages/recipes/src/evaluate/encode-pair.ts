@@ -27,20 +27,21 @@ export function encodePair(
 
 function splitPair(context: string, continuation: string, tokenizer: TextTokenizer): [number[], number[]] {
   const prefix = tokenizer.bosId ?? tokenizer.eosId;
-  if (context === '') {
-    const ids = tokenizer.encode(continuation);
-    return ids[0] === prefix ? [ids.slice(0, 1), ids.slice(1)] : [[prefix], ids];
-  }
   const kept = stripEnd(context);
   const rest = context.slice(kept.length) + continuation;
+  if (kept === '') return afterPrefix(tokenizer.encode(rest), prefix);
   const prefixText = tokenizer.decode([prefix], { skipSpecialTokens: false });
   const encode = (text: string): number[] =>
     tokenizer.encode(text, { addSpecialTokens: prefixText === '' || !text.startsWith(prefixText) });
   const whole = encode(kept + rest);
   // The context as it is encoded alone: where a token of the whole crosses the boundary, the two differ before it.
   const alone = encode(kept);
-  return [alone, whole.slice(alone.length)];
+  return alone.length === 0 ? afterPrefix(whole, prefix) : [alone, whole.slice(alone.length)];
 }
+
+/** A continuation that nothing stands before: the begin token does. */
+const afterPrefix = (ids: readonly number[], prefix: number): [number[], number[]] =>
+  ids[0] === prefix ? [ids.slice(0, 1), ids.slice(1)] : [[prefix], [...ids]];
 
 function unfit(continuation: string, tokens: number, maxPositions: number): AppError {
   const what = `${JSON.stringify(continuation.slice(0, 60))} has ${tokens} tokens of its own`;

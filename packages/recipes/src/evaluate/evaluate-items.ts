@@ -1,11 +1,10 @@
-import type { EvaluationItem, Suite } from '@moraine/contract/suites';
+import type { EvaluationItem } from '@moraine/contract/suites';
 import type { SuiteItem } from '@moraine/data';
 import { device, invariant } from '@moraine/engine';
 import { createModel } from '@moraine/lm';
 import { choiceRequests, judgeChoice } from './choice.js';
 import { encodePair } from './encode-pair.js';
 import { judgeRow, lossRequests } from './loss.js';
-import type { OpenModel } from './open-model.js';
 import { atItem, type EvaluateOptions, modelOf, type Run } from './parts.js';
 import { type Request, type RequestScores, shapesOf } from './requests.js';
 import { startAnswering } from './run-answers.js';
@@ -48,9 +47,10 @@ interface Prepared {
   judge(scored: readonly RequestScores[]): EvaluationItem;
 }
 
-async function startScoring({ model: open, suite, items, mode, isStopped, onPass }: EvaluateOptions): Promise<Run> {
+async function startScoring(options: EvaluateOptions): Promise<Run> {
+  const { model: open, items, mode, isStopped, onPass } = options;
   const { maxPositions } = open.config;
-  const prepared = items.map((item) => atItem(item, () => prepare(item, open, suite)));
+  const prepared = items.map((item) => atItem(item, () => prepare(item, options)));
   const shapes = shapesOf(
     prepared.flatMap(({ requests }) => requests),
     maxPositions,
@@ -79,7 +79,7 @@ async function startScoring({ model: open, suite, items, mode, isStopped, onPass
   };
 }
 
-function prepare(item: SuiteItem, { config, tokenizer }: OpenModel, suite: Suite): Prepared {
+function prepare(item: SuiteItem, { model: { config, tokenizer }, suite, readAs = null }: EvaluateOptions): Prepared {
   const { task } = item;
   const { maxPositions } = config;
   if (task.kind === 'choice') {
@@ -90,6 +90,6 @@ function prepare(item: SuiteItem, { config, tokenizer }: OpenModel, suite: Suite
     return { requests: made.requests, judge: (scored) => judgeChoice(item, task, scored, made, suite) };
   }
   invariant(task.kind === 'loss', `an item of kind ${task.kind} has no passes`);
-  const made = lossRequests(item, task, tokenizer, maxPositions);
+  const made = lossRequests(item, task, tokenizer, { maxPositions, readAs });
   return { requests: made.requests, judge: (scored) => judgeRow(item, task, scored, made, tokenizer) };
 }

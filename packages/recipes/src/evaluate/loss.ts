@@ -1,25 +1,34 @@
-import { AppError, IGNORED } from '@moraine/contract';
+import { AppError, IGNORED, type ReadAs } from '@moraine/contract';
 import type { EvaluationItem } from '@moraine/contract/suites';
-import { encodeRow, type RowTask, type SuiteItem, type TextTokenizer, type TrainingRow } from '@moraine/data';
+import {
+  encodeRow,
+  isTextToken,
+  type RowTask,
+  type SuiteItem,
+  type TextTokenizer,
+  type TrainingRow,
+} from '@moraine/data';
 import type { Request, RequestScores } from './requests.js';
 
-/** A row as a run reads it: one pass, or several where each answer of a conversation makes one. */
+/** A row as a run reads it: one pass, several where each answer of a conversation makes one, or none where it is left out. */
 export interface LossRequests {
   rows: TrainingRow[];
   requests: Request[];
 }
 
-/** @throws AppError `user_data` where nothing of the row is scored. */
+/** @throws AppError `user_data` where nothing of the row is scored, unless it is read as runs read it, which leave such rows out. */
 export function lossRequests(
   { id }: SuiteItem,
   { row }: RowTask,
   tokenizer: TextTokenizer,
-  maxPositions: number,
+  { maxPositions, readAs }: { maxPositions: number; readAs: ReadAs | null },
 ): LossRequests {
+  const maxSeqLen = Math.min(maxPositions, readAs?.maxSeqLen ?? maxPositions);
+  const overLength = readAs?.overLength ?? 'truncate';
   const rows: TrainingRow[] = [];
-  for (const encoded of encodeRow(row, tokenizer, { maxSeqLen: maxPositions }))
+  for (const encoded of encodeRow(row, tokenizer, { maxSeqLen, overLength, countsBytes: true }))
     if ('row' in encoded) rows.push(encoded.row);
-  if (rows.length > 0) return { rows, requests: rows.map(requestOf) };
+  if (rows.length > 0 || readAs !== null) return { rows, requests: rows.map(requestOf) };
   throw new AppError(
     'user_data',
     `Line ${id}: nothing of the row is scored: its prompt fills the base's context, or it has no answer.`,
@@ -58,12 +67,14 @@ export function judgeRow(
       sums.nats += nats;
       sums.tokens += 1;
       if (isBest[t]) sums.correct += 1;
-      if (!tokenizer.specialIds.has(target)) sums.text_nats += nats;
+      if (isTextToken(target, tokenizer)) sums.text_nats += nats;
     }
-    sums.bytes += textBytes(targets, tokenizer);
+    sums.bytes += rows[i]?.bytes ?? 0;
   }
   const isAsked =
-    rows.every(({ promptLength, isTruncated }) => promptLength > 0 && !isTruncated) && row.format !== 'text';
+    rows.length > 0 &&
+    rows.every(({ promptLength, isTruncated }) => promptLength > 0 && !isTruncated) &&
+    row.format !== 'text';
   const isExact = sums.correct === sums.tokens;
   return {
     index,
@@ -74,10 +85,4 @@ export function judgeRow(
     metrics: isAsked ? { ...sums, exact_match: isExact ? 1 : 0 } : sums,
     verdict: isAsked ? (isExact ? 'right' : 'wrong') : null,
   };
-}
-
-/** Bytes of what the tokens say; special ones say nothing. */
-export function textBytes(ids: readonly number[], tokenizer: TextTokenizer): number {
-  const text = ids.filter((id) => !tokenizer.specialIds.has(id));
-  return Buffer.byteLength(tokenizer.pieces(text).join(''));
 }

@@ -18,13 +18,15 @@ export interface ModelPlace {
   tunedDir: string | null;
   /** Share of the update, 0 to 1. */
   lambda: number;
+  /** What a chat template takes for today; null or absent: this day. */
+  day?: Date | null;
 }
 
 /** Reads the files of a model. @throws AppError `invalid_base` and what `readAdapter` throws. */
-export async function openModel({ baseDir, tunedDir, lambda }: ModelPlace): Promise<OpenModel> {
+export async function openModel({ baseDir, tunedDir, lambda, day }: ModelPlace): Promise<OpenModel> {
   const base = loadBase(baseDir);
   await checkWeights(base.weights);
-  const tokenizer = await loadBaseTokenizer(baseDir, base.config.vocabSize);
+  const tokenizer = await loadBaseTokenizer(baseDir, base.config.vocabSize, day ?? undefined);
   const { config, weights } = base;
   return { config, weights, tokenizer, ...(tunedDir === null ? {} : readTuned(tunedDir, base, lambda)) };
 }

@@ -1,4 +1,4 @@
-import { AppError } from '@moraine/contract';
+import { AppError, type ReadAs } from '@moraine/contract';
 import type { EvaluationItem, Sampling, Suite } from '@moraine/contract/suites';
 import type { SuiteItem } from '@moraine/data';
 import type { NumericMode } from '@moraine/engine';
@@ -11,6 +11,8 @@ export interface EvaluateOptions {
   items: readonly SuiteItem[];
   /** How several answers to each item are drawn; null, the default: one of the likeliest tokens. */
   sampling?: Sampling | null;
+  /** How plain rows are cut and left out; null, the default: up to the context of the base, and none is left out. */
+  readAs?: ReadAs | null;
   /** Index of the first item that is scored; those before it are done. Default 0. */
   from?: number;
   mode?: NumericMode;

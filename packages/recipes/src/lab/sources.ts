@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '@moraine/contract';
 import { type LinearShape, linearShapes, trainedAdapter } from '@moraine/contract/plan';
@@ -8,6 +7,7 @@ import type { Base } from '../base.js';
 import { isCheckpoint, readCheckpointMethod } from '../checkpoint.js';
 import { readResult } from '../export/result.js';
 import { adapterOf } from '../method.js';
+import { resultDir } from '../read-trained.js';
 
 /** What a base was changed by, read a layer at a time. */
 export interface WeightSource {
@@ -28,9 +28,7 @@ export interface WeightSource {
  */
 export function openSource(dir: string, base: Base): WeightSource {
   if (isCheckpoint(dir)) return checkpointSource(dir, base);
-  const run = join(dir, 'run.json');
-  const result = ['adapter', 'merged'].map((name) => join(dir, name)).find((folder) => existsSync(folder));
-  const place = existsSync(run) && result !== undefined ? result : dir;
+  const place = resultDir(dir);
   const read = readResult(place, base);
   const name = ['adapter', 'merged', 'peft'].includes(basename(place)) ? basename(dirname(place)) : basename(place);
   if (read.kind === 'whole') return wholeSource(name, null, base, () => true, read.weightOf);

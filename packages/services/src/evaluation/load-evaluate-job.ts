@@ -1,4 +1,4 @@
-import { AppError } from '@moraine/contract';
+import { AppError, type ReadAs } from '@moraine/contract';
 import type { Sampling } from '@moraine/contract/suites';
 import type { AttemptToken, Services } from '../ground/context.js';
 import { goneFor, placeSubject, type SubjectPlace } from '../training/find-subject.js';
@@ -14,6 +14,7 @@ export interface EvaluateJob extends SubjectPlace {
   limit: number | null;
   seed: number | null;
   sampling: Sampling | null;
+  readAs: ReadAs | null;
   /** Items that are stored: it goes on after them. */
   done: number;
 }
@@ -43,8 +44,27 @@ export async function loadEvaluateJob(s: Services, { taskId }: AttemptToken): Pr
     limit,
     seed,
     sampling,
+    readAs: await readAsOf(s, row.experimentId),
     done,
     file: await fileOf(row.fileId),
     examplesFile,
+  };
+}
+
+/** As the runs of the experiment that asks for it read their rows; null where a person does. */
+async function readAsOf(s: Services, experimentId: string | null): Promise<ReadAs | null> {
+  const found =
+    experimentId === null
+      ? null
+      : await s.db.experiment.findUnique({
+          where: { id: experimentId },
+          select: { request: true, templateDate: true },
+        });
+  if (found === null) return null;
+  const { fixed } = found.request as unknown as { fixed: { max_seq_len?: number; over_length?: ReadAs['overLength'] } };
+  return {
+    maxSeqLen: fixed.max_seq_len ?? null,
+    overLength: fixed.over_length ?? 'truncate',
+    templateDate: found.templateDate,
   };
 }

@@ -211,7 +211,8 @@ function dialOf(
         name: known?.name ?? fileId,
         role: source.includes(fileId) ? 'source' : 'target',
         use: fileId === validation ? 'validation' : 'test',
-        rows: n,
+        // Rows that its runs leave out are left out here too.
+        rows: known?.rows ?? n,
         supervised_tokens: known?.supervised_tokens ?? 0,
         loss,
         bits_per_byte: figure('bits_per_byte'),

@@ -32,7 +32,8 @@ export async function prepareExperiment(
   const base = await requireBase(s, actor, spec.model);
   const files = await filesOf(s, actor, spec);
   const rowsOf = (id: string): number => files.get(id)?.rows ?? 0;
-  const plan = planExperiment({ spec, base: parseModelConfig(base.config), rowsOf, templateDate });
+  const contentOf = (id: string): string => files.get(id)?.sha256 ?? id;
+  const plan = planExperiment({ spec, base: parseModelConfig(base.config), rowsOf, contentOf, templateDate });
   if (plan.runs.most > RUNS_MAX)
     throw new AppError('invalid_value', `The experiment may take ${plan.runs.most} runs; ${RUNS_MAX} are the most.`, {
       param: 'arms',

@@ -1,5 +1,5 @@
 import { tickText } from '../../plot/index.js';
-import { markdownTable } from '../../result-text.js';
+import { markdownTable, textCell } from '../../result-text.js';
 import { LEAST_VALUES } from '../../stats/index.js';
 import type { ExperimentFrontier, ExperimentTable, Figure, TableRow } from './objects.js';
 import { METRIC_FACTS } from './scores.js';
@@ -266,7 +266,7 @@ function methods({ request, configs }: ReportInput): string[] {
     '',
     ...markdownTable(
       ['setting', 'value'],
-      [...asked].map(([key, value]) => [`\`${key}\``, value]),
+      [...asked].map(([key, value]) => [`\`${key}\``, textCell(value)]),
     ),
     ...(flat.length === 0 ? [] : sharedSettings()),
   ];

@@ -87,20 +87,39 @@ export function validationLoss(run: RunOutcome): number | null {
   return result === null ? null : targetScore(result, 'loss', 'validation');
 }
 
+/** Validation loss of a model that has test scores too; null of any other. Test rows are not looked at. */
+function lossOfTested(model: Candidate): number | null {
+  const isTested = model.scores.some(({ role, use }) => role === 'target' && use === 'test');
+  return isTested ? targetScore(model, 'loss', 'validation') : null;
+}
+
 /**
- * The model of a run that validation rows choose: the least loss among checkpoints and λ that have test scores too; of equal ones the one that learned most, which is that of the
- * later step and of the larger λ. Null where none has both. Test rows are not looked at.
+ * The model of a run that validation rows choose at a share of its update: the least loss among those that have test scores too, of equal ones that of the
+ * later step. Null where none has both.
  */
-export function chooseModel(run: RunOutcome): Candidate | null {
+export function chooseModel(run: RunOutcome, share: number): Candidate | null {
   const judged = candidatesOf(run).flatMap((model) => {
-    const loss = targetScore(model, 'loss', 'validation');
-    const isTested = model.scores.some(({ role, use }) => role === 'target' && use === 'test');
-    return loss === null || !isTested ? [] : [{ model, loss }];
+    const loss = model.lambda === share ? lossOfTested(model) : null;
+    return loss === null ? [] : [{ model, loss }];
   });
-  const [best] = judged.toSorted(
-    (a, b) => a.loss - b.loss || b.model.step - a.model.step || b.model.lambda - a.model.lambda,
-  );
+  const [best] = judged.toSorted((a, b) => a.loss - b.loss || b.model.step - a.model.step);
   return best?.model ?? null;
+}
+
+/**
+ * The share of the update that validation rows choose for an arm, over its runs: the least mean loss of their results among the shares at which all have test scores
+ * too, of equal ones the largest, which learned most. 1 where there is no such share.
+ */
+export function chooseShare(runs: readonly RunOutcome[]): number {
+  const lossAt = (share: number): number =>
+    runs.reduce((sum, run) => {
+      const step = resultOf(run)?.step;
+      const model = candidatesOf(run).find((one) => one.step === step && one.lambda === share);
+      return sum + ((model && lossOfTested(model)) ?? Number.POSITIVE_INFINITY);
+    }, 0);
+  const shares = new Set([1, ...runs.flatMap(({ dial }) => dial.map(({ lambda }) => lambda))]);
+  const [best = 1] = [...shares].toSorted((a, b) => (lossAt(a) === lossAt(b) ? b - a : lossAt(a) - lossAt(b)));
+  return best;
 }
 
 /** The metric that a table tells: exact match where all rows have answers, loss otherwise. */

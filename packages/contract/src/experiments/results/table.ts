@@ -7,6 +7,7 @@ import type { ExperimentTable, Figure, ResultMetric, TableRow, TableRun } from '
 import {
   baseOf,
   chooseModel,
+  chooseShare,
   figureOf,
   forgottenOf,
   isDiverged,
@@ -67,7 +68,9 @@ function readArm(arm: OutcomeArm, all: readonly RunOutcome[], metric: ResultMetr
     .toSorted((a, b) => a.learning_rate - b.learning_rate || a.seed - b.seed || (a.run_id < b.run_id ? -1 : 1));
   const rate = chosenRate(runs);
   const ofPhase = (phase: RunOutcome['phase']): RunOutcome[] => runs.filter((run) => run.phase === phase);
-  const finals = ofPhase('final').map((run) => ({ run, row: toRun(run, rate, metric) }));
+  const whole = ofPhase('final').filter((run) => isWhole(run, rate));
+  const share = chooseShare(whole);
+  const finals = ofPhase('final').map((run) => ({ run, row: toRun(run, { rate, share }, metric) }));
   const counted = finals.filter(({ row }) => row.left_out === null).map(({ run }) => run);
   const searched = ofPhase('search').filter(hasScore);
   const as = (chosen: readonly RunOutcome[]): ComparedArm => ({
@@ -125,9 +128,17 @@ function stoppedOf(run: RunOutcome): { step: number; loss: number | null } {
 const validationScores = ({ points }: RunOutcome): { step: number; score: number | null }[] =>
   points.map((point) => ({ step: point.step, score: targetScore(point, 'loss', 'validation') }));
 
-function toRun(run: RunOutcome, rate: number | null, metric: ResultMetric): TableRun {
+/** Whether a final run is of the rate that was chosen, and came to its end. */
+const isWhole = (run: RunOutcome, rate: number | null): boolean =>
+  run.learning_rate === rate && run.status === 'succeeded' && !isDiverged(run);
+
+function toRun(
+  run: RunOutcome,
+  { rate, share }: { rate: number | null; share: number },
+  metric: ResultMetric,
+): TableRun {
   const { run_id, seed, status, seconds } = run;
-  const chosen = chooseModel(run);
+  const chosen = chooseModel(run, share);
   const learned = chosen === null ? null : targetScore(chosen, metric, 'test');
   const left = leftOut(run, rate, learned);
   const none = { step: null, lambda: null, rows: null, learned: null, base: null, interval: null, kept: null };
