@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { parse } from '@moraine/contract';
+import { checkServerAddress, parse } from '@moraine/contract';
 import type { Retention } from '@moraine/services';
 import { z } from 'zod';
 
@@ -78,8 +78,8 @@ export interface ApiEnv {
 export function readEnv(source: NodeJS.ProcessEnv = process.env): ApiEnv {
   const env = parse(Env, source, ' in the environment');
   return {
-    databaseUrl: env.DATABASE_URL,
-    redisUrl: env.REDIS_URL,
+    databaseUrl: checkServerAddress('DATABASE_URL', env.DATABASE_URL),
+    redisUrl: checkServerAddress('REDIS_URL', env.REDIS_URL),
     blobsDir: env.MORAINE_BLOBS,
     host: env.HOST,
     port: env.PORT,

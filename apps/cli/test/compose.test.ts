@@ -1,19 +1,26 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { inRepo } from '../src/paths.js';
 
 interface Service {
   restart?: string;
+  init?: boolean;
   healthcheck?: { test: string[] };
-  environment?: Record<string, string>;
+  build?: { dockerfile: string; target: string };
+  environment?: Record<string, string | null>;
+  logging?: { options: Record<string, string> };
   stop_grace_period?: string;
+  ports?: string[];
 }
-const { services } = parse(readFileSync(inRepo('docker-compose.yml'), 'utf8'), { merge: true }) as {
-  services: Record<string, Service>;
-};
+const read = (file: string): string => readFileSync(inRepo(file), 'utf8');
+const servicesOf = (file: string): Record<string, Service> =>
+  (parse(read(file), { merge: true }) as { services: Record<string, Service> }).services;
+const services = servicesOf('docker-compose.yml');
 /** It ends by itself. */
 const long = Object.entries(services).filter(([name]) => name !== 'migrate');
+const ours = Object.entries(services).filter(([, { build }]) => build !== undefined);
+const dockerfile = read('deploy/Dockerfile');
 
 describe('the compose file', () => {
   test.each(long)('starts %s again when it ends, and asks whether it is alive', (_name, { restart, healthcheck }) => {
@@ -27,19 +34,75 @@ describe('the compose file', () => {
       expect(worker?.healthcheck?.test.join(' ')).toContain(`${worker?.environment?.MORAINE_WORK_DIR}/alive`);
   });
 
-  test('gives the API and the workers time to drain', () => {
-    for (const name of ['api', 'worker', 'worker-gpu']) expect(services[name]?.stop_grace_period).toBeDefined();
+  test('asks Postgres by TCP, where the server that prepares a new database does not listen', () => {
+    expect(services.postgres?.healthcheck?.test.join(' ')).toContain('pg_isready -h 127.0.0.1');
+  });
+
+  test('takes an error of Redis for one', () => {
+    expect(services.redis?.healthcheck?.test).toContain('-e');
+  });
+
+  test('gives what stores or drains the time for it', () => {
+    for (const name of ['api', 'worker', 'worker-gpu', 'inference', 'postgres'])
+      expect(services[name]?.stop_grace_period, name).toBeDefined();
+  });
+
+  test.each(Object.entries(services))('bounds what %s logs', (_name, { logging }) => {
+    expect(logging?.options).toMatchObject({ 'max-size': expect.any(String), 'max-file': expect.any(String) });
+  });
+
+  test.each(ours)('runs %s below a first process that buries orphans, from a target there is', (_name, service) => {
+    expect(service.init).toBe(true);
+    expect(existsSync(inRepo(service.build?.dockerfile ?? 'none'))).toBe(true);
+    expect(dockerfile).toMatch(new RegExp(`^FROM .* AS ${service.build?.target}$`, 'm'));
+  });
+
+  test('opens the API to this machine alone, on a port of choice', () => {
+    expect(services.api?.ports).toEqual([expect.stringMatching(/^127\.0\.0\.1:\$\{MORAINE_PORT:-7311\}:7311$/)]);
+  });
+
+  test('passes on the settings that docs/operations.md lists', () => {
+    // Of the stack on one machine, which compose does itself; those of processes that the stack starts on a wish are not for here.
+    const own = [
+      'MORAINE_DATA',
+      'XDG_CACHE_HOME',
+      'MORAINE_ENGINE_DIR',
+      'MORAINE_SERVE_IDLE_MINUTES',
+      'MORAINE_SERVE_PROCESSES',
+    ];
+    const table = read('docs/operations.md').split('## Settings')[1]?.split('\n## ')[0] ?? '';
+    const rows = table.split('\n').filter((line) => line.startsWith('| `'));
+    const listed = rows.flatMap((row) =>
+      [...(row.split('|')[1]?.matchAll(/`([A-Z_]+)`/g) ?? [])].map(([, name]) => name),
+    );
+    const passed = new Set(Object.values(services).flatMap(({ environment }) => Object.keys(environment ?? {})));
+    expect(listed.length).toBeGreaterThan(10);
+    expect(listed.filter((name) => name !== undefined && !own.includes(name) && !passed.has(name))).toEqual([]);
   });
 });
 
-test('no image has a file of secrets in it: each copies the folder without what .dockerignore leaves out', () => {
-  const ignored = readFileSync(inRepo('.dockerignore'), 'utf8').split('\n');
+test('the images install the packages of every workspace before any source is copied', () => {
+  const listed = ['apps', 'packages'].flatMap((group) =>
+    readdirSync(inRepo(group)).map((name) => `${group}/${name}/package.json`),
+  );
+  const manifests = listed.filter((file) => existsSync(inRepo(file)));
+  expect(manifests.length).toBeGreaterThan(10);
+  const [before = ''] = dockerfile.split('COPY . .');
+  for (const manifest of manifests)
+    expect(before).toContain(`COPY ${manifest} ${manifest.replace('package.json', '')}\n`);
+});
+
+test('no image and no commit has a file of secrets in it', () => {
+  const ignored = read('.dockerignore').split('\n');
   for (const name of ['.env', '.env.*', '**/.env', '**/.env.*', '.data', '.git']) expect(ignored).toContain(name);
   expect(ignored.filter((line) => line.startsWith('!'))).toEqual([]);
-  for (const file of ['deploy/api.Dockerfile', 'deploy/worker.Dockerfile']) {
-    const text = readFileSync(inRepo(file), 'utf8');
-    expect(text).toContain('COPY . .');
-    expect(text).toContain('USER node');
-    expect(text).not.toMatch(/\.env\b|PASSWORD|API_KEY/);
-  }
+  expect(dockerfile).toContain('COPY . .');
+  expect(dockerfile).not.toMatch(/\.env\b|PASSWORD|API_KEY/);
+  for (const name of ['.env', '.env.*']) expect(read('.gitignore').split('\n')).toContain(name);
+});
+
+test('each image runs as an ordinary user', () => {
+  const images = dockerfile.split(/^FROM /m).filter((stage) => stage.includes('CMD ['));
+  expect(images).toHaveLength(2);
+  for (const image of images) expect(image).toContain('USER node');
 });

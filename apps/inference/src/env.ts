@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { parse } from '@moraine/contract';
+import { checkServerAddress, parse } from '@moraine/contract';
 import { z } from 'zod';
 
 const count = z.coerce.number().int().positive();
@@ -55,8 +55,8 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): InferenceEnv {
   const host = env.MORAINE_SERVE_HOST;
   const isEvery = host === '0.0.0.0' || host === '::';
   return {
-    databaseUrl: env.DATABASE_URL,
-    redisUrl: env.REDIS_URL,
+    databaseUrl: checkServerAddress('DATABASE_URL', env.DATABASE_URL),
+    redisUrl: checkServerAddress('REDIS_URL', env.REDIS_URL),
     blobsDir: env.MORAINE_BLOBS,
     workDir: env.MORAINE_WORK_DIR,
     base: env.MORAINE_SERVE_BASE,

@@ -249,6 +249,7 @@ test('a setting that is missing or wrong is named', () => {
   };
   expect(() => readEnv({ ...given, MORAINE_SERVE_BASE: '' })).toThrow('MORAINE_SERVE_BASE');
   expect(() => readEnv({ ...given, MORAINE_SERVE_ROWS: '0' })).toThrow('MORAINE_SERVE_ROWS');
+  expect(() => readEnv({ ...given, REDIS_URL: 'redis://:pass/word@redis:6379/0' })).toThrow('REDIS_URL');
   expect(readEnv({ ...given, MORAINE_SERVE_HOST: '10.0.0.5' })).toMatchObject({
     announcedHost: '10.0.0.5',
     idleMs: null,

@@ -1,5 +1,5 @@
 import { availableParallelism, hostname } from 'node:os';
-import { AppError } from '@moraine/contract';
+import { AppError, checkServerAddress } from '@moraine/contract';
 
 export interface WorkerEnv {
   databaseUrl: string;
@@ -33,8 +33,8 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): WorkerEnv {
   };
   const positive = (name: string): number | null => readPositive(source, name);
   return {
-    databaseUrl: required('DATABASE_URL'),
-    redisUrl: required('REDIS_URL'),
+    databaseUrl: checkServerAddress('DATABASE_URL', required('DATABASE_URL')),
+    redisUrl: checkServerAddress('REDIS_URL', required('REDIS_URL')),
     blobsDir: required('MORAINE_BLOBS'),
     workDir: required('MORAINE_WORK_DIR'),
     pool: source.MORAINE_POOL || 'default',

@@ -54,6 +54,15 @@ describe('the settings of a worker', () => {
     expect(readEnv({ ...REQUIRED, ...empty })).toEqual(readEnv(REQUIRED));
   });
 
+  it.each(['DATABASE_URL', 'REDIS_URL'])(
+    'with a password in %s that cuts the address off are refused by name',
+    (name) => {
+      expect(() => readEnv({ ...REQUIRED, [name]: 'redis://user:pass/word@host:1/0' })).toThrow(
+        expect.objectContaining({ code: 'invalid_value', param: name }),
+      );
+    },
+  );
+
   it.each(Object.keys(REQUIRED))('without %s are refused by name, without the value of another', (name) => {
     for (const value of [undefined, '']) {
       expect(() => readEnv({ ...REQUIRED, [name]: value })).toThrow(

@@ -19,6 +19,7 @@ export * from './resume-check.js';
 export * from './routes/index.js';
 export * from './run-config.js';
 export * from './run-request.js';
+export { checkServerAddress } from './server-address.js';
 export * from './states.js';
 export * from './suggest.js';
 export { SUITE_TIMES, SuiteRequest } from './suite-request.js';

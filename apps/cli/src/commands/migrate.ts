@@ -6,7 +6,7 @@ import { prepare } from '../up/prepare.js';
 
 export const migrateCommand: Command = {
   name: 'migrate',
-  forms: ['    MORAINE_API_KEY=mk-… sets the key'],
+  forms: ['    MORAINE_API_KEY=mk-… sets the key, which is not printed then'],
   options: {},
   run: async (args) => {
     noMoreThan(args, 0, migrateCommand);
@@ -17,7 +17,10 @@ export const migrateCommand: Command = {
       });
     // Neither Redis nor blobs are touched; the program that does it reads the whole environment of the API.
     const env = { DATABASE_URL: database, REDIS_URL: redisUrl() ?? 'redis://127.0.0.1:6379', MORAINE_BLOBS: 'unused' };
-    print(await prepare(env, chosenApiKey() ?? null));
+    const given = chosenApiKey() ?? null;
+    const key = await prepare(env, given);
+    // One that was given is known already, and what a container prints is kept as its log.
+    print(key === given ? 'The database is up to date; MORAINE_API_KEY is a root key.' : key);
     return 0;
   },
 };
