@@ -95,10 +95,32 @@ describe('a folder that comes as one tar', () => {
   });
 
   const zeros = (bytes: number) => Buffer.alloc(bytes);
+  /** A head of 8 GiB for all files behind it. */
+  const longHead = async () => {
+    const head = zeros(1_100_000);
+    for (const [text, at] of [
+      ...([
+        ['x', 0],
+        ['77777777777', 124],
+        [' '.repeat(8), 148],
+        ['g', 156],
+        ['ustar', 257],
+        ['00', 263],
+      ] as const),
+    ])
+      head.write(text, at);
+    const sum = head.subarray(0, 512).reduce((a, b) => a + b, 0);
+    head.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    return head;
+  };
+  const endless = async () => Buffer.concat([await tarOf(ADAPTER), zeros(70 * 2 ** 20)]);
   it.each([
     ['no tar', async () => Buffer.from('x'.repeat(2000)), 'a.tar', 'cannot be unpacked'],
     ['no tar, and long', async () => Buffer.from('x'.repeat(190_000)), 'a.tar', 'cannot be unpacked'],
     ['a tar that is named as gzip', async () => tarOf(ADAPTER), 'a.tar.gz', 'cannot be unpacked'],
+    ['no gzip, and long', async () => Buffer.from('x'.repeat(1_100_000)), 'a.tar.gz', 'cannot be unpacked (incorrect'],
+    ['a head that never ends', longHead, 'a.tar', 'Header exceeds max size'],
+    ['nothing behind its end', async () => gzipSync(await endless()), 'a.tgz', 'beside its files'],
     ['one cut short', async () => (await tarOf(ADAPTER)).subarray(0, 700), 'a.tar', 'cannot be unpacked'],
     ['an empty one', async () => tarOf({}), 'a.tar', 'is empty'],
     ['several folders', async () => tarOf({ 'a/x.json': '{}', 'b/y.json': '{}' }), 'a.tar', 'several folders: a/, b/'],

@@ -1,6 +1,6 @@
 import { serveChannel } from '@moraine/contract/serving';
 import { testServices } from '@moraine/testing';
-import { afterAll, afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import type { PartEvent, RunningPart } from '../src/up/keep-running.js';
 import { type OnWish, serveOnWish } from '../src/up/serve-on-wish.js';
 
@@ -20,15 +20,16 @@ let events: PartEvent[] = [];
 let serving: OnWish;
 afterEach(() => serving.stop());
 
-function open(options: { processesMax?: number; fails?: () => boolean } = {}): void {
+function open(options: { processesMax?: number; fails?: () => boolean; isAlive?: () => boolean } = {}): void {
   [started, events] = [[], []];
   serving = serveOnWish({
     processesMax: options.processesMax ?? 2,
     pauseMs: 20,
+    liveness: { everyMs: 10, hungMs: 30 },
     onEvent: (event) => events.push(event),
     async start(base) {
       if (options.fails?.()) throw new Error('no room');
-      return part(base);
+      return { ...part(base), isAlive: async () => options.isAlive?.() ?? true };
     },
   });
   serving.listen(t.services.redisUrl);
@@ -92,4 +93,16 @@ test('a start that fails is said and tried again with a later wish; what is no w
   expect(events.map(({ type }) => type)).toEqual(['failed', 'failed', 'started']);
   await serving.stop();
   expect(started[0]?.isStopped).toBe(true);
+});
+
+test('a process that does not respond is ended, and the next wish starts it anew', async () => {
+  let isAlive = true;
+  open({ isAlive: () => isAlive });
+  await wish('a', () => started.length === 1);
+  isAlive = false;
+  await vi.waitFor(() => expect(started[0]?.isStopped).toBe(true), 5_000);
+  expect(events.map(({ type }) => type)).toEqual(['started', 'hung']);
+  isAlive = true;
+  await wish('a', () => started.length === 2);
+  expect(started[1]?.isStopped).toBe(false);
 });

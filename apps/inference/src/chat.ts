@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@moraine/contract';
 import type { ChatChunk, ChatCompletion, ChatLogprobs, ChatRequest } from '@moraine/contract/serving';
-import { readConversation } from '@moraine/data';
+import { limitPrompt, readConversation } from '@moraine/data';
 import { jsonConstraint, type Served } from '@moraine/recipes';
 import { type Answers, type AnswerToken, beginAnswers, type TokenText } from './answer.js';
 import { gather } from './gather.js';
@@ -32,12 +32,14 @@ export function beginChat(served: Served, request: ChatRequest, json: string): C
     });
   checkChoice(request);
   const { messages, tools = [] } = readConversation(request, json);
-  const reading = usesTools(request) ? readingOf(served, request, tools) : null;
-  const constrain = constraintOf(served, request, reading);
-  const { chatTemplate, encode } = served.tokenizer;
-  const text = chatTemplate.render(messages, { addGenerationPrompt: true, ...(reading && { tools }) });
+  const { reading, constrain, prompt } = limitPrompt(json.length, () => {
+    const reading = usesTools(request) ? readingOf(served, request, tools) : null;
+    const { chatTemplate, encode } = served.tokenizer;
+    const text = chatTemplate.render(messages, { addGenerationPrompt: true, ...(reading && { tools }) });
+    return { reading, constrain: constraintOf(served, request, reading), prompt: encode(text) };
+  });
   const answers = beginAnswers(served, request, {
-    prompts: [encode(text)],
+    prompts: [prompt],
     tokensMax: max_completion_tokens ?? max_tokens ?? null,
     keys: { prompt: 'messages', tokens: max_completion_tokens == null ? 'max_tokens' : 'max_completion_tokens' },
     logprobs: logprobs === true ? (top_logprobs ?? 0) : null,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@moraine/contract';
 import type { TextCompletion, TextLogprobs, TextRequest } from '@moraine/contract/serving';
+import { limitPrompt } from '@moraine/data';
 import { encodePrompt, type Served } from '@moraine/recipes';
 import {
   type AnswerPart,
@@ -77,7 +78,8 @@ interface Prompt {
 function promptsOf({ tokenizer, vocabSize }: Served, prompt: TextRequest['prompt']): Prompt[] {
   const all = typeof prompt === 'string' || typeof prompt[0] === 'number' ? [prompt as string | number[]] : prompt;
   return (all as (string | number[])[]).map((one) => {
-    if (typeof one === 'string') return { text: one, ids: encodePrompt(one, tokenizer, true) };
+    if (typeof one === 'string')
+      return { text: one, ids: limitPrompt(one.length, () => encodePrompt(one, tokenizer, true)) };
     const beyond = one.find((id) => id >= vocabSize);
     if (beyond === undefined) return { text: tokenizer.pieces(one).join(''), ids: one };
     throw new AppError('invalid_value', `A prompt has the token ${beyond}; the vocabulary has ${vocabSize}.`, {

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { explain } from '@moraine/contract';
-import { openServices } from '@moraine/services';
-import { startBeat } from './beat.js';
+import { openServices, startBeat } from '@moraine/services';
 import { backlogLimitBytes, readEnv } from './env.js';
 import { openLog } from './log.js';
 import { startWorker } from './supervisor.js';

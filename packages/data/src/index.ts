@@ -31,6 +31,7 @@ export type { RowNote } from './label-row.js';
 export { type Arrangement, type Layout, type LayoutOptions, layOut, planLayout } from './layout.js';
 export { type LayoutCost, layoutCost, type ModelWidths } from './layout-cost.js';
 export type { Lengths } from './lengths.js';
+export { limitPrompt } from './limit-prompt.js';
 export { parseRow } from './parse-row.js';
 export { type Preview, type PreviewOptions, type PreviewRow, type PreviewToken, previewFile } from './preview-file.js';
 export * from './random.js';

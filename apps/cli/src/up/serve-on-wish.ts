@@ -1,7 +1,7 @@
 import { explain } from '@moraine/contract';
 import { ServeWish, serveChannel } from '@moraine/contract/serving';
 import { Redis } from 'ioredis';
-import type { PartEvent, RunningPart } from './keep-running.js';
+import { type Liveness, type PartEvent, type RunningPart, watchLiveness } from './keep-running.js';
 
 export interface WishOptions {
   /** Processes at a time. */
@@ -11,6 +11,8 @@ export interface WishOptions {
   onEvent(event: PartEvent): void;
   /** Between two starts for one base; default 2 s. */
   pauseMs?: number;
+  /** When a process that does not respond is ended. */
+  liveness?: Liveness;
 }
 
 export interface OnWish {
@@ -23,6 +25,8 @@ export interface OnWish {
 }
 
 const PAUSE_MS = 2_000;
+/** One prompt of a large base, or the graph that is made for it, may hold a process up for a minute. */
+const LIVENESS: Liveness = { everyMs: 5_000, hungMs: 120_000 };
 
 interface Kept {
   base: string;
@@ -32,9 +36,15 @@ interface Kept {
 
 /**
  * Starts an inference process for each base that a request waits for. A process ends by itself when it is idle; a wish for one more than may run
- * ends the one that was wished for the longest ago, after what it answers.
+ * ends the one that was wished for the longest ago, after what it answers; one that hangs is ended, and the next wish starts it anew.
  */
-export function serveOnWish({ processesMax, start, onEvent, pauseMs = PAUSE_MS }: WishOptions): OnWish {
+export function serveOnWish({
+  processesMax,
+  start,
+  onEvent,
+  pauseMs = PAUSE_MS,
+  liveness = LIVENESS,
+}: WishOptions): OnWish {
   const kept = new Map<string, Kept>();
   const pausedUntil = new Map<string, number>();
   let isOver = false;
@@ -43,6 +53,7 @@ export function serveOnWish({ processesMax, start, onEvent, pauseMs = PAUSE_MS }
     const one = { base, part, wishedAt: performance.now() };
     kept.set(base, one);
     onEvent({ part: nameOf(base), type: part.adopted ? 'adopted' : 'started', pid: part.id.pid });
+    void watchLiveness(part, liveness, (silentMs) => onEvent({ part: nameOf(base), type: 'hung', silentMs }));
     void part.ended.then(() => {
       if (kept.get(base) === one) kept.delete(base);
     });

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { explain } from '@moraine/contract';
@@ -202,8 +202,11 @@ async function build(
     ),
   );
   const { processesMax, idleMs } = servingLimits();
-  const startInference = (base: string) =>
-    startNodePart({
+  const startInference = (base: string) => {
+    const beat = path.join(dataDir, 'work', 'inference', 'alive', base, 'alive');
+    // Of a process before; this one touches it once the base is open.
+    rmSync(beat, { force: true });
+    return startNodePart({
       name: nameOf(base),
       entry: inRepo('apps/inference/dist/main.js'),
       env: {
@@ -215,8 +218,10 @@ async function build(
       logFile: logFile('inference'),
       leftover: undefined,
       remember,
+      isAlive: beatOf(beat),
       stopMs: INFERENCE_STOP_MS,
     });
+  };
   await allOf([startingApi, ...startWorkers]);
   serving = serveOnWish({ processesMax, start: startInference, onEvent });
   serving.listen(stack.redis?.url ?? '');

@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { AppError } from '@moraine/contract';
@@ -10,6 +10,8 @@ import { assertBaseFilename } from './base-filename.js';
 
 const TAR = /\.(tar|tgz|tar\.gz)$/i;
 const ENTRIES_MAX = 2_000;
+/** What a tar may have beside its files: heads, long names, and what fills its last block. */
+const SPARE_BYTES = 64 * 2 ** 20;
 
 export interface AddFile {
   /** As the caller called it. */
@@ -58,18 +60,27 @@ async function unpack(s: Services, upload: Upload, { filename, stream, sizeBytes
   };
   const gunzip = /\.tar$/i.test(filename) ? [] : [createGunzip()];
   let broken: unknown = null;
-  /** Remembers a failure of what comes in, a form that breaks off say, which is not one of the tar. */
+  /** Remembers a failure of what comes in, a form that breaks off say. One of the tar ends this, too, and is none of the stream. */
   async function* incoming(): AsyncGenerator<Buffer> {
     try {
       yield* stream;
     } catch (error) {
-      broken = error;
+      if (error === stream.errored) broken = error;
       throw error;
     }
   }
+  let unpackedBytes = 0;
+  /** Behind its end, a small gzip may hold a great deal of nothing. */
+  const counting = new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      unpackedBytes += piece.length;
+      const isTooMuch = unpackedBytes - sizeBytes > SPARE_BYTES;
+      done(isTooMuch ? noTar(filename, `holds more than ${SPARE_BYTES} bytes beside its files`) : null, piece);
+    },
+  });
   // Both must have ended before what was stored is given up; the first to fail ends the other.
   const outcomes = await Promise.allSettled([
-    pipeline([Readable.from(incoming()), ...gunzip, entries]),
+    pipeline([Readable.from(incoming()), ...gunzip, counting, entries]),
     store().catch((error: unknown) => {
       entries.destroy();
       throw error;
