@@ -13,6 +13,8 @@ interface Started {
   /** As a kill -9 does. */
   die(): void;
   isStopped: boolean;
+  /** How often it was asked to end. */
+  stops: number;
 }
 
 let started: Started[] = [];
@@ -20,7 +22,7 @@ let events: PartEvent[] = [];
 let serving: OnWish;
 afterEach(() => serving.stop());
 
-function open(options: { processesMax?: number; fails?: () => boolean } = {}): void {
+function open(options: { processesMax?: number; fails?: () => boolean; drainMs?: number } = {}): void {
   [started, events] = [[], []];
   serving = serveOnWish({
     processesMax: options.processesMax ?? 2,
@@ -28,22 +30,25 @@ function open(options: { processesMax?: number; fails?: () => boolean } = {}): v
     onEvent: (event) => events.push(event),
     async start(base) {
       if (options.fails?.()) throw new Error('no room');
-      return part(base);
+      return part(base, options.drainMs);
     },
   });
   serving.listen(t.services.redisUrl);
 }
 
-function part(base: string): RunningPart {
+function part(base: string, drainMs = 0): RunningPart {
   let die = (): void => undefined;
   const ended = new Promise<void>((resolve) => {
     die = resolve;
   });
-  const one: Started = { base, die, isStopped: false };
+  const one: Started = { base, die, isStopped: false, stops: 0 };
   started.push(one);
   const stop = async (): Promise<void> => {
     one.isStopped = true;
-    die();
+    one.stops += 1;
+    if (drainMs > 0) setTimeout(die, drainMs);
+    else die();
+    await ended;
   };
   return { id: { pid: started.length, started: '' }, adopted: false, ended, stop, kill: stop };
 }
@@ -81,6 +86,15 @@ test('a base more than may run ends the one that was wished for the longest ago'
     ['b', true],
     ['c', false],
   ]);
+});
+
+test('one that makes room is asked once, however often the wish is said while it still answers', async () => {
+  open({ processesMax: 1, drainMs: 300 });
+  await wish('a', () => started.length === 1);
+  let wishes = 0;
+  await wish('b', () => ++wishes > 5);
+  expect(started.map(({ base, stops }) => [base[0], stops])).toEqual([['a', 1]]);
+  await wish('b', () => started.length === 2);
 });
 
 test('a start that fails is said and tried again with a later wish; what is no wish is passed over', async () => {

@@ -28,6 +28,8 @@ interface Kept {
   base: string;
   part: RunningPart | null;
   wishedAt: number;
+  /** It was asked to end. Asked twice it would drop what it answers. */
+  isEnding: boolean;
 }
 
 /**
@@ -40,7 +42,7 @@ export function serveOnWish({ processesMax, start, onEvent, pauseMs = PAUSE_MS }
   let isOver = false;
 
   const keep = (base: string, part: RunningPart): void => {
-    const one = { base, part, wishedAt: performance.now() };
+    const one = { base, part, wishedAt: performance.now(), isEnding: false };
     kept.set(base, one);
     onEvent({ part: nameOf(base), type: part.adopted ? 'adopted' : 'started', pid: part.id.pid });
     void part.ended.then(() => {
@@ -49,8 +51,11 @@ export function serveOnWish({ processesMax, start, onEvent, pauseMs = PAUSE_MS }
   };
   const makeRoom = async (): Promise<boolean> => {
     if (kept.size < processesMax) return true;
+    if ([...kept.values()].some(({ isEnding }) => isEnding)) return false;
     const [oldest] = [...kept.values()].filter(({ part }) => part !== null).sort((a, b) => a.wishedAt - b.wishedAt);
-    void oldest?.part?.stop();
+    if (oldest === undefined) return false;
+    oldest.isEnding = true;
+    void oldest.part?.stop();
     return false;
   };
   const onWish = async (base: string): Promise<void> => {
@@ -60,7 +65,7 @@ export function serveOnWish({ processesMax, start, onEvent, pauseMs = PAUSE_MS }
       return;
     }
     if (isOver || performance.now() < (pausedUntil.get(base) ?? 0) || !(await makeRoom())) return;
-    kept.set(base, { base, part: null, wishedAt: performance.now() });
+    kept.set(base, { base, part: null, wishedAt: performance.now(), isEnding: false });
     try {
       const part = await start(base);
       if (isOver) await part.stop();
