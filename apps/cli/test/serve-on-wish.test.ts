@@ -1,8 +1,8 @@
 import { serveChannel } from '@moraine/contract/serving';
 import { testServices } from '@moraine/testing';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import type { PartEvent, RunningPart } from '../src/up/keep-running.js';
-import { type OnWish, serveOnWish } from '../src/up/serve-on-wish.js';
+import type { PartEvent } from '../src/up/keep-running.js';
+import { type OnWish, type ServingPart, serveOnWish } from '../src/up/serve-on-wish.js';
 
 // Which processes `moraine up` starts and ends as wishes come over a real Redis; the processes are parts that only say that they run.
 const t = await testServices();
@@ -15,6 +15,9 @@ interface Started {
   isStopped: boolean;
   /** How often it was asked to end. */
   stops: number;
+  /** For how long nobody has asked it. */
+  idleMs: number;
+  hangs: boolean;
 }
 
 let started: Started[] = [];
@@ -27,6 +30,7 @@ function open(options: { processesMax?: number; fails?: () => boolean; drainMs?:
   serving = serveOnWish({
     processesMax: options.processesMax ?? 2,
     pauseMs: 20,
+    liveness: { everyMs: 10, hungMs: 50 },
     onEvent: (event) => events.push(event),
     async start(base) {
       if (options.fails?.()) throw new Error('no room');
@@ -36,12 +40,12 @@ function open(options: { processesMax?: number; fails?: () => boolean; drainMs?:
   serving.listen(t.services.redisUrl);
 }
 
-function part(base: string, drainMs = 0): RunningPart {
+function part(base: string, drainMs = 0): ServingPart {
   let die = (): void => undefined;
   const ended = new Promise<void>((resolve) => {
     die = resolve;
   });
-  const one: Started = { base, die, isStopped: false, stops: 0 };
+  const one: Started = { base, die, isStopped: false, stops: 0, idleMs: 1e6, hangs: false };
   started.push(one);
   const stop = async (): Promise<void> => {
     one.isStopped = true;
@@ -50,7 +54,9 @@ function part(base: string, drainMs = 0): RunningPart {
     else die();
     await ended;
   };
-  return { id: { pid: started.length, started: '' }, adopted: false, ended, stop, kill: stop };
+  const kill = async (): Promise<void> => die();
+  const watched = { isAlive: async () => !one.hangs, idleMs: () => one.idleMs };
+  return { id: { pid: started.length, started: '' }, adopted: false, ended, stop, kill, ...watched };
 }
 
 const bases = () => started.map(({ base }) => base[0]);
@@ -86,6 +92,27 @@ test('a base more than may run ends the one that was wished for the longest ago'
     ['b', true],
     ['c', false],
   ]);
+});
+
+test('a base that is asked all the time stays, though nobody had to wish for it again', async () => {
+  open();
+  await wish('a', () => started.length === 1);
+  await wish('b', () => started.length === 2);
+  Object.assign(started[0] ?? {}, { idleMs: 0 });
+  await wish('c', () => started.length === 3);
+  expect(started.map(({ base, isStopped }) => [base[0], isStopped])).toEqual([
+    ['a', false],
+    ['b', true],
+    ['c', false],
+  ]);
+});
+
+test('a process that hangs is ended, and the next wish starts another', async () => {
+  open();
+  await wish('a', () => started.length === 1);
+  Object.assign(started[0] ?? {}, { hangs: true });
+  await wish('a', () => started.length === 2);
+  expect(events.map(({ type }) => type)).toEqual(['started', 'hung', 'started']);
 });
 
 test('one that makes room is asked once, however often the wish is said while it still answers', async () => {

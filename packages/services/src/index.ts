@@ -99,6 +99,7 @@ export { findTrained } from './serving/find-trained.js';
 export { getAdapter } from './serving/get-adapter.js';
 export { heartbeatProcess, type ProcessNews, type ResidentAdapter } from './serving/heartbeat-process.js';
 export { listAdapters } from './serving/list-adapters.js';
+export { listLivingAddresses } from './serving/list-living-addresses.js';
 export { listReadyProcesses } from './serving/list-ready-processes.js';
 export { loseProcess } from './serving/lose-process.js';
 export { type NewProcess, PROCESS_LEASE_MS, registerProcess } from './serving/register-process.js';

@@ -48,7 +48,7 @@ const LIVENESS: Liveness = { everyMs: 5_000, hungMs: 20_000 };
 const MISSES = 3;
 
 /** Asks a part whether it is alive until it has ended; one that hangs is ended, so that it is started again. */
-async function watchLiveness(
+export async function watchLiveness(
   part: RunningPart,
   { everyMs, hungMs }: Liveness,
   onHung: (silentMs: number) => void,

@@ -1,16 +1,24 @@
 import { explain } from '@moraine/contract';
 import { ServeWish, serveChannel } from '@moraine/contract/serving';
 import { Redis } from 'ioredis';
-import type { PartEvent, RunningPart } from './keep-running.js';
+import { type Liveness, type PartEvent, type RunningPart, watchLiveness } from './keep-running.js';
+
+/** A process that answers for a base. */
+export interface ServingPart extends RunningPart {
+  /** For how long nobody has asked it; null while it does not say, as before it answers. */
+  idleMs?(): number | null;
+}
 
 export interface WishOptions {
   /** Processes at a time. */
   processesMax: number;
   /** Starts a process for a base, by its content; resolves once it runs. */
-  start(base: string): Promise<RunningPart>;
+  start(base: string): Promise<ServingPart>;
   onEvent(event: PartEvent): void;
   /** Between two starts for one base; default 2 s. */
   pauseMs?: number;
+  /** When a process that does not respond is ended; the next wish starts another. */
+  liveness?: Liveness;
 }
 
 export interface OnWish {
@@ -23,28 +31,41 @@ export interface OnWish {
 }
 
 const PAUSE_MS = 2_000;
+/** Bringing large weights takes its loop for some seconds. */
+const LIVENESS: Liveness = { everyMs: 5_000, hungMs: 60_000 };
 
 interface Kept {
   base: string;
-  part: RunningPart | null;
+  part: ServingPart | null;
   wishedAt: number;
   /** It was asked to end. Asked twice it would drop what it answers. */
   isEnding: boolean;
 }
 
+/** For how long nobody has wanted it: neither by a wish, of which there are none while it answers, nor by a request. */
+const unwantedMs = ({ part, wishedAt }: Kept): number =>
+  Math.min(performance.now() - wishedAt, part?.idleMs?.() ?? Number.POSITIVE_INFINITY);
+
 /**
  * Starts an inference process for each base that a request waits for. A process ends by itself when it is idle; a wish for one more than may run
- * ends the one that was wished for the longest ago, after what it answers.
+ * ends the one that was wanted the longest ago, after what it answers. One that hangs is ended, so that the next wish starts another.
  */
-export function serveOnWish({ processesMax, start, onEvent, pauseMs = PAUSE_MS }: WishOptions): OnWish {
+export function serveOnWish({
+  processesMax,
+  start,
+  onEvent,
+  pauseMs = PAUSE_MS,
+  liveness = LIVENESS,
+}: WishOptions): OnWish {
   const kept = new Map<string, Kept>();
   const pausedUntil = new Map<string, number>();
   let isOver = false;
 
-  const keep = (base: string, part: RunningPart): void => {
+  const keep = (base: string, part: ServingPart): void => {
     const one = { base, part, wishedAt: performance.now(), isEnding: false };
     kept.set(base, one);
     onEvent({ part: nameOf(base), type: part.adopted ? 'adopted' : 'started', pid: part.id.pid });
+    void watchLiveness(part, liveness, (silentMs) => onEvent({ part: nameOf(base), type: 'hung', silentMs }));
     void part.ended.then(() => {
       if (kept.get(base) === one) kept.delete(base);
     });
@@ -52,7 +73,9 @@ export function serveOnWish({ processesMax, start, onEvent, pauseMs = PAUSE_MS }
   const makeRoom = async (): Promise<boolean> => {
     if (kept.size < processesMax) return true;
     if ([...kept.values()].some(({ isEnding }) => isEnding)) return false;
-    const [oldest] = [...kept.values()].filter(({ part }) => part !== null).sort((a, b) => a.wishedAt - b.wishedAt);
+    const [oldest] = [...kept.values()]
+      .filter(({ part }) => part !== null)
+      .sort((a, b) => unwantedMs(b) - unwantedMs(a));
     if (oldest === undefined) return false;
     oldest.isEnding = true;
     void oldest.part?.stop();
