@@ -228,6 +228,22 @@ test('a process that dies loses its own requests alone, which may be sent again'
   expect(dying.asked).toHaveLength(1);
 });
 
+test('a process that hangs, or whose machine is off, loses its requests once its lease is over: they may be sent again', async () => {
+  const hanging = await addProcess((reply, { path }) => {
+    if (path.endsWith('/completions')) reply.writeHead(200, EVENTS).write('data: {"one":1}\n\n');
+  });
+  const [streamed, pinned] = [stream().then((response) => response.text()), pinOf('hung')];
+  await until(() => hanging.asked.length === 2);
+  // It lives for as long as it says so, however long it takes.
+  const beat = setInterval(() => void renew(hanging.id), 1_000);
+  await Promise.race([streamed, pinned, sleep(8_000)]).then((first) => expect(first).toBeUndefined());
+  clearInterval(beat);
+  await api.services.pg.query('UPDATE inference_processes SET lease_until = now() WHERE id = $1', [hanging.id]);
+  expect((await streamed).split('\n\n')[1]).toContain('"code":"unavailable"');
+  const { status, headers } = await pinned;
+  expect([status, headers.get('retry-after')]).toEqual([503, '1']);
+}, 30_000);
+
 test('a stream whose process dies ends with an event that says so', async () => {
   await addProcess((reply) => {
     reply.writeHead(200, EVENTS).write('data: {"one":1}\n\n');
@@ -338,6 +354,16 @@ test('what a process refuses to pin is told in its words, and without a process 
   await addProcess((reply) => void reply.writeHead(503).end(JSON.stringify({ error })));
   expect((await pin()).json.error).toMatchObject({ code: 'unavailable', message: 'There is no room.' });
 });
+
+async function pinOf(name: string) {
+  await addAdapter(api.projectId, name, HASH.first);
+  return api.ask('POST', `/v1/adapters/${name}/pin`);
+}
+
+const renew = (id: string) =>
+  api.services.pg.query(`UPDATE inference_processes SET lease_until = now() + interval '15 seconds' WHERE id = $1`, [
+    id,
+  ]);
 
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await sleep(5);

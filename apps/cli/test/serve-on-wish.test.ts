@@ -1,8 +1,8 @@
 import { serveChannel } from '@moraine/contract/serving';
 import { testServices } from '@moraine/testing';
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
-import type { PartEvent, RunningPart } from '../src/up/keep-running.js';
-import { type OnWish, serveOnWish } from '../src/up/serve-on-wish.js';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import type { PartEvent } from '../src/up/keep-running.js';
+import { type OnWish, type ServingPart, serveOnWish } from '../src/up/serve-on-wish.js';
 
 // Which processes `moraine up` starts and ends as wishes come over a real Redis; the processes are parts that only say that they run.
 const t = await testServices();
@@ -13,6 +13,11 @@ interface Started {
   /** As a kill -9 does. */
   die(): void;
   isStopped: boolean;
+  /** How often it was asked to end. */
+  stops: number;
+  /** For how long nobody has asked it. */
+  idleMs: number;
+  hangs: boolean;
 }
 
 let started: Started[] = [];
@@ -20,33 +25,38 @@ let events: PartEvent[] = [];
 let serving: OnWish;
 afterEach(() => serving.stop());
 
-function open(options: { processesMax?: number; fails?: () => boolean; isAlive?: () => boolean } = {}): void {
+function open(options: { processesMax?: number; fails?: () => boolean; drainMs?: number } = {}): void {
   [started, events] = [[], []];
   serving = serveOnWish({
     processesMax: options.processesMax ?? 2,
     pauseMs: 20,
-    liveness: { everyMs: 10, hungMs: 30 },
+    liveness: { everyMs: 10, hungMs: 50 },
     onEvent: (event) => events.push(event),
     async start(base) {
       if (options.fails?.()) throw new Error('no room');
-      return { ...part(base), isAlive: async () => options.isAlive?.() ?? true };
+      return part(base, options.drainMs);
     },
   });
   serving.listen(t.services.redisUrl);
 }
 
-function part(base: string): RunningPart {
+function part(base: string, drainMs = 0): ServingPart {
   let die = (): void => undefined;
   const ended = new Promise<void>((resolve) => {
     die = resolve;
   });
-  const one: Started = { base, die, isStopped: false };
+  const one: Started = { base, die, isStopped: false, stops: 0, idleMs: 1e6, hangs: false };
   started.push(one);
   const stop = async (): Promise<void> => {
     one.isStopped = true;
-    die();
+    one.stops += 1;
+    if (drainMs > 0) setTimeout(die, drainMs);
+    else die();
+    await ended;
   };
-  return { id: { pid: started.length, started: '' }, adopted: false, ended, stop, kill: stop };
+  const kill = async (): Promise<void> => die();
+  const watched = { isAlive: async () => !one.hangs, idleMs: () => one.idleMs };
+  return { id: { pid: started.length, started: '' }, adopted: false, ended, stop, kill, ...watched };
 }
 
 const bases = () => started.map(({ base }) => base[0]);
@@ -84,6 +94,36 @@ test('a base more than may run ends the one that was wished for the longest ago'
   ]);
 });
 
+test('a base that is asked all the time stays, though nobody had to wish for it again', async () => {
+  open();
+  await wish('a', () => started.length === 1);
+  await wish('b', () => started.length === 2);
+  Object.assign(started[0] ?? {}, { idleMs: 0 });
+  await wish('c', () => started.length === 3);
+  expect(started.map(({ base, isStopped }) => [base[0], isStopped])).toEqual([
+    ['a', false],
+    ['b', true],
+    ['c', false],
+  ]);
+});
+
+test('a process that hangs is ended, and the next wish starts another', async () => {
+  open();
+  await wish('a', () => started.length === 1);
+  Object.assign(started[0] ?? {}, { hangs: true });
+  await wish('a', () => started.length === 2);
+  expect(events.map(({ type }) => type)).toEqual(['started', 'hung', 'started']);
+});
+
+test('one that makes room is asked once, however often the wish is said while it still answers', async () => {
+  open({ processesMax: 1, drainMs: 300 });
+  await wish('a', () => started.length === 1);
+  let wishes = 0;
+  await wish('b', () => ++wishes > 5);
+  expect(started.map(({ base, stops }) => [base[0], stops])).toEqual([['a', 1]]);
+  await wish('b', () => started.length === 2);
+});
+
 test('a start that fails is said and tried again with a later wish; what is no wish is passed over', async () => {
   let tries = 0;
   open({ fails: () => ++tries < 3 });
@@ -93,16 +133,4 @@ test('a start that fails is said and tried again with a later wish; what is no w
   expect(events.map(({ type }) => type)).toEqual(['failed', 'failed', 'started']);
   await serving.stop();
   expect(started[0]?.isStopped).toBe(true);
-});
-
-test('a process that does not respond is ended, and the next wish starts it anew', async () => {
-  let isAlive = true;
-  open({ isAlive: () => isAlive });
-  await wish('a', () => started.length === 1);
-  isAlive = false;
-  await vi.waitFor(() => expect(started[0]?.isStopped).toBe(true), 5_000);
-  expect(events.map(({ type }) => type)).toEqual(['started', 'hung']);
-  isAlive = true;
-  await wish('a', () => started.length === 2);
-  expect(started[1]?.isStopped).toBe(false);
 });

@@ -11,6 +11,8 @@ export interface AskedAnswers {
   prompts: readonly (readonly number[])[];
   /** Tokens of an answer at most; null: what the context leaves. */
   tokensMax: number | null;
+  /** In place of all that the context leaves. */
+  tokensUnasked?: number;
   /** What the request calls these two. */
   keys: { prompt: string; tokens: string };
   /** Likeliest tokens listed at each place; null: no log-probabilities. */
@@ -56,6 +58,18 @@ export interface Answers {
 }
 
 const SEED_END = 2 ** 31;
+/** Of one request. Each has a place in memory before the first is written. */
+const ANSWERS_MAX = 4_096;
+
+/** @throws AppError `invalid_value` for a request of more answers than one may have; before its prompts are read. */
+export function checkCount(prompts: number, n: number): void {
+  if (prompts * n <= ANSWERS_MAX) return;
+  const both = prompts > 1 ? `${prompts} prompts and n ${n}` : `n ${n}`;
+  throw new AppError('invalid_value', `${both} are ${prompts * n} answers; a request has at most ${ANSWERS_MAX}.`, {
+    param: prompts > ANSWERS_MAX ? 'prompt' : 'n',
+    hint: 'Ask in several requests.',
+  });
+}
 
 /**
  * Begins `n` answers to each prompt; answer i of prompt p has the index p·n + i.
@@ -84,6 +98,7 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
     stop,
     stopIds: tokenizer.eosIds,
     ...(constrain && { constrain }),
+    request: Symbol(),
     logprobs: asked.logprobs ?? 0,
   };
   const rooms = asked.prompts.map((prompt, p) => roomFor(prompt, p, asked, served.contextMax));
@@ -92,6 +107,12 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
     for (const answer of begun) answer.cancel();
   };
   const begin = (prompt: readonly number[], room: number, stream: number, index: number): void => {
+    used.prompt_tokens += stream === 0 ? prompt.length : 0;
+    if (room === 0) {
+      queue.push({ index, text: '', tokens: [], finishReason: 'length' });
+      queue.leave();
+      return;
+    }
     const decode = asked.decode?.(prompt) ?? plain;
     const text = createTextSoFar(decode, stop);
     let told = 0;
@@ -116,7 +137,6 @@ export function beginAnswers(served: Served, request: AnswerRequest, asked: Aske
       },
     });
     begun.push(answer);
-    used.prompt_tokens += stream === 0 ? prompt.length : 0;
     answer.completion.then(
       (whole) => {
         used.completion_tokens += whole.ids.length;
@@ -184,11 +204,12 @@ export function describeTokens(tokenizer: TextTokenizer, { ids, logprobs, top }:
 function roomFor(
   prompt: readonly number[],
   p: number,
-  { tokensMax, prompts, keys }: AskedAnswers,
+  { tokensMax, tokensUnasked, prompts, keys }: AskedAnswers,
   contextMax: number,
 ): number {
   const room = contextMax - prompt.length;
-  if (room >= Math.max(1, tokensMax ?? 1)) return tokensMax ?? room;
+  // A prompt that fills the context can be scored still.
+  if (room >= (tokensMax ?? 1)) return tokensMax ?? Math.min(room, tokensUnasked ?? room);
   const which = prompts.length === 1 ? 'The prompt' : `Prompt ${p + 1}`;
   const asked = tokensMax === null ? '' : ` and ${keys.tokens} is ${tokensMax}`;
   throw new AppError('invalid_value', `${which} has ${prompt.length} tokens${asked}; the context is ${contextMax}.`, {

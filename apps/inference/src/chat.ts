@@ -4,6 +4,7 @@ import type { ChatChunk, ChatCompletion, ChatLogprobs, ChatRequest } from '@mora
 import { limitPrompt, readConversation } from '@moraine/data';
 import { jsonConstraint, type Served } from '@moraine/recipes';
 import { type Answers, type AnswerToken, beginAnswers, type TokenText } from './answer.js';
+import { checkSize } from './check-size.js';
 import { gather } from './gather.js';
 import { type CallReading, chatParts, checkChoice, readingOf, usesTools } from './tools.js';
 
@@ -36,6 +37,7 @@ export function beginChat(served: Served, request: ChatRequest, json: string): C
     const reading = usesTools(request) ? readingOf(served, request, tools) : null;
     const { chatTemplate, encode } = served.tokenizer;
     const text = chatTemplate.render(messages, { addGenerationPrompt: true, ...(reading && { tools }) });
+    checkSize(served, text, 'messages');
     return { reading, constrain: constraintOf(served, request, reading), prompt: encode(text) };
   });
   const answers = beginAnswers(served, request, {

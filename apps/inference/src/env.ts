@@ -25,6 +25,8 @@ const Env = z.object({
   MORAINE_SERVE_MEMORY_BYTES: count.optional(),
   /** Ends by itself after so long without a request; 0: never. */
   MORAINE_SERVE_IDLE_MS: z.coerce.number().int().min(0).default(0),
+  /** File into which it says, every second, that it lives and for how long nobody has asked; absent: nowhere. */
+  MORAINE_SERVE_SIGN: z.string().min(1).optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   LOG_FORMAT: z.enum(['json', 'pretty']).default('json'),
 });
@@ -44,6 +46,7 @@ export interface InferenceEnv {
   memoryBytes: number | undefined;
   /** Null: it stays. */
   idleMs: number | null;
+  signFile: string | undefined;
   logLevel: string;
   logFormat: 'json' | 'pretty';
 }
@@ -67,6 +70,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): InferenceEnv {
     contextMax: env.MORAINE_SERVE_CONTEXT,
     memoryBytes: env.MORAINE_SERVE_MEMORY_BYTES,
     idleMs: env.MORAINE_SERVE_IDLE_MS || null,
+    signFile: env.MORAINE_SERVE_SIGN,
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT,
   };

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { explain } from '@moraine/contract';
-import { openServices, startBeat } from '@moraine/services';
+import { openServices } from '@moraine/services';
 import { readEnv } from './env.js';
 import { openLog } from './log.js';
 import { startProcess } from './start-process.js';
@@ -16,8 +15,6 @@ async function main(): Promise<void> {
   const { databaseUrl, redisUrl, blobsDir } = env;
   const s = await openServices({ databaseUrl, redisUrl, blobsDir, log, patience: 'work' });
   const running = await startProcess(s, { ...env, version }, log);
-  // Not before: to open a base may take longer than a process that hangs is given.
-  startBeat(join(env.workDir, 'alive', env.base));
   let asked = false;
   const end = (reason: string): void => {
     log.info({ reason }, asked ? 'ending at once' : 'ending after what it answers');

@@ -23,6 +23,8 @@ export async function servedFor(
   const id = tuned === null ? served.baseName : await trained.idOf(tuned);
   return {
     ...served,
+    // Its own name is a hash, which says nothing to whoever asked.
+    baseName: base.name,
     requireModel: () => undefined,
     begin: (_name, lambda, prompt, options) => served.begin(id, lambda, prompt, { ...options, tenant }),
     // Of several prompts that are scored in turn, the adapter may have been unloaded before the next.

@@ -15,12 +15,13 @@ import { openRegistration, type Registration } from './registration.js';
 import { type RequestCount, requestCount } from './request-count.js';
 import { addResidencyRoutes } from './residency-routes.js';
 import { servedFor } from './served-for.js';
+import { startSign } from './sign.js';
 import { trainedOn } from './trained.js';
 
 export type ProcessSettings = Pick<
   InferenceEnv,
   'base' | 'workDir' | 'host' | 'port' | 'announcedHost' | 'rows' | 'contextMax' | 'memoryBytes' | 'idleMs'
-> & { version: string; heartbeatMs?: number; drainMs?: number };
+> & { version: string; heartbeatMs?: number; drainMs?: number; signFile?: string | undefined };
 
 export interface InferenceProcess {
   /** Where the API reaches it. */
@@ -99,6 +100,7 @@ interface Life {
 /** How a process ends: asked to, or after so long without a request. */
 function lifeOf({ app, served, requests, registration, settings, log }: Life) {
   const { drainMs = DRAIN_MS, heartbeatMs = HEARTBEAT_MS } = settings;
+  const sign = startSign(settings.signFile, requests.idleMs);
   let ending: Promise<void> | null = null;
   let over: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
@@ -115,6 +117,7 @@ function lifeOf({ app, served, requests, registration, settings, log }: Life) {
     await app.close();
     await registration.end(null).catch(() => undefined);
     served.dispose();
+    sign.close();
     over();
   };
   const drain = (reason: string): Promise<void> => {

@@ -8,10 +8,12 @@ import {
   type Answers,
   type AnswerToken,
   beginAnswers,
+  checkCount,
   describeTokens,
   type TokenText,
 } from './answer.js';
 import { FINGERPRINT } from './chat.js';
+import { checkSize } from './check-size.js';
 import { gather } from './gather.js';
 
 /** What an older client expects where it says nothing. */
@@ -39,10 +41,11 @@ export function beginText(served: Served, request: TextRequest): TextAnswers {
       param: 'best_of',
       hint: 'Leave it out, ask for n answers and choose.',
     });
-  const prompts = promptsOf(served, request.prompt);
+  const prompts = promptsOf(served, request);
   const answers = beginAnswers(served, request, {
     prompts: prompts.map(({ ids }) => ids),
-    tokensMax: request.max_tokens ?? TOKENS,
+    tokensMax: request.max_tokens ?? null,
+    tokensUnasked: TOKENS,
     keys: { prompt: 'prompt', tokens: 'max_tokens' },
     logprobs: logprobs ?? null,
     decode: (prompt) => decodeBehind(served, prompt),
@@ -75,11 +78,15 @@ interface Prompt {
 }
 
 /** @throws AppError `invalid_value` for ids that the vocabulary does not have. */
-function promptsOf({ tokenizer, vocabSize }: Served, prompt: TextRequest['prompt']): Prompt[] {
+function promptsOf(served: Served, { prompt, n }: TextRequest): Prompt[] {
+  const { tokenizer, vocabSize } = served;
   const all = typeof prompt === 'string' || typeof prompt[0] === 'number' ? [prompt as string | number[]] : prompt;
+  checkCount(all.length, n ?? 1);
   return (all as (string | number[])[]).map((one) => {
-    if (typeof one === 'string')
+    if (typeof one === 'string') {
+      checkSize(served, one, 'prompt');
       return { text: one, ids: limitPrompt(one.length, () => encodePrompt(one, tokenizer, true)) };
+    }
     const beyond = one.find((id) => id >= vocabSize);
     if (beyond === undefined) return { text: tokenizer.pieces(one).join(''), ids: one };
     throw new AppError('invalid_value', `A prompt has the token ${beyond}; the vocabulary has ${vocabSize}.`, {

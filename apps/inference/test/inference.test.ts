@@ -208,6 +208,30 @@ test('a caller that goes away frees its row, and others are answered', async () 
   expect(ids?.length).toBeLessThan(110);
 });
 
+test('a request of many answers shares the rows with those that come after it', async () => {
+  const gone = new AbortController();
+  const flood = client.completions.create(
+    { model: 'base', prompt: Array.from({ length: 60 }, () => 'Hello'), max_tokens: 40, ...onAndOn() },
+    { signal: gone.signal },
+  );
+  const first = await Promise.race([flood.then(() => 'flood'), textOf('red', 'Hello').then(() => 'other')]);
+  expect(first).toBe('other');
+  gone.abort();
+  await expect(flood).rejects.toThrow();
+});
+
+test('a prompt that fills the context is scored, and one with little room is given what is left', async () => {
+  const ids = Array.from({ length: served.contextMax }, (_, i) => 5 + (i % 90));
+  const go = (prompt: number[], more: object) =>
+    client.completions.create({ model: 'base', prompt, temperature: 0, stream: false, ...onAndOn(), ...more });
+  const scored = await go(ids, { max_tokens: 0, echo: true, logprobs: 1 });
+  expect(scored.choices[0]?.logprobs?.token_logprobs?.filter(Number.isFinite)).toHaveLength(ids.length - 1);
+  expect([scored.choices[0]?.finish_reason, scored.usage?.completion_tokens]).toEqual(['length', 0]);
+  expect((await go(ids.slice(5), {})).usage?.completion_tokens).toBe(5);
+  await expect(go(ids, {})).rejects.toMatchObject({ status: 400, param: 'prompt' });
+  await expect(go([...ids, 5], { max_tokens: 0 })).rejects.toMatchObject({ status: 400, param: 'prompt' });
+});
+
 toolsSuite(() => ({ client, lastPrompt: () => served.tokenizer.decode(lastPrompt, { skipSpecialTokens: false }) }));
 
 batterySuite(() => ({ url, key: 'secret', begun }));
@@ -268,6 +292,21 @@ describe('refused by name', () => {
     const go = (prompt: string) => client.completions.create({ model: 'base', prompt, max_tokens: 4 });
     await expect(go('')).rejects.toMatchObject({ status: 400, param: 'prompt' });
     await expect(go('word '.repeat(200))).rejects.toMatchObject({ status: 400, param: 'prompt' });
+  });
+
+  test('what would hold up everybody: a text far beyond the context before it is split, and more answers than a request may have', async () => {
+    const long = 'word '.repeat(2_000_000);
+    const content = { model: 'base', messages: [{ role: 'user' as const, content: long }] };
+    const refusal = (param: string, message: RegExp) =>
+      expect.objectContaining({ status: 400, param, message: expect.stringMatching(message) });
+    await expect(client.completions.create({ model: 'base', prompt: long })).rejects.toEqual(
+      refusal('prompt', /10000000 bytes; the context is 128/),
+    );
+    await expect(client.chat.completions.create(content)).rejects.toEqual(refusal('messages', /bytes; the context/));
+    const many = (length: number, n: number) =>
+      client.completions.create({ model: 'base', prompt: Array.from({ length }, () => 'a'), n });
+    await expect(many(40_000, 1)).rejects.toEqual(refusal('prompt', /40000 answers; a request has at most 4096/));
+    await expect(many(33, 128)).rejects.toEqual(refusal('n', /4224 answers/));
   });
 
   test('values that change nothing are taken', async () => {

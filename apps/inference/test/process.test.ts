@@ -83,6 +83,12 @@ test('it says where it is and what it has, and answers for that base under whate
   expect([status, json.model, json.choices[0].message.content]).toEqual([200, 'whatever', answers[0]?.text]);
 });
 
+test('what a base cannot do is told by the name that its caller knows', async () => {
+  const tools = [{ type: 'function', function: { name: 'a' } }];
+  const { status, json } = await ask({ more: { tools } });
+  expect([status, json.error.message]).toEqual([400, expect.stringContaining("The chat template of 'tiny' writes")]);
+});
+
 async function store(letter: string, dir: string) {
   const blobPrefix = `adapters/${letter}`;
   await cp(dir, join(t.blobsDir, blobPrefix), { recursive: true });

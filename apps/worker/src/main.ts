@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { explain } from '@moraine/contract';
-import { openServices, startBeat } from '@moraine/services';
+import { openServices } from '@moraine/services';
+import { startBeat } from './beat.js';
 import { backlogLimitBytes, readEnv } from './env.js';
 import { openLog } from './log.js';
 import { startWorker } from './supervisor.js';

@@ -42,7 +42,6 @@ export {
 export { getExperimentVerdict } from './experiments/get-experiment-verdict.js';
 export { growExperiment } from './experiments/grow-experiment.js';
 export { loadOutcome } from './experiments/load-outcome.js';
-export { startBeat } from './ground/beat.js';
 export type { BlobEntry, BlobStore, StoredBlob } from './ground/blob-store.js';
 export { collectStaleUploads } from './ground/collect-stale-uploads.js';
 export { type Actor, type AttemptToken, openServices, type Services, type ServicesOptions } from './ground/context.js';
@@ -100,6 +99,7 @@ export { findTrained } from './serving/find-trained.js';
 export { getAdapter } from './serving/get-adapter.js';
 export { heartbeatProcess, type ProcessNews, type ResidentAdapter } from './serving/heartbeat-process.js';
 export { listAdapters } from './serving/list-adapters.js';
+export { listLivingAddresses } from './serving/list-living-addresses.js';
 export { listReadyProcesses } from './serving/list-ready-processes.js';
 export { loseProcess } from './serving/lose-process.js';
 export { type NewProcess, PROCESS_LEASE_MS, registerProcess } from './serving/register-process.js';

@@ -1,5 +1,6 @@
 import { type IncomingMessage, request } from 'node:http';
-import type { ChosenProcess, ServedModel } from '@moraine/services';
+import type { ChosenProcess, ServedModel, Services } from '@moraine/services';
+import { watchLife } from './sign-of-life.js';
 
 /** By what the process knows what answers, beside the request as its caller sent it. */
 const MODEL_HEADER = 'x-moraine-model';
@@ -13,8 +14,12 @@ export interface Question {
   body: Buffer;
 }
 
-/** Sends a question to a process; resolves with its response, whose body is still to come. Rejects as `node:http` does, and on abort. */
+/**
+ * Sends a question to a process; resolves with its response, whose body is still to come. Rejects as `node:http` does, and on abort; both end where the
+ * process gives no sign of life any more.
+ */
 export function askProcess(
+  s: Services,
   { address, secret }: Pick<ChosenProcess, 'address' | 'secret'>,
   { model, path, body }: Question,
   signal: AbortSignal,
@@ -25,15 +30,20 @@ export function askProcess(
     'content-length': body.byteLength,
     [MODEL_HEADER]: Buffer.from(JSON.stringify(model)).toString('base64url'),
   };
+  const life = watchLife(s, address);
+  const ends = AbortSignal.any([signal, life.lost]);
   return new Promise((resolve, reject) => {
     // A connection of its own: one that was kept may have been closed by the other end just now.
-    const asked = request(`${address}${path}`, { method: 'POST', headers, signal, agent: false }, resolve);
+    const asked = request(`${address}${path}`, { method: 'POST', headers, signal: ends, agent: false }, resolve);
     const late = setTimeout(
       () => asked.destroy(Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' })),
       CONNECT_MS,
     );
     asked.once('socket', (socket) => socket.once('connect', () => clearTimeout(late)));
-    asked.once('error', reject).once('close', () => clearTimeout(late));
+    asked.once('error', reject).once('close', () => {
+      clearTimeout(late);
+      life.end();
+    });
     asked.end(body);
   });
 }

@@ -38,7 +38,7 @@ async function ask(
   signal: AbortSignal,
 ): Promise<boolean> {
   const question = { model, path: `/adapters/${act}`, body: Buffer.from('{}') };
-  const response = await askProcess(process, question, signal).catch((error: unknown) => {
+  const response = await askProcess(s, process, question, signal).catch((error: unknown) => {
     if (isNotDelivered(error)) return null;
     throw ended(error);
   });

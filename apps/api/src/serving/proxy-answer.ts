@@ -41,7 +41,7 @@ async function ask(s: Services, question: Question, waitMs: number | undefined, 
   for (;;) {
     const process = await waitForProcess(s, question.model, waitMs, signal);
     const end = underWay.begin(process.id);
-    const response = await askProcess(process, question, signal).catch((error: unknown) => {
+    const response = await askProcess(s, process, question, signal).catch((error: unknown) => {
       end();
       if (isNotDelivered(error)) return null;
       if (!signal.aborted) s.log.warn({ err: error, processId: process.id }, 'an inference process ended too early');

@@ -3,15 +3,21 @@ import { ServeWish, serveChannel } from '@moraine/contract/serving';
 import { Redis } from 'ioredis';
 import { type Liveness, type PartEvent, type RunningPart, watchLiveness } from './keep-running.js';
 
+/** A process that answers for a base. */
+export interface ServingPart extends RunningPart {
+  /** For how long nobody has asked it; null while it does not say, as before it answers. */
+  idleMs?(): number | null;
+}
+
 export interface WishOptions {
   /** Processes at a time. */
   processesMax: number;
   /** Starts a process for a base, by its content; resolves once it runs. */
-  start(base: string): Promise<RunningPart>;
+  start(base: string): Promise<ServingPart>;
   onEvent(event: PartEvent): void;
   /** Between two starts for one base; default 2 s. */
   pauseMs?: number;
-  /** When a process that does not respond is ended. */
+  /** When a process that does not respond is ended; the next wish starts another. */
   liveness?: Liveness;
 }
 
@@ -25,18 +31,24 @@ export interface OnWish {
 }
 
 const PAUSE_MS = 2_000;
-/** One prompt of a large base, or the graph that is made for it, may hold a process up for a minute. */
+/** Large weights, one prompt of a large base, or the graph that is made for it may hold its loop up for a minute. */
 const LIVENESS: Liveness = { everyMs: 5_000, hungMs: 120_000 };
 
 interface Kept {
   base: string;
-  part: RunningPart | null;
+  part: ServingPart | null;
   wishedAt: number;
+  /** It was asked to end. Asked twice it would drop what it answers. */
+  isEnding: boolean;
 }
+
+/** For how long nobody has wanted it: neither by a wish, of which there are none while it answers, nor by a request. */
+const unwantedMs = ({ part, wishedAt }: Kept): number =>
+  Math.min(performance.now() - wishedAt, part?.idleMs?.() ?? Number.POSITIVE_INFINITY);
 
 /**
  * Starts an inference process for each base that a request waits for. A process ends by itself when it is idle; a wish for one more than may run
- * ends the one that was wished for the longest ago, after what it answers; one that hangs is ended, and the next wish starts it anew.
+ * ends the one that was wanted the longest ago, after what it answers. One that hangs is ended, so that the next wish starts another.
  */
 export function serveOnWish({
   processesMax,
@@ -49,8 +61,8 @@ export function serveOnWish({
   const pausedUntil = new Map<string, number>();
   let isOver = false;
 
-  const keep = (base: string, part: RunningPart): void => {
-    const one = { base, part, wishedAt: performance.now() };
+  const keep = (base: string, part: ServingPart): void => {
+    const one = { base, part, wishedAt: performance.now(), isEnding: false };
     kept.set(base, one);
     onEvent({ part: nameOf(base), type: part.adopted ? 'adopted' : 'started', pid: part.id.pid });
     void watchLiveness(part, liveness, (silentMs) => onEvent({ part: nameOf(base), type: 'hung', silentMs }));
@@ -60,8 +72,13 @@ export function serveOnWish({
   };
   const makeRoom = async (): Promise<boolean> => {
     if (kept.size < processesMax) return true;
-    const [oldest] = [...kept.values()].filter(({ part }) => part !== null).sort((a, b) => a.wishedAt - b.wishedAt);
-    void oldest?.part?.stop();
+    if ([...kept.values()].some(({ isEnding }) => isEnding)) return false;
+    const [oldest] = [...kept.values()]
+      .filter(({ part }) => part !== null)
+      .sort((a, b) => unwantedMs(b) - unwantedMs(a));
+    if (oldest === undefined) return false;
+    oldest.isEnding = true;
+    void oldest.part?.stop();
     return false;
   };
   const onWish = async (base: string): Promise<void> => {
@@ -71,7 +88,7 @@ export function serveOnWish({
       return;
     }
     if (isOver || performance.now() < (pausedUntil.get(base) ?? 0) || !(await makeRoom())) return;
-    kept.set(base, { base, part: null, wishedAt: performance.now() });
+    kept.set(base, { base, part: null, wishedAt: performance.now(), isEnding: false });
     try {
       const part = await start(base);
       if (isOver) await part.stop();

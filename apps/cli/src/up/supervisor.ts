@@ -1,4 +1,4 @@
-import { rmSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { explain } from '@moraine/contract';
@@ -13,7 +13,7 @@ import { type RunningServer, startPostgres } from './postgres.js';
 import { prepare } from './prepare.js';
 import { identify, isRunning, leadersWith, type ProcessId, parentOf } from './processes.js';
 import { startRedis } from './redis.js';
-import { nameOf, type OnWish, serveOnWish } from './serve-on-wish.js';
+import { nameOf, type OnWish, type ServingPart, serveOnWish } from './serve-on-wish.js';
 import { lockStack, type RememberedPart, readStack, type StackAddress, saveStack } from './stack-file.js';
 
 export { isReady } from './api-part.js';
@@ -202,28 +202,31 @@ async function build(
     ),
   );
   const { processesMax, idleMs } = servingLimits();
-  const startInference = (base: string) => {
-    const beat = path.join(dataDir, 'work', 'inference', 'alive', base, 'alive');
-    // Of a process before; this one touches it once the base is open.
-    rmSync(beat, { force: true });
-    return startNodePart({
+  const startInference = async (base: string): Promise<ServingPart> => {
+    const workDir = path.join(dataDir, 'work', 'inference');
+    const sign = path.join(workDir, `${nameOf(base)}.alive`);
+    // That of an earlier process says nothing of this one, which has none until it answers.
+    rmSync(sign, { force: true });
+    const part = await startNodePart({
       name: nameOf(base),
       entry: inRepo('apps/inference/dist/main.js'),
       env: {
         ...common(),
-        MORAINE_WORK_DIR: path.join(dataDir, 'work', 'inference'),
+        MORAINE_WORK_DIR: workDir,
         MORAINE_SERVE_BASE: base,
         MORAINE_SERVE_IDLE_MS: String(idleMs),
+        MORAINE_SERVE_SIGN: sign,
       },
       logFile: logFile('inference'),
       leftover: undefined,
       remember,
-      isAlive: beatOf(beat),
+      isAlive: beatOf(sign),
       stopMs: INFERENCE_STOP_MS,
     });
+    return { ...part, idleMs: () => idleIn(sign) };
   };
   await allOf([startingApi, ...startWorkers]);
-  serving = serveOnWish({ processesMax, start: startInference, onEvent });
+  serving = serveOnWish({ processesMax, start: startInference, onEvent, ...(liveness && { liveness }) });
   serving.listen(stack.redis?.url ?? '');
   // More workers ran last time, or a base was served.
   await Promise.all(leftovers.map((part) => endLeftover(part, WORKER_STOP_MS)));
@@ -284,4 +287,13 @@ function beatOf(file: string): () => Promise<boolean> {
     last = now;
     return isNew;
   };
+}
+
+/** For how long nobody has asked an inference process, as its sign of life has it; null without one. */
+function idleIn(sign: string): number | null {
+  try {
+    return Number.parseFloat(readFileSync(sign, 'utf8'));
+  } catch {
+    return null;
+  }
 }

@@ -31,6 +31,8 @@ export interface BeginOptions extends GenerateOptions {
   stream?: number;
   /** Whose it is; default ''. What one tenant's prompts left in the caches is used for no other's. */
   tenant?: string;
+  /** Which request of its tenant it belongs to: rows are shared out among requests, not among their answers. */
+  request?: symbol;
   /**
    * It uses nothing that earlier prompts left in the caches, and takes the first free row: the last digits of its scores depend on what is
    * computed beside it, not on what was asked before.

@@ -5,6 +5,7 @@ import type { AdapterRows } from './options.js';
 import { createPasses, leftOf, nextGroup, type Seat } from './passes.js';
 import type { GenerationPlan } from './plan.js';
 import { end, openRow } from './rows.js';
+import { nextTurn } from './turns.js';
 
 interface WaitedFor extends Seat {
   settle: { resolve(completion: Completion): void; reject(error: unknown): void };
@@ -74,13 +75,13 @@ export function createBatcher(session: Session, plan: GenerationPlan, adapters: 
   /** Whether somebody has had a token and waits for the next. */
   const hasStreams = (): boolean => seated.some(({ row }) => row.ids.length > 0);
 
-  /** Takes prompts into free rows, in order; beside streams up to one for which numbers are copied. Returns whether it took any. */
+  /** Takes prompts into free rows, by turns; beside streams up to one for which numbers are copied. Returns whether it took any. */
   function seatWaiting(): boolean {
     for (let taken = 0; ; taken++) {
-      const [seat] = waiting;
+      const seat = waiting[nextTurn(waiting, [...entering, ...seated])];
       const place = seat === undefined ? null : placeFor(seat);
       if (seat === undefined || place === null) return taken > 0;
-      waiting = waiting.slice(1);
+      waiting = waiting.filter((one) => one !== seat);
       seat.slot = place.slot;
       for (const taker of through([seat], () => seatAt(seat, place))) enter(taker);
       if (hasStreams() && (place.from !== place.slot || seat.adapter !== null)) return true;

@@ -16,7 +16,7 @@ export interface Generator {
   check(prompt: readonly number[], options: GenerateOptions): void;
   /**
    * Begins the answer to a prompt (token ids). It joins those under way at the next step, each with options and an adapter of its own; without a free row
-   * it waits for one, in order. Yields to the event loop after every token.
+   * it waits for one, by turns of tenants and requests (`nextTurn`). Yields to the event loop after every token.
    * @throws AppError `invalid_value` for an empty or too long prompt, an id outside the vocabulary, a bad option, an adapter that is not resident.
    */
   begin(prompt: readonly number[], options: BeginOptions): Answer;

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { startBeat } from '../../src/ground/beat.js';
+import { startBeat } from '../src/beat.js';
 
-test('a process touches its file for as long as its event loop turns, and no longer', async () => {
+test('a worker touches its file for as long as its event loop turns, and no longer', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'moraine-beat-'));
   const workDir = join(dir, 'work');
   const touchedAt = () => statSync(join(workDir, 'alive')).mtimeMs;
@@ -24,7 +24,7 @@ test('a process touches its file for as long as its event loop turns, and no lon
   }
 });
 
-test('a process whose folder cannot be made runs on: what started it looks at its process then', () => {
+test('a worker whose folder cannot be made runs on: what started it looks at its process then', () => {
   const dir = mkdtempSync(join(tmpdir(), 'moraine-beat-'));
   writeFileSync(join(dir, 'file'), '');
   startBeat(join(dir, 'file'), 10).close();
