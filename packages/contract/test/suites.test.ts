@@ -143,6 +143,15 @@ describe('a summary', () => {
     expect(summarise('choices', items).metrics.acc?.chance).toBe(0.375);
   });
 
+  test('of nothing is left out, in place of one that is no number', () => {
+    const sums = { nats: 3, tokens: 1, correct: 0, text_nats: 0, bytes: 0 };
+    expect(Object.keys(summarise('file', [item({ metrics: sums })]).metrics)).toEqual([
+      'nats_per_token',
+      'token_accuracy',
+    ]);
+    expect(summarise('file', [item({ metrics: { ...sums, tokens: 0 } })]).metrics).toEqual({});
+  });
+
   test('of rows divides sums by sums, whatever the rows’ lengths', () => {
     const rows = [
       { nats: 2, tokens: 2, correct: 1, text_nats: 2 * Math.LN2, bytes: 1 },

@@ -74,6 +74,7 @@ async function score(id: string, valid: number): Promise<void> {
       nats_per_token: figure(fileId === files.valid ? valid : 3),
       bits_per_byte: figure(1.5),
       token_accuracy: figure(0.25),
+      exact_match: figure(0.5),
     };
     const summary = { suite: 'file', n: 8, metric: 'bits_per_byte', metrics };
     await s.db.evaluationTask.update({ where: { id: asked }, data: { summary } });
@@ -181,7 +182,11 @@ test('with too few seeds the base and each run are scored on test rows item by i
   for (const { id: evaluationId, runId } of tested) {
     const row = (index: number) => ({
       ...{ evaluationId, index, itemId: `${index}`, prompt: '?' },
-      metrics: { nats: (runId === null ? 10 : 6) + (index % 2), tokens: 2 },
+      metrics: {
+        ...{ nats: (runId === null ? 10 : 6) + (index % 2), tokens: 2 },
+        // A row that was cut has no whole answer.
+        ...(index < 10 ? {} : { exact_match: runId === null ? 0 : 1 }),
+      },
     });
     await s.db.scoredItem.createMany({ data: Array.from({ length: 40 }, (_, i) => row(i)) });
     await s.db.evaluationTask.update({ where: { id: evaluationId }, data: { itemsSha256: 'c'.repeat(64) } });
@@ -189,6 +194,8 @@ test('with too few seeds the base and each run are scored on test rows item by i
   const verdict = await getExperimentVerdict(s, actor, id, { metric: 'loss' });
   expect(verdict).toMatchObject({ decision: 'use', chosen: { lambda: 0.5 }, gain: { over: 'items', n: 40 } });
   expect(verdict.gain?.mean).toBeCloseTo(2, 12);
+  const exact = await getExperimentVerdict(s, actor, id, { metric: 'exact_match' });
+  expect(exact.gain).toMatchObject({ over: 'items', n: 30, mean: 1 });
 });
 
 test('items of a whole update are no point on its way back to the base', async () => {

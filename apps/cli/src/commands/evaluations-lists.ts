@@ -37,11 +37,16 @@ const tableOf = (evaluations: EvaluationTaskObject[]): string =>
       status,
       suite,
       `${progress.items}/${progress.total ?? '?'}`,
-      summary === null ? '' : figureOf(summary.metric, summary.metrics[summary.metric]?.value ?? Number.NaN),
+      shownFigure(summary),
       model,
       tuned === null ? '' : String(lambda),
     ]),
   );
+
+function shownFigure(summary: EvaluationTaskObject['summary']): string {
+  const figure = summary?.metrics[summary.metric];
+  return summary && figure ? figureOf(summary.metric, figure.value) : '';
+}
 
 const PAGE = 1000;
 /** Of items with every sample. */

@@ -19,7 +19,10 @@ export function summarise(suite: string, items: readonly Judged[]): EvaluationSu
   const unitOf = (name: string) => metricOf(name)?.unit;
   const shares = names.filter((name) => unitOf(name) === 'share');
   const counts = names.filter((name) => unitOf(name) === 'answers');
-  const ratios = Object.entries(RATIOS).filter(([, [over, under]]) => names.includes(over) && names.includes(under));
+  // Of nothing there is no quantity: one letter, which nothing stands before, has no bytes that are scored.
+  const ratios = Object.entries(RATIOS).filter(
+    ([, [over, under]]) => names.includes(over) && items.some(({ metrics }) => (metrics[under] ?? 0) > 0),
+  );
   return {
     suite,
     n: items.length,
@@ -79,7 +82,7 @@ function ratioOf(items: readonly Judged[], over: string, under: string, unit: nu
   const n = items.length;
   const spread = sum(pairs.map(([x, y]) => (x - value * y) ** 2));
   const half = (Z95 * Math.sqrt((spread * n) / (n - 1))) / below;
-  const isShown = n >= ITEMS_MIN && below > 0;
+  const isShown = n >= ITEMS_MIN;
   return { value, interval: isShown ? [value - half, value + half] : null, chance: null, at_chance: false };
 }
 

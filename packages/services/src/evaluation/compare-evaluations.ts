@@ -31,11 +31,8 @@ export async function compareEvaluations(
   for (const each of [one, baseline]) refuseUnfinished(each);
   refuseDifferent(one, baseline);
   const metric = metricIn(one, baseline, asked);
-  const [all, theirs] = [await itemsOf(s, id), await itemsOf(s, other)];
-  const isShare = metricOf(metric)?.unit === 'share';
-  // A share may be of some items only: of those that have an answer.
-  const has = all.map(({ metrics }, i) => !isShare || (metric in metrics && metric in (theirs[i]?.metrics ?? {})));
-  const [items, others] = [all.filter((_, i) => has[i]), theirs.filter((_, i) => has[i])];
+  const [items, others] = itemsWith(metric, await itemsOf(s, id), await itemsOf(s, other));
+  const isShare = metricOf(metric)?.unit === 'share' && hasItself(items, metric);
   const [values, before] = [perItem(metric, items), perItem(metric, others)];
   const { difference, low, high, n } = bootstrapDifference(values, before);
   const isVerdict = isShare && [...values, ...before].every((value) => value === 0 || value === 1);
@@ -66,6 +63,20 @@ export async function compareEvaluations(
     items: mostDifferent(items, others, values, before, limit),
   };
 }
+
+/** Items of two models that a figure is of: one that items have themselves may be of some only, of those that have an answer; a sum over a sum is of all. */
+export function itemsWith<T extends Pick<EvaluationItem, 'metrics'>>(
+  metric: string,
+  ours: readonly T[],
+  theirs: readonly T[],
+): [T[], T[]] {
+  if (!hasItself(ours, metric)) return [[...ours], [...theirs]];
+  const has = ours.map(({ metrics }, i) => metric in metrics && metric in (theirs[i]?.metrics ?? {}));
+  return [ours.filter((_, i) => has[i]), theirs.filter((_, i) => has[i])];
+}
+
+const hasItself = (items: readonly Pick<EvaluationItem, 'metrics'>[], metric: string): boolean =>
+  items.some(({ metrics }) => metric in metrics);
 
 function refuseUnfinished({ id, status }: EvaluationTaskObject): void {
   if (status === 'succeeded') return;

@@ -44,7 +44,8 @@ async function summariseStored(client: pg.PoolClient, id: string): Promise<Evalu
 }
 
 function sayFigure({ metric, metrics, n }: EvaluationSummary): string {
-  const { value = Number.NaN } = metrics[metric] ?? {};
+  const value = metrics[metric]?.value;
+  if (value === undefined) return `no ${metric} of ${n} items`;
   const figure = metricOf(metric)?.unit === 'share' ? `${(100 * value).toFixed(2)} %` : value.toFixed(4);
   return `${metric} ${figure} on ${n} items`;
 }

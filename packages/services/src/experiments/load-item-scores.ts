@@ -1,6 +1,6 @@
 import type { ItemScores, ResultMetric } from '@moraine/contract/experiments';
 import { type EvaluationItem, perItem } from '@moraine/contract/suites';
-import { ITEMS_MAX } from '../evaluation/compare-evaluations.js';
+import { ITEMS_MAX, itemsWith } from '../evaluation/compare-evaluations.js';
 import type { Services } from '../ground/context.js';
 import type { ExperimentRow } from './experiment-row.js';
 
@@ -25,9 +25,9 @@ export async function loadItemScores(
     s.db.evaluationTask.findFirst({ where: { ...of, runId: null } }),
   ]);
   if (tuned === null || base === null || tuned.itemsSha256 !== base.itemsSha256) return null;
-  const [ours, theirs] = await Promise.all([measuredOf(s, tuned.id), measuredOf(s, base.id)]);
-  if (ours.length === 0 || ours.length > ITEMS_MAX) return null;
   const name = suiteMetric(metric);
+  const [ours, theirs] = itemsWith(name, ...(await Promise.all([measuredOf(s, tuned.id), measuredOf(s, base.id)])));
+  if (ours.length === 0 || ours.length > ITEMS_MAX) return null;
   return { run_id, tuned: perItem(name, ours), base: perItem(name, theirs) };
 }
 

@@ -521,6 +521,20 @@ describe('two evaluations', () => {
     expect(await compareEvaluations(s, actor, one, { with: other, limit: 3 })).toEqual(compared);
   });
 
+  test('are paired by a share that is a sum over a sum, which no item has itself', async () => {
+    const ids = [await succeeded(rights(40, () => true)), await succeeded(rights(40, () => false))] as const;
+    for (const [k, id] of ids.entries()) {
+      // Half of the tokens of each row, and all of them.
+      const metrics = { correct: k === 0 ? 4 : 2, tokens: 4 };
+      await s.db.scoredItem.updateMany({ where: { evaluationId: id }, data: { metrics } });
+      const figure = { value: k === 0 ? 1 : 0.5, interval: null, chance: null, at_chance: false };
+      const summary = { suite: 'arc_easy', n: 40, metric: 'token_accuracy', metrics: { token_accuracy: figure } };
+      await s.db.evaluationTask.update({ where: { id }, data: { summary } });
+    }
+    const compared = await compareEvaluations(s, actor, ids[0], { with: ids[1], limit: 3 });
+    expect(compared).toMatchObject({ metric: 'token_accuracy', n: 40, difference: 0.5, verdicts: null });
+  });
+
   test('of other items are not compared, and what differs is said', async () => {
     const one = await succeeded([true, false], {}, { limit: 2 });
     const other = await succeeded([true, false], { itemsSha256: 'others' }, { limit: 3 });
