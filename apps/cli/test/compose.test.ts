@@ -81,6 +81,17 @@ describe('the compose file', () => {
   });
 });
 
+test('deploy/sandbox.yml changes workers that docker-compose.yml has, by a profile that there is', () => {
+  const changed = servicesOf('deploy/sandbox.yml') as Record<string, Service & { security_opt: string[] }>;
+  for (const [name, { security_opt: options }] of Object.entries(changed)) {
+    expect(Object.keys(services)).toContain(name);
+    // Compose reads this one in no other spelling.
+    expect(options).toContain('systempaths=unconfined');
+    const profile = options.find((option) => option.startsWith('seccomp='))?.slice('seccomp='.length);
+    expect(JSON.parse(read(profile ?? 'none'))).toMatchObject({ defaultAction: expect.any(String) });
+  }
+});
+
 test('the images install the packages of every workspace before any source is copied', () => {
   const listed = ['apps', 'packages'].flatMap((group) =>
     readdirSync(inRepo(group)).map((name) => `${group}/${name}/package.json`),

@@ -15,7 +15,7 @@ export interface SandboxTools {
 export const SANDBOX_PATH = '/usr/bin:/bin:/usr/local/bin';
 const SYSTEM_LIBRARIES = ['/usr/lib', '/usr/lib64', '/lib', '/lib64', '/usr/local/lib'];
 
-export const INSTALL_HINT = 'Install it (apt-get install bubblewrap python3) or leave out evaluators that run code.';
+const INSTALL_HINT = 'Install it (apt-get install bubblewrap python3) or leave out evaluators that run code.';
 
 /** The sandbox's parts on this machine. @throws AppError `runtime_missing` naming the part and how to install it. */
 export async function findTools(folders = SANDBOX_PATH): Promise<SandboxTools> {

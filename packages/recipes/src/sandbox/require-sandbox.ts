@@ -1,5 +1,5 @@
 import { AppError } from '@moraine/contract';
-import { findTools, INSTALL_HINT, type SandboxTools } from './find-tools.js';
+import { findTools, type SandboxTools } from './find-tools.js';
 import { SANDBOX_LIMITS } from './launcher.js';
 import { tryProgram, wordsOf } from './run-program.js';
 
@@ -25,6 +25,6 @@ export async function checkSandbox(tools: SandboxTools): Promise<void> {
   if (result.ending === 'finished') return;
   const said = wordsOf(result, SANDBOX_LIMITS);
   throw new AppError('runtime_missing', `Code runs in a sandbox only, and bubblewrap does not run here: ${said}.`, {
-    hint: `It needs version 0.8 and user namespaces: on the host, sysctl kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0 where they exist; in a container, a seccomp profile that allows them. ${INSTALL_HINT}`,
+    hint: 'It needs version 0.8 (apt-get install bubblewrap) and user namespaces: on the host, sysctl kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0 where they exist; in a container, what deploy/sandbox.yml sets (docs/sandbox.md). Or leave out evaluators that run code.',
   });
 }
