@@ -7,6 +7,7 @@ import type { Services } from '@moraine/services';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { ApiEnv } from './env.js';
 import { access } from './plugins/access.js';
+import { refuseUnreadable } from './plugins/client-errors.js';
 import { dashboard } from './plugins/dashboard.js';
 import { documentPages, documents } from './plugins/documents.js';
 import { drain } from './plugins/drain.js';
@@ -48,6 +49,7 @@ export async function buildApp(services: Services, env: ApiEnv): Promise<Fastify
     routerOptions: { maxParamLength: 512, querystringParser: parseQuery },
     // Addresses that the router itself refuses meet no hook and no handler.
     frameworkErrors: (error, request, reply) => sendError(toWireError(error), reply.header('x-request-id', request.id)),
+    clientErrorHandler: refuseUnreadable,
     // What `drain` could not finish in time is cut.
     forceCloseConnections: true,
     trustProxy: env.trustProxy,

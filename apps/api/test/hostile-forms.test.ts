@@ -153,3 +153,35 @@ it('a body whose sender goes away is no error in the log', async () => {
   await sleep(200);
   expect(logged.filter(({ level }) => level >= 40)).toEqual([]);
 });
+
+/** Sends a whole request as it is, and ends. */
+async function sendRaw(request: string): Promise<{ head: string; body: string }> {
+  const { port, hostname } = new URL(api.url);
+  const socket = connect(Number(port), hostname);
+  const pieces: Buffer[] = [];
+  socket.on('data', (piece) => pieces.push(piece));
+  socket.on('error', () => undefined);
+  socket.end(request.replace('KEY', `Authorization: Bearer ${api.key}`));
+  await new Promise((resolve) => socket.once('close', resolve));
+  const [head = '', body = ''] = Buffer.concat(pieces).toString().split('\r\n\r\n');
+  return { head, body };
+}
+
+const POST = 'POST /v1/webhooks HTTP/1.1\r\nHost: x\r\nKEY\r\nContent-Type: application/json\r\n';
+
+describe('a request that is no HTTP', () => {
+  it.each([
+    ['whose body is shorter than its length', `${POST}Content-Length: 500\r\n\r\n{"url":`, 400, /ended before/],
+    ['with a length that is no number', `${POST}Content-Length: abc\r\n\r\n{}`, 400, /not valid HTTP/],
+    ['with a piece of no length', `${POST}Transfer-Encoding: chunked\r\n\r\nzz\r\n{}`, 400, /not valid HTTP/],
+    ['with headers of 20 kB', `GET /v1/files HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431, /headers/],
+    ['of a method that there is not', 'MAKE /v1/files HTTP/1.1\r\nHost: x\r\n\r\n', 400, /not valid HTTP/],
+    ['of TLS', '\x16\x03\x01\x02\x00\x01\x00\x01', 400, /not valid HTTP/],
+  ])('%s is refused in the form of every other error', async (_what, request, status, says) => {
+    const { head, body } = await sendRaw(request);
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} [\\s\\S]*x-request-id: \\w+[\\s\\S]*x-should-retry: false`));
+    const error = { message: expect.stringMatching(says), type: 'invalid_request_error', param: null };
+    expect(JSON.parse(body)).toEqual({ error: { ...error, code: 'invalid_request' } });
+    expect(logged.filter(({ level }) => level >= 40)).toEqual([]);
+  });
+});

@@ -551,6 +551,14 @@ test('status names the stack and says that no worker has reported', async () => 
     status: 0,
     output: `The stack on ${dataDir} is at ${address.origin} (process ${up.child.pid}).\nNo worker has reported yet.\n`,
   });
+  const { status, output } = await cli('status', '--json');
+  expect([status, JSON.parse(output)]).toEqual([
+    0,
+    {
+      ...{ data: dataDir, url: address.origin, pid: up.child.pid, workers: [], error: null },
+      parts: [{ name: 'api', pid: expect.any(Number) }],
+    },
+  ]);
 });
 
 test('SIGTERM, as a service manager sends it, ends every part of the stack with status 0', async () => {
@@ -559,4 +567,6 @@ test('SIGTERM, as a service manager sends it, ends every part of the stack with 
   expect(await up.ended).toBe(0);
   expect(processesOf(dataDir)).toEqual([]);
   expect((await cli('status')).output).toBe(`No stack runs on ${dataDir}.\n`);
+  const { status, output } = await cli('status', '--json');
+  expect([status, JSON.parse(output)]).toMatchObject([1, { url: null, parts: [], workers: null }]);
 });

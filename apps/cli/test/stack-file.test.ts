@@ -37,6 +37,14 @@ test('a folder has one supervisor at a time, and the second start names the proc
   expect(readdirSync(dir)).toEqual(['stack.json']);
 });
 
+test('a file that is whole and knows no root key is passed over where the copy knows it', () => {
+  saveStack(dir, stackFile(null));
+  writeStack(dir, { ...stackFile(null), apiKey: null });
+  expect(readStack(dir).apiKey).toBe('mk-x');
+  saveStack(dir, { ...stackFile(null), apiKey: null });
+  expect(readStack(dir)).toEqual({ ...stackFile(null), apiKey: null });
+});
+
 test.each([
   ['of a process that is gone', DEAD],
   ['that was cut short by a power failure', ''],

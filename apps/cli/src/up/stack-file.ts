@@ -38,13 +38,13 @@ const fileOf = (dataDir: string): string => path.join(dataDir, 'stack.json');
 /** The same once more: the root key stands nowhere else, and processes are found again by it. */
 const copyOf = (dataDir: string): string => path.join(dataDir, 'stack.copy.json');
 
-/** What is known of the stack: by its file, by the copy where that is damaged or gone, or nothing. */
+/**
+ * What is known of the stack: by its file, by the copy where that is damaged or gone, or nothing. A file without the root key is no better than a
+ * damaged one where the copy has it: another key would be made.
+ */
 export function readStack(dataDir: string): StackFile {
-  for (const file of [fileOf(dataDir), copyOf(dataDir)]) {
-    const read = StackFile.safeParse(readJson(file));
-    if (read.success) return read.data;
-  }
-  return emptyStack();
+  const read = [fileOf(dataDir), copyOf(dataDir)].flatMap((file) => StackFile.safeParse(readJson(file)).data ?? []);
+  return read.find(({ apiKey }) => apiKey !== null) ?? read[0] ?? emptyStack();
 }
 
 const textOf = (stack: StackFile): string => `${JSON.stringify(stack, null, 2)}\n`;

@@ -68,10 +68,14 @@ export function createFsBlobStore(rootDir: string): BlobStore {
     },
 
     async open(key, range) {
-      const path = at(key);
-      const found = await stat(path).catch(() => null);
-      if (!found?.isFile()) throw new AppError('not_found', `No stored bytes under '${key}'.`);
-      return createReadStream(path, range);
+      // Opened before it is returned: what is removed from then on is read to its end.
+      const file = await open(at(key), 'r').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+        throw error;
+      });
+      if (file !== null && (await file.stat()).isFile()) return file.createReadStream(range);
+      await file?.close();
+      throw new AppError('not_found', `No stored bytes under '${key}'.`);
     },
 
     async size(key) {

@@ -21,8 +21,10 @@ export async function completeUpload(
   const upload = await requireUpload(s, actor, uploadId);
   if (upload.status !== 'completed') {
     const fileId = await makeFile(s, actor, assertPending(upload), request).catch(async (error: unknown) => {
-      // Another request completed it meanwhile and took the parts from under this one.
-      if ((await requireUpload(s, actor, uploadId)).status === 'completed') return null;
+      // Another request completed or cancelled it meanwhile, or its time was up, and took the parts from under this one.
+      const now = await requireUpload(s, actor, uploadId);
+      if (now.status === 'completed') return null;
+      assertPending(now);
       throw error;
     });
     if (fileId !== null) {

@@ -10,7 +10,7 @@ import type { Actor, Services } from '../ground/context.js';
 import { type Page, toPage } from '../ground/paging.js';
 import { newWebhookSecret } from './sign-webhook.js';
 import { requireWebhook, toWebhookObject } from './webhook.js';
-import { refuseAddress } from './webhook-address.js';
+import { refuseTarget } from './webhook-address.js';
 
 const WEBHOOKS_MAX = 20;
 
@@ -26,13 +26,17 @@ export async function createWebhook(
   { url, events = [...WEBHOOK_EVENTS], description = null }: CreateWebhookRequest,
   { allowsPrivate }: WebhookOptions,
 ): Promise<WebhookObject> {
-  refuseAddress(url, allowsPrivate);
-  if ((await s.db.webhook.count({ where: { projectId: actor.projectId } })) >= WEBHOOKS_MAX)
-    throw new AppError('conflict', `This project has ${WEBHOOKS_MAX} webhooks already.`, { hint: 'Delete one first.' });
+  await refuseTarget(url, allowsPrivate);
   const secret = newWebhookSecret();
   const { projectId } = actor;
   const data = { id: newId('webhook'), projectId, url, events: [...new Set(events)], description, secret };
-  return toWebhookObject(await s.db.webhook.create({ data }), secret);
+  const row = await s.db.$transaction(async (tx) => {
+    // One at a time: two that count beside each other would be one too many.
+    await tx.$queryRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${projectId} webhooks`}, 0))::text`;
+    if ((await tx.webhook.count({ where: { projectId } })) < WEBHOOKS_MAX) return tx.webhook.create({ data });
+    throw new AppError('conflict', `This project has ${WEBHOOKS_MAX} webhooks already.`, { hint: 'Delete one first.' });
+  });
+  return toWebhookObject(row, secret);
 }
 
 /** Those of the caller's project, newest first. */
@@ -59,7 +63,7 @@ export async function updateWebhook(
   { allowsPrivate }: WebhookOptions,
 ): Promise<WebhookObject> {
   await requireWebhook(s, actor, id);
-  if (changes.url !== undefined) refuseAddress(changes.url, allowsPrivate);
+  if (changes.url !== undefined) await refuseTarget(changes.url, allowsPrivate);
   return toWebhookObject(await s.db.webhook.update({ where: { id }, data: changes }));
 }
 

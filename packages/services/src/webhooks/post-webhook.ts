@@ -28,7 +28,7 @@ export function postWebhook(
     };
     try {
       refuseAddress(url, allowsPrivate);
-      const send = url.startsWith('https:') ? httpsRequest : httpRequest;
+      const send = new URL(url).protocol === 'https:' ? httpsRequest : httpRequest;
       const request = send(url, {
         method: 'POST',
         agent: false,

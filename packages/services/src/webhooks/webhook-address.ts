@@ -1,5 +1,7 @@
 import { type LookupAddress, lookup } from 'node:dns';
+import { lookup as lookUp } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@moraine/contract';
 import ipaddr from 'ipaddr.js';
 
@@ -24,6 +26,23 @@ export function refuseAddress(text: string, allowsPrivate: boolean): void {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const isLocalName = host === 'localhost' || host.endsWith('.localhost');
   if (!allowsPrivate && (isLocalName || (isIP(host) !== 0 && !isPublicAddress(host)))) throw refused(host);
+}
+
+/** A caller waits for it. */
+const LOOKUP_MS = 1_000;
+
+/**
+ * The same for what is to be registered, and for what a name leads to now. A name that nobody knows yet is taken: it is looked up again whenever
+ * something is sent.
+ * @throws AppError `invalid_value`
+ */
+export async function refuseTarget(text: string, allowsPrivate: boolean): Promise<void> {
+  refuseAddress(text, allowsPrivate);
+  if (allowsPrivate) return;
+  const { hostname } = new URL(text);
+  const known = lookUp(hostname.replace(/^\[|\]$/g, ''), { all: true }).catch(() => []);
+  const addresses = await Promise.race([known, sleep(LOOKUP_MS, [])]);
+  if (addresses.some(({ address }) => !isPublicAddress(address))) throw refused(hostname);
 }
 
 /**

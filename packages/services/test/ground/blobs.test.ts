@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +32,15 @@ describe('the file store', () => {
     expect(await text(await store.open('a/b', { start: 1, end: 3 }))).toBe('ell');
     expect(await store.size('a/b')).toBe(5);
     expect(await store.list('a')).toMatchObject([{ path: 'b', sizeBytes: 5 }]);
+  });
+
+  test('what is removed once it was opened is read whole', async () => {
+    await put('gone', 'hello');
+    const opened = await store.open('gone');
+    rmSync(join(root, 'gone'));
+    expect(await text(opened)).toBe('hello');
+    await expect(store.open('gone')).rejects.toMatchObject({ code: 'not_found' });
+    await expect(store.open('a')).rejects.toMatchObject({ code: 'not_found' });
   });
 
   test('lets nobody but its owner in', async () => {

@@ -134,6 +134,17 @@ test('a cancelled upload loses its parts and takes no more; cancelling twice is 
   await expect(send(upload.id, 'x')).rejects.toMatchObject(conflict);
 });
 
+test('an upload that is cancelled while it is completed is refused as cancelled', async () => {
+  const upload = await begin();
+  const ids = await sendAll(upload.id);
+  const open: Services['blobs']['open'] = async (...args) => {
+    await cancelUpload(s, actor, upload.id);
+    return s.blobs.open(...args);
+  };
+  const completing = completeUpload({ ...s, blobs: { ...s.blobs, open } }, actor, upload.id, { part_ids: ids });
+  await expect(completing).rejects.toMatchObject({ ...conflict, message: expect.stringContaining('is cancelled') });
+});
+
 test('an upload past its time takes nothing, and its parts are collected, as are those that a crash left', async () => {
   const [late, open, done] = [await begin(), await begin(), await begin()];
   for (const { id } of [late, open]) await sendAll(id);

@@ -1,4 +1,6 @@
 import { createHmac } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { testServices } from '@moraine/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -286,12 +288,36 @@ describe('an address', () => {
     expect(isPublicAddress('93.184.215.14') && isPublicAddress('2606:2800:21f::1')).toBe(true);
   });
 
+  test('is refused by what its name leads to when it is registered, and taken where nobody knows the name', async ({
+    skip,
+  }) => {
+    await fresh();
+    const found = await lookup(hostname()).catch(() => null);
+    if (found === null || isPublicAddress(found.address)) skip('the name of this machine leads to no private address');
+    const strict = { allowsPrivate: false };
+    const refused = { code: 'invalid_value', param: 'url' };
+    const url = `http://${hostname()}/`;
+    await expect(createWebhook(s, actor, { url }, strict)).rejects.toMatchObject(refused);
+    const { id } = await createWebhook(s, actor, { url: 'https://nobody.invalid/' }, strict);
+    await expect(updateWebhook(s, actor, id, { url }, strict)).rejects.toMatchObject(refused);
+  });
+
+  test('may be written in capitals', async () => {
+    await fresh();
+    const { id } = await createWebhook(s, actor, { url: receiver.url.replace('http:', 'HTTPS:') }, LOCAL);
+    const { log } = await testWebhook(s, actor, id, LOCAL);
+    // The receiver does not speak TLS, and is asked to.
+    expect(log[0]?.error).toMatch(/SSL|TLS|wrong version|EPROTO|hang up|ECONNRESET/i);
+  });
+
   test('holds no name and password, and a project has twenty at most', async () => {
     await fresh();
     const refused = { code: 'invalid_value', param: 'url' };
     await expect(hook({ url: 'https://user:pw@example.com/' })).rejects.toMatchObject(refused);
-    for (let i = 0; i < 20; i++) await hook();
+    const made = await Promise.allSettled(Array.from({ length: 24 }, () => hook()));
+    expect(made.filter(({ status }) => status === 'fulfilled').length).toBe(20);
     await expect(hook()).rejects.toMatchObject({ code: 'conflict' });
+    expect(await s.db.webhook.count({ where: { projectId: actor.projectId } })).toBe(20);
     expect((await listWebhooks(s, actor)).data.length).toBe(20);
   });
 });
