@@ -139,7 +139,7 @@ const MISTRAL = {
   repositories: [],
 };
 
-const GIVEN = { base: 'tiny', hasValidation: true, contextMax: null };
+const GIVEN = { base: 'tiny', hasValidation: true, contextMax: null as number | null };
 
 describe.each([
   {
