@@ -54,7 +54,8 @@ export function readJson(file: string): Record<string, unknown> {
   }
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(file, 'utf8'));
+    // Windows' editors and shells write a byte order mark.
+    value = JSON.parse(readFileSync(file, 'utf8').replace(/^\ufeff/, ''));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new AppError('invalid_value', `${file} is not JSON: ${why}.`, { hint: 'Correct it at that place.', cause });

@@ -206,7 +206,7 @@ describe('import', () => {
   };
   const words = (...rest: string[]) => ['import', at('job.json'), '--training-file', at('rows.jsonl'), ...rest];
   beforeAll(() => {
-    writeFileSync(at('job.json'), JSON.stringify(job));
+    writeFileSync(at('job.json'), `\ufeff${JSON.stringify(job)}`);
     writeFileSync(
       at('rows.jsonl'),
       Array.from({ length: 24 }, (_, i) => `{"prompt":"r${i}","completion":"b"}\n`).join(''),

@@ -66,6 +66,14 @@ describe('an answer', () => {
     [answer('ab', ['ab<', -1], ['end>', -3]), [['ab', -1]]],
     // Two tokens of one emoji: neither has a text of its own.
     [answer('🙂', ['\ufffd', -1], ['\ufffd', -2]), [['🙂', null]]],
+    // SentencePiece's first word.
+    [
+      answer('Pers on', [' Pers', -1], [' on', -2]),
+      [
+        ['Pers', -1],
+        [' on', -2],
+      ],
+    ],
     [answer('plain'), [['plain', null]]],
     [NO_ANSWER, []],
   ])('%# is shaded by its tokens where they are its text', (given, pieces) => {

@@ -148,6 +148,12 @@ describe('the playground', () => {
       { ...shared, messages, model: 'ft:tiny:default:a:1', lambda: 0.5 },
     ]);
     await column('C').getByText('It ended without a word.').waitFor();
+    // A value between two steps of its field is asked by the button too.
+    await on.page.getByLabel('Temperature').fill('0.75');
+    await on.page.getByRole('button', { name: 'Ask all 3' }).click();
+    await until(() => on.server.models.asked.at(-1)?.temperature).toBe(0.75);
+    await column('A').getByText('stop').waitFor();
+    await column('B').getByText('stop').waitFor();
     expect(await column('A').getByRole('region').textContent()).toBe('Gankor.');
     expect(await column('B').getByRole('region').textContent()).toBe('Nevsa <b>');
     const shades = await column('A')

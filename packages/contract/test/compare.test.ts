@@ -72,6 +72,20 @@ describe('saved answers', () => {
       ['a', null, 'c'],
     ],
     ['a batch numbered from 1', lines(batch('q3', 'c'), batch('q1', 'a')), 'id', ['a', null, 'c']],
+    ['behind a byte order mark', `\ufeff${lines(batch('q3', 'c'))}\r\n`, 'id', [null, null, 'c']],
+    [
+      'answers in parts',
+      lines(
+        ...['one', 'two', 'three'].map((content) => ({
+          messages: [
+            { role: 'user', content },
+            { role: 'assistant', content: [{ type: 'text', text: content }] },
+          ],
+        })),
+      ),
+      'question',
+      ['one', 'two', 'three'],
+    ],
     [
       'a batch whose request ended in an error',
       lines({ ...batch('r-1', 'a'), response: null, error: { code: 'expired' } }, batch('r-2', 'b')),
@@ -128,6 +142,7 @@ describe('saved answers', () => {
     [lines(batch('r-1', 'a'), batch('r-1', 'b')), 'Line 2 is a second answer'],
     [lines(batch('request-9', 'a')), 'ends in the number of none of 3'],
     [lines(batch('blue', 'a')), "is of 'blue'"],
+    [lines(batch('q-1', 'a'), batch('q-2', 'b')), 'go from 1 to 2 for 3 rows: whether they count from 0 or from 1'],
     [
       lines({
         messages: [
@@ -187,6 +202,8 @@ describe('a comparison', () => {
     [`${'o'.repeat(30)}b`, 'better', 'is right more often than the old model on these 31 rows, by '],
     [`${'t'.repeat(30)}b`, 'worse', 'is right less often than the old model on these 31 rows, by '],
     ['bbbb', 'open', 'No difference can be shown on these 4 rows'],
+    ['ooooo', 'open', 'No difference can be shown on these 5 rows: too few of them tell the two apart'],
+    ['t', 'open', "on these 1 rows: too few of them tell the two apart (McNemar's exact p 1.000)"],
   ])('of %s says who is right more often, or that nobody can tell', (right, decision, sentence) => {
     const compared = compareAnswers(answered(right));
     expect(compared.decision).toBe(decision);

@@ -139,7 +139,7 @@ const MISTRAL = {
   repositories: [],
 };
 
-const GIVEN = { base: 'tiny', hasValidation: true };
+const GIVEN = { base: 'tiny', hasValidation: true, contextMax: null as number | null };
 
 describe.each([
   {
@@ -241,11 +241,21 @@ describe('of a job', () => {
   };
 
   test('without rows for validation, the validation file and what needs it stay behind', () => {
-    const bare = { base: 'tiny', hasValidation: false };
+    const bare = { ...GIVEN, hasValidation: false };
     expect(lines(OPENAI, bare).dropped.validation_file).toBe('file-val1: give its rows with --validation-file');
     const { kept, dropped, request } = lines(FIREWORKS, bare);
     expect(request).not.toHaveProperty('early_stopping');
     expect([kept.earlyStop, dropped.earlyStop]).toEqual([undefined, expect.stringContaining('--validation-file')]);
+  });
+
+  test.each([
+    [FIREWORKS, 'maxContextLength'],
+    [MISTRAL, 'hyperparameters.seq_len'],
+  ])('%#: whose longest row is longer than the base reads says so, and takes what the base reads', (job, key) => {
+    const { kept, dropped, request } = lines(job, { ...GIVEN, contextMax: 256 });
+    expect(request).not.toHaveProperty('max_seq_len');
+    expect([kept[key], dropped[key]]).toEqual([undefined, expect.stringContaining('tiny reads at most 256 tokens')]);
+    expect(lines(job, { ...GIVEN, contextMax: 1e6 }).request).toHaveProperty('max_seq_len');
   });
 
   test('from before `method`, the older keys count, and a key that nobody knows is named', () => {

@@ -55,7 +55,7 @@ test('rows that both answered are judged; ours is asked those alone, and what it
 test('a limit takes the first rows; where none of them was answered it is refused', async () => {
   const options = { file, suite: 'file', check: { type: 'answer' } as const, limit: 2 };
   const ask = async (questions: readonly unknown[]) => questions.map(() => ({ text: 'A', problem: null }));
-  expect((await compareRows({ ...options, saved: saved({ 1: 'a', 3: 'c' }), ask })).compared.n).toBe(1);
+  expect((await compareRows({ ...options, saved: saved({ 1: 'a', 3: 'c', 4: 'd' }), ask })).compared.n).toBe(1);
   await expect(compareRows({ ...options, saved: saved({ 1: 'a' }).replace('-1', '-4'), ask })).rejects.toThrow(
     'no row with an answer of both',
   );

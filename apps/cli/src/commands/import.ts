@@ -38,10 +38,12 @@ export const importCommand: Command = {
     const [base, training] = [needed(args, 'base', importCommand), needed(args, 'training-file', importCommand)];
     const validation = text(args, 'validation-file');
     const split = number(args, 'validation-split', 0, 2 ** 31 - 1);
-    const { request, ...told } = translateJob(job, { base, hasValidation: (validation ?? split) !== undefined });
+    const client = connect(args);
+    const { context: contextMax } = await client.call('getModel', { params: { model: base } });
+    const hasValidation = (validation ?? split) !== undefined;
+    const { request, ...told } = translateJob(job, { base, hasValidation, contextMax });
     if (!args.options.json) print(describe(told));
     const config = text(args, 'config');
-    const client = connect(args);
     const asked = { ...withoutOverruled(request, args), ...(config === undefined ? {} : readJson(config)) };
     const body = {
       ...withOptions(asked, args),

@@ -36,7 +36,8 @@ export function PlaygroundPage() {
         <h1>Playground</h1>
       </div>
       <div className="scroll">
-        <form className="ask-form" onSubmit={submit}>
+        {/* Values are held within their bounds as they are typed; the browser would refuse those between two steps, a temperature of 0.75 say. */}
+        <form className="ask-form" onSubmit={submit} noValidate>
           <textarea
             className="system"
             aria-label="System message"

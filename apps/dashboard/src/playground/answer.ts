@@ -63,15 +63,18 @@ export interface Piece {
  * letters that are several tokens have no text of their own in each.
  */
 export function piecesOf({ text, tokens }: Answer): Piece[] {
-  const shown = tokens.map((token) => token.text).join('');
+  const said = tokens.map((token) => token.text);
+  // Some tokenizers write a space before the first word, which no text has.
+  if (said[0]?.startsWith(' ') && !text.startsWith(' ')) said[0] = said[0].slice(1);
+  const shown = said.join('');
   // The token that ended the answer is told and not part of its text.
   if (!text.startsWith(shown) && !shown.startsWith(text)) return [{ at: 0, text, logprob: null }];
   const pieces: Piece[] = [];
   let at = 0;
-  for (const token of tokens) {
-    const part = text.slice(at, at + token.text.length);
-    if (part !== '') pieces.push({ at, text: part, logprob: token.logprob });
-    at += token.text.length;
+  for (const [place, { length }] of said.entries()) {
+    const part = text.slice(at, at + length);
+    if (part !== '') pieces.push({ at, text: part, logprob: tokens[place]?.logprob ?? null });
+    at += length;
   }
   return at < text.length ? [...pieces, { at, text: text.slice(at), logprob: null }] : pieces;
 }

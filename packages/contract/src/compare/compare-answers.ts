@@ -7,6 +7,9 @@ import {
   wilsonInterval,
 } from '../stats/index.js';
 
+/** McNemar's exact p from which on a difference may be chance. */
+const SIGNIFICANT = 0.05;
+
 /** A row that both models answered. */
 export interface AnsweredRow {
   id: string;
@@ -61,7 +64,7 @@ export function compareAnswers(rows: readonly AnsweredRow[]): AnswerComparison {
     theirs: shareOf(theirs),
     difference,
     verdicts: { both: bothRight, onlyOurs: onlyFirst, onlyTheirs: onlySecond, neither: bothWrong, p },
-    decision: difference.low > 0 ? 'better' : difference.high < 0 ? 'worse' : 'open',
+    decision: decide(difference, p),
     length: { ours: meanOf(own), theirs: meanOf(other), difference: bootstrapDifference(own, other) },
     same: rows.filter((row) => row.ours === row.theirs).length,
     changed: [
@@ -70,6 +73,12 @@ export function compareAnswers(rows: readonly AnsweredRow[]): AnswerComparison {
     ],
   };
 }
+
+/** Nothing is said of rows that are too few: where all of them differ the same way, the bootstrap has no width however few they are. */
+const decide = ({ low, high }: Difference, p: number): AnswerComparison['decision'] => {
+  if (p >= SIGNIFICANT) return 'open';
+  return low > 0 ? 'better' : high < 0 ? 'worse' : 'open';
+};
 
 function shareOf(verdicts: readonly boolean[]): Share {
   const right = verdicts.filter(Boolean).length;

@@ -22,13 +22,18 @@ const signed = (count: number): string => `${count < 0 ? '−' : '+'}${letters(M
 const pText = (p: number): string => (p < 0.001 ? 'below 0.001' : p.toFixed(3));
 
 /** The one sentence that somebody in a hurry reads. */
-export function verdictSentence({ decision, difference, n }: AnswerComparison, { ours }: CompareFacts): string {
+export function verdictSentence(
+  { decision, difference, n, verdicts }: AnswerComparison,
+  { ours }: CompareFacts,
+): string {
   const by = (...ends: [number, number]): string => ends.map((end) => (100 * Math.abs(end)).toFixed(1)).join(' to ');
   const { low, high } = difference;
   if (decision === 'better')
     return `${ours} is right more often than the old model on these ${n} rows, by ${by(low, high)} points.`;
   if (decision === 'worse')
     return `${ours} is right less often than the old model on these ${n} rows, by ${by(high, low)} points.`;
+  if (low > 0 || high < 0)
+    return `No difference can be shown on these ${n} rows: too few of them tell the two apart (McNemar's exact p ${pText(verdicts.p)}).`;
   return `No difference can be shown on these ${n} rows: it lies between ${points(low)} and ${points(high)} points.`;
 }
 

@@ -53,7 +53,8 @@ export function readSavedAnswers(text: string, rows: readonly AskedRow[]): Saved
 }
 
 /** Values with their lines: of JSON Lines, or of one list as the API returns it. */
-function linesOf(text: string): [number, Json][] {
+function linesOf(written: string): [number, Json][] {
+  const text = written.replace(/^\ufeff/, '');
   const whole = parse(text);
   if (isObject(whole) && Array.isArray(whole.data)) return objectsOf(whole.data).map((value, i) => [i + 1, value]);
   if (Array.isArray(whole)) return objectsOf(whole).map((value, i) => [i + 1, value]);
@@ -80,7 +81,7 @@ function readLine(value: Json, at: number): Line {
   const messages = objectsOf(value.messages);
   const last = messages.at(-1);
   if (last?.role === 'assistant')
-    return { at, id, question: conversationText(messages.slice(0, -1)), answer: textOf(last.content) ?? '' };
+    return { at, id, question: conversationText(messages.slice(0, -1)), answer: contentText(last.content) };
   if ('answer' in value && (value.answer === null || typeof value.answer === 'string'))
     return { at, id, question: null, answer: value.answer };
   return { at, id, question: null, answer: answerOfBody(value, at) };
@@ -96,7 +97,7 @@ function answerOfBatch({ response, error }: Json, at: number): string | null {
 /** Of `chat.completion`, `text_completion` or `response`. */
 function answerOfBody(body: Json, at: number): string {
   const [choice] = objectsOf(body.choices);
-  if (choice !== undefined) return textOf(isObject(choice.message) ? choice.message.content : choice.text) ?? '';
+  if (choice !== undefined) return contentText(isObject(choice.message) ? choice.message.content : choice.text);
   const output = objectsOf(body.output).flatMap(({ content }) => objectsOf(content));
   const texts = output.flatMap(({ type, text }) => (type === 'output_text' && typeof text === 'string' ? [text] : []));
   if (texts.length > 0) return texts.join('');
@@ -119,13 +120,13 @@ const contentText = (content: unknown): string =>
 function byId(lines: readonly Line[], rows: readonly AskedRow[]): (string | null)[] {
   const places = new Map(rows.map(({ id }, i) => [id, i]));
   const numbers = lines.map(({ id }) => Number(/(\d+)$/.exec(id ?? '')?.[1] ?? Number.NaN));
-  const first = Math.min(...numbers);
+  const first = firstOf(numbers, rows.length);
   const isKnown = lines.every(({ id }) => places.has(id ?? ''));
   const answers: (string | null)[] = rows.map(() => null);
   const seen = new Set<number>();
   for (const [i, { at, id, answer }] of lines.entries()) {
-    // request-0 or request-1 is the first.
-    const place = isKnown ? places.get(id ?? '') : (numbers[i] ?? Number.NaN) - Math.min(first, 1);
+    if (!isKnown && first === null) throw uncertain(numbers, rows.length);
+    const place = isKnown ? places.get(id ?? '') : (numbers[i] ?? Number.NaN) - (first ?? 0);
     if (place === undefined || !(place >= 0 && place < rows.length))
       throw refuse(
         `Line ${at} is of '${id}', which is the id of no row and ends in the number of none of ${rows.length}.`,
@@ -139,6 +140,22 @@ function byId(lines: readonly Line[], rows: readonly AskedRow[]): (string | null
   }
   return answers;
 }
+
+/**
+ * Whether lines count their rows from 0 or from 1; null where both may be: requests that failed are not among them, and the first or the last may be one. A
+ * number beyond either is refused with its line.
+ */
+function firstOf(numbers: readonly number[], rows: number): 0 | 1 | null {
+  if (numbers.includes(0)) return 0;
+  return numbers.every((number) => number >= 1 && number < rows) ? null : 1;
+}
+
+const uncertain = (numbers: readonly number[], rows: number): AppError =>
+  refuse(
+    `The numbers at the end of custom_id go from ${Math.min(...numbers)} to ${Math.max(...numbers)} for ${rows} rows: whether they count from 0 or from 1 cannot be told.`,
+    'line 1',
+    'Add the lines of the requests that failed, which the batch has in a file of errors, or let custom_id be the id of the row.',
+  );
 
 /** Rows that ask the same have answers of their own, in their order. */
 function byQuestion(lines: readonly Line[], rows: readonly AskedRow[]): (string | null)[] {

@@ -46,7 +46,7 @@ export const fireworks: Provider = {
     const rank = keepSet(job, 'loraRank', () => keepWhole(ledger, 'loraRank', BOUNDS.rank));
     return {
       id: String(job.name).split('/').at(-1),
-      keys: { model: 'baseModel', training: 'dataset', validation: 'evaluationDataset' },
+      keys: { model: 'baseModel', training: 'dataset', validation: 'evaluationDataset', tokens: 'maxContextLength' },
       request: {
         adapter: rank === undefined ? undefined : { type: 'lora', rank },
         method: {

@@ -31,7 +31,10 @@ export const mistral: Provider = {
     const from = ledger.inside('hyperparameters');
     return {
       id: idIn(job),
-      keys: { model: 'model', training: 'training_files', validation: 'validation_files' },
+      keys: {
+        ...{ model: 'model', training: 'training_files', validation: 'validation_files' },
+        tokens: 'hyperparameters.seq_len',
+      },
       request: { ...(from ? readHyperparameters(from) : {}), suffix: keepText(ledger, 'suffix', 64) },
     };
   },

@@ -4,8 +4,8 @@ import type { Json, Ledger } from './ledger.js';
 /** What a job says, in the words of a request here. */
 export interface ReadJob {
   id: string | undefined;
-  /** The key that names its model, and those of its files. */
-  keys: { model: string; training: string; validation: string };
+  /** The key that names its model, those of its files, and the one of its longest row, as its line calls it. */
+  keys: { model: string; training: string; validation: string; tokens?: string };
   /** Keys of a request without model and files; those that are undefined say nothing. */
   request: Json;
 }

@@ -13,6 +13,8 @@ export interface Given {
   base: string;
   /** Whether there are rows for validation: a file, or a share of the others. */
   hasValidation: boolean;
+  /** Tokens that the base reads; null where that is not known. */
+  contextMax: number | null;
 }
 
 export interface Translated extends Lines {
@@ -30,7 +32,7 @@ export const MOVED_FROM = 'moved_from';
  * A saved fine-tuning job of another service as a request here: what is the same, and what cannot be, key by key.
  * @throws AppError `invalid_value` for what is no job of theirs, `unsupported_method` for one that is not supervised.
  */
-export function translateJob(job: unknown, { base, hasValidation }: Given): Translated {
+export function translateJob(job: unknown, { base, hasValidation, contextMax }: Given): Translated {
   const { provider, object } = providerOf(job);
   const lines: Lines = { kept: [], dropped: [] };
   const ledger = openLedger(object, lines);
@@ -49,6 +51,14 @@ export function translateJob(job: unknown, { base, hasValidation }: Given): Tran
     lines.kept = lines.kept.filter(({ key }) => key !== 'earlyStop');
     ledger.drop('earlyStop', 'it needs rows for validation: --validation-file');
     request.early_stopping = undefined;
+  }
+  if (contextMax !== null && typeof request.max_seq_len === 'number' && request.max_seq_len > contextMax) {
+    lines.kept = lines.kept.filter(({ key }) => key !== keys.tokens);
+    lines.dropped.push({
+      key: keys.tokens ?? 'max_seq_len',
+      text: `${request.max_seq_len}: ${base} reads at most ${contextMax} tokens; longer rows are treated as over_length says`,
+    });
+    request.max_seq_len = undefined;
   }
   ledger.close();
   return {
