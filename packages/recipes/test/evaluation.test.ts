@@ -170,9 +170,9 @@ describe('the evaluations of a run', () => {
           { model, ...asked, ...(readAs === undefined ? {} : { readAs }) },
           (item) => void items.push(item),
         );
-        return { items, ...summarise('file', items).metrics };
+        return { items, metrics: summarise('file', items).metrics };
       };
-      const { items, ...same } = await figures({ maxSeqLen: 10, overLength, templateDate: '2026-01-01' });
+      const { items, metrics: same } = await figures({ maxSeqLen: 10, overLength, templateDate: '2026-01-01' });
       expect(same.nats_per_token?.value).toBeCloseTo(found?.result.loss ?? Number.NaN, 5);
       expect(same.bits_per_byte?.value).toBeCloseTo(found?.result.bitsPerByte ?? Number.NaN, 5);
       const scored = items.filter(({ metrics }) => (metrics.tokens ?? 0) > 0);
@@ -180,7 +180,10 @@ describe('the evaluations of a run', () => {
       expect(scored.length).toBeLessThan(items.length);
       for (const { metrics, verdict } of items)
         if (metrics.tokens === 0) expect([verdict, metrics.exact_match]).toEqual([null, undefined]);
-      expect((await figures(undefined)).nats_per_token?.value).not.toBeCloseTo(found?.result.loss ?? Number.NaN, 3);
+      expect((await figures(undefined)).metrics.nats_per_token?.value).not.toBeCloseTo(
+        found?.result.loss ?? Number.NaN,
+        3,
+      );
     },
   );
 

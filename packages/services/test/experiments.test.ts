@@ -504,6 +504,16 @@ describe('growing', () => {
     expect(keysOf(grown)).toContain('lora search 0.004 1');
   });
 
+  test('by rates to try is refused where every arm has rates of its own, and of a cancelled one a clone is named', async () => {
+    const { id } = await create({ arms: [{ name: 'lora', adapter: 'lora', learning_rates: [1e-3, 2e-3] }] });
+    await expect(growExperiment(s, actor, id, { max_runs: 9 })).rejects.toMatchObject({
+      param: 'max_runs',
+      message: expect.stringContaining('no arm has a bracket search'),
+    });
+    await cancelExperiment(s, actor, id);
+    await expect(resumeExperiment(s, actor, id)).rejects.toMatchObject({ hint: expect.not.stringContaining('/grow') });
+  });
+
   test.each<[string, Record<string, unknown>, string]>([
     ['nothing', {}, 'nothing to add'],
     ['a seed that it has', { seeds: [2] }, 'which the experiment has'],

@@ -3,8 +3,8 @@ import { data, recipes, services } from './of.mjs';
 export const rows = [
   data('label-row.ts', 'encode-row', {
     name: 'the prompt is learned too',
-    find: 'labels: ids.map((id, i) => (i < promptLength ? IGNORED : id))',
-    replace: 'labels: ids.map((id, i) => (i < 0 * promptLength ? IGNORED : id))',
+    find: 'const labels = ids.map((id, i) => (i < promptLength ? IGNORED : id))',
+    replace: 'const labels = ids.map((id, i) => (i < 0 * promptLength ? IGNORED : id))',
     test: 'what is learned of a row > of prompt and completion end to end: the completion and an end token',
   }),
   data('packing.ts', 'layout', {

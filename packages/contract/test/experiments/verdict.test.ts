@@ -197,6 +197,22 @@ describe('the verdict', () => {
     expect(verdict.next_command).toBe(`moraine runs download ${verdict.chosen?.run_id} --format merged`);
   });
 
+  test('over the items of one model tells the scores of that model, not of all seeds', () => {
+    const runs = exact('lora', 1, [
+      [0.1, 0.3],
+      [0.2, 0.8],
+    ]).map((each, i) => ({
+      ...each,
+      points: each.points.map((at) =>
+        at.step === 0 ? at : point(100, { valid: 1 - i / 2, test: 1, exact: i === 0 ? 0.3 : 0.8, source: 2 }),
+      ),
+    }));
+    const id = runs[1]?.run_id ?? '';
+    const found = one(runs, { items: items(id, ones(160, 200), ones(40, 200)) });
+    expect(found).toMatchObject({ chosen: { run_id: id }, base: 0.2, tuned: 0.8, gain: { over: 'items', mean: 0.6 } });
+    expect(one(runs)).toMatchObject({ tuned: 0.55, gain: null });
+  });
+
   test('and the table are of one share for an arm, that of the least loss over its seeds', () => {
     // Of seed 4 alone the whole update is better.
     const seeds = [2, 3, 4].map((seed) => {

@@ -67,7 +67,10 @@ export async function updateExperiment(
 const refuse = (id: string, status: Status, what: string): AppError =>
   new AppError('conflict', `${id} has ${status === 'cancelled' ? 'been cancelled' : status} and cannot be ${what}.`, {
     param: 'id',
-    hint: 'POST /v1/experiments/{id}/grow adds to one that has ended, …/clone starts it again.',
+    hint:
+      status === 'cancelled'
+        ? 'POST /v1/experiments/{id}/clone starts it again.'
+        : 'POST /v1/experiments/{id}/grow adds to one that has ended, …/clone starts it again.',
   });
 
 /** Takes the cells from runs that ended without saying anything of their rate, so that others are made. */

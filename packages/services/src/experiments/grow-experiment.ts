@@ -46,11 +46,8 @@ function growSpec(
       param: 'seeds',
       hint: `It has ${spec.seeds.final.join(', ')}.`,
     });
-  const searches = [spec.search, ...spec.arms.map(({ learning_rates: own }) => own)];
-  if (
-    max_runs !== undefined &&
-    !searches.some((own) => own !== undefined && !Array.isArray(own) && own.type === 'bracket')
-  )
+  const searches = [...spec.arms, ...arms].map(({ learning_rates: own }) => own ?? spec.search);
+  if (max_runs !== undefined && !searches.some((own) => !Array.isArray(own) && own.type === 'bracket'))
     throw new AppError('invalid_value', `'max_runs' is ${max_runs}, but no arm has a bracket search.`, {
       param: 'max_runs',
       hint: 'A grid, a random search and one by rungs try the rates that they have: clone the experiment with others.',

@@ -60,7 +60,7 @@ export interface Verdict {
     step: number;
     lambda: number;
   } | null;
-  /** On test rows. */
+  /** On test rows, of what `gain` is of: the mean over the seeds, or the one model. */
   base: number | null;
   tuned: number | null;
   gain: Gain | null;
@@ -122,20 +122,23 @@ export function experimentVerdict(outcome: ExperimentOutcome, options: VerdictOp
     step,
     lambda,
   };
-  const scored = best.models.map(({ run, model }) => ({
+  const scoreOf = ({ run, model }: Option['models'][number]) => ({
     tuned: targetScore(model, metric, 'test'),
     base: baseScore(run, metric),
     rows: rowsInterval(model, metric).rows,
-  }));
+  });
+  const scored = best.models.map(scoreOf);
   const gain = gainOf(scored, metric, items?.run_id === run_id ? items : undefined);
   const { decision, reason } = decide(gain, scored, metric, chosen);
+  // What the gain is of: the model of the items, or the mean of the seeds.
+  const told = gain?.over === 'items' ? [scoreOf(kept)] : scored;
   return {
     decision,
     reason,
     ...none,
     chosen,
-    base: meanOf(scored.map((one) => one.base)),
-    tuned: meanOf(scored.map((one) => one.tuned)),
+    base: meanOf(told.map((one) => one.base)),
+    tuned: meanOf(told.map((one) => one.tuned)),
     gain,
     forgotten: forgottenFigure(best),
     next_command: decision === 'use' ? nextCommand(kept.run, lambda) : null,
