@@ -18,6 +18,28 @@ const error = (code: string, param: string | null, message: RegExp, type = 'inva
 });
 
 describe('errors', () => {
+  it('refuse a body of more values than anybody sends, before anything is made of them', async () => {
+    const many = Array.from({ length: 270_000 }, () => 1);
+    const begun = performance.now();
+    for (const [path, body] of [
+      ['/v1/completions', { model: 'm', prompt: many }],
+      ['/v1/chat/completions', { model: 'm', messages: [{ role: 'user', content: 'x' }], logit_bias: { ...many } }],
+      ['/v1/fine_tuning/jobs', { model: 'm', training_file: 'f', adapter: { target_modules: many } }],
+    ] as const)
+      expect((await api.ask('POST', path, { body })).json).toEqual(
+        error('invalid_request', null, /more than 262144 values/),
+      );
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  });
+
+  it('refuse a name of a layer that is longer than one may be', async () => {
+    const adapter = { target_modules: ['q'.repeat(50_000)] };
+    const { status, json } = await api.ask('POST', '/v1/fine_tuning/jobs', {
+      body: { model: 'm', training_file: 'f', adapter },
+    });
+    expect([status, json]).toEqual([400, error('invalid_value', 'adapter.target_modules[0]', /<=512 characters/)]);
+  });
+
   it('name the nearest route, or the method that the path takes', async () => {
     const typo = await api.ask('GET', '/v1/fine_tunning/jobs');
     expect(typo.status).toBe(404);

@@ -11,6 +11,7 @@ export * from './export-order.js';
 export * from './file-reports.js';
 export * from './file-split.js';
 export * from './ids.js';
+export * from './many-values.js';
 export { EXPORT_FORMATS, type ExportFormat, LOW_RANK } from './methods/method.js';
 export * from './methods/registry.js';
 export * from './objects/index.js';

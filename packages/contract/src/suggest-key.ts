@@ -180,6 +180,8 @@ function distanceTo(path: Path, typed: string, here: string): number {
   return isHere && edits <= 2 ? 5 + edits / 100 : Number.POSITIVE_INFINITY;
 }
 
+/** No key that anybody means is longer. */
+const KEY_LETTERS_MAX = 256;
 /** At most so many places are named. */
 const NAMED_MOST = 4;
 
@@ -188,6 +190,7 @@ const NAMED_MOST = 4;
  * place, what other tools call a key, or a name that is nearly the same. Of equally near ones those that lie least deep.
  */
 export function meantKeys(schema: unknown, here: string, key: string): string[] {
+  if (key.length > KEY_LETTERS_MAX) return [];
   const typed = plain(key);
   const rated = keysOf(schema).map((path) => ({ path, distance: distanceTo(path, typed, here) }));
   const least = Math.min(...rated.map(({ distance }) => distance));

@@ -1,5 +1,12 @@
-/** Edits (insert, delete, replace, swap of neighbours) between two words; the optimal string alignment distance. */
+/** Longer words are no names: to compare them would take time in proportion to the product of their letters. */
+const LETTERS_MAX = 256;
+
+/**
+ * Edits (insert, delete, replace, swap of neighbours) between two words; the optimal string alignment distance. Infinite where one of them is
+ * longer than a name may be.
+ */
 export function editDistance(a: string, b: string): number {
+  if (Math.max(a.length, b.length) > LETTERS_MAX) return Number.POSITIVE_INFINITY;
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
@@ -17,11 +24,16 @@ export function editDistance(a: string, b: string): number {
   return above[b.length] ?? 0;
 }
 
+/** A name is not meant where more of it differs. */
+const editsMax = (name: string): number => Math.max(2, Math.floor(name.length / 2));
+
 /** The valid name nearest to what was typed, or null when none is near enough to be meant (more than half the letters differ). */
 export function nearest(typed: string, valid: readonly string[]): string | null {
   let best: string | null = null;
   let distanceMin = Number.POSITIVE_INFINITY;
+  if (typed.length > LETTERS_MAX) return null;
   for (const name of valid) {
+    if (Math.abs(typed.length - name.length) > editsMax(name)) continue;
     const distance = editDistance(typed.toLowerCase(), name.toLowerCase());
     // Of two that are equally near, the one that was typed whole, with something behind it.
     if (distance < distanceMin || (distance === distanceMin && typed.startsWith(name))) {
@@ -29,5 +41,5 @@ export function nearest(typed: string, valid: readonly string[]): string | null 
       best = name;
     }
   }
-  return best !== null && distanceMin <= Math.max(2, Math.floor(best.length / 2)) ? best : null;
+  return best !== null && distanceMin <= editsMax(best) ? best : null;
 }

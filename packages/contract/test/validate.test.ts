@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { AppError, CreateRunRequest, editDistance, nearest, parse, RunConfig, storedRunConfig } from '../src/index.js';
+import {
+  AppError,
+  CreateRunRequest,
+  editDistance,
+  errorBody,
+  nearest,
+  parse,
+  RunConfig,
+  storedRunConfig,
+} from '../src/index.js';
 
 /** The error that parsing `input` throws. */
 function refusal(schema: z.ZodType, input: unknown, where?: string): AppError {
@@ -16,6 +25,22 @@ function refusal(schema: z.ZodType, input: unknown, where?: string): AppError {
 const good = { model: 'tiny', training_file: 'file-1' };
 
 describe('a request that is refused', () => {
+  test('takes no time in proportion to what it calls its keys and values, and quotes no more than the beginning', () => {
+    const long = 'lr'.repeat(2_000_000);
+    const begun = performance.now();
+    const errors = [
+      refusal(CreateRunRequest, { ...good, [long]: 1 }),
+      refusal(CreateRunRequest, { ...good, adapter: { [long]: 1 } }),
+      refusal(CreateRunRequest, { ...good, data_mix: [{ file_id: 'f', [long]: 1 }] }),
+      refusal(CreateRunRequest, { ...good, schedule: { type: long } }),
+      refusal(CreateRunRequest, { ...good, schedule: long }),
+    ];
+    expect(nearest(long, ['lr', 'seed'])).toBeNull();
+    expect(editDistance(long, 'lr')).toBe(Number.POSITIVE_INFINITY);
+    for (const error of errors) expect(JSON.stringify(errorBody(error)).length).toBeLessThan(7_000);
+    expect(performance.now() - begun).toBeLessThan(2_000);
+  });
+
   test('names an unknown key and the nearest valid one, at any depth', () => {
     expect(refusal(CreateRunRequest, { ...good, max_step: 3 })).toMatchObject({
       code: 'unknown_key',

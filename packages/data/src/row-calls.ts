@@ -1,8 +1,7 @@
-import { explain } from '@moraine/contract';
+import { explain, isOfMany, VALUES_MAX } from '@moraine/contract';
 import { toValue } from './chat-template.js';
 import { type ExactJson, readExact } from './exact-json.js';
 import type { Value } from './jinja/values.js';
-import { isOfMany, VALUES_MAX } from './many-values.js';
 import type { Role } from './row.js';
 import { cut, isObject, type Json, readText, refuse, refuseBrokenTexts, show } from './row-problem.js';
 

@@ -1,9 +1,8 @@
-import { AppError, explain } from '@moraine/contract';
+import { AppError, explain, isOfMany, VALUES_MAX } from '@moraine/contract';
 import { type Duplicates, findDuplicates } from './duplicates.js';
 import { type ExactJson, readExact } from './exact-json.js';
 import { formOfFile } from './file-form.js';
 import { LINE_BYTES_MAX, type Line, readLines } from './lines.js';
-import { isOfMany, VALUES_MAX } from './many-values.js';
 import { parseRow } from './parse-row.js';
 import { type Row, type RowFormat, rowCharacters } from './row.js';
 import { cut, type RowProblem } from './row-problem.js';

@@ -30,22 +30,40 @@ function refuseKey(key: string, parent: string): void {
   });
 }
 
+/** An object or a list in a body, and where it is. */
+interface Place {
+  value: object;
+  key: string | number;
+  above: Place | null;
+  depth: number;
+}
+
+/** `adapter.target_modules[2]`; made where something is wrong only, because a body has many places. */
+function pathOf(above: Place | null, key: string | number): string {
+  const before = above === null ? '' : pathOf(above.above, above.key);
+  return typeof key === 'number' ? `${before}[${key}]` : before === '' ? key : `${before}.${key}`;
+}
+
 /** Refuses such a text anywhere in a value, in its keys too. */
 export function refuseTexts(value: unknown): void {
-  const waiting: { inner: unknown; path: string; depth: number }[] = [{ inner: value, path: '', depth: 0 }];
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    const { inner, path, depth } = next;
-    if (typeof inner === 'string') refuseText(inner, path || 'body');
-    if (typeof inner !== 'object' || inner === null) continue;
-    if (depth > DEPTH_MAX)
+  const waiting: Place[] = [];
+  const look = (item: unknown, key: string | number, above: Place | null): void => {
+    if (typeof item === 'string') {
+      if (faultOf(item)) refuseText(item, pathOf(above, key) || 'body');
+    } else if (typeof item === 'object' && item !== null)
+      waiting.push({ value: item, key, above, depth: above === null ? 0 : above.depth + 1 });
+  };
+  look(value, '', null);
+  for (let place = waiting.pop(); place !== undefined; place = waiting.pop()) {
+    if (place.depth > DEPTH_MAX)
       throw new AppError('invalid_request', `The body is nested more than ${DEPTH_MAX} levels deep.`, {
         hint: 'See /docs for what this route takes.',
       });
-    const isList = Array.isArray(inner);
-    for (const [key, item] of Object.entries(inner)) {
-      if (!isList) refuseKey(key, path);
-      const at = isList ? `${path}[${key}]` : path ? `${path}.${key}` : key;
-      waiting.push({ inner: item, path: at, depth: depth + 1 });
-    }
+    if (Array.isArray(place.value)) for (const [i, item] of place.value.entries()) look(item, i, place);
+    else
+      for (const [key, item] of Object.entries(place.value)) {
+        if (faultOf(key)) refuseKey(key, pathOf(place.above, place.key));
+        look(item, key, place);
+      }
   }
 }

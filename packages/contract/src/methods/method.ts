@@ -2,6 +2,9 @@ import { z } from 'zod';
 import type { LinearShape } from '../architectures/tensor.js';
 import { AppError } from '../errors.js';
 
+/** Every word of it becomes a pattern. */
+const TargetName = z.string().min(1).max(512);
+
 /** Request keys that several methods have. `default` is documented here and applied by a row's `resolve`. */
 export const SHARED_KEYS = {
   rank: z.int().min(1).max(1024).optional().meta({
@@ -13,7 +16,7 @@ export const SHARED_KEYS = {
     description: 'Share of adapter inputs set to zero while training; 0 is off.',
   }),
   target_modules: z
-    .union([z.literal('all-linear'), z.array(z.string().min(1)).min(1).max(256)])
+    .union([z.literal('all-linear'), z.array(TargetName).min(1).max(256)])
     .optional()
     .meta({
       default: 'all-linear',
@@ -71,7 +74,7 @@ export const restartedExport = (format: ExportFormat): string | null =>
 /** What every method takes: modules that are trained whole, beside an adapter or alone. */
 export const WHOLE_KEYS = {
   modules_to_save: z
-    .array(z.string().min(1))
+    .array(TargetName)
     .min(1)
     .max(256)
     .optional()

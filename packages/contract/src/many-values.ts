@@ -1,7 +1,7 @@
-/** Values of one row: a conversation of 30,000 messages has fewer. Each takes some hundred bytes of memory while it is read. */
+/** Values of one row or request: a conversation of 30,000 messages has fewer. Each takes some hundred bytes of memory while it is read. */
 export const VALUES_MAX = 2 ** 18;
 
-/** Whether a JSON text holds more values than a row does, found without making any of them. */
+/** Whether a JSON text holds more values than a row or a request does, found without making any of them. */
 export function isOfMany(text: string): boolean {
   if (text.length <= VALUES_MAX) return false;
   let count = 0;
