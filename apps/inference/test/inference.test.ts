@@ -232,6 +232,12 @@ test('a prompt that fills the context is scored, and one with little room is giv
   await expect(go([...ids, 5], { max_tokens: 0 })).rejects.toMatchObject({ status: 400, param: 'prompt' });
 });
 
+test('an answer that said nothing is part of a conversation', async () => {
+  const messages = ['Hello', '', 'Hello?'].map((content, i) => ({ role: i === 1 ? 'assistant' : 'user', content }));
+  await client.post('/chat/completions', { body: { model: 'base', messages, max_tokens: 1 } });
+  expect(served.tokenizer.decode(lastPrompt, { skipSpecialTokens: true })).toContain('Hello?');
+});
+
 toolsSuite(() => ({ client, lastPrompt: () => served.tokenizer.decode(lastPrompt, { skipSpecialTokens: false }) }));
 
 batterySuite(() => ({ url, key: 'secret', begun }));

@@ -53,6 +53,23 @@ export function toolsSuite(of: () => Context): void {
       expect(deltas).toContainEqual(expect.objectContaining({ index: 1, ...LOOKED }));
     });
 
+    test('what a stock client makes of a stream is taken back with the answer of the tool, and none of its own keys is written', async () => {
+      const asked = { ...calling, max_tokens: 1 };
+      const { choices } = await of().client.chat.completions.stream(asked).finalChatCompletion();
+      const [{ message } = {}] = choices;
+      expect(message).toHaveProperty('parsed');
+      const calls = message?.tool_calls?.map((call) => ({
+        ...call,
+        index: 0,
+        function: { ...call.function, parsed_arguments: null },
+      }));
+      const answer = { role: 'tool' as const, tool_call_id: calls?.[0]?.id ?? '', content: 'red' };
+      const said = { ...message, role: 'assistant' as const, tool_calls: calls ?? [] };
+      await create({ ...asked, messages: [...asked.messages, said, answer] });
+      expect(of().lastPrompt()).toContain('= red');
+      expect(of().lastPrompt()).not.toContain('parsed');
+    });
+
     test('tools and earlier calls are written as training writes them, numbers and order of keys as they came', async () => {
       const body = `{"model": "base", "max_tokens": 1, "tools": [{"type": "function", "function":
         {"name": "look", "parameters": {"z": 1.0, "2": 12345678901234567890, "1": {}}}}], "messages": [

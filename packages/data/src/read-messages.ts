@@ -1,4 +1,5 @@
 import { AppError } from '@moraine/contract';
+import { toValue } from './chat-template.js';
 import { readExact } from './exact-json.js';
 import type { Value } from './jinja/values.js';
 import type { ChatMessage } from './row.js';
@@ -32,7 +33,7 @@ export function readConversation(
       return Array.isArray(part) ? part : [];
     };
     const exactMessages = partOf('messages');
-    const read = messages.map((message, i) => readMessage(withText(message), `/messages/${i}`, exactMessages[i]));
+    const read = messages.map((message, i) => readSaid(withText(message), `/messages/${i}`, exactMessages[i]));
     return { messages: read, ...(hasTools ? { tools: partOf('tools') } : {}) };
   } catch (error) {
     if (error instanceof RangeError)
@@ -42,6 +43,31 @@ export function readConversation(
     throw new AppError('invalid_value', message, { param: dotted(key), hint, cause: error });
   }
 }
+
+/** A message; an answer that said nothing is part of a conversation, though in a row there would be nothing to learn. */
+function readSaid(message: unknown, at: string, exact: Value | undefined): ChatMessage {
+  const isSilent = isObject(message) && message.role === 'assistant' && message.content === '';
+  const { tool_calls: calls, ...read } = readMessage(
+    isSilent ? { ...message, content: SOMETHING } : message,
+    at,
+    exact,
+  );
+  return {
+    ...read,
+    ...(isSilent ? { content: '' } : {}),
+    ...(calls === undefined ? {} : { tool_calls: calls.map(withoutParsed) }),
+  };
+}
+
+/** A call without its arguments as OpenAI's clients have read them, which they say beside those that were written. */
+function withoutParsed(call: unknown): unknown {
+  const whole = toValue(call);
+  const called = whole instanceof Map ? whole.get('function') : undefined;
+  if (!(whole instanceof Map && called instanceof Map && called.has('parsed_arguments'))) return call;
+  return new Map([...whole, ['function', new Map([...called].filter(([key]) => key !== 'parsed_arguments'))]]);
+}
+
+const SOMETHING = '-';
 
 /** A message whose content is a list of texts, with one text; any other as it is. */
 function withText(message: unknown): unknown {

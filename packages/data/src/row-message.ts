@@ -6,8 +6,8 @@ import { isObject, type Json, readText, refuse, refuseUnknownKeys, show } from '
 
 const REASONING_KEYS = ['reasoning_content', 'reasoning', 'thinking'] as const;
 const MESSAGE_KEYS = ['role', 'content', 'name', 'weight', 'tool_calls', 'tool_call_id', ...REASONING_KEYS];
-/** What APIs write beside an answer; only empty values, which say nothing, are passed over. */
-const EXPORTED_KEYS = ['refusal', 'annotations', 'audio', 'function_call'];
+/** What APIs and their clients write beside an answer; only empty values, which say nothing, are passed over. */
+const EXPORTED_KEYS = ['refusal', 'annotations', 'audio', 'function_call', 'parsed'];
 const ROLES = ['system', 'user', 'assistant', 'tool', 'developer'];
 
 /** Reads a message. `exact` is the same value with its numbers as written. */

@@ -26,6 +26,12 @@ export const moving = [
     replace: 'bootstrapDifference(theirs.map(Number), ours.map(Number))',
     test: 'a comparison > has the figures that evaluations have',
   }),
+  contract('compare/compare-answers.ts', 'compare', {
+    name: 'compare: one row makes a verdict',
+    find: "if (p >= SIGNIFICANT) return 'open';",
+    replace: '',
+    test: 'a comparison > of t says who is right more often, or that nobody can tell',
+  }),
   recipes('evaluate/compare-rows.ts', 'compare-rows', {
     name: 'compare: what ours refused may be right',
     find: 'problem === null && ',

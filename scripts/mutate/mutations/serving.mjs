@@ -8,6 +8,11 @@ const inference = (file, rest) => ({
 });
 
 const process = (file, rest) => inference(file, { testFile: 'apps/inference/test/process.test.ts', ...rest });
+const wish = (rest) => ({
+  file: 'apps/cli/src/up/serve-on-wish.ts',
+  testFile: 'apps/cli/test/serve-on-wish.test.ts',
+  ...rest,
+});
 const proxy = (file, rest) => ({ file: `apps/api/src/${file}`, testFile: 'apps/api/test/serving.test.ts', ...rest });
 
 export const serving = [
@@ -148,6 +153,30 @@ export const serving = [
     find: 'counts.set(id, count(id) + 1);',
     replace: 'counts.set(id, count(id));',
     test: 'of several processes the one with the fewest requests is asked, those under way here counted',
+  }),
+  proxy('serving/ask-process.ts', {
+    name: 'proxy: a process that hangs is waited for without end',
+    find: 'AbortSignal.any([signal, life.lost])',
+    replace: 'signal',
+    test: 'a process that hangs, or whose machine is off, loses its requests once its lease is over: they may be sent again',
+  }),
+  wish({
+    name: 'wishes: a process that makes room is asked to end again and again',
+    find: 'if ([...kept.values()].some(({ isEnding }) => isEnding)) return false;',
+    replace: '',
+    test: 'one that makes room is asked once, however often the wish is said while it still answers',
+  }),
+  wish({
+    name: 'wishes: the base that is asked all the time makes room for another',
+    find: 'part?.idleMs?.() ?? Number.POSITIVE_INFINITY',
+    replace: 'Number.POSITIVE_INFINITY',
+    test: 'a base that is asked all the time stays, though nobody had to wish for it again',
+  }),
+  lm('generation/turns.ts', 'turns', {
+    name: 'served turns: a request of many answers takes every row',
+    find: 'rows[1] >= fewest[1]',
+    replace: 'true',
+    test: 'a request that has no row goes before one of the same tenant that has, and in order where both have as many',
   }),
   proxy('serving/proxy-answer.ts', {
     name: 'proxy: a stream that breaks off ends as if it were whole',
