@@ -19,10 +19,7 @@ test.each([
     "--format is 'pfet', which is none of native, peft, merged, lora, gguf. Did you mean 'peft'?",
   ],
   [['models', 'add', 'tiny'], 'The folder or tar of a model or an adapter, or hf:ORG/REPO@REV is missing.'],
-  [
-    ['local', 'generate', '--base', '.', '--prompt', 'a', '--top-p', '0'],
-    '--top-p is 0, which leaves no token to draw.',
-  ],
+  [['local', 'generate', '--base', '.', '--prompt', 'a', '--top-p', '1.1'], '--top-p'],
   [['demo', '--short=yes'], "--short takes no value, but 'yes' was given."],
 ])('%j is refused with status 2 and the nearest valid word', async (words, message) => {
   const { status, output } = await moraineOnce(words);

@@ -27,15 +27,15 @@ const SHARED: Record<string, Values> = {
   stream: [[null, false], ['yes']],
   stream_options: [
     [null, { include_usage: true }, {}],
-    [{ include_obfuscation: true }, { other: 1 }],
+    [{ include_obfuscation: true }, { other: 1 }, {}],
   ],
   temperature: [
     [null, 0, 2],
     [-0.1, 2.1, '1'],
   ],
   top_p: [
-    [null, 0.1, 1],
-    [0, 1.1],
+    [null, 0, 0.1, 1],
+    [-0.1, 1.1],
   ],
   top_k: [
     [null, 0, 3],

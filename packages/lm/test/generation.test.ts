@@ -290,7 +290,7 @@ test('what cannot be answered is refused with the reason', async () => {
   await expect(refusal([idsOf(1, 25)])).rejects.toThrow('has 25 tokens, 24 fit');
   await expect(refusal([[1, 40]])).rejects.toThrow('holds the id 40');
   await expect(refusal([[1]], { temperature: -1 })).rejects.toThrow('temperature is -1');
-  await expect(refusal([[1]], { topP: 0 })).rejects.toThrow('topP');
+  await expect(refusal([[1]], { topP: -0.1 })).rejects.toThrow('topP');
   await expect(refusal([[1]], { stop: ['x'] })).rejects.toThrow('decode');
   await expect(refusal([[1]], { adapter: 'x' })).rejects.toMatchObject({ code: 'invalid_value' });
   await expect(generating(tinyConfig, 'eager', { plan: { ...tinyPlan, contextMax: 65 } })).rejects.toThrow(

@@ -48,6 +48,7 @@ test('topK keeps the likeliest, and topP those of them that reach it', () => {
   expectShares({ topP: 0.76 }, [0.25 / 0.9, 0, 0.5 / 0.9, 0.15 / 0.9]);
   expectShares({ topK: 3, topP: 0.8 }, [1 / 3, 0, 2 / 3, 0]); // of the three, 0.5/0.9 + 0.25/0.9 is over 0.8
   expectShares({ topP: 0.4 }, [0, 0, 1, 0]);
+  expectShares({ topP: 0 }, [0, 0, 1, 0]);
 });
 
 test('minP keeps tokens with that share of the likeliest one, of those that topK and topP leave', () => {

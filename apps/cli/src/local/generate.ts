@@ -46,7 +46,7 @@ export const generateCommand: Command = {
       mode: oneOf(args, 'mode', MODES) ?? 'plain',
       maxNewTokens: integer(args, 'max-new-tokens', 1, 1_000_000) ?? NEW_TOKENS,
       temperature: number(args, 'temperature', 0, 100) ?? 0,
-      topP: share(args, 'top-p') ?? 1,
+      topP: number(args, 'top-p', 0, 1) ?? 1,
       topK: integer(args, 'top-k', 0, 1_000_000) ?? 0,
       seed: integer(args, 'seed', 0, 2 ** 31 - 1) ?? 0,
       stop: args.repeated.stop ?? [],
@@ -77,15 +77,6 @@ export const generateCommand: Command = {
     return 0;
   },
 };
-
-/** An option above 0 and at most 1, or undefined when it was not given. */
-function share(args: Arguments, name: string): number | undefined {
-  const value = number(args, name, 0, 1);
-  if (value !== 0) return value;
-  throw new AppError('invalid_request', `--${name} is 0, which leaves no token to draw.`, {
-    hint: 'Take more than 0 and at most 1; --temperature 0 takes the likeliest token.',
-  });
-}
 
 /** The prompts of the options and of the file, in that order. */
 function promptsOf(args: Arguments): string[] {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ANSWER_KEYS, FinishReason, only, Usage } from './common.js';
+import { ANSWER_KEYS, FinishReason, only, streamedKeys, Usage } from './common.js';
 
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
 
@@ -59,6 +59,7 @@ export const ChatRequest = z
     prompt_cache_options: only('prompt_cache_options', [], 'Leave it out.'),
     safety_identifier: z.string().nullish(),
   })
+  .check(streamedKeys)
   .meta({ id: 'ChatRequest' });
 export type ChatRequest = z.output<typeof ChatRequest>;
 

@@ -37,8 +37,8 @@ export const ANSWER_KEYS = {
     'Logits are divided by it; 0 takes the likeliest token. Default 1.',
   ),
   top_p: describe(
-    z.number().gt(0).max(1).nullish(),
-    'Draws from the likeliest tokens that have this share. Default 1.',
+    z.number().min(0).max(1).nullish(),
+    'Draws from the likeliest tokens that have this share; 0: the likeliest alone. Default 1.',
   ),
   top_k: describe(z.int().min(0).nullish(), 'Draws from so many of the likeliest tokens; 0, the default, from all.'),
   min_p: describe(
@@ -69,6 +69,16 @@ export const ANSWER_KEYS = {
   user: z.string().nullish(),
   metadata: Metadata.nullish(),
 };
+
+/** Refuses what only a stream has where none is asked for, as OpenAI's API does. */
+export const streamedKeys = z.refine<{ stream?: boolean | null; stream_options?: unknown }>(
+  ({ stream, stream_options }) => stream === true || stream_options == null,
+  {
+    error: "'stream_options' says what a stream has; this request asks for none.",
+    path: ['stream_options'],
+    params: refusal('invalid_value', "Leave it out, or add 'stream': true."),
+  },
+);
 
 export const Usage = z.object({
   prompt_tokens: z.int(),

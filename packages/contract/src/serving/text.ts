@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ANSWER_KEYS, FinishReason, only, Usage } from './common.js';
+import { ANSWER_KEYS, FinishReason, only, streamedKeys, Usage } from './common.js';
 
 const describe = <T extends z.ZodType>(schema: T, description: string): T => schema.describe(description);
 
@@ -22,6 +22,7 @@ export const TextRequest = z
     best_of: describe(z.int().min(1).nullish(), 'Not supported: taken where it equals n.'),
     suffix: only('suffix', [''], 'Write what comes before alone.'),
   })
+  .check(streamedKeys)
   .meta({ id: 'TextRequest' });
 export type TextRequest = z.output<typeof TextRequest>;
 

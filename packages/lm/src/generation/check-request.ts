@@ -40,7 +40,7 @@ export function checkOptions(options: GenerateOptions, prompts: number): void {
   const isCount = (value: number) => Number.isInteger(value) && value >= 0;
   refuse(!isCount(maxNewTokens), 'maxNewTokens', maxNewTokens, 'a whole number from 0 on');
   refuse(!(temperature >= 0 && temperature < Number.POSITIVE_INFINITY), 'temperature', temperature, '0 or more');
-  refuse(!(topP > 0 && topP <= 1), 'topP', topP, 'above 0 and at most 1');
+  refuse(!(topP >= 0 && topP <= 1), 'topP', topP, 'from 0 to 1');
   refuse(!isCount(topK), 'topK', topK, 'a whole number, 0 for all');
   refuse(!isCount(logprobs), 'logprobs', logprobs, 'a whole number from 0 on');
   refuse(!Number.isInteger(seed), 'seed', seed, 'a whole number');
