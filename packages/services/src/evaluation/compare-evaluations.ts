@@ -70,8 +70,10 @@ export function itemsWith<T extends Pick<EvaluationItem, 'metrics'>>(
   ours: readonly T[],
   theirs: readonly T[],
 ): [T[], T[]] {
-  if (!hasItself(ours, metric)) return [[...ours], [...theirs]];
-  const has = ours.map(({ metrics }, i) => metric in metrics && metric in (theirs[i]?.metrics ?? {}));
+  const isOwn = hasItself(ours, metric);
+  // Of a row that an experiment's runs leave out no token is scored.
+  const isOf = (one: T | undefined): boolean => (isOwn ? metric in (one?.metrics ?? {}) : one?.metrics.tokens !== 0);
+  const has = ours.map((one, i) => isOf(one) && isOf(theirs[i]));
   return [ours.filter((_, i) => has[i]), theirs.filter((_, i) => has[i])];
 }
 
