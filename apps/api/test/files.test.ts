@@ -69,6 +69,11 @@ describe('uploading a file', () => {
       () => fileForm(chatRows(1), { purpose: 'fine-tune', 'expires_after[seconds]': '5' }),
       'expires_after[seconds]',
     ],
+    [
+      'an anchor alone',
+      () => fileForm(chatRows(1), { purpose: 'fine-tune', 'expires_after[anchor]': 'created_at' }),
+      'expires_after[seconds]',
+    ],
   ])('refuses a form with %s', async (name, form, param) => {
     const sent = form();
     if (name === 'no file') sent.delete('file');

@@ -6,7 +6,7 @@ import { requestId } from './requests.js';
 
 /** Status and words for what Node's parser refuses, by its code. */
 const REFUSALS: Record<string, [status: number, message: string]> = {
-  HPE_HEADER_OVERFLOW: [431, 'The headers of the request are larger than this server takes.'],
+  HPE_HEADER_OVERFLOW: [431, 'URL and headers of the request are larger than this server takes.'],
   HPE_INVALID_EOF_STATE: [400, 'The connection ended before the request did.'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
 };
@@ -16,7 +16,10 @@ export function refuseUnreadable(this: FastifyInstance, cause: Error & { code?: 
   if (cause.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const [status, message] = REFUSALS[cause.code ?? ''] ?? [400, `The request is not valid HTTP: ${cause.message}.`];
   const error = new AppError('invalid_request', message, {
-    hint: 'Look at the length that Content-Length gives, and at what stands between caller and server.',
+    hint:
+      status === 431
+        ? 'Send a shorter URL, and fewer or shorter headers.'
+        : 'Look at the length that Content-Length gives, and at what stands between caller and server.',
     cause,
   });
   const id = requestId({ headers: {} });

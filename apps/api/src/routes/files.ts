@@ -19,11 +19,17 @@ import { readForm } from './form.js';
 import { repeatableOf } from './repeatable.js';
 
 /** The fields beside `file`. */
-const FileFields = z.strictObject({
-  purpose: z.string(),
-  'expires_after[anchor]': z.literal('created_at').optional(),
-  'expires_after[seconds]': z.coerce.number().int().min(3600).max(2592000).optional(),
-});
+const FileFields = z
+  .strictObject({
+    purpose: z.string(),
+    'expires_after[anchor]': z.literal('created_at').optional(),
+    'expires_after[seconds]': z.coerce.number().int().min(3600).max(2592000).optional(),
+  })
+  // It would be kept for ever, which nobody means who says from when on it expires.
+  .refine((form) => form['expires_after[anchor]'] === undefined || form['expires_after[seconds]'] !== undefined, {
+    path: ['expires_after[seconds]'],
+    message: 'an anchor needs the seconds after it',
+  });
 
 export const fileHandlers: Handlers<
   | 'createFile'
