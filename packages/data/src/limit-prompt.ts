@@ -6,11 +6,14 @@ const PROMPT_MS = 5_000;
 /** And longer by its letters: ten times slower than a busy machine reads them. */
 const LETTERS_A_MS = 200;
 
+/** In tenths of a second, as the refusal says it. */
+const msFor = (letters: number): number => Math.ceil((PROMPT_MS + letters / LETTERS_A_MS) / 100) * 100;
+
 /**
  * Runs what makes tokens of a request of so many letters by a base's chat template and tokenizer, which may never end on it.
  * @throws AppError `user_data` where it takes too long.
  */
-export function limitPrompt<T>(letters: number, work: () => T, msMax = PROMPT_MS + letters / LETTERS_A_MS): T {
+export function limitPrompt<T>(letters: number, work: () => T, msMax = msFor(letters)): T {
   try {
     return limitTime(msMax, work);
   } catch (cause) {
