@@ -82,10 +82,11 @@ function promptsOf(served: Served, { prompt, n }: TextRequest): Prompt[] {
   const { tokenizer, vocabSize } = served;
   const all = typeof prompt === 'string' || typeof prompt[0] === 'number' ? [prompt as string | number[]] : prompt;
   checkCount(all.length, n ?? 1);
-  return (all as (string | number[])[]).map((one) => {
+  const letters = all.reduce<number>((sum, one) => sum + (typeof one === 'string' ? one.length : 0), 0);
+  const promptOf = (one: string | number[]): Prompt => {
     if (typeof one === 'string') {
       checkSize(served, one, 'prompt');
-      return { text: one, ids: limitPrompt(one.length, () => encodePrompt(one, tokenizer, true)) };
+      return { text: one, ids: encodePrompt(one, tokenizer, true) };
     }
     const beyond = one.find((id) => id >= vocabSize);
     if (beyond === undefined) return { text: tokenizer.pieces(one).join(''), ids: one };
@@ -93,7 +94,8 @@ function promptsOf(served: Served, { prompt, n }: TextRequest): Prompt[] {
       param: 'prompt',
       hint: `Ids go from 0 to ${vocabSize - 1}.`,
     });
-  });
+  };
+  return limitPrompt(letters, () => (all as (string | number[])[]).map(promptOf));
 }
 
 /** Tokens of a prompt that text behind it may be written together with. */

@@ -14,8 +14,10 @@ export function checkServerAddress(name: string, value: string): string {
 }
 
 function isReadable(value: string): boolean {
-  if (!URL.canParse(value)) return false;
-  const { password, pathname } = new URL(value);
+  // A socket is named behind: `postgresql://user:password@/database?host=/run/postgresql`.
+  const whole = value.replace('@/', '@localhost/');
+  if (!URL.canParse(whole)) return false;
+  const { password, pathname } = new URL(whole);
   // `//user:12/3@host`: the host ends before the slash.
   return isDecodable(password) && !pathname.includes('@');
 }

@@ -6,6 +6,7 @@ describe('the address of a server', () => {
     'postgresql://moraine:plain-1_2@postgres:5432/moraine',
     'postgresql://moraine:a%2Fb%23c@postgres:5432/moraine',
     'postgresql:///moraine?host=/var/run/postgresql',
+    'postgresql://moraine:secret@/moraine?host=/var/run/postgresql',
     'redis://:secret@redis:6379/0',
     'rediss://cache',
     '127.0.0.1:6379',

@@ -12,12 +12,14 @@ const EVERY_MS = 2_000;
 const MISSES = 3;
 
 /**
- * Ends what waits for processes that no longer renew their lease: a machine that is switched off, or a process that hangs, closes no connection, and nobody
- * would ever hear of it. One question to the database for all that are waited for.
+ * Ends what waits for processes that have been silent for two minutes: a machine that is switched off, or a process that hangs, closes no connection, and
+ * nobody would ever hear of it. One question to the database for all that are waited for, and one at a time: of one that was away itself all would be
+ * answered at once.
  */
 function createLifeWatch(s: Services) {
   const watched = new Map<string, { lost: AbortController; count: number; misses: number }>();
   let timer: NodeJS.Timeout | null = null;
+  let isLooking = false;
 
   async function look(): Promise<void> {
     const alive = await listLivingAddresses(s, [...watched.keys()]);
@@ -27,6 +29,13 @@ function createLifeWatch(s: Services) {
       watched.delete(address);
       one.lost.abort();
     }
+  }
+
+  async function lookAlone(): Promise<void> {
+    if (isLooking) return;
+    isLooking = true;
+    await look().catch(() => undefined);
+    isLooking = false;
   }
 
   function leave(address: string, one: { count: number }): void {
@@ -43,7 +52,7 @@ function createLifeWatch(s: Services) {
       watched.set(address, one);
       one.count += 1;
       // Without the database nobody is known to be lost.
-      timer ??= setInterval(() => void look().catch(() => undefined), EVERY_MS).unref();
+      timer ??= setInterval(() => void lookAlone(), EVERY_MS).unref();
       let isOver = false;
       return {
         lost: one.lost.signal,

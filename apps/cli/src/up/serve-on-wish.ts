@@ -65,7 +65,9 @@ export function serveOnWish({
     const one = { base, part, wishedAt: performance.now(), isEnding: false };
     kept.set(base, one);
     onEvent({ part: nameOf(base), type: part.adopted ? 'adopted' : 'started', pid: part.id.pid });
-    void watchLiveness(part, liveness, (silentMs) => onEvent({ part: nameOf(base), type: 'hung', silentMs }));
+    void watchLiveness(part, liveness, (silentMs) => {
+      if (!isOver) onEvent({ part: nameOf(base), type: 'hung', silentMs });
+    }).catch(() => undefined);
     void part.ended.then(() => {
       if (kept.get(base) === one) kept.delete(base);
     });

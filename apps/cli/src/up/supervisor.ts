@@ -292,7 +292,9 @@ function beatOf(file: string): () => Promise<boolean> {
 /** For how long nobody has asked an inference process, as its sign of life has it; null without one. */
 function idleIn(sign: string): number | null {
   try {
-    return Number.parseFloat(readFileSync(sign, 'utf8'));
+    const ms = Number.parseFloat(readFileSync(sign, 'utf8'));
+    // It is empty while it is written.
+    return Number.isFinite(ms) ? ms : null;
   } catch {
     return null;
   }
