@@ -160,11 +160,12 @@ export function startWorker(s: Services, settings: WorkerSettings, log: Logger):
 
   /** The best run to take; tries again until Postgres is there. */
   const look = async (id: string): Promise<Claim | null> => {
-    while (!draining.signal.aborted) {
+    for (let isAgain = false; !draining.signal.aborted; isAgain = true) {
       try {
         await disks.untilRoom();
         if (draining.signal.aborted) return null;
-        return await claimRun(s, { workerId: id, pool, leaseMs: attemptSettings.leaseMs, room: await roomNow() });
+        const room = await roomNow();
+        return await claimRun(s, { workerId: id, pool, leaseMs: attemptSettings.leaseMs, room, isAgain });
       } catch (error) {
         log.warn({ err: error }, 'cannot look for a run now');
         await sleep(1_000, undefined, { signal: draining.signal }).catch(() => undefined);

@@ -2,6 +2,7 @@ import { AppError, explain, type TaskKind } from '@moraine/contract';
 import { type AnalyseJob, loadAnalyseJob } from '../analysis/load-analyse-job.js';
 import { type EvaluateJob, loadEvaluateJob } from '../evaluation/load-evaluate-job.js';
 import type { AttemptToken, Services } from '../ground/context.js';
+import { isServerAway } from '../ground/server-away.js';
 import { type Job, loadJob } from '../training/load-job.js';
 import { loadVerifyJob, type VerifyJob } from '../training/load-verify-job.js';
 import { announceClaim, type ClaimOptions, claim } from '../work/claim.js';
@@ -23,6 +24,8 @@ export async function claimRun(s: Services, options: Omit<ClaimOptions, 'kinds'>
   try {
     loaded = await load(s, task.kind as TaskKind, token);
   } catch (error) {
+    // No fault of the task: the worker has it still, and claims again.
+    if (isServerAway(error)) throw error;
     const isGone = error instanceof AppError;
     const failure = { cause: isGone ? 'user_data' : 'internal', code: isGone ? error.code : 'internal' } as const;
     const failing = failAttempt(s, token, { ...failure, message: explain(error) });

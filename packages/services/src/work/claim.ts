@@ -15,6 +15,8 @@ export interface ClaimOptions {
   leaseMs?: number;
   /** What the worker has free now; default: room for everything. */
   room?: Partial<Room>;
+  /** The claim before failed, perhaps after it was made: a task that the worker holds and has not begun is its claim. Default false. */
+  isAgain?: boolean;
 }
 
 /** Room of a worker, in bytes. */
@@ -107,18 +109,24 @@ export const CLAIM = `
   )
   SELECT id, kind, attempt, submission, pool, status, state, state_reason FROM task`;
 
+/** A worker has one task at a time: what it holds and has not begun, it does not know of. */
+const HELD = `
+  UPDATE attempts a SET lease_expires_at = now() + $2 * interval '1 millisecond' FROM tasks t
+  WHERE a.worker_id = $1 AND a.status = 'claimed' AND t.id = a.task_id AND t.attempt = a.attempt AND t.status = 'running'
+  RETURNING t.id, t.kind, t.attempt, t.submission, t.pool, t.status, t.state, t.state_reason`;
+
 /**
  * Takes the best queued task of a pool for a worker, in one statement; null when there is none. The attempt number in the token is
  * what every later write of this attempt is checked against.
  */
 export async function claim(
   s: Services,
-  { workerId, pool, kinds, leaseMs = LEASE_MS, room = {} }: ClaimOptions,
+  { workerId, pool, kinds, leaseMs = LEASE_MS, room = {}, isAgain = false }: ClaimOptions,
 ): Promise<{ task: ClaimedTask; token: AttemptToken } | null> {
   const { disk = ENDLESS, memory = ENDLESS, memoryLimit = ENDLESS } = room;
   const values = [workerId, pool, leaseMs, kinds, Math.floor(disk), Math.floor(memory), Math.floor(memoryLimit)];
-  const { rows } = await s.pg.query<ClaimedTask>(CLAIM, values);
-  const task = rows[0];
+  const held = isAgain ? (await s.pg.query<ClaimedTask>(HELD, [workerId, leaseMs])).rows[0] : undefined;
+  const task = held ?? (await s.pg.query<ClaimedTask>(CLAIM, values)).rows[0];
   return task ? { task, token: { taskId: task.id, attempt: task.attempt, workerId } } : null;
 }
 
