@@ -1,5 +1,5 @@
-import type { ExperimentOutcome, FileScores, RunOutcome } from './outcome.js';
-import { resultOf } from './results/scores.js';
+import type { ExperimentOutcome, RunOutcome } from './outcome.js';
+import { chooseShare, targetScore } from './results/scores.js';
 import type { ExperimentSpec } from './spec.js';
 
 /** A run on its way back to the base, W0 + λ(W − W0) or the method's own path there, to be scored on the rows of a file. */
@@ -63,7 +63,7 @@ const chosenShares = (
 ): { run: RunOutcome; lambda: number }[] =>
   [...new Set(finals.map(({ arm }) => arm))].flatMap((arm) => {
     const ofArm = finals.filter((run) => run.arm === arm);
-    const lambda = chooseLambda(ofArm, lambdas);
+    const lambda = chooseShare(ofArm, lambdas, (model) => targetScore(model, 'loss', 'validation'));
     return ofArm.map((run) => ({ run, lambda }));
   });
 
@@ -71,20 +71,4 @@ const missing = ({ run_id, dial }: RunOutcome, lambda: number, files: readonly s
   const scored = dial.find((one) => one.lambda === lambda)?.scores ?? [];
   const left = [...new Set(files)].filter((file) => !scored.some(({ file_id }) => file_id === file));
   return left.map((file_id) => ({ run_id, lambda, file_id }));
-};
-
-/** The share of the least validation loss, mean over the runs; of equal ones the largest, which learned most. */
-function chooseLambda(runs: readonly RunOutcome[], lambdas: readonly number[]): number {
-  const lossAt = (lambda: number): number =>
-    runs.reduce((sum, run) => sum + (validationLoss(scoresAt(run, lambda)) ?? Number.POSITIVE_INFINITY), 0);
-  const [best = 1] = [1, ...lambdas].toSorted((a, b) => (lossAt(a) === lossAt(b) ? b - a : lossAt(a) - lossAt(b)));
-  return best;
-}
-
-const scoresAt = (run: RunOutcome, lambda: number): readonly FileScores[] =>
-  (lambda === 1 ? resultOf(run) : run.dial.find((one) => one.lambda === lambda))?.scores ?? [];
-
-const validationLoss = (scores: readonly FileScores[]): number | null => {
-  const loss = scores.find(({ use, role }) => use === 'validation' && role === 'target')?.loss ?? null;
-  return loss !== null && Number.isFinite(loss) ? loss : null;
 };

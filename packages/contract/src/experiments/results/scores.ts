@@ -87,8 +87,14 @@ export function validationLoss(run: RunOutcome): number | null {
   return result === null ? null : targetScore(result, 'loss', 'validation');
 }
 
+/** What a run made, at a share of its update; null where it was not scored there. */
+export function resultAt(run: RunOutcome, share: number): Candidate | null {
+  const step = resultOf(run)?.step;
+  return candidatesOf(run).find((one) => one.step === step && one.lambda === share) ?? null;
+}
+
 /** Validation loss of a model that has test scores too; null of any other. Test rows are not looked at. */
-function lossOfTested(model: Candidate): number | null {
+export function lossOfTested(model: Candidate): number | null {
   const isTested = model.scores.some(({ role, use }) => role === 'target' && use === 'test');
   return isTested ? targetScore(model, 'loss', 'validation') : null;
 }
@@ -107,20 +113,26 @@ export function chooseModel(run: RunOutcome, share: number): Candidate | null {
 }
 
 /**
- * The share of the update that validation rows choose for an arm, over its runs: the least mean loss of their results among the shares at which all have test scores
- * too, of equal ones the largest, which learned most. 1 where there is no such share.
+ * The share of the update, of some, that validation rows choose for the runs of an arm: the least mean loss of their results; of equal ones the largest, which learned
+ * most. 1 where no share has a loss of all.
  */
-export function chooseShare(runs: readonly RunOutcome[]): number {
+export function chooseShare(
+  runs: readonly RunOutcome[],
+  shares: readonly number[],
+  lossOf: (model: Candidate) => number | null,
+): number {
   const lossAt = (share: number): number =>
     runs.reduce((sum, run) => {
-      const step = resultOf(run)?.step;
-      const model = candidatesOf(run).find((one) => one.step === step && one.lambda === share);
-      return sum + ((model && lossOfTested(model)) ?? Number.POSITIVE_INFINITY);
+      const model = resultAt(run, share);
+      return sum + ((model && lossOf(model)) ?? Number.POSITIVE_INFINITY);
     }, 0);
-  const shares = new Set([1, ...runs.flatMap(({ dial }) => dial.map(({ lambda }) => lambda))]);
-  const [best = 1] = [...shares].toSorted((a, b) => (lossAt(a) === lossAt(b) ? b - a : lossAt(a) - lossAt(b)));
+  const [best = 1] = [1, ...shares].toSorted((a, b) => (lossAt(a) === lossAt(b) ? b - a : lossAt(a) - lossAt(b)));
   return best;
 }
+
+/** The shares at which the results of some runs were scored, the largest first. */
+export const sharesOf = (runs: readonly RunOutcome[]): number[] =>
+  [...new Set([1, ...runs.flatMap(({ dial }) => dial.map(({ lambda }) => lambda))])].toSorted((a, b) => b - a);
 
 /** The metric that a table tells: exact match where all rows have answers, loss otherwise. */
 export function metricOf({ runs }: ExperimentOutcome): ResultMetric {

@@ -11,9 +11,11 @@ import {
   figureOf,
   forgottenOf,
   isDiverged,
+  lossOfTested,
   METRIC_FACTS,
   metricOf,
   rowsInterval,
+  sharesOf,
   targetScore,
   validationLoss,
 } from './scores.js';
@@ -69,7 +71,7 @@ function readArm(arm: OutcomeArm, all: readonly RunOutcome[], metric: ResultMetr
   const rate = chosenRate(runs);
   const ofPhase = (phase: RunOutcome['phase']): RunOutcome[] => runs.filter((run) => run.phase === phase);
   const whole = ofPhase('final').filter((run) => isWhole(run, rate));
-  const share = chooseShare(whole);
+  const share = chooseShare(whole, sharesOf(whole), lossOfTested);
   const finals = ofPhase('final').map((run) => ({ run, row: toRun(run, { rate, share }, metric) }));
   const counted = finals.filter(({ row }) => row.left_out === null).map(({ run }) => run);
   const searched = ofPhase('search').filter(hasScore);

@@ -4,13 +4,14 @@ import type { Figure, ResultMetric } from './objects.js';
 import {
   baseOf,
   type Candidate,
-  candidatesOf,
   figureOf,
   forgottenOf,
+  lossOfTested,
   METRIC_FACTS,
   metricOf,
-  resultOf,
+  resultAt,
   rowsInterval,
+  sharesOf,
   targetScore,
 } from './scores.js';
 import { experimentTable } from './table.js';
@@ -156,17 +157,13 @@ const baseScore = (run: RunOutcome, metric: ResultMetric): number | null => {
 
 /** The shares of the update at which the result of every seed of an arm has validation and test scores, the largest first. The base itself is none. */
 function optionsOf(arm: string, runs: readonly RunOutcome[]): Option[] {
-  const shares = new Set([1, ...runs.flatMap(({ dial }) => dial.map(({ lambda }) => lambda))]);
-  shares.delete(0);
-  return [...shares]
-    .sort((a, b) => b - a)
+  return sharesOf(runs)
+    .filter((lambda) => lambda !== 0)
     .flatMap((lambda) => {
       const models = runs.flatMap((run) => {
-        const step = resultOf(run)?.step;
-        const model = candidatesOf(run).find((one) => one.step === step && one.step > 0 && one.lambda === lambda);
-        const loss = model === undefined ? null : targetScore(model, 'loss', 'validation');
-        const isTested = model?.scores.some(({ role, use }) => role === 'target' && use === 'test');
-        return model === undefined || loss === null || !isTested ? [] : [{ run, model, loss }];
+        const model = resultAt(run, lambda);
+        const loss = model !== null && model.step > 0 ? lossOfTested(model) : null;
+        return model === null || loss === null ? [] : [{ run, model, loss }];
       });
       if (models.length === 0 || models.length < runs.length) return [];
       const forgotten = meanOf(models.map(({ run, model }) => forgottenOf(model, baseOf(run))));
