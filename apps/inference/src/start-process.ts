@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, explain } from '@moraine/contract';
 import { openServed, type Served } from '@moraine/recipes';
-import { fetchFolder, findBaseByHash, type ProcessNews, type ServedBase, type Services } from '@moraine/services';
+import {
+  fetchFolder,
+  findBaseByHash,
+  type ProcessNews,
+  type ServedBase,
+  type Services,
+  startBeat,
+} from '@moraine/services';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createInference } from './create-inference.js';
@@ -15,7 +22,6 @@ import { openRegistration, type Registration } from './registration.js';
 import { type RequestCount, requestCount } from './request-count.js';
 import { addResidencyRoutes } from './residency-routes.js';
 import { servedFor } from './served-for.js';
-import { startSign } from './sign.js';
 import { trainedOn } from './trained.js';
 
 export type ProcessSettings = Pick<
@@ -100,7 +106,8 @@ interface Life {
 /** How a process ends: asked to, or after so long without a request. */
 function lifeOf({ app, served, requests, registration, settings, log }: Life) {
   const { drainMs = DRAIN_MS, heartbeatMs = HEARTBEAT_MS } = settings;
-  const sign = startSign(settings.signFile, requests.idleMs);
+  const { signFile } = settings;
+  const sign = signFile === undefined ? null : startBeat(signFile, () => String(Math.round(requests.idleMs())));
   let ending: Promise<void> | null = null;
   let over: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
@@ -117,7 +124,7 @@ function lifeOf({ app, served, requests, registration, settings, log }: Life) {
     await app.close();
     await registration.end(null).catch(() => undefined);
     served.dispose();
-    sign.close();
+    sign?.close();
     over();
   };
   const drain = (reason: string): Promise<void> => {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { explain } from '@moraine/contract';
-import { openServices } from '@moraine/services';
-import { startBeat } from './beat.js';
+import { openServices, startBeat } from '@moraine/services';
 import { backlogLimitBytes, readEnv } from './env.js';
 import { openLog } from './log.js';
 import { startWorker } from './supervisor.js';
@@ -15,7 +15,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 async function main(): Promise<void> {
   const env = readEnv();
   const log = openLog(env);
-  startBeat(env.workDir);
+  startBeat(join(env.workDir, 'alive'));
   const { databaseUrl, redisUrl, blobsDir } = env;
   const s = await openServices({ databaseUrl, redisUrl, blobsDir, log, patience: 'work' });
   const limits = {

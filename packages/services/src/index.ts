@@ -42,6 +42,7 @@ export {
 export { getExperimentVerdict } from './experiments/get-experiment-verdict.js';
 export { growExperiment } from './experiments/grow-experiment.js';
 export { loadOutcome } from './experiments/load-outcome.js';
+export { startBeat } from './ground/beat.js';
 export type { BlobEntry, BlobStore, StoredBlob } from './ground/blob-store.js';
 export { collectStaleUploads } from './ground/collect-stale-uploads.js';
 export { type Actor, type AttemptToken, openServices, type Services, type ServicesOptions } from './ground/context.js';
