@@ -58,17 +58,21 @@ export interface Answers {
 }
 
 const SEED_END = 2 ** 31;
-/** Of one request. Each has a place in memory before the first is written. */
-const ANSWERS_MAX = 4_096;
+/** To all prompts of a request. Each has a place in memory before the first is written. */
+const REQUEST_ANSWERS_MAX = 4_096;
 
 /** @throws AppError `invalid_value` for a request of more answers than one may have; before its prompts are read. */
 export function checkCount(prompts: number, n: number): void {
-  if (prompts * n <= ANSWERS_MAX) return;
+  if (prompts * n <= REQUEST_ANSWERS_MAX) return;
   const both = prompts > 1 ? `${prompts} prompts and n ${n}` : `n ${n}`;
-  throw new AppError('invalid_value', `${both} are ${prompts * n} answers; a request has at most ${ANSWERS_MAX}.`, {
-    param: prompts > ANSWERS_MAX ? 'prompt' : 'n',
-    hint: 'Ask in several requests.',
-  });
+  throw new AppError(
+    'invalid_value',
+    `${both} are ${prompts * n} answers; a request has at most ${REQUEST_ANSWERS_MAX}.`,
+    {
+      param: prompts > REQUEST_ANSWERS_MAX ? 'prompt' : 'n',
+      hint: 'Ask in several requests.',
+    },
+  );
 }
 
 /**

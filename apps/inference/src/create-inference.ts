@@ -1,6 +1,6 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { AppError, errorBody, isOfMany, parse, VALUES_MAX } from '@moraine/contract';
+import { AppError, errorBody, parse, refusalOfMany } from '@moraine/contract';
 import { ChatRequest, TextRequest } from '@moraine/contract/serving';
 import type { Served } from '@moraine/recipes';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
@@ -89,10 +89,8 @@ function readJsonWithText(app: FastifyInstance): void {
     'application/json',
     { parseAs: 'string' },
     async (_request: FastifyRequest, text: string) => {
-      if (isOfMany(text))
-        throw new AppError('invalid_request', `The body holds more than ${VALUES_MAX} values.`, {
-          hint: 'Send fewer at a time; a prompt that is a text is one value.',
-        });
+      const refusal = refusalOfMany(text);
+      if (refusal) throw refusal;
       try {
         return { value: JSON.parse(text) as unknown, text } satisfies Body;
       } catch (cause) {

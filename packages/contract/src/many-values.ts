@@ -1,3 +1,5 @@
+import { AppError } from './errors.js';
+
 /** Values of one row or request: a conversation of 30,000 messages has fewer. Each takes some hundred bytes of memory while it is read. */
 export const VALUES_MAX = 2 ** 18;
 
@@ -14,3 +16,11 @@ export function isOfMany(text: string): boolean {
   }
   return count > VALUES_MAX;
 }
+
+/** Why a request of so many values is refused, before anything is made of it: nobody else is answered meanwhile. Null for one of fewer. */
+export const refusalOfMany = (body: string): AppError | null =>
+  isOfMany(body)
+    ? new AppError('invalid_request', `The body holds more than ${VALUES_MAX} values.`, {
+        hint: 'Send fewer at a time; a prompt that is a text is one value.',
+      })
+    : null;

@@ -13,8 +13,8 @@ export class TimeUp extends Error {
 
 /**
  * Runs work that never gives way by itself, such as a chat template, a tokenizer's pattern or sums of large numbers, and ends it after so many
- * milliseconds: Node's own watch over a script reaches loops, patterns and big integers alike. What it worked on is then in no state to
- * be used again. It costs some hundredths of a millisecond.
+ * milliseconds: Node's own watch over a script reaches loops, patterns and big integers alike. Work that ends so anywhere must leave what it changes
+ * as it can be used again, or that must not be used again. It costs some hundredths of a millisecond.
  * @throws TimeUp
  */
 export function limitTime<T>(msMax: number, work: () => T): T {

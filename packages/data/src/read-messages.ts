@@ -44,19 +44,10 @@ export function readConversation(
   }
 }
 
-/** A message; an answer that said nothing is part of a conversation, though in a row there would be nothing to learn. */
+/** A message as a client says it again; an answer that said nothing is part of its conversation. */
 function readSaid(message: unknown, at: string, exact: Value | undefined): ChatMessage {
-  const isSilent = isObject(message) && message.role === 'assistant' && message.content === '';
-  const { tool_calls: calls, ...read } = readMessage(
-    isSilent ? { ...message, content: SOMETHING } : message,
-    at,
-    exact,
-  );
-  return {
-    ...read,
-    ...(isSilent ? { content: '' } : {}),
-    ...(calls === undefined ? {} : { tool_calls: calls.map(withoutParsed) }),
-  };
+  const read = readMessage(message, at, exact, { mayBeEmpty: true });
+  return read.tool_calls === undefined ? read : { ...read, tool_calls: read.tool_calls.map(withoutParsed) };
 }
 
 /** A call without its arguments as OpenAI's clients have read them, which they say beside those that were written. */
@@ -66,8 +57,6 @@ function withoutParsed(call: unknown): unknown {
   if (!(whole instanceof Map && called instanceof Map && called.has('parsed_arguments'))) return call;
   return new Map([...whole, ['function', new Map([...called].filter(([key]) => key !== 'parsed_arguments'))]]);
 }
-
-const SOMETHING = '-';
 
 /** A message whose content is a list of texts, with one text; any other as it is. */
 function withText(message: unknown): unknown {

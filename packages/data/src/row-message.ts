@@ -10,8 +10,16 @@ const MESSAGE_KEYS = ['role', 'content', 'name', 'weight', 'tool_calls', 'tool_c
 const EXPORTED_KEYS = ['refusal', 'annotations', 'audio', 'function_call', 'parsed'];
 const ROLES = ['system', 'user', 'assistant', 'tool', 'developer'];
 
-/** Reads a message. `exact` is the same value with its numbers as written. */
-export function readMessage(message: unknown, at: string, exact: Value | undefined): ChatMessage {
+/**
+ * Reads a message. `exact` is the same value with its numbers as written. In an answer that says nothing there is nothing to learn; it `mayBeEmpty` where
+ * nothing is.
+ */
+export function readMessage(
+  message: unknown,
+  at: string,
+  exact: Value | undefined,
+  { mayBeEmpty = false } = {},
+): ChatMessage {
   if (!isObject(message)) {
     refuse(at, 'wrong_type', `The message is ${show(message)}, not an object.`, 'Write {"role": ..., "content": ...}.');
   }
@@ -23,7 +31,7 @@ export function readMessage(message: unknown, at: string, exact: Value | undefin
   const weight = readWeight(message, role, at);
   return {
     role,
-    ...readContent(message, role, calls !== undefined, at),
+    ...readContent(message, role, { callsTools: calls !== undefined, mayBeEmpty }, at),
     ...readReasoning(message, role, at),
     ...(typeof message.name === 'string' ? { name: message.name } : {}),
     ...(weight === undefined ? {} : { weight }),
@@ -65,7 +73,12 @@ const optionalText = (message: Json, key: string, at: string): string | undefine
   message[key] === undefined || message[key] === null ? undefined : readText(message, key, at);
 
 /** The content as it is written: absent, null or a text. */
-function readContent(message: Json, role: Role, callsTools: boolean, at: string): { content?: string | null } {
+function readContent(
+  message: Json,
+  role: Role,
+  { callsTools, mayBeEmpty }: { callsTools: boolean; mayBeEmpty: boolean },
+  at: string,
+): { content?: string | null } {
   const { content } = message;
   const key = `${at}/content`;
   if (Array.isArray(content)) refuseParts(content, key);
@@ -76,7 +89,7 @@ function readContent(message: Json, role: Role, callsTools: boolean, at: string)
     refuse(key, 'wrong_type', "'content' is null, and the message calls no tool: there is nothing to learn.", hint);
   }
   const text = readText(message, 'content', at);
-  if (role === 'assistant' && text === '' && !callsTools) {
+  if (role === 'assistant' && text === '' && !callsTools && !mayBeEmpty) {
     const hint = 'Write the answer or drop the message.';
     refuse(key, 'empty_value', 'The assistant message is empty: there is nothing to learn.', hint);
   }

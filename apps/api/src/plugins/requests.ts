@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { AppError, isOfMany, VALUES_MAX } from '@moraine/contract';
+import { AppError, refusalOfMany } from '@moraine/contract';
 import fp from 'fastify-plugin';
 import { findForbidden, forbidden } from './forbidden.js';
 import { refuseQuery } from './query.js';
@@ -22,12 +22,6 @@ function refusalOf(text: string): AppError | null {
     return null;
   }
 }
-
-/** Each takes some hundred bytes and some microseconds, and nobody else is answered meanwhile. */
-const tooMany = (): AppError =>
-  new AppError('invalid_request', `The body holds more than ${VALUES_MAX} values.`, {
-    hint: 'Send fewer at a time; a prompt that is a text is one value.',
-  });
 
 /**
  * What every request gets: x-request-id on its answer, one log line without its query (a login token may stand there),
@@ -67,7 +61,8 @@ export const requests = fp(async (app) => {
     if (body.length === 0) done(null, undefined);
     else if (isUtf8(body)) {
       const text = body.toString();
-      if (isOfMany(text)) return done(tooMany());
+      const refusal = refusalOfMany(text);
+      if (refusal) return done(refusal);
       void parseJson(request, text, (error, value) => done(error && (refusalOf(text) ?? error), value));
     } else
       done(
